@@ -1,0 +1,171 @@
+//! Dense tensors as they cross room borders: owned, row-major, one of a few element types.
+
+use std::fmt;
+
+/// An element type that a model input or output may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dtype {
+    F32,
+    F64,
+    I8,
+    U8,
+    I16,
+    U16,
+    I32,
+    I64,
+    Bool,
+}
+
+/// How an integer tensor stands for real numbers: `real = scale * (stored - zero)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quant {
+    pub scale: f32,
+    pub zero: i32,
+}
+
+/// What a model says of one of its inputs or outputs. `shape` has no unknown dimension left.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TensorSpec {
+    pub name: String,
+    pub dtype: Dtype,
+    pub shape: Vec<usize>,
+    /// Known where the graph dequantizes this input at once, or quantizes this output last.
+    pub quant: Option<Quant>,
+}
+
+/// The elements of a tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Data {
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+    I8(Vec<i8>),
+    U8(Vec<u8>),
+    I16(Vec<i16>),
+    U16(Vec<u16>),
+    I32(Vec<i32>),
+    I64(Vec<i64>),
+    Bool(Vec<bool>),
+}
+
+/// A dense row-major tensor; `data.len()` is the product of `shape`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    pub shape: Vec<usize>,
+    pub data: Data,
+}
+
+impl Tensor {
+    /// A tensor of zeros (false for [`Dtype::Bool`]).
+    #[must_use]
+    pub fn zeros(dtype: Dtype, shape: &[usize]) -> Self {
+        let n = shape.iter().product();
+        Self { shape: shape.to_vec(), data: Data::zeros(dtype, n) }
+    }
+
+    #[must_use]
+    pub fn dtype(&self) -> Dtype {
+        self.data.dtype()
+    }
+}
+
+impl TensorSpec {
+    /// The number of elements.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// One arm per element type: runs `$body` with `$v` bound to the vector inside.
+#[macro_export]
+macro_rules! each_dtype {
+    ($data:expr, $v:ident => $body:expr) => {
+        match $data {
+            $crate::tensor::Data::F32($v) => $body,
+            $crate::tensor::Data::F64($v) => $body,
+            $crate::tensor::Data::I8($v) => $body,
+            $crate::tensor::Data::U8($v) => $body,
+            $crate::tensor::Data::I16($v) => $body,
+            $crate::tensor::Data::U16($v) => $body,
+            $crate::tensor::Data::I32($v) => $body,
+            $crate::tensor::Data::I64($v) => $body,
+            $crate::tensor::Data::Bool($v) => $body,
+        }
+    };
+}
+
+impl Data {
+    #[must_use]
+    pub fn zeros(dtype: Dtype, n: usize) -> Self {
+        match dtype {
+            Dtype::F32 => Self::F32(vec![0.0; n]),
+            Dtype::F64 => Self::F64(vec![0.0; n]),
+            Dtype::I8 => Self::I8(vec![0; n]),
+            Dtype::U8 => Self::U8(vec![0; n]),
+            Dtype::I16 => Self::I16(vec![0; n]),
+            Dtype::U16 => Self::U16(vec![0; n]),
+            Dtype::I32 => Self::I32(vec![0; n]),
+            Dtype::I64 => Self::I64(vec![0; n]),
+            Dtype::Bool => Self::Bool(vec![false; n]),
+        }
+    }
+
+    #[must_use]
+    pub fn dtype(&self) -> Dtype {
+        match self {
+            Self::F32(_) => Dtype::F32,
+            Self::F64(_) => Dtype::F64,
+            Self::I8(_) => Dtype::I8,
+            Self::U8(_) => Dtype::U8,
+            Self::I16(_) => Dtype::I16,
+            Self::U16(_) => Dtype::U16,
+            Self::I32(_) => Dtype::I32,
+            Self::I64(_) => Dtype::I64,
+            Self::Bool(_) => Dtype::Bool,
+        }
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        each_dtype!(self, v => v.len())
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Dtype {
+    /// The bytes of one element.
+    #[must_use]
+    pub fn size(self) -> usize {
+        match self {
+            Self::I8 | Self::U8 | Self::Bool => 1,
+            Self::I16 | Self::U16 => 2,
+            Self::F32 | Self::I32 => 4,
+            Self::F64 | Self::I64 => 8,
+        }
+    }
+}
+
+impl fmt::Display for Dtype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+            Self::I8 => "i8",
+            Self::U8 => "u8",
+            Self::I16 => "i16",
+            Self::U16 => "u16",
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+            Self::Bool => "bool",
+        })
+    }
+}
