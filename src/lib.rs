@@ -1,3 +1,8 @@
 //! inferd: an inference daemon for edge gateways. This file is the map of the house and holds no code.
+pub mod bundle;
+pub mod clock;
+pub mod config;
 pub mod engine;
+pub mod ids;
+pub mod message;
 pub mod tensor;

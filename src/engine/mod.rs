@@ -6,6 +6,7 @@
 use crate::tensor::{Tensor, TensorSpec};
 
 /// A loaded model: immutable, shared between streams.
+#[derive(Debug)]
 pub struct Model {
     inputs: Vec<TensorSpec>,
     outputs: Vec<TensorSpec>,
@@ -74,6 +75,7 @@ impl Model {
 }
 
 /// One caller's buffers over a shared [`Model`].
+#[derive(Debug)]
 pub struct Session {
     model: std::sync::Arc<Model>,
 }

@@ -1,0 +1,228 @@
+//! The gateway's configuration, typed and bounded. What a model needs is in its card, not here.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::ids::{GatewayId, ModelName, StreamName};
+
+/// Everything the daemon is told by its owner.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    pub broker: Broker,
+    pub gateway: Gateway,
+    pub models: Models,
+    pub store: Store,
+    pub outbox: Outbox,
+    pub workers: Workers,
+    pub report: Report,
+    /// In the order of the file; a stream's place here is its number everywhere else.
+    pub streams: Vec<Stream>,
+}
+
+/// `[broker]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Broker {
+    pub host: String,
+    pub port: u16,
+    /// `None` for `mqtt://`.
+    pub tls: Option<Tls>,
+    pub client_id: String,
+    pub login: Option<Login>,
+    pub keep_alive: Duration,
+    pub connect_timeout: Duration,
+    /// How long the broker keeps our session, and the QoS 1 inputs in it, while we are away.
+    pub session_expiry: Duration,
+    /// Unacknowledged QoS 1 inputs the broker may send us; the rest waits there.
+    pub receive_maximum: u16,
+    /// Unacknowledged publishes of ours.
+    pub in_flight: u16,
+    /// Bytes; announced to the broker, and the bound on what we send.
+    pub max_packet: u32,
+    pub backoff_min: Duration,
+    pub backoff_max: Duration,
+}
+
+/// `[broker.tls]`; present for `mqtts://`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tls {
+    /// PEM; `None` trusts the system's roots.
+    pub ca_file: Option<PathBuf>,
+    pub client_cert_file: Option<PathBuf>,
+    pub client_key_file: Option<PathBuf>,
+}
+
+/// A user and the file that holds the password (mode 0600, one line).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Login {
+    pub username: String,
+    pub password_file: PathBuf,
+}
+
+/// `[gateway]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gateway {
+    pub id: GatewayId,
+    pub groups: Vec<String>,
+    /// Before every topic of the daemon itself; `inferd/v1` unless changed.
+    pub prefix: String,
+}
+
+/// `[models]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Models {
+    /// Shipped bundles: a folder `NAME/` or a file `NAME.bundle` each.
+    pub dir: PathBuf,
+}
+
+/// `[store]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Store {
+    pub dir: PathBuf,
+    /// Bytes on disk for waiting results, all of the database counted.
+    pub max_bytes: u64,
+    pub max_records: u64,
+    /// Bytes of the file system that stay free whatever happens.
+    pub reserve_bytes: u64,
+    /// A group is written when it holds this many results …
+    pub group_records: usize,
+    /// … or its oldest has waited this long.
+    pub group_delay: Duration,
+}
+
+/// `[outbox]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outbox {
+    /// Unacknowledged results kept in memory before they go to disk.
+    pub memory_records: usize,
+    /// Results a second taken from the backlog; 0 = as fast as the broker takes them.
+    pub drain_rate: u32,
+    /// Strictly in order: nothing live passes the backlog.
+    pub in_order: bool,
+}
+
+/// `[workers]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Workers {
+    /// 0 = one a core.
+    pub threads: usize,
+    /// Samples that may wait before each worker.
+    pub queue: usize,
+    /// A stop has this long to drain and save; below the service's `TimeoutStopSec`.
+    pub stop_deadline: Duration,
+}
+
+/// `[report]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    pub health_interval: Duration,
+    /// Samples of rejected inputs published a minute, over all streams.
+    pub rejects_per_minute: u32,
+}
+
+/// `[[stream]]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stream {
+    pub name: StreamName,
+    pub model: ModelName,
+    pub topic: TopicPattern,
+    pub qos: crate::message::Qos,
+    pub payload: Payload,
+    pub guarantee: Guarantee,
+    pub windows: WindowSafety,
+    pub max_age: Option<Duration>,
+    /// A time stamp further ahead of our clock than this is rejected.
+    pub max_ahead: Duration,
+    pub max_keys: usize,
+    /// A device silent for this long is forgotten.
+    pub key_ttl: Duration,
+    /// Bytes.
+    pub max_payload: usize,
+    /// The higher, the later it is evicted from a full store.
+    pub priority: u8,
+    pub publish: Publish,
+}
+
+/// What is promised for a stream's results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guarantee {
+    BestEffort,
+    AtLeastOnce,
+}
+
+/// What a crash may cost of the partial windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowSafety {
+    Memory,
+    Checkpoint,
+    Journal,
+}
+
+/// How a payload is read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Payload {
+    pub format: Format,
+    /// One per channel of the model, in its order: a name, or a JSON pointer starting with `/`.
+    /// Empty for raw formats, and for arrays taken by position.
+    pub fields: Vec<String>,
+    /// The field with the sample's time: RFC 3339 text, or a number of seconds or milliseconds
+    /// since 1970.
+    pub time: Option<String>,
+}
+
+/// The payload formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Json,
+    Cbor,
+    Csv,
+    /// Raw little-endian elements of this type.
+    Raw(crate::tensor::Dtype),
+}
+
+/// `[stream.publish]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Publish {
+    pub topic: TopicTemplate,
+    pub qos: crate::message::Qos,
+    pub retain: bool,
+    pub encoding: Encoding,
+    pub when: When,
+    /// Below this score nothing is published.
+    pub min_score: Option<f32>,
+    /// With `min_score`: once above it, results go on being published until below this.
+    pub leave_score: Option<f32>,
+    /// A label counts once it has been seen this many times in a row.
+    pub consecutive: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    Json,
+    Cbor,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    Every,
+    Change,
+}
+
+/// A topic to subscribe to, with captures: `sensors/{device}/imu`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicPattern {
+    pub levels: Vec<Level>,
+}
+
+/// A topic to publish to: `predictions/{stream}/{device}`. Known names: `gateway`, `stream`,
+/// `model`, and every capture of the stream's own topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicTemplate {
+    pub levels: Vec<Level>,
+}
+
+/// One level of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Level {
+    Literal(String),
+    Capture(String),
+}

@@ -1,0 +1,129 @@
+//! Names parsed once, so that every later use in a topic, a key or a path is valid.
+
+use std::fmt;
+
+/// Why a text is not a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a name: 1 to 64 of a-z A-Z 0-9 . _ - and not starting with a dot")]
+pub struct BadName {
+    text: String,
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && !text.starts_with('.')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// # Errors
+            /// Anything that is not 1 to 64 of `a-z A-Z 0-9 . _ -`, or starts with a dot.
+            pub fn parse(text: &str) -> Result<Self, BadName> {
+                if is_name(text) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(BadName { text: text.to_owned() })
+                }
+            }
+
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name! {
+    /// A gateway of the fleet; one topic level.
+    GatewayId
+}
+name! {
+    /// A configured stream; one topic level.
+    StreamName
+}
+name! {
+    /// A model, whatever its version; one topic level and one folder.
+    ModelName
+}
+
+/// The device within a stream, as captured from the topic: what its windows are kept under.
+///
+/// Shared, not copied: one device's name is in its window, its samples and its predictions.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeviceKey(std::sync::Arc<str>);
+
+/// The longest device key in bytes: a key is kept per device, and strangers may choose it.
+pub const DEVICE_KEY_MAX: usize = 128;
+
+impl DeviceKey {
+    /// `None` where the text is empty or longer than [`DEVICE_KEY_MAX`] bytes, or holds a control
+    /// character or an MQTT wildcard.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = (1..=DEVICE_KEY_MAX).contains(&text.len());
+        let clean = !text.chars().any(|c| c.is_control() || matches!(c, '+' | '#'));
+        (fits && clean).then(|| Self(text.into()))
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for DeviceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The SHA-256 of a model's bytes: what a stored model is named by.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(pub [u8; 32]);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_valid_in_a_topic_and_a_path() {
+        assert!(GatewayId::parse("gw-17.site_A").is_ok());
+        for bad in ["", ".", "..", ".hidden", "a/b", "a+b", "a#", "a b", "é", &"x".repeat(65)] {
+            assert!(GatewayId::parse(bad).is_err(), "{bad:?} was taken for a name");
+        }
+    }
+
+    #[test]
+    fn a_device_key_may_be_any_printable_topic_level() {
+        assert!(DeviceKey::parse("watch 7 é").is_some());
+        for bad in ["", "a+b", "#", "a\u{0}", &"x".repeat(129)] {
+            assert!(DeviceKey::parse(bad).is_none(), "{bad:?} was taken for a device key");
+        }
+    }
+}

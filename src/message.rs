@@ -1,0 +1,68 @@
+//! What crosses between the rooms of the data path: link -> inference -> outbox -> link.
+
+use bytes::Bytes;
+
+use crate::clock::Now;
+
+/// Stands for one received QoS 1 message that is not acknowledged yet; unique in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InputToken(pub u64);
+
+/// One received message on its way to a worker.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    /// Index of the stream in the configuration.
+    pub stream: usize,
+    pub topic: String,
+    pub payload: Bytes,
+    pub received: Now,
+    /// `None` for QoS 0, which asks for no acknowledgement.
+    pub token: Option<InputToken>,
+    pub reply: Option<Reply>,
+}
+
+/// Where an MQTT 5 request wants its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub topic: String,
+    pub correlation: Option<Bytes>,
+}
+
+/// One message on its way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    pub topic: String,
+    pub payload: Bytes,
+    /// MQTT 5 content type, e.g. `application/json`.
+    pub content_type: &'static str,
+    /// MQTT 5 user properties in order.
+    pub properties: Vec<(&'static str, String)>,
+    pub correlation: Option<Bytes>,
+    pub retain: bool,
+    pub qos: Qos,
+}
+
+/// The MQTT qualities of service in use here; exactly-once is not one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Qos {
+    AtMostOnce,
+    AtLeastOnce,
+}
+
+/// What a worker hands to the outbox: an encoded prediction and what it answers.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// Index of the stream in the configuration.
+    pub stream: usize,
+    /// The input whose acknowledgement waits for this result; `None` where nothing waits.
+    pub input: Option<InputToken>,
+    pub message: Outgoing,
+}
+
+/// What a worker reports of one message once it is through with it. The input may be acknowledged
+/// when this has arrived and as many results as it names are safe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    pub input: InputToken,
+    pub results: u32,
+}
