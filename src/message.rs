@@ -1,5 +1,7 @@
 //! What crosses between the rooms of the data path: link -> inference -> outbox -> link.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::clock::Now;
@@ -33,10 +35,10 @@ pub struct Reply {
 pub struct Outgoing {
     pub topic: String,
     pub payload: Bytes,
-    /// MQTT 5 content type, e.g. `application/json`.
-    pub content_type: &'static str,
+    /// MQTT 5 content type, e.g. `application/json`; owned where it comes back from disk.
+    pub content_type: Cow<'static, str>,
     /// MQTT 5 user properties in order.
-    pub properties: Vec<(&'static str, String)>,
+    pub properties: Vec<(Cow<'static, str>, String)>,
     pub correlation: Option<Bytes>,
     pub retain: bool,
     pub qos: Qos,
