@@ -3,6 +3,8 @@
 //! The only room that names tract. Float parts run on tract as it is; quantized parts never reach
 //! it, because tract folds their weights to floats and rewrites softmax into a table.
 
+pub mod kernels;
+
 use crate::tensor::{Tensor, TensorSpec};
 
 /// A loaded model: immutable, shared between streams.

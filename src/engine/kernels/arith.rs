@@ -1,0 +1,95 @@
+//! Element by element: sums and products of differently scaled tensors, tables.
+use super::isa::Isa;
+use super::requant::Fit;
+
+/// One operand of [`add`]: contributes `(x - zero) as f32 * ratio`.
+#[derive(Clone, Copy, Debug)]
+pub struct Term {
+    pub zero: i8,
+    /// Scale of the operand / scale of the output.
+    pub ratio: f32,
+}
+
+impl Term {
+    #[inline(always)]
+    fn value(&self, x: i8) -> f32 {
+        (i32::from(x) - i32::from(self.zero)) as f32 * self.ratio
+    }
+}
+
+/// `out = fit(a.value + b.value)`.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn add(isa: Isa, terms: [Term; 2], a: &[i8], b: &[i8], fit: Fit, out: &mut [i8]) {
+    check(a, b, out);
+    isa.run(
+        #[inline(always)]
+        || {
+            for ((y, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                *y = fit.store(terms[0].value(a) + terms[1].value(b));
+            }
+        },
+    );
+}
+
+/// `out = fit((a - zeros[0]) * (b - zeros[1]) * ratio)`, the product of the integers exact;
+/// `ratio` is scale a * scale b / output scale.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn mul(isa: Isa, zeros: [i8; 2], ratio: f32, a: &[i8], b: &[i8], fit: Fit, out: &mut [i8]) {
+    check(a, b, out);
+    isa.run(
+        #[inline(always)]
+        || {
+            let [za, zb] = zeros.map(i32::from);
+            for ((y, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                let product = (i32::from(a) - za) * (i32::from(b) - zb);
+                *y = fit.store(product as f32 * ratio);
+            }
+        },
+    );
+}
+
+fn check(a: &[i8], b: &[i8], out: &[i8]) {
+    assert_eq!(a.len(), out.len(), "first operand");
+    assert_eq!(b.len(), out.len(), "second operand");
+}
+
+/// Any function from s8 to s8.
+#[derive(Clone, Debug)]
+pub struct Table([i8; 256]);
+
+impl Table {
+    /// Tabulates `f` over all 256 inputs.
+    #[must_use]
+    pub fn new(f: impl Fn(i8) -> i8) -> Self {
+        let mut table = [0; 256];
+        for x in i8::MIN..=i8::MAX {
+            table[usize::from(x as u8)] = f(x);
+        }
+        Self(table)
+    }
+
+    /// Looks up one.
+    #[inline(always)]
+    #[must_use]
+    pub fn at(&self, x: i8) -> i8 {
+        self.0[usize::from(x as u8)]
+    }
+
+    /// Looks up all.
+    ///
+    /// # Panics
+    /// When the lengths differ.
+    pub fn run(&self, input: &[i8], out: &mut [i8]) {
+        assert_eq!(input.len(), out.len(), "table lookup");
+        out.iter_mut().zip(input).for_each(|(y, &x)| *y = self.at(x));
+    }
+
+    /// Replaces all by what they look up.
+    pub fn run_in_place(&self, values: &mut [i8]) {
+        values.iter_mut().for_each(|v| *v = self.at(*v));
+    }
+}

@@ -1,0 +1,84 @@
+//! Between float and s8, and between u8 and s8.
+use super::isa::Isa;
+use super::requant::Fit;
+
+/// `out = fit(x / scale)`: ONNX QuantizeLinear. For u8 results `fit` has 128 taken off its zero
+/// point, like everything stored.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn quantize(isa: Isa, scale: f32, fit: Fit, input: &[f32], out: &mut [i8]) {
+    assert_eq!(input.len(), out.len(), "quantize");
+    isa.run(
+        #[inline(always)]
+        || out.iter_mut().zip(input).for_each(|(y, &x)| *y = fit.store(x / scale)),
+    );
+}
+
+/// `out = (x - zero) as f32 * scale`: ONNX DequantizeLinear.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn dequantize(isa: Isa, scale: f32, zero: i8, input: &[i8], out: &mut [f32]) {
+    assert_eq!(input.len(), out.len(), "dequantize");
+    isa.run(
+        #[inline(always)]
+        || {
+            for (y, &x) in out.iter_mut().zip(input) {
+                *y = (i32::from(x) - i32::from(zero)) as f32 * scale;
+            }
+        },
+    );
+}
+
+/// ONNX DynamicQuantizeLinear: quantizes by the range of the values themselves, zero always in it.
+/// Returns the scale and the zero point, 128 taken off as from the u8 values stored in `out`.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn quantize_dynamic(isa: Isa, input: &[f32], out: &mut [i8]) -> (f32, i8) {
+    let (low, high) = range(isa, input);
+    let span = high - low;
+    let scale = if span == 0.0 { 1.0 } else { span / 255.0 };
+    let zero = Fit::full(i8::MIN).store((0.0 - low) / scale);
+    quantize(isa, scale, Fit::full(zero), input, out);
+    (scale, zero)
+}
+
+/// The smallest and the largest value, zero included; not-a-number is passed over.
+fn range(isa: Isa, input: &[f32]) -> (f32, f32) {
+    isa.run(
+        #[inline(always)]
+        || {
+            let mut low = [0.0f32; 16];
+            let mut high = [0.0f32; 16];
+            for chunk in input.chunks(16) {
+                for ((&x, l), h) in chunk.iter().zip(&mut low).zip(&mut high) {
+                    *l = if x < *l { x } else { *l };
+                    *h = if x > *h { x } else { *h };
+                }
+            }
+            let least = |a: f32, &b: &f32| if b < a { b } else { a };
+            let most = |a: f32, &b: &f32| if b > a { b } else { a };
+            (low.iter().fold(0.0, least), high.iter().fold(0.0, most))
+        },
+    )
+}
+
+/// From stored u8 to stored s8: 128 taken off each.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn s8_from_u8(input: &[u8], out: &mut [i8]) {
+    assert_eq!(input.len(), out.len(), "u8 to s8");
+    out.iter_mut().zip(input).for_each(|(y, &x)| *y = (x ^ 0x80) as i8);
+}
+
+/// From stored s8 to stored u8: 128 added to each.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn u8_from_s8(input: &[i8], out: &mut [u8]) {
+    assert_eq!(input.len(), out.len(), "s8 to u8");
+    out.iter_mut().zip(input).for_each(|(y, &x)| *y = x as u8 ^ 0x80);
+}

@@ -1,0 +1,112 @@
+//! The one matrix product behind dense layers, convolutions and run-time products.
+use super::pack::{PANEL, View};
+use super::requant::Out;
+
+/// Where the rows of the left-hand side start in the staged activations: a grid of positions,
+/// `width` of them per line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Grid {
+    pub origin: usize,
+    pub count: usize,
+    pub width: usize,
+    pub step_x: usize,
+    pub step_y: usize,
+}
+
+impl Grid {
+    /// `rows` rows of `stride` elements.
+    pub fn rows(rows: usize, stride: usize) -> Self {
+        Self { origin: 0, count: rows, width: rows.max(1), step_x: stride, step_y: 0 }
+    }
+
+    #[inline(always)]
+    pub fn base(&self, row: usize) -> usize {
+        self.origin + row / self.width * self.step_y + row % self.width * self.step_x
+    }
+
+    /// The largest base of all rows.
+    pub fn last(&self) -> usize {
+        let (lines, rest) =
+            ((self.count.max(1) - 1) / self.width, self.count.min(self.width).max(1) - 1);
+        self.origin + lines * self.step_y + rest * self.step_x
+    }
+}
+
+/// The left-hand side and where it meets the weights: row r, group g starts at
+/// `stage[grid.base(r) + offsets[g]]`.
+#[derive(Clone, Copy)]
+pub(super) struct Left<'a, T> {
+    pub stage: &'a [T],
+    pub grid: Grid,
+    pub offsets: &'a [u32],
+    /// Sum of each row's activations; needed where the weights' zero points are not zero.
+    pub row_sums: &'a [i32],
+}
+
+/// The place of a product's result in the whole output, which has `width` columns.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub row: usize,
+    pub column: usize,
+    pub width: usize,
+}
+
+impl<T> Left<'_, T> {
+    /// # Panics
+    /// Where an element would be read outside the stage; kernels rely on this check.
+    pub fn check(&self, right: &View<'_>) {
+        let reach = self.offsets.iter().max().map_or(0, |&o| o as usize) + right.depth;
+        assert!(self.grid.last() + reach <= self.stage.len(), "stage too small");
+        assert_eq!(self.offsets.len(), right.groups, "one offset per group");
+        assert!(right.values.len() >= right.panels() * right.groups * right.depth * PANEL);
+        assert!(right.zeros.is_none() || self.row_sums.len() >= self.grid.count, "row sums");
+    }
+}
+
+/// The definition: 16 columns of one row after the other.
+pub(super) fn scalar(left: &Left<'_, i8>, right: &View<'_>, place: Place, out: &mut Out<'_>) {
+    for row in 0..left.grid.count {
+        let activations = &left.stage[left.grid.base(row)..];
+        for panel in 0..right.panels() {
+            let first = panel * PANEL;
+            let columns = PANEL.min(right.columns - first);
+            let mut acc: [i32; PANEL] = [0; PANEL];
+            acc.copy_from_slice(&right.start[first..first + PANEL]);
+            for (&offset, weights) in
+                left.offsets.iter().zip(right.panel(panel).chunks_exact(PANEL))
+            {
+                let a = i16::from(activations[offset as usize]);
+                for (acc, &w) in acc.iter_mut().zip(weights) {
+                    // The product of two s8 fits 16 bits.
+                    *acc = acc.wrapping_add(i32::from(a * i16::from(w)));
+                }
+            }
+            if let Some(zeros) = right.zeros {
+                let sum = left.row_sums[row];
+                for (acc, &zero) in acc.iter_mut().zip(&zeros[first..]) {
+                    *acc = acc.wrapping_sub(zero.wrapping_mul(sum));
+                }
+            }
+            let at = (place.row + row) * place.width + place.column + first;
+            out.finish(&acc[..columns], at, place.column + first);
+        }
+    }
+}
+
+/// Sums each row's activations: `starts` are those of its runs, each `len` long.
+pub(super) fn sum_rows<T: Copy + Into<i32>>(
+    stage: &[T],
+    grid: &Grid,
+    starts: &[u32],
+    len: usize,
+    sums: &mut [i32],
+) {
+    for (row, sum) in sums.iter_mut().enumerate().take(grid.count) {
+        let base = grid.base(row);
+        let run = |&s: &u32| -> i32 {
+            let at = base + s as usize;
+            stage[at..at + len].iter().map(|&a| a.into()).sum()
+        };
+        *sum = starts.iter().map(run).sum();
+    }
+}

@@ -1,0 +1,48 @@
+//! Integer kernels: exact sums of s8 products in 32 bits, one rounding at the end.
+//!
+//! Activations are s8 in NHWC order (u8 is stored with 128 taken off, its zero point likewise),
+//! weights one byte each, packed once at load. The plain Rust version of every kernel is the
+//! definition; the vector versions give the same bits, for the sums are exact and the float
+//! operations of the rounding are the same ones in the same order ([`Fit`], [`Requant`]).
+//!
+//! Nothing here allocates during a run: every kernel says how much [`Scratch`] it needs. Lengths are
+//! checked when a run begins; a wrong one is a mistake of the caller, not of a model, and panics.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "inner loops over lengths checked at the start of a run; two's complement on purpose"
+)]
+#![expect(unsafe_code, reason = "vector instructions and aligned scratch memory")]
+
+mod arith;
+mod conv;
+mod convert;
+mod dense;
+mod depthwise;
+mod gemm;
+mod isa;
+mod pack;
+mod pool;
+mod requant;
+mod scratch;
+mod softmax;
+mod stage;
+mod window;
+
+pub use arith::{Table, Term, add, mul};
+pub use conv::Conv;
+pub use convert::{dequantize, quantize, quantize_dynamic, s8_from_u8, u8_from_s8};
+pub use dense::{Dense, Layout, Matmul};
+pub use depthwise::Depthwise;
+pub use isa::Isa;
+pub use pack::{Weights, WeightsError};
+pub use pool::{AveragePool, max_pool};
+pub use requant::{Fit, Out, Requant, Scale};
+pub use scratch::Scratch;
+pub use softmax::Softmax;
+pub use window::Window;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! Pools over one NHWC picture.
+use super::isa::Isa;
+use super::requant::Fit;
+use super::scratch::{Scratch, bytes_for};
+use super::window::Window;
+
+/// The largest of each window's inputs; padding does not count. Scale and zero point stay.
+///
+/// # Panics
+/// When a buffer does not fit the window.
+pub fn max_pool(isa: Isa, window: &Window, input: &[i8], out: &mut [i8]) {
+    check(window, input, out.len());
+    isa.run(
+        #[inline(always)]
+        || {
+            for (position, out) in out.chunks_exact_mut(window.channels).enumerate() {
+                out.fill(i8::MIN);
+                for at in taps(window, position) {
+                    for (y, &x) in out.iter_mut().zip(&input[at..at + window.channels]) {
+                        *y = if x > *y { x } else { *y };
+                    }
+                }
+            }
+        },
+    );
+}
+
+/// The mean over a window.
+#[derive(Clone, Debug)]
+pub struct AveragePool {
+    pub window: Window,
+    /// Zero point of the input.
+    pub input_zero: i8,
+    /// Input scale / output scale.
+    pub ratio: f32,
+    /// Whether padding counts as zeros (`count_include_pad`), else only real inputs are averaged.
+    pub include_pad: bool,
+    pub fit: Fit,
+}
+
+impl AveragePool {
+    /// Working memory for a run.
+    #[must_use]
+    pub fn scratch_bytes(&self) -> usize {
+        bytes_for::<i32>(self.window.channels)
+    }
+
+    /// Runs one picture: the exact sum of each window, then `fit(sum as f32 * ratio / count)`.
+    ///
+    /// # Panics
+    /// When a buffer does not fit the window or the scratch memory is too small.
+    pub fn run(&self, isa: Isa, input: &[i8], out: &mut [i8], scratch: &mut Scratch) {
+        check(&self.window, input, out.len());
+        let sums = scratch.carve().take::<i32>(self.window.channels);
+        isa.run(
+            #[inline(always)]
+            || self.pool(input, out, sums),
+        );
+    }
+
+    #[inline(always)]
+    fn pool(&self, input: &[i8], out: &mut [i8], sums: &mut [i32]) {
+        let channels = self.window.channels;
+        for (position, out) in out.chunks_exact_mut(channels).enumerate() {
+            sums.fill(0);
+            let mut inside = 0;
+            for at in taps(&self.window, position) {
+                inside += 1;
+                for (s, &x) in sums.iter_mut().zip(&input[at..at + channels]) {
+                    *s += i32::from(x);
+                }
+            }
+            let offset = inside * i32::from(self.input_zero);
+            let count =
+                if self.include_pad { self.window.taps() as f32 } else { inside.max(1) as f32 };
+            for (y, &s) in out.iter_mut().zip(sums.iter()) {
+                *y = self.fit.store((s - offset) as f32 * self.ratio / count);
+            }
+        }
+    }
+}
+
+/// Where the taps inside the picture start, for one position of the window.
+#[inline(always)]
+fn taps(w: &Window, position: usize) -> impl Iterator<Item = usize> {
+    let (y, x) = (position / w.output[1] * w.stride[0], position % w.output[1] * w.stride[1]);
+    (0..w.kernel[0])
+        .filter_map(move |i| {
+            (y + i * w.dilation[0]).checked_sub(w.pad[0]).filter(|&y| y < w.input[0])
+        })
+        .flat_map(move |y| {
+            (0..w.kernel[1])
+                .filter_map(move |j| {
+                    (x + j * w.dilation[1]).checked_sub(w.pad[1]).filter(|&x| x < w.input[1])
+                })
+                .map(move |x| (y * w.input[1] + x) * w.channels)
+        })
+}
+
+fn check(window: &Window, input: &[i8], out: usize) {
+    assert!(window.is_sound(), "window sizes");
+    assert_eq!(input.len(), window.input_len(), "input picture");
+    assert_eq!(out, window.positions() * window.channels, "output picture");
+}
