@@ -5,4 +5,5 @@ pub mod config;
 pub mod engine;
 pub mod ids;
 pub mod message;
+pub mod monitor;
 pub mod tensor;

@@ -1,0 +1,109 @@
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::clock::Mono;
+
+/// A token bucket: at most `per_minute` a minute on average, with a burst of as many.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    per_minute: u32,
+    /// In units of one token / 60 s in microseconds, so that refilling is exact.
+    level: u64,
+    filled: Mono,
+}
+
+const MINUTE_US: u64 = 60_000_000;
+
+impl Bucket {
+    #[must_use]
+    pub fn new(per_minute: u32, now: Mono) -> Self {
+        Self { per_minute, level: u64::from(per_minute) * MINUTE_US, filled: now }
+    }
+
+    /// Takes one token if there is one.
+    pub fn take(&mut self, now: Mono) -> bool {
+        let full = u64::from(self.per_minute) * MINUTE_US;
+        let passed = now.0.saturating_sub(self.filled.0).min(MINUTE_US);
+        self.level = (self.level + passed * u64::from(self.per_minute)).min(full);
+        self.filled = now;
+        if self.level < MINUTE_US {
+            return false;
+        }
+        self.level -= MINUTE_US;
+        true
+    }
+}
+
+/// Says a repeated message once, then at most once a period with the number held back.
+#[derive(Debug)]
+pub struct Repeats {
+    period: Duration,
+    seen: HashMap<String, (Mono, u64)>,
+}
+
+/// Different messages remembered; past it all are forgotten, so that strangers cannot grow it.
+const REMEMBERED: usize = 256;
+
+impl Repeats {
+    #[must_use]
+    pub fn new(period: Duration) -> Self {
+        Self { period, seen: HashMap::new() }
+    }
+
+    /// Whether to say the message under `key` now, and how many of it were held back since.
+    pub fn say(&mut self, now: Mono, key: &str) -> Option<u64> {
+        if let Some((last, held)) = self.seen.get_mut(key) {
+            if now.since(*last) < self.period {
+                *held += 1;
+                return None;
+            }
+            *last = now;
+            return Some(std::mem::take(held));
+        }
+        if self.seen.len() >= REMEMBERED {
+            self.seen.clear();
+        }
+        self.seen.insert(key.to_owned(), (now, 0));
+        Some(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Mono {
+        Mono(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn a_bucket_gives_its_burst_then_its_rate() {
+        let mut bucket = Bucket::new(6, at(0));
+        assert_eq!((0..20).filter(|_| bucket.take(at(0))).count(), 6);
+        assert!(!bucket.take(at(9)));
+        assert!(bucket.take(at(20)));
+        assert_eq!((0..20).filter(|_| bucket.take(at(1000))).count(), 6);
+    }
+
+    #[test]
+    fn a_bucket_of_none_gives_none() {
+        assert!(!Bucket::new(0, at(0)).take(at(100)));
+    }
+
+    #[test]
+    fn a_repeat_is_held_back_and_counted() {
+        let mut repeats = Repeats::new(Duration::from_secs(60));
+        assert_eq!(repeats.say(at(0), "stale"), Some(0));
+        assert_eq!(repeats.say(at(1), "stale"), None);
+        assert_eq!(repeats.say(at(2), "syntax"), Some(0));
+        assert_eq!(repeats.say(at(3), "stale"), None);
+        assert_eq!(repeats.say(at(61), "stale"), Some(2));
+    }
+
+    #[test]
+    fn strangers_cannot_grow_the_memory_of_repeats() {
+        let mut repeats = Repeats::new(Duration::from_secs(60));
+        (0..10_000).for_each(|i| assert_eq!(repeats.say(at(0), &i.to_string()), Some(0)));
+        assert!(repeats.seen.len() <= REMEMBERED);
+    }
+}
