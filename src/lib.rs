@@ -6,4 +6,5 @@ pub mod engine;
 pub mod ids;
 pub mod message;
 pub mod monitor;
+pub mod npz;
 pub mod tensor;
