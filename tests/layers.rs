@@ -30,7 +30,6 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("anyhow", &["cli", "ctl", "bin", "demo"]),
     ("indicatif", &["cli", "ctl", "demo"]),
     ("toml", &["config", "bundle"]),
-    ("npyz", &["npz"]),
     ("zip", &["npz"]),
     ("tar", &["bundle"]),
     ("ciborium", &["pipeline"]),
