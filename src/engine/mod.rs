@@ -3,15 +3,27 @@
 //! The only room that names tract. Float parts run on tract as it is; quantized parts never reach
 //! it, because tract folds their weights to floats and rewrites softmax into a table.
 
-pub mod kernels;
+mod error;
+mod float;
+mod operators;
+mod proto;
+mod resolve;
+mod spec;
+#[cfg(test)]
+mod tests;
+
+pub use error::{LoadError, RunError};
 
 use crate::tensor::{Tensor, TensorSpec};
+use float::{FloatGraph, FloatState};
 
 /// A loaded model: immutable, shared between streams.
 #[derive(Debug)]
 pub struct Model {
     inputs: Vec<TensorSpec>,
     outputs: Vec<TensorSpec>,
+    counts: NodeCounts,
+    graph: FloatGraph,
 }
 
 /// What the caller fixes at load.
@@ -21,20 +33,6 @@ pub struct LoadOptions {
     pub dims: std::collections::BTreeMap<String, usize>,
     /// Where external tensor data may be read from: files directly inside or below it, nothing else.
     pub folder: Option<std::path::PathBuf>,
-}
-
-/// Why a model was refused.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    #[error("not an ONNX model: {0}")]
-    Parse(String),
-}
-
-/// Why a run failed.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    #[error("input {index}: {reason}")]
-    Input { index: usize, reason: String },
 }
 
 /// How many graph nodes run in integers and how many in float.
@@ -50,8 +48,23 @@ impl Model {
     /// # Errors
     /// Whatever keeps the model from running: malformed bytes, an operator that nothing here runs
     /// (named with its node), external data outside `options.folder`.
-    pub fn load(_bytes: &[u8], _options: &LoadOptions) -> Result<Self, LoadError> {
-        Err(LoadError::Parse("not built yet".into()))
+    pub fn load(bytes: &[u8], options: &LoadOptions) -> Result<Self, LoadError> {
+        let (header, mut graph) = proto::decode(bytes)?;
+        resolve::inline_external(&mut graph, options.folder.as_deref())?;
+        let onnx = tract_onnx::onnx().with_ignore_value_info(true);
+        operators::check(&graph, &onnx)?;
+        let inputs = spec::fix_inputs(&mut graph, options)?;
+        let counts = NodeCounts { integer: 0, float: graph.node.len() };
+        let names: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
+        let graph = FloatGraph::new(&header, graph, &onnx)?;
+        let outputs = names.into_iter().zip(&graph.outputs);
+        let outputs = outputs.map(|(name, (dtype, shape))| TensorSpec {
+            name,
+            dtype: *dtype,
+            shape: shape.clone(),
+            quant: None,
+        });
+        Ok(Self { inputs, outputs: outputs.collect(), counts, graph })
     }
 
     #[must_use]
@@ -66,13 +79,13 @@ impl Model {
 
     #[must_use]
     pub fn nodes(&self) -> NodeCounts {
-        NodeCounts::default()
+        self.counts
     }
 
     /// The buffers one caller needs to run the model; one per stream.
     #[must_use]
     pub fn session(self: &std::sync::Arc<Self>) -> Session {
-        Session { model: self.clone() }
+        Session { model: self.clone(), state: None }
     }
 }
 
@@ -80,6 +93,7 @@ impl Model {
 #[derive(Debug)]
 pub struct Session {
     model: std::sync::Arc<Model>,
+    state: Option<FloatState>,
 }
 
 impl Session {
@@ -93,7 +107,48 @@ impl Session {
     ///
     /// # Errors
     /// An input of another type or shape than the model's, or a failure inside the float runtime.
-    pub fn run(&mut self, _inputs: &[Tensor], _outputs: &mut [Tensor]) -> Result<(), RunError> {
+    pub fn run(&mut self, inputs: &[Tensor], outputs: &mut [Tensor]) -> Result<(), RunError> {
+        check(&self.model, inputs, outputs)?;
+        let state = match &mut self.state {
+            Some(state) => state,
+            empty => empty.insert(self.model.graph.state()?),
+        };
+        let inputs = inputs.iter().map(|t| float::value(&t.shape, &t.data));
+        let results = float::run(state, inputs.collect::<Result<_, _>>()?)?;
+        for (result, output) in results.iter().zip(outputs) {
+            float::copy_out(result, &mut output.data)?;
+        }
         Ok(())
     }
+}
+
+/// Whether the tensors are what the model wants.
+fn check(model: &Model, inputs: &[Tensor], outputs: &[Tensor]) -> Result<(), RunError> {
+    let count = |what, expected: usize, found: usize| {
+        if expected == found { Ok(()) } else { Err(RunError::Count { what, expected, found }) }
+    };
+    count("inputs", model.inputs.len(), inputs.len())?;
+    count("outputs", model.outputs.len(), outputs.len())?;
+    for (index, (spec, tensor)) in model.inputs.iter().zip(inputs).enumerate() {
+        if let Some(reason) = mismatch(spec, tensor) {
+            return Err(RunError::Input { index, reason });
+        }
+    }
+    for (index, (spec, tensor)) in model.outputs.iter().zip(outputs).enumerate() {
+        if let Some(reason) = mismatch(spec, tensor) {
+            return Err(RunError::Output { index, reason });
+        }
+    }
+    Ok(())
+}
+
+fn mismatch(spec: &TensorSpec, tensor: &Tensor) -> Option<String> {
+    if spec.dtype != tensor.dtype() {
+        return Some(format!("expected {} elements, found {}", spec.dtype, tensor.dtype()));
+    }
+    if spec.shape != tensor.shape {
+        return Some(format!("expected shape {:?}, found {:?}", spec.shape, tensor.shape));
+    }
+    let (expected, found) = (spec.len(), tensor.data.len());
+    (expected != found).then(|| format!("expected {expected} elements, found {found}"))
 }

@@ -1,0 +1,139 @@
+//! The float runtime: graphs, or parts of graphs, that run in tract as they are.
+
+use super::error::{LoadError, RunError};
+use super::spec::MOST_ELEMENTS;
+use crate::tensor::{Data, Dtype};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use tract_onnx::Onnx;
+use tract_onnx::pb::{GraphProto, ModelProto};
+use tract_onnx::prelude::{
+    DatumType, Framework, InferenceModel, InferenceModelExt, IntoRunnable, IntoTValue, TValue,
+    TVec, Tensor as TractTensor, TractError, TractResult, TypedSimplePlan, TypedSimpleState,
+};
+use tract_onnx::tract_hir::infer::Factoid;
+use tract_onnx::tract_hir::internal::{DimLike, bail};
+
+/// A graph compiled by tract.
+#[derive(Debug)]
+pub(super) struct FloatGraph {
+    plan: Arc<TypedSimplePlan>,
+    /// Element type and shape of each output.
+    pub outputs: Vec<(Dtype, Vec<usize>)>,
+}
+
+/// The running state of a [`FloatGraph`].
+pub(super) type FloatState = TypedSimpleState;
+
+impl FloatGraph {
+    /// Compiles `graph`, whose inputs are declared with fixed shapes. `header` carries the
+    /// operator sets.
+    pub fn new(header: &ModelProto, graph: GraphProto, onnx: &Onnx) -> Result<Self, LoadError> {
+        let names: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
+        let model = ModelProto {
+            opset_import: header.opset_import.clone(),
+            ir_version: header.ir_version,
+            graph: Some(graph),
+            ..ModelProto::default()
+        };
+        let plan = fenced(|| {
+            let mut parsed = onnx.model_for_proto_model(&model)?;
+            parsed.analyse(false)?;
+            bound(&parsed)?;
+            parsed.into_optimized()?.into_runnable()
+        })
+        .map_err(LoadError::Float)?;
+        let outputs = names.iter().enumerate().map(|(i, n)| output_type(&plan, i, n));
+        let outputs = outputs.collect::<Result<_, _>>()?;
+        Ok(Self { plan, outputs })
+    }
+
+    /// A fresh state.
+    pub fn state(&self) -> Result<FloatState, RunError> {
+        fenced(|| self.plan.spawn()).map_err(RunError::Float)
+    }
+}
+
+/// Refuses graphs in which a tensor would be unreasonably large.
+fn bound(model: &InferenceModel) -> TractResult<()> {
+    for outlet in model.nodes().iter().flat_map(|n| &n.outputs) {
+        let dims = outlet.fact.shape.dims();
+        let known = dims.filter_map(|d| d.concretize()?.to_usize().ok());
+        let volume = known.fold(1usize, usize::saturating_mul);
+        if volume > MOST_ELEMENTS {
+            bail!("a tensor of shape {:?} is too large", outlet.fact.shape);
+        }
+    }
+    Ok(())
+}
+
+fn output_type(
+    plan: &TypedSimplePlan,
+    index: usize,
+    name: &str,
+) -> Result<(Dtype, Vec<usize>), LoadError> {
+    let refuse = |reason: String| LoadError::Output { name: name.to_owned(), reason };
+    let fact = plan.model().output_fact(index).map_err(|e| refuse(e.to_string()))?;
+    let shape = fact.shape.as_concrete().ok_or_else(|| {
+        refuse(format!("its shape {:?} depends on the values that go in", fact.shape))
+    })?;
+    let dtype = match fact.datum_type {
+        DatumType::F32 => Dtype::F32,
+        DatumType::F64 => Dtype::F64,
+        DatumType::I8 => Dtype::I8,
+        DatumType::U8 => Dtype::U8,
+        DatumType::I16 => Dtype::I16,
+        DatumType::U16 => Dtype::U16,
+        DatumType::I32 => Dtype::I32,
+        DatumType::I64 | DatumType::TDim => Dtype::I64,
+        DatumType::Bool => Dtype::Bool,
+        other => return Err(refuse(format!("element type {other:?} is not supported"))),
+    };
+    Ok((dtype, shape.to_vec()))
+}
+
+/// Runs a state once.
+pub(super) fn run(state: &mut FloatState, inputs: TVec<TValue>) -> Result<TVec<TValue>, RunError> {
+    fenced(|| state.run(inputs)).map_err(RunError::Float)
+}
+
+/// A copy of `data` as the float runtime takes it.
+pub(super) fn value(shape: &[usize], data: &Data) -> Result<TValue, RunError> {
+    crate::each_dtype!(data, v => TractTensor::from_shape(shape, v))
+        .map(IntoTValue::into_tvalue)
+        .map_err(|e| RunError::Float(format!("{e:#}")))
+}
+
+/// Copies a result of the float runtime into `data`, which has the type [`FloatGraph::outputs`] says.
+pub(super) fn copy_out(value: &TValue, data: &mut Data) -> Result<(), RunError> {
+    let wrong = |e: TractError| RunError::Float(format!("{e:#}"));
+    if value.datum_type() == DatumType::TDim {
+        let cast = value.cast_to::<i64>().map_err(wrong)?.into_owned();
+        return copy_out(&cast.into_tvalue(), data);
+    }
+    crate::each_dtype!(data, v => {
+        let view = value.try_as_plain_ram().map_err(wrong)?;
+        copy_slice(view.as_slice().map_err(wrong)?, v)
+    })
+}
+
+fn copy_slice<T: Copy>(from: &[T], to: &mut [T]) -> Result<(), RunError> {
+    if from.len() != to.len() {
+        let reason = format!("a result has {} elements, not {}", from.len(), to.len());
+        return Err(RunError::Float(reason));
+    }
+    to.copy_from_slice(from);
+    Ok(())
+}
+
+/// Calls into tract, which may panic on graphs it did not expect: that must not end the program.
+fn fenced<T>(f: impl FnOnce() -> TractResult<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(result) => result.map_err(|e| format!("{e:#}")),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(format!("it panicked: {}", text.unwrap_or("without a message")))
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Which operators exist here, found out before anything is built.
+
+use super::error::LoadError;
+use super::proto::{label, operator, subgraphs};
+use tract_onnx::Onnx;
+use tract_onnx::pb::{GraphProto, NodeProto};
+
+/// Operators that only the lowering knows (it turns them into ones that exist).
+const LOWERED: &[&str] = &[
+    "QGemm",
+    "QLinearAdd",
+    "QLinearAveragePool",
+    "QLinearConcat",
+    "QLinearGlobalAveragePool",
+    "QLinearLeakyRelu",
+    "QLinearMul",
+    "QLinearSigmoid",
+    "QLinearSoftmax",
+];
+
+/// Refuses a graph with an operator that nothing here runs, naming the node.
+pub(super) fn check(graph: &GraphProto, onnx: &Onnx) -> Result<(), LoadError> {
+    for node in &graph.node {
+        let name = node.op_type.as_str();
+        if !LOWERED.contains(&name) && !onnx.op_register.0.contains_key(name) {
+            return Err(LoadError::Operator {
+                node: label(node).to_owned(),
+                operator: operator(node),
+                hint: hint(node),
+            });
+        }
+        for graph in subgraphs(node) {
+            check(graph, onnx)?;
+        }
+    }
+    Ok(())
+}
+
+/// What the owner of the model can do about it.
+fn hint(node: &NodeProto) -> &'static str {
+    match (node.domain.as_str(), node.op_type.as_str()) {
+        (_, "ZipMap") => ": export with skl2onnx options={'zipmap': False}",
+        ("ai.onnx.ml", _) => {
+            ": of scikit-learn, linear models, neural networks and the scalers convert"
+        }
+        ("com.microsoft", _) => ": export without ONNX Runtime's own optimisations",
+        _ => "",
+    }
+}

@@ -1,0 +1,32 @@
+//! Whole models: bytes to results.
+
+mod float;
+mod model;
+
+use super::{LoadError, LoadOptions, Model};
+use crate::tensor::{Data, Tensor};
+use std::sync::Arc;
+
+fn load(bytes: &[u8]) -> Result<Arc<Model>, LoadError> {
+    Model::load(bytes, &LoadOptions::default()).map(Arc::new)
+}
+
+fn refusal(bytes: &[u8]) -> String {
+    load(bytes).unwrap_err().to_string()
+}
+
+/// Loads, runs once, returns the outputs.
+fn run(bytes: &[u8], inputs: &[Data]) -> Vec<Tensor> {
+    let model = load(bytes).unwrap();
+    run_model(&model, inputs)
+}
+
+fn run_model(model: &Arc<Model>, inputs: &[Data]) -> Vec<Tensor> {
+    let tensors = model.inputs().iter().zip(inputs);
+    let tensors: Vec<_> =
+        tensors.map(|(s, d)| Tensor { shape: s.shape.clone(), data: d.clone() }).collect();
+    let mut outputs: Vec<_> =
+        model.outputs().iter().map(|s| Tensor::zeros(s.dtype, &s.shape)).collect();
+    model.session().run(&tensors, &mut outputs).unwrap();
+    outputs
+}

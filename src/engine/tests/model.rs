@@ -1,0 +1,116 @@
+//! Small models written in test code.
+
+use crate::engine::proto::declare;
+use crate::engine::spec::data_type;
+use crate::tensor::{Data, Dtype};
+use prost::Message;
+use tract_onnx::pb::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
+    attribute_proto::AttributeType,
+};
+
+/// A model under construction.
+#[derive(Clone)]
+pub(super) struct Build {
+    pub graph: GraphProto,
+}
+
+pub(super) fn build() -> Build {
+    Build { graph: GraphProto { name: "test".into(), ..GraphProto::default() } }
+}
+
+impl Build {
+    pub(super) fn input(mut self, name: &str, dtype: Dtype, shape: &[usize]) -> Self {
+        self.graph.input.push(declare(name, data_type(dtype) as i32, shape));
+        self
+    }
+
+    pub(super) fn output(mut self, name: &str, dtype: Dtype, shape: &[usize]) -> Self {
+        self.graph.output.push(declare(name, data_type(dtype) as i32, shape));
+        self
+    }
+
+    pub(super) fn constant(mut self, name: &str, shape: &[usize], data: Data) -> Self {
+        self.graph.initializer.push(tensor(name, shape, &data));
+        self
+    }
+
+    /// A scalar float, as scales are.
+    pub(super) fn scale(self, name: &str, value: f32) -> Self {
+        self.constant(name, &[], Data::F32(vec![value]))
+    }
+
+    /// Adds a node named after its first output.
+    pub(super) fn node(mut self, op: &str, inputs: &[&str], outputs: &[&str]) -> Self {
+        let strings = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
+        let (domain, op_type) = match op.rsplit_once('.') {
+            Some((domain, op)) => (domain.to_owned(), op.to_owned()),
+            None => (String::new(), op.to_owned()),
+        };
+        self.graph.node.push(NodeProto {
+            input: strings(inputs),
+            output: strings(outputs),
+            name: format!("{}_node", outputs[0]),
+            domain,
+            op_type,
+            ..NodeProto::default()
+        });
+        self
+    }
+
+    /// Gives the last node an attribute.
+    pub(super) fn ints(self, name: &str, values: &[i64]) -> Self {
+        self.attribute(AttributeProto {
+            name: name.into(),
+            r#type: AttributeType::Ints as i32,
+            ints: values.to_vec(),
+            ..AttributeProto::default()
+        })
+    }
+
+    pub(super) fn int(self, name: &str, value: i64) -> Self {
+        self.attribute(AttributeProto {
+            name: name.into(),
+            r#type: AttributeType::Int as i32,
+            i: value,
+            ..AttributeProto::default()
+        })
+    }
+
+    pub(super) fn attribute(mut self, attribute: AttributeProto) -> Self {
+        self.graph.node.last_mut().unwrap().attribute.push(attribute);
+        self
+    }
+
+    pub(super) fn model(self) -> ModelProto {
+        let opset = |domain: &str, version| OperatorSetIdProto { domain: domain.into(), version };
+        ModelProto {
+            ir_version: 8,
+            opset_import: vec![opset("", 13), opset("com.microsoft", 1), opset("ai.onnx.ml", 2)],
+            graph: Some(self.graph),
+            ..ModelProto::default()
+        }
+    }
+
+    pub(super) fn bytes(self) -> Vec<u8> {
+        self.model().encode_to_vec()
+    }
+}
+
+pub(super) fn tensor(name: &str, shape: &[usize], data: &Data) -> TensorProto {
+    let raw_data = match data {
+        Data::F32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        Data::I8(v) => v.iter().map(|&x| x as u8).collect(),
+        Data::U8(v) => v.clone(),
+        Data::I32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        Data::I64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        other => panic!("no constants of {}", other.dtype()),
+    };
+    TensorProto {
+        dims: shape.iter().map(|&d| d as i64).collect(),
+        data_type: data_type(data.dtype()) as i32,
+        name: name.into(),
+        raw_data,
+        ..TensorProto::default()
+    }
+}
