@@ -85,6 +85,13 @@ impl DeviceKey {
     }
 }
 
+/// So that a map keyed by devices can be asked with a borrowed topic level.
+impl std::borrow::Borrow<str> for DeviceKey {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for DeviceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
