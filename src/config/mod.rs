@@ -164,9 +164,12 @@ pub struct Payload {
     /// One per channel of the model, in its order: a name, or a JSON pointer starting with `/`.
     /// Empty for raw formats, and for arrays taken by position.
     pub fields: Vec<String>,
-    /// The field with the sample's time: RFC 3339 text, or a number of seconds or milliseconds
-    /// since 1970.
+    /// The field with the sample's time: RFC 3339 text, or a number of seconds, milli-, micro- or
+    /// nanoseconds since 1970 (told apart by magnitude). Looked for in the sample, then in the
+    /// object around `samples`.
     pub time: Option<String>,
+    /// A JSON pointer or name of the array of samples, where an object encloses it.
+    pub samples: Option<String>,
 }
 
 /// The payload formats.
