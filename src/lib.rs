@@ -7,4 +7,5 @@ pub mod ids;
 pub mod message;
 pub mod monitor;
 pub mod npz;
+pub mod pipeline;
 pub mod tensor;

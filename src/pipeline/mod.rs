@@ -1,0 +1,21 @@
+//! From a payload to a prediction, per stream and device: topic -> decode -> window -> prepare ->
+//! run -> interpret -> policy -> encode. Pure: no clock of its own, no queue, no file.
+//!
+//! [`Pipeline`] ties the parts together, one per stream; each part is a function on data and is
+//! tested as one. Buffers are allocated once per stream, and a step allocates only what it sends.
+
+mod encode;
+mod fit;
+mod infer;
+mod outcome;
+mod reject;
+mod step;
+mod topics;
+
+pub use encode::mark_replayed;
+pub use fit::{FitError, fit};
+pub use infer::{Ids, Infer};
+pub use outcome::{Micros, Outcome, Rejected};
+pub use reject::Reject;
+pub use step::{Pipeline, RestoreError, Restored, Swapped};
+pub use topics::Router;
