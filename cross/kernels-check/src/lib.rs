@@ -1,3 +1,5 @@
-//! Includes the kernels as they are in the main crate; see `cross/README.md`.
-#[path = "../../../src/engine/kernels/mod.rs"]
-pub mod kernels;
+//! Includes the kernels as they are in the main crate, under the same path.
+#[path = "../../../src/engine"]
+pub mod engine {
+    pub mod kernels;
+}

@@ -1,4 +1,6 @@
 //! Convolutions, one- and two-dimensional, as matrix products over staged bands.
+#[cfg(target_arch = "x86_64")]
+use super::avx2;
 use super::dense::Dense;
 use super::gemm::{self, Left, Place};
 use super::isa::{Isa, Set};
@@ -45,7 +47,8 @@ impl Conv {
         groups: usize,
         weights: &Weights<'_>,
     ) -> Result<Self, WeightsError> {
-        let divides = groups > 0 && window.channels % groups == 0 && weights.outputs % groups == 0;
+        let divides = groups > 0
+            && [window.channels, weights.outputs].iter().all(|n| n.is_multiple_of(groups));
         if !window.is_sound() || !divides || weights.outputs == 0 {
             return Err(WeightsError::Window);
         }
@@ -148,45 +151,50 @@ impl Windowed {
         match self.isa.set() {
             Set::Scalar => {
                 let stage = carver.take::<i8>(self.bands.len());
-                for band in self.bands.each() {
-                    self.bands.copy(band, input, fill, stage);
-                    self.groups(band, stage, sums, width, |g, left, place| {
-                        let view = self.view(g, fold.then_some(fill), start);
-                        left.check(&view);
-                        gemm::scalar(left, &view, place, out);
-                    });
-                }
+                self.banded(fill, fold, input, stage, [start, sums], width, |l, r, place| {
+                    gemm::scalar(l, r, place, out);
+                });
+            }
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => {
+                let stage = carver.take::<i16>(self.bands.len());
+                self.banded(fill, fold, input, stage, [start, sums], width, |l, r, place| {
+                    // SAFETY: this value exists only where AVX2 was detected.
+                    unsafe { avx2::gemm(l, r, place, out) };
+                });
             }
         }
     }
 
-    fn view<'a>(&'a self, group: usize, fold: Option<i8>, start: &'a mut [i32]) -> View<'a> {
-        match fold {
-            None => self.panels[group].view(),
-            Some(zero) => self.panels[group].view_at(zero, start),
-        }
-    }
-
-    /// Calls `product` for every group of one staged band.
-    fn groups<T: Copy + Into<i32>>(
+    /// Stages every band and calls `product` for each of its groups.
+    #[expect(clippy::too_many_arguments, reason = "one run's whole state")]
+    fn banded<T: Copy + From<i8> + Into<i32>>(
         &self,
-        band: super::stage::Band,
-        stage: &[T],
-        sums: &mut [i32],
+        fill: i8,
+        fold: bool,
+        input: &[i8],
+        stage: &mut [T],
+        [start, sums]: [&mut [i32]; 2],
         width: usize,
-        mut product: impl FnMut(usize, &Left<'_, T>, Place),
+        mut product: impl FnMut(&Left<'_, T>, &View<'_>, Place),
     ) {
         let channels = self.bands.channels() / self.panels.len();
-        for (g, panels) in self.panels.iter().enumerate() {
-            let mut grid = self.bands.grid(band);
-            grid.origin = g * channels;
-            if panels.skewed {
-                gemm::sum_rows(stage, &grid, &self.runs.starts, self.runs.len, sums);
+        for band in self.bands.each() {
+            self.isa.run(
+                #[inline(always)]
+                || self.bands.copy(band, input, fill, stage),
+            );
+            for (g, panels) in self.panels.iter().enumerate() {
+                let mut grid = self.bands.grid(band);
+                grid.origin = g * channels;
+                if panels.skewed {
+                    gemm::sum_rows(stage, &grid, &self.runs.starts, self.runs.len, sums);
+                }
+                let left = Left { stage, grid, offsets: &self.offsets, row_sums: sums };
+                let view = if fold { panels.view_at(fill, start) } else { panels.view() };
+                let row = self.bands.first_row(band);
+                product(&left, &view, Place { row, column: g * panels.columns, width });
             }
-            let left = Left { stage, grid, offsets: &self.offsets, row_sums: sums };
-            let place =
-                Place { row: self.bands.first_row(band), column: g * panels.columns, width };
-            product(g, &left, place);
         }
     }
 }

@@ -1,9 +1,12 @@
 //! Dense layers and 1 x 1 convolutions, and products of two computed matrices.
+#[cfg(target_arch = "x86_64")]
+use super::avx2;
 use super::gemm::{self, Grid, Left, Place};
 use super::isa::{Isa, Set};
 use super::pack::{PANEL, Panels, Runs, View, Weights, WeightsError, depth, panel_bytes};
 use super::requant::{Out, SPARE};
 use super::scratch::{Carver, Scratch, bytes_for};
+use super::stage::SLACK;
 
 /// A dense layer: `[m][k]` activations times the transposed `[n][k]` weights.
 #[derive(Clone, Debug)]
@@ -86,11 +89,23 @@ impl Dense {
     }
 }
 
+/// Activations widened at a time, at least one block of rows.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// Rows that are taken at a time where activations have to be widened.
+fn chunk_rows(m: usize, k: usize) -> usize {
+    /// A multiple of every kernel's block of rows.
+    const BLOCK: usize = 12;
+    (CHUNK_BYTES / (k * BLOCK * size_of::<i16>())).max(1).saturating_mul(BLOCK).min(m)
+}
+
 /// Working memory [`rows_times`] takes.
-fn left_bytes(isa: Isa, m: usize, _k: usize) -> usize {
+fn left_bytes(isa: Isa, m: usize, k: usize) -> usize {
     let sums = bytes_for::<i32>(m);
     match isa.set() {
         Set::Scalar => sums,
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx2 => sums + bytes_for::<i16>(chunk_rows(m, k) * k + SLACK),
     }
 }
 
@@ -106,17 +121,31 @@ fn rows_times(
     out: &mut Out<'_>,
     carver: &mut Carver<'_>,
 ) {
-    let grid = Grid::rows(m, k);
     let sums = carver.take::<i32>(m);
     if right.zeros.is_some() {
-        gemm::sum_rows(input, &grid, &[0], k, sums);
+        gemm::sum_rows(input, &Grid::rows(m, k), &[0], k, sums);
     }
-    let place = Place { row: 0, column: 0, width: right.columns };
+    let place = |row| Place { row, column: 0, width: right.columns };
     match isa.set() {
         Set::Scalar => {
-            let left = Left { stage: input, grid, offsets, row_sums: sums };
-            left.check(right);
-            gemm::scalar(&left, right, place, out);
+            let left = Left { stage: input, grid: Grid::rows(m, k), offsets, row_sums: sums };
+            gemm::scalar(&left, right, place(0), out);
+        }
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx2 => {
+            let rows = chunk_rows(m, k);
+            let stage = carver.take::<i16>(rows * k + SLACK);
+            for (chunk, input) in input.chunks(rows * k).enumerate() {
+                isa.run(
+                    #[inline(always)]
+                    || stage.iter_mut().zip(input).for_each(|(to, &from)| *to = i16::from(from)),
+                );
+                let row = chunk * rows;
+                let grid = Grid::rows(input.len() / k, k);
+                let left = Left { stage, grid, offsets, row_sums: &sums[row..] };
+                // SAFETY: this value exists only where AVX2 was detected.
+                unsafe { avx2::gemm(&left, right, place(row), out) };
+            }
         }
     }
 }

@@ -1,4 +1,6 @@
 //! Depthwise convolutions: one filter per channel.
+#[cfg(target_arch = "x86_64")]
+use super::avx2;
 use super::isa::{Isa, Set};
 use super::pack::{Weights, WeightsError, fold};
 use super::requant::{Out, SPARE};
@@ -18,17 +20,19 @@ pub struct Depthwise {
     input_zero: i8,
     taps: Vec<u32>,
     filters: Filters,
+    #[cfg(target_arch = "x86_64")]
+    pairs: avx2::Pairs,
 }
 
 /// The packed filters; one start per channel, with [`SPARE`] more behind.
 #[derive(Clone, Debug)]
 pub(super) struct Filters {
-    pub channels: usize,
+    pub(super) channels: usize,
     /// `[tap][channel]`.
-    pub values: Vec<i16>,
-    pub bias: Vec<i32>,
-    pub sums: Vec<i32>,
-    pub start: Vec<i32>,
+    pub(super) values: Vec<i16>,
+    pub(super) bias: Vec<i32>,
+    pub(super) sums: Vec<i32>,
+    pub(super) start: Vec<i32>,
 }
 
 impl Depthwise {
@@ -46,13 +50,15 @@ impl Depthwise {
         }
         weights.check(window.taps())?;
         let bands = Bands::new(isa, window);
-        let taps = bands.taps().map(|t| t as u32).collect();
+        let taps: Vec<_> = bands.taps().map(|t| t as u32).collect();
         let filters = Filters::new(window.taps(), weights);
         Ok(Self {
             isa,
             window: window.clone(),
             bands,
             input_zero: weights.input_zero,
+            #[cfg(target_arch = "x86_64")]
+            pairs: avx2::Pairs::new(&filters, &taps),
             taps,
             filters,
         })
@@ -105,6 +111,22 @@ impl Depthwise {
                 for band in self.bands.each() {
                     self.bands.copy(band, input, fill, stage);
                     self.scalar(band, stage, start, &mut out);
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => {
+                let stage = carver.take::<i16>(self.bands.len());
+                for band in self.bands.each() {
+                    self.isa.run(
+                        #[inline(always)]
+                        || self.bands.copy(band, input, fill, stage),
+                    );
+                    let (grid, row) = (self.bands.grid(band), self.bands.first_row(band));
+                    let channels = self.window.channels;
+                    // SAFETY: this value exists only where AVX2 was detected.
+                    unsafe {
+                        avx2::depthwise(&self.pairs, channels, stage, &grid, start, row, &mut out)
+                    };
                 }
             }
         }

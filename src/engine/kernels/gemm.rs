@@ -6,26 +6,26 @@ use super::requant::Out;
 /// `width` of them per line.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grid {
-    pub origin: usize,
-    pub count: usize,
-    pub width: usize,
-    pub step_x: usize,
-    pub step_y: usize,
+    pub(super) origin: usize,
+    pub(super) count: usize,
+    pub(super) width: usize,
+    pub(super) step_x: usize,
+    pub(super) step_y: usize,
 }
 
 impl Grid {
     /// `rows` rows of `stride` elements.
-    pub fn rows(rows: usize, stride: usize) -> Self {
+    pub(super) fn rows(rows: usize, stride: usize) -> Self {
         Self { origin: 0, count: rows, width: rows.max(1), step_x: stride, step_y: 0 }
     }
 
     #[inline(always)]
-    pub fn base(&self, row: usize) -> usize {
+    pub(super) fn base(&self, row: usize) -> usize {
         self.origin + row / self.width * self.step_y + row % self.width * self.step_x
     }
 
     /// The largest base of all rows.
-    pub fn last(&self) -> usize {
+    pub(super) fn last(&self) -> usize {
         let (lines, rest) =
             ((self.count.max(1) - 1) / self.width, self.count.min(self.width).max(1) - 1);
         self.origin + lines * self.step_y + rest * self.step_x
@@ -36,25 +36,25 @@ impl Grid {
 /// `stage[grid.base(r) + offsets[g]]`.
 #[derive(Clone, Copy)]
 pub(super) struct Left<'a, T> {
-    pub stage: &'a [T],
-    pub grid: Grid,
-    pub offsets: &'a [u32],
+    pub(super) stage: &'a [T],
+    pub(super) grid: Grid,
+    pub(super) offsets: &'a [u32],
     /// Sum of each row's activations; needed where the weights' zero points are not zero.
-    pub row_sums: &'a [i32],
+    pub(super) row_sums: &'a [i32],
 }
 
 /// The place of a product's result in the whole output, which has `width` columns.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
-    pub row: usize,
-    pub column: usize,
-    pub width: usize,
+    pub(super) row: usize,
+    pub(super) column: usize,
+    pub(super) width: usize,
 }
 
 impl<T> Left<'_, T> {
     /// # Panics
     /// Where an element would be read outside the stage; kernels rely on this check.
-    pub fn check(&self, right: &View<'_>) {
+    pub(super) fn check(&self, right: &View<'_>) {
         let reach = self.offsets.iter().max().map_or(0, |&o| o as usize) + right.depth;
         assert!(self.grid.last() + reach <= self.stage.len(), "stage too small");
         assert_eq!(self.offsets.len(), right.groups, "one offset per group");
@@ -65,6 +65,7 @@ impl<T> Left<'_, T> {
 
 /// The definition: 16 columns of one row after the other.
 pub(super) fn scalar(left: &Left<'_, i8>, right: &View<'_>, place: Place, out: &mut Out<'_>) {
+    left.check(right);
     for row in 0..left.grid.count {
         let activations = &left.stage[left.grid.base(row)..];
         for panel in 0..right.panels() {

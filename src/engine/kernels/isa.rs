@@ -10,6 +10,8 @@ pub struct Isa(Set);
 pub(super) enum Set {
     /// Plain Rust: the definition of every result.
     Scalar,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
 }
 
 impl Isa {
@@ -25,7 +27,12 @@ impl Isa {
     /// All that this machine has, the slowest first.
     #[must_use]
     pub fn available() -> Vec<Self> {
-        vec![Self::SCALAR]
+        let mut all = vec![Self::SCALAR];
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") {
+            all.push(Self(Set::Avx2));
+        }
+        all
     }
 
     /// A short name for reports.
@@ -33,6 +40,8 @@ impl Isa {
     pub fn name(self) -> &'static str {
         match self.0 {
             Set::Scalar => "scalar",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => "avx2",
         }
     }
 
@@ -42,6 +51,9 @@ impl Isa {
     pub(super) fn run<R>(self, f: impl FnOnce() -> R) -> R {
         match self.0 {
             Set::Scalar => f(),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: this value exists only where AVX2 was detected.
+            Set::Avx2 => unsafe { super::avx2::run(f) },
         }
     }
 

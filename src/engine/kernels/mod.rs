@@ -17,6 +17,8 @@
 #![expect(unsafe_code, reason = "vector instructions and aligned scratch memory")]
 
 mod arith;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod conv;
 mod convert;
 mod dense;

@@ -112,6 +112,8 @@ impl Weights<'_> {
 pub(super) fn depth(isa: Isa) -> usize {
     match isa.set() {
         Set::Scalar => 1,
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx2 => 2,
     }
 }
 
@@ -119,29 +121,29 @@ pub(super) fn depth(isa: Isa) -> usize {
 /// offset; every run is padded to whole groups of `depth` with zero weights.
 #[derive(Clone, Debug)]
 pub(super) struct Runs {
-    pub len: usize,
+    pub(super) len: usize,
     /// Where each run's activations start, relative to the row's first.
-    pub starts: Vec<u32>,
+    pub(super) starts: Vec<u32>,
 }
 
 impl Runs {
     /// One run of `k`: a dense layer.
-    pub fn dense(k: usize) -> Self {
+    pub(super) fn dense(k: usize) -> Self {
         Self { len: k, starts: vec![0] }
     }
 
     /// Weights per row.
-    pub fn k(&self) -> usize {
+    pub(super) fn k(&self) -> usize {
         self.len * self.starts.len()
     }
 
     /// Groups per row.
-    pub fn groups(&self, depth: usize) -> usize {
+    pub(super) fn groups(&self, depth: usize) -> usize {
         self.len.div_ceil(depth) * self.starts.len()
     }
 
     /// Where the activations of each group start.
-    pub fn offsets(&self, depth: usize) -> Vec<u32> {
+    pub(super) fn offsets(&self, depth: usize) -> Vec<u32> {
         let step = |s: &u32| {
             let s = *s;
             (0..self.len).step_by(depth).map(move |i| s + i as u32)
@@ -150,7 +152,7 @@ impl Runs {
     }
 
     /// Element of the row that stands at `lane` of `group`, or none where it is padding.
-    pub fn element(&self, group: usize, lane: usize, depth: usize) -> Option<usize> {
+    pub(super) fn element(&self, group: usize, lane: usize, depth: usize) -> Option<usize> {
         let per_run = self.len.div_ceil(depth);
         let within = group % per_run * depth + lane;
         (within < self.len).then_some(group / per_run * self.len + within)
@@ -160,22 +162,22 @@ impl Runs {
 /// Packed columns: `[column / 16][group][column % 16][lane]`, missing columns and lanes zero.
 #[derive(Clone, Debug)]
 pub(super) struct Panels {
-    pub columns: usize,
-    pub groups: usize,
-    pub depth: usize,
-    pub values: Vec<i8>,
+    pub(super) columns: usize,
+    pub(super) groups: usize,
+    pub(super) depth: usize,
+    pub(super) values: Vec<i8>,
     /// Per column: sum (w - zw); bias; zw; and what accumulation starts from for the zero point
     /// the weights were packed with. [`SPARE`] more behind.
-    pub sums: Vec<i32>,
-    pub bias: Vec<i32>,
-    pub zeros: Vec<i32>,
-    pub start: Vec<i32>,
+    pub(super) sums: Vec<i32>,
+    pub(super) bias: Vec<i32>,
+    pub(super) zeros: Vec<i32>,
+    pub(super) start: Vec<i32>,
     /// Whether any zero point is not zero, so that rows must be summed.
-    pub skewed: bool,
+    pub(super) skewed: bool,
 }
 
 impl Panels {
-    pub fn new(weights: &Weights<'_>, runs: &Runs, depth: usize) -> Self {
+    pub(super) fn new(weights: &Weights<'_>, runs: &Runs, depth: usize) -> Self {
         let (n, k, groups) = (weights.outputs, runs.k(), runs.groups(depth));
         let mut values = vec![0; panel_bytes(n, groups, depth)];
         for (at, slot) in values.iter_mut().enumerate() {
@@ -203,7 +205,7 @@ impl Panels {
         Self { columns: n, groups, depth, values, sums, bias, zeros, start, skewed }
     }
 
-    pub fn view(&self) -> View<'_> {
+    pub(super) fn view(&self) -> View<'_> {
         View {
             columns: self.columns,
             groups: self.groups,
@@ -216,12 +218,12 @@ impl Panels {
 
     /// The view for activations of another zero point; `start` is working memory for
     /// [`Panels::start_len`] elements.
-    pub fn view_at<'a>(&'a self, zero: i8, start: &'a mut [i32]) -> View<'a> {
+    pub(super) fn view_at<'a>(&'a self, zero: i8, start: &'a mut [i32]) -> View<'a> {
         fold(&self.bias, &self.sums, zero, start);
         View { start, ..self.view() }
     }
 
-    pub fn start_len(&self) -> usize {
+    pub(super) fn start_len(&self) -> usize {
         self.start.len()
     }
 }
@@ -242,25 +244,25 @@ pub(super) fn fold(bias: &[i32], sums: &[i32], zero: i8, start: &mut [i32]) {
 /// Packed columns as a kernel gets them, wherever they are kept.
 #[derive(Clone, Copy)]
 pub(super) struct View<'a> {
-    pub columns: usize,
-    pub groups: usize,
-    pub depth: usize,
-    pub values: &'a [i8],
+    pub(super) columns: usize,
+    pub(super) groups: usize,
+    pub(super) depth: usize,
+    pub(super) values: &'a [i8],
     /// `columns + SPARE` long.
-    pub start: &'a [i32],
+    pub(super) start: &'a [i32],
     /// `columns + SPARE` long; none where all are zero.
-    pub zeros: Option<&'a [i32]>,
+    pub(super) zeros: Option<&'a [i32]>,
 }
 
 impl<'a> View<'a> {
     /// The packed weights of columns `16 * index..`.
     #[inline(always)]
-    pub fn panel(&self, index: usize) -> &'a [i8] {
+    pub(super) fn panel(&self, index: usize) -> &'a [i8] {
         let len = self.groups * self.depth * PANEL;
         &self.values[index * len..(index + 1) * len]
     }
 
-    pub fn panels(&self) -> usize {
+    pub(super) fn panels(&self) -> usize {
         self.columns.div_ceil(PANEL)
     }
 }

@@ -18,20 +18,20 @@ const BAND_BYTES: usize = 96 << 10;
 pub(super) struct Bands {
     window: Window,
     /// Elements of one staged row.
-    pub line: usize,
+    pub(super) line: usize,
     /// Output rows of one band.
-    pub rows: usize,
+    pub(super) rows: usize,
 }
 
 /// One band: the output rows `first..first + rows`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Band {
-    pub first: usize,
-    pub rows: usize,
+    pub(super) first: usize,
+    pub(super) rows: usize,
 }
 
 impl Bands {
-    pub fn new(isa: Isa, window: &Window) -> Self {
+    pub(super) fn new(isa: Isa, window: &Window) -> Self {
         let reach = window.reach();
         let line = ((window.output[1] - 1) * window.stride[1] + reach[1]) * window.channels;
         let lines = BAND_BYTES / (line * lane_bytes(isa));
@@ -40,23 +40,25 @@ impl Bands {
     }
 
     /// Elements of the staged band.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.lines(self.rows) * self.line + SLACK
     }
 
-    pub fn scratch_bytes(&self, isa: Isa) -> usize {
+    pub(super) fn scratch_bytes(&self, isa: Isa) -> usize {
         match isa.set() {
             Set::Scalar => bytes_for::<i8>(self.len()),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => bytes_for::<i16>(self.len()),
         }
     }
 
-    pub fn each(&self) -> impl Iterator<Item = Band> + use<> {
+    pub(super) fn each(&self) -> impl Iterator<Item = Band> + use<> {
         let (rows, total) = (self.rows, self.window.output[0]);
         (0..total).step_by(rows).map(move |first| Band { first, rows: rows.min(total - first) })
     }
 
     /// Where the windows of a band start in its stage.
-    pub fn grid(&self, band: Band) -> Grid {
+    pub(super) fn grid(&self, band: Band) -> Grid {
         Grid {
             origin: 0,
             count: band.rows * self.window.output[1],
@@ -66,17 +68,17 @@ impl Bands {
         }
     }
 
-    pub fn channels(&self) -> usize {
+    pub(super) fn channels(&self) -> usize {
         self.window.channels
     }
 
     /// The first position of a band among all positions.
-    pub fn first_row(&self, band: Band) -> usize {
+    pub(super) fn first_row(&self, band: Band) -> usize {
         band.first * self.window.output[1]
     }
 
     /// Where each tap stands relative to its window's first element.
-    pub fn taps(&self) -> impl Iterator<Item = usize> {
+    pub(super) fn taps(&self) -> impl Iterator<Item = usize> {
         let w = &self.window;
         (0..w.kernel[0]).flat_map(move |y| {
             let row = y * w.dilation[0] * self.line;
@@ -90,7 +92,13 @@ impl Bands {
 
     /// Copies what the band's windows see; `fill` stands where that is padding.
     #[inline(always)]
-    pub fn copy<T: Copy + From<i8>>(&self, band: Band, input: &[i8], fill: i8, stage: &mut [T]) {
+    pub(super) fn copy<T: Copy + From<i8>>(
+        &self,
+        band: Band,
+        input: &[i8],
+        fill: i8,
+        stage: &mut [T],
+    ) {
         let w = &self.window;
         let fill = T::from(fill);
         let width = w.input[1] * w.channels;
@@ -118,5 +126,7 @@ impl Bands {
 fn lane_bytes(isa: Isa) -> usize {
     match isa.set() {
         Set::Scalar => 1,
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx2 => 2,
     }
 }

@@ -1,0 +1,157 @@
+//! Pools, rounding, arithmetic, conversions and softmax against their formulas.
+use super::*;
+
+/// The maximum, and the exact mean in doubles (ties cannot differ: sums are small).
+#[test]
+fn pools_are_what_they_say() {
+    let mut dice = Dice::new(6);
+    for _ in 0..cases(300) {
+        let mut window = random_window(&mut dice, 1);
+        window.channels = dice.pick(1, 40);
+        let input = activations(&mut dice, window.input_len());
+        let (zero, ratio) = (dice.zero(), [1.0, 0.5, 1.7][dice.pick(0, 2)]);
+        let (include_pad, fit) = (dice.pick(0, 1) == 0, dice.fit());
+        let pool =
+            AveragePool { window: window.clone(), input_zero: zero, ratio, include_pad, fit };
+        let len = window.positions() * window.channels;
+        for isa in Isa::available() {
+            let (mut most, mut mean) = (vec![0; len], vec![0; len]);
+            max_pool(isa, &window, &input, &mut most);
+            let mut scratch = Scratch::with_bytes(pool.scratch_bytes());
+            pool.run(isa, &input, &mut mean, &mut scratch);
+            for at in 0..len {
+                let (position, c) = (at / window.channels, at % window.channels);
+                let seen = seen_inside(&window, &input, position, c);
+                assert_eq!(most[at], seen.iter().copied().max().unwrap_or(-128), "{window:?}");
+                let sum: i32 = seen.iter().map(|&x| i32::from(x) - i32::from(zero)).sum();
+                let count = if include_pad { window.taps() } else { seen.len().max(1) };
+                assert_eq!(mean[at], fit.store(sum as f32 * ratio / count as f32), "{window:?}");
+            }
+        }
+    }
+}
+
+fn seen_inside(w: &Window, input: &[i8], position: usize, c: usize) -> Vec<i8> {
+    let place = (position / w.output[1], position % w.output[1]);
+    let taps = (0..w.kernel[0]).flat_map(|i| (0..w.kernel[1]).map(move |j| (i, j)));
+    taps.filter_map(|t| tap(w, input, place, t, c)).collect()
+}
+
+#[test]
+fn storing_rounds_half_to_even_and_saturates() {
+    let fit = Fit::full(10);
+    for (x, y) in [
+        (0.5, 10),
+        (1.5, 12),
+        (2.5, 12),
+        (-0.5, 10),
+        (-1.5, 8),
+        (0.499_999_97, 10),
+        (116.5, 126),
+        (117.4, 127),
+        (1e30, 127),
+        (f32::INFINITY, 127),
+        (-138.5, -128),
+        (-1e30, -128),
+        (f32::NEG_INFINITY, -128),
+        (f32::NAN, -128),
+    ] {
+        assert_eq!(fit.store(x), y, "{x}");
+    }
+    let relu = Fit { zero: -5, low: -5, high: 50 };
+    assert_eq!([-3.0, 2.0, 54.6, 60.0].map(|x| relu.store(x)), [-5, -3, 50, 50]);
+}
+
+#[test]
+fn elementwise_kernels_agree_with_their_formulas() {
+    let mut dice = Dice::new(7);
+    for _ in 0..cases(200) {
+        let n = dice.pick(1, 70);
+        let (a, b, fit) = (activations(&mut dice, n), activations(&mut dice, n), dice.fit());
+        let zeros = [dice.zero(), dice.zero()];
+        let ratios = dice.f32s(2, 0.01, 2.0);
+        let float = dice.f32s(n, -40.0, 40.0);
+        let d = |x: i8, z: i8| (i32::from(x) - i32::from(z)) as f32;
+        for isa in Isa::available() {
+            let mut out = vec![0; n];
+            let terms = [0, 1].map(|i| Term { zero: zeros[i], ratio: ratios[i] });
+            add(isa, terms, &a, &b, fit, &mut out);
+            for i in 0..n {
+                let sum = d(a[i], zeros[0]) * ratios[0] + d(b[i], zeros[1]) * ratios[1];
+                assert_eq!(out[i], fit.store(sum));
+            }
+            mul(isa, zeros, ratios[0] * 0.01, &a, &b, fit, &mut out);
+            for i in 0..n {
+                let product = d(a[i], zeros[0]) * d(b[i], zeros[1]);
+                assert_eq!(out[i], fit.store(product * (ratios[0] * 0.01)));
+            }
+            quantize(isa, ratios[1], fit, &float, &mut out);
+            assert!((0..n).all(|i| out[i] == fit.store(float[i] / ratios[1])));
+            let mut back = vec![0.0; n];
+            dequantize(isa, ratios[1], zeros[0], &a, &mut back);
+            assert!((0..n).all(|i| back[i] == d(a[i], zeros[0]) * ratios[1]));
+        }
+    }
+}
+
+#[test]
+fn dynamic_quantization_follows_onnx() {
+    let mut out = vec![0; 4];
+    let (scale, zero) = quantize_dynamic(Isa::best(), &[-1.0, 0.0, 2.0, 4.1], &mut out);
+    assert_eq!((scale, i32::from(zero) + 128), (5.1 / 255.0, 50));
+    assert_eq!(out.iter().map(|&x| i32::from(x) + 128).collect::<Vec<_>>(), [0, 50, 150, 255]);
+    let (scale, zero) = quantize_dynamic(Isa::best(), &[0.0; 4], &mut out);
+    assert_eq!((scale, zero, out), (1.0, -128, vec![-128; 4]));
+    let mut dice = Dice::new(8);
+    for _ in 0..cases(100) {
+        let n = dice.pick(1, 70);
+        let values = dice.f32s(n, -3.0, 9.0);
+        let results: Vec<_> = Isa::available()
+            .into_iter()
+            .map(|isa| {
+                let mut out = vec![0; n];
+                (quantize_dynamic(isa, &values, &mut out), out)
+            })
+            .collect();
+        assert!(results.iter().all(|r| *r == results[0]));
+    }
+}
+
+#[test]
+fn tables_and_signs() {
+    let table = Table::new(|x| x.saturating_mul(2));
+    let mut out = vec![0; 3];
+    table.run(&[-100, 3, 100], &mut out);
+    assert_eq!(out, [-128, 6, 127]);
+    table.run_in_place(&mut out);
+    assert_eq!(out, [-128, 12, 127]);
+    s8_from_u8(&[0, 128, 255], &mut out);
+    assert_eq!(out, [-128, 0, 127]);
+    let mut back = vec![0; 3];
+    u8_from_s8(&out, &mut back);
+    assert_eq!(back, [0, 128, 255]);
+}
+
+#[test]
+fn softmax_is_within_half_a_step() {
+    let mut dice = Dice::new(9);
+    for _ in 0..cases(200) {
+        let (n, rows) = (dice.pick(1, 30), dice.pick(1, 3));
+        let scale = dice.f32s(1, 0.001, 0.7)[0];
+        let input = activations(&mut dice, n * rows);
+        let softmax = Softmax::new(scale);
+        let (mut float, mut s8) = (vec![0.0; n * rows], vec![0; n * rows]);
+        softmax.run(n, &input, &mut float);
+        softmax.run_s8(n, 1.0 / 256.0, Fit::full(-128), &input, &mut s8);
+        for (at, row) in input.chunks(n).enumerate() {
+            let e = |x: i8| (f64::from(x) * f64::from(scale)).exp();
+            let sum: f64 = row.iter().map(|&x| e(x)).sum();
+            for (i, &x) in row.iter().enumerate() {
+                let p = e(x) / sum;
+                assert!((f64::from(float[at * n + i]) - p).abs() < 1e-6);
+                let exact = (p * 256.0 - 128.0).min(127.0);
+                assert!((f64::from(s8[at * n + i]) - exact).abs() < 0.51, "{exact}");
+            }
+        }
+    }
+}
