@@ -5,6 +5,7 @@
 
 mod error;
 mod float;
+pub mod kernels;
 mod operators;
 mod proto;
 mod resolve;
