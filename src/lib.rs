@@ -8,4 +8,5 @@ pub mod message;
 pub mod monitor;
 pub mod npz;
 pub mod pipeline;
+pub mod outbox;
 pub mod tensor;

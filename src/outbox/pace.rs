@@ -1,0 +1,40 @@
+//! How fast the backlog may go.
+
+use std::time::Duration;
+
+use crate::clock::Mono;
+
+/// A spacer: each result taken moves the next one's time on by an interval. Up to [`SLACK`] of
+/// results may go at once, so that a timer of that resolution keeps the rate.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// Zero where there is no limit.
+    interval: Duration,
+    next: Mono,
+}
+
+const SLACK: Duration = Duration::from_millis(50);
+
+impl Pace {
+    pub(super) fn per_second(rate: u32) -> Self {
+        let interval = Duration::from_secs(1).checked_div(rate).unwrap_or(Duration::ZERO);
+        Self { interval, next: Mono(0) }
+    }
+
+    /// When the next result may go.
+    pub(super) fn ready_at(&self) -> Mono {
+        let slack = u64::try_from(SLACK.as_micros()).unwrap_or(0);
+        Mono(self.next.0.saturating_sub(slack))
+    }
+
+    pub(super) fn taken(&mut self, now: Mono) {
+        self.next = self.next.max(now).plus(self.interval);
+    }
+
+    /// One more came to wait, so one more may go: the rate is what the backlog shrinks by, and
+    /// live results behind it cannot make it grow for ever.
+    pub(super) fn grew(&mut self) {
+        let interval = u64::try_from(self.interval.as_micros()).unwrap_or(0);
+        self.next = Mono(self.next.0.saturating_sub(interval));
+    }
+}

@@ -1,0 +1,49 @@
+//! Who may pass the backlog: a result whose stream and topic have nothing waiting in it.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use crate::ids::StreamName;
+
+const WORDS: usize = 1024;
+
+/// The streams and topics that may have results in the backlog, in 8 KiB however many there are:
+/// one bit each, by hash. Two that share a bit wait for each other and lose nothing else.
+#[derive(Debug)]
+pub(super) struct Behind {
+    bits: Box<[u64; WORDS]>,
+}
+
+impl Behind {
+    /// Nobody may pass: what the backlog holds is not known.
+    pub(super) fn everyone() -> Self {
+        Self { bits: Box::new([u64::MAX; WORDS]) }
+    }
+
+    pub(super) fn fill(&mut self) {
+        self.bits.fill(u64::MAX);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.bits.fill(0);
+    }
+
+    pub(super) fn insert(&mut self, stream: &StreamName, topic: &str) {
+        let (word, bit) = place(stream, topic);
+        if let Some(word) = self.bits.get_mut(word) {
+            *word |= bit;
+        }
+    }
+
+    pub(super) fn contains(&self, stream: &StreamName, topic: &str) -> bool {
+        let (word, bit) = place(stream, topic);
+        self.bits.get(word).is_none_or(|word| word & bit != 0)
+    }
+}
+
+fn place(stream: &StreamName, topic: &str) -> (usize, u64) {
+    let mut hasher = DefaultHasher::new();
+    (stream.as_str(), topic).hash(&mut hasher);
+    let hash = hasher.finish();
+    let word = usize::try_from(hash >> 6).unwrap_or(0) % WORDS;
+    (word, 1 << (hash % 64))
+}
