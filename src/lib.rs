@@ -7,6 +7,6 @@ pub mod ids;
 pub mod message;
 pub mod monitor;
 pub mod npz;
-pub mod pipeline;
 pub mod outbox;
+pub mod pipeline;
 pub mod tensor;
