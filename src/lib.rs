@@ -9,4 +9,5 @@ pub mod monitor;
 pub mod npz;
 pub mod outbox;
 pub mod pipeline;
+pub mod store;
 pub mod tensor;
