@@ -110,7 +110,11 @@ impl Outbox {
             self.renumber_tail();
         }
         self.disk.unread = opened.records > 0;
-        self.behind.fill();
+        if opened.records == 0 && self.tail.is_empty() {
+            self.behind.clear();
+        } else {
+            self.behind.fill();
+        }
         if self.mode == Mode::Live {
             self.mode = Mode::Backlog;
         }
