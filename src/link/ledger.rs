@@ -1,0 +1,201 @@
+//! Which received QoS 1 messages may be acknowledged, and in which order. Pure: no clock, no broker.
+//!
+//! MQTT 5 (4.6) wants the PUBACKs in the order in which the PUBLISHes arrived, over the whole
+//! connection, whatever the topics. A message is through when every worker it went to has
+//! reported it [`Taken`] and as many results as they named are safe; its acknowledgement then
+//! leaves as soon as all before it have left.
+//!
+//! A packet id means something on one connection only. When that ends, what was not acknowledged
+//! is remembered as *owed*: a broker that kept our session sends it again with the same packet id
+//! and DUP set (4.4), and it is then recognised instead of being processed twice. DUP, packet id,
+//! topic and payload must all agree; anything less is processed anew, because a second result is
+//! allowed and a lost sample is not. An acknowledgement that was already written to the socket
+//! is not owed: the broker may have got it and given its packet id to another message.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use crate::message::{InputToken, Taken};
+
+/// rumqttd 0.20 takes no notice of the receive maximum and sends up to 100 messages, so a
+/// violation is only called one above this.
+const ROOM_FOR_DEAF_BROKERS: usize = 128;
+
+/// One received QoS 1 PUBLISH as the ledger sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrived<'a> {
+    pub(crate) pkid: u16,
+    pub(crate) dup: bool,
+    pub(crate) topic: &'a [u8],
+    pub(crate) payload: &'a [u8],
+    /// How many streams the message goes to; each reports it [`Taken`] once.
+    pub(crate) streams: u32,
+}
+
+/// What is to be done with a received message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// Process it under this token.
+    New(InputToken),
+    /// It came again while it is in process, or after that: nothing to do, its acknowledgement
+    /// leaves by itself.
+    Again,
+}
+
+/// The broker sent more than it may without being acknowledged; the connection is to be ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Overrun {
+    pub(crate) limit: usize,
+}
+
+/// The received messages that are not acknowledged yet.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    limit: usize,
+    last_token: u64,
+    /// In process, on whatever connection they came.
+    open: HashMap<InputToken, Open>,
+    /// Of this connection, in the order of arrival.
+    line: VecDeque<Place>,
+    /// Acknowledged, but not known to be written to the socket.
+    leaving: VecDeque<Place>,
+    /// Of earlier connections, by packet id; at most `limit`.
+    owed: HashMap<u16, Place>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    pkid: u16,
+    fingerprint: u64,
+    token: InputToken,
+}
+
+#[derive(Debug)]
+struct Open {
+    /// Streams that have not reported the message taken.
+    untaken: u32,
+    /// Results announced less results safe; below zero while a result overtakes its report.
+    unsafe_results: i64,
+}
+
+impl Open {
+    fn is_through(&self) -> bool {
+        self.untaken == 0 && self.unsafe_results <= 0
+    }
+}
+
+impl Ledger {
+    pub(crate) fn new(receive_maximum: u16) -> Self {
+        Self {
+            limit: usize::from(receive_maximum).max(ROOM_FOR_DEAF_BROKERS),
+            last_token: 0,
+            open: HashMap::new(),
+            line: VecDeque::new(),
+            leaving: VecDeque::new(),
+            owed: HashMap::new(),
+        }
+    }
+
+    /// A message came.
+    ///
+    /// # Errors
+    /// [`Overrun`] when the broker has more unacknowledged messages under way than it may.
+    pub(crate) fn receive(&mut self, arrived: Arrived<'_>) -> Result<Arrival, Overrun> {
+        if self.line.len() + self.leaving.len() >= self.limit {
+            return Err(Overrun { limit: self.limit });
+        }
+        let fingerprint = fingerprint(arrived.topic, arrived.payload);
+        let known = self
+            .owed
+            .get(&arrived.pkid)
+            .is_some_and(|place| arrived.dup && place.fingerprint == fingerprint);
+        // Whatever came with this packet id, the broker has no other message under it any more.
+        if let (Some(place), true) = (self.owed.remove(&arrived.pkid), known) {
+            self.line.push_back(place);
+            return Ok(Arrival::Again);
+        }
+        self.last_token += 1;
+        let token = InputToken(self.last_token);
+        self.line.push_back(Place { pkid: arrived.pkid, fingerprint, token });
+        if arrived.streams > 0 {
+            self.open.insert(token, Open { untaken: arrived.streams, unsafe_results: 0 });
+        }
+        Ok(Arrival::New(token))
+    }
+
+    /// A worker is through with a message. True when an acknowledgement may leave because of it.
+    pub(crate) fn taken(&mut self, taken: Taken) -> bool {
+        self.settle(taken.input, |open| {
+            open.untaken = open.untaken.saturating_sub(1);
+            open.unsafe_results += i64::from(taken.results);
+        })
+    }
+
+    /// One result of this message is safe. True when an acknowledgement may leave because of it.
+    pub(crate) fn done(&mut self, input: InputToken) -> bool {
+        self.settle(input, |open| open.unsafe_results -= 1)
+    }
+
+    fn settle(&mut self, input: InputToken, change: impl FnOnce(&mut Open)) -> bool {
+        let Some(open) = self.open.get_mut(&input) else { return false };
+        change(open);
+        if !open.is_through() {
+            return false;
+        }
+        self.open.remove(&input);
+        self.line.front().is_some_and(|first| first.token == input)
+    }
+
+    /// The packet id of the next acknowledgement that may leave.
+    pub(crate) fn next_ack(&mut self) -> Option<u16> {
+        let first = self.line.front()?;
+        if self.open.contains_key(&first.token) {
+            return None;
+        }
+        let place = self.line.pop_front()?;
+        self.leaving.push_back(place);
+        Some(place.pkid)
+    }
+
+    /// The acknowledgement of this packet id is written to the socket.
+    pub(crate) fn written(&mut self, pkid: u16) {
+        if let Some(at) = self.leaving.iter().position(|place| place.pkid == pkid) {
+            self.leaving.remove(at);
+        }
+    }
+
+    /// The connection ended: nothing that came on it can be acknowledged by its packet id now.
+    pub(crate) fn disconnected(&mut self) {
+        let under_way = self.line.len() + self.leaving.len();
+        if self.owed.len() + under_way > self.limit {
+            self.owed.clear();
+        }
+        for place in self.leaving.drain(..).chain(self.line.drain(..)) {
+            self.owed.insert(place.pkid, place);
+        }
+    }
+
+    /// A connection is up. Without its session the broker has forgotten what it owes us.
+    pub(crate) fn connected(&mut self, session_present: bool) {
+        if !session_present {
+            self.owed.clear();
+        }
+    }
+
+    /// Received on this connection and not acknowledged.
+    pub(crate) fn unacknowledged(&self) -> usize {
+        self.line.len()
+    }
+}
+
+/// The hash is of this process: it is never stored, and a sender cannot aim at a collision without
+/// also being given the packet id of the message it wants to hide.
+fn fingerprint(topic: &[u8], payload: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (topic, payload).hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

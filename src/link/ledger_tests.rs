@@ -1,0 +1,312 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn arrived(pkid: u16, dup: bool, payload: &[u8]) -> Arrived<'_> {
+    Arrived { pkid, dup, topic: b"t", payload, streams: 1 }
+}
+
+fn token(arrival: Result<Arrival, Overrun>) -> InputToken {
+    match arrival {
+        Ok(Arrival::New(token)) => token,
+        other => panic!("not a new message: {other:?}"),
+    }
+}
+
+fn taken(input: InputToken, results: u32) -> Taken {
+    Taken { input, results }
+}
+
+#[test]
+fn an_acknowledgement_waits_for_those_before_it() {
+    let mut ledger = Ledger::new(10);
+    let first = token(ledger.receive(arrived(1, false, b"a")));
+    let second = token(ledger.receive(arrived(2, false, b"b")));
+    assert!(!ledger.taken(taken(second, 0)), "the first is still in process");
+    assert_eq!(ledger.next_ack(), None);
+    assert!(ledger.taken(taken(first, 0)));
+    assert_eq!((ledger.next_ack(), ledger.next_ack(), ledger.next_ack()), (Some(1), Some(2), None));
+}
+
+#[test]
+fn a_result_may_be_safe_before_its_input_is_reported_taken() {
+    let mut ledger = Ledger::new(10);
+    let input = token(ledger.receive(arrived(1, false, b"a")));
+    assert!(!ledger.done(input));
+    assert!(!ledger.taken(taken(input, 2)), "one of two results is not safe yet");
+    assert!(ledger.done(input));
+    assert_eq!(ledger.next_ack(), Some(1));
+}
+
+#[test]
+fn a_message_of_two_streams_waits_for_both() {
+    let mut ledger = Ledger::new(10);
+    let input = token(ledger.receive(Arrived { streams: 2, ..arrived(1, false, b"a") }));
+    assert!(!ledger.taken(taken(input, 0)));
+    assert!(ledger.taken(taken(input, 0)));
+}
+
+#[test]
+fn a_message_nobody_wants_is_acknowledged_at_once() {
+    let mut ledger = Ledger::new(10);
+    token(ledger.receive(Arrived { streams: 0, ..arrived(9, false, b"a") }));
+    assert_eq!(ledger.next_ack(), Some(9));
+}
+
+#[test]
+fn a_redelivered_message_in_process_is_adopted() {
+    let mut ledger = Ledger::new(10);
+    let input = token(ledger.receive(arrived(7, false, b"a")));
+    ledger.disconnected();
+    ledger.connected(true);
+    assert_eq!(ledger.receive(arrived(7, true, b"a")), Ok(Arrival::Again));
+    assert_eq!(ledger.next_ack(), None);
+    assert!(ledger.taken(taken(input, 0)));
+    assert_eq!(ledger.next_ack(), Some(7));
+}
+
+#[test]
+fn a_redelivered_message_that_was_through_is_acknowledged_in_its_turn() {
+    let mut ledger = Ledger::new(10);
+    let slow = token(ledger.receive(arrived(1, false, b"a")));
+    let quick = token(ledger.receive(arrived(2, false, b"b")));
+    ledger.taken(taken(quick, 0));
+    ledger.disconnected();
+    ledger.connected(true);
+    assert_eq!(ledger.receive(arrived(1, true, b"a")), Ok(Arrival::Again));
+    assert_eq!(ledger.receive(arrived(2, true, b"b")), Ok(Arrival::Again));
+    assert_eq!(ledger.next_ack(), None);
+    ledger.taken(taken(slow, 0));
+    assert_eq!((ledger.next_ack(), ledger.next_ack()), (Some(1), Some(2)));
+}
+
+#[test]
+fn an_acknowledgement_that_never_reached_the_socket_is_owed() {
+    let mut ledger = Ledger::new(10);
+    let input = token(ledger.receive(arrived(3, false, b"a")));
+    ledger.taken(taken(input, 0));
+    assert_eq!(ledger.next_ack(), Some(3));
+    ledger.disconnected();
+    ledger.connected(true);
+    assert_eq!(ledger.receive(arrived(3, true, b"a")), Ok(Arrival::Again));
+    assert_eq!(ledger.next_ack(), Some(3));
+    ledger.written(3);
+    ledger.disconnected();
+    ledger.connected(true);
+    token(ledger.receive(arrived(3, true, b"a")));
+}
+
+#[test]
+fn anything_that_differs_is_processed_anew() {
+    for (session, again) in [
+        (false, arrived(7, true, b"a")),
+        (true, arrived(7, false, b"a")),
+        (true, arrived(8, true, b"a")),
+        (true, arrived(7, true, b"b")),
+        (true, Arrived { topic: b"u", ..arrived(7, true, b"a") }),
+    ] {
+        let mut ledger = Ledger::new(10);
+        let first = token(ledger.receive(arrived(7, false, b"a")));
+        ledger.disconnected();
+        ledger.connected(session);
+        let second = token(ledger.receive(again));
+        assert!(
+            !ledger.taken(taken(first, 0)),
+            "the old connection's message acknowledged the new"
+        );
+        assert!(ledger.taken(taken(second, 0)));
+    }
+}
+
+#[test]
+fn a_broker_beyond_its_window_is_told_so_and_memory_stays_bounded() {
+    let mut ledger = Ledger::new(200);
+    for round in 0..10_u16 {
+        for i in 0..200_u16 {
+            token(ledger.receive(arrived(round * 200 + i + 1, false, b"a")));
+        }
+        assert_eq!(ledger.receive(arrived(9, false, b"a")), Err(Overrun { limit: 200 }));
+        ledger.disconnected();
+        ledger.connected(true);
+        assert!(ledger.owed.len() <= 200);
+    }
+}
+
+/// A broker with one session: what it has sent and not seen acknowledged, in order.
+#[derive(Default)]
+struct Broker {
+    next_pkid: u16,
+    next_payload: u64,
+    sent: VecDeque<(u16, u64)>,
+    acked: Vec<u64>,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Send { streams: u32 },
+    Take { which: usize, results: u32 },
+    Done { which: usize },
+    Ack { written: bool },
+    Reconnect { session: bool },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..3_u32).prop_map(|streams| Step::Send { streams }),
+        4 => (any::<usize>(), 0..3_u32).prop_map(|(which, results)| Step::Take { which, results }),
+        4 => any::<usize>().prop_map(|which| Step::Done { which }),
+        3 => any::<bool>().prop_map(|written| Step::Ack { written }),
+        1 => any::<bool>().prop_map(|session| Step::Reconnect { session }),
+    ]
+}
+
+/// What the test knows of a message in process.
+#[derive(Default)]
+struct Work {
+    untaken: u32,
+    announced: u32,
+    safe: u32,
+}
+
+struct Run {
+    ledger: Ledger,
+    broker: Broker,
+    work: BTreeMap<InputToken, Work>,
+    payload_of: BTreeMap<InputToken, u64>,
+    through: std::collections::BTreeSet<u64>,
+    /// Handed out, not written: (pkid, payload).
+    handed: VecDeque<u16>,
+}
+
+impl Run {
+    fn receive(&mut self, pkid: u16, payload: u64, dup: bool, streams: u32) {
+        let bytes = payload.to_le_bytes();
+        let arrived = Arrived { pkid, dup, topic: b"t", payload: &bytes, streams };
+        if let Arrival::New(token) = self.ledger.receive(arrived).unwrap() {
+            self.payload_of.insert(token, payload);
+            if streams == 0 {
+                self.through.insert(payload);
+            } else {
+                self.work.insert(token, Work { untaken: streams, ..Work::default() });
+            }
+        }
+    }
+
+    fn nth(&self, which: usize) -> Option<InputToken> {
+        let at = which.checked_rem(self.work.len())?;
+        self.work.keys().nth(at).copied()
+    }
+
+    fn settle(&mut self, token: InputToken) {
+        let work = &self.work[&token];
+        if work.untaken == 0 && work.safe >= work.announced {
+            self.work.remove(&token);
+            self.through.insert(self.payload_of[&token]);
+        }
+    }
+
+    fn apply(&mut self, step: &Step) {
+        match *step {
+            Step::Send { streams } if self.broker.sent.len() < 50 => {
+                self.broker.next_pkid = self.broker.next_pkid % 60 + 1;
+                while self.broker.sent.iter().any(|(pkid, _)| *pkid == self.broker.next_pkid) {
+                    self.broker.next_pkid = self.broker.next_pkid % 60 + 1;
+                }
+                self.broker.next_payload += 1;
+                let (pkid, payload) = (self.broker.next_pkid, self.broker.next_payload);
+                self.broker.sent.push_back((pkid, payload));
+                self.receive(pkid, payload, false, streams);
+            }
+            Step::Take { which, results } => {
+                let Some(token) = self.nth(which) else { return };
+                let work = self.work.get_mut(&token).unwrap();
+                if work.untaken > 0 {
+                    work.untaken -= 1;
+                    work.announced += results;
+                    self.ledger.taken(taken(token, results));
+                    self.settle(token);
+                }
+            }
+            Step::Done { which } => {
+                let Some(token) = self.nth(which) else { return };
+                let work = self.work.get_mut(&token).unwrap();
+                if work.safe < work.announced {
+                    work.safe += 1;
+                    self.ledger.done(token);
+                    self.settle(token);
+                }
+            }
+            Step::Ack { written } => self.ack(written),
+            Step::Reconnect { session } => self.reconnect(session),
+            Step::Send { .. } => {}
+        }
+    }
+
+    fn ack(&mut self, written: bool) {
+        if let Some(pkid) = self.ledger.next_ack() {
+            self.handed.push_back(pkid);
+        }
+        if written && let Some(pkid) = self.handed.pop_front() {
+            self.ledger.written(pkid);
+            let (first, payload) = self.broker.sent.pop_front().expect("an ack of nothing");
+            assert_eq!(first, pkid, "acknowledged out of the order of arrival");
+            assert!(self.through.contains(&payload), "acknowledged before it was through");
+            self.broker.acked.push(payload);
+        }
+    }
+
+    fn reconnect(&mut self, session: bool) {
+        self.handed.clear();
+        self.ledger.disconnected();
+        self.ledger.connected(session);
+        if session {
+            for (pkid, payload) in self.broker.sent.clone() {
+                self.receive(pkid, payload, true, 1);
+            }
+        } else {
+            self.broker.sent.clear();
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn acknowledgements_are_in_order_never_early_and_never_stuck(
+        steps in prop::collection::vec(step(), 0..400)
+    ) {
+        let mut run = Run {
+            ledger: Ledger::new(60),
+            broker: Broker::default(),
+            work: BTreeMap::new(),
+            payload_of: BTreeMap::new(),
+            through: std::collections::BTreeSet::new(),
+            handed: VecDeque::new(),
+        };
+        for step in &steps {
+            run.apply(step);
+        }
+        // Let every worker finish: every message the broker still waits for is then acknowledged.
+        while let Some(token) = run.nth(0) {
+            let work = run.work.get_mut(&token).unwrap();
+            if work.untaken > 0 {
+                work.untaken -= 1;
+                run.ledger.taken(taken(token, 0));
+            } else {
+                work.safe += 1;
+                run.ledger.done(token);
+            }
+            run.settle(token);
+        }
+        for _ in 0..run.broker.sent.len() {
+            run.ack(true);
+        }
+        prop_assert!(run.broker.sent.is_empty(), "{} messages stuck", run.broker.sent.len());
+        prop_assert_eq!(run.ledger.unacknowledged(), 0);
+        prop_assert!(run.ledger.open.is_empty());
+        let mut once = run.broker.acked.clone();
+        once.dedup();
+        prop_assert_eq!(once.len(), run.broker.acked.len());
+    }
+}
