@@ -4,6 +4,7 @@ pub mod clock;
 pub mod config;
 pub mod engine;
 pub mod ids;
+pub mod link;
 pub mod message;
 pub mod monitor;
 pub mod npz;

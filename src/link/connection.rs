@@ -1,0 +1,274 @@
+//! One connection, from the first byte to the last: rumqttc's events come in, and what there is to
+//! send goes out beside them.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use rumqttc::Outgoing as Written;
+use rumqttc::v5::mqttbytes::v5::{ConnAck, Packet};
+use rumqttc::v5::{AsyncClient, ConnectionError, Event as Polled, EventLoop, MqttOptions};
+use tokio::sync::mpsc::OwnedPermit;
+use tokio::time::{Instant, sleep_until};
+
+use super::outbound::{Goodbye, What};
+use super::outgoing::InFlight;
+use super::task::LinkTask;
+use super::{Event, Fault};
+
+/// An alarm that is set for nothing.
+const FAR: Duration = Duration::from_secs(24 * 3600);
+
+/// How a connection ended.
+pub(super) struct Ended {
+    pub(super) fault: Fault,
+    /// How long the broker had us; `None` where it never did.
+    pub(super) lived: Option<Duration>,
+}
+
+impl Ended {
+    pub(super) fn before(fault: Fault) -> Self {
+        Self { fault, lived: None }
+    }
+}
+
+/// What belongs to this connection and ends with it.
+pub(super) struct Connection<'a> {
+    pub(super) task: &'a mut LinkTask,
+    pub(super) client: AsyncClient,
+    pub(super) flight: InFlight<What>,
+    pub(super) goodbye: Goodbye,
+    pub(super) bounds: Option<Bounds>,
+    /// Streams of the message at hand; kept for its allocation.
+    pub(super) streams: Vec<usize>,
+    up: Option<OwnedPermit<Event>>,
+    pub(super) retry_at: Option<Instant>,
+}
+
+/// What the broker allows, once it has accepted us.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) since: Instant,
+    pub(super) heard: Instant,
+    /// Publishes under way.
+    pub(super) window: usize,
+    /// Bytes in a packet of ours.
+    pub(super) max_packet: usize,
+    /// Without a word for so long the connection is dead.
+    pub(super) silence: Duration,
+}
+
+/// Connects and runs until something ends the connection.
+pub(super) async fn run(
+    task: &mut LinkTask,
+    options: MqttOptions,
+    up: OwnedPermit<Event>,
+) -> Ended {
+    let requests = usize::from(super::connect::client_window(&task.options.broker))
+        + usize::from(task.options.broker.receive_maximum).max(128)
+        + 64;
+    let (client, mut poller) = AsyncClient::new(options, requests);
+    let mut connection = Connection {
+        task,
+        client,
+        flight: InFlight::new(),
+        goodbye: Goodbye::NotYet,
+        bounds: None,
+        streams: Vec::new(),
+        up: Some(up),
+        retry_at: None,
+    };
+    let fault = match connection.work(&mut poller).await {
+        Ok(never) => match never {},
+        Err(fault) => fault,
+    };
+    connection.rescue(&mut poller);
+    Ended { fault, lived: connection.bounds.map(|bounds| bounds.since.elapsed()) }
+}
+
+impl Connection<'_> {
+    async fn work(&mut self, poller: &mut EventLoop) -> Result<std::convert::Infallible, Fault> {
+        loop {
+            let polled = self.poll_to_the_end(poller).await?;
+            let event = polled.map_err(|error| self.fault(error))?;
+            if let Polled::Incoming(Packet::ConnAck(_)) = &event {
+                mend_keep_alive(poller, self.task.options.broker.keep_alive);
+            }
+            self.on(event)?;
+        }
+    }
+
+    /// Polls once. The future must not be dropped before it is ready, so whatever else there is to
+    /// do is done while it waits.
+    async fn poll_to_the_end(
+        &mut self,
+        poller: &mut EventLoop,
+    ) -> Result<Result<Polled, ConnectionError>, Fault> {
+        let shared = std::sync::Arc::clone(&self.task.shared);
+        let mut poll = pin!(poller.poll());
+        loop {
+            self.send_what_is_due()?;
+            let alarm = self.next_alarm();
+            tokio::select! {
+                polled = &mut poll => return Ok(polled),
+                Some(publish) = self.task.publishes.recv(), if self.has_room() => {
+                    self.publish(publish);
+                }
+                () = shared.room.notified(), if !self.task.held.is_empty() => {
+                    self.task.retry_held();
+                }
+                () = shared.changed.notified() => {}
+                () = sleep_until(alarm) => self.on_alarm()?,
+            }
+        }
+    }
+
+    fn next_alarm(&self) -> Instant {
+        let silence = self.bounds.map(|bounds| bounds.heard + bounds.silence);
+        [silence, self.retry_at, self.goodbye.alarm()]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or_else(|| Instant::now() + FAR)
+    }
+
+    fn on_alarm(&mut self) -> Result<(), Fault> {
+        let now = Instant::now();
+        if self.goodbye.is_overdue(now) {
+            return Err(Fault::Stopped);
+        }
+        match self.bounds {
+            Some(bounds) if bounds.heard + bounds.silence <= now => {
+                Err(Fault::Silent { after: bounds.silence })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn on(&mut self, event: Polled) -> Result<(), Fault> {
+        match event {
+            Polled::Incoming(packet) => {
+                if let Some(bounds) = &mut self.bounds {
+                    bounds.heard = Instant::now();
+                }
+                self.on_packet(packet)
+            }
+            Polled::Outgoing(written) => {
+                self.on_written(&written);
+                Ok(())
+            }
+        }
+    }
+
+    fn on_packet(&mut self, packet: Packet) -> Result<(), Fault> {
+        match packet {
+            Packet::ConnAck(connack) if self.bounds.is_none() => {
+                self.connected(&connack);
+                Ok(())
+            }
+            Packet::Publish(publish) => self.received(publish),
+            Packet::PubAck(puback) => {
+                self.acknowledged(puback.pkid, puback.reason);
+                Ok(())
+            }
+            Packet::SubAck(suback) => {
+                self.subscribed(&suback);
+                Ok(())
+            }
+            Packet::UnsubAck(_) | Packet::PingResp(_) => Ok(()),
+            unexpected => {
+                let what = format!("{unexpected:?}");
+                let name = what.split(['(', ' ']).next().unwrap_or_default();
+                Err(Fault::Garbage { reason: format!("an unexpected {name}") })
+            }
+        }
+    }
+
+    fn on_written(&mut self, written: &Written) {
+        match written {
+            Written::Publish(pkid) => {
+                if let Some(what) = self.flight.written(*pkid) {
+                    self.settle(what, None);
+                }
+            }
+            Written::PubAck(pkid) => self.task.shared.state().ledger.written(*pkid),
+            Written::Subscribe(pkid) => self.task.subscriptions.written(*pkid),
+            // The socket stays open until the broker closes it: closing it first, with bytes of
+            // the broker's unread, would reset it, and the goodbye might be lost on the way.
+            Written::Disconnect
+            | Written::AwaitAck(_)
+            | Written::Unsubscribe(_)
+            | Written::PubRec(_)
+            | Written::PubRel(_)
+            | Written::PubComp(_)
+            | Written::PingReq
+            | Written::PingResp => {}
+        }
+    }
+
+    fn connected(&mut self, connack: &ConnAck) {
+        let now = Instant::now();
+        let broker = &self.task.options.broker;
+        let said = connack.properties.as_ref();
+        let keep_alive = said
+            .and_then(|said| said.server_keep_alive)
+            .filter(|seconds| *seconds > 0)
+            .map_or(broker.keep_alive, |seconds| Duration::from_secs(u64::from(seconds)));
+        let theirs = said.and_then(|said| said.receive_max).unwrap_or(u16::MAX);
+        let max_packet = said.and_then(|said| said.max_packet_size).unwrap_or(u32::MAX);
+        self.bounds = Some(Bounds {
+            since: now,
+            heard: now,
+            window: usize::from(broker.in_flight.min(theirs.saturating_sub(1)).max(1)),
+            max_packet: usize::try_from(broker.max_packet.min(max_packet)).unwrap_or(usize::MAX),
+            silence: keep_alive.mul_f32(1.5),
+        });
+        let session = connack.session_present;
+        log::info!(
+            "link to {} is up, {}",
+            self.task.address(),
+            if session { "the broker kept our session" } else { "with a new session" }
+        );
+        if said.and_then(|said| said.max_qos) == Some(0) {
+            log::error!("the broker takes QoS 0 only: nothing is delivered at least once");
+        }
+        self.task.subscriptions.connected(session);
+        let mut state = self.task.shared.state();
+        state.counters.connections += 1;
+        state.ledger.connected(session);
+        state.retained.all_due();
+        drop(state);
+        self.announce();
+        if let Some(up) = self.up.take() {
+            up.send(Event::Up { epoch: self.task.epoch, session_present: session });
+        }
+    }
+
+    /// Acknowledgements that came in one read with whatever ended the connection still count.
+    fn rescue(&mut self, poller: &mut EventLoop) {
+        for event in std::mem::take(&mut poller.state.events) {
+            match event {
+                Polled::Incoming(Packet::PubAck(puback)) => {
+                    self.acknowledged(puback.pkid, puback.reason);
+                }
+                Polled::Outgoing(written) => self.on_written(&written),
+                Polled::Incoming(_) => {}
+            }
+        }
+    }
+
+    fn fault(&self, error: ConnectionError) -> Fault {
+        if self.goodbye.is_said() {
+            return Fault::Stopped;
+        }
+        let timeout = self.task.options.broker.connect_timeout;
+        Fault::of(error, self.bounds.is_some(), timeout)
+    }
+}
+
+/// A broker may set the keep-alive to 0, which turns it off; rumqttc 0.25 would ping without a
+/// pause.
+fn mend_keep_alive(poller: &mut EventLoop, ours: Duration) {
+    if poller.options.keep_alive().is_zero() {
+        poller.options.set_keep_alive(ours.max(Duration::from_secs(5)));
+    }
+}

@@ -1,0 +1,197 @@
+//! The link as everybody else sees it: calls that never wait, from any thread.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{Notify, mpsc};
+
+use super::ledger::Ledger;
+use super::retained::Retained;
+use super::{Epoch, Seq, Subscription};
+use crate::message::{InputToken, Outgoing, Taken};
+
+/// Orders for the link. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct LinkHandle {
+    shared: Arc<Shared>,
+    publishes: mpsc::Sender<Submitted>,
+}
+
+/// A publish on its way to the poll loop.
+#[derive(Debug)]
+pub(super) struct Submitted {
+    pub(super) epoch: Epoch,
+    /// `None` for what nobody waits for.
+    pub(super) seq: Option<Seq>,
+    pub(super) message: Outgoing,
+}
+
+/// A publish that was not taken: the link has as many as it may have under way.
+#[derive(Debug)]
+pub struct NotTaken(pub Outgoing);
+
+/// What the link counted since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    pub connections: u64,
+    /// Attempts that failed and connections that ended, by [`super::FaultKind`].
+    pub faults_local: u64,
+    pub faults_network: u64,
+    pub faults_refused: u64,
+    pub faults_protocol: u64,
+    pub faults_lost: u64,
+    /// Messages received, redelivered ones included.
+    pub received: u64,
+    /// Received for no stream.
+    pub unrouted: u64,
+    /// With a topic that is not UTF-8, or a quality of service nobody asked for.
+    pub malformed: u64,
+    /// Redelivered, and known to be in process or through.
+    pub recognised: u64,
+    /// QoS 0 samples lost because a queue was full.
+    pub dropped: u64,
+    /// QoS 1 samples that had to wait for room in a queue.
+    pub held: u64,
+    pub acknowledged: u64,
+    pub published: u64,
+    pub refused: u64,
+}
+
+/// What the handle and the poll loop both touch, each for a moment only.
+#[derive(Debug)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// Something in `state` is for the poll loop to do.
+    pub(super) changed: Notify,
+    /// A queue may have room again.
+    pub(super) room: Notify,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) ledger: Ledger,
+    pub(super) retained: Retained,
+    pub(super) subscriptions: Option<Vec<Subscription>>,
+    pub(super) counters: Counters,
+    /// Set once the intake is closed: what comes is left to the broker.
+    pub(super) closed: bool,
+    /// Set once the link is to stop, with the time it may take.
+    pub(super) stop: Option<Duration>,
+}
+
+impl Shared {
+    pub(super) fn new(receive_maximum: u16) -> Self {
+        let state = State {
+            ledger: Ledger::new(receive_maximum),
+            retained: Retained::default(),
+            subscriptions: None,
+            counters: Counters::default(),
+            closed: false,
+            stop: None,
+        };
+        Self { state: Mutex::new(state), changed: Notify::new(), room: Notify::new() }
+    }
+
+    /// Resolves once the link is told to stop.
+    pub(super) async fn told_to_stop(&self) {
+        while self.state().stop.is_none() {
+            self.changed.notified().await;
+        }
+    }
+
+    /// A thread that panicked while it held this left nothing half done that matters here.
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LinkHandle {
+    pub(super) fn new(shared: Arc<Shared>, publishes: mpsc::Sender<Submitted>) -> Self {
+        Self { shared, publishes }
+    }
+
+    /// Hands over a message for the connection `epoch`. It is settled by [`super::Event::Sent`] or
+    /// `Refused`, or void when that connection ends.
+    ///
+    /// # Errors
+    /// Gives the message back when enough are under way, or the link has stopped; an event that
+    /// settles one is the moment to try again.
+    pub fn try_publish(&self, epoch: Epoch, seq: Seq, message: Outgoing) -> Result<(), NotTaken> {
+        self.submit(Submitted { epoch, seq: Some(seq), message })
+    }
+
+    /// Hands over a message nobody waits for: no event settles it.
+    ///
+    /// # Errors
+    /// As for [`Self::try_publish`].
+    pub fn try_tell(&self, epoch: Epoch, message: Outgoing) -> Result<(), NotTaken> {
+        self.submit(Submitted { epoch, seq: None, message })
+    }
+
+    fn submit(&self, submitted: Submitted) -> Result<(), NotTaken> {
+        self.publishes.try_send(submitted).map_err(|refused| NotTaken(refused.into_inner().message))
+    }
+
+    /// A worker is through with an input. Called once for every stream the input went to.
+    pub fn taken(&self, taken: Taken) {
+        self.tell_if(self.shared.state().ledger.taken(taken));
+    }
+
+    /// One result of this input is safe: durable here, or acknowledged by the broker.
+    pub fn done(&self, input: InputToken) {
+        self.tell_if(self.shared.state().ledger.done(input));
+    }
+
+    fn tell_if(&self, acknowledgeable: bool) {
+        if acknowledgeable {
+            self.shared.changed.notify_one();
+        }
+    }
+
+    /// A worker took a sample out of its queue. To be called after each: held samples are offered
+    /// again, and it costs an atomic when there are none.
+    pub fn room(&self) {
+        self.shared.room.notify_one();
+    }
+
+    /// Keeps `payload` as the retained message of `topic`: sent when there is a connection, and
+    /// again at every connect. The latest wins; an empty payload removes it at the broker.
+    pub fn set_retained(&self, topic: impl Into<String>, payload: impl Into<Bytes>) {
+        self.shared.state().retained.set(topic.into(), payload.into());
+        self.shared.changed.notify_one();
+    }
+
+    /// Subscribes to this set instead of the one before.
+    pub fn set_subscriptions(&self, wanted: Vec<Subscription>) {
+        self.shared.state().subscriptions = Some(wanted);
+        self.shared.changed.notify_one();
+    }
+
+    /// Takes no more messages in: from now on they stay at the broker, unacknowledged.
+    pub fn close_intake(&self) {
+        self.shared.state().closed = true;
+        self.shared.changed.notify_one();
+    }
+
+    /// Says goodbye: once all that was handed over is settled, or half of `within` has passed, the
+    /// status `stopped` is published and the connection closed. The task ends within `within`.
+    pub fn stop(&self, within: Duration) {
+        let mut state = self.shared.state();
+        state.closed = true;
+        state.stop = Some(within);
+        drop(state);
+        self.shared.changed.notify_one();
+    }
+
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.shared.state().counters
+    }
+
+    /// Received QoS 1 messages of this connection that are not acknowledged.
+    #[must_use]
+    pub fn unacknowledged(&self) -> usize {
+        self.shared.state().ledger.unacknowledged()
+    }
+}

@@ -1,0 +1,148 @@
+//! What comes in: received messages to the workers, their acknowledgements back.
+
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{Publish, SubAck, SubscribeReasonCode};
+use tokio::time::Instant;
+
+use super::connection::Connection;
+use super::ledger::{Arrival, Arrived};
+use super::subscriptions::Answer;
+use super::{Event, Fault};
+use crate::message::{Incoming, InputToken, Qos, Reply};
+
+impl Connection<'_> {
+    /// A message came: routes it, notes it, offers it to every stream it is for.
+    pub(super) fn received(&mut self, publish: Publish) -> Result<(), Fault> {
+        let mut streams = std::mem::take(&mut self.streams);
+        streams.clear();
+        let topic = String::from_utf8(publish.topic.to_vec()).unwrap_or_default();
+        let is_valid = !topic.is_empty();
+        let mut state = self.task.shared.state();
+        state.counters.received += 1;
+        state.counters.malformed += u64::from(!is_valid);
+        if state.closed {
+            return Ok(());
+        }
+        drop(state);
+        if is_valid {
+            self.task.options.intake.route(&topic, &publish.payload, &mut streams);
+        }
+        if let Some(token) = self.note(&publish, streams.len())? {
+            self.hand_out(&publish, topic, &streams, token);
+        }
+        self.streams = streams;
+        Ok(())
+    }
+
+    /// Enters the message in the ledger. `None` where there is nothing more to do with it.
+    fn note(
+        &mut self,
+        publish: &Publish,
+        streams: usize,
+    ) -> Result<Option<Option<InputToken>>, Fault> {
+        let mut state = self.task.shared.state();
+        state.counters.unrouted += u64::from(streams == 0);
+        match publish.qos {
+            QoS::AtMostOnce => return Ok(Some(None)),
+            QoS::AtLeastOnce => {}
+            QoS::ExactlyOnce => {
+                return Err(Fault::Garbage { reason: "QoS 2, which nobody asked for".into() });
+            }
+        }
+        let arrived = Arrived {
+            pkid: publish.pkid,
+            dup: publish.dup,
+            topic: &publish.topic,
+            payload: &publish.payload,
+            streams: u32::try_from(streams).unwrap_or(u32::MAX),
+        };
+        match state.ledger.receive(arrived) {
+            Ok(Arrival::New(token)) => Ok(Some(Some(token))),
+            Ok(Arrival::Again) => {
+                state.counters.recognised += 1;
+                Ok(None)
+            }
+            Err(overrun) => Err(Fault::Garbage {
+                reason: format!("more than {} messages without acknowledgement", overrun.limit),
+            }),
+        }
+    }
+
+    fn hand_out(
+        &mut self,
+        publish: &Publish,
+        topic: String,
+        streams: &[usize],
+        token: Option<InputToken>,
+    ) {
+        let received = self.task.options.clock.now();
+        let reply = publish.properties.as_ref().and_then(|properties| {
+            let topic = properties.response_topic.clone()?;
+            Some(Reply { topic, correlation: properties.correlation_data.clone() })
+        });
+        let waiting = self.task.held.len();
+        for stream in streams {
+            let sample = Incoming {
+                stream: *stream,
+                topic: topic.clone(),
+                payload: publish.payload.clone(),
+                received,
+                token,
+                reply: reply.clone(),
+            };
+            let intake = &mut *self.task.options.intake;
+            if let Some(lost) = self.task.held.offer(intake, sample) {
+                intake.dropped(lost);
+                self.task.shared.state().counters.dropped += 1;
+            }
+        }
+        let held = self.task.held.len() - waiting;
+        if held > 0 {
+            self.task.shared.state().counters.held += u64::try_from(held).unwrap_or(0);
+            // Room made between the refusal and now was told to nobody.
+            self.task.retry_held();
+        }
+    }
+
+    /// The broker answered to a SUBSCRIBE.
+    pub(super) fn subscribed(&mut self, suback: &SubAck) {
+        let answers: Vec<Answer> = suback.return_codes.iter().map(answer).collect();
+        let (now, random) = (Instant::now().into_std(), fastrand::u64(..));
+        for trouble in self.task.subscriptions.answered(suback.pkid, &answers, now, random) {
+            match trouble.retry_in {
+                None => log::warn!("subscription {}: {}", trouble.filter, trouble.reason),
+                Some(wait) => {
+                    let seconds = wait.as_secs_f32();
+                    let (filter, reason) = (trouble.filter, trouble.reason);
+                    log::warn!(
+                        "the broker refuses the subscription {filter}: {reason}; look in its access \
+                         list; it is asked again in {seconds:.0}s"
+                    );
+                    // The log has it; the event is for the health report, which may be behind.
+                    self.tell(Event::NotSubscribed { filter, reason });
+                }
+            }
+        }
+        self.retry_at = self.task.subscriptions.next_retry().map(Instant::from_std);
+    }
+}
+
+fn answer(code: &SubscribeReasonCode) -> Answer {
+    let reason = match code {
+        SubscribeReasonCode::Success(QoS::AtMostOnce) => return Answer::Granted(Qos::AtMostOnce),
+        SubscribeReasonCode::Success(_) => return Answer::Granted(Qos::AtLeastOnce),
+        SubscribeReasonCode::NotAuthorized => "not authorized",
+        SubscribeReasonCode::TopicFilterInvalid => "not a valid topic filter",
+        SubscribeReasonCode::QuotaExceeded => "quota exceeded",
+        SubscribeReasonCode::WildcardSubscriptionsNotSupported => "wildcards are not supported",
+        SubscribeReasonCode::SharedSubscriptionsNotSupported => {
+            "shared subscriptions are not supported"
+        }
+        SubscribeReasonCode::ImplementationSpecific => "an error of the broker's own",
+        SubscribeReasonCode::Failure
+        | SubscribeReasonCode::Unspecified
+        | SubscribeReasonCode::PkidInUse
+        | SubscribeReasonCode::SubscriptionIdNotSupported => "no reason given",
+    };
+    Answer::Refused(reason.into())
+}

@@ -1,0 +1,192 @@
+//! The MQTT connection: the only room that knows rumqttc.
+//!
+//! [`Link::start`] gives three things: a [`LinkHandle`] for everybody, a stream of [`Event`]s for
+//! the outbox, and a [`LinkTask`] whose `run` is the poll loop. The loop waits for nothing but
+//! the broker and the orders of the handle; samples leave it through [`Intake::offer`], which
+//! must not wait either.
+//!
+//! What is full when, and what then:
+//!
+//! | queue | bound | when full |
+//! |---|---|---|
+//! | a worker's samples | the daemon's | QoS 0: newest dropped, told to [`Intake::dropped`]; QoS 1: held here |
+//! | held samples | the receive maximum, by MQTT 5 | the broker keeps the rest |
+//! | publishes | `broker.in_flight` | [`LinkHandle::try_publish`] gives them back |
+//! | events | as many as publishes, and a few | no publish is taken for which there is no room to answer |
+//!
+//! # rumqttc 0.25.1, and how its faults are gone round
+//! - It keeps an `EventLoop` over reconnects: pending publishes, requests in the channel, buffered
+//!   events of the old connection, a receive maximum or keep-alive the last broker set. Here every
+//!   connection has a new one, and the outbox sends again what was not acknowledged.
+//! - `poll` is not safe to cancel: a packet can be noted as sent and never be written. Here one
+//!   future is polled to its end; other work is done beside it.
+//! - A publish over the broker's maximum packet size ends the connection, again and again. Sizes
+//!   are checked before the client sees the packet.
+//! - Acknowledgements wait in one channel with publishes, which is not read while the window is
+//!   full. Our own window is kept below the client's.
+//! - Pings go out every keep-alive, and an unanswered one is noticed at the next, so a dead
+//!   connection lives for two; and while a write is stuck nothing is noticed. Here a connection
+//!   on which nothing was heard for one and a half is given up.
+//! - Topic aliases are put in after the event was made, so an aliased message has no topic. None
+//!   are announced, so brokers use none.
+//! - A DISCONNECT without reason, and an acknowledgement of a failed publish on which another
+//!   waits, are mishandled: the first counts as a closed connection, the second cannot happen
+//!   below its window.
+//! - `set_keep_alive` panics below five seconds: the configuration starts there.
+//! - A CONNACK of MQTT 3.1.1 is waited on for ever: it looks like a connection that was closed, and
+//!   that message says so.
+
+mod backoff;
+mod connect;
+mod connection;
+mod fault;
+mod handle;
+mod held;
+mod inbound;
+mod ledger;
+mod outbound;
+mod outgoing;
+mod retained;
+mod subscriptions;
+mod task;
+mod tls;
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub use fault::{Fault, FaultKind};
+pub use handle::{Counters, LinkHandle, NotTaken};
+pub use task::LinkTask;
+
+use crate::clock::Clock;
+use crate::config;
+use crate::message::{Incoming, Qos};
+
+/// What the link is told at its start.
+pub struct LinkOptions {
+    pub broker: config::Broker,
+    pub status: Status,
+    /// Streams with one filter may share a subscription; a message then goes to all of them.
+    pub subscriptions: Vec<Subscription>,
+    pub intake: Box<dyn Intake>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The retained status message: `online` at every connect before anything else, `offline` by the
+/// broker when we are gone without a word, `stopped` when we leave.
+#[derive(Clone, Debug)]
+pub struct Status {
+    pub topic: String,
+    pub online: Bytes,
+    pub offline: Bytes,
+    pub stopped: Bytes,
+}
+
+/// A topic filter and the best quality of service wanted on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    pub filter: String,
+    pub qos: Qos,
+}
+
+/// Where received messages go. Called from inside the poll loop: none of these may wait.
+pub trait Intake: Send {
+    /// Pushes the numbers of all streams a message on `topic` is for; none where nobody wants it.
+    /// A redelivered message may be routed again.
+    fn route(&mut self, topic: &str, payload: &[u8], streams: &mut Vec<usize>);
+
+    /// Puts a sample in the queue of its stream's worker.
+    ///
+    /// # Errors
+    /// Gives the sample back when the queue is full. It is offered again after
+    /// [`LinkHandle::room`] if it asked for an acknowledgement.
+    fn offer(&mut self, sample: Incoming) -> Result<(), Incoming>;
+
+    /// A QoS 0 sample found its queue full: it is lost, and to be counted.
+    fn dropped(&mut self, sample: Incoming);
+}
+
+/// The outbox's number for one publish; it comes back in the event that settles it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Seq(pub u64);
+
+/// Numbers the connections of this process. A publish names the one it was meant for, so that
+/// none handed over just as a connection ends is sent twice on the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Epoch(pub u64);
+
+/// What the link tells the outbox, in the order in which it happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Connected. Publishes of this epoch are taken from now on.
+    Up { epoch: Epoch, session_present: bool },
+    /// No connection, after `Up` or after an attempt that failed for another reason than the one
+    /// before. What was handed over and not settled is to be handed over again in the next epoch.
+    Down { fault: Fault },
+    /// The broker has it (at least once), or it is written (at most once).
+    Sent { seq: Seq },
+    /// The broker or the link will not have it.
+    Refused { seq: Seq, refusal: Refusal },
+    /// The broker refuses a topic filter; it is asked again later.
+    NotSubscribed { filter: String, reason: String },
+}
+
+/// Why a publish was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the broker does not authorize this client to publish on the topic")]
+    NotAuthorized,
+    #[error("the broker's quota is used up")]
+    QuotaExceeded,
+    #[error("the broker finds the payload not to be of its content type")]
+    PayloadInvalid,
+    #[error("the topic is not one to publish on")]
+    TopicInvalid,
+    #[error("the packet has {bytes} bytes, the broker takes {limit}")]
+    TooLarge { bytes: usize, limit: usize },
+    #[error("the broker gives no reason but an error of its own")]
+    Unspecified,
+}
+
+impl Refusal {
+    /// True where the same message will never be taken, so that trying again is of no use.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::PayloadInvalid | Self::TopicInvalid | Self::TooLarge { .. } => true,
+            Self::NotAuthorized | Self::QuotaExceeded | Self::Unspecified => false,
+        }
+    }
+}
+
+/// Makes the parts of a link.
+#[derive(Debug)]
+pub struct Link;
+
+/// What [`Link::start`] makes.
+#[derive(Debug)]
+pub struct Started {
+    pub handle: LinkHandle,
+    pub events: tokio::sync::mpsc::Receiver<Event>,
+    pub task: LinkTask,
+}
+
+impl Link {
+    /// The parts of a link that is not connected yet: it connects when the task is run.
+    #[must_use]
+    pub fn start(options: LinkOptions) -> Started {
+        task::start(options)
+    }
+}
+
+impl fmt::Debug for LinkOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LinkOptions")
+            .field("broker", &self.broker)
+            .field("status", &self.status)
+            .field("subscriptions", &self.subscriptions)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,311 @@
+//! What goes out: acknowledgements first, then what every connection starts with, then publishes.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use rumqttc::v5::mqttbytes::v5::{
+    Filter, PubAckReason, Publish, PublishProperties, RetainForwardRule,
+};
+use rumqttc::v5::mqttbytes::{QoS, valid_topic};
+use tokio::time::Instant;
+
+use super::connection::Connection;
+use super::handle::Submitted;
+use super::task::SPARE_EVENTS;
+use super::{Event, Fault, Refusal, Seq};
+use crate::message::{Outgoing, Qos};
+
+/// What a publish was for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// The outbox waits for it.
+    Numbered(Seq),
+    /// Nobody does.
+    Told,
+    /// Retained state of the daemon's own, by topic.
+    State(String),
+    /// The last word.
+    Stopped,
+}
+
+/// How far the leave-taking has come.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Goodbye {
+    NotYet,
+    /// Waits for what is under way, but not beyond `speak`.
+    Asked {
+        speak: Instant,
+        leave: Instant,
+    },
+    /// `stopped` is published.
+    Spoken {
+        leave: Instant,
+    },
+    /// DISCONNECT is sent; the broker closes.
+    Said {
+        leave: Instant,
+    },
+}
+
+impl Goodbye {
+    pub(super) fn alarm(&self) -> Option<Instant> {
+        match self {
+            Self::NotYet => None,
+            Self::Asked { speak, .. } => Some(*speak),
+            Self::Spoken { leave } | Self::Said { leave } => Some(*leave),
+        }
+    }
+
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        match self {
+            Self::NotYet => false,
+            Self::Asked { leave, .. } | Self::Spoken { leave } | Self::Said { leave } => {
+                *leave <= now
+            }
+        }
+    }
+
+    pub(super) fn is_said(&self) -> bool {
+        matches!(self, Self::Said { .. })
+    }
+
+    fn asked(within: Duration, now: Instant) -> Self {
+        Self::Asked { speak: now + within / 2, leave: now + within }
+    }
+}
+
+/// The packet id that `size` does not count before it is given out.
+const PACKET_ID: usize = 2;
+
+impl Connection<'_> {
+    /// True when one more publish may be handed to the client, and its end be told.
+    pub(super) fn has_room(&self) -> bool {
+        let under_way = self.flight.len();
+        matches!(self.goodbye, Goodbye::NotYet | Goodbye::Asked { .. })
+            && self.bounds.is_some_and(|bounds| under_way < bounds.window)
+            && self.task.events.capacity() > under_way + SPARE_EVENTS
+    }
+
+    /// Sends what needs no order from outside. Called before every wait.
+    pub(super) fn send_what_is_due(&mut self) -> Result<(), Fault> {
+        self.look_for_orders()?;
+        if self.bounds.is_none() {
+            return Ok(());
+        }
+        self.send_acknowledgements()?;
+        self.send_subscriptions()?;
+        self.send_state();
+        self.go_on_leaving();
+        Ok(())
+    }
+
+    fn look_for_orders(&mut self) -> Result<(), Fault> {
+        let mut state = self.task.shared.state();
+        let (stop, wanted) = (state.stop, state.subscriptions.take());
+        drop(state);
+        if let Some(wanted) = wanted {
+            self.task.subscriptions.replace(wanted);
+        }
+        match (stop, self.goodbye) {
+            (Some(_), Goodbye::NotYet) if self.bounds.is_none() => Err(Fault::Stopped),
+            (Some(within), Goodbye::NotYet) => {
+                self.goodbye = Goodbye::asked(within, Instant::now());
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn send_acknowledgements(&mut self) -> Result<(), Fault> {
+        let mut state = self.task.shared.state();
+        while let Some(pkid) = state.ledger.next_ack() {
+            let publish = Publish { pkid, qos: QoS::AtLeastOnce, ..Publish::default() };
+            // The queue has a place for every message the broker may have under way.
+            self.client.try_ack(&publish).map_err(|_full| overfull())?;
+            state.counters.acknowledged += 1;
+        }
+        Ok(())
+    }
+
+    fn send_subscriptions(&mut self) -> Result<(), Fault> {
+        let now = Instant::now();
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.retry_at = None;
+        }
+        loop {
+            let due = self.task.subscriptions.next_due(now.into_std());
+            if due.is_empty() {
+                break;
+            }
+            let filters = due.into_iter().map(|wanted| Filter {
+                retain_forward_rule: RetainForwardRule::OnNewSubscribe,
+                ..Filter::new(wanted.filter, qos(wanted.qos))
+            });
+            self.client.try_subscribe_many(filters).map_err(|_full| overfull())?;
+        }
+        while let Some(filter) = self.task.subscriptions.next_unwanted() {
+            self.client.try_unsubscribe(filter).map_err(|_full| overfull())?;
+        }
+        Ok(())
+    }
+
+    /// The first publish of every connection.
+    pub(super) fn announce(&mut self) {
+        let status = &self.task.options.status;
+        let (topic, online) = (status.topic.clone(), status.online.clone());
+        self.send(state_message(&topic, online), What::State(topic));
+    }
+
+    fn send_state(&mut self) {
+        while self.has_room() {
+            let next = self.task.shared.state().retained.next_due();
+            let Some((topic, payload)) = next else { return };
+            self.send(state_message(&topic, payload), What::State(topic));
+        }
+    }
+
+    /// A publish came from the outbox. One that was meant for another connection is void there.
+    pub(super) fn publish(&mut self, submitted: Submitted) {
+        if submitted.epoch == self.task.epoch {
+            let what = submitted.seq.map_or(What::Told, What::Numbered);
+            self.send(submitted.message, what);
+        }
+    }
+
+    /// Hands a publish to the client, after looking at what would end the connection.
+    fn send(&mut self, message: Outgoing, what: What) {
+        let limit = self.bounds.map_or(0, |bounds| bounds.max_packet);
+        let asked = message.qos;
+        let is_topic = (1..=usize::from(u16::MAX)).contains(&message.topic.len())
+            && valid_topic(&message.topic)
+            && !message.topic.contains('\0');
+        if !is_topic {
+            return self.settle(what, Some(Refusal::TopicInvalid));
+        }
+        let retain = message.retain;
+        let properties = properties(&message);
+        let mut publish =
+            Publish::new(message.topic, qos(asked), message.payload, Some(properties));
+        let bytes = publish.size() + PACKET_ID;
+        if bytes > limit {
+            return self.settle(what, Some(Refusal::TooLarge { bytes, limit }));
+        }
+        publish.retain = retain;
+        self.flight.submitted(asked, what);
+        self.hand_over(publish);
+    }
+
+    fn hand_over(&mut self, publish: Publish) {
+        let topic = String::from_utf8_lossy(&publish.topic).into_owned();
+        let Publish { qos, retain, payload, properties, .. } = publish;
+        let properties = properties.unwrap_or_default();
+        let handed =
+            self.client.try_publish_with_properties(topic, qos, retain, payload, properties);
+        // There is a place for every publish of the window; were there none, the silence of the
+        // broker about this one would end in the outbox sending it again.
+        debug_assert!(handed.is_ok(), "the client's queue is smaller than its windows");
+    }
+
+    /// The broker answered to a publish.
+    pub(super) fn acknowledged(&mut self, pkid: u16, reason: PubAckReason) {
+        if let Some(what) = self.flight.acknowledged(pkid) {
+            self.settle(what, refusal(reason));
+        }
+    }
+
+    /// A publish is over: tells whoever waits for it.
+    pub(super) fn settle(&mut self, what: What, refusal: Option<Refusal>) {
+        let mut state = self.task.shared.state();
+        match refusal {
+            None => state.counters.published += 1,
+            Some(_) => state.counters.refused += 1,
+        }
+        drop(state);
+        match (what, refusal) {
+            (What::Numbered(seq), None) => self.tell(Event::Sent { seq }),
+            (What::Numbered(seq), Some(refusal)) => self.tell(Event::Refused { seq, refusal }),
+            (What::State(topic), Some(refusal)) => {
+                log::warn!("the state on {topic} was not published: {refusal}");
+            }
+            (What::Told, Some(refusal)) => log::debug!("not published: {refusal}"),
+            (What::Stopped, _) => self.disconnect(),
+            (What::State(_) | What::Told, None) => {}
+        }
+    }
+
+    /// An event for which [`Self::has_room`] kept a place, or which may be missed.
+    pub(super) fn tell(&self, event: Event) {
+        if self.task.events.try_send(event).is_err() {
+            log::debug!("an event was missed: nobody listens");
+        }
+    }
+
+    fn go_on_leaving(&mut self) {
+        let Goodbye::Asked { speak, leave } = self.goodbye else { return };
+        let is_quiet = self.flight.len() == 0 && self.task.publishes.is_empty();
+        if is_quiet || speak <= Instant::now() {
+            self.goodbye = Goodbye::Spoken { leave };
+            let status = &self.task.options.status;
+            let message = state_message(&status.topic, status.stopped.clone());
+            self.send(message, What::Stopped);
+        }
+    }
+
+    fn disconnect(&mut self) {
+        if let Goodbye::Spoken { leave } = self.goodbye {
+            self.goodbye = Goodbye::Said { leave };
+            if self.client.try_disconnect().is_err() {
+                log::debug!("no room for the DISCONNECT: the broker will send our last will");
+            }
+        }
+    }
+}
+
+fn overfull() -> Fault {
+    Fault::Ended { reason: "the client's queue is full".into() }
+}
+
+fn qos(qos: Qos) -> QoS {
+    match qos {
+        Qos::AtMostOnce => QoS::AtMostOnce,
+        Qos::AtLeastOnce => QoS::AtLeastOnce,
+    }
+}
+
+fn state_message(topic: &str, payload: Bytes) -> Outgoing {
+    Outgoing {
+        topic: topic.to_owned(),
+        payload,
+        content_type: "application/json".into(),
+        properties: Vec::new(),
+        correlation: None,
+        retain: true,
+        qos: Qos::AtLeastOnce,
+    }
+}
+
+fn properties(message: &Outgoing) -> PublishProperties {
+    PublishProperties {
+        content_type: Some(message.content_type.clone().into_owned()),
+        correlation_data: message.correlation.clone(),
+        user_properties: message
+            .properties
+            .iter()
+            .map(|(name, value)| (name.clone().into_owned(), value.clone()))
+            .collect(),
+        ..PublishProperties::default()
+    }
+}
+
+fn refusal(reason: PubAckReason) -> Option<Refusal> {
+    Some(match reason {
+        PubAckReason::Success | PubAckReason::NoMatchingSubscribers => return None,
+        PubAckReason::NotAuthorized => Refusal::NotAuthorized,
+        PubAckReason::QuotaExceeded => Refusal::QuotaExceeded,
+        PubAckReason::PayloadFormatInvalid => Refusal::PayloadInvalid,
+        PubAckReason::TopicNameInvalid => Refusal::TopicInvalid,
+        PubAckReason::UnspecifiedError
+        | PubAckReason::ImplementationSpecificError
+        | PubAckReason::PacketIdentifierInUse => Refusal::Unspecified,
+    })
+}

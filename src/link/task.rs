@@ -1,0 +1,170 @@
+//! The life of the link: connect, run, wait, again, until it is told to stop.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+
+use super::connection::{self, Ended};
+use super::handle::{Counters, LinkHandle, Shared, Submitted};
+use super::held::Held;
+use super::subscriptions::Subscriptions;
+use super::{Epoch, Event, Fault, FaultKind, LinkOptions, Started, backoff, connect};
+
+/// Slots among the events for what is not the answer to a publish.
+pub(super) const SPARE_EVENTS: usize = 16;
+
+/// A connection that lived this long was a good one: the next attempt is made soon.
+const GOOD_CONNECTION: Duration = Duration::from_secs(10);
+
+/// The poll loop, to be run in a task of its own.
+pub struct LinkTask {
+    pub(super) options: LinkOptions,
+    pub(super) shared: Arc<Shared>,
+    pub(super) publishes: mpsc::Receiver<Submitted>,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) subscriptions: Subscriptions,
+    pub(super) held: Held,
+    pub(super) epoch: Epoch,
+    /// Why there is no connection, as it was last logged.
+    last_fault: Option<Fault>,
+}
+
+pub(super) fn start(options: LinkOptions) -> Started {
+    let broker = &options.broker;
+    let window = usize::from(broker.in_flight.max(1));
+    let (publish, publishes) = mpsc::channel(window);
+    let (event, events) = mpsc::channel(window + 2 * SPARE_EVENTS);
+    let shared = Arc::new(Shared::new(broker.receive_maximum));
+    let handle = LinkHandle::new(Arc::clone(&shared), publish);
+    let retry = (broker.backoff_min, broker.backoff_max);
+    let task = LinkTask {
+        subscriptions: Subscriptions::new(options.subscriptions.clone(), retry),
+        options,
+        shared,
+        publishes,
+        events: event,
+        held: Held::default(),
+        epoch: Epoch(0),
+        last_fault: None,
+    };
+    Started { handle, events, task }
+}
+
+impl LinkTask {
+    /// Runs until [`LinkHandle::stop`], or until nobody listens to the events any more.
+    pub async fn run(mut self) {
+        self.warn_of_open_secrets();
+        let mut attempt = 0;
+        while !self.is_over() {
+            let ended = self.connect_once().await;
+            if ended.fault == Fault::Stopped {
+                break;
+            }
+            let was_good = ended
+                .lived
+                .is_some_and(|lived| lived >= GOOD_CONNECTION.min(self.options.broker.backoff_max));
+            if was_good {
+                attempt = 0;
+            }
+            self.note(ended).await;
+            let (min, max) = (self.options.broker.backoff_min, self.options.broker.backoff_max);
+            let wait = backoff::delay(attempt, min, max, fastrand::u64(..));
+            attempt = attempt.saturating_add(1);
+            self.idle(wait).await;
+        }
+        log::info!("link to {} closed", self.address());
+    }
+
+    fn is_over(&self) -> bool {
+        self.events.is_closed() || self.shared.state().stop.is_some()
+    }
+
+    async fn connect_once(&mut self) -> Ended {
+        let up = tokio::select! {
+            up = self.events.clone().reserve_owned() => up,
+            () = self.shared.told_to_stop() => return Ended::before(Fault::Stopped),
+        };
+        let Ok(up) = up else { return Ended::before(Fault::Stopped) };
+        self.epoch = Epoch(self.epoch.0 + 1);
+        match connect::options(&self.options.broker, &self.options.status) {
+            Ok(options) => connection::run(self, options, up).await,
+            Err(fault) => Ended::before(fault),
+        }
+    }
+
+    /// Clears up after a connection, counts the fault and reports it where it is a new one.
+    async fn note(&mut self, ended: Ended) {
+        while self.publishes.try_recv().is_ok() {}
+        let fault = ended.fault;
+        let mut state = self.shared.state();
+        state.ledger.disconnected();
+        count(&mut state.counters, fault.kind());
+        drop(state);
+        if ended.lived.is_none() && self.last_fault.as_ref() == Some(&fault) {
+            log::debug!("{}: still {fault}", self.address());
+            return;
+        }
+        log::warn!("no link to {}: {fault}", self.address());
+        self.last_fault = Some(fault.clone());
+        tokio::select! {
+            // Nobody listening is found at the next attempt.
+            told = self.events.send(Event::Down { fault }) => told.unwrap_or(()),
+            () = self.shared.told_to_stop() => {}
+        }
+    }
+
+    /// Waits before the next attempt; workers that made room get the samples held for them.
+    async fn idle(&mut self, wait: Duration) {
+        let until = Instant::now() + wait;
+        loop {
+            tokio::select! {
+                () = sleep(until.saturating_duration_since(Instant::now())) => return,
+                () = self.shared.told_to_stop() => return,
+                () = self.events.closed() => return,
+                () = self.shared.room.notified(), if !self.held.is_empty() => self.retry_held(),
+            }
+        }
+    }
+
+    pub(super) fn retry_held(&mut self) {
+        self.held.retry(&mut *self.options.intake);
+    }
+
+    pub(super) fn address(&self) -> String {
+        let scheme = if self.options.broker.tls.is_some() { "mqtts" } else { "mqtt" };
+        format!("{scheme}://{}:{}", self.options.broker.host, self.options.broker.port)
+    }
+
+    fn warn_of_open_secrets(&self) {
+        let broker = &self.options.broker;
+        let password = broker.login.as_ref().map(|login| &login.password_file);
+        let key = broker.tls.as_ref().and_then(|tls| tls.client_key_file.as_ref());
+        for secret in password.into_iter().chain(key) {
+            if connect::is_open_to_others(secret) {
+                log::warn!("{} may be read by everybody; chmod 600 it", secret.display());
+            }
+        }
+    }
+}
+
+fn count(counters: &mut Counters, kind: FaultKind) {
+    *match kind {
+        FaultKind::Local => &mut counters.faults_local,
+        FaultKind::Network => &mut counters.faults_network,
+        FaultKind::Refused => &mut counters.faults_refused,
+        FaultKind::Protocol => &mut counters.faults_protocol,
+        FaultKind::Lost => &mut counters.faults_lost,
+    } += 1;
+}
+
+impl fmt::Debug for LinkTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LinkTask")
+            .field("options", &self.options)
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
+}
