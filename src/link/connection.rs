@@ -113,6 +113,9 @@ impl Connection<'_> {
                 Some(publish) = self.task.publishes.recv(), if self.has_room() => {
                     self.publish(publish);
                 }
+                Some(message) = self.task.tells.recv(), if self.has_room() => {
+                    self.send(message, What::Told);
+                }
                 () = shared.room.notified(), if !self.task.held.is_empty() => {
                     self.task.retry_held();
                 }
@@ -237,6 +240,7 @@ impl Connection<'_> {
         state.ledger.connected(session);
         state.retained.all_due();
         drop(state);
+        self.task.drain();
         self.announce();
         if let Some(up) = self.up.take() {
             up.send(Event::Up { epoch: self.task.epoch, session_present: session });

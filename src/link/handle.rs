@@ -8,26 +8,27 @@ use tokio::sync::{Notify, mpsc};
 
 use super::ledger::Ledger;
 use super::retained::Retained;
-use super::{Epoch, Seq, Subscription};
+use super::{Epoch, Subscription};
 use crate::message::{InputToken, Outgoing, Taken};
+use crate::outbox::Seq;
 
 /// Orders for the link. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct LinkHandle {
     shared: Arc<Shared>,
     publishes: mpsc::Sender<Submitted>,
+    tells: mpsc::Sender<Outgoing>,
 }
 
 /// A publish on its way to the poll loop.
 #[derive(Debug)]
 pub(super) struct Submitted {
     pub(super) epoch: Epoch,
-    /// `None` for what nobody waits for.
-    pub(super) seq: Option<Seq>,
+    pub(super) seq: Seq,
     pub(super) message: Outgoing,
 }
 
-/// A publish that was not taken: the link has as many as it may have under way.
+/// A publish that was not taken.
 #[derive(Debug)]
 pub struct NotTaken(pub Outgoing);
 
@@ -107,30 +108,30 @@ impl Shared {
 }
 
 impl LinkHandle {
-    pub(super) fn new(shared: Arc<Shared>, publishes: mpsc::Sender<Submitted>) -> Self {
-        Self { shared, publishes }
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        publishes: mpsc::Sender<Submitted>,
+        tells: mpsc::Sender<Outgoing>,
+    ) -> Self {
+        Self { shared, publishes, tells }
     }
 
     /// Hands over a message for the connection `epoch`. It is settled by [`super::Event::Sent`] or
     /// `Refused`, or void when that connection ends.
     ///
     /// # Errors
-    /// Gives the message back when enough are under way, or the link has stopped; an event that
-    /// settles one is the moment to try again.
+    /// Gives the message back when the link has stopped, or the queue is full: that cannot be as
+    /// long as no more than `broker.in_flight` of an epoch are handed over and not settled.
     pub fn try_publish(&self, epoch: Epoch, seq: Seq, message: Outgoing) -> Result<(), NotTaken> {
-        self.submit(Submitted { epoch, seq: Some(seq), message })
+        self.publishes
+            .try_send(Submitted { epoch, seq, message })
+            .map_err(|refused| NotTaken(refused.into_inner().message))
     }
 
-    /// Hands over a message nobody waits for: no event settles it.
-    ///
-    /// # Errors
-    /// As for [`Self::try_publish`].
-    pub fn try_tell(&self, epoch: Epoch, message: Outgoing) -> Result<(), NotTaken> {
-        self.submit(Submitted { epoch, seq: None, message })
-    }
-
-    fn submit(&self, submitted: Submitted) -> Result<(), NotTaken> {
-        self.publishes.try_send(submitted).map_err(|refused| NotTaken(refused.into_inner().message))
+    /// Hands over a message nobody waits for: no event settles it, and it is gone when there is no
+    /// connection. False where the queue is full and it was dropped.
+    pub fn tell(&self, message: Outgoing) -> bool {
+        self.tells.try_send(message).is_ok()
     }
 
     /// A worker is through with an input. Called once for every stream the input went to.

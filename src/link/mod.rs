@@ -11,7 +11,8 @@
 //! |---|---|---|
 //! | a worker's samples | the daemon's | QoS 0: newest dropped, told to [`Intake::dropped`]; QoS 1: held here |
 //! | held samples | the receive maximum, by MQTT 5 | the broker keeps the rest |
-//! | publishes | `broker.in_flight` | [`LinkHandle::try_publish`] gives them back |
+//! | publishes | twice `broker.in_flight` | [`LinkHandle::try_publish`] gives them back |
+//! | what nobody waits for | 32 | [`LinkHandle::tell`] drops it |
 //! | events | as many as publishes, and a few | no publish is taken for which there is no room to answer |
 //!
 //! # rumqttc 0.25.1, and how its faults are gone round
@@ -63,6 +64,7 @@ pub use task::LinkTask;
 use crate::clock::Clock;
 use crate::config;
 use crate::message::{Incoming, Qos};
+use crate::outbox::{Refusal, Seq};
 
 /// What the link is told at its start.
 pub struct LinkOptions {
@@ -108,10 +110,6 @@ pub trait Intake: Send {
     fn dropped(&mut self, sample: Incoming);
 }
 
-/// The outbox's number for one publish; it comes back in the event that settles it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Seq(pub u64);
-
 /// Numbers the connections of this process. A publish names the one it was meant for, so that
 /// none handed over just as a connection ends is sent twice on the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -131,34 +129,6 @@ pub enum Event {
     Refused { seq: Seq, refusal: Refusal },
     /// The broker refuses a topic filter; it is asked again later.
     NotSubscribed { filter: String, reason: String },
-}
-
-/// Why a publish was refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    #[error("the broker does not authorize this client to publish on the topic")]
-    NotAuthorized,
-    #[error("the broker's quota is used up")]
-    QuotaExceeded,
-    #[error("the broker finds the payload not to be of its content type")]
-    PayloadInvalid,
-    #[error("the topic is not one to publish on")]
-    TopicInvalid,
-    #[error("the packet has {bytes} bytes, the broker takes {limit}")]
-    TooLarge { bytes: usize, limit: usize },
-    #[error("the broker gives no reason but an error of its own")]
-    Unspecified,
-}
-
-impl Refusal {
-    /// True where the same message will never be taken, so that trying again is of no use.
-    #[must_use]
-    pub fn is_final(&self) -> bool {
-        match self {
-            Self::PayloadInvalid | Self::TopicInvalid | Self::TooLarge { .. } => true,
-            Self::NotAuthorized | Self::QuotaExceeded | Self::Unspecified => false,
-        }
-    }
 }
 
 /// Makes the parts of a link.

@@ -12,8 +12,9 @@ use tokio::time::Instant;
 use super::connection::Connection;
 use super::handle::Submitted;
 use super::task::SPARE_EVENTS;
-use super::{Event, Fault, Refusal, Seq};
+use super::{Event, Fault};
 use crate::message::{Outgoing, Qos};
+use crate::outbox::{Refusal, Seq};
 
 /// What a publish was for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,13 +168,12 @@ impl Connection<'_> {
     /// A publish came from the outbox. One that was meant for another connection is void there.
     pub(super) fn publish(&mut self, submitted: Submitted) {
         if submitted.epoch == self.task.epoch {
-            let what = submitted.seq.map_or(What::Told, What::Numbered);
-            self.send(submitted.message, what);
+            self.send(submitted.message, What::Numbered(submitted.seq));
         }
     }
 
     /// Hands a publish to the client, after looking at what would end the connection.
-    fn send(&mut self, message: Outgoing, what: What) {
+    pub(super) fn send(&mut self, message: Outgoing, what: What) {
         let limit = self.bounds.map_or(0, |bounds| bounds.max_packet);
         let asked = message.qos;
         let is_topic = (1..=usize::from(u16::MAX)).contains(&message.topic.len())
@@ -188,7 +188,12 @@ impl Connection<'_> {
             Publish::new(message.topic, qos(asked), message.payload, Some(properties));
         let bytes = publish.size() + PACKET_ID;
         if bytes > limit {
-            return self.settle(what, Some(Refusal::TooLarge { bytes, limit }));
+            log::warn!(
+                "a message on {} makes a packet of {bytes} bytes, and {limit} are allowed; \
+                 raise the broker's limit and broker.max_packet",
+                String::from_utf8_lossy(&publish.topic)
+            );
+            return self.settle(what, Some(Refusal::TooLarge));
         }
         publish.retain = retain;
         self.flight.submitted(asked, what);
@@ -225,9 +230,9 @@ impl Connection<'_> {
             (What::Numbered(seq), None) => self.tell(Event::Sent { seq }),
             (What::Numbered(seq), Some(refusal)) => self.tell(Event::Refused { seq, refusal }),
             (What::State(topic), Some(refusal)) => {
-                log::warn!("the state on {topic} was not published: {refusal}");
+                log::warn!("the state on {topic} was not published: {}", refusal.as_str());
             }
-            (What::Told, Some(refusal)) => log::debug!("not published: {refusal}"),
+            (What::Told, Some(refusal)) => log::debug!("not published: {}", refusal.as_str()),
             (What::Stopped, _) => self.disconnect(),
             (What::State(_) | What::Told, None) => {}
         }

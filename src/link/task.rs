@@ -12,9 +12,13 @@ use super::handle::{Counters, LinkHandle, Shared, Submitted};
 use super::held::Held;
 use super::subscriptions::Subscriptions;
 use super::{Epoch, Event, Fault, FaultKind, LinkOptions, Started, backoff, connect};
+use crate::message::Outgoing;
 
 /// Slots among the events for what is not the answer to a publish.
 pub(super) const SPARE_EVENTS: usize = 16;
+
+/// Messages nobody waits for that may be on their way to the poll loop.
+const TELLS: usize = 32;
 
 /// A connection that lived this long was a good one: the next attempt is made soon.
 const GOOD_CONNECTION: Duration = Duration::from_secs(10);
@@ -24,6 +28,7 @@ pub struct LinkTask {
     pub(super) options: LinkOptions,
     pub(super) shared: Arc<Shared>,
     pub(super) publishes: mpsc::Receiver<Submitted>,
+    pub(super) tells: mpsc::Receiver<Outgoing>,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) subscriptions: Subscriptions,
     pub(super) held: Held,
@@ -35,16 +40,19 @@ pub struct LinkTask {
 pub(super) fn start(options: LinkOptions) -> Started {
     let broker = &options.broker;
     let window = usize::from(broker.in_flight.max(1));
-    let (publish, publishes) = mpsc::channel(window);
+    // Those of the epoch that just ended may still be in it when the next begins.
+    let (publish, publishes) = mpsc::channel(2 * window);
+    let (tell, tells) = mpsc::channel(TELLS);
     let (event, events) = mpsc::channel(window + 2 * SPARE_EVENTS);
     let shared = Arc::new(Shared::new(broker.receive_maximum));
-    let handle = LinkHandle::new(Arc::clone(&shared), publish);
+    let handle = LinkHandle::new(Arc::clone(&shared), publish, tell);
     let retry = (broker.backoff_min, broker.backoff_max);
     let task = LinkTask {
         subscriptions: Subscriptions::new(options.subscriptions.clone(), retry),
         options,
         shared,
         publishes,
+        tells,
         events: event,
         held: Held::default(),
         epoch: Epoch(0),
@@ -97,7 +105,6 @@ impl LinkTask {
 
     /// Clears up after a connection, counts the fault and reports it where it is a new one.
     async fn note(&mut self, ended: Ended) {
-        while self.publishes.try_recv().is_ok() {}
         let fault = ended.fault;
         let mut state = self.shared.state();
         state.ledger.disconnected();
@@ -131,6 +138,12 @@ impl LinkTask {
 
     pub(super) fn retry_held(&mut self) {
         self.held.retry(&mut *self.options.intake);
+    }
+
+    /// Drops what was meant for a connection that is gone.
+    pub(super) fn drain(&mut self) {
+        while self.publishes.try_recv().is_ok() {}
+        while self.tells.try_recv().is_ok() {}
     }
 
     pub(super) fn address(&self) -> String {
