@@ -1,7 +1,26 @@
 //! The gateway's configuration, typed and bounded. What a model needs is in its card, not here.
 
+mod build;
+mod build_stream;
+mod load;
+pub mod print;
+pub mod problem;
+pub mod reference;
+pub mod schema;
+mod secret;
+pub mod section;
+#[cfg(test)]
+mod tests;
+mod topic;
+pub mod tree;
+mod units;
+mod unknown;
+
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use load::{ConfigError, Surroundings};
+pub use topic::TopicError;
 
 use crate::ids::{GatewayId, ModelName, StreamName};
 

@@ -1,0 +1,219 @@
+//! The files and the environment a configuration comes from.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::problem::{Problem, Problems};
+use super::reference::REFERENCE;
+use super::schema::Kind;
+use super::tree::{Node, Origin, Value};
+use super::unknown::option_at;
+use super::{Config, build, secret};
+
+/// A configuration is text that people write: more than this is a mistake.
+const FILE_MAX: u64 = 4 << 20;
+
+/// What a process is told from outside its files.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// Environment variables; those that are not text cannot name an option.
+    pub vars: Vec<(String, String)>,
+    /// What `gateway.id` is where it is not written.
+    pub host_name: Option<String>,
+}
+
+impl Surroundings {
+    /// Those of this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let vars = std::env::vars_os();
+        let text = |(key, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((key.into_string().ok()?, value.into_string().ok()?))
+        };
+        let host_name = fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        Self {
+            vars: vars.filter_map(text).collect(),
+            host_name: host_name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()),
+        }
+    }
+
+    pub(super) fn var(&self, key: &str) -> Option<&str> {
+        self.vars.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    /// The configuration file: `given`, else `INFERD_CONFIG`, else `/etc/inferd/inferd.toml`.
+    #[must_use]
+    pub fn config_file(&self, given: Option<&Path>) -> PathBuf {
+        let named = given.or_else(|| self.var("INFERD_CONFIG").map(Path::new));
+        named.unwrap_or(Path::new("/etc/inferd/inferd.toml")).to_owned()
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read {path}: {source}", path = path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{}", listed(.0))]
+    Invalid(Vec<Problem>),
+}
+
+fn listed(problems: &[Problem]) -> String {
+    let count = match problems.len() {
+        1 => "1 problem in the configuration".to_owned(),
+        n => format!("{n} problems in the configuration"),
+    };
+    problems.iter().fold(count, |text, problem| format!("{text}\n  {problem}"))
+}
+
+impl Config {
+    /// Reads a configuration file, the files of `conf.d` beside it in the order of their names, and
+    /// what the environment overrides.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or every problem of what was read.
+    pub fn load(path: &Path, surroundings: &Surroundings) -> Result<Self, ConfigError> {
+        let problems = Problems::default();
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let mut root = Node::parse(&path.display().to_string(), &read(path)?, &problems);
+        for path in drop_ins(&folder.join("conf.d"))? {
+            root.merge(Node::parse(&path.display().to_string(), &read(&path)?, &problems));
+        }
+        override_from(surroundings, &mut root, &problems);
+        let credentials = surroundings.var("CREDENTIALS_DIRECTORY").map(Path::new);
+        secret::resolve(REFERENCE, &mut root, &secret::Places { folder, credentials }, &problems);
+        finish(root, surroundings.host_name.as_deref(), problems)
+    }
+
+    /// Reads a configuration from one text; touches no file, and does not look for those it names.
+    ///
+    /// # Errors
+    /// Every problem of the text.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let problems = Problems::default();
+        let root = Node::parse("inferd.toml", text, &problems);
+        finish(root, Some("localhost"), problems)
+    }
+
+    /// What is allowed and probably not meant.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.streams.is_empty() {
+            warnings.push("no [[stream]] is configured: there is nothing to do".to_owned());
+        }
+        if self.broker.login.is_some() && self.broker.tls.is_none() && !self.broker.is_local() {
+            warnings.push("the password goes to the broker unencrypted: use mqtts://".to_owned());
+        }
+        warnings
+    }
+}
+
+impl super::Broker {
+    fn is_local(&self) -> bool {
+        let host = self.host.as_str();
+        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+}
+
+fn finish(
+    mut root: Node,
+    host_name: Option<&str>,
+    problems: Problems,
+) -> Result<Config, ConfigError> {
+    let origin = Origin::Other("host name".into());
+    if let Some(name) = host_name
+        && let Some(Node { value: Value::Table(gateway), .. }) = root.place(&["gateway"], &origin)
+    {
+        let named = || Node { origin, value: Value::Text(name.to_owned()) };
+        gateway.entry("id".to_owned()).or_insert_with(named);
+    }
+    match build::config(&root, &problems) {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => Err(ConfigError::Invalid(problems.into_sorted())),
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let failed = |source| ConfigError::Read { path: path.to_owned(), source };
+    let length = fs::metadata(path).map_err(failed)?.len();
+    if length > FILE_MAX {
+        let text = format!("{length} bytes long, at most {FILE_MAX} are read");
+        return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, text)));
+    }
+    fs::read_to_string(path).map_err(failed)
+}
+
+/// The `*.toml` files of a folder by name; none where there is no folder.
+fn drop_ins(folder: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+    let failed = |source| ConfigError::Read { path: folder.to_owned(), source };
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed));
+    let mut paths = paths.collect::<Result<Vec<_>, _>>()?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    paths.sort();
+    Ok(paths)
+}
+
+/// Puts `INFERD__BROKER__HOST` in the place of `broker.host`, and so on.
+fn override_from(surroundings: &Surroundings, root: &mut Node, problems: &Problems) {
+    let mut vars: Vec<_> = surroundings.vars.iter().collect();
+    vars.sort();
+    for (key, text) in vars {
+        let Some(path) = key.strip_prefix("INFERD__") else { continue };
+        let origin = Origin::Other(Arc::from(format!("environment {key}")));
+        let path = path.to_ascii_lowercase();
+        let path: Vec<&str> = path.split("__").collect();
+        let Some(kind) = option_at(REFERENCE, &path) else {
+            problems.add(unusable(origin, &path, "no such option"));
+            continue;
+        };
+        match root.place(&path, &origin) {
+            Some(place) => *place = Node { value: from_text(kind, text), origin },
+            None => problems.add(unusable(origin, &path, "there is no such stream")),
+        }
+    }
+}
+
+fn unusable(origin: Origin, path: &[&str], reason: &str) -> Problem {
+    let allowed = "INFERD__TABLE__OPTION, for a stream INFERD__STREAM__0__OPTION".to_owned();
+    let (path, reason) = (path.join("."), reason.to_owned());
+    Problem { origin: Some(origin), path, value: None, reason, allowed }
+}
+
+/// A variable is text: it is TOML only where the option is not.
+fn from_text(kind: Kind, text: &str) -> Value {
+    let as_text = || Value::Text(text.to_owned());
+    match kind {
+        Kind::Text { .. }
+        | Kind::Choice(_)
+        | Kind::Span { .. }
+        | Kind::Folder
+        | Kind::File
+        | Kind::Secret => as_text(),
+        Kind::Bool
+        | Kind::Int { .. }
+        | Kind::Float { .. }
+        | Kind::Size { .. }
+        | Kind::Texts { .. }
+        | Kind::Floats { .. }
+        | Kind::Counts { .. } => {
+            Node::value(text, &Origin::Other("".into())).map_or_else(as_text, |node| node.value)
+        }
+    }
+}
+
+impl fmt::Display for super::Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls.is_some() { "mqtts" } else { "mqtt" };
+        let (left, right) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
+        write!(f, "{scheme}://{left}{}{right}:{}", self.host, self.port)
+    }
+}
