@@ -136,8 +136,9 @@ impl Depthwise {
     fn scalar(&self, band: Band, stage: &[i8], start: &[i32], out: &mut Out<'_>) {
         let grid = self.bands.grid(band);
         let channels = self.filters.channels;
+        let mut bases = grid.bases();
         for position in 0..grid.count {
-            let base = grid.base(position);
+            let base = bases.step();
             let row = (self.bands.first_row(band) + position) * channels;
             for c in (0..channels).step_by(SPARE) {
                 let n = SPARE.min(channels - c);

@@ -19,9 +19,10 @@ impl Grid {
         Self { origin: 0, count: rows, width: rows.max(1), step_x: stride, step_y: 0 }
     }
 
+    /// The bases of all rows, one after the other.
     #[inline(always)]
-    pub(super) fn base(&self, row: usize) -> usize {
-        self.origin + row / self.width * self.step_y + row % self.width * self.step_x
+    pub(super) fn bases(&self) -> Bases {
+        Bases { next: self.origin, line: self.origin, x: 0, grid: *self }
     }
 
     /// The largest base of all rows.
@@ -29,6 +30,35 @@ impl Grid {
         let (lines, rest) =
             ((self.count.max(1) - 1) / self.width, self.count.min(self.width).max(1) - 1);
         self.origin + lines * self.step_y + rest * self.step_x
+    }
+}
+
+/// Walks over the bases of a [`Grid`] without a division; never ends.
+pub(super) struct Bases {
+    next: usize,
+    line: usize,
+    x: usize,
+    grid: Grid,
+}
+
+impl Bases {
+    #[inline(always)]
+    pub(super) fn step(&mut self) -> usize {
+        let base = self.next;
+        self.x += 1;
+        self.next += self.grid.step_x;
+        if self.x == self.grid.width {
+            self.x = 0;
+            self.line += self.grid.step_y;
+            self.next = self.line;
+        }
+        base
+    }
+
+    /// The next `R`.
+    #[inline(always)]
+    pub(super) fn take<const R: usize>(&mut self) -> [usize; R] {
+        std::array::from_fn(|_| self.step())
     }
 }
 
@@ -66,8 +96,9 @@ impl<T> Left<'_, T> {
 /// The definition: 16 columns of one row after the other.
 pub(super) fn scalar(left: &Left<'_, i8>, right: &View<'_>, place: Place, out: &mut Out<'_>) {
     left.check(right);
+    let mut bases = left.grid.bases();
     for row in 0..left.grid.count {
-        let activations = &left.stage[left.grid.base(row)..];
+        let activations = &left.stage[bases.step()..];
         for panel in 0..right.panels() {
             let first = panel * PANEL;
             let columns = PANEL.min(right.columns - first);
@@ -102,8 +133,9 @@ pub(super) fn sum_rows<T: Copy + Into<i32>>(
     len: usize,
     sums: &mut [i32],
 ) {
-    for (row, sum) in sums.iter_mut().enumerate().take(grid.count) {
-        let base = grid.base(row);
+    let mut bases = grid.bases();
+    for sum in sums.iter_mut().take(grid.count) {
+        let base = bases.step();
         let run = |&s: &u32| -> i32 {
             let at = base + s as usize;
             stage[at..at + len].iter().map(|&a| a.into()).sum()

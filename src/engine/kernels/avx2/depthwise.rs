@@ -6,7 +6,7 @@
 use super::super::depthwise::Filters;
 use super::super::gemm::Grid;
 use super::super::requant::Out;
-use super::finish::{Columns, Fitter, finish};
+use super::finish::{Columns, Tail, ToS8, exchange};
 use std::arch::x86_64::*;
 
 /// Channels of a block.
@@ -66,104 +66,95 @@ pub(in super::super) fn depthwise(
     let reach = pairs.offsets.iter().flatten().max().map_or(0, |&o| o as usize);
     let blocks = channels.div_ceil(BLOCK);
     assert!(grid.last() + reach + blocks * BLOCK <= stage.len(), "stage too small");
-    let weights = BLOCK * 2 * pairs.offsets.len();
-    for (block, weights) in pairs.weights.chunks_exact(weights).enumerate() {
-        let job = Job {
-            weights,
-            offsets: &pairs.offsets,
-            stage: &stage[block * BLOCK..],
-            grid,
-            start: halves(&start[block * BLOCK..]),
-            columns: BLOCK.min(channels - block * BLOCK),
-            channels,
-            at: row * channels + block * BLOCK,
-            column: block * BLOCK,
-        };
-        let mut position = 0;
-        while position + TOGETHER <= grid.count {
-            job.positions::<TOGETHER>(position, out);
-            position += TOGETHER;
-        }
-        while position < grid.count {
-            job.positions::<1>(position, out);
-            position += 1;
-        }
+    let band = Band { pairs, channels, stage, grid, row };
+    match out {
+        Out::S8(out, requant) => band.run(start, &mut ToS8::new(out, requant)),
+        out => band.run(start, out),
     }
 }
 
-/// One block of channels of one band.
-struct Job<'a> {
-    weights: &'a [i16],
-    offsets: &'a [[u32; 2]],
+/// One staged band.
+struct Band<'a> {
+    pairs: &'a Pairs,
+    channels: usize,
     stage: &'a [i16],
     grid: &'a Grid,
-    start: Columns,
-    columns: usize,
-    channels: usize,
-    /// The first position's place in the output, and the channel it is.
-    at: usize,
-    column: usize,
+    row: usize,
 }
 
-impl Job<'_> {
-    /// `P` positions from `position` on.
+impl Band<'_> {
+    #[target_feature(enable = "avx2")]
+    fn run(&self, start: &[i32], tail: &mut impl Tail) {
+        let weights = BLOCK * 2 * self.pairs.offsets.len();
+        for (block, weights) in self.pairs.weights.chunks_exact(weights).enumerate() {
+            let channel = block * BLOCK;
+            let start = halves(&start[channel..]);
+            let mut bases = self.grid.bases();
+            let mut position = 0;
+            while position + TOGETHER <= self.grid.count {
+                let bases = bases.take::<TOGETHER>();
+                self.positions(position, bases, channel, weights, start, tail);
+                position += TOGETHER;
+            }
+            while position < self.grid.count {
+                self.positions(position, [bases.step()], channel, weights, start, tail);
+                position += 1;
+            }
+        }
+    }
+
+    /// 16 channels of `P` positions.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn positions<const P: usize>(&self, position: usize, out: &mut Out<'_>) {
-        let mut bases = [self.stage.as_ptr(); P];
-        for (i, base) in bases.iter_mut().enumerate() {
-            // SAFETY: every window's elements are inside the stage, as checked by `depthwise`.
-            *base = unsafe { base.add(self.grid.base(position + i)) };
-        }
-        // SAFETY: as above; each pair has 32 weights.
-        let acc = unsafe { self.accumulate(&bases) };
+    fn positions<const P: usize>(
+        &self,
+        position: usize,
+        bases: [usize; P],
+        channel: usize,
+        weights: &[i16],
+        start: Columns,
+        tail: &mut impl Tail,
+    ) {
+        // SAFETY: every window's elements are inside the stage, as checked by `depthwise`.
+        let bases = bases.map(|base| unsafe { self.stage.as_ptr().add(base + channel) });
+        // SAFETY: as above.
+        let acc = unsafe { accumulate(&bases, &self.pairs.offsets, weights, [start; P]) };
+        // SAFETY: this function runs on AVX2.
+        let shared = unsafe { tail.panel_halves(channel) };
+        let columns = BLOCK.min(self.channels - channel);
         for (i, acc) in acc.into_iter().enumerate() {
-            self.finish(acc, out, self.at + (position + i) * self.channels);
+            let at = (self.row + position + i) * self.channels + channel;
+            // SAFETY: as above.
+            unsafe { tail.finish_halves(shared, acc, columns, at) };
         }
     }
+}
 
-    /// # Safety
-    /// 16 elements must be readable at each base plus each offset.
-    #[target_feature(enable = "avx2")]
-    #[inline]
-    unsafe fn accumulate<const P: usize>(&self, bases: &[*const i16; P]) -> [Columns; P] {
-        let mut acc = [self.start; P];
-        for (&[first, second], w) in self.offsets.iter().zip(self.weights.chunks_exact(2 * BLOCK)) {
-            // SAFETY: 32 weights.
-            let w = unsafe { [load(w.as_ptr()), load(w.as_ptr().add(BLOCK))] };
-            for (acc, base) in acc.iter_mut().zip(bases) {
-                // SAFETY: the caller's.
-                let [a, b] =
-                    unsafe { [load(base.add(first as usize)), load(base.add(second as usize))] };
-                let [low, high] = [_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b)];
-                acc[0] = _mm256_add_epi32(acc[0], _mm256_madd_epi16(low, w[0]));
-                acc[1] = _mm256_add_epi32(acc[1], _mm256_madd_epi16(high, w[1]));
-            }
-        }
-        acc
-    }
-
-    #[target_feature(enable = "avx2")]
-    #[inline]
-    fn finish(&self, acc: Columns, out: &mut Out<'_>, at: usize) {
-        match out {
-            Out::S8(out, requant) if self.columns == BLOCK => {
-                let multipliers = requant.multipliers()[self.column..][..BLOCK].as_ptr();
-                // SAFETY: 16 multipliers were just sliced.
-                let m =
-                    unsafe { [_mm256_loadu_ps(multipliers), _mm256_loadu_ps(multipliers.add(8))] };
-                let m = [
-                    _mm256_permute2f128_ps(m[0], m[1], 0x20),
-                    _mm256_permute2f128_ps(m[0], m[1], 0x31),
-                ];
-                let bytes = Fitter::new(&requant.fit).fit16(acc, m);
-                let out = out[at..at + BLOCK].as_mut_ptr();
-                // SAFETY: 16 elements were just sliced.
-                unsafe { _mm_storeu_si128(out.cast(), bytes) };
-            }
-            out => finish(exchange(acc), self.columns, out, at, self.column),
+/// Adds the products of all taps.
+///
+/// # Safety
+/// 16 elements must be readable at each base plus each offset.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn accumulate<const P: usize>(
+    bases: &[*const i16; P],
+    offsets: &[[u32; 2]],
+    weights: &[i16],
+    mut acc: [Columns; P],
+) -> [Columns; P] {
+    for (&[first, second], w) in offsets.iter().zip(weights.chunks_exact(2 * BLOCK)) {
+        // SAFETY: 32 weights.
+        let w = unsafe { [load(w.as_ptr()), load(w.as_ptr().add(BLOCK))] };
+        for (acc, base) in acc.iter_mut().zip(bases) {
+            // SAFETY: the caller's.
+            let [a, b] =
+                unsafe { [load(base.add(first as usize)), load(base.add(second as usize))] };
+            let [low, high] = [_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b)];
+            acc[0] = _mm256_add_epi32(acc[0], _mm256_madd_epi16(low, w[0]));
+            acc[1] = _mm256_add_epi32(acc[1], _mm256_madd_epi16(high, w[1]));
         }
     }
+    acc
 }
 
 /// # Safety
@@ -184,11 +175,4 @@ fn halves(values: &[i32]) -> Columns {
     exchange(unsafe {
         [_mm256_loadu_si256(values.cast()), _mm256_loadu_si256(values.add(8).cast())]
     })
-}
-
-/// From column order (0-7, 8-15) to the accumulators' (0-3 8-11, 4-7 12-15) and back.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn exchange([a, b]: Columns) -> Columns {
-    [_mm256_permute2x128_si256(a, b, 0x20), _mm256_permute2x128_si256(a, b, 0x31)]
 }

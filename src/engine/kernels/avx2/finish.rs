@@ -1,5 +1,5 @@
 //! The tails of the products: accumulators of 16 columns to results.
-use super::super::requant::{Fit, Out};
+use super::super::requant::{Fit, Out, Requant};
 use std::arch::x86_64::*;
 
 /// 16 accumulators in column order.
@@ -47,37 +47,144 @@ impl Fitter {
     }
 }
 
-/// Finishes `acc`, in column order, the accumulators from element `at` on: `columns` of them, which
-/// are the output's columns from `column` on.
-///
-/// # Panics
-/// When the place lies outside the output.
+/// What a product does with its accumulators.
+pub(super) trait Tail {
+    /// What is the same for all rows of a panel of columns.
+    type Panel: Copy;
+
+    /// For 16 columns from `column` of the output on.
+    ///
+    /// # Safety
+    /// The machine must have AVX2.
+    unsafe fn panel(&self, column: usize) -> Self::Panel;
+
+    /// Finishes `acc`, the accumulators from element `at` on; only `columns` of them exist.
+    ///
+    /// # Safety
+    /// The machine must have AVX2.
+    ///
+    /// # Panics
+    /// When the place lies outside the output.
+    unsafe fn finish(&mut self, panel: Self::Panel, acc: Columns, columns: usize, at: usize);
+
+    /// As [`Tail::panel`], for [`Tail::finish_halves`].
+    ///
+    /// # Safety
+    /// The machine must have AVX2.
+    unsafe fn panel_halves(&self, column: usize) -> Self::Panel;
+
+    /// As [`Tail::finish`], for accumulators in the order 0-3, 8-11, 4-7, 12-15.
+    ///
+    /// # Safety
+    /// The machine must have AVX2.
+    ///
+    /// # Panics
+    /// When the place lies outside the output.
+    unsafe fn finish_halves(&mut self, panel: Self::Panel, acc: Columns, columns: usize, at: usize);
+}
+
+/// From column order (0-7, 8-15) to the order of halves (0-3 8-11, 4-7 12-15) and back.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(super) fn finish(acc: Columns, columns: usize, out: &mut Out<'_>, at: usize, column: usize) {
-    if let Out::S8(out, requant) = out {
-        let multipliers = requant.multipliers()[column..][..16].as_ptr();
-        // SAFETY: 16 multipliers were just sliced.
-        let m = unsafe { [_mm256_loadu_ps(multipliers), _mm256_loadu_ps(multipliers.add(8))] };
-        let packed = Fitter::new(&requant.fit).fit16(acc, m);
-        let bytes = _mm_shuffle_epi32(packed, 0b11_01_10_00);
+pub(super) fn exchange([a, b]: Columns) -> Columns {
+    [_mm256_permute2x128_si256(a, b, 0x20), _mm256_permute2x128_si256(a, b, 0x31)]
+}
+
+/// To s8.
+pub(super) struct ToS8<'a> {
+    out: &'a mut [i8],
+    multipliers: &'a [f32],
+    fitter: Fitter,
+}
+
+impl<'a> ToS8<'a> {
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub(super) fn new(out: &'a mut [i8], requant: &'a Requant) -> Self {
+        Self { out, multipliers: requant.multipliers(), fitter: Fitter::new(&requant.fit) }
+    }
+
+    /// Writes the first `columns` of 16 results to element `at` and those behind it.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn write(&mut self, bytes: __m128i, columns: usize, at: usize) {
         if columns == 16 {
-            let out = out[at..at + 16].as_mut_ptr();
+            let out = self.out[at..][..16].as_mut_ptr();
             // SAFETY: 16 elements were just sliced.
             unsafe { _mm_storeu_si128(out.cast(), bytes) };
         } else {
             let mut all = [0i8; 16];
             // SAFETY: 16 bytes of the array.
             unsafe { _mm_storeu_si128(all.as_mut_ptr().cast(), bytes) };
-            out[at..at + columns].copy_from_slice(&all[..columns]);
+            self.out[at..at + columns].copy_from_slice(&all[..columns]);
         }
-    } else {
+    }
+}
+
+impl Tail for ToS8<'_> {
+    type Panel = [__m256; 2];
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn panel(&self, column: usize) -> Self::Panel {
+        let at = self.multipliers[column..][..16].as_ptr();
+        // SAFETY: 16 elements were just sliced.
+        unsafe { [_mm256_loadu_ps(at), _mm256_loadu_ps(at.add(8))] }
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn finish(&mut self, m: Self::Panel, acc: Columns, columns: usize, at: usize) {
+        let bytes = _mm_shuffle_epi32(self.fitter.fit16(acc, m), 0b11_01_10_00);
+        self.write(bytes, columns, at);
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn panel_halves(&self, column: usize) -> Self::Panel {
+        // SAFETY: the caller's.
+        let [a, b] = unsafe { self.panel(column) };
+        [_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31)]
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn finish_halves(&mut self, m: Self::Panel, acc: Columns, columns: usize, at: usize) {
+        self.write(self.fitter.fit16(acc, m), columns, at);
+    }
+}
+
+/// To floats or raw sums, by the plain definition.
+impl Tail for Out<'_> {
+    type Panel = usize;
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn panel(&self, column: usize) -> usize {
+        column
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn finish(&mut self, column: usize, acc: Columns, columns: usize, at: usize) {
         let mut all = [0i32; 16];
         // SAFETY: two halves of the array.
         unsafe {
             _mm256_storeu_si256(all.as_mut_ptr().cast(), acc[0]);
             _mm256_storeu_si256(all.as_mut_ptr().add(8).cast(), acc[1]);
         }
-        out.finish(&all[..columns], at, column);
+        self.finish(&all[..columns], at, column);
+    }
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn panel_halves(&self, column: usize) -> usize {
+        column
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn finish_halves(&mut self, column: usize, acc: Columns, columns: usize, at: usize) {
+        // SAFETY: the caller's.
+        unsafe { Tail::finish(self, column, exchange(acc), columns, at) };
     }
 }
