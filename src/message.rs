@@ -45,7 +45,7 @@ pub struct Outgoing {
 }
 
 /// The MQTT qualities of service in use here; exactly-once is not one of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Qos {
     AtMostOnce,
     AtLeastOnce,

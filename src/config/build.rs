@@ -115,6 +115,7 @@ fn store(section: &Section<'_>) -> Store {
         reserve_bytes: section.size("reserve_bytes"),
         group_records: section.int("group_records"),
         group_delay: section.span("group_delay"),
+        checkpoint_interval: section.span("checkpoint_interval"),
     }
 }
 

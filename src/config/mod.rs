@@ -106,6 +106,8 @@ pub struct Store {
     pub group_records: usize,
     /// … or its oldest has waited this long.
     pub group_delay: Duration,
+    /// How often the partial windows of `checkpoint` streams are saved.
+    pub checkpoint_interval: Duration,
 }
 
 /// `[outbox]`

@@ -120,6 +120,9 @@ pub const REFERENCE: &[Opt] = options! {
         "Results are written to disk in groups of at most this many: fewer wear flash more.";
     "store.group_delay": span(MILLISECOND, 10 * SECOND) => Is("\"500ms\""),
         "A group that is not full is written after this long.";
+    "store.checkpoint_interval": span(100 * MILLISECOND, HOUR) => Is("\"5s\""),
+        "Streams with windows = \"checkpoint\" save their partial windows this often: what a crash \
+         may cost.";
 
     "outbox.memory_records": Kind::Int { min: 16, max: 1_000_000 } => Is("1024"),
         "Results without the broker's acknowledgement that are kept in memory before they go to \
