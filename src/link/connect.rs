@@ -22,19 +22,11 @@ pub(super) fn client_window(broker: &Broker) -> u16 {
     broker.in_flight.saturating_mul(2).saturating_add(16)
 }
 
-/// Everything rumqttc has to know for one connection.
+/// Everything rumqttc has to know for one connection of the daemon.
 pub(super) fn options(broker: &Broker, status: &Status) -> Result<MqttOptions, Fault> {
-    let mut options = MqttOptions::new(&broker.client_id, &broker.host, broker.port);
-    let mut network = NetworkOptions::new();
-    network.set_tcp_nodelay(true);
+    let mut options = plain(broker)?;
     options
-        .set_network_options(network)
         .set_clean_start(false)
-        .set_keep_alive(broker.keep_alive.clamp(
-            std::time::Duration::from_secs(5),
-            std::time::Duration::from_secs(u64::from(u16::MAX)),
-        ))
-        .set_connection_timeout(broker.connect_timeout.as_secs().max(1))
         .set_manual_acks(true)
         .set_outgoing_inflight_upper_limit(client_window(broker))
         .set_last_will(LastWill::new(
@@ -44,9 +36,25 @@ pub(super) fn options(broker: &Broker, status: &Status) -> Result<MqttOptions, F
             true,
             None,
         ))
+        .set_session_expiry_interval(Some(seconds(broker.session_expiry, u32::MAX)))
+        .set_receive_maximum(Some(broker.receive_maximum.max(1)));
+    Ok(options)
+}
+
+/// The options any client of this broker has: the way there, the login, the sizes.
+pub(super) fn plain(broker: &Broker) -> Result<MqttOptions, Fault> {
+    let mut options = MqttOptions::new(&broker.client_id, &broker.host, broker.port);
+    let mut network = NetworkOptions::new();
+    network.set_tcp_nodelay(true);
+    options
+        .set_network_options(network)
+        .set_clean_start(true)
+        .set_keep_alive(broker.keep_alive.clamp(
+            std::time::Duration::from_secs(5),
+            std::time::Duration::from_secs(u64::from(u16::MAX)),
+        ))
+        .set_connection_timeout(broker.connect_timeout.as_secs().max(1))
         .set_connect_properties(ConnectProperties {
-            session_expiry_interval: Some(seconds(broker.session_expiry, u32::MAX)),
-            receive_maximum: Some(broker.receive_maximum.max(1)),
             max_packet_size: Some(broker.max_packet),
             ..ConnectProperties::new()
         });

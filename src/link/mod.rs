@@ -47,6 +47,7 @@ mod inbound;
 mod ledger;
 mod outbound;
 mod outgoing;
+mod plain;
 mod retained;
 mod subscriptions;
 mod task;
@@ -59,6 +60,7 @@ use bytes::Bytes;
 
 pub use fault::{Fault, FaultKind};
 pub use handle::{Counters, LinkHandle, NotTaken};
+pub use plain::{Closed, PlainClient, PlainMessage, Progress};
 pub use task::LinkTask;
 
 use crate::clock::Clock;

@@ -106,10 +106,11 @@ impl LinkTask {
     /// Clears up after a connection, counts the fault and reports it where it is a new one.
     async fn note(&mut self, ended: Ended) {
         let fault = ended.fault;
-        let mut state = self.shared.state();
-        state.ledger.disconnected();
-        count(&mut state.counters, fault.kind());
-        drop(state);
+        {
+            let mut state = self.shared.state();
+            state.ledger.disconnected();
+            count(&mut state.counters, fault.kind());
+        }
         if ended.lived.is_none() && self.last_fault.as_ref() == Some(&fault) {
             log::debug!("{}: still {fault}", self.address());
             return;

@@ -1,0 +1,197 @@
+//! A small client of its own, for the demonstration and the operator's tools. The daemon's
+//! connection is [`super::Link`]; this one forgets what it sent when the connection ends.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::Packet;
+use rumqttc::v5::{AsyncClient, ClientError, Event, EventLoop};
+use tokio::sync::{mpsc, watch};
+
+use super::{Fault, connect};
+use crate::config::Broker;
+use crate::message::Qos;
+
+/// Received messages that may wait for whoever reads them.
+const INBOX: usize = 1024;
+/// Between two attempts to connect.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// A connected client; dropping it closes the connection.
+#[derive(Debug)]
+pub struct PlainClient {
+    client: AsyncClient,
+    subscribed: Arc<Mutex<Vec<(String, QoS)>>>,
+    progress: watch::Receiver<Progress>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+/// One received message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlainMessage {
+    pub topic: String,
+    pub payload: Bytes,
+    pub retain: bool,
+}
+
+/// How the connection stands.
+#[derive(Debug, Clone, Default)]
+pub struct Progress {
+    pub connected: bool,
+    /// Why the last attempt failed or the last connection ended.
+    pub fault: Option<Fault>,
+    /// QoS 1 publishes that the broker acknowledged.
+    pub acknowledged: u64,
+}
+
+/// The client's task has ended.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the connection has been closed")]
+pub struct Closed;
+
+impl From<ClientError> for Closed {
+    fn from(_: ClientError) -> Self {
+        Self
+    }
+}
+
+impl PlainClient {
+    /// Starts to connect; [`PlainClient::connected`] waits until it is done.
+    ///
+    /// # Errors
+    /// A certificate or password file that cannot be read.
+    pub fn start(broker: &Broker) -> Result<(Self, mpsc::Receiver<PlainMessage>), Fault> {
+        let options = connect::plain(broker)?;
+        let (client, poller) = AsyncClient::new(options, usize::from(broker.in_flight) * 2);
+        let (messages, inbox) = mpsc::channel(INBOX);
+        let (tell, progress) = watch::channel(Progress::default());
+        let subscribed = Arc::new(Mutex::new(Vec::new()));
+        let timeout = broker.connect_timeout;
+        let poll = Poll { client: client.clone(), subscribed: subscribed.clone(), tell, messages };
+        let task = tokio::spawn(poll.run(poller, timeout));
+        Ok((Self { client, subscribed, progress, task }, inbox))
+    }
+
+    /// Waits for the connection.
+    ///
+    /// # Errors
+    /// Why it could not be made within `patience`.
+    pub async fn connected(&self, patience: Duration) -> Result<(), Fault> {
+        let mut progress = self.progress.clone();
+        let up = progress.wait_for(|progress| progress.connected);
+        match tokio::time::timeout(patience, up).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(Fault::Stopped),
+            Err(_) => {
+                let fault = self.progress.borrow().fault.clone();
+                Err(fault.unwrap_or(Fault::Timeout { after: patience }))
+            }
+        }
+    }
+
+    /// Subscribes now and again after every reconnect.
+    ///
+    /// # Errors
+    /// The client has ended.
+    pub async fn subscribe(&self, filter: &str, qos: Qos) -> Result<(), Closed> {
+        let wanted = (filter.to_owned(), level(qos));
+        self.subscribed.lock().unwrap_or_else(PoisonError::into_inner).push(wanted);
+        Ok(self.client.subscribe(filter, level(qos)).await?)
+    }
+
+    /// Hands over a message; waits while too many are under way.
+    ///
+    /// # Errors
+    /// The client has ended.
+    pub async fn publish(
+        &self,
+        topic: &str,
+        payload: impl Into<Bytes>,
+        qos: Qos,
+        retain: bool,
+    ) -> Result<(), Closed> {
+        Ok(self.client.publish(topic, level(qos), retain, payload.into()).await?)
+    }
+
+    /// How the connection stands, now and later.
+    #[must_use]
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+}
+
+impl Drop for PlainClient {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn level(qos: Qos) -> QoS {
+    match qos {
+        Qos::AtMostOnce => QoS::AtMostOnce,
+        Qos::AtLeastOnce => QoS::AtLeastOnce,
+    }
+}
+
+struct Poll {
+    client: AsyncClient,
+    subscribed: Arc<Mutex<Vec<(String, QoS)>>>,
+    tell: watch::Sender<Progress>,
+    messages: mpsc::Sender<PlainMessage>,
+}
+
+impl Poll {
+    async fn run(self, mut poller: EventLoop, timeout: Duration) {
+        loop {
+            match poller.poll().await {
+                Ok(Event::Incoming(packet)) => self.received(packet).await,
+                Ok(Event::Outgoing(_)) => {}
+                Err(error) => {
+                    let was = self.tell.borrow().connected;
+                    let fault = Fault::of(error, was, timeout);
+                    let stopped = fault == Fault::Stopped;
+                    self.tell.send_modify(|progress| {
+                        progress.connected = false;
+                        progress.fault = Some(fault);
+                    });
+                    if stopped {
+                        return;
+                    }
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        }
+    }
+
+    async fn received(&self, packet: Packet) {
+        match packet {
+            Packet::ConnAck(ack) => {
+                if !ack.session_present {
+                    self.subscribe_again();
+                }
+                self.tell.send_modify(|progress| progress.connected = true);
+            }
+            Packet::PubAck(_) => self.tell.send_modify(|progress| progress.acknowledged += 1),
+            Packet::Publish(publish) => {
+                let topic = String::from_utf8_lossy(&publish.topic).into_owned();
+                let message =
+                    PlainMessage { topic, payload: publish.payload, retain: publish.retain };
+                if self.messages.send(message).await.is_err() {
+                    log::debug!("nobody reads what this client receives");
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn subscribe_again(&self) {
+        let wanted = self.subscribed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (filter, qos) in wanted {
+            if self.client.try_subscribe(filter, qos).is_err() {
+                log::debug!("too much is under way to subscribe again");
+            }
+        }
+    }
+}
