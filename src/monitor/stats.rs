@@ -19,10 +19,12 @@ pub struct StreamStats {
     pub suppressed: u64,
     /// Samples of best-effort streams lost to a full queue: the one place where that can happen.
     pub dropped: u64,
-    /// Runs of the model that failed.
-    pub errors: u64,
+    /// Partial windows thrown away because of a gap in time.
+    pub gaps: u64,
     /// Devices forgotten to make room for others.
     pub keys_evicted: u64,
+    /// Devices forgotten because they were silent for too long.
+    pub keys_expired: u64,
     /// Bad inputs by reason.
     pub rejects: BTreeMap<&'static str, u64>,
     /// From a message's arrival to its prediction's leaving for the outbox.
@@ -32,9 +34,9 @@ pub struct StreamStats {
 }
 
 impl StreamStats {
-    /// Counts one bad input.
-    pub fn reject(&mut self, reason: &'static str) {
-        *self.rejects.entry(reason).or_default() += 1;
+    /// Counts bad inputs.
+    pub fn reject(&mut self, reason: &'static str, count: u64) {
+        *self.rejects.entry(reason).or_default() += count;
     }
 }
 
@@ -109,8 +111,8 @@ mod tests {
     #[test]
     fn stats_serialize_with_rejects_by_reason() {
         let mut stats = StreamStats::default();
-        stats.reject("stale");
-        stats.reject("stale");
+        stats.reject("stale", 1);
+        stats.reject("stale", 1);
         let json = serde_json::to_value(&stats).unwrap();
         assert_eq!(json["rejects"]["stale"], 2);
         assert_eq!(json["latency"]["count"], 0);
