@@ -2,6 +2,8 @@
 pub mod bundle;
 pub mod clock;
 pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod engine;
 pub mod ids;
 pub mod link;

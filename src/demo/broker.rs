@@ -1,0 +1,182 @@
+//! A broker inside this process, for a demonstration and for tests on a machine without one.
+//!
+//! # rumqttd 0.20, and what it cannot do
+//! - It takes no notice of the receive maximum: up to 100 QoS 1 messages are under way to one
+//!   client. The link allows for that.
+//! - A session that is resumed gets its messages again with new packet ids and without DUP, so
+//!   they are processed again instead of being recognised.
+//! - Sessions and retained messages live in memory only.
+//! - A topic's log has a bounded length: a subscriber that falls behind by more loses the oldest,
+//!   QoS 1 or not.
+//! - It announces no maximum packet size of its own, and closes the connection on a larger packet.
+//!
+//! So nothing is promised of deliveries through it; those promises are tested against mosquitto.
+//! It logs through the `log` crate under `rumqttd`: a program should keep that at `off`.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rumqttd::protocol::v5::V5;
+use rumqttd::{ConnectionSettings, LinkType, Router, RouterConfig, Server, ServerSettings};
+use tokio::sync::oneshot;
+
+/// Largest packet in bytes.
+const MAX_PACKET: usize = 4 << 20;
+/// Kept of each topic filter for subscribers that are behind: this many bytes, so many times.
+const SEGMENT: usize = 8 << 20;
+const SEGMENTS: usize = 8;
+/// The port is chosen before rumqttd opens it, so another program may be quicker.
+const ATTEMPTS: usize = 5;
+const READY_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why there is no embedded broker.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("no free port on 127.0.0.1: {0}")]
+    Port(#[source] io::Error),
+    #[error("the thread of the embedded broker cannot be started: {0}")]
+    Thread(#[source] io::Error),
+    #[error("the embedded broker did not open its port: {0}")]
+    NotListening(String),
+}
+
+/// A running broker, MQTT 5 on loopback without TLS or passwords. It ends when this is dropped.
+#[derive(Debug)]
+pub struct EmbeddedBroker {
+    port: u16,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl EmbeddedBroker {
+    /// Starts a broker on a free port and waits until it takes connections.
+    ///
+    /// # Errors
+    /// When there is no port, no thread, or the broker does not open the port within seconds.
+    pub fn start() -> Result<Self, StartError> {
+        let mut last = StartError::NotListening("no attempt was made".into());
+        for _ in 0..ATTEMPTS {
+            match Self::start_on(free_port().map_err(StartError::Port)?) {
+                Ok(broker) => return Ok(broker),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// The port on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn start_on(port: u16) -> Result<Self, StartError> {
+        let (stop, stopped) = oneshot::channel();
+        let (failed, failure) = channel();
+        let serve = move || {
+            if let Err(reason) = serve(port, stopped) {
+                // Nobody listens for it once the broker was up.
+                failed.send(reason).unwrap_or(());
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name("demo-broker".into())
+            .spawn(serve)
+            .map_err(StartError::Thread)?;
+        let broker = Self { port, stop: Some(stop), thread: Some(thread) };
+        await_listening(port, &failure).map_err(StartError::NotListening)?;
+        Ok(broker)
+    }
+}
+
+impl Drop for EmbeddedBroker {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            log::warn!("the embedded broker panicked");
+        }
+    }
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// Serves until told to stop; the sender's end being dropped tells it too.
+fn serve(port: u16, stopped: oneshot::Receiver<()>) -> Result<(), String> {
+    let router = Router::new(0, router_config()).spawn();
+    let mut server = Server::new(server_settings(port), router, V5);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
+    runtime.block_on(async {
+        tokio::select! {
+            ended = server.start(LinkType::Remote) => ended.map_err(|error| error.to_string()),
+            _ = stopped => Ok(()),
+        }
+    })
+}
+
+fn await_listening(port: u16, failure: &Receiver<String>) -> Result<(), String> {
+    let deadline = Instant::now() + READY_WITHIN;
+    loop {
+        let refused = match TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
+            Ok(_) => return Ok(()),
+            Err(refused) => refused,
+        };
+        match failure.recv_timeout(Duration::from_millis(2)) {
+            Ok(reason) => return Err(reason),
+            Err(RecvTimeoutError::Disconnected) => return Err("it ended at once".into()),
+            Err(RecvTimeoutError::Timeout) if Instant::now() >= deadline => {
+                return Err(refused.to_string());
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+}
+
+fn router_config() -> RouterConfig {
+    RouterConfig {
+        max_connections: 1000,
+        max_outgoing_packet_count: 200,
+        max_segment_size: SEGMENT,
+        max_segment_count: SEGMENTS,
+        ..RouterConfig::default()
+    }
+}
+
+fn server_settings(port: u16) -> ServerSettings {
+    ServerSettings {
+        name: "demo".into(),
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        tls: None,
+        next_connection_delay_ms: 0,
+        connections: ConnectionSettings {
+            connection_timeout_ms: 5000,
+            max_payload_size: MAX_PACKET,
+            max_inflight_count: 100,
+            auth: None,
+            external_auth: None,
+            // Without, a publish on a topic nobody has subscribed to ends the connection.
+            dynamic_filters: true,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_listens_while_it_lives_and_no_longer() {
+        let broker = EmbeddedBroker::start().unwrap();
+        let port = broker.port();
+        assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
+        drop(broker);
+        assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err());
+    }
+}
