@@ -4,3 +4,17 @@
 //! a model is retrained lives here, so a new model can never meet the wrong preprocessing.
 
 pub mod card;
+
+use std::sync::Arc;
+
+use crate::engine::Model;
+use crate::ids::Digest;
+
+/// A bundle that has proved itself: the card fits the model, and the golden vectors hold.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub card: Arc<card::Card>,
+    pub model: Arc<Model>,
+    /// Of the model file.
+    pub digest: Digest,
+}

@@ -1,0 +1,313 @@
+//! Puts the parts together: store, outbox, link, workers, and the queues between them.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+
+use super::beat::{Beat, Pulse};
+use super::desk::{Desk, FromStore, Sources};
+use super::intake::Intake;
+use super::lane::{Lane, SaveIntervals, SharedStats};
+use super::shared::Shared;
+use super::worker::{FromWorker, ToWorker, Worker};
+use super::{RunError, notify, report, windows_key};
+use crate::bundle::Loaded;
+use crate::clock::{Clock, Now};
+use crate::config::{Config, Stream, WindowSafety};
+use crate::link::{Link, LinkHandle, LinkOptions, LinkTask, Subscription};
+use crate::monitor::{Bucket, Repeats};
+use crate::outbox::{self, Event, Outbox};
+use crate::pipeline::{Ids, Pipeline, Router};
+use crate::store::{self, Store, StoreError};
+
+/// Results between the workers and the desk.
+const RESULTS: usize = 256;
+
+/// Everything that runs, wired and not yet serving.
+pub(crate) struct Assembly {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) desk: Desk,
+    pub(crate) sources: Sources,
+    pub(crate) link: LinkHandle,
+    pub(crate) task: LinkTask,
+    pub(crate) crew: Crew,
+}
+
+pub(crate) fn assemble(
+    config: Config,
+    bundles: &[Loaded],
+    clock: Arc<dyn Clock>,
+) -> Result<Assembly, RunError> {
+    let started = clock.now();
+    let (mut database, boot) = open_store(&config, started)?;
+    let lanes = lanes(&config, bundles, &boot, started, database.as_mut())?;
+    let stats: Vec<SharedStats> = lanes.iter().map(Lane::stats).collect();
+    let threads = worker_count(&config);
+    let (queues, inboxes): (Vec<_>, Vec<_>) =
+        (0..threads).map(|_| sync_channel::<ToWorker>(config.workers.queue)).unzip();
+    let shared = Arc::new(Shared { config, clock, started, stats });
+    let link = start_link(&shared, &queues);
+    for loaded in bundles {
+        let topic = format!("model/{}", loaded.card.name);
+        let topic = report::topic(&shared.config.gateway, &topic);
+        link.handle.set_retained(topic, report::model(loaded, started.wall));
+    }
+    let (results, from_workers) = mpsc::channel(RESULTS);
+    let (store_says, from_store) = mpsc::unbounded_channel();
+    let store = start_store(&shared.config, database, store_says.clone())?;
+    let crew = Crew::start(&shared, queues, inboxes, lanes, &link.handle, &results)?;
+    let outbox = Outbox::new(outbox::Settings::from(&shared.config));
+    let desk = Desk::new(shared.clone(), outbox, link.handle.clone(), store, store_says);
+    let sources = Sources { link: link.events, store: from_store, results: from_workers };
+    Ok(Assembly { shared, desk, sources, link: link.handle, task: link.task, crew })
+}
+
+/// Opens the store and gives this start its name. Without a store the daemon still works: live
+/// results go through, and the thread tries again.
+fn open_store(
+    config: &Config,
+    started: Now,
+) -> Result<(Option<(Store, store::Found)>, String), RunError> {
+    match Store::open(&store::Settings::from(&config.store)) {
+        Ok((database, found)) => {
+            if let Some(why) = &found.quarantined {
+                log::error!("the database was damaged and has been set aside: {why}");
+            }
+            let boot = format!("{:x}", found.boot);
+            Ok((Some((database, found)), boot))
+        }
+        Err(newer @ StoreError::Newer { .. }) => Err(newer.into()),
+        Err(error) => {
+            log::error!("working without a store, results are kept in memory only: {error}");
+            // No counter to rely on: the wall clock in microseconds has not been used before
+            // unless the clock went back, and starts with a letter no counter starts with.
+            Ok((None, format!("t{:x}", started.wall.0)))
+        }
+    }
+}
+
+/// One lane per stream, windows restored.
+fn lanes(
+    config: &Config,
+    bundles: &[Loaded],
+    boot: &str,
+    now: Now,
+    mut database: Option<&mut (Store, store::Found)>,
+) -> Result<Vec<Lane>, RunError> {
+    let sequence = Arc::new(AtomicU64::new(0));
+    let ids = Ids::new(&config.gateway.id, boot, sequence);
+    let saves = SaveIntervals {
+        checkpoint: config.store.checkpoint_interval,
+        journal: config.store.group_delay,
+    };
+    let lane = |(index, stream): (usize, &Stream)| {
+        let loaded = bundles
+            .iter()
+            .find(|loaded| loaded.card.name == stream.model)
+            .ok_or_else(|| RunError::NoModel(stream.model.to_string()))?;
+        let session = Box::new(loaded.model.session());
+        let card = loaded.card.clone();
+        let mut pipeline =
+            Pipeline::new(index, stream, &config.gateway.id, card, session, ids.clone())
+                .map_err(|problems| misfit(stream, &problems))?;
+        if let Some((database, _)) = database.as_mut() {
+            restore(&mut pipeline, stream, database, now);
+        }
+        Ok(Lane::new(index, stream, pipeline, saves))
+    };
+    config.streams.iter().enumerate().map(lane).collect()
+}
+
+fn misfit(stream: &Stream, problems: &[crate::pipeline::FitError]) -> RunError {
+    RunError::Fit {
+        stream: stream.name.clone(),
+        model: stream.model.to_string(),
+        problems: problems.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// Takes up the windows that the last stop, or the last checkpoint, saved.
+fn restore(pipeline: &mut Pipeline, stream: &Stream, database: &mut Store, now: Now) {
+    let key = windows_key(&stream.name);
+    let saved = match database.kept(&key) {
+        Ok(Some(bytes)) if !bytes.is_empty() => bytes,
+        Ok(_) => return,
+        Err(error) => return log::warn!("cannot read {key}: {error}"),
+    };
+    match pipeline.restore(&saved, now) {
+        Ok(restored) => log::info!(
+            "stream {}: windows of {} devices restored, {} left out",
+            stream.name,
+            restored.devices,
+            restored.dropped
+        ),
+        Err(error) => log::warn!("stream {}: {error}", stream.name),
+    }
+    // Saved at a clean stop only: after a crash they would be older than what came since.
+    if stream.windows == WindowSafety::Memory
+        && let Err(error) = database.keep(&key, &[])
+    {
+        log::warn!("cannot clear {key}: {error}");
+    }
+}
+
+/// As many threads as asked for or as there are cores, and no more than there are streams.
+fn worker_count(config: &Config) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let wanted = if config.workers.threads == 0 { cores() } else { config.workers.threads };
+    wanted.min(config.streams.len()).max(1)
+}
+
+fn start_link(shared: &Shared, queues: &[SyncSender<ToWorker>]) -> crate::link::Started {
+    let config = &shared.config;
+    let of_stream = |index: usize| queues.get(index % queues.len().max(1)).cloned();
+    let by_stream = (0..config.streams.len()).filter_map(of_stream).collect();
+    let intake = Intake::new(Router::new(&config.streams), by_stream, shared.stats.clone());
+    let mut subscriptions: BTreeMap<String, Subscription> = BTreeMap::new();
+    for stream in &config.streams {
+        let filter = stream.topic.filter();
+        let wanted = Subscription { filter: filter.clone(), qos: stream.qos };
+        let best = subscriptions.entry(filter).or_insert(wanted);
+        best.qos = best.qos.max(stream.qos);
+    }
+    Link::start(LinkOptions {
+        broker: config.broker.clone(),
+        status: report::status(&config.gateway, shared.started.wall),
+        subscriptions: subscriptions.into_values().collect(),
+        intake: Box::new(intake),
+        clock: shared.clock.clone(),
+    })
+}
+
+fn start_store(
+    config: &Config,
+    database: Option<(Store, store::Found)>,
+    says: mpsc::UnboundedSender<FromStore>,
+) -> Result<store::thread::Thread, RunError> {
+    let (database, first) = match database {
+        Some((database, found)) => (Some(database), Event::Opened(found.opened)),
+        None => (None, Event::NoStore),
+    };
+    // At most one group and one read are asked for at a time, so this queue stays short.
+    let answer = move |event| drop(says.send(FromStore::Event(event)));
+    answer(first);
+    Ok(store::thread::spawn(store::Settings::from(&config.store), database, answer)?)
+}
+
+/// The inference threads.
+pub(crate) struct Crew {
+    queues: Vec<SyncSender<ToWorker>>,
+    threads: Vec<JoinHandle<()>>,
+    beats: Vec<Arc<Beat>>,
+    death: Arc<Death>,
+}
+
+/// Set by a worker that panicked.
+#[derive(Default)]
+struct Death {
+    happened: AtomicBool,
+    told: Notify,
+}
+
+impl Crew {
+    fn start(
+        shared: &Arc<Shared>,
+        queues: Vec<SyncSender<ToWorker>>,
+        inboxes: Vec<std::sync::mpsc::Receiver<ToWorker>>,
+        lanes: Vec<Lane>,
+        link: &LinkHandle,
+        desk: &mpsc::Sender<FromWorker>,
+    ) -> Result<Self, RunError> {
+        let mut shares: Vec<BTreeMap<usize, Lane>> =
+            inboxes.iter().map(|_| BTreeMap::new()).collect();
+        let count = shares.len().max(1);
+        for (index, lane) in lanes.into_iter().enumerate() {
+            if let Some(share) = shares.get_mut(index % count) {
+                share.insert(index, lane);
+            }
+        }
+        let per_minute = shared.config.report.rejects_per_minute;
+        let samples = Arc::new(Mutex::new(Bucket::new(per_minute, shared.started.mono)));
+        let mut crew =
+            Self { queues, threads: Vec::new(), beats: Vec::new(), death: Arc::default() };
+        for (inbox, lanes) in inboxes.into_iter().zip(shares) {
+            let worker = Worker {
+                inbox,
+                lanes,
+                desk: desk.clone(),
+                link: link.clone(),
+                beat: Arc::default(),
+                clock: shared.clock.clone(),
+                samples: samples.clone(),
+                said: Repeats::new(Duration::from_secs(60)),
+            };
+            crew.hire(worker)?;
+        }
+        Ok(crew)
+    }
+
+    fn hire(&mut self, worker: Worker) -> Result<(), RunError> {
+        self.beats.push(worker.beat.clone());
+        let death = self.death.clone();
+        let name = format!("infer-{}", self.threads.len());
+        let life = move || {
+            if catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
+                death.happened.store(true, Ordering::Release);
+                death.told.notify_one();
+            }
+        };
+        self.threads.push(std::thread::Builder::new().name(name).spawn(life)?);
+        Ok(())
+    }
+
+    /// Ready once a worker has panicked.
+    pub(crate) fn died(&self) -> impl Future<Output = ()> + use<> {
+        let death = self.death.clone();
+        async move {
+            while !death.happened.load(Ordering::Acquire) {
+                death.told.notified().await;
+            }
+        }
+    }
+
+    /// Feeds systemd's watchdog while every worker makes progress or has nothing to do.
+    pub(crate) fn watch(&self) -> impl Future<Output = ()> + Send + use<> {
+        let beats = self.beats.clone();
+        async move {
+            let Some(period) = notify::watchdog_period() else { return };
+            let mut pulses = vec![Pulse::default(); beats.len()];
+            loop {
+                let looks =
+                    beats.iter().zip(&mut pulses).map(|(beat, last)| beat.alive_since(last));
+                let stuck = looks.filter(|alive| !alive).count();
+                if stuck == 0 {
+                    notify::watchdog();
+                } else {
+                    log::error!("{stuck} workers have been in one step for {period:?}");
+                }
+                tokio::time::sleep(period).await;
+            }
+        }
+    }
+
+    /// Lets every worker finish its queue and save its windows. Blocks until all have ended.
+    pub(crate) fn stop(self) {
+        for queue in &self.queues {
+            if queue.send(ToWorker::Stop).is_err() {
+                log::debug!("a worker has ended before it was told to");
+            }
+        }
+        for thread in self.threads {
+            if thread.join().is_err() {
+                log::error!("a worker panicked while it stopped");
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! From the link's poll loop into the workers' queues: routes, never waits.
+
+use std::sync::PoisonError;
+use std::sync::mpsc::{SyncSender, TrySendError};
+
+use super::lane::SharedStats;
+use super::worker::ToWorker;
+use crate::link;
+use crate::message::Incoming;
+use crate::pipeline::Router;
+
+/// Where every stream's samples go.
+pub(crate) struct Intake {
+    router: Router,
+    /// By stream index: its worker's queue.
+    queues: Vec<SyncSender<ToWorker>>,
+    /// By stream index.
+    stats: Vec<SharedStats>,
+}
+
+impl Intake {
+    pub(crate) fn new(
+        router: Router,
+        queues: Vec<SyncSender<ToWorker>>,
+        stats: Vec<SharedStats>,
+    ) -> Self {
+        Self { router, queues, stats }
+    }
+}
+
+impl link::Intake for Intake {
+    fn route(&mut self, topic: &str, _payload: &[u8], streams: &mut Vec<usize>) {
+        streams.extend(self.router.streams(topic));
+    }
+
+    fn offer(&mut self, sample: Incoming) -> Result<(), Incoming> {
+        // A stream without a queue cannot come out of the router. A worker that is gone takes
+        // the daemon down with it; until then its samples stay with the broker.
+        let Some(queue) = self.queues.get(sample.stream) else { return Err(sample) };
+        queue.try_send(ToWorker::Sample(sample)).or_else(|refused| match refused {
+            TrySendError::Full(ToWorker::Sample(sample))
+            | TrySendError::Disconnected(ToWorker::Sample(sample)) => Err(sample),
+            TrySendError::Full(ToWorker::Stop) | TrySendError::Disconnected(ToWorker::Stop) => {
+                Ok(())
+            }
+        })
+    }
+
+    fn dropped(&mut self, sample: Incoming) {
+        if let Some(stats) = self.stats.get(sample.stream) {
+            stats.lock().unwrap_or_else(PoisonError::into_inner).dropped += 1;
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! One stream on its worker: the pipeline, its counters, and when its windows are saved.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::worker::SavedWindows;
+use crate::clock::{Clock, Mono, Now};
+use crate::config::{Stream, WindowSafety};
+use crate::ids::StreamName;
+use crate::message::{Finished, Incoming, Taken};
+use crate::monitor::StreamStats;
+use crate::pipeline::{Outcome, Pipeline};
+
+/// Counters of one stream: written by its worker, read by health.
+pub(crate) type SharedStats = Arc<Mutex<StreamStats>>;
+
+/// One stream on its worker.
+pub(crate) struct Lane {
+    index: usize,
+    name: StreamName,
+    pipeline: Pipeline,
+    stats: SharedStats,
+    windowed: bool,
+    /// `None`: windows are saved on a clean stop only.
+    save_every: Option<Duration>,
+    /// Whether inputs wait for the windows to be safe.
+    journal: bool,
+    waiting: Vec<Taken>,
+    /// When the windows changed first since the last save.
+    changed: Option<Mono>,
+}
+
+impl Lane {
+    pub(crate) fn new(
+        index: usize,
+        stream: &Stream,
+        pipeline: Pipeline,
+        saves: SaveIntervals,
+    ) -> Self {
+        let windowed = pipeline.card().window.is_some();
+        let save_every = match stream.windows {
+            WindowSafety::Memory => None,
+            WindowSafety::Checkpoint => windowed.then_some(saves.checkpoint),
+            WindowSafety::Journal => windowed.then_some(saves.journal),
+        };
+        Self {
+            index,
+            name: stream.name.clone(),
+            pipeline,
+            stats: SharedStats::default(),
+            windowed,
+            save_every,
+            journal: windowed && stream.windows == WindowSafety::Journal,
+            waiting: Vec::new(),
+            changed: None,
+        }
+    }
+
+    pub(crate) fn step(
+        &mut self,
+        incoming: &Incoming,
+        clock: &dyn Clock,
+        out: &mut Vec<Finished>,
+    ) -> Outcome {
+        let outcome = self.pipeline.step(incoming, clock, out);
+        let after = clock.now().mono;
+        if self.save_every.is_some() && self.changed.is_none() && outcome.samples > 0 {
+            self.changed = Some(after);
+        }
+        let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        count(&mut stats, &outcome, after.since(incoming.received.mono));
+        outcome
+    }
+
+    /// The report to pass on now, or nothing while it waits for the windows to be safe.
+    pub(crate) fn hold(&mut self, taken: Taken) -> Option<Taken> {
+        if self.journal && self.changed.is_some() {
+            self.waiting.push(taken);
+            return None;
+        }
+        Some(taken)
+    }
+
+    /// When the windows are to be saved; `None` while nothing changed or no save was asked for.
+    pub(crate) fn save_at(&self) -> Option<Mono> {
+        Some(self.changed?.plus(self.save_every?))
+    }
+
+    pub(crate) fn save(&mut self, now: Now) -> SavedWindows {
+        self.changed = None;
+        SavedWindows {
+            stream: self.index,
+            bytes: self.pipeline.snapshot(now),
+            waiting: std::mem::take(&mut self.waiting),
+        }
+    }
+
+    pub(crate) fn stats(&self) -> SharedStats {
+        self.stats.clone()
+    }
+
+    pub(crate) fn windowed(&self) -> bool {
+        self.windowed
+    }
+
+    pub(crate) fn name(&self) -> &StreamName {
+        &self.name
+    }
+}
+
+/// How often windows are saved, by the stream's choice of safety.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SaveIntervals {
+    pub(crate) checkpoint: Duration,
+    pub(crate) journal: Duration,
+}
+
+fn count(stats: &mut StreamStats, outcome: &Outcome, latency: Duration) {
+    stats.messages += 1;
+    stats.samples += u64::from(outcome.samples);
+    stats.windows += u64::from(outcome.runs);
+    stats.predictions += u64::from(outcome.results);
+    stats.suppressed += u64::from(outcome.suppressed);
+    stats.gaps += u64::from(outcome.gaps);
+    stats.keys_evicted += u64::from(outcome.evicted);
+    stats.keys_expired += u64::from(outcome.expired);
+    for rejected in &outcome.rejects {
+        stats.reject(rejected.reject.code(), u64::from(rejected.count));
+    }
+    if outcome.runs > 0 {
+        stats.latency.record(latency);
+        stats.run.record(Duration::from_micros(outcome.us.run / u64::from(outcome.runs)));
+    }
+}

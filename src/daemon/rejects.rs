@@ -1,0 +1,58 @@
+//! Samples of bad inputs, for the log and for the rejects topic.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::clock::Timestamp;
+use crate::ids::StreamName;
+use crate::message::Incoming;
+use crate::pipeline::Rejected;
+
+/// Bytes of a rejected payload that are shown.
+const EXCERPT: usize = 256;
+
+/// One refused input: what, where, why.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct RejectSample {
+    v: u8,
+    time: Timestamp,
+    stream: StreamName,
+    topic: String,
+    reason: &'static str,
+    message: String,
+    /// Samples of this message refused for the same reason.
+    count: u32,
+    bytes: usize,
+    /// The payload's beginning; bytes that are not UTF-8 shown as U+FFFD.
+    excerpt: String,
+}
+
+impl RejectSample {
+    pub(crate) fn new(stream: &StreamName, incoming: &Incoming, rejected: Rejected) -> Self {
+        let shown = incoming.payload.get(..EXCERPT).unwrap_or(&incoming.payload);
+        Self {
+            v: 1,
+            time: incoming.received.wall,
+            stream: stream.clone(),
+            topic: incoming.topic.clone(),
+            reason: rejected.reject.code(),
+            message: rejected.reject.to_string(),
+            count: rejected.count,
+            bytes: incoming.payload.len(),
+            excerpt: String::from_utf8_lossy(shown).into_owned(),
+        }
+    }
+
+    /// What counts as the same complaint in the log.
+    pub(crate) fn key(&self) -> String {
+        format!("{}/{}", self.stream, self.reason)
+    }
+}
+
+impl fmt::Display for RejectSample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stream, topic, reason, message, .. } = self;
+        write!(f, "stream {stream}: input on {topic:?} rejected ({reason}): {message}")
+    }
+}

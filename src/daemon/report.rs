@@ -1,0 +1,228 @@
+//! What the daemon says of itself over MQTT: status, models, health.
+
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::lane::SharedStats;
+use super::losses::Losses;
+use crate::bundle::Loaded;
+use crate::clock::{Now, Timestamp};
+use crate::config::{Config, Gateway};
+use crate::link::{Counters, Status};
+use crate::monitor::StreamStats;
+use crate::store::Usage;
+
+/// The daemon's own version, as in every message that names it.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// A topic of the daemon itself: `{prefix}/{gateway}/{rest}`.
+pub(crate) fn topic(gateway: &Gateway, rest: &str) -> String {
+    format!("{}/{}/{rest}", gateway.prefix, gateway.id)
+}
+
+#[derive(Serialize)]
+struct StatusMessage<'a> {
+    v: u8,
+    state: &'static str,
+    gateway: &'a str,
+    version: &'static str,
+    /// When this daemon was started.
+    since: Timestamp,
+    groups: &'a [String],
+}
+
+/// The three retained states of the status topic.
+pub(crate) fn status(gateway: &Gateway, since: Timestamp) -> Status {
+    let say = |state| {
+        json(&StatusMessage {
+            v: 1,
+            state,
+            gateway: gateway.id.as_str(),
+            version: VERSION,
+            since,
+            groups: &gateway.groups,
+        })
+    };
+    Status {
+        topic: topic(gateway, "status"),
+        online: say("online"),
+        offline: say("offline"),
+        stopped: say("stopped"),
+    }
+}
+
+#[derive(Serialize)]
+struct ModelMessage<'a> {
+    v: u8,
+    state: &'static str,
+    active: ModelVersion<'a>,
+    previous: Option<ModelVersion<'a>>,
+    candidate: Option<ModelVersion<'a>>,
+    nodes: crate::engine::NodeCounts,
+    since: Timestamp,
+}
+
+#[derive(Serialize)]
+struct ModelVersion<'a> {
+    version: &'a str,
+    digest: String,
+}
+
+/// The retained message of `model/{name}`.
+pub(crate) fn model(loaded: &Loaded, since: Timestamp) -> Bytes {
+    json(&ModelMessage {
+        v: 1,
+        state: "idle",
+        active: ModelVersion { version: &loaded.card.version, digest: loaded.digest.to_string() },
+        previous: None,
+        candidate: None,
+        nodes: loaded.model.nodes(),
+        since,
+    })
+}
+
+/// What waits, in memory and on disk.
+#[derive(Serialize)]
+struct QueueReport<'a> {
+    mode: &'static str,
+    /// Results in memory that neither the broker nor the disk is known to have.
+    memory_records: usize,
+    /// Results that will never arrive, by stream and reason.
+    lost: &'a Losses,
+    /// `null` while the store is closed.
+    disk: Option<Usage>,
+}
+
+#[derive(Serialize)]
+struct LinkReport {
+    connected: bool,
+    connections: u64,
+    faults: BTreeMap<&'static str, u64>,
+    received: u64,
+    unrouted: u64,
+    malformed: u64,
+    recognised: u64,
+    dropped: u64,
+    held: u64,
+    acknowledged: u64,
+    unacknowledged: usize,
+    published: u64,
+    refused: u64,
+}
+
+/// Everything health is made of.
+pub(crate) struct HealthParts<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) started: Now,
+    pub(crate) now: Now,
+    pub(crate) stats: &'a [SharedStats],
+    pub(crate) connected: bool,
+    pub(crate) link: Counters,
+    pub(crate) unacknowledged: usize,
+    pub(crate) mode: &'static str,
+    pub(crate) memory_records: usize,
+    pub(crate) losses: &'a Losses,
+    pub(crate) usage: Option<Usage>,
+}
+
+#[derive(Serialize)]
+struct Health<'a> {
+    v: u8,
+    time: Timestamp,
+    version: &'static str,
+    uptime_s: u64,
+    rss_bytes: Option<u64>,
+    link: LinkReport,
+    queue: QueueReport<'a>,
+    streams: BTreeMap<&'a str, StreamStats>,
+}
+
+/// The retained health message.
+pub(crate) fn health(parts: HealthParts<'_>) -> Bytes {
+    let names = parts.config.streams.iter().map(|stream| stream.name.as_str());
+    let stats =
+        parts.stats.iter().map(|s| s.lock().unwrap_or_else(PoisonError::into_inner).clone());
+    json(&Health {
+        v: 1,
+        time: parts.now.wall,
+        version: VERSION,
+        uptime_s: parts.now.mono.since(parts.started.mono).as_secs(),
+        rss_bytes: rss_bytes(),
+        link: link(parts.connected, parts.link, parts.unacknowledged),
+        queue: QueueReport {
+            mode: parts.mode,
+            memory_records: parts.memory_records,
+            lost: parts.losses,
+            disk: parts.usage,
+        },
+        streams: names.zip(stats).collect(),
+    })
+}
+
+fn link(connected: bool, counters: Counters, unacknowledged: usize) -> LinkReport {
+    LinkReport {
+        connected,
+        connections: counters.connections,
+        faults: BTreeMap::from([
+            ("local", counters.faults_local),
+            ("network", counters.faults_network),
+            ("refused", counters.faults_refused),
+            ("protocol", counters.faults_protocol),
+            ("lost", counters.faults_lost),
+        ]),
+        received: counters.received,
+        unrouted: counters.unrouted,
+        malformed: counters.malformed,
+        recognised: counters.recognised,
+        dropped: counters.dropped,
+        held: counters.held,
+        acknowledged: counters.acknowledged,
+        unacknowledged,
+        published: counters.published,
+        refused: counters.refused,
+    }
+}
+
+/// Resident memory as Linux counts it; `None` where it does not say.
+fn rss_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// Plain structs of numbers and text always serialize; an empty message would say otherwise.
+pub(crate) fn json<T: Serialize>(message: &T) -> Bytes {
+    serde_json::to_vec(message).map(Bytes::from).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::GatewayId;
+
+    fn gateway() -> Gateway {
+        let id = GatewayId::parse("gw-17").unwrap();
+        Gateway { id, groups: vec!["line-a".into()], prefix: "inferd/v1".into() }
+    }
+
+    #[test]
+    fn status_differs_in_its_state_only() {
+        let status = status(&gateway(), Timestamp(0));
+        assert_eq!(status.topic, "inferd/v1/gw-17/status");
+        let parse = |bytes: &Bytes| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
+        let (online, stopped) = (parse(&status.online), parse(&status.stopped));
+        assert_eq!(online["state"], "online");
+        assert_eq!(online["since"], "1970-01-01T00:00:00.000Z");
+        assert_eq!(stopped["state"], "stopped");
+        assert_eq!(online["groups"], stopped["groups"]);
+    }
+
+    #[test]
+    fn a_running_process_has_memory() {
+        assert!(rss_bytes().is_some_and(|bytes| bytes > 100_000));
+    }
+}

@@ -1,0 +1,158 @@
+//! An inference thread: takes messages through their streams' pipelines, one after the other.
+//!
+//! A stream always lives on the same worker, so its order holds without locks. When the desk is
+//! slow the worker waits on it, so its own queue fills up and the link stops taking: loss happens
+//! there or nowhere.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc::Sender;
+
+use super::beat::Beat;
+use super::lane::Lane;
+use super::rejects::RejectSample;
+use crate::clock::{Clock, Mono};
+use crate::link::LinkHandle;
+use crate::message::{Finished, Incoming, Taken};
+use crate::monitor::{Bucket, Repeats};
+
+/// What a worker is told.
+#[derive(Debug)]
+pub(crate) enum ToWorker {
+    Sample(Incoming),
+    /// Save all partial windows and end; what is behind this in the queue stays unacknowledged.
+    Stop,
+}
+
+/// What a worker tells the desk.
+#[derive(Debug)]
+pub(crate) enum FromWorker {
+    Finished(Finished),
+    Rejected(RejectSample),
+    /// Partial windows to be kept; what waits for them is released once they are safe.
+    Windows(SavedWindows),
+}
+
+/// All partial windows of one stream as they were between two steps.
+#[derive(Debug)]
+pub(crate) struct SavedWindows {
+    pub(crate) stream: usize,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) waiting: Vec<Taken>,
+}
+
+/// One inference thread's state.
+pub(crate) struct Worker {
+    pub(crate) inbox: Receiver<ToWorker>,
+    /// By stream index.
+    pub(crate) lanes: BTreeMap<usize, Lane>,
+    pub(crate) desk: Sender<FromWorker>,
+    pub(crate) link: LinkHandle,
+    pub(crate) beat: Arc<Beat>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Shared by all workers: how many reject samples may leave.
+    pub(crate) samples: Arc<Mutex<Bucket>>,
+    pub(crate) said: Repeats,
+}
+
+/// The desk is gone: the daemon is stopping for a reason of its own.
+struct DeskGone;
+
+impl Worker {
+    /// Runs until it is told to stop, then hands over all partial windows.
+    pub(crate) fn run(mut self) {
+        let mut finished = Vec::new();
+        let outcome = loop {
+            let next = match self.due() {
+                Some(wait) => self.inbox.recv_timeout(wait),
+                None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            let done = match next {
+                Ok(ToWorker::Sample(incoming)) => self.step(&incoming, &mut finished),
+                Ok(ToWorker::Stop) | Err(RecvTimeoutError::Disconnected) => break self.save_all(),
+                Err(RecvTimeoutError::Timeout) => self.save_due(),
+            };
+            if let Err(gone) = done {
+                break Err(gone);
+            }
+        };
+        if outcome.is_err() {
+            log::debug!("a worker ends because nobody takes its results");
+        }
+    }
+
+    fn step(&mut self, incoming: &Incoming, finished: &mut Vec<Finished>) -> Result<(), DeskGone> {
+        self.beat.start();
+        self.link.room();
+        let Some(lane) = self.lanes.get_mut(&incoming.stream) else {
+            log::error!("a message for stream {} reached a worker without it", incoming.stream);
+            self.beat.done();
+            return Ok(());
+        };
+        let outcome = lane.step(incoming, self.clock.as_ref(), finished);
+        let report = outcome.taken(incoming).and_then(|taken| lane.hold(taken));
+        for done in finished.drain(..) {
+            send(&self.desk, FromWorker::Finished(done))?;
+        }
+        let name = lane.name();
+        let samples = outcome.rejects.into_iter().map(|r| RejectSample::new(name, incoming, r));
+        let samples: Vec<_> = samples.collect();
+        if let Some(taken) = report {
+            self.link.taken(taken);
+        }
+        for sample in samples {
+            self.tell(sample)?;
+        }
+        self.beat.done();
+        self.save_due()
+    }
+
+    fn tell(&mut self, sample: RejectSample) -> Result<(), DeskGone> {
+        let now = self.clock.now().mono;
+        if let Some(held) = self.said.say(now, &sample.key()) {
+            log::warn!("{sample}{}", also(held));
+        }
+        let allowed = self.samples.lock().unwrap_or_else(PoisonError::into_inner).take(now);
+        if allowed { send(&self.desk, FromWorker::Rejected(sample)) } else { Ok(()) }
+    }
+
+    /// How long until the next save is due; `None` while nothing is to be saved.
+    fn due(&self) -> Option<Duration> {
+        let now = self.clock.now().mono;
+        self.lanes.values().filter_map(Lane::save_at).min().map(|at: Mono| at.since(now))
+    }
+
+    fn save_due(&mut self) -> Result<(), DeskGone> {
+        // Most streams never save: the clock is read only where one does.
+        if self.lanes.values().all(|lane| lane.save_at().is_none()) {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        for lane in self.lanes.values_mut() {
+            if lane.save_at().is_some_and(|at| at <= now.mono) {
+                send(&self.desk, FromWorker::Windows(lane.save(now)))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn save_all(&mut self) -> Result<(), DeskGone> {
+        let now = self.clock.now();
+        for lane in self.lanes.values_mut().filter(|lane| lane.windowed()) {
+            send(&self.desk, FromWorker::Windows(lane.save(now)))?;
+        }
+        Ok(())
+    }
+}
+
+fn send(desk: &Sender<FromWorker>, message: FromWorker) -> Result<(), DeskGone> {
+    desk.blocking_send(message).map_err(|_| DeskGone)
+}
+
+/// What a log line says of the same lines held back before it.
+pub(crate) fn also(held: u64) -> String {
+    if held == 0 { String::new() } else { format!(" ({held} more like this since the last)") }
+}
