@@ -13,6 +13,8 @@ pub struct Card {
     pub file: String,
     pub description: String,
     pub licence: String,
+    /// Who trained it, how and on what.
+    pub source: String,
     /// `None`: every message is one whole input.
     pub window: Option<Window>,
     /// In the order of the model's inputs.
