@@ -3,18 +3,118 @@
 //! A bundle is a folder or one file: `card.toml`, the ONNX model, `golden.npz`. What changes when
 //! a model is retrained lives here, so a new model can never meet the wrong preprocessing.
 
+mod archive;
 pub mod card;
+mod error;
+mod fit;
+mod golden;
+mod open;
+mod parse;
+pub mod reference;
+pub mod runs;
+#[cfg(test)]
+mod tests;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::engine::Model;
-use crate::ids::Digest;
+use sha2::{Digest as _, Sha256};
 
-/// A bundle that has proved itself: the card fits the model, and the golden vectors hold.
+pub use error::BundleError;
+pub use golden::GoldenError;
+pub use open::open_model;
+
+use crate::engine::{LoadOptions, Model};
+use crate::ids::Digest;
+use card::Card;
+
+/// The card's file in every bundle.
+const CARD: &str = "card.toml";
+
+/// A bundle's files, its card parsed; nothing is known of the model yet.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    card: Arc<Card>,
+    /// By name: the card, the model, and what the card names besides.
+    files: BTreeMap<String, Vec<u8>>,
+    /// Where a bundle in a folder may have tensor data outside its model file.
+    folder: Option<PathBuf>,
+}
+
+/// A model that fits its card and gave the outputs its golden vectors ask for. Nothing but
+/// [`Bundle::load`] makes one.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    pub card: Arc<card::Card>,
+    pub card: Arc<Card>,
     pub model: Arc<Model>,
     /// Of the model file.
     pub digest: Digest,
+}
+
+impl Bundle {
+    /// The files by name, the card checked and every file it names found.
+    fn from_files(
+        files: BTreeMap<String, Vec<u8>>,
+        folder: Option<PathBuf>,
+    ) -> Result<Self, BundleError> {
+        let text = |name: &str| {
+            let bytes = files.get(name).ok_or("not in the bundle")?;
+            std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| "not UTF-8 text")
+        };
+        let card = text(CARD).map_err(|why| BundleError::File { name: CARD.into(), why })?;
+        let card = Card::parse(&card, |name| text(name).map_err(str::to_owned))?;
+        for name in std::iter::once(&card.file).chain(card.golden.as_ref().map(|g| &g.file)) {
+            if !files.contains_key(name) {
+                let why = "named in the card and not in the bundle";
+                return Err(BundleError::File { name: name.clone(), why });
+            }
+        }
+        Ok(Self { card: Arc::new(card), files, folder })
+    }
+
+    #[must_use]
+    pub fn card(&self) -> &Arc<Card> {
+        &self.card
+    }
+
+    /// The SHA-256 of the model file.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest(Sha256::digest(self.model_bytes()).into())
+    }
+
+    fn model_bytes(&self) -> &[u8] {
+        self.files.get(&self.card.file).map_or(&[], Vec::as_slice)
+    }
+
+    /// The model, checked against its card; the golden vectors are not run.
+    ///
+    /// # Errors
+    /// A model that cannot run here, or that its card does not fit.
+    pub fn model(&self) -> Result<Arc<Model>, BundleError> {
+        let options = LoadOptions { dims: self.card.dims.clone(), folder: self.folder.clone() };
+        let model = Model::load(self.model_bytes(), &options)
+            .map_err(|source| BundleError::Model { file: self.card.file.clone(), source })?;
+        let misfits = fit::misfits(&self.card, model.inputs(), model.outputs());
+        if misfits.is_empty() {
+            Ok(Arc::new(model))
+        } else {
+            Err(BundleError::Misfit { name: self.card.name.clone(), misfits })
+        }
+    }
+
+    /// Loads the model and proves it: the one way to a model that may predict.
+    ///
+    /// # Errors
+    /// As [`Bundle::model`], or an output that differs from its golden vector.
+    pub fn load(&self) -> Result<Loaded, BundleError> {
+        let model = self.model()?;
+        if let Some(golden) = &self.card.golden {
+            let bytes = self.files.get(&golden.file).map_or(&[][..], Vec::as_slice);
+            golden::prove(&model, bytes, golden.tolerance)
+                .map_err(|source| BundleError::Golden { name: self.card.name.clone(), source })?;
+        }
+        Ok(Loaded { card: self.card.clone(), model, digest: self.digest() })
+    }
 }

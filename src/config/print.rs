@@ -44,7 +44,7 @@ pub fn sample_file() -> String {
         // Some tables are there only when they are wanted; the others may as well be.
         let hash = if is_optional(table) { "#" } else { "" };
         line(&mut out, format_args!("\n# {about}\n{hash}{header}"));
-        for opt in options(table) {
+        for opt in options(REFERENCE, table) {
             paragraph(&mut out, opt);
         }
     }
@@ -77,13 +77,22 @@ fn paragraph(out: &mut String, opt: &Opt) {
 /// `docs/configuration.md`
 #[must_use]
 pub fn page() -> String {
-    let mut out = PAGE_HEAD.to_owned();
-    for (table, about) in TABLES {
-        let (open, close) = if table.ends_with("[]") { ("[[", "]]") } else { ("[", "]") };
-        let header = table.replace("[]", "");
-        line(&mut out, format_args!("\n## `{open}{header}{close}`\n{about}\n"));
+    format!("{PAGE_HEAD}{}", tables(REFERENCE, TABLES))
+}
+
+/// Every option of a reference as Markdown, table by table.
+#[must_use]
+pub fn tables(reference: &[Opt], tables: &[(&str, &str)]) -> String {
+    let mut out = String::new();
+    for (table, about) in tables {
+        let header = match table.strip_suffix("[]") {
+            _ if table.is_empty() => "At the top".to_owned(),
+            Some(name) => format!("`[[{name}]]`"),
+            None => format!("`[{}]`", table.replace("[]", "")),
+        };
+        line(&mut out, format_args!("\n## {header}\n{about}\n"));
         line(&mut out, format_args!("| option | allowed | default | meaning |\n|---|---|---|---|"));
-        for opt in options(table) {
+        for opt in options(reference, table) {
             let default = match opt.fallback {
                 Fallback::Required => "required".to_owned(),
                 Fallback::Absent => "not set".to_owned(),
@@ -91,7 +100,7 @@ pub fn page() -> String {
                 Fallback::Derived(words) => words.to_owned(),
             };
             let (key, kind, meaning) = (key(opt), opt.kind.to_string(), opt.meaning);
-            // A backslash keeps a bar or a bracketed name as it is written.
+            // A bar would end the cell.
             let kind = kind.replace('|', "\\|");
             line(&mut out, format_args!("| `{key}` | {kind} | {default} | {meaning} |"));
         }
@@ -99,8 +108,8 @@ pub fn page() -> String {
     out
 }
 
-fn options(table: &str) -> impl Iterator<Item = &'static Opt> {
-    REFERENCE.iter().filter(move |opt| opt.path.rsplit_once('.').is_some_and(|(t, _)| t == table))
+fn options<'a>(reference: &'a [Opt], table: &str) -> impl Iterator<Item = &'a Opt> {
+    reference.iter().filter(move |opt| opt.path.rsplit_once('.').map_or("", |(t, _)| t) == table)
 }
 
 fn key(opt: &Opt) -> &'static str {
@@ -109,7 +118,8 @@ fn key(opt: &Opt) -> &'static str {
 
 /// Whether something in the table is required, or the table is one of a list.
 fn is_optional(table: &str) -> bool {
-    table.contains("[]") || options(table).any(|opt| matches!(opt.fallback, Fallback::Required))
+    table.contains("[]")
+        || options(REFERENCE, table).any(|opt| matches!(opt.fallback, Fallback::Required))
 }
 
 fn line(out: &mut String, text: std::fmt::Arguments<'_>) {

@@ -4,19 +4,7 @@
 use std::time::Duration;
 
 use super::schema::Fallback::{Absent, Derived, Is, Required};
-use super::schema::{Kind, Opt};
-
-macro_rules! options {
-    ($($path:literal: $kind:expr => $fallback:expr, $(eg $example:literal,)? $meaning:literal;)*) => {
-        &[$(Opt {
-            path: $path,
-            kind: $kind,
-            fallback: $fallback,
-            meaning: $meaning,
-            example: concat!($($example)?),
-        }),*]
-    };
-}
+use super::schema::{Kind, Opt, options};
 
 const MILLISECOND: u64 = 1;
 const SECOND: u64 = 1000 * MILLISECOND;

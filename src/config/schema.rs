@@ -7,6 +7,20 @@ use std::time::Duration;
 use super::tree::{Node, Origin, Value};
 use super::units;
 
+/// A table of options: `"path": kind => fallback, eg "example", "meaning";`
+macro_rules! options {
+    ($($path:literal: $kind:expr => $fallback:expr, $(eg $example:literal,)? $meaning:literal;)*) => {
+        &[$($crate::config::schema::Opt {
+            path: $path,
+            kind: $kind,
+            fallback: $fallback,
+            meaning: $meaning,
+            example: concat!($($example)?),
+        }),*]
+    };
+}
+pub(crate) use options;
+
 /// One option.
 #[derive(Clone, Copy, Debug)]
 pub struct Opt {

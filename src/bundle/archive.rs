@@ -1,0 +1,76 @@
+//! A bundle as one file: an uncompressed tar of plain files, side by side.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+
+use tar::{Archive, Builder, EntryType, Header};
+
+use super::{Bundle, BundleError, CARD, parse};
+
+/// The largest bundle, packed or in a folder: models for gateways are far smaller.
+pub(super) const BUNDLE_MAX: u64 = 512 << 20;
+const FILES_MAX: usize = 32;
+
+impl Bundle {
+    /// Takes a bundle out of the bytes of a `.bundle` file.
+    ///
+    /// # Errors
+    /// Bytes that are no tar of plain files, names that lead out of the bundle, or a bad card.
+    pub fn read(bytes: &[u8]) -> Result<Self, BundleError> {
+        Self::from_files(files(bytes)?, None)
+    }
+
+    /// Writes the bundle as one file. The same files give the same bytes.
+    ///
+    /// # Errors
+    /// Whatever `out` fails with.
+    pub fn write(&self, out: impl io::Write) -> io::Result<()> {
+        let mut archive = Builder::new(out);
+        // The card first: whoever reads a stream knows early what is coming.
+        let card = self.files.get_key_value(CARD).into_iter();
+        for (name, bytes) in card.chain(self.files.iter().filter(|(name, _)| *name != CARD)) {
+            let mut header = Header::new_ustar();
+            header.set_size(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+            header.set_mode(0o644);
+            archive.append_data(&mut header, name, bytes.as_slice())?;
+        }
+        archive.into_inner()?.flush()
+    }
+}
+
+fn files(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, BundleError> {
+    let refuse = |why: &str| BundleError::Archive(why.to_owned());
+    let broken = |error: io::Error| BundleError::Archive(format!("not a whole tar file: {error}"));
+    let mut files = BTreeMap::new();
+    let mut left = BUNDLE_MAX;
+    let mut archive = Archive::new(bytes);
+    for entry in archive.entries().map_err(broken)? {
+        let entry = entry.map_err(broken)?;
+        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let name = path.strip_prefix("./").unwrap_or(&path);
+        match entry.header().entry_type() {
+            EntryType::Regular => {}
+            // As `tar c .` puts it first.
+            EntryType::Directory if name.is_empty() || name == "." => continue,
+            _ => return Err(refuse(&format!("{path:?} is not a plain file"))),
+        }
+        let name = parse::file_name(name);
+        let name = name.map_err(|why| refuse(&format!("{path:?} is {why}")))?;
+        let mut content = Vec::new();
+        let size = entry.size();
+        let read = entry.take(left.saturating_add(1)).read_to_end(&mut content).map_err(broken)?;
+        let read = u64::try_from(read).unwrap_or(u64::MAX);
+        let too_large = || BundleError::TooLarge { what: "the bundle".into(), max: BUNDLE_MAX };
+        left = left.checked_sub(read).ok_or_else(too_large)?;
+        if read != size {
+            return Err(refuse(&format!("{path:?} is cut off after {read} of {size} bytes")));
+        }
+        if files.insert(name, content).is_some() {
+            return Err(refuse(&format!("{path:?} is there twice")));
+        }
+        if files.len() > FILES_MAX {
+            return Err(refuse(&format!("more than {FILES_MAX} files")));
+        }
+    }
+    Ok(files)
+}

@@ -1,0 +1,59 @@
+//! Why a bundle was refused.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::golden::GoldenError;
+use crate::config::problem::Problem;
+use crate::engine::LoadError;
+use crate::ids::ModelName;
+
+/// Why a bundle was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    #[error("cannot read {path}: {source}", path = path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{what} has more than the {max} bytes that are read")]
+    TooLarge { what: String, max: u64 },
+    #[error("no model {name} in {dir}: put a bundle at {dir}/{name}/ or {dir}/{name}.bundle",
+        dir = dir.display())]
+    NoSuchModel { name: ModelName, dir: PathBuf },
+    #[error("the bundle found under the name {wanted} holds the model {found}")]
+    OtherModel { wanted: ModelName, found: ModelName },
+    #[error("not a bundle: {0}")]
+    Archive(String),
+    #[error("{name}: {why}")]
+    File { name: String, why: &'static str },
+    #[error("{}", listed("problem", "in the model card", .0.iter()))]
+    Card(Vec<Problem>),
+    #[error("the model {file} cannot run: {source}")]
+    Model { file: String, source: LoadError },
+    #[error("{}", listed("point", &format!("where model {name} does not fit its card"), .misfits.iter()))]
+    Misfit { name: ModelName, misfits: Vec<String> },
+    #[error("model {name} is refused by its golden vectors: {source}")]
+    Golden { name: ModelName, source: GoldenError },
+}
+
+impl BundleError {
+    /// Whether reading failed, rather than what was read.
+    #[must_use]
+    pub fn is_io(&self) -> bool {
+        matches!(self, Self::Read { .. })
+    }
+}
+
+impl From<Vec<Problem>> for BundleError {
+    fn from(problems: Vec<Problem>) -> Self {
+        Self::Card(problems)
+    }
+}
+
+fn listed<T: std::fmt::Display>(
+    what: &str,
+    place: &str,
+    items: impl ExactSizeIterator<Item = T>,
+) -> String {
+    let s = if items.len() == 1 { "" } else { "s" };
+    let head = format!("{} {what}{s} {place}", items.len());
+    items.fold(head, |text, item| format!("{text}\n  {item}"))
+}

@@ -1,0 +1,96 @@
+//! Bundles and bare models on disk.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::archive::BUNDLE_MAX;
+use super::card::Card;
+use super::{Bundle, BundleError, CARD};
+use crate::engine::{LoadOptions, Model};
+use crate::ids::ModelName;
+
+/// A card is text that people write.
+const CARD_MAX: u64 = 4 << 20;
+
+impl Bundle {
+    /// Opens a bundle: a folder with a `card.toml`, or one file.
+    ///
+    /// # Errors
+    /// What cannot be read, or is no bundle.
+    pub fn open(path: &Path) -> Result<Self, BundleError> {
+        let found = fs::metadata(path).map_err(|source| unread(path, source))?;
+        if found.is_dir() { Self::open_folder(path) } else { Self::read(&read(path, BUNDLE_MAX)?) }
+    }
+
+    /// The bundle that came with the package: `DIR/NAME/`, or else `DIR/NAME.bundle`.
+    ///
+    /// # Errors
+    /// As [`Bundle::open`], or a bundle of another model.
+    pub fn shipped(dir: &Path, name: &ModelName) -> Result<Self, BundleError> {
+        let folder = dir.join(name.as_str());
+        let file = dir.join(format!("{name}.bundle"));
+        let path = [folder, file].into_iter().find(|path| path.exists());
+        let missing = || BundleError::NoSuchModel { name: name.clone(), dir: dir.to_owned() };
+        let bundle = Self::open(&path.ok_or_else(missing)?)?;
+        if bundle.card.name != *name {
+            let found = bundle.card.name.clone();
+            return Err(BundleError::OtherModel { wanted: name.clone(), found });
+        }
+        Ok(bundle)
+    }
+
+    /// Reads the card and the files it names, and no other: a folder may hold more than a bundle.
+    fn open_folder(folder: &Path) -> Result<Self, BundleError> {
+        let bytes = read(&folder.join(CARD), CARD_MAX)?;
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|_| BundleError::File { name: CARD.into(), why: "not UTF-8 text" })?;
+        let labels = std::cell::RefCell::new(BTreeMap::new());
+        let card = Card::parse(text, |name| {
+            let bytes = read(&folder.join(name), CARD_MAX).map_err(|error| error.to_string())?;
+            labels.borrow_mut().insert(name.to_owned(), bytes.clone());
+            String::from_utf8(bytes).map_err(|_| "not UTF-8 text".to_owned())
+        })?;
+        let mut files = labels.into_inner();
+        for name in std::iter::once(&card.file).chain(card.golden.as_ref().map(|g| &g.file)) {
+            files.insert(name.clone(), read(&folder.join(name), BUNDLE_MAX)?);
+        }
+        files.insert(CARD.to_owned(), bytes);
+        Ok(Self { card: Arc::new(card), files, folder: Some(folder.to_owned()) })
+    }
+}
+
+/// Loads a model to try it out: an `.onnx` file, or a bundle, whose golden vectors are not run.
+///
+/// # Errors
+/// As [`Bundle::open`] and [`Bundle::model`].
+pub fn open_model(path: &Path) -> Result<Arc<Model>, BundleError> {
+    let found = fs::metadata(path).map_err(|source| unread(path, source))?;
+    let is_onnx = path.extension().is_some_and(|extension| extension == "onnx");
+    if found.is_dir() || !is_onnx {
+        return Bundle::open(path)?.model();
+    }
+    let bytes = read(path, BUNDLE_MAX)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = Some(folder.unwrap_or(Path::new(".")).to_owned());
+    let options = LoadOptions { folder, ..LoadOptions::default() };
+    let named = |source| BundleError::Model { file: path.display().to_string(), source };
+    Model::load(&bytes, &options).map(Arc::new).map_err(named)
+}
+
+fn unread(path: &Path, source: io::Error) -> BundleError {
+    BundleError::Read { path: path.to_owned(), source }
+}
+
+fn read(path: &Path, max: u64) -> Result<Vec<u8>, BundleError> {
+    let failed = |source| unread(path, source);
+    let file = File::open(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > max {
+        return Err(BundleError::TooLarge { what: path.display().to_string(), max });
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,283 @@
+//! From a card's text to a [`Card`], with every problem at once.
+
+use super::card::{
+    Activation, AnomalyScore, Card, Golden, Input, Kind, Layout, Normalize, Output, Window,
+};
+use super::reference::REFERENCE;
+use crate::config::problem::{Problem, Problems};
+use crate::config::section::Section;
+use crate::config::tree::Node;
+use crate::ids::ModelName;
+
+impl Card {
+    /// Parses `card.toml`; `file` gives the text of another file of the bundle.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(
+        text: &str,
+        file: impl Fn(&str) -> Result<String, String>,
+    ) -> Result<Self, Vec<Problem>> {
+        let problems = Problems::default();
+        let root = Node::parse("card.toml", text, &problems);
+        match card(&Section::root(REFERENCE, &root, &problems), &file) {
+            Some(card) if problems.is_empty() => Ok(card),
+            _ => Err(problems.into_sorted()),
+        }
+    }
+}
+
+type Files<'a> = &'a dyn Fn(&str) -> Result<String, String>;
+
+fn card(root: &Section<'_>, file: Files<'_>) -> Option<Card> {
+    let _format: i64 = root.int("format");
+    let model = root.section("model");
+    let name = model.parsed("name", ModelName::parse);
+    let version = model.parsed("version", ModelName::parse);
+    let model_file = model.parsed("file", file_name);
+    let window = root.has("window").then(|| window(&root.section("window")));
+    let sections = root.sections("input");
+    if sections.is_empty() {
+        root.problem("input", "missing", "an [[input]] for each input of the model");
+    }
+    let inputs: Vec<_> = sections.iter().map(input).collect();
+    for (place, (section, input)) in sections.iter().zip(&inputs).enumerate() {
+        let same = |other: &Input| other.name == input.name;
+        if inputs.iter().take(place).any(same) {
+            section.problem("name", "another input has this name", "each input once");
+        }
+    }
+    let output = output(&root.section("output"), file);
+    let golden = root.has("golden").then(|| golden(&root.section("golden")));
+    Some(Card {
+        name: name?,
+        version: version?.to_string(),
+        file: model_file?,
+        description: model.text("description"),
+        licence: model.text("licence"),
+        source: model.text("source"),
+        window,
+        inputs,
+        output: output?,
+        golden: golden.flatten(),
+        dims: root.counts("dims").into_iter().collect(),
+    })
+}
+
+/// A name that stays within the bundle's folder.
+pub(super) fn file_name(text: &str) -> Result<String, &'static str> {
+    if text.contains(['/', '\\']) || text.starts_with('.') {
+        Err("not a plain file name")
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+fn window(section: &Section<'_>) -> Window {
+    let length = section.int("length");
+    Window {
+        length,
+        hop: section.int_if("hop").unwrap_or(length),
+        max_gap: section.span_if("max_gap"),
+    }
+}
+
+fn golden(section: &Section<'_>) -> Option<Golden> {
+    let file = section.parsed("file", file_name);
+    let tolerance = section.float_if("tolerance");
+    Some(Golden { file: file?, tolerance: tolerance? })
+}
+
+fn input(section: &Section<'_>) -> Input {
+    let channels = section.texts("channels");
+    let layouts = [("time-channel", Layout::TimeChannel), ("channel-time", Layout::ChannelTime)];
+    Input {
+        name: section.text("name"),
+        layout: section.choice("layout", &layouts).unwrap_or(Layout::TimeChannel),
+        normalize: normalize(&section.section("normalize"), channels.len()),
+        quantize: section.flag("quantize"),
+        channels,
+    }
+}
+
+fn normalize(section: &Section<'_>, channels: usize) -> Normalize {
+    let kind = section.text("kind");
+    let pairs = [("mean-std", "mean", "std"), ("min-max", "min", "max")];
+    let pairs = pairs.into_iter().chain([("scale-offset", "scale", "offset")]);
+    let mut chosen = (Vec::new(), Vec::new());
+    for (of, first, second) in pairs {
+        if of == kind {
+            let floats = |key| per_element(section, key, channels, "channel");
+            chosen = (floats(first), floats(second));
+        } else {
+            only_for(section, &[first, second], &kind);
+        }
+    }
+    let (first, second) = chosen;
+    match kind.as_str() {
+        "mean-std" => {
+            if second.iter().any(|&std| std <= 0.0) {
+                section.problem("std", "not above zero", "numbers above 0");
+            }
+            Normalize::MeanStd { mean: first, std: second }
+        }
+        "min-max" => {
+            let pairs = second.iter().zip(first.iter().cycle());
+            if first.len() == second.len() && pairs.clone().any(|(max, min)| max <= min) {
+                section.problem("max", "not above min", "numbers above min");
+            }
+            Normalize::MinMax { min: first, max: second }
+        }
+        "scale-offset" => Normalize::ScaleOffset { scale: first, offset: second },
+        _ => Normalize::None,
+    }
+}
+
+/// One number, or one for each of `count` (any number where it is not known: 0); required.
+fn per_element(section: &Section<'_>, key: &str, count: usize, of: &str) -> Vec<f32> {
+    let floats = section.floats(key);
+    if floats.is_empty() && !section.has(key) {
+        section.problem(key, "missing", format!("one number, or one for each {of}"));
+    } else if floats.len() > 1 && count > 0 && floats.len() != count {
+        let reason = format!("{} numbers for {count} {of}s", floats.len());
+        section.problem(key, reason, format!("one number, or {count}"));
+    }
+    floats
+}
+
+/// Reports those of `keys` that were written though they mean nothing for `kind`.
+fn only_for(section: &Section<'_>, keys: &[&str], kind: &str) {
+    for key in keys.iter().filter(|key| section.has(key)) {
+        section.problem(key, format!("means nothing for kind = {kind:?}"), "not set");
+    }
+}
+
+fn output(section: &Section<'_>, file: Files<'_>) -> Option<Output> {
+    let activations = [
+        ("none", Activation::None),
+        ("softmax", Activation::Softmax),
+        ("sigmoid", Activation::Sigmoid),
+    ];
+    let kind = section.text_if("kind");
+    let activation = section.choice("activation", &activations);
+    let name = section.text_if("name");
+    let of_kinds = [
+        ("classification", &["labels", "labels_file", "top_k", "threshold"][..]),
+        ("multi-label", &["labels", "labels_file", "threshold", "thresholds"]),
+        ("regression", &["names", "units", "scale", "offset"]),
+        ("anomaly", &["score", "threshold"]),
+        ("raw", &[]),
+    ];
+    let kind = kind?;
+    let (_, own) = of_kinds.iter().find(|(name, _)| *name == kind)?;
+    let foreign = of_kinds.iter().flat_map(|(_, keys)| *keys).filter(|key| !own.contains(key));
+    let mut foreign: Vec<&str> = foreign.copied().collect();
+    foreign.sort_unstable();
+    foreign.dedup();
+    only_for(section, &foreign, &kind);
+    let kind = match kind.as_str() {
+        "classification" => classification(section, file),
+        "multi-label" => multi_label(section, file),
+        "regression" => regression(section),
+        "anomaly" => anomaly(section),
+        _ => Kind::Raw,
+    };
+    Some(Output { name, kind, activation: activation? })
+}
+
+fn classification(section: &Section<'_>, file: Files<'_>) -> Kind {
+    let labels = labels(section, file);
+    let top_k = section.int_if("top_k").unwrap_or(labels.len().clamp(1, 5));
+    if top_k > labels.len() && !labels.is_empty() {
+        let reason = format!("more than the {} labels", labels.len());
+        section.problem("top_k", reason, format!("1 to {}", labels.len()));
+    }
+    Kind::Classification { top_k, threshold: threshold(section).unwrap_or(0.0), labels }
+}
+
+fn multi_label(section: &Section<'_>, file: Files<'_>) -> Kind {
+    let labels = labels(section, file);
+    let one = threshold(section);
+    let each = section.floats("thresholds");
+    if one.is_some() && !each.is_empty() {
+        section.problem("threshold", "given with thresholds", "one of the two");
+    }
+    let thresholds = match each.len() {
+        0 => vec![one.unwrap_or(0.5); labels.len()],
+        n if n == labels.len() => each,
+        n => {
+            let reason = format!("{n} numbers for {} labels", labels.len());
+            section.problem("thresholds", reason, "one for each label");
+            each
+        }
+    };
+    Kind::MultiLabel { labels, thresholds }
+}
+
+fn regression(section: &Section<'_>) -> Kind {
+    let names = section.texts("names");
+    let count = names.len();
+    if names.is_empty() {
+        section.problem("names", "missing", "a name for each element of the output");
+    }
+    let mut units = section.texts("units");
+    if !units.is_empty() && units.len() != count {
+        let reason = format!("{} units for {count} names", units.len());
+        section.problem("units", reason, "one for each name");
+    }
+    units.resize(count, String::new());
+    let each = |key, otherwise| {
+        let floats = if section.has(key) {
+            per_element(section, key, count, "name")
+        } else {
+            vec![otherwise]
+        };
+        match floats[..] {
+            [one] => vec![one; count],
+            _ => floats,
+        }
+    };
+    Kind::Regression { units, scale: each("scale", 1.0), offset: each("offset", 0.0), names }
+}
+
+fn anomaly(section: &Section<'_>) -> Kind {
+    let scores = [
+        ("output", AnomalyScore::Output),
+        ("reconstruction-mse", AnomalyScore::ReconstructionMse),
+        ("reconstruction-mae", AnomalyScore::ReconstructionMae),
+    ];
+    if !section.has("threshold") {
+        section.problem("threshold", "missing", "the score an anomaly starts at");
+    }
+    let score = section.choice("score", &scores).unwrap_or(AnomalyScore::Output);
+    Kind::Anomaly { score, threshold: threshold(section).unwrap_or_default() }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "scores are f32")]
+fn threshold(section: &Section<'_>) -> Option<f32> {
+    section.float_if("threshold").map(|threshold| threshold as f32)
+}
+
+/// From `labels` or `labels_file`; required.
+fn labels(section: &Section<'_>, file: Files<'_>) -> Vec<String> {
+    let written = section.texts("labels");
+    let key = if section.has("labels_file") { "labels_file" } else { "labels" };
+    if section.has("labels") && section.has("labels_file") {
+        section.problem("labels_file", "given with labels", "one of the two");
+    }
+    let read = |name: &str| file_name(name).map_err(String::from).and_then(|name| file(&name));
+    let labels = match section.parsed("labels_file", read) {
+        Some(text) => text.lines().map(|line| line.trim().to_owned()).collect(),
+        None => written,
+    };
+    if labels.is_empty() && (key == "labels" || section.has("labels")) {
+        section.problem(key, "missing", "a name for each element of the output");
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    if labels.iter().any(String::is_empty) {
+        section.problem(key, "has an empty label", "a name for each element of the output");
+    } else if let Some(twice) = labels.iter().find(|label| !seen.insert(label.as_str())) {
+        section.problem(key, format!("{twice:?} is there twice"), "each label once");
+    }
+    labels
+}

@@ -1,0 +1,134 @@
+//! Every option of a model card: what `config::reference` is for the gateway's configuration.
+
+use std::time::Duration;
+
+use crate::config::print;
+use crate::config::schema::Fallback::{Absent, Derived, Is, Required};
+use crate::config::schema::{Kind, Opt, options};
+
+const NAME: Kind =
+    Kind::Text { max: 64, form: "1 to 64 of a-z A-Z 0-9 . _ -, not starting with a dot" };
+const LINE: Kind = Kind::Text { max: 1000, form: "one line of text" };
+const TENSOR: Kind = Kind::Text { max: 256, form: "the name of an input or output of the model" };
+const FILE: Kind = Kind::Text { max: 100, form: "a file's name, without a folder" };
+const NUMBER: Kind = Kind::Float { min: f64::MIN, max: f64::MAX };
+const PER_CHANNEL: Kind = Kind::Floats { max: 65_536 };
+const LABELS_MAX: usize = 10_000;
+const LABELS: Kind = Kind::Texts { max: LABELS_MAX, form: "names" };
+
+/// In the order of the documentation.
+pub const REFERENCE: &[Opt] = options! {
+    "format": Kind::Int { min: 1, max: 1 } => Required, eg "1",
+        "The version of this form of card.";
+
+    "model.name": NAME => Required, eg "\"motion\"",
+        "The model's name, the same for all its versions: streams ask for it.";
+    "model.version": NAME => Required, eg "\"1.0.0\"",
+        "The version; published with every prediction.";
+    "model.file": FILE => Is("\"model.onnx\""),
+        "The ONNX file in the bundle.";
+    "model.description": LINE => Absent, eg "\"What a watch wearer does\"",
+        "What it tells from what.";
+    "model.licence": LINE => Absent, eg "\"MIT\"",
+        "Under which terms it may be used.";
+    "model.source": LINE => Absent, eg "\"trained by train.py on BasicMotions\"",
+        "Who trained it, how and on what.";
+
+    "window.length": Kind::Int { min: 1, max: 1_000_000 } => Required, eg "40",
+        "Samples in a window. Leave out the table where each message is one whole input.";
+    "window.hop": Kind::Int { min: 1, max: 1_000_000 } => Derived("`length`"), eg "10",
+        "Samples from one window's start to the next one's. Shorter than `length`: windows overlap.";
+    "window.max_gap": Kind::Span { min: Duration::from_millis(1), max: Duration::from_secs(86_400) }
+        => Absent, eg "\"1s\"",
+        "A longer silence between two samples starts the window anew.";
+
+    "input[].name": TENSOR => Required, eg "\"window\"",
+        "The model input's name. Inputs are listed in the model's order.";
+    "input[].channels": Kind::Texts { max: 65_536, form: "names" } => Is("[]"),
+        "The channels in the model's order; a stream's `payload.fields` match them by place. Without \
+         them elements are taken in the order they come in.";
+    "input[].layout": Kind::Choice(&["time-channel", "channel-time"]) => Is("\"time-channel\""),
+        "The axes of a window in the model's input: the last one runs fastest.";
+    "input[].quantize": Kind::Bool => Is("false"),
+        "For integer inputs: quantize real values with the model input's own scale, rather than take \
+         whole numbers as they are.";
+    "input[].normalize.kind": Kind::Choice(&["none", "mean-std", "min-max", "scale-offset"])
+        => Is("\"none\""),
+        "mean-std: (x - mean) / std. min-max: (x - min) / (max - min). scale-offset: x * scale + offset.";
+    "input[].normalize.mean": PER_CHANNEL => Absent, eg "[0.0]",
+        "For mean-std; one number, or one for each channel.";
+    "input[].normalize.std": PER_CHANNEL => Absent, eg "[1.0]", "As `mean`; above zero.";
+    "input[].normalize.min": PER_CHANNEL => Absent, eg "[0.0]", "For min-max; as `mean`.";
+    "input[].normalize.max": PER_CHANNEL => Absent, eg "[1.0]", "For min-max; above `min`.";
+    "input[].normalize.scale": PER_CHANNEL => Absent, eg "[1.0]", "For scale-offset; as `mean`.";
+    "input[].normalize.offset": PER_CHANNEL => Absent, eg "[0.0]", "For scale-offset; as `mean`.";
+
+    "output.name": TENSOR => Derived("the model's first output"), eg "\"logits\"",
+        "The output that is interpreted.";
+    "output.kind":
+        Kind::Choice(&["classification", "multi-label", "regression", "anomaly", "raw"])
+        => Required, eg "\"classification\"",
+        "What the output means.";
+    "output.activation": Kind::Choice(&["none", "softmax", "sigmoid"]) => Is("\"none\""),
+        "What turns the model's output into scores, where the model does not do it itself.";
+    "output.labels": LABELS => Absent, eg "[\"resting\", \"walking\"]",
+        "classification, multi-label: a name for each element of the output.";
+    "output.labels_file": FILE => Absent, eg "\"labels.txt\"",
+        "In place of `labels`: a file in the bundle with one on each line.";
+    "output.top_k": Kind::Int { min: 1, max: 10_000 } => Derived("all labels, at most 5"), eg "3",
+        "classification: as many scores are published, the highest first.";
+    "output.threshold": NUMBER => Derived("0 for classification, 0.5 for multi-label"), eg "0.5",
+        "classification: no label below this score. multi-label: a label from this score on. anomaly: \
+         an anomaly from this score on; required there.";
+    "output.thresholds": Kind::Floats { max: LABELS_MAX } => Absent, eg "[0.5, 0.8]",
+        "multi-label: in place of `threshold`, one for each label.";
+    "output.names": LABELS => Absent, eg "[\"temperature\"]",
+        "regression: a name for each element of the output; required there.";
+    "output.units": LABELS => Absent, eg "[\"°C\"]",
+        "regression: units, one for each name.";
+    "output.scale": Kind::Floats { max: LABELS_MAX } => Absent, eg "[1.0]",
+        "regression: value = output * scale + offset; one number, or one for each name.";
+    "output.offset": Kind::Floats { max: LABELS_MAX } => Absent, eg "[0.0]", "As `scale`.";
+    "output.score": Kind::Choice(&["output", "reconstruction-mse", "reconstruction-mae"])
+        => Is("\"output\""),
+        "anomaly: the output is the score, or it is the mean squared or absolute difference between \
+         output and input.";
+
+    "golden.file": FILE => Is("\"golden.npz\""),
+        "Inputs with the outputs the model must give: arrays named as the model's inputs and outputs, \
+         with one more axis in front, a run each. Checked whenever the model is loaded.";
+    "golden.tolerance": Kind::Float { min: 0.0, max: 1e12 } => Is("0.0"),
+        "The largest difference allowed, in the output's own (for integers: stored) units.";
+
+    "dims": Kind::Counts { max: 1 << 24 } => Absent, eg "{ batch = 1 }",
+        "Values for the graph's symbolic dimensions; 1 where they are not given.";
+};
+
+/// The tables in the order of the documentation, with what each is about.
+pub const TABLES: &[(&str, &str)] = &[
+    ("", "`format`, and `dims` where it is needed."),
+    ("model", "What the model is."),
+    ("window", "How samples become an input."),
+    ("input[]", "One for each input of the model."),
+    ("input[].normalize", "What is done to samples before the model sees them."),
+    ("output", "What the model's output means. Options of other kinds than `kind` are errors."),
+    ("golden", "The proof that the model computes here what it computed where it was made."),
+];
+
+const PAGE_HEAD: &str = "\
+# The model card
+
+Written from the table in `src/bundle/reference.rs`; `INFERD_WRITE_REFERENCE=1 cargo test --lib bundle`
+writes it anew.
+
+What changes when a model is retrained lives with the model. A bundle is a folder, or an uncompressed
+tar file `NAME.bundle`, with `card.toml`, the ONNX file and the golden vectors side by side. The model is
+refused if the card does not fit it or a golden vector comes out differently. An unknown option is an
+error, and all mistakes are reported at once.
+";
+
+/// `docs/model-card.md`
+#[must_use]
+pub fn page() -> String {
+    format!("{PAGE_HEAD}{}", print::tables(REFERENCE, TABLES))
+}
