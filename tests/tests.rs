@@ -1,3 +1,4 @@
 //! Every integration test, linked once.
 
 mod layers;
+mod outbox;

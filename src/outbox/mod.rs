@@ -202,11 +202,13 @@ impl Outbox {
     /// Brings what is published or about to be back behind: what the disk holds stays there, the
     /// rest joins the tail where its number belongs.
     fn ground(&mut self, now: Mono) {
-        self.disk.rewind(!self.head.is_empty() || self.flying.iter().any(|item| item.stored));
-        self.head.clear();
-        let flying = self.flying.drain(..).filter(|item| !item.stored);
-        let grounded: Vec<Item> = flying.chain(self.live.take_all()).collect();
-        for item in grounded {
+        let (stored, unstored): (Vec<Item>, Vec<Item>) =
+            self.flying.drain(..).partition(|item| item.stored);
+        self.disk.rewind(!self.head.is_empty() || !stored.is_empty());
+        for item in self.head.drain(..).chain(stored) {
+            self.behind.insert(&item.stream, &item.message.topic);
+        }
+        for item in unstored.into_iter().chain(self.live.take_all()) {
             self.join_backlog(Item { since: now, ..item });
         }
         if self.tail.front().is_some_and(|oldest| oldest.seq < self.disk.base()) {

@@ -1,5 +1,6 @@
 //! Who may pass the backlog: a result whose stream and topic have nothing waiting in it.
 
+use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::ids::StreamName;
@@ -8,7 +9,6 @@ const WORDS: usize = 1024;
 
 /// The streams and topics that may have results in the backlog, in 8 KiB however many there are:
 /// one bit each, by hash. Two that share a bit wait for each other and lose nothing else.
-#[derive(Debug)]
 pub(super) struct Behind {
     bits: Box<[u64; WORDS]>,
 }
@@ -46,4 +46,11 @@ fn place(stream: &StreamName, topic: &str) -> (usize, u64) {
     let hash = hasher.finish();
     let word = usize::try_from(hash >> 6).unwrap_or(0) % WORDS;
     (word, 1 << (hash % 64))
+}
+
+impl fmt::Debug for Behind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let set: u32 = self.bits.iter().map(|word| word.count_ones()).sum();
+        write!(f, "Behind({set} bits)")
+    }
 }

@@ -287,6 +287,20 @@ fn link_down_while_loading_forgets_the_answer_and_starts_over() {
 }
 
 #[test]
+fn link_down_with_replays_in_flight_lets_nothing_of_their_topics_pass() {
+    let mut bench = Bench::new(settings());
+    bench.on(Event::Opened(Opened { next: Seq(9), records: 1 }));
+    bench.on(Event::LinkUp);
+    bench.loaded(vec![record(7, "a")], true);
+    assert_eq!(bench.outbox.mode(), Mode::Live);
+    bench.on(Event::LinkDown);
+    bench.on(Event::LinkUp);
+    assert_eq!(published(&bench.push(0, "a")), [], "7 goes before it");
+    let actions = bench.loaded(vec![record(7, "a")], true);
+    assert_eq!(published(&actions), [(7, true), (9, false)]);
+}
+
+#[test]
 fn live_to_backlog_when_the_broker_takes_less_than_comes() {
     let mut bench = Bench::live();
     let mut actions = Vec::new();
