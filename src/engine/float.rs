@@ -8,8 +8,9 @@ use std::sync::Arc;
 use tract_onnx::Onnx;
 use tract_onnx::pb::{GraphProto, ModelProto};
 use tract_onnx::prelude::{
-    DatumType, Framework, InferenceModel, InferenceModelExt, IntoRunnable, IntoTValue, TValue,
-    TVec, Tensor as TractTensor, TractError, TractResult, TypedSimplePlan, TypedSimpleState,
+    Datum, DatumType, Framework, InferenceModel, InferenceModelExt, IntoRunnable, IntoTValue,
+    TValue, TVec, Tensor as TractTensor, TractError, TractResult, TypedSimplePlan,
+    TypedSimpleState,
 };
 use tract_onnx::tract_hir::infer::Factoid;
 use tract_onnx::tract_hir::internal::{DimLike, bail};
@@ -28,7 +29,11 @@ pub(super) type FloatState = TypedSimpleState;
 impl FloatGraph {
     /// Compiles `graph`, whose inputs are declared with fixed shapes. `header` carries the
     /// operator sets.
-    pub fn new(header: &ModelProto, graph: GraphProto, onnx: &Onnx) -> Result<Self, LoadError> {
+    pub(super) fn new(
+        header: &ModelProto,
+        graph: GraphProto,
+        onnx: &Onnx,
+    ) -> Result<Self, LoadError> {
         let names: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
         let model = ModelProto {
             opset_import: header.opset_import.clone(),
@@ -49,7 +54,7 @@ impl FloatGraph {
     }
 
     /// A fresh state.
-    pub fn state(&self) -> Result<FloatState, RunError> {
+    pub(super) fn state(&self) -> Result<FloatState, RunError> {
         fenced(|| self.plan.spawn()).map_err(RunError::Float)
     }
 }
@@ -99,22 +104,48 @@ pub(super) fn run(state: &mut FloatState, inputs: TVec<TValue>) -> Result<TVec<T
 
 /// A copy of `data` as the float runtime takes it.
 pub(super) fn value(shape: &[usize], data: &Data) -> Result<TValue, RunError> {
-    crate::each_dtype!(data, v => TractTensor::from_shape(shape, v))
-        .map(IntoTValue::into_tvalue)
-        .map_err(|e| RunError::Float(format!("{e:#}")))
+    crate::each_dtype!(data, v => slice(shape, v))
+}
+
+/// A copy of a slice as the float runtime takes it.
+pub(super) fn slice<T: Datum + Copy>(shape: &[usize], values: &[T]) -> Result<TValue, RunError> {
+    TractTensor::from_shape(shape, values).map(IntoTValue::into_tvalue).map_err(failed)
+}
+
+/// A u8 tensor of bytes that are stored with 128 taken off.
+pub(super) fn unsigned(shape: &[usize], values: &[i8]) -> Result<TValue, RunError> {
+    let values: Vec<u8> = values.iter().map(|&v| v.cast_unsigned() ^ 0x80).collect();
+    slice(shape, &values)
+}
+
+/// Copies a result of the float runtime.
+pub(super) fn copy_to<T: Datum + Copy>(value: &TValue, to: &mut [T]) -> Result<(), RunError> {
+    let view = value.try_as_plain_ram().map_err(failed)?;
+    copy_slice(view.as_slice().map_err(failed)?, to)
+}
+
+/// Copies a u8 result of the float runtime with 128 taken off.
+pub(super) fn copy_unsigned(value: &TValue, to: &mut [i8]) -> Result<(), RunError> {
+    let view = value.try_as_plain_ram().map_err(failed)?;
+    let from: &[u8] = view.as_slice().map_err(failed)?;
+    if from.len() != to.len() {
+        return copy_slice(from, &mut []);
+    }
+    to.iter_mut().zip(from).for_each(|(y, &x)| *y = (x ^ 0x80).cast_signed());
+    Ok(())
+}
+
+fn failed(error: TractError) -> RunError {
+    RunError::Float(format!("{error:#}"))
 }
 
 /// Copies a result of the float runtime into `data`, which has the type [`FloatGraph::outputs`] says.
 pub(super) fn copy_out(value: &TValue, data: &mut Data) -> Result<(), RunError> {
-    let wrong = |e: TractError| RunError::Float(format!("{e:#}"));
     if value.datum_type() == DatumType::TDim {
-        let cast = value.cast_to::<i64>().map_err(wrong)?.into_owned();
+        let cast = value.cast_to::<i64>().map_err(failed)?.into_owned();
         return copy_out(&cast.into_tvalue(), data);
     }
-    crate::each_dtype!(data, v => {
-        let view = value.try_as_plain_ram().map_err(wrong)?;
-        copy_slice(view.as_slice().map_err(wrong)?, v)
-    })
+    crate::each_dtype!(data, v => copy_to(value, v))
 }
 
 fn copy_slice<T: Copy>(from: &[T], to: &mut [T]) -> Result<(), RunError> {

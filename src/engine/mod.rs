@@ -3,20 +3,32 @@
 //! The only room that names tract. Float parts run on tract as it is; quantized parts never reach
 //! it, because tract folds their weights to floats and rewrites softmax into a table.
 
+mod constant;
 mod error;
+mod explain;
 mod float;
 pub mod kernels;
+mod lower;
 mod operators;
+mod plan;
 mod proto;
+mod qoperator;
 mod resolve;
+mod run;
 mod spec;
+mod strided;
 #[cfg(test)]
 mod tests;
+mod view;
 
 pub use error::{LoadError, RunError};
+pub use explain::FloatNode;
 
 use crate::tensor::{Tensor, TensorSpec};
-use float::{FloatGraph, FloatState};
+use kernels::Isa;
+use lower::{Draft, Lowered};
+use plan::Plan;
+use run::Memory;
 
 /// A loaded model: immutable, shared between streams.
 #[derive(Debug)]
@@ -24,7 +36,8 @@ pub struct Model {
     inputs: Vec<TensorSpec>,
     outputs: Vec<TensorSpec>,
     counts: NodeCounts,
-    graph: FloatGraph,
+    floats: Vec<FloatNode>,
+    plan: Plan,
 }
 
 /// What the caller fixes at load.
@@ -50,22 +63,24 @@ impl Model {
     /// Whatever keeps the model from running: malformed bytes, an operator that nothing here runs
     /// (named with its node), external data outside `options.folder`.
     pub fn load(bytes: &[u8], options: &LoadOptions) -> Result<Self, LoadError> {
+        Self::load_for(Isa::best(), bytes, options)
+    }
+
+    /// As [`Model::load`], for kernels of this instruction set.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn load_for(isa: Isa, bytes: &[u8], options: &LoadOptions) -> Result<Self, LoadError> {
         let (header, mut graph) = proto::decode(bytes)?;
         resolve::inline_external(&mut graph, options.folder.as_deref())?;
         let onnx = tract_onnx::onnx().with_ignore_value_info(true);
         operators::check(&graph, &onnx)?;
-        let inputs = spec::fix_inputs(&mut graph, options)?;
-        let counts = NodeCounts { integer: 0, float: graph.node.len() };
-        let names: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
-        let graph = FloatGraph::new(&header, graph, &onnx)?;
-        let outputs = names.into_iter().zip(&graph.outputs);
-        let outputs = outputs.map(|(name, (dtype, shape))| TensorSpec {
-            name,
-            dtype: *dtype,
-            shape: shape.clone(),
-            quant: None,
-        });
-        Ok(Self { inputs, outputs: outputs.collect(), counts, graph })
+        let mut inputs = spec::fix_inputs(&mut graph, options)?;
+        let draft = Draft::new(isa);
+        let Lowered { plan, outputs, nodes, fates } =
+            lower::lower(&header, graph, &mut inputs, &onnx, draft)?;
+        let (counts, floats) = explain::explain(&nodes, &fates);
+        Ok(Self { inputs, outputs, counts, floats, plan })
     }
 
     #[must_use]
@@ -83,10 +98,16 @@ impl Model {
         self.counts
     }
 
+    /// The nodes that run in float, region by region, each with the reason.
+    #[must_use]
+    pub fn explain(&self) -> &[FloatNode] {
+        &self.floats
+    }
+
     /// The buffers one caller needs to run the model; one per stream.
     #[must_use]
     pub fn session(self: &std::sync::Arc<Self>) -> Session {
-        Session { model: self.clone(), state: None }
+        Session { model: self.clone(), memory: None }
     }
 }
 
@@ -94,7 +115,7 @@ impl Model {
 #[derive(Debug)]
 pub struct Session {
     model: std::sync::Arc<Model>,
-    state: Option<FloatState>,
+    memory: Option<Memory>,
 }
 
 impl Session {
@@ -110,16 +131,11 @@ impl Session {
     /// An input of another type or shape than the model's, or a failure inside the float runtime.
     pub fn run(&mut self, inputs: &[Tensor], outputs: &mut [Tensor]) -> Result<(), RunError> {
         check(&self.model, inputs, outputs)?;
-        let state = match &mut self.state {
-            Some(state) => state,
-            empty => empty.insert(self.model.graph.state()?),
+        let memory = match &mut self.memory {
+            Some(memory) => memory,
+            empty => empty.insert(Memory::new(&self.model.plan)?),
         };
-        let inputs = inputs.iter().map(|t| float::value(&t.shape, &t.data));
-        let results = float::run(state, inputs.collect::<Result<_, _>>()?)?;
-        for (result, output) in results.iter().zip(outputs) {
-            float::copy_out(result, &mut output.data)?;
-        }
-        Ok(())
+        memory.run(&self.model.plan, inputs, outputs)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod float;
 mod model;
+mod reference;
 
 use super::{LoadError, LoadOptions, Model};
 use crate::tensor::{Data, Tensor};

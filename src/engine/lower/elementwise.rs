@@ -1,0 +1,176 @@
+//! Sums, products and bounds of real numbers that are not in memory.
+
+use super::value::{Affine, Lazy, Move, Op, Product, Real, Value};
+use super::{Holds, Lower, Lowering, float};
+use crate::engine::proto::Attributes;
+use crate::engine::qoperator::Node;
+use crate::engine::strided::Side;
+use crate::engine::view::View;
+use std::rc::Rc;
+
+impl Lowering<'_> {
+    /// Add, Sub and Mul.
+    pub(super) fn add_or_mul(&mut self, node: &Node) -> Lower {
+        let op = node.proto.op_type.as_str();
+        let a = self.value(&node.proto, 0)?.clone();
+        let b = self.value(&node.proto, 1)?.clone();
+        if op == "Mul"
+            && let Some(value) = self.scaled(&a, &b)?
+        {
+            self.set(node, value);
+            return Ok(());
+        }
+        if op == "Add"
+            && let Some(lazy) = self.biased(&a, &b)?
+        {
+            self.set(node, Value::Real(Real::Lazy(lazy)));
+            return Ok(());
+        }
+        let (Value::Real(real_a), Value::Real(real_b)) = (&a, &b) else {
+            return self.function(node);
+        };
+        let same = |a: &Affine, b: &Affine| a.view == b.view;
+        let (Some(a), Some(b)) = (self.as_affine(real_a), self.as_affine(real_b)) else {
+            return self.function(node);
+        };
+        if same(&a, &b) || a.view.len() == 1 || b.view.len() == 1 {
+            return self.function(node);
+        }
+        let (a, b) = self.broadcast(a, b)?;
+        let shape = a.view.shape.clone();
+        let op = match op {
+            "Add" => Op::Add(a, b),
+            "Sub" => Op::Sub(a, b),
+            _ => Op::Mul(a, b),
+        };
+        self.set(node, Value::Real(Real::Lazy(Lazy::new(op, shape))));
+        Ok(())
+    }
+
+    /// A product with a constant added, one per column.
+    fn biased(&self, a: &Value, b: &Value) -> Lower<Option<Lazy>> {
+        let (lazy, bias) = match (a, b) {
+            (Value::Real(Real::Lazy(lazy)), bias) | (bias, Value::Real(Real::Lazy(lazy))) => {
+                (lazy, bias)
+            }
+            _ => return Ok(None),
+        };
+        let Op::Product(product) = &lazy.op else { return Ok(None) };
+        let Some(shape) = super::moves::shape(bias) else { return Ok(None) };
+        let constant = matches!(bias, Value::Constant(_) | Value::Real(Real::Weights(_)));
+        if !constant || lazy.clamp != (f64::NEG_INFINITY, f64::INFINITY) {
+            return Ok(None);
+        }
+        if !along_columns(&shape, lazy, product) {
+            return float("what is added to it is not one per channel");
+        }
+        let mut product = (**product).clone();
+        self.add_bias(&mut product, bias, 1.0)?;
+        super::conv::fits(&product)?;
+        Ok(Some(Lazy { op: Op::Product(Rc::new(product)), ..lazy.clone() }))
+    }
+
+    /// Both tensors in one shape and one order in memory.
+    fn broadcast(&mut self, a: Affine, b: Affine) -> Lower<(Affine, Affine)> {
+        let rank = a.view.shape.len().max(b.view.shape.len());
+        let lift = |view: &View| -> View {
+            let missing = rank - view.shape.len();
+            let shape = std::iter::repeat_n(1, missing).chain(view.shape.iter().copied()).collect();
+            let order = (0..missing).chain(view.order.iter().map(|&a| a + missing)).collect();
+            View { place: view.place, shape, order }
+        };
+        let (va, vb) = (lift(&a.view), lift(&b.view));
+        let pairs = va.shape.iter().zip(&vb.shape);
+        let fit = |(&x, &y): (&usize, &usize)| {
+            if x == y || y == 1 { Some(x) } else { (x == 1).then_some(y) }
+        };
+        let Some(shape) = pairs.map(fit).collect::<Option<Vec<_>>>() else {
+            return float("its inputs do not fit each other");
+        };
+        let order = if va.shape == shape { va.order.clone() } else { vb.order.clone() };
+        let va = self.spread(&va, &shape, &order);
+        let vb = self.spread(&vb, &shape, &order);
+        Ok((Affine { view: va, ..a }, Affine { view: vb, ..b }))
+    }
+
+    /// The tensor repeated to `shape`.
+    fn spread(&mut self, view: &View, shape: &[usize], order: &[usize]) -> View {
+        if view.shape == shape {
+            return self.draft.ordered(view, order, Holds::Bytes);
+        }
+        let mut from = Side::of(view);
+        for (stride, (old, new)) in from.strides.iter_mut().zip(view.shape.iter().zip(shape)) {
+            *stride = if old == new { *stride } else { 0 };
+        }
+        let to = View { place: view.place, shape: shape.to_vec(), order: order.to_vec() };
+        self.draft.copied(view, shape, from, &to, Holds::Bytes)
+    }
+
+    /// Relu and Clip.
+    pub(super) fn clamp(&mut self, node: &Node) -> Lower {
+        let Value::Real(Real::Lazy(lazy)) = self.value(&node.proto, 0)? else {
+            return self.function(node);
+        };
+        let lazy = lazy.clone();
+        let (low, high) = self.bounds(node)?;
+        // As ONNX has it: where the bounds cross, the upper one wins.
+        let bound = |x: f64| x.max(low).min(high);
+        let clamp = (bound(lazy.clamp.0), bound(lazy.clamp.1));
+        self.set(node, Value::Real(Real::Lazy(Lazy { clamp, ..lazy })));
+        Ok(())
+    }
+
+    /// The bounds of a Relu or Clip.
+    pub(super) fn bounds(&self, node: &Node) -> Lower<(f64, f64)> {
+        let proto = &node.proto;
+        if proto.op_type == "Relu" {
+            return Ok((0.0, f64::INFINITY));
+        }
+        let bound =
+            |i: usize, name: &str, open: f64| match (self.optional(proto, i), proto.float(name)) {
+                (Some(_), _) => match self.number(proto, i) {
+                    Some(bound) if !bound.is_nan() => Ok(bound),
+                    _ => float("its bounds are not constants"),
+                },
+                (None, Some(bound)) => Ok(f64::from(bound)),
+                (None, None) => Ok(open),
+            };
+        Ok((bound(1, "min", f64::NEG_INFINITY)?, bound(2, "max", f64::INFINITY)?))
+    }
+}
+
+/// Whether a constant of this shape goes along the columns of a product that was moved since.
+fn along_columns(shape: &[usize], lazy: &Lazy, product: &Product) -> bool {
+    if shape.iter().all(|&d| d == 1) {
+        return shape.len() <= lazy.shape.len();
+    }
+    let Some(axis) = moved_axis(product, &lazy.moves) else { return false };
+    let from_end = lazy.shape.len() - axis;
+    let mut places = shape.iter().rev().enumerate();
+    shape.len() <= lazy.shape.len()
+        && places.all(|(i, &d)| d == 1 || (i + 1 == from_end && d == product.columns))
+}
+
+/// Where the axis of the columns went.
+fn moved_axis(product: &Product, moves: &[Move]) -> Option<usize> {
+    let mut axis = product.axis;
+    let mut shape = product.result.shape.clone();
+    for step in moves {
+        match step {
+            Move::Transpose(perm) => {
+                axis = perm.iter().position(|&p| p == axis)?;
+                shape = perm.iter().filter_map(|&p| shape.get(p).copied()).collect();
+            }
+            Move::Reshape(new) => {
+                let before: usize = shape.iter().take(axis).product();
+                let fits = |a: &usize| {
+                    new.get(*a) == Some(&product.columns)
+                        && new.iter().take(*a).product::<usize>() == before
+                };
+                axis = (0..new.len()).find(fits)?;
+                shape.clone_from(new);
+            }
+        }
+    }
+    Some(axis)
+}

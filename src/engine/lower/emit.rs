@@ -1,0 +1,252 @@
+//! Making what was only described: operators with the quantization of their results, or in float.
+
+use super::quantization::{Target, at};
+use super::value::{
+    Affine, Average, Kind, Lazy, Matrix, Move, Op, Product, Real, Shaped, Unit, Zero,
+};
+use super::{Holds, Lower, Lowering, float};
+use crate::engine::kernels::{
+    AveragePool, Conv, Dense, Depthwise, Fit, Layout, Matmul, Requant, Softmax, Table, Term,
+    Weights, WeightsError,
+};
+use crate::engine::plan::{self, Action, Kernel, Span, Step, Tail};
+use crate::engine::view::View;
+
+/// The part of an output step by which a float bias may be off when it is put into accumulator
+/// units; where it would be more, the bias is added in float.
+const COARSEST: f64 = 1.0 / 64.0;
+
+impl Lowering<'_> {
+    /// The lazy value quantized.
+    pub(super) fn emit(&mut self, lazy: &Lazy, target: Target) -> Lower<View> {
+        let narrowed = target.narrowed(lazy.clamp);
+        let fit = narrowed.fit;
+        let scale = target.scale;
+        let made = match &lazy.op {
+            Op::Product(product) => self.emit_product(product, narrowed)?,
+            Op::Add(a, b) => self.emit_add([a, b], [1.0, 1.0], scale, fit)?,
+            Op::Sub(a, b) => self.emit_add([a, b], [1.0, -1.0], scale, fit)?,
+            Op::Mul(a, b) => {
+                let ratio = ratio(f64::from(a.scale) * f64::from(b.scale), scale)?;
+                let action = Action::Mul { zeros: [a.zero, b.zero], ratio, fit };
+                self.draft.make_like(action, &[&a.view, &b.view], Holds::Bytes)
+            }
+            Op::AveragePool(average) => self.emit_average(average, scale, fit)?,
+            Op::Softmax(input, row) => {
+                let softmax = Softmax::new(input.scale);
+                let action = Action::Softmax { softmax, row: *row, quantized: Some((scale, fit)) };
+                self.draft.make_like(action, &[&input.view], Holds::Bytes)
+            }
+            Op::Concat(parts, axis) => self.emit_concat(parts, *axis, narrowed)?,
+        };
+        Ok(self.moved(made, &lazy.moves, Holds::Bytes))
+    }
+
+    /// The lazy value in float, where a kernel makes that; else none.
+    pub(super) fn emit_float(&mut self, lazy: &Lazy) -> Lower<Option<View>> {
+        let made = match &lazy.op {
+            Op::Product(product) => self.emit_product_float(product, lazy.clamp)?,
+            Op::Softmax(input, row) if lazy.clamp == (f64::NEG_INFINITY, f64::INFINITY) => {
+                let softmax = Softmax::new(input.scale);
+                let action = Action::Softmax { softmax, row: *row, quantized: None };
+                self.draft.make_like(action, &[&input.view], Holds::Floats)
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(self.moved(made, &lazy.moves, Holds::Floats)))
+    }
+
+    fn moved(&mut self, view: View, moves: &[Move], holds: Holds) -> View {
+        moves.iter().fold(view, |view, step| match step {
+            Move::Transpose(perm) => view.transposed(perm),
+            Move::Reshape(shape) => self.draft.reshaped(&view, shape, holds),
+        })
+    }
+
+    fn emit_add(
+        &mut self,
+        [a, b]: [&Affine; 2],
+        signs: [f64; 2],
+        scale: f32,
+        fit: Fit,
+    ) -> Lower<View> {
+        let term = |x: &Affine, sign: f64| -> Lower<Term> {
+            Ok(Term { zero: x.zero, ratio: ratio(sign * f64::from(x.scale), scale)? })
+        };
+        let [sign_a, sign_b] = signs;
+        let terms = [term(a, sign_a)?, term(b, sign_b)?];
+        let action = Action::Add { terms, fit };
+        Ok(self.draft.make_like(action, &[&a.view, &b.view], Holds::Bytes))
+    }
+
+    fn emit_average(&mut self, average: &Average, scale: f32, fit: Fit) -> Lower<View> {
+        let input = &average.input;
+        let pool = AveragePool {
+            window: average.window.clone(),
+            input_zero: input.zero,
+            ratio: ratio(f64::from(input.scale), scale)?,
+            include_pad: average.include_pad,
+            fit,
+        };
+        let action = Action::AveragePool { pool, batch: average.batch };
+        let Shaped { shape, order } = &average.result;
+        Ok(self.draft.make(action, &[&input.view], Holds::Bytes, shape, order))
+    }
+
+    /// Each part is copied to its place, and on the way put into the target's terms.
+    fn emit_concat(&mut self, parts: &[Real], axis: usize, target: Target) -> Lower<View> {
+        let mut sources = Vec::new();
+        for part in parts {
+            sources.push(match part {
+                Real::Affine(a) if a.scale == target.scale && a.zero == target.fit.zero => {
+                    let free = target.fit == Fit::full(target.fit.zero);
+                    (a.view.clone(), (!free).then(|| Table::new(|x| target.store(a.real(x)))))
+                }
+                Real::Table { view, values } => {
+                    (view.clone(), Some(Table::new(|x| target.store(at(values, x)))))
+                }
+                Real::Affine(_) | Real::Weights(_) | Real::Lazy(_) => match self.as_affine(part) {
+                    Some(a) => (a.view.clone(), Some(Table::new(|x| target.store(a.real(x))))),
+                    None => return float("a part of it is not of bytes"),
+                },
+            });
+        }
+        Ok(self.draft.joined(&sources, axis))
+    }
+
+    fn emit_product(&mut self, product: &Product, target: Target) -> Lower<View> {
+        let Unit::Fixed(units) = &product.unit else {
+            // The scale is only known at run time: through float.
+            let reals = self.emit_product_float(product, (f64::NEG_INFINITY, f64::INFINITY))?;
+            let action = Action::Quantize { scale: target.scale, fit: target.fit };
+            return Ok(self.draft.make_like(action, &[&reals], Holds::Bytes));
+        };
+        let step = f64::from(target.scale);
+        let coarse = units.iter().any(|u| u / step > COARSEST);
+        if product.offset.is_some() && coarse {
+            let reals = self.emit_product_float(product, (f64::NEG_INFINITY, f64::INFINITY))?;
+            let action = Action::Quantize { scale: target.scale, fit: target.fit };
+            return Ok(self.draft.make_like(action, &[&reals], Holds::Bytes));
+        }
+        let Some(bias) = whole_bias(product, units) else {
+            return float("its bias is beyond 32 bits");
+        };
+        let multipliers: Vec<f32> =
+            units.iter().map(|u| ratio(*u, target.scale)).collect::<Lower<_>>()?;
+        let tail = Tail::Bytes(Requant::new(&multipliers, product.columns, target.fit));
+        self.push_product(product, bias.as_deref(), tail, Holds::Bytes)
+    }
+
+    fn emit_product_float(&mut self, product: &Product, clamp: (f64, f64)) -> Lower<View> {
+        let spread = |values: &[f32]| match values {
+            [one] => vec![*one; product.columns],
+            _ => values.to_vec(),
+        };
+        let scales = match &product.unit {
+            Unit::None => return float("its sums are used as integers"),
+            Unit::One => vec![1.0; product.columns],
+            Unit::Fixed(units) => spread(&units.iter().map(|&u| single(u)).collect::<Vec<_>>()),
+            Unit::Measured(_, factors) => spread(factors),
+        };
+        let offset = product.offset.as_ref().map(|o| o.iter().map(|&x| single(x)).collect());
+        let bounded = clamp != (f64::NEG_INFINITY, f64::INFINITY);
+        let clamp = bounded.then(|| (single(clamp.0), single(clamp.1)));
+        let tail = Tail::Float { scales, bias: offset, clamp };
+        let bias = product.bias.as_ref().map(|b| b.as_slice());
+        self.push_product(product, bias, tail, Holds::Floats)
+    }
+
+    fn push_product(
+        &mut self,
+        product: &Product,
+        bias: Option<&[i32]>,
+        tail: Tail,
+        holds: Holds,
+    ) -> Lower<View> {
+        let kernel = match self.kernel(product, bias) {
+            Ok(kernel) => kernel,
+            Err(error) => return float(error.to_string()),
+        };
+        let slot = match (&product.unit, product.zero) {
+            (Unit::Measured(slot, _), _) => Some(*slot),
+            (_, Zero::Measured(slot)) => Some(slot),
+            _ => None,
+        };
+        let right = match &product.kind {
+            Kind::Matmul { right, .. } => Some(right),
+            _ => None,
+        };
+        let Shaped { shape, order } = &product.result;
+        let place = self.draft.buffer(holds, product.result.len());
+        let to = Span { place, len: product.result.len() };
+        let from = [&product.input].into_iter().chain(right);
+        let from = from.map(|v| Span { place: v.place, len: v.len() }).collect();
+        let product = plan::Product { kernel, batch: product.batch, slot, tail };
+        let action = Action::Product(Box::new(product));
+        self.draft.steps.push(Step { action, from, to });
+        Ok(View { place, shape: shape.clone(), order: order.clone() })
+    }
+
+    fn kernel(&self, product: &Product, bias: Option<&[i32]>) -> Result<Kernel, WeightsError> {
+        let isa = self.draft.isa;
+        let input_zero = match product.zero {
+            Zero::Fixed(zero) => zero,
+            Zero::Measured(_) => 0,
+        };
+        let weights = |m| weights(product, m, bias, input_zero);
+        Ok(match &product.kind {
+            Kind::Dense { matrix, rows } => {
+                Kernel::Dense { dense: Dense::new(isa, &weights(matrix))?, rows: *rows }
+            }
+            Kind::Conv { matrix, window, groups } => {
+                Kernel::Conv(Conv::new(isa, window, *groups, &weights(matrix))?)
+            }
+            Kind::Depthwise { matrix, window } => {
+                Kernel::Depthwise(Depthwise::new(isa, window, &weights(matrix))?)
+            }
+            Kind::Matmul { zero, transposed, size, .. } => {
+                let layout = if *transposed { Layout::Transposed } else { Layout::RowMajor };
+                let matmul = Matmul::new(isa, *size, layout)?;
+                Kernel::Matmul { matmul, zeros: [input_zero, *zero] }
+            }
+        })
+    }
+}
+
+fn weights<'a>(
+    product: &Product,
+    matrix: &'a Matrix,
+    bias: Option<&'a [i32]>,
+    input_zero: i8,
+) -> Weights<'a> {
+    let (values, zeros) = (&matrix.values, &matrix.zeros);
+    Weights { values, outputs: product.columns, zeros, bias, input_zero }
+}
+
+/// The bias in accumulator units, with the float offset rounded into it. None where that is beyond
+/// 32 bits.
+fn whole_bias(product: &Product, units: &[f64]) -> Option<Option<Vec<i32>>> {
+    let Some(offset) = &product.offset else {
+        return Some(product.bias.as_ref().map(|b| b.to_vec()));
+    };
+    let whole = (0..product.columns).map(|c| {
+        let unit = units.get(if units.len() == 1 { 0 } else { c })?;
+        let rounded = (offset.get(c)? / unit).round_ties_even();
+        let own = product.bias.as_ref().and_then(|b| b.get(c)).copied().unwrap_or(0);
+        let sum = rounded + f64::from(own);
+        #[expect(clippy::cast_possible_truncation, reason = "checked in the same line")]
+        (sum.abs() <= f64::from(i32::MAX)).then_some(sum as i32)
+    });
+    whole.collect::<Option<Vec<i32>>>().map(Some)
+}
+
+/// `scale / step` as the kernels take it.
+fn ratio(scale: f64, step: f32) -> Lower<f32> {
+    let ratio = single(scale / f64::from(step));
+    if ratio.is_normal() { Ok(ratio) } else { float("its scales are too far apart") }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "to the nearest float")]
+fn single(x: f64) -> f32 {
+    x as f32
+}

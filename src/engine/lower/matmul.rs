@@ -1,0 +1,199 @@
+//! Matrix products: MatMul and Gemm, by constants and by computed matrices.
+
+use super::conv::{fits, matrix_parts, units};
+use super::value::{
+    Affine, Kind, Lazy, Matrix, Op, Product, Real, Shaped, Unit, Value, Weights, Zero,
+};
+use super::{Holds, Lower, Lowering, float};
+use crate::engine::proto::Attributes;
+use crate::engine::qoperator::Node;
+use crate::engine::view::View;
+use std::rc::Rc;
+
+impl Lowering<'_> {
+    pub(super) fn matmul(&mut self, node: &Node) -> Lower {
+        let left = self.value(&node.proto, 0)?.clone();
+        let right = self.value(&node.proto, 1)?.clone();
+        let product = match (left, right) {
+            (Value::Real(Real::Affine(left)), Value::Real(Real::Weights(right))) => {
+                let unit = Unit::Fixed(units(left.scale, &right.scales));
+                self.times(node, &left.view, Zero::Fixed(left.zero), &right, unit)?
+            }
+            (Value::Real(left), Value::Real(Real::Affine(right))) => match self.as_affine(&left) {
+                Some(left) => self.times_computed(node, &left, &right)?,
+                None => return float("its left side is not quantized"),
+            },
+            _ => return float("its inputs are not quantized"),
+        };
+        fits(&product)?;
+        self.set_product(node, product);
+        Ok(())
+    }
+
+    pub(super) fn set_product(&mut self, node: &Node, product: Product) {
+        let shape = product.result.shape.clone();
+        let lazy = Lazy::new(Op::Product(Rc::new(product)), shape);
+        self.set(node, Value::Real(Real::Lazy(lazy)));
+    }
+
+    /// `[..., k]` bytes times a constant `[k, n]`.
+    pub(super) fn times(
+        &mut self,
+        node: &Node,
+        input: &View,
+        zero: Zero,
+        weights: &Weights,
+        unit: Unit,
+    ) -> Lower<Product> {
+        let [lead @ .., k, n] = weights.tensor.shape.as_slice() else {
+            return float("its right side is not a matrix");
+        };
+        if lead.iter().any(|&d| d != 1) || lead.len() + 2 > input.shape.len().max(2) {
+            return float("its right side is more than one matrix");
+        }
+        if weights.scales.len() > 1 && weights.axis != lead.len() + 1 {
+            return float("its weights have scales along another axis than their outputs");
+        }
+        let Some((values, zeros)) = matrix_parts(weights) else {
+            return float("its weights are not of bytes");
+        };
+        let turned = (0..*n).flat_map(|c| values.iter().skip(c).step_by((*n).max(1)).copied());
+        let matrix = Matrix { values: turned.collect(), zeros, depth: *k };
+        self.dense(node, input, zero, matrix, [*k, *n], unit)
+    }
+
+    /// Rows of `k` bytes times a matrix of `n` rows of `k`.
+    fn dense(
+        &mut self,
+        node: &Node,
+        input: &View,
+        zero: Zero,
+        matrix: Matrix,
+        [k, n]: [usize; 2],
+        unit: Unit,
+    ) -> Lower<Product> {
+        let Some(last) = input.shape.len().checked_sub(1).filter(|_| input.shape.len() > 1) else {
+            return float("its left side is a vector");
+        };
+        if input.shape.get(last) != Some(&k) {
+            let reason = format!("rows of {k} weights for an input of shape {:?}", input.shape);
+            return Err(self.refuse(node, reason).into());
+        }
+        if k == 0 || n == 0 {
+            return Err(self.refuse(node, "its weights are empty").into());
+        }
+        let mut order: Vec<usize> = input.order.iter().copied().filter(|&a| a != last).collect();
+        order.push(last);
+        let view = self.draft.ordered(input, &order, Holds::Bytes);
+        let mut shape = view.shape.clone();
+        shape.truncate(last);
+        let rows = shape.iter().product();
+        shape.push(n);
+        Ok(Product {
+            input: view,
+            zero,
+            kind: Kind::Dense { matrix: Rc::new(matrix), rows },
+            batch: 1,
+            result: Shaped { shape, order },
+            axis: last,
+            columns: n,
+            unit,
+            bias: None,
+            offset: None,
+        })
+    }
+
+    /// `[..., m, k]` times `[..., k, n]`, both computed.
+    fn times_computed(&mut self, node: &Node, left: &Affine, right: &Affine) -> Lower<Product> {
+        let (left_view, right_view) = (&left.view, &right.view);
+        let ([lead @ .., m, k], [other @ .., k2, n]) =
+            (left_view.shape.as_slice(), right_view.shape.as_slice())
+        else {
+            return float("one of its sides is a vector");
+        };
+        if k != k2 {
+            let (a, b) = (&left_view.shape, &right_view.shape);
+            return Err(self.refuse(node, format!("shapes {a:?} and {b:?} do not fit")).into());
+        }
+        let single = other.iter().all(|&d| d == 1) && other.len() <= lead.len();
+        if !single && lead != other {
+            return float("its sides are repeated along an axis");
+        }
+        let lead_len: usize = lead.iter().product();
+        let (batch, rows) = if single { (1, lead_len * m) } else { (lead_len, *m) };
+        let size = [rows, *k, *n];
+        if size.contains(&0) || batch == 0 {
+            return Err(self.refuse(node, "one of its sides is empty").into());
+        }
+        let mut swapped: Vec<usize> = (0..right_view.shape.len()).collect();
+        let rank = swapped.len();
+        swapped.swap(rank - 2, rank - 1);
+        let transposed = right_view.is_in(&swapped) && !right_view.is_plain();
+        let right_view = match transposed {
+            true => right_view.clone(),
+            false => self.draft.plain(right_view, Holds::Bytes),
+        };
+        let shape: Vec<usize> = lead.iter().chain([m, n]).copied().collect();
+        let (axis, order) = (shape.len() - 1, (0..shape.len()).collect());
+        let input = self.draft.plain(left_view, Holds::Bytes);
+        Ok(Product {
+            input,
+            zero: Zero::Fixed(left.zero),
+            kind: Kind::Matmul { right: right_view, zero: right.zero, transposed, size },
+            batch,
+            columns: *n,
+            result: Shaped { shape, order },
+            axis,
+            unit: Unit::Fixed(units(left.scale, &[right.scale])),
+            bias: None,
+            offset: None,
+        })
+    }
+
+    pub(super) fn gemm(&mut self, node: &Node) -> Lower {
+        let proto = &node.proto;
+        let Value::Real(Real::Affine(left)) = self.value(proto, 0)?.clone() else {
+            return float("its input is not quantized");
+        };
+        let Value::Real(Real::Weights(right)) = self.value(proto, 1)?.clone() else {
+            return float("its weights are not quantized constants");
+        };
+        if proto.int("transA").unwrap_or(0) != 0 {
+            return float("its input is transposed");
+        }
+        let alpha = f64::from(proto.float("alpha").unwrap_or(1.0));
+        if !(alpha.is_finite() && alpha > 0.0) {
+            return float(format!("its alpha is {alpha}"));
+        }
+        let unit: Vec<f64> = units(left.scale, &right.scales).iter().map(|u| u * alpha).collect();
+        let unit = Unit::Fixed(Rc::new(unit));
+        let zero = Zero::Fixed(left.zero);
+        let mut product = if proto.int("transB").unwrap_or(0) == 0 {
+            self.times(node, &left.view, zero, &right, unit)?
+        } else {
+            let [n, k] = *right.tensor.shape.as_slice() else {
+                return float("its right side is not a matrix");
+            };
+            if right.scales.len() > 1 && right.axis != 0 {
+                return float("its weights have scales along another axis than their outputs");
+            }
+            let Some((values, zeros)) = matrix_parts(&right) else {
+                return float("its weights are not of bytes");
+            };
+            self.dense(node, &left.view, zero, Matrix { values, zeros, depth: k }, [k, n], unit)?
+        };
+        if let Some(bias) = self.optional(proto, 2).cloned() {
+            let shape = super::moves::shape(&bias).unwrap_or_default();
+            let columns = product.columns;
+            if !matches!(*shape, [] | [1] | [1, 1]) && *shape != [columns] && *shape != [1, columns]
+            {
+                return float("its bias is not one per column");
+            }
+            let beta = f64::from(proto.float("beta").unwrap_or(1.0));
+            self.add_bias(&mut product, &bias, beta)?;
+        }
+        fits(&product)?;
+        self.set_product(node, product);
+        Ok(())
+    }
+}

@@ -1,0 +1,221 @@
+//! QuantizeLinear and DequantizeLinear: where regions of integers begin and end.
+
+use super::amounts::Amounts;
+use super::value::{Affine, Real, Scaling, Stored, Value, Weights};
+use super::{Holds, Lower, Lowering, float};
+use crate::engine::constant::{floats, integers};
+use crate::engine::kernels::{Fit, Table};
+use crate::engine::plan::Action;
+use crate::engine::proto::Attributes;
+use crate::engine::qoperator::Node;
+use crate::engine::view::{Place, View};
+use crate::tensor::{Data, Dtype, Quant, Tensor};
+use std::rc::Rc;
+
+/// What a QuantizeLinear makes: eight-bit integers with one scale.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target {
+    pub scale: f32,
+    pub fit: Fit,
+    pub unsigned: bool,
+}
+
+impl Target {
+    fn quant(&self) -> Quant {
+        let shift = if self.unsigned { 128 } else { 0 };
+        Quant { scale: self.scale, zero: i32::from(self.fit.zero) + shift }
+    }
+
+    /// The stored value for a real number: one rounding, half to even, then saturation.
+    #[expect(clippy::cast_possible_truncation, reason = "kept within the range of a byte before")]
+    pub(super) fn store(&self, x: f64) -> i8 {
+        let q = (x / f64::from(self.scale)).round_ties_even() + f64::from(self.fit.zero);
+        // `as` makes the lowest of what is not a number, but zero of NaN: as the kernels do.
+        if q.is_nan() {
+            self.fit.low
+        } else {
+            q.clamp(self.fit.low.into(), self.fit.high.into()) as i8
+        }
+    }
+
+    /// Constants quantized at load, as some tools leave that to be done.
+    fn tensor(&self, shape: &[usize], reals: Vec<f64>) -> Tensor {
+        let stored = reals.into_iter().map(|x| self.store(x));
+        let data = if self.unsigned {
+            Data::U8(stored.map(|x| x.cast_unsigned() ^ 0x80).collect())
+        } else {
+            Data::I8(stored.collect())
+        };
+        Tensor { shape: shape.to_vec(), data }
+    }
+
+    /// The target with its bounds narrowed to what `clamp` lets through. Rounding never changes the
+    /// order of two numbers, so clamping before it or after it is the same.
+    pub(super) fn narrowed(self, clamp: (f64, f64)) -> Self {
+        let fit = Fit { low: self.store(clamp.0), high: self.store(clamp.1), ..self.fit };
+        Self { fit: Fit { high: fit.high.max(fit.low), ..fit }, ..self }
+    }
+}
+
+impl Lowering<'_> {
+    pub(super) fn dequantize(&mut self, node: &Node) -> Lower {
+        let amounts = self.amounts(node)?;
+        let value = match self.value(&node.proto, 0)? {
+            Value::Constant(tensor) => self.weights(node, &tensor.clone(), amounts)?,
+            Value::Stored(stored) => self.affine(node, &stored.clone(), &amounts)?,
+            _ => return float("its input is not a tensor of bytes"),
+        };
+        self.set(node, Value::Real(value));
+        Ok(())
+    }
+
+    fn weights(&self, node: &Node, tensor: &Rc<Tensor>, amounts: Amounts) -> Lower<Real> {
+        if amounts.dtype.is_some_and(|d| d != tensor.dtype()) {
+            let reason = format!("a zero point for {} values is missing", tensor.dtype());
+            return Err(self.refuse(node, reason.replace("missing", "of another type")).into());
+        }
+        let axis = self.channel_axis(node, &amounts, &tensor.shape)?;
+        let Amounts { scales, zeros, .. } = amounts;
+        Ok(Real::Weights(Rc::new(Weights { tensor: tensor.clone(), scales, zeros, axis })))
+    }
+
+    fn affine(&mut self, node: &Node, stored: &Stored, amounts: &Amounts) -> Lower<Real> {
+        let own = if stored.unsigned { Dtype::U8 } else { Dtype::I8 };
+        if let Some(dtype) = amounts.dtype.filter(|&d| d != own) {
+            let reason = format!("its zero point is of type {dtype}, its input of type {own}");
+            return Err(self.refuse(node, reason).into());
+        }
+        self.channel_axis(node, amounts, &stored.view.shape)?;
+        let ([scale], [zero]) = (amounts.scales.as_slice(), amounts.zeros.as_slice()) else {
+            return float("its scales are per channel, which activations here have not");
+        };
+        let Some(shifted) = Stored::shift(stored.unsigned, *zero) else {
+            return float("its zero point is out of range");
+        };
+        if let Place::Input(i) = stored.view.place {
+            self.note_input(i, Quant { scale: *scale, zero: *zero });
+        }
+        Ok(Real::Affine(Affine { view: stored.view.clone(), scale: *scale, zero: shifted }))
+    }
+
+    fn note_input(&mut self, i: usize, quant: Quant) {
+        if let Some(spec) = self.inputs.get_mut(i) {
+            spec.quant.get_or_insert(quant);
+        }
+    }
+
+    pub(super) fn quantize(&mut self, node: &Node) -> Lower {
+        let target = self.target(node)?;
+        let view = match self.value(&node.proto, 0)?.clone() {
+            Value::Float(view) => {
+                let action = Action::Quantize { scale: target.scale, fit: target.fit };
+                self.draft.make_like(action, &[&view], Holds::Bytes)
+            }
+            Value::Real(Real::Weights(weights)) => {
+                let tensor = target.tensor(&weights.tensor.shape, weights.reals());
+                self.set(node, Value::Constant(Rc::new(tensor)));
+                return Ok(());
+            }
+            Value::Constant(tensor) => {
+                let Some(reals) = floats(&tensor) else {
+                    return float("its input is not of floats");
+                };
+                let tensor = target.tensor(&tensor.shape, reals);
+                self.set(node, Value::Constant(Rc::new(tensor)));
+                return Ok(());
+            }
+            Value::Real(Real::Affine(a))
+                if a.scale == target.scale && a.zero == target.fit.zero =>
+            {
+                a.view
+            }
+            Value::Real(Real::Affine(a)) => {
+                let table = Table::new(|x| target.store(a.real(x)));
+                self.draft.make_like(Action::Table(Box::new(table)), &[&a.view], Holds::Bytes)
+            }
+            Value::Real(Real::Table { view, values }) => {
+                let table = Table::new(|x| target.store(at(&values, x)));
+                self.draft.make_like(Action::Table(Box::new(table)), &[&view], Holds::Bytes)
+            }
+            Value::Real(Real::Lazy(lazy)) => self.emit(&lazy, target)?,
+            _ => return float("its input is not a tensor of 32-bit floats"),
+        };
+        let scale = Scaling::Fixed(target.quant());
+        self.set(node, Value::Stored(Stored { view, unsigned: target.unsigned, scale }));
+        Ok(())
+    }
+
+    /// What the node quantizes to.
+    fn target(&self, node: &Node) -> Lower<Target> {
+        let amounts = self.amounts(node)?;
+        // 0 stands for the type of the zero point, or u8.
+        let unsigned = match (amounts.dtype, node.proto.int("output_dtype").unwrap_or(0)) {
+            (Some(Dtype::U8), 0 | 2) | (None, 0 | 2) => true,
+            (Some(Dtype::I8), 0 | 3) | (None, 3) => false,
+            (Some(dtype), _) => return float(format!("it quantizes to {dtype}")),
+            (None, _) => return float("it quantizes to another type than i8 and u8"),
+        };
+        let ([scale], [zero]) = (amounts.scales.as_slice(), amounts.zeros.as_slice()) else {
+            return float("its scales are per channel, which activations here have not");
+        };
+        let Some(zero) = Stored::shift(unsigned, *zero) else {
+            return float("its zero point is out of range");
+        };
+        Ok(Target { scale: *scale, fit: Fit::full(zero), unsigned })
+    }
+
+    /// The constant as a tensor in the plan, where it has one scale.
+    pub(super) fn as_affine(&mut self, real: &Real) -> Option<Affine> {
+        let weights = match real {
+            Real::Affine(affine) => return Some(affine.clone()),
+            Real::Weights(weights) => weights,
+            Real::Table { .. } | Real::Lazy(_) => return None,
+        };
+        let (values, unsigned) = bytes(&weights.tensor)?;
+        let ([scale], [zero]) = (weights.scales.as_slice(), weights.zeros.as_slice()) else {
+            return None;
+        };
+        let zero = Stored::shift(unsigned, *zero)?;
+        let place = self.draft.constant(values);
+        Some(Affine { view: View::plain(place, &weights.tensor.shape), scale: *scale, zero })
+    }
+}
+
+impl Affine {
+    /// The real number behind a stored value.
+    pub(super) fn real(&self, x: i8) -> f64 {
+        f64::from(self.scale) * f64::from(i32::from(x) - i32::from(self.zero))
+    }
+}
+
+/// The entry of a table for a stored value.
+pub(super) fn at(values: &[f64; 256], x: i8) -> f64 {
+    values.get(usize::from(x.cast_unsigned())).copied().unwrap_or(0.0)
+}
+
+/// An eight-bit constant as it is stored, and whether it was unsigned.
+pub(super) fn bytes(tensor: &Tensor) -> Option<(Vec<i8>, bool)> {
+    match &tensor.data {
+        Data::I8(v) => Some((v.clone(), false)),
+        Data::U8(v) => Some((v.iter().map(|&x| (x ^ 0x80).cast_signed()).collect(), true)),
+        _ => None,
+    }
+}
+
+impl Weights {
+    /// The real numbers, in the order of the tensor.
+    pub(super) fn reals(&self) -> Vec<f64> {
+        let inner: usize = self.tensor.shape.iter().skip(self.axis + 1).product();
+        let integers = integers(&self.tensor).unwrap_or_default();
+        let real = |(i, q): (usize, i64)| {
+            let channel =
+                if self.scales.len() == 1 { 0 } else { i / inner.max(1) % self.scales.len() };
+            let scale = self.scales.get(channel).copied().unwrap_or(0.0);
+            let zero = self.zeros.get(channel).copied().unwrap_or(0);
+            #[expect(clippy::cast_precision_loss, reason = "at most 33 bits")]
+            let q = (q - i64::from(zero)) as f64;
+            f64::from(scale) * q
+        };
+        integers.into_iter().enumerate().map(real).collect()
+    }
+}

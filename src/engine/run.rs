@@ -1,0 +1,407 @@
+//! Runs a plan. Nothing is allocated here but by the float runtime.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "places and lengths were fixed when the plan was made; a slip must panic, not wrap"
+)]
+
+use super::error::RunError;
+use super::float::{self, FloatState};
+use super::kernels::{self, Out, Scale, Scratch};
+use super::plan::{Action, Drain, Feed, Kernel, Plan, Product, Span, Step, Tail};
+use super::view::Place;
+use crate::tensor::{Data, Dtype, Tensor};
+use tract_onnx::prelude::TValue;
+
+/// The memory of one run, kept from run to run.
+pub(super) struct Memory {
+    bytes: Vec<Vec<i8>>,
+    floats: Vec<Vec<f32>>,
+    /// Scale and zero point measured last.
+    slots: Vec<(f32, i8)>,
+    others: Vec<Option<TValue>>,
+    states: Vec<FloatState>,
+    scales: Vec<f32>,
+    scratch: Scratch,
+}
+
+impl std::fmt::Debug for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Memory").field("bytes", &self.bytes.len()).finish_non_exhaustive()
+    }
+}
+
+impl Memory {
+    pub(super) fn new(plan: &Plan) -> Result<Self, RunError> {
+        Ok(Self {
+            bytes: plan.bytes.iter().map(|&n| vec![0; n]).collect(),
+            floats: plan.floats.iter().map(|&n| vec![0.0; n]).collect(),
+            slots: vec![(1.0, 0); plan.slots],
+            others: vec![None; plan.others],
+            states: plan.regions.iter().map(|r| r.state()).collect::<Result<_, _>>()?,
+            scales: vec![0.0; plan.most_scales],
+            scratch: Scratch::with_bytes(plan.scratch_bytes),
+        })
+    }
+
+    /// Runs the plan once.
+    pub(super) fn run(
+        &mut self,
+        plan: &Plan,
+        inputs: &[Tensor],
+        outputs: &mut [Tensor],
+    ) -> Result<(), RunError> {
+        let mut run = Run { plan, memory: self, inputs, outputs };
+        plan.steps.iter().try_for_each(|step| run.step(step))
+    }
+}
+
+struct Run<'a> {
+    plan: &'a Plan,
+    memory: &'a mut Memory,
+    inputs: &'a [Tensor],
+    outputs: &'a mut [Tensor],
+}
+
+impl Run<'_> {
+    fn step(&mut self, step: &Step) -> Result<(), RunError> {
+        match &step.action {
+            Action::Region { index, inputs, outputs } => self.region(*index, inputs, outputs)?,
+            Action::ToUnsigned => {
+                let mut to = self.take_unsigned(step.to);
+                kernels::u8_from_s8(self.bytes(step.from[0]), &mut to);
+                self.put_unsigned(step.to, to);
+            }
+            Action::Dequantize { .. }
+            | Action::TableFloat(_)
+            | Action::CopyFloat(_)
+            | Action::Softmax { quantized: None, .. } => self.to_float(step),
+            Action::Product(product) if matches!(product.tail, Tail::Float { .. }) => {
+                self.to_float(step);
+            }
+            _ => self.to_bytes(step),
+        }
+        Ok(())
+    }
+
+    /// A step that writes bytes.
+    fn to_bytes(&mut self, step: &Step) {
+        let isa = self.plan.isa;
+        let mut taken = self.take_bytes(step.to);
+        let to = &mut taken[..step.to.len];
+        match &step.action {
+            Action::Quantize { scale, fit } => {
+                kernels::quantize(isa, *scale, *fit, self.floats(step.from[0]), to);
+            }
+            Action::QuantizeDynamic { slot } => {
+                self.memory.slots[*slot] =
+                    kernels::quantize_dynamic(isa, self.floats(step.from[0]), to);
+            }
+            Action::FromUnsigned => {
+                if let Place::Input(i) = step.from[0].place
+                    && let Data::U8(from) = &self.inputs[i].data
+                {
+                    kernels::s8_from_u8(from, to);
+                }
+            }
+            Action::Table(table) => table.run(self.bytes(step.from[0]), to),
+            Action::Copy { strided, table } => {
+                let from = self.bytes(step.from[0]);
+                match table {
+                    None => strided.run(from, to, |x| x),
+                    Some(table) => strided.run(from, to, |x| table.at(x)),
+                }
+            }
+            Action::Fill(value) => to.fill(*value),
+            Action::Product(product) => self.product(product, step, Some(&mut *to), None),
+            Action::AveragePool { pool, batch } => {
+                // The scratch memory moves out so that the input can be borrowed beside it.
+                let mut scratch =
+                    std::mem::replace(&mut self.memory.scratch, Scratch::with_bytes(0));
+                let from = self.bytes(step.from[0]);
+                for (from, to) in parts(from, to, *batch) {
+                    pool.run(isa, from, to, &mut scratch);
+                }
+                self.memory.scratch = scratch;
+            }
+            Action::MaxPool { window, batch } => {
+                for (from, to) in parts(self.bytes(step.from[0]), to, *batch) {
+                    kernels::max_pool(isa, window, from, to);
+                }
+            }
+            Action::Add { terms, fit } => {
+                let [a, b] = [self.bytes(step.from[0]), self.bytes(step.from[1])];
+                kernels::add(isa, *terms, a, b, *fit, to);
+            }
+            Action::Mul { zeros, ratio, fit } => {
+                let [a, b] = [self.bytes(step.from[0]), self.bytes(step.from[1])];
+                kernels::mul(isa, *zeros, *ratio, a, b, *fit, to);
+            }
+            Action::Softmax { softmax, row, quantized: Some((scale, fit)) } => {
+                softmax.run_s8(*row, *scale, *fit, self.bytes(step.from[0]), to);
+            }
+            _ => unreachable!("steps that write floats go elsewhere"),
+        }
+        self.put_bytes(step.to, taken);
+    }
+
+    /// A step that writes floats.
+    fn to_float(&mut self, step: &Step) {
+        let mut taken = self.take_floats(step.to);
+        let to = &mut taken[..step.to.len];
+        match &step.action {
+            Action::Dequantize { scale, zero } => {
+                kernels::dequantize(self.plan.isa, *scale, *zero, self.bytes(step.from[0]), to);
+            }
+            Action::TableFloat(table) => {
+                for (y, &x) in to.iter_mut().zip(self.bytes(step.from[0])) {
+                    *y = table[usize::from(x.cast_unsigned())];
+                }
+            }
+            Action::CopyFloat(strided) => strided.run(self.floats(step.from[0]), to, |x| x),
+            Action::Softmax { softmax, row, .. } => {
+                softmax.run(*row, self.bytes(step.from[0]), to);
+            }
+            Action::Product(product) => self.product(product, step, None, Some(&mut *to)),
+            _ => unreachable!("steps that write bytes go elsewhere"),
+        }
+        self.put_floats(step.to, taken);
+    }
+
+    /// A product into whichever of the two buffers its tail wants.
+    fn product(
+        &mut self,
+        product: &Product,
+        step: &Step,
+        bytes: Option<&mut [i8]>,
+        floats: Option<&mut [f32]>,
+    ) {
+        let slot = product.slot.map(|s| self.memory.slots[s]);
+        let mut scratch = std::mem::replace(&mut self.memory.scratch, Scratch::with_bytes(0));
+        let mut row = std::mem::take(&mut self.memory.scales);
+        let from = self.bytes(step.from[0]);
+        let right = step.from.get(1).map(|&s| self.bytes(s));
+        let job = Job { product, zero: slot.map(|s| s.1), from, right };
+        match (&product.tail, bytes, floats) {
+            (Tail::Bytes(requant), Some(to), _) => {
+                for (i, to) in to.chunks_exact_mut(step.to.len / product.batch).enumerate() {
+                    job.run(i, Out::S8(to, requant), &mut scratch);
+                }
+            }
+            (Tail::Float { scales, bias, clamp: bounds }, _, Some(to)) => {
+                let scale = match slot {
+                    None => scales,
+                    Some((scale, _)) => {
+                        let row = &mut row[..scales.len()];
+                        row.iter_mut().zip(scales).for_each(|(r, s)| *r = scale * s);
+                        &*row
+                    }
+                };
+                let bias = bias.as_deref();
+                for (i, to) in to.chunks_exact_mut(step.to.len / product.batch).enumerate() {
+                    job.run(i, Out::F32(to, Scale { scale, bias }), &mut scratch);
+                }
+                if let Some((low, high)) = bounds {
+                    clamp(to, *low, *high);
+                }
+            }
+            _ => unreachable!("a tail goes with its buffer"),
+        }
+        self.memory.scratch = scratch;
+        self.memory.scales = row;
+    }
+
+    fn region(
+        &mut self,
+        index: usize,
+        inputs: &[Feed],
+        outputs: &[Vec<Drain>],
+    ) -> Result<(), RunError> {
+        let values = inputs.iter().map(|feed| self.feed(feed)).collect::<Result<_, _>>()?;
+        let results = float::run(&mut self.memory.states[index], values)?;
+        for (result, drains) in results.into_iter().zip(outputs) {
+            for drain in drains {
+                self.drain(&result, drain)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn feed(&self, feed: &Feed) -> Result<TValue, RunError> {
+        if let Some(other) = feed.other {
+            let value = self.memory.others[other].clone();
+            return value.ok_or_else(|| RunError::Float("a value was not made yet".into()));
+        }
+        if let Place::Input(i) = feed.span.place {
+            return float::value(&feed.shape, &self.inputs[i].data);
+        }
+        match feed.dtype {
+            Dtype::F32 => float::slice(&feed.shape, self.floats(feed.span)),
+            Dtype::U8 => float::unsigned(&feed.shape, self.bytes(feed.span)),
+            _ => float::slice(&feed.shape, self.bytes(feed.span)),
+        }
+    }
+
+    fn drain(&mut self, result: &TValue, drain: &Drain) -> Result<(), RunError> {
+        match *drain {
+            Drain::Other(other) => self.memory.others[other] = Some(result.clone()),
+            Drain::Output(i) => float::copy_out(result, &mut self.outputs[i].data)?,
+            Drain::Span(span, Dtype::F32) => {
+                let mut to = self.take_floats(span);
+                let copied = float::copy_to(result, &mut to[..span.len]);
+                self.put_floats(span, to);
+                copied?;
+            }
+            Drain::Span(span, dtype) => {
+                let mut to = self.take_bytes(span);
+                let copied = match dtype {
+                    Dtype::U8 => float::copy_unsigned(result, &mut to[..span.len]),
+                    _ => float::copy_to(result, &mut to[..span.len]),
+                };
+                self.put_bytes(span, to);
+                copied?;
+            }
+        }
+        Ok(())
+    }
+
+    fn bytes(&self, span: Span) -> &[i8] {
+        let whole: &[i8] = match span.place {
+            Place::Buffer(i) => &self.memory.bytes[i],
+            Place::Constant(i) => &self.plan.constants[i],
+            Place::Input(i) => signed(&self.inputs[i]),
+            Place::Output(i) => signed(&self.outputs[i]),
+        };
+        &whole[..span.len]
+    }
+
+    fn floats(&self, span: Span) -> &[f32] {
+        let whole: &[f32] = match span.place {
+            Place::Buffer(i) => &self.memory.floats[i],
+            Place::Constant(_) => &[],
+            Place::Input(i) => real(&self.inputs[i]),
+            Place::Output(i) => real(&self.outputs[i]),
+        };
+        &whole[..span.len]
+    }
+
+    /// Moves a destination out, so that sources can be borrowed while it is written.
+    fn take_bytes(&mut self, span: Span) -> Vec<i8> {
+        match span.place {
+            Place::Buffer(i) => std::mem::take(&mut self.memory.bytes[i]),
+            Place::Output(i) => match &mut self.outputs[i].data {
+                Data::I8(v) => std::mem::take(v),
+                _ => Vec::new(),
+            },
+            Place::Input(_) | Place::Constant(_) => Vec::new(),
+        }
+    }
+
+    fn put_bytes(&mut self, span: Span, taken: Vec<i8>) {
+        match span.place {
+            Place::Buffer(i) => self.memory.bytes[i] = taken,
+            Place::Output(i) => self.outputs[i].data = Data::I8(taken),
+            Place::Input(_) | Place::Constant(_) => {}
+        }
+    }
+
+    fn take_floats(&mut self, span: Span) -> Vec<f32> {
+        match span.place {
+            Place::Buffer(i) => std::mem::take(&mut self.memory.floats[i]),
+            Place::Output(i) => match &mut self.outputs[i].data {
+                Data::F32(v) => std::mem::take(v),
+                _ => Vec::new(),
+            },
+            Place::Input(_) | Place::Constant(_) => Vec::new(),
+        }
+    }
+
+    fn put_floats(&mut self, span: Span, taken: Vec<f32>) {
+        match span.place {
+            Place::Buffer(i) => self.memory.floats[i] = taken,
+            Place::Output(i) => self.outputs[i].data = Data::F32(taken),
+            Place::Input(_) | Place::Constant(_) => {}
+        }
+    }
+
+    fn take_unsigned(&mut self, span: Span) -> Vec<u8> {
+        match span.place {
+            Place::Output(i) => match &mut self.outputs[i].data {
+                Data::U8(v) => std::mem::take(v),
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
+    }
+
+    fn put_unsigned(&mut self, span: Span, taken: Vec<u8>) {
+        if let Place::Output(i) = span.place {
+            self.outputs[i].data = Data::U8(taken);
+        }
+    }
+}
+
+/// A product with its operands.
+struct Job<'a> {
+    product: &'a Product,
+    /// The input's zero point where it was measured.
+    zero: Option<i8>,
+    from: &'a [i8],
+    right: Option<&'a [i8]>,
+}
+
+impl Job<'_> {
+    /// Runs part `i` of the batch.
+    fn run(&self, i: usize, out: Out<'_>, scratch: &mut Scratch) {
+        let batch = self.product.batch;
+        let part = |whole: &[i8]| {
+            let len = whole.len() / batch;
+            i * len..(i + 1) * len
+        };
+        let from = &self.from[part(self.from)];
+        match (&self.product.kernel, self.zero) {
+            (Kernel::Dense { dense, rows }, None) => dense.run(*rows, from, out, scratch),
+            (Kernel::Dense { dense, rows }, Some(zero)) => {
+                dense.run_at(zero, *rows, from, out, scratch);
+            }
+            (Kernel::Conv(conv), None) => conv.run(from, out, scratch),
+            (Kernel::Conv(conv), Some(zero)) => conv.run_at(zero, from, out, scratch),
+            (Kernel::Depthwise(conv), None) => conv.run(from, out, scratch),
+            (Kernel::Depthwise(conv), Some(zero)) => conv.run_at(zero, from, out, scratch),
+            (Kernel::Matmul { matmul, zeros }, _) => {
+                let right = self.right.unwrap_or_default();
+                matmul.run(from, &right[part(right)], *zeros, out, scratch);
+            }
+        }
+    }
+}
+
+fn signed(tensor: &Tensor) -> &[i8] {
+    match &tensor.data {
+        Data::I8(v) => v,
+        _ => &[],
+    }
+}
+
+fn real(tensor: &Tensor) -> &[f32] {
+    match &tensor.data {
+        Data::F32(v) => v,
+        _ => &[],
+    }
+}
+
+/// Not a number becomes `low`, as in the integer tails.
+fn clamp(values: &mut [f32], low: f32, high: f32) {
+    for v in values {
+        let above = if *v > low { *v } else { low };
+        *v = if above < high { above } else { high };
+    }
+}
+
+fn parts<'a>(
+    from: &'a [i8],
+    to: &'a mut [i8],
+    batch: usize,
+) -> impl Iterator<Item = (&'a [i8], &'a mut [i8])> {
+    let (n, m) = (from.len() / batch, to.len() / batch);
+    from.chunks_exact(n).zip(to.chunks_exact_mut(m))
+}
