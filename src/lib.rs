@@ -27,6 +27,7 @@
 //! vectors. A *worker* is an inference thread, a *lane* a stream on it.
 
 pub mod bundle;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;

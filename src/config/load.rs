@@ -76,6 +76,21 @@ impl Config {
     /// # Errors
     /// A file that cannot be read, or every problem of what was read.
     pub fn load(path: &Path, surroundings: &Surroundings) -> Result<Self, ConfigError> {
+        match Self::inspect(path, surroundings)? {
+            (Some(config), problems) if problems.is_empty() => Ok(config),
+            (_, problems) => Err(ConfigError::Invalid(problems)),
+        }
+    }
+
+    /// As [`Config::load`], with what could be made of a configuration that has problems: defaults
+    /// stand where values are wrong. Not to be run.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn inspect(
+        path: &Path,
+        surroundings: &Surroundings,
+    ) -> Result<(Option<Self>, Vec<Problem>), ConfigError> {
         let problems = Problems::default();
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut root = Node::parse(&path.display().to_string(), &read(path)?, &problems);
@@ -85,7 +100,7 @@ impl Config {
         override_from(surroundings, &mut root, &problems);
         let credentials = surroundings.var("CREDENTIALS_DIRECTORY").map(Path::new);
         secret::resolve(REFERENCE, &mut root, &secret::Places { folder, credentials }, &problems);
-        finish(root, surroundings.host_name.as_deref(), problems)
+        Ok(finish(root, surroundings.host_name.as_deref(), problems))
     }
 
     /// Reads a configuration from one text; touches no file, and does not look for those it names.
@@ -95,7 +110,10 @@ impl Config {
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let problems = Problems::default();
         let root = Node::parse("inferd.toml", text, &problems);
-        finish(root, Some("localhost"), problems)
+        match finish(root, Some("localhost"), problems) {
+            (Some(config), problems) if problems.is_empty() => Ok(config),
+            (_, problems) => Err(ConfigError::Invalid(problems)),
+        }
     }
 
     /// What is allowed and probably not meant.
@@ -123,7 +141,7 @@ fn finish(
     mut root: Node,
     host_name: Option<&str>,
     problems: Problems,
-) -> Result<Config, ConfigError> {
+) -> (Option<Config>, Vec<Problem>) {
     let origin = Origin::Other("host name".into());
     if let Some(name) = host_name
         && let Some(Node { value: Value::Table(gateway), .. }) = root.place(&["gateway"], &origin)
@@ -131,10 +149,7 @@ fn finish(
         let named = || Node { origin, value: Value::Text(name.to_owned()) };
         gateway.entry("id".to_owned()).or_insert_with(named);
     }
-    match build::config(&root, &problems) {
-        Some(config) if problems.is_empty() => Ok(config),
-        _ => Err(ConfigError::Invalid(problems.into_sorted())),
-    }
+    (build::config(&root, &problems), problems.into_sorted())
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {

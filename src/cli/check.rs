@@ -1,0 +1,162 @@
+//! `inferd check`
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::terminal::{print, print_json, table};
+use super::{ConfigFile, Exit, Failure};
+use crate::bundle::{Bundle, BundleError, Loaded};
+use crate::config::problem::Problem;
+use crate::config::tree::Value;
+use crate::config::{Config, Stream, Surroundings, print as reference};
+use crate::ids::ModelName;
+use crate::pipeline;
+
+/// Find every mistake in the configuration and the models it names
+///
+/// Reads the configuration as the daemon does (the file, conf.d beside it, the environment), loads
+/// every model and runs its golden vectors, and checks that each stream fits its model. Prints all
+/// problems at once, each with its place, its value and what is allowed, and ends with exit code 78.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  inferd check --config /etc/inferd/inferd.toml
+  inferd check --json | jq '.problems[]'
+  inferd check --reference > inferd.toml         every option with its default")]
+pub(super) struct Args {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Print a configuration file with every option, its meaning and default, and check nothing
+    #[arg(long, conflicts_with_all = ["json", "config"])]
+    reference: bool,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    config: String,
+    ok: bool,
+    problems: Vec<Problem>,
+    warnings: Vec<String>,
+    streams: Vec<StreamRow>,
+    models: Vec<ModelRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct StreamRow {
+    name: String,
+    topic: String,
+    model: String,
+    publishes: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ModelRow {
+    name: String,
+    version: String,
+    digest: String,
+    golden: bool,
+}
+
+pub(super) fn check(args: &Args) -> Result<(), Failure> {
+    if args.reference {
+        return print(&reference::sample_file());
+    }
+    let surroundings = Surroundings::of_process();
+    let path = surroundings.config_file(args.file.config.as_deref());
+    let (config, problems) = Config::inspect(&path, &surroundings)?;
+    let mut report = Report { config: path.display().to_string(), problems, ..Report::default() };
+    if let Some(config) = config {
+        report.warnings = config.warnings();
+        models_and_streams(&config, &mut report);
+    }
+    report.ok = report.problems.is_empty();
+    if args.json {
+        print_json(&report)?;
+    } else {
+        print(&shown(&report, &path))?;
+    }
+    if report.ok { Ok(()) } else { Err(Failure::said(Exit::Config)) }
+}
+
+fn models_and_streams(config: &Config, report: &mut Report) {
+    let mut models: BTreeMap<&ModelName, Option<Loaded>> = BTreeMap::new();
+    for (place, stream) in config.streams.iter().enumerate() {
+        let loaded = models.entry(&stream.model).or_insert_with(|| {
+            let outcome = Bundle::shipped(&config.models.dir, &stream.model).and_then(|b| b.load());
+            outcome.map_err(|error| report.problems.push(unusable(place, stream, &error))).ok()
+        });
+        if let Some(loaded) = loaded {
+            report.problems.extend(misfits(place, stream, loaded));
+        }
+        report.streams.push(StreamRow {
+            name: stream.name.to_string(),
+            topic: stream.topic.to_string(),
+            model: stream.model.to_string(),
+            publishes: stream.publish.topic.to_string(),
+        });
+    }
+    let row = |loaded: Loaded| ModelRow {
+        name: loaded.card.name.to_string(),
+        version: loaded.card.version.clone(),
+        digest: loaded.digest.to_string(),
+        golden: loaded.card.golden.is_some(),
+    };
+    report.models = models.into_values().flatten().map(row).collect();
+}
+
+fn unusable(place: usize, stream: &Stream, error: &BundleError) -> Problem {
+    Problem {
+        origin: None,
+        path: format!("stream[{place}].model"),
+        value: Some(Value::Text(stream.model.to_string())),
+        reason: error.to_string(),
+        allowed: String::new(),
+    }
+}
+
+fn misfits(place: usize, stream: &Stream, loaded: &Loaded) -> Vec<Problem> {
+    let (card, model) = (&loaded.card, &loaded.model);
+    let fit = pipeline::fit(stream, card, model.inputs(), model.outputs());
+    let problem = |misfit: pipeline::FitError| Problem {
+        origin: None,
+        path: format!("stream[{place}] ({}) with model {}: {}", stream.name, card.name, misfit.key),
+        value: None,
+        reason: misfit.problem,
+        allowed: String::new(),
+    };
+    fit.err().unwrap_or_default().into_iter().map(problem).collect()
+}
+
+fn shown(report: &Report, path: &Path) -> String {
+    let mut out = String::new();
+    for problem in &report.problems {
+        out += &format!("{problem}\n");
+    }
+    for warning in &report.warnings {
+        out += &format!("warning: {warning}\n");
+    }
+    if !report.ok {
+        let s = if report.problems.len() == 1 { "" } else { "s" };
+        return out + &format!("{}: {} problem{s}\n", path.display(), report.problems.len());
+    }
+    let header = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let mut streams = vec![header(&["STREAM", "READS", "MODEL", "PUBLISHES"])];
+    streams.extend(report.streams.iter().map(|row| {
+        vec![row.name.clone(), row.topic.clone(), row.model.clone(), row.publishes.clone()]
+    }));
+    let mut models = vec![header(&["MODEL", "VERSION", "DIGEST", "GOLDEN VECTORS"])];
+    models.extend(report.models.iter().map(|row| {
+        let digest = row.digest.chars().take(16).collect();
+        let golden = if row.golden { "hold" } else { "none" };
+        vec![row.name.clone(), row.version.clone(), digest, golden.to_owned()]
+    }));
+    if !report.streams.is_empty() {
+        out += &format!("{}\n{}\n", table(&streams), table(&models));
+    }
+    out + &format!("{}: ok\n", path.display())
+}

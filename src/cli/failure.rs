@@ -1,0 +1,107 @@
+//! How a command ends badly: one exit code for each thing a caller can do about it.
+
+use std::io;
+use std::path::Path;
+
+use crate::bundle::BundleError;
+use crate::config::ConfigError;
+use crate::daemon;
+
+/// The exit codes (those of sysexits.h, where there is one).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Failed = 1,
+    Usage = 2,
+    /// The broker cannot be reached.
+    Unavailable = 69,
+    /// A defect of inferd.
+    Internal = 70,
+    /// A file cannot be read or written.
+    Io = 74,
+    /// The configuration, or a model it names: a restart does not help.
+    Config = 78,
+}
+
+/// Why a command failed, and the exit code it ends with.
+#[derive(Debug)]
+pub struct Failure {
+    pub exit: Exit,
+    why: Why,
+}
+
+#[derive(Debug)]
+enum Why {
+    Message(String),
+    Usage(clap::Error),
+    /// The command's own output has said it.
+    Said,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, why: Why::Message(message.into()) }
+    }
+
+    /// For a command whose output is the report.
+    pub(crate) fn said(exit: Exit) -> Self {
+        Self { exit, why: Why::Said }
+    }
+
+    pub(crate) fn io(act: &str, path: &Path, error: &io::Error) -> Self {
+        Self::new(Exit::Io, format!("cannot {act} {}: {error}", path.display()))
+    }
+
+    /// As [`From<BundleError>`], where the model was named by the configuration.
+    pub(crate) fn of_configured_model(error: &BundleError) -> Self {
+        Self::new(Exit::Config, error.to_string())
+    }
+
+    /// Tells the user, on standard error (on standard output where help was asked for).
+    pub fn report(&self) {
+        match &self.why {
+            Why::Message(message) => eprintln!("inferd: {message}"),
+            // A closed terminal cannot be told anything.
+            Why::Usage(error) => _ = error.print(),
+            Why::Said => {}
+        }
+    }
+}
+
+impl From<clap::Error> for Failure {
+    fn from(error: clap::Error) -> Self {
+        Self { exit: Exit::Usage, why: Why::Usage(error) }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let exit = match &error {
+            // A file that is not there is a wrong path; one that cannot be read may be tomorrow.
+            ConfigError::Read { source, .. } if source.kind() != io::ErrorKind::NotFound => {
+                Exit::Io
+            }
+            ConfigError::Read { .. } | ConfigError::Invalid(_) => Exit::Config,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<BundleError> for Failure {
+    fn from(error: BundleError) -> Self {
+        let exit = if error.is_io() { Exit::Io } else { Exit::Failed };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<daemon::RunError> for Failure {
+    fn from(error: daemon::RunError) -> Self {
+        use daemon::RunError::{Fit, LinkDied, NoModel, Overtime, Store, System, WorkerDied};
+        let exit = match &error {
+            Fit { .. } | NoModel(_) => Exit::Config,
+            System(_) | WorkerDied | LinkDied => Exit::Internal,
+            Store(_) => Exit::Io,
+            Overtime(_) => Exit::Failed,
+        };
+        Self::new(exit, error.to_string())
+    }
+}

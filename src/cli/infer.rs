@@ -1,0 +1,100 @@
+//! `inferd infer`
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::terminal::{print, progress};
+use super::{Exit, Failure};
+use crate::bundle::open_model;
+use crate::bundle::runs::{Collected, Runs};
+use crate::engine::Model;
+use crate::npz::{self, Arrays};
+use crate::tensor::Tensor;
+
+/// What input files may unpack to: they are the user's own, and a bomb is still a bomb.
+const INPUTS_MAX: u64 = 4 << 30;
+
+/// Run a model on arrays from a file
+///
+/// Every array of the inputs file is named after a model input and has one more axis in front: one
+/// element of it for each run. The outputs file gets one array for each model output, with the same
+/// leading axis. Both are .npz files, as numpy.savez writes and numpy.load reads them.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  inferd infer models/motion --inputs in.npz --outputs out.npz
+  inferd infer model.onnx --inputs in.npz --outputs out.npz")]
+pub(super) struct Args {
+    /// An .onnx file, or a bundle (a folder or a .bundle file)
+    model: PathBuf,
+    /// The .npz file with the inputs
+    #[arg(long, value_name = "FILE")]
+    inputs: PathBuf,
+    /// The .npz file to write
+    #[arg(long, value_name = "FILE")]
+    outputs: PathBuf,
+}
+
+pub(super) fn infer(args: &Args) -> Result<(), Failure> {
+    let model = open_model(&args.model)?;
+    let arrays = read_arrays(&args.inputs)?;
+    let (runs, outputs) = run_all(&model, &arrays, &args.inputs)?;
+    let bytes = npz::write(outputs.iter())
+        .map_err(|error| Failure::new(Exit::Internal, format!("cannot pack outputs: {error}")))?;
+    write_whole(&args.outputs, &bytes)?;
+    print(&format!("{runs} runs written to {}\n", args.outputs.display()))
+}
+
+/// The arrays of an `.npz` file.
+pub(super) fn read_arrays(path: &Path) -> Result<Arrays, Failure> {
+    let bytes = fs::read(path).map_err(|error| Failure::io("read", path, &error))?;
+    npz::read(&bytes, INPUTS_MAX).map_err(|error| unfit(path, &error))
+}
+
+/// Arrays that were read and cannot be used.
+pub(super) fn unfit(path: &Path, error: &dyn std::error::Error) -> Failure {
+    Failure::new(Exit::Failed, format!("{}: {error}", path.display()))
+}
+
+fn run_all(
+    model: &Arc<Model>,
+    arrays: &Arrays,
+    path: &Path,
+) -> Result<(usize, Collected), Failure> {
+    let runs = Runs::new(arrays, model.inputs(), "input").map_err(|error| unfit(path, &error))?;
+    // Outputs may be there: golden vectors are a file of both.
+    let known =
+        |name: &String| model.inputs().iter().chain(model.outputs()).any(|s| s.name == *name);
+    if let Some(name) = arrays.keys().find(|name| !known(name)) {
+        let message = format!("{}: the model has no input {name:?}", path.display());
+        return Err(Failure::new(Exit::Failed, message));
+    }
+    let mut session = model.session();
+    let mut outputs: Vec<Tensor> =
+        model.outputs().iter().map(|spec| Tensor::zeros(spec.dtype, &spec.shape)).collect();
+    let mut collected = Collected::new(model.outputs());
+    let bar = progress(runs.count().try_into().unwrap_or(u64::MAX), "running");
+    for run in 0..runs.count() {
+        session
+            .run(&runs.run(run), &mut outputs)
+            .map_err(|error| Failure::new(Exit::Failed, format!("run {run} failed: {error}")))?;
+        collected.push(&outputs);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok((runs.count(), collected))
+}
+
+/// Writes beside the file and renames, so that nobody ever reads half of it.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    let part = path.with_file_name(name);
+    let written = fs::write(&part, bytes).and_then(|()| fs::rename(&part, path));
+    written.map_err(|error| {
+        // Nothing to tell if even that fails: the first error is the one that counts.
+        _ = fs::remove_file(&part);
+        Failure::io("write", path, &error)
+    })
+}

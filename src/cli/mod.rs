@@ -1,0 +1,74 @@
+//! The command line of `inferd`: one file a verb, one way to end.
+
+mod bench;
+mod check;
+mod failure;
+mod infer;
+mod log;
+mod run;
+mod terminal;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+pub use failure::{Exit, Failure};
+
+/// Runs quantized ONNX models on MQTT sensor data.
+#[derive(Debug, Parser)]
+#[command(name = "inferd", version, about, long_about = LONG_ABOUT, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    /// How much to log; RUST_LOG says it in more detail
+    ///
+    /// error: act now, something is lost or will not work. warn: look into it soon, the daemon
+    /// copes. info: what an operator wants to know of a normal day, a few lines an hour. debug and
+    /// trace: for finding faults.
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<::log::LevelFilter>,
+}
+
+const LONG_ABOUT: &str = "\
+Runs quantized ONNX models on sensor data: samples come in over MQTT, predictions go out over MQTT.
+
+Exit codes: 0 well; 1 failed; 2 wrong usage; 69 the broker cannot be reached; 70 a defect of inferd; \
+74 a file cannot be read or written; 78 the configuration, or a model it names, is wrong.";
+
+const EXAMPLES: &str = "\
+Examples:
+  inferd check --config /etc/inferd/inferd.toml    find every mistake before starting
+  inferd run --config /etc/inferd/inferd.toml      run in the foreground, as the service does
+  inferd bench models/motion                       how fast is this model here?";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Run(run::Args),
+    Check(check::Args),
+    Infer(infer::Args),
+    Bench(bench::Args),
+}
+
+/// Where the configuration is.
+#[derive(Debug, clap::Args)]
+struct ConfigFile {
+    /// The configuration file [default: $INFERD_CONFIG, else /etc/inferd/inferd.toml]
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Does what the arguments (the program's name first) ask for.
+///
+/// # Errors
+/// What went wrong, with the exit code it ends the process with.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
+    let cli = Cli::try_parse_from(args)?;
+    log::start(cli.log_level);
+    match cli.verb {
+        Verb::Run(args) => run::run(&args),
+        Verb::Check(args) => check::check(&args),
+        Verb::Infer(args) => infer::infer(&args),
+        Verb::Bench(args) => bench::bench(&args),
+    }
+}
