@@ -1,4 +1,6 @@
 //! Every integration test, linked once.
+#![cfg(test)]
 
+mod cli;
 mod layers;
 mod outbox;

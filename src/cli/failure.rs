@@ -56,7 +56,7 @@ impl Failure {
         Self::new(Exit::Config, error.to_string())
     }
 
-    /// Tells the user, on standard error (on standard output where help was asked for).
+    /// Tells the user, on standard error.
     pub fn report(&self) {
         match &self.why {
             Why::Message(message) => eprintln!("inferd: {message}"),

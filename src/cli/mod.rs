@@ -63,7 +63,15 @@ struct ConfigFile {
 /// # Errors
 /// What went wrong, with the exit code it ends the process with.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
-    let cli = Cli::try_parse_from(args)?;
+    let cli = match Cli::try_parse_from(args) {
+        // Help and version come as errors, and are what was asked for.
+        Err(asked) if !asked.use_stderr() => {
+            // A reader that is gone wants no help.
+            _ = asked.print();
+            return Ok(());
+        }
+        parsed => parsed?,
+    };
     log::start(cli.log_level);
     match cli.verb {
         Verb::Run(args) => run::run(&args),

@@ -83,6 +83,11 @@ fn entries_that_are_no_arrays_are_named() {
     assert!(matches!(read(b"", LIMIT), Err(NpzError::Archive(_))));
 }
 
+/// The lowest bytes.
+fn low<const N: usize>(x: i64) -> [u8; N] {
+    *x.to_le_bytes().first_chunk().unwrap()
+}
+
 fn any_tensor() -> impl Strategy<Value = Tensor> {
     let shape = prop::collection::vec(0usize..4, 0..4);
     (shape, prop::collection::vec(any::<i64>(), 27), 0usize..9).prop_map(|(shape, raw, kind)| {
@@ -91,11 +96,11 @@ fn any_tensor() -> impl Strategy<Value = Tensor> {
         let data = match kind {
             0 => Data::F32(raw.map(|&x| x as f32).collect()),
             1 => Data::F64(raw.map(|&x| x as f64).collect()),
-            2 => Data::I8(raw.map(|&x| x as i8).collect()),
-            3 => Data::U8(raw.map(|&x| x as u8).collect()),
-            4 => Data::I16(raw.map(|&x| x as i16).collect()),
-            5 => Data::U16(raw.map(|&x| x as u16).collect()),
-            6 => Data::I32(raw.map(|&x| x as i32).collect()),
+            2 => Data::I8(raw.map(|&x| i8::from_le_bytes(low(x))).collect()),
+            3 => Data::U8(raw.map(|&x| u8::from_le_bytes(low(x))).collect()),
+            4 => Data::I16(raw.map(|&x| i16::from_le_bytes(low(x))).collect()),
+            5 => Data::U16(raw.map(|&x| u16::from_le_bytes(low(x))).collect()),
+            6 => Data::I32(raw.map(|&x| i32::from_le_bytes(low(x))).collect()),
             7 => Data::I64(raw.copied().collect()),
             _ => Data::Bool(raw.map(|&x| x > 0).collect()),
         };
