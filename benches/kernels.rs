@@ -57,7 +57,6 @@ fn layers(isa: Isa) -> Vec<Layer> {
     vec![
         conv(isa, "kws first 10x4 /2 1>64", [49, 10, 1], [10, 4], 2, [25, 5, 64], [4, 1]),
         depthwise(isa, "kws depthwise 3x3 25x5x64", [25, 5, 64]),
-        depthwise(isa, "depthwise Y64", [5, 25, 64]),
         conv(isa, "kws pointwise 64>64", [25, 5, 64], [1, 1], 1, [25, 5, 64], [0, 0]),
         dense(isa, "kws dense 64>12", 64, 12),
         conv(isa, "ic 3x3 32x32 3>16", [32, 32, 3], [3, 3], 1, [32, 32, 16], [1, 1]),

@@ -1,10 +1,9 @@
 //! Convolutions, one- and two-dimensional, as matrix products over staged bands.
-#[cfg(target_arch = "x86_64")]
-use super::avx2;
 use super::dense::Dense;
 use super::gemm::{self, Left, Place};
-use super::isa::{Isa, Set};
-use super::pack::{Panels, Runs, View, Weights, WeightsError, depth};
+use super::isa::Isa;
+use super::lane::{Lane, depth, widens};
+use super::pack::{Panels, Runs, Weights, WeightsError};
 use super::requant::Out;
 use super::scratch::{Carver, Scratch, bytes_for};
 use super::stage::Bands;
@@ -148,27 +147,18 @@ impl Windowed {
     ) {
         let start = carver.take(self.start_len());
         let sums = carver.take(self.band_positions());
-        match self.isa.set() {
-            Set::Scalar => {
-                let stage = carver.take::<i8>(self.bands.len());
-                self.banded(fill, fold, input, stage, [start, sums], width, |l, r, place| {
-                    gemm::scalar(l, r, place, out);
-                });
-            }
-            #[cfg(target_arch = "x86_64")]
-            Set::Avx2 => {
-                let stage = carver.take::<i16>(self.bands.len());
-                self.banded(fill, fold, input, stage, [start, sums], width, |l, r, place| {
-                    // SAFETY: this value exists only where AVX2 was detected.
-                    unsafe { avx2::gemm(l, r, place, out) };
-                });
-            }
+        if widens(self.isa) {
+            let stage = carver.take::<i16>(self.bands.len());
+            self.banded(fill, fold, input, stage, [start, sums], width, out);
+        } else {
+            let stage = carver.take::<i8>(self.bands.len());
+            self.banded(fill, fold, input, stage, [start, sums], width, out);
         }
     }
 
-    /// Stages every band and calls `product` for each of its groups.
+    /// Stages every band and multiplies each of its groups.
     #[expect(clippy::too_many_arguments, reason = "one run's whole state")]
-    fn banded<T: Copy + From<i8> + Into<i32>>(
+    fn banded<T: Lane>(
         &self,
         fill: i8,
         fold: bool,
@@ -176,7 +166,7 @@ impl Windowed {
         stage: &mut [T],
         [start, sums]: [&mut [i32]; 2],
         width: usize,
-        mut product: impl FnMut(&Left<'_, T>, &View<'_>, Place),
+        out: &mut Out<'_>,
     ) {
         let channels = self.bands.channels() / self.panels.len();
         for band in self.bands.each() {
@@ -193,7 +183,8 @@ impl Windowed {
                 let left = Left { stage, grid, offsets: &self.offsets, row_sums: sums };
                 let view = if fold { panels.view_at(fill, start) } else { panels.view() };
                 let row = self.bands.first_row(band);
-                product(&left, &view, Place { row, column: g * panels.columns, width });
+                let place = Place { row, column: g * panels.columns, width };
+                T::gemm(self.isa, &left, &view, place, out);
             }
         }
     }

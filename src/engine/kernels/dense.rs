@@ -1,9 +1,8 @@
 //! Dense layers and 1 x 1 convolutions, and products of two computed matrices.
-#[cfg(target_arch = "x86_64")]
-use super::avx2;
 use super::gemm::{self, Grid, Left, Place};
-use super::isa::{Isa, Set};
-use super::pack::{PANEL, Panels, Runs, View, Weights, WeightsError, depth, panel_bytes};
+use super::isa::Isa;
+use super::lane::{Lane, depth, staged_bytes, widens};
+use super::pack::{PANEL, Panels, Runs, View, Weights, WeightsError, panel_bytes};
 use super::requant::{Out, SPARE};
 use super::scratch::{Carver, Scratch, bytes_for};
 use super::stage::SLACK;
@@ -85,14 +84,14 @@ impl Dense {
     ) {
         assert_eq!(input.len(), m * self.k, "{m} rows of {} activations", self.k);
         out.check(m, right.columns);
-        rows_times(self.isa, m, self.k, input, &self.offsets, right, out, carver);
+        rows_times(self.isa, [m, self.k], input, &self.offsets, right, out, carver);
     }
 }
 
-/// Activations widened at a time, at least one block of rows.
+/// Activations staged at a time, at least one block of rows.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// Rows that are taken at a time where activations have to be widened.
+/// Rows that are taken at a time where activations have to be staged.
 fn chunk_rows(m: usize, k: usize) -> usize {
     /// A multiple of every kernel's block of rows.
     const BLOCK: usize = 12;
@@ -101,20 +100,13 @@ fn chunk_rows(m: usize, k: usize) -> usize {
 
 /// Working memory [`rows_times`] takes.
 fn left_bytes(isa: Isa, m: usize, k: usize) -> usize {
-    let sums = bytes_for::<i32>(m);
-    match isa.set() {
-        Set::Scalar => sums,
-        #[cfg(target_arch = "x86_64")]
-        Set::Avx2 => sums + bytes_for::<i16>(chunk_rows(m, k) * k + SLACK),
-    }
+    bytes_for::<i32>(m) + staged_bytes(isa, chunk_rows(m, k) * k + SLACK)
 }
 
 /// `[m][k]` activations times packed columns of one run.
-#[expect(clippy::too_many_arguments, reason = "the seam between layers and kernels")]
 fn rows_times(
     isa: Isa,
-    m: usize,
-    k: usize,
+    [m, k]: [usize; 2],
     input: &[i8],
     offsets: &[u32],
     right: &View<'_>,
@@ -125,28 +117,41 @@ fn rows_times(
     if right.zeros.is_some() {
         gemm::sum_rows(input, &Grid::rows(m, k), &[0], k, sums);
     }
+    let len = chunk_rows(m, k) * k + SLACK;
+    if widens(isa) {
+        staged::<i16>(isa, [m, k], input, offsets, sums, right, out, carver.take(len));
+    } else {
+        staged::<i8>(isa, [m, k], input, offsets, sums, right, out, carver.take(len));
+    }
+}
+
+/// Stages the rows if they have to be, and multiplies them.
+#[expect(clippy::too_many_arguments, reason = "one run's whole state")]
+fn staged<T: Lane>(
+    isa: Isa,
+    [m, k]: [usize; 2],
+    input: &[i8],
+    offsets: &[u32],
+    sums: &[i32],
+    right: &View<'_>,
+    out: &mut Out<'_>,
+    stage: &mut [T],
+) {
     let place = |row| Place { row, column: 0, width: right.columns };
-    match isa.set() {
-        Set::Scalar => {
-            let left = Left { stage: input, grid: Grid::rows(m, k), offsets, row_sums: sums };
-            gemm::scalar(&left, right, place(0), out);
-        }
-        #[cfg(target_arch = "x86_64")]
-        Set::Avx2 => {
-            let rows = chunk_rows(m, k);
-            let stage = carver.take::<i16>(rows * k + SLACK);
-            for (chunk, input) in input.chunks(rows * k).enumerate() {
-                isa.run(
-                    #[inline(always)]
-                    || stage.iter_mut().zip(input).for_each(|(to, &from)| *to = i16::from(from)),
-                );
-                let row = chunk * rows;
-                let grid = Grid::rows(input.len() / k, k);
-                let left = Left { stage, grid, offsets, row_sums: &sums[row..] };
-                // SAFETY: this value exists only where AVX2 was detected.
-                unsafe { avx2::gemm(&left, right, place(row), out) };
-            }
-        }
+    // Kernels read whole groups, so the last row's must end where the input does.
+    if let Some(stage) = T::as_is(input).filter(|_| k.is_multiple_of(right.depth)) {
+        let left = Left { stage, grid: Grid::rows(m, k), offsets, row_sums: sums };
+        return T::gemm(isa, &left, right, place(0), out);
+    }
+    let rows = chunk_rows(m, k);
+    for (chunk, input) in input.chunks(rows * k).enumerate() {
+        isa.run(
+            #[inline(always)]
+            || stage.iter_mut().zip(input).for_each(|(to, &from)| *to = T::from(from)),
+        );
+        let (row, grid) = (chunk * rows, Grid::rows(input.len() / k, k));
+        let left = Left { stage: &*stage, grid, offsets, row_sums: &sums[row..] };
+        T::gemm(isa, &left, right, place(row), out);
     }
 }
 
@@ -218,8 +223,8 @@ impl Matmul {
         start.iter_mut().for_each(|s| *s = s.wrapping_mul(-i32::from(zeros[0])));
         zero_row.fill(i32::from(zeros[1]));
         let zeros = (zeros[1] != 0).then_some(&*zero_row);
-        let view = View { columns: self.n, groups, depth, values, start, zeros };
-        rows_times(self.isa, self.m, self.k, left, &self.offsets, &view, &mut out, &mut carver);
+        let view = View { columns: self.n, groups, depth, values, start, zeros, narrow: false };
+        rows_times(self.isa, [self.m, self.k], left, &self.offsets, &view, &mut out, &mut carver);
     }
 
     /// The element at row `i`, column `j` of the right-hand side.

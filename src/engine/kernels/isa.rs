@@ -12,6 +12,11 @@ pub(super) enum Set {
     Scalar,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// With the dot product of bytes (ARMv8.2 and later).
+    #[cfg(target_arch = "aarch64")]
+    NeonDot,
 }
 
 impl Isa {
@@ -32,6 +37,13 @@ impl Isa {
         if is_x86_feature_detected!("avx2") {
             all.push(Self(Set::Avx2));
         }
+        #[cfg(target_arch = "aarch64")]
+        {
+            all.push(Self(Set::Neon));
+            if std::arch::is_aarch64_feature_detected!("dotprod") {
+                all.push(Self(Set::NeonDot));
+            }
+        }
         all
     }
 
@@ -42,6 +54,10 @@ impl Isa {
             Set::Scalar => "scalar",
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => "neon",
+            #[cfg(target_arch = "aarch64")]
+            Set::NeonDot => "neon-dot",
         }
     }
 
@@ -50,10 +66,11 @@ impl Isa {
     #[inline(always)]
     pub(super) fn run<R>(self, f: impl FnOnce() -> R) -> R {
         match self.0 {
-            Set::Scalar => f(),
             #[cfg(target_arch = "x86_64")]
             // SAFETY: this value exists only where AVX2 was detected.
             Set::Avx2 => unsafe { super::avx2::run(f) },
+            // NEON is what all code for aarch64 is compiled for.
+            _ => f(),
         }
     }
 

@@ -25,6 +25,9 @@ mod dense;
 mod depthwise;
 mod gemm;
 mod isa;
+mod lane;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod pack;
 mod pool;
 mod requant;

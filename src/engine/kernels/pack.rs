@@ -8,7 +8,6 @@
 //!
 //! The bracket depends on the column only and is what accumulation starts from; the last term is
 //! zero for symmetric weights and otherwise takes one sum per row.
-use super::isa::{Isa, Set};
 use super::requant::{SPARE, spread};
 use std::fmt;
 
@@ -107,16 +106,6 @@ impl Weights<'_> {
     }
 }
 
-/// How many consecutive weights of a row stand together in a panel: what one instruction of the
-/// inner loop consumes per column.
-pub(super) fn depth(isa: Isa) -> usize {
-    match isa.set() {
-        Set::Scalar => 1,
-        #[cfg(target_arch = "x86_64")]
-        Set::Avx2 => 2,
-    }
-}
-
 /// Runs of `len` weights that meet `len` neighbouring activations, one run starting at each
 /// offset; every run is padded to whole groups of `depth` with zero weights.
 #[derive(Clone, Debug)]
@@ -174,6 +163,8 @@ pub(super) struct Panels {
     pub(super) start: Vec<i32>,
     /// Whether any zero point is not zero, so that rows must be summed.
     pub(super) skewed: bool,
+    /// Whether no weight is -128.
+    pub(super) narrow: bool,
 }
 
 impl Panels {
@@ -202,7 +193,8 @@ impl Panels {
         let mut start = spread(&[0], n, 0);
         fold(&bias, &sums, weights.input_zero, &mut start);
         let skewed = zeros.iter().any(|&z| z != 0);
-        Self { columns: n, groups, depth, values, sums, bias, zeros, start, skewed }
+        let narrow = !values.contains(&i8::MIN);
+        Self { columns: n, groups, depth, values, sums, bias, zeros, start, skewed, narrow }
     }
 
     pub(super) fn view(&self) -> View<'_> {
@@ -213,6 +205,7 @@ impl Panels {
             values: &self.values,
             start: &self.start,
             zeros: self.skewed.then_some(&self.zeros),
+            narrow: self.narrow,
         }
     }
 
@@ -252,6 +245,9 @@ pub(super) struct View<'a> {
     pub(super) start: &'a [i32],
     /// `columns + SPARE` long; none where all are zero.
     pub(super) zeros: Option<&'a [i32]>,
+    /// Whether it is known that no weight is -128.
+    #[cfg_attr(not(target_arch = "aarch64"), expect(dead_code, reason = "only smlal profits"))]
+    pub(super) narrow: bool,
 }
 
 impl<'a> View<'a> {

@@ -3,8 +3,8 @@
 //! A window over a padded copy touches memory at fixed offsets from its first element wherever it
 //! stands, so the kernels need neither bounds checks nor a materialised im2col matrix.
 use super::gemm::Grid;
-use super::isa::{Isa, Set};
-use super::scratch::bytes_for;
+use super::isa::Isa;
+use super::lane::{staged_bytes, widens};
 use super::window::Window;
 
 /// Elements behind the last window's last that kernels may read, and ignore.
@@ -34,7 +34,7 @@ impl Bands {
     pub(super) fn new(isa: Isa, window: &Window) -> Self {
         let reach = window.reach();
         let line = ((window.output[1] - 1) * window.stride[1] + reach[1]) * window.channels;
-        let lines = BAND_BYTES / (line * lane_bytes(isa));
+        let lines = BAND_BYTES / (line * if widens(isa) { 2 } else { 1 });
         let rows = lines.saturating_sub(reach[0]) / window.stride[0] + 1;
         Self { window: window.clone(), line, rows: rows.min(window.output[0]) }
     }
@@ -45,11 +45,7 @@ impl Bands {
     }
 
     pub(super) fn scratch_bytes(&self, isa: Isa) -> usize {
-        match isa.set() {
-            Set::Scalar => bytes_for::<i8>(self.len()),
-            #[cfg(target_arch = "x86_64")]
-            Set::Avx2 => bytes_for::<i16>(self.len()),
-        }
+        staged_bytes(isa, self.len())
     }
 
     pub(super) fn each(&self) -> impl Iterator<Item = Band> + use<> {
@@ -119,14 +115,5 @@ impl Bands {
             }
             after.fill(fill);
         }
-    }
-}
-
-/// Bytes of one staged activation.
-fn lane_bytes(isa: Isa) -> usize {
-    match isa.set() {
-        Set::Scalar => 1,
-        #[cfg(target_arch = "x86_64")]
-        Set::Avx2 => 2,
     }
 }

@@ -4,7 +4,7 @@ mod depthwise;
 mod finish;
 mod gemm;
 
-pub(super) use depthwise::{Pairs, depthwise};
+pub(super) use depthwise::depthwise;
 pub(super) use gemm::gemm;
 
 /// Runs `f` compiled with AVX2; it must be `#[inline(always)]` to profit.

@@ -80,8 +80,11 @@ impl Layer {
             _ => vec![0],
         };
         let bias = (dice.pick(0, 3) > 0).then(|| dice.i32s(outputs, 100_000));
+        // Quantizers leave -128 out; kernels may profit where it is absent.
+        let least = if dice.pick(0, 1) == 0 { -127 } else { -128 };
         let extreme = dice.pick(0, 7) == 0;
-        let values = if extreme { vec![-128; outputs * k] } else { dice.s8s(outputs * k) };
+        let values = if extreme { vec![least; outputs * k] } else { dice.s8s(outputs * k) };
+        let values = values.into_iter().map(|w| w.max(least)).collect();
         Self { values, outputs, zeros, bias, input_zero: dice.zero() }
     }
 

@@ -1,0 +1,59 @@
+//! The tails: accumulators of 16 columns to results.
+use super::super::requant::{Fit, Out};
+use std::arch::aarch64::*;
+
+/// 16 accumulators in column order.
+pub(super) type Columns = [int32x4_t; 4];
+
+/// 16 elements from `at` on.
+#[inline(always)]
+pub(super) fn load(values: &[i32], at: usize) -> Columns {
+    let values = values[at..][..16].as_ptr();
+    // SAFETY: 16 elements were just sliced; every aarch64 has NEON.
+    unsafe { [0, 4, 8, 12].map(|i| vld1q_s32(values.add(i))) }
+}
+
+/// Four accumulators to rounded integers, the zero point not yet added. `fmaxnm` returns the bound
+/// where its other operand is not a number, as [`Fit::store`] does; `fcvtns` rounds half to even.
+#[inline(always)]
+fn round(fit: &Fit, acc: int32x4_t, multipliers: float32x4_t) -> int32x4_t {
+    let (low, high) = fit.bounds();
+    // SAFETY: every aarch64 has NEON.
+    unsafe {
+        let x = vmulq_f32(vcvtq_f32_s32(acc), multipliers);
+        vcvtnq_s32_f32(vminnmq_f32(vmaxnmq_f32(x, vdupq_n_f32(low)), vdupq_n_f32(high)))
+    }
+}
+
+/// Finishes `acc`, the accumulators from element `at` on: `columns` of them, which are the output's
+/// columns from `column` on.
+///
+/// # Panics
+/// When the place lies outside the output.
+#[inline(always)]
+pub(super) fn finish(acc: Columns, columns: usize, out: &mut Out<'_>, at: usize, column: usize) {
+    match out {
+        Out::S8(out, requant) if columns == 16 => {
+            let multipliers = requant.multipliers()[column..][..16].as_ptr();
+            let out = out[at..][..16].as_mut_ptr();
+            // SAFETY: 16 elements were just sliced from each; every aarch64 has NEON.
+            unsafe {
+                let zero = vdupq_n_s16(i16::from(requant.fit.zero));
+                let [a, b, c, d] = [0, 1, 2, 3].map(|i| {
+                    vmovn_s32(round(&requant.fit, acc[i], vld1q_f32(multipliers.add(4 * i))))
+                });
+                let [low, high] = [vcombine_s16(a, b), vcombine_s16(c, d)]
+                    .map(|words| vmovn_s16(vaddq_s16(words, zero)));
+                vst1q_s8(out, vcombine_s8(low, high));
+            }
+        }
+        out => {
+            let mut all = [0i32; 16];
+            for (acc, to) in acc.into_iter().zip(all.chunks_exact_mut(4)) {
+                // SAFETY: four elements of the array; every aarch64 has NEON.
+                unsafe { vst1q_s32(to.as_mut_ptr(), acc) };
+            }
+            out.finish(&all[..columns], at, column);
+        }
+    }
+}
