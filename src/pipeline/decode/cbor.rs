@@ -1,0 +1,183 @@
+//! CBOR payloads (RFC 8949): item headers read by `ciborium-ll`, given to serde's data model so that
+//! the one walk serves JSON and CBOR. Tags are passed over: a tagged time is read like a bare one.
+
+use std::fmt;
+
+use ciborium_ll::{Decoder, Header, simple};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::sink::Sink;
+use super::walk::Walk;
+use crate::pipeline::reject::Reject;
+
+pub(super) fn read(payload: &[u8], sink: &mut Sink<'_>) -> Result<(), Reject> {
+    let mut items = Items { decoder: Decoder::from(payload), text: String::new() };
+    let read = Walk::new(sink).deserialize(&mut items);
+    let end = items.decoder.offset();
+    let read = read.and_then(|()| {
+        let left = payload.len().saturating_sub(end);
+        if left == 0 { Ok(()) } else { Err(CborError(format!("{left} bytes follow it"))) }
+    });
+    read.map_err(|error| {
+        let problem = || format!("{} (at byte {end} of {})", error.0, payload.len());
+        let syntax = || Reject::Syntax { format: "CBOR", problem: problem() };
+        sink.reject.take().unwrap_or_else(syntax)
+    })
+}
+
+/// Items one after the other.
+struct Items<'p> {
+    decoder: Decoder<&'p [u8]>,
+    text: String,
+}
+
+#[derive(Debug)]
+struct CborError(String);
+
+impl fmt::Display for CborError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for CborError {}
+
+impl serde::de::Error for CborError {
+    fn custom<T: fmt::Display>(text: T) -> Self {
+        Self(text.to_string())
+    }
+}
+
+impl<E: fmt::Debug> From<ciborium_ll::Error<E>> for CborError {
+    fn from(error: ciborium_ll::Error<E>) -> Self {
+        Self(match error {
+            ciborium_ll::Error::Io(_) => "it ends too early".to_owned(),
+            ciborium_ll::Error::Syntax(at) => format!("malformed item at byte {at}"),
+        })
+    }
+}
+
+impl Items<'_> {
+    fn header(&mut self) -> Result<Header, CborError> {
+        loop {
+            match self.decoder.pull()? {
+                Header::Tag(_) => {}
+                header => return Ok(header),
+            }
+        }
+    }
+
+    /// Reads the segments of a text into the one buffer.
+    fn read_text(&mut self, len: Option<usize>) -> Result<(), CborError> {
+        self.text.clear();
+        let mut chunk = [0_u8; 256];
+        let mut segments = self.decoder.text(len);
+        while let Some(mut segment) = segments.pull()? {
+            while let Some(text) = segment.pull(&mut chunk)? {
+                self.text.push_str(text);
+            }
+        }
+        Ok(())
+    }
+
+    fn skip_bytes(&mut self, len: Option<usize>) -> Result<(), CborError> {
+        let mut chunk = [0_u8; 256];
+        let mut segments = self.decoder.bytes(len);
+        while let Some(mut segment) = segments.pull()? {
+            while segment.pull(&mut chunk)?.is_some() {}
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Deserializer<'de> for &mut Items<'_> {
+    type Error = CborError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CborError> {
+        match self.header()? {
+            Header::Positive(value) => visitor.visit_u64(value),
+            // RFC 8949, 3.1: the value is -1 - n.
+            Header::Negative(n) => match i64::try_from(n) {
+                Ok(n) => visitor.visit_i64(-1 - n),
+                #[expect(clippy::cast_precision_loss, reason = "beyond any reading")]
+                Err(_) => visitor.visit_f64(-1.0 - n as f64),
+            },
+            Header::Float(value) => visitor.visit_f64(value),
+            Header::Simple(simple::FALSE) => visitor.visit_bool(false),
+            Header::Simple(simple::TRUE) => visitor.visit_bool(true),
+            Header::Simple(_) => visitor.visit_unit(),
+            Header::Text(len) => {
+                self.read_text(len)?;
+                visitor.visit_str(&self.text)
+            }
+            Header::Bytes(len) => {
+                self.skip_bytes(len)?;
+                visitor.visit_bytes(&[])
+            }
+            Header::Array(len) => visitor.visit_seq(Within { items: self, left: len }),
+            Header::Map(len) => visitor.visit_map(Within { items: self, left: len }),
+            Header::Tag(_) | Header::Break => Err(CborError("a break outside of an array".into())),
+        }
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier
+        ignored_any
+    }
+}
+
+/// The rest of an array or map; without a length it ends with a break.
+struct Within<'i, 'p> {
+    items: &'i mut Items<'p>,
+    left: Option<usize>,
+}
+
+impl Within<'_, '_> {
+    /// Whether another element follows.
+    fn more(&mut self) -> Result<bool, CborError> {
+        match &mut self.left {
+            Some(0) => Ok(false),
+            Some(left) => {
+                *left -= 1;
+                Ok(true)
+            }
+            None => match self.items.decoder.pull()? {
+                Header::Break => {
+                    self.left = Some(0);
+                    Ok(false)
+                }
+                header => {
+                    self.items.decoder.push(header);
+                    Ok(true)
+                }
+            },
+        }
+    }
+}
+
+impl<'de> SeqAccess<'de> for Within<'_, '_> {
+    type Error = CborError;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, CborError> {
+        if self.more()? { seed.deserialize(&mut *self.items).map(Some) } else { Ok(None) }
+    }
+}
+
+impl<'de> MapAccess<'de> for Within<'_, '_> {
+    type Error = CborError;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, CborError> {
+        if self.more()? { seed.deserialize(&mut *self.items).map(Some) } else { Ok(None) }
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, CborError> {
+        seed.deserialize(&mut *self.items)
+    }
+}

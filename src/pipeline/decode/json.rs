@@ -1,0 +1,46 @@
+//! JSON payloads.
+
+use serde::de::DeserializeSeed;
+use serde_json::error::Category;
+
+use super::sink::Sink;
+use super::walk::Walk;
+use crate::pipeline::reject::Reject;
+
+pub(super) fn read(payload: &[u8], sink: &mut Sink<'_>) -> Result<(), Reject> {
+    let text = super::utf8(payload)?;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let read = Walk::new(sink).deserialize(&mut json).and_then(|()| json.end());
+    read.map_err(|error| sink.reject.take().unwrap_or_else(|| explain(&error, text)))
+}
+
+/// JSON has no NaN and no infinities, but common writers print them: say so, rather than "expected
+/// value".
+fn explain(error: &serde_json::Error, text: &str) -> Reject {
+    let at = offset(error, text);
+    let problem = match error.classify() {
+        Category::Eof => format!("it ends too early, after {} bytes", text.len()),
+        Category::Syntax if is_non_finite(error, text, at) => {
+            return Reject::NotFinite { field: format!("the number at byte {at}") };
+        }
+        Category::Syntax | Category::Data | Category::Io => error.to_string(),
+    };
+    Reject::Syntax { format: "JSON", problem }
+}
+
+fn offset(error: &serde_json::Error, text: &str) -> usize {
+    let before = text.split_inclusive('\n').take(error.line().saturating_sub(1));
+    let line: usize = before.map(str::len).sum();
+    line.saturating_add(error.column().saturating_sub(1)).min(text.len())
+}
+
+fn is_non_finite(error: &serde_json::Error, text: &str, at: usize) -> bool {
+    let is_letter = |b: &u8| b.is_ascii_alphabetic();
+    let bytes = text.as_bytes();
+    let before = bytes.get(..at).unwrap_or_default();
+    let start = at.saturating_sub(before.iter().rev().take_while(|b| is_letter(b)).count());
+    let word: Vec<u8> =
+        bytes.iter().skip(start).take_while(|b| is_letter(b)).map(u8::to_ascii_lowercase).collect();
+    matches!(word.as_slice(), b"nan" | b"infinity" | b"inf")
+        || error.to_string().starts_with("number out of range")
+}

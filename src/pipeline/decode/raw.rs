@@ -1,0 +1,45 @@
+//! Payloads that are the little-endian elements of a tensor and nothing else.
+
+use super::sink::{SAMPLES_MAX, Sink};
+use crate::pipeline::reject::Reject;
+use crate::tensor::Dtype;
+
+pub(super) fn read(payload: &[u8], dtype: Dtype, sink: &mut Sink<'_>) -> Result<(), Reject> {
+    let elements = payload.len() / dtype.size();
+    let width = sink.expect.width;
+    let fits = if sink.expect.whole { elements == width } else { elements % width.max(1) == 0 };
+    if !fits || elements == 0 || payload.len() % dtype.size() != 0 {
+        let bytes = width.saturating_mul(dtype.size());
+        let several = if sink.expect.whole { "" } else { " or a multiple" };
+        let expected = format!("{bytes}{several} ({width} elements of {dtype})");
+        return Err(Reject::WrongLength { what: "bytes of payload", got: payload.len(), expected });
+    }
+    let samples = if sink.expect.whole { 1 } else { elements / width.max(1) };
+    if samples > SAMPLES_MAX {
+        return Err(Reject::TooManySamples { max: SAMPLES_MAX });
+    }
+    sink.fill(samples, |values| append(payload, dtype, values))
+}
+
+fn append(payload: &[u8], dtype: Dtype, values: &mut Vec<f64>) {
+    #[expect(clippy::cast_precision_loss, reason = "integers above 2^53 are no readings")]
+    fn wide(v: i64) -> f64 {
+        v as f64
+    }
+    match dtype {
+        Dtype::F32 => each(payload, values, |b| f64::from(f32::from_le_bytes(b))),
+        Dtype::F64 => each(payload, values, f64::from_le_bytes),
+        Dtype::I8 => each(payload, values, |b| f64::from(i8::from_le_bytes(b))),
+        Dtype::U8 => each(payload, values, |b| f64::from(u8::from_le_bytes(b))),
+        Dtype::I16 => each(payload, values, |b| f64::from(i16::from_le_bytes(b))),
+        Dtype::U16 => each(payload, values, |b| f64::from(u16::from_le_bytes(b))),
+        Dtype::I32 => each(payload, values, |b| f64::from(i32::from_le_bytes(b))),
+        Dtype::I64 => each(payload, values, |b| wide(i64::from_le_bytes(b))),
+        Dtype::Bool => each(payload, values, |b: [u8; 1]| f64::from(u8::from(b != [0]))),
+    }
+}
+
+fn each<const N: usize>(payload: &[u8], values: &mut Vec<f64>, number: impl Fn([u8; N]) -> f64) {
+    let (elements, _) = payload.as_chunks::<N>();
+    values.extend(elements.iter().map(|bytes| number(*bytes)));
+}

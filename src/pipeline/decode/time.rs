@@ -1,0 +1,59 @@
+//! Time stamps as devices write them.
+
+use crate::clock::Timestamp;
+
+/// Seconds up to the year 5138, in the unit that the magnitude tells; each next unit is a
+/// thousandth. Milliseconds below this bound would be before March 1973.
+const SECONDS_BELOW: f64 = 1e11;
+
+/// A number of seconds, milli-, micro- or nanoseconds since 1970, told apart by magnitude.
+/// `None` for what is not finite or lies out of range.
+pub(super) fn from_number(value: f64) -> Option<Timestamp> {
+    let size = value.abs();
+    let micros = if size < SECONDS_BELOW {
+        value * 1e6
+    } else if size < SECONDS_BELOW * 1e3 {
+        value * 1e3
+    } else if size < SECONDS_BELOW * 1e6 {
+        value
+    } else {
+        value / 1e3
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
+    (micros.abs() < SECONDS_BELOW * 1e6).then(|| Timestamp(micros.round() as i64))
+}
+
+/// RFC 3339, or a number in a text as CSV and some devices have it.
+pub(super) fn from_text(text: &str) -> Option<Timestamp> {
+    let text = text.trim();
+    Timestamp::parse(text).or_else(|| from_number(text.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unit_of_a_number_is_told_by_its_magnitude() {
+        let at = Timestamp::parse("2026-11-22T10:00:00.125Z").unwrap();
+        for number in [1_795_341_600.125, 1_795_341_600_125.0, 1_795_341_600_125_000.0] {
+            assert_eq!(from_number(number), Some(at), "{number}");
+        }
+        assert_eq!(from_number(1_795_341_600_125_000_000.0), Some(at));
+        assert_eq!(from_number(0.0), Some(Timestamp(0)));
+        assert_eq!(from_number(-1.5), Some(Timestamp(-1_500_000)));
+        for bad in [f64::NAN, f64::INFINITY, 1e30] {
+            assert_eq!(from_number(bad), None);
+        }
+    }
+
+    #[test]
+    fn a_text_is_rfc_3339_or_a_number() {
+        let at = Timestamp::parse("2026-11-22T10:00:00Z");
+        assert_eq!(from_text("2026-11-22T11:00:00+01:00"), at);
+        assert_eq!(from_text(" 1795341600 "), at);
+        for bad in ["", "noon", "2026-13-01T00:00:00Z", "nan"] {
+            assert_eq!(from_text(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! One walk for JSON and CBOR: a serde visitor that goes down the tree of configured fields, puts
+//! the numbers it meets into the [`Sink`], and builds nothing in between.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use super::sink::{Sink, wrong_shape};
+use super::time;
+use super::tree::{Node, Slot};
+use crate::pipeline::reject::Reject;
+
+/// Levels of arrays and objects in a payload; the walk recurses once per level.
+pub(super) const NESTING_MAX: usize = 32;
+
+/// What the value at hand stands for.
+#[derive(Clone, Copy)]
+enum Role<'t> {
+    /// The payload.
+    Top,
+    /// The array of samples.
+    Samples,
+    /// The element at this place of an array that is a sample or holds samples.
+    Element(usize),
+    /// A number of a sample that comes by position.
+    Position,
+    /// A member that is wanted or holds wanted members.
+    Member(&'t Node),
+    /// A number of a field that is an array (whole inputs).
+    Column(usize),
+    /// Nothing that is asked for.
+    Other,
+}
+
+/// A value about to be read.
+pub(super) struct Walk<'s, 'a> {
+    sink: &'s mut Sink<'a>,
+    role: Role<'a>,
+    depth: usize,
+}
+
+impl<'s, 'a> Walk<'s, 'a> {
+    pub(super) fn new(sink: &'s mut Sink<'a>) -> Self {
+        Self { sink, role: Role::Top, depth: 0 }
+    }
+
+    /// Keeps the reason in the sink, and stops the reader with an error of its own kind.
+    fn stop<E: Error>(self, result: Result<(), Reject>) -> Result<(), E> {
+        result.map_err(|reject| {
+            self.sink.reject = Some(reject);
+            E::custom("rejected")
+        })
+    }
+
+    /// The role of a value that makes the array around it a sample.
+    fn within_sample(&mut self, index: usize) -> Result<Role<'a>, Reject> {
+        self.sink.begin_array()?;
+        let root = &self.sink.expect.sample;
+        if !root.is_indexed() {
+            return Ok(Role::Position);
+        }
+        let child = root.find_index(index).and_then(|place| root.child(place));
+        Ok(child.map_or(Role::Other, Role::Member))
+    }
+
+    fn number(&mut self, value: f64) -> Result<(), Reject> {
+        let single = self.sink.expect.is_single();
+        if let Role::Element(index) = self.role
+            && !single
+        {
+            self.role = self.within_sample(index)?;
+        }
+        let sink = &mut *self.sink;
+        match self.role {
+            Role::Top | Role::Element(_) if single => {
+                sink.begin()?;
+                sink.push(value)?;
+                sink.end_positions()
+            }
+            Role::Top | Role::Element(_) => Err(sink.wrong_length(1, false)),
+            Role::Position => sink.push(value),
+            Role::Samples => Err(wrong_shape("payload.samples is a number, not an array")),
+            Role::Column(field) => sink.push_column(field, value),
+            Role::Member(node) => match node.slot {
+                Some(Slot::Field(field)) => sink.set(field, value),
+                Some(Slot::Time) => {
+                    let at = time::from_number(value);
+                    sink.set_time(at.ok_or_else(|| sink.bad_time(value.to_string()))?);
+                    Ok(())
+                }
+                Some(Slot::Samples) => Err(wrong_shape("payload.samples is a number")),
+                None => Ok(()),
+            },
+            Role::Other => Ok(()),
+        }
+    }
+
+    fn text(&mut self, text: &str) -> Result<(), Reject> {
+        let timed = self.sink.expect.time.is_some();
+        if let Role::Element(index) = self.role
+            && timed
+            && !self.sink.expect.is_single()
+        {
+            self.role = self.within_sample(index)?;
+        }
+        match self.role {
+            Role::Member(Node { slot: Some(Slot::Time), .. }) => self.text_time(text),
+            Role::Position if timed && self.sink.at_row_start() => self.text_time(text),
+            _ => self.not_a_number(|| format!("the text {:?}", clip(text))),
+        }
+    }
+
+    fn text_time(&mut self, text: &str) -> Result<(), Reject> {
+        let at = time::from_text(text);
+        self.sink.set_time(at.ok_or_else(|| self.sink.bad_time(format!("{:?}", clip(text))))?);
+        Ok(())
+    }
+
+    /// A value that is no number: refused where one is wanted.
+    fn not_a_number(&mut self, got: impl FnOnce() -> String) -> Result<(), Reject> {
+        let field = match self.role {
+            Role::Member(Node { slot: Some(Slot::Time), .. }) => {
+                return Err(self.sink.bad_time(got()));
+            }
+            Role::Member(Node { slot: Some(slot), .. }) => self.sink.slot_name(*slot),
+            Role::Member(_) | Role::Other => return Ok(()),
+            Role::Column(field) => self.sink.field_name(field),
+            Role::Position => self.sink.position_name(),
+            Role::Top => "the payload".to_owned(),
+            Role::Element(_) | Role::Samples => "a sample".to_owned(),
+        };
+        Err(Reject::NotANumber { field, got: got() })
+    }
+
+    /// Goes one level down.
+    fn deeper(&self) -> Result<usize, Reject> {
+        let depth = self.depth.saturating_add(1);
+        if depth > NESTING_MAX { Err(Reject::Nesting { max: NESTING_MAX }) } else { Ok(depth) }
+    }
+
+    /// Reads the members of an object that `node` describes.
+    fn members<'de, A: MapAccess<'de>>(
+        &mut self,
+        node: &'a Node,
+        depth: usize,
+        map: &mut A,
+    ) -> Result<(), A::Error> {
+        let mut next = 0;
+        while let Some(found) = map.next_key_seed(Key { node, next })? {
+            let role = match found.and_then(|place| node.child(place)) {
+                Some(child) => Role::Member(child),
+                None => Role::Other,
+            };
+            next = found.map_or(next, |place| place.saturating_add(1));
+            map.next_value_seed(Walk { sink: self.sink, role, depth })?;
+        }
+        Ok(())
+    }
+
+    fn elements<'de, A: SeqAccess<'de>>(
+        &mut self,
+        within: Within<'a>,
+        depth: usize,
+        seq: &mut A,
+    ) -> Result<(), A::Error> {
+        for index in 0.. {
+            let role = match within {
+                Within::Array => Role::Element(index),
+                Within::Places(node) => {
+                    let child = node.find_index(index).and_then(|place| node.child(place));
+                    child.map_or(Role::Other, Role::Member)
+                }
+                Within::All(role) => role,
+            };
+            if seq.next_element_seed(Walk { sink: self.sink, role, depth })?.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides what an object is: the node that describes its members, and the level they are on.
+    fn enter_map(&mut self) -> Result<(&'a Node, usize), Reject> {
+        static NOTHING: Node = Node::EMPTY;
+        let depth = self.deeper()?;
+        let expect = self.sink.expect;
+        let node = match self.role {
+            Role::Top if expect.envelope.is_some() => expect.envelope.as_ref(),
+            Role::Top => {
+                if expect.whole {
+                    self.sink.begin_columns()?
+                } else {
+                    self.sink.begin_named()?
+                }
+                Some(&expect.sample)
+            }
+            Role::Element(_) => {
+                self.sink.of_samples()?;
+                self.sink.begin_named()?;
+                if expect.whole {
+                    self.sink.in_rows();
+                }
+                Some(&expect.sample)
+            }
+            Role::Member(node) if !node.is_leaf() => Some(node),
+            Role::Other => None,
+            Role::Member(_) | Role::Position | Role::Column(_) | Role::Samples => {
+                self.not_a_number(|| "an object".to_owned())?;
+                None
+            }
+        };
+        Ok((node.unwrap_or(&NOTHING), depth))
+    }
+
+    fn leave_map(&mut self) -> Result<(), Reject> {
+        match self.role {
+            Role::Top if self.sink.expect.envelope.is_some() => {
+                let field = || self.sink.slot_name(Slot::Samples);
+                if self.sink.is_empty() {
+                    Err(Reject::MissingField { field: field() })
+                } else {
+                    Ok(())
+                }
+            }
+            Role::Top if self.sink.expect.whole => self.sink.end_columns(),
+            Role::Top | Role::Element(_) => self.sink.end_named(),
+            Role::Member(_) | Role::Position | Role::Column(_) | Role::Samples | Role::Other => {
+                Ok(())
+            }
+        }
+    }
+
+    /// Decides what an array is: what its elements are, and the level they are on.
+    fn enter_seq(&mut self) -> Result<(Within<'a>, usize), Reject> {
+        let depth = self.deeper()?;
+        let expect = self.sink.expect;
+        if let Role::Element(index) = self.role
+            && expect.whole
+        {
+            self.role = self.within_sample(index)?;
+        }
+        let within = match self.role {
+            Role::Top | Role::Samples => Within::Array,
+            Role::Member(Node { slot: Some(Slot::Samples), .. }) => {
+                self.role = Role::Samples;
+                Within::Array
+            }
+            Role::Element(_) => {
+                self.sink.of_samples()?;
+                if expect.sample.is_indexed() {
+                    self.sink.begin_named()?;
+                    Within::Places(&expect.sample)
+                } else {
+                    self.sink.begin()?;
+                    Within::All(Role::Position)
+                }
+            }
+            Role::Position if expect.whole => Within::All(Role::Position),
+            Role::Column(field) => Within::All(Role::Column(field)),
+            Role::Member(Node { slot: Some(Slot::Field(field)), .. }) if expect.whole => {
+                self.sink.open_column(*field);
+                Within::All(Role::Column(*field))
+            }
+            Role::Member(node) if !node.is_leaf() => Within::Places(node),
+            Role::Other => Within::All(Role::Other),
+            Role::Member(_) | Role::Position => {
+                self.not_a_number(|| "an array".to_owned())?;
+                Within::All(Role::Other)
+            }
+        };
+        Ok((within, depth))
+    }
+
+    fn leave_seq(&mut self) -> Result<(), Reject> {
+        match self.role {
+            Role::Top | Role::Samples => self.sink.end_array(),
+            Role::Element(_) if self.sink.expect.sample.is_indexed() => self.sink.end_named(),
+            Role::Element(_) => self.sink.end_positions(),
+            Role::Member(_) | Role::Position | Role::Column(_) | Role::Other => Ok(()),
+        }
+    }
+}
+
+/// What the elements of an array are.
+#[derive(Clone, Copy)]
+enum Within<'t> {
+    /// The numbers of a sample, or samples: the first one tells.
+    Array,
+    /// The wanted ones are children of this node.
+    Places(&'t Node),
+    All(Role<'t>),
+}
+
+/// As much of a text as a message needs.
+fn clip(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+impl<'de> DeserializeSeed<'de> for Walk<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sample")
+    }
+
+    fn visit_f64<E: Error>(mut self, value: f64) -> Result<(), E> {
+        let result = self.number(value);
+        self.stop(result)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "readings above 2^53 are none")]
+    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+        self.visit_f64(value as f64)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "readings below -2^53 are none")]
+    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
+        self.visit_f64(value as f64)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
+        self.visit_f64(f64::from(u8::from(value)))
+    }
+
+    fn visit_str<E: Error>(mut self, text: &str) -> Result<(), E> {
+        let result = self.text(text);
+        self.stop(result)
+    }
+
+    fn visit_unit<E: Error>(mut self) -> Result<(), E> {
+        let result = self.not_a_number(|| "null".to_owned());
+        self.stop(result)
+    }
+
+    fn visit_bytes<E: Error>(mut self, bytes: &[u8]) -> Result<(), E> {
+        let result = self.not_a_number(|| format!("{} raw bytes", bytes.len()));
+        self.stop(result)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        match self.enter_map() {
+            Ok((node, depth)) => self.members(node, depth, &mut map)?,
+            Err(reject) => return self.stop(Err(reject)),
+        }
+        let result = self.leave_map();
+        self.stop(result)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
+        match self.enter_seq() {
+            Ok((role, depth)) => self.elements(role, depth, &mut seq)?,
+            Err(reject) => return self.stop(Err(reject)),
+        }
+        let result = self.leave_seq();
+        self.stop(result)
+    }
+}
+
+/// Finds a member's name in a node without keeping it.
+struct Key<'t> {
+    node: &'t Node,
+    next: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Key<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a member's name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.node.find(name, self.next))
+    }
+
+    /// CBOR maps may have numbers for names; a field of that number is meant.
+    fn visit_u64<E: Error>(self, name: u64) -> Result<Self::Value, E> {
+        Ok(usize::try_from(name).ok().and_then(|index| self.node.find_index(index)))
+    }
+
+    fn visit_i64<E: Error>(self, _name: i64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+}
