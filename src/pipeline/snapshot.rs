@@ -1,0 +1,230 @@
+//! All devices of a stream as bytes, and back.
+//!
+//! Format 1, little-endian: `INFW`, version u16, the shape (length, hop, channels as u32, wide u8;
+//! zeros for a stream without windows), the time of the snapshot (i64, us since 1970), the number
+//! of devices (u32); then for each device, the least recently used first: its name (length u16,
+//! UTF-8), for how long it was silent (u64, us), its last sample's time (i64, us; the smallest value
+//! for none), the publish rules' memory (mark u64, run u32, inside and last each as u8 + u64), the
+//! window (samples u32, fresh u32, again u8, the samples oldest first as f32 or f64); at the end the
+//! CRC-32 of everything before.
+
+use super::plan::Shape;
+use super::policy::Memory;
+use super::window::{Cells, Device, Devices, Ring, micros};
+use crate::clock::{Now, Timestamp};
+use crate::ids::DeviceKey;
+
+const MAGIC: &[u8; 4] = b"INFW";
+const VERSION: u16 = 1;
+const NO_TIME: i64 = i64::MIN;
+
+/// What was brought back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Devices that go on where they were.
+    pub devices: usize,
+    /// Devices left out: silent for too long, or more than `max_keys`.
+    pub dropped: usize,
+}
+
+/// Why saved windows were not taken; the stream then starts with empty ones.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RestoreError {
+    #[error("saved windows are damaged ({0}) and are left out; every device starts a new window")]
+    Damaged(&'static str),
+    #[error(
+        "saved windows have format {0}, this version reads {1}; every device starts a new window"
+    )]
+    Version(u16, u16),
+    #[error(
+        "saved windows are of another shape than the model's; every device starts a new window"
+    )]
+    Shape,
+}
+
+/// Writes all devices.
+pub(super) fn save(devices: &Devices, shape: Option<&Shape>, now: Now) -> Vec<u8> {
+    let mut out = Vec::new();
+    out.extend(MAGIC);
+    out.extend(VERSION.to_le_bytes());
+    out.extend(shape_bytes(shape));
+    out.extend(now.wall.0.to_le_bytes());
+    out.extend(narrow(devices.known.len()).to_le_bytes());
+    let taken = micros(now.mono);
+    for (key, device) in devices.known.iter().rev() {
+        let name = key.as_str().as_bytes();
+        out.extend(u16::try_from(name.len()).unwrap_or(u16::MAX).to_le_bytes());
+        out.extend(name);
+        let silent = u64::try_from(taken.saturating_sub(device.seen)).unwrap_or(0);
+        out.extend(silent.to_le_bytes());
+        out.extend(device.time.map_or(NO_TIME, |t| t.0).to_le_bytes());
+        save_memory(&device.memory, &mut out);
+        if let Some(shape) = shape {
+            save_ring(&device.ring, shape, &mut out);
+        }
+    }
+    let crc = crc32fast::hash(&out);
+    out.extend(crc.to_le_bytes());
+    out
+}
+
+fn narrow(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn shape_bytes(shape: Option<&Shape>) -> [u8; 13] {
+    let mut bytes = [0; 13];
+    let Some(shape) = shape else { return bytes };
+    let numbers = [narrow(shape.length), narrow(shape.hop), narrow(shape.channels)];
+    let parts = numbers.iter().flat_map(|n| n.to_le_bytes()).chain([u8::from(shape.wide)]);
+    bytes.iter_mut().zip(parts).for_each(|(byte, part)| *byte = part);
+    bytes
+}
+
+fn save_memory(memory: &Memory, out: &mut Vec<u8>) {
+    out.extend(memory.mark.to_le_bytes());
+    out.extend(memory.run.to_le_bytes());
+    for option in [memory.inside, memory.last] {
+        out.push(u8::from(option.is_some()));
+        out.extend(option.unwrap_or(0).to_le_bytes());
+    }
+}
+
+fn save_ring(ring: &Ring, shape: &Shape, out: &mut Vec<u8>) {
+    out.extend(narrow(ring.len).to_le_bytes());
+    out.extend(narrow(ring.fresh).to_le_bytes());
+    out.push(u8::from(ring.again));
+    let mut samples = Vec::with_capacity(ring.len.saturating_mul(shape.channels));
+    ring.read(shape, &mut samples);
+    #[expect(clippy::cast_possible_truncation, reason = "they were kept in 32 bits")]
+    for value in samples {
+        if shape.wide {
+            out.extend(value.to_le_bytes());
+        } else {
+            out.extend((value as f32).to_le_bytes());
+        }
+    }
+}
+
+/// Puts saved devices in the place of those there are.
+///
+/// # Errors
+/// Bytes that are damaged, of another version or of another window shape; nothing is changed.
+pub(super) fn load(
+    bytes: &[u8],
+    devices: &mut Devices,
+    shape: Option<&Shape>,
+    now: Now,
+) -> Result<Restored, RestoreError> {
+    let damaged = RestoreError::Damaged;
+    let (body, crc) = bytes.split_last_chunk::<4>().ok_or(damaged("too short"))?;
+    let mut cursor = Cursor { rest: body };
+    if &cursor.array::<4>()? != MAGIC {
+        return Err(damaged("not a snapshot"));
+    }
+    let version = u16::from_le_bytes(cursor.array()?);
+    if version != VERSION {
+        return Err(RestoreError::Version(version, VERSION));
+    }
+    if crc32fast::hash(body).to_le_bytes() != *crc {
+        return Err(damaged("checksum"));
+    }
+    if cursor.array()? != shape_bytes(shape) {
+        return Err(RestoreError::Shape);
+    }
+    // A clock that was set back counts as no time passed.
+    let saved = Timestamp(i64::from_le_bytes(cursor.array()?));
+    let away = i64::try_from(now.wall.since(saved).as_micros()).unwrap_or(i64::MAX);
+    let mut read = Vec::new();
+    for _ in 0..cursor.u32()? {
+        let (key, mut device) = load_device(&mut cursor, shape)?;
+        // Until here `seen` is how long the device was silent when saved.
+        let silent = device.seen.saturating_add(away);
+        device.seen = micros(now.mono).saturating_sub(silent);
+        read.push((key, device));
+    }
+    if !cursor.rest.is_empty() {
+        return Err(damaged("bytes after the last device"));
+    }
+    Ok(devices.replace(read, now.mono))
+}
+
+fn load_device(
+    cursor: &mut Cursor<'_>,
+    shape: Option<&Shape>,
+) -> Result<(DeviceKey, Device), RestoreError> {
+    let length = u16::from_le_bytes(cursor.array()?);
+    let name = std::str::from_utf8(cursor.take(usize::from(length))?).ok();
+    let key = name.and_then(DeviceKey::parse).ok_or(RestoreError::Damaged("device name"))?;
+    let seen = i64::try_from(cursor.u64()?).unwrap_or(i64::MAX);
+    let time = Some(i64::from_le_bytes(cursor.array()?)).filter(|&t| t != NO_TIME).map(Timestamp);
+    let (mark, run) = (cursor.u64()?, cursor.u32()?);
+    let memory = Memory { mark, run, inside: cursor.option()?, last: cursor.option()? };
+    let ring = match shape {
+        Some(shape) => load_ring(cursor, shape)?,
+        None => Ring::default(),
+    };
+    Ok((key, Device { ring, memory, seen, time }))
+}
+
+fn load_ring(cursor: &mut Cursor<'_>, shape: &Shape) -> Result<Ring, RestoreError> {
+    let (len, fresh, again) = (cursor.usize()?, cursor.usize()?, cursor.flag()?);
+    if len > shape.length || fresh >= if again { shape.hop } else { shape.length } {
+        return Err(RestoreError::Damaged("window"));
+    }
+    let cells = len.saturating_mul(shape.channels);
+    let cells = if shape.wide {
+        let (numbers, _) = cursor.take(cells.saturating_mul(8))?.as_chunks();
+        Cells::F64(numbers.iter().map(|n| f64::from_le_bytes(*n)).collect())
+    } else {
+        let (numbers, _) = cursor.take(cells.saturating_mul(4))?.as_chunks();
+        Cells::F32(numbers.iter().map(|n| f32::from_le_bytes(*n)).collect())
+    };
+    Ok(Ring { cells, len, fresh, again, ..Ring::default() })
+}
+
+/// What is left to read.
+struct Cursor<'b> {
+    rest: &'b [u8],
+}
+
+impl<'b> Cursor<'b> {
+    fn take(&mut self, n: usize) -> Result<&'b [u8], RestoreError> {
+        let (head, rest) =
+            self.rest.split_at_checked(n).ok_or(RestoreError::Damaged("ends too early"))?;
+        self.rest = rest;
+        Ok(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], RestoreError> {
+        let (head, rest) =
+            self.rest.split_first_chunk().ok_or(RestoreError::Damaged("ends too early"))?;
+        self.rest = rest;
+        Ok(*head)
+    }
+
+    fn u32(&mut self) -> Result<u32, RestoreError> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, RestoreError> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn usize(&mut self) -> Result<usize, RestoreError> {
+        usize::try_from(self.u32()?).map_err(|_| RestoreError::Damaged("number"))
+    }
+
+    fn flag(&mut self) -> Result<bool, RestoreError> {
+        match self.array()? {
+            [0] => Ok(false),
+            [1] => Ok(true),
+            _ => Err(RestoreError::Damaged("flag")),
+        }
+    }
+
+    fn option(&mut self) -> Result<Option<u64>, RestoreError> {
+        let some = self.flag()?;
+        Ok(Some(self.u64()?).filter(|_| some))
+    }
+}
