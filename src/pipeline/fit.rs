@@ -1,11 +1,13 @@
 //! Whether a stream, a card and a model fit together, checked once before anything runs.
 
-use crate::bundle::card::Card;
-use crate::config::Stream;
-use crate::tensor::TensorSpec;
+use super::interpret::OutputPlan;
+use super::plan::{Cast, InputPlan, Plan, Scaling, Shape};
+use crate::bundle::card::{Card, Input, Layout, Normalize, Window};
+use crate::config::{Format, Stream};
+use crate::tensor::{Dtype, TensorSpec};
 
 /// Why a stream cannot feed its model; says which key of the stream or the card is at fault.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {problem}")]
 pub struct FitError {
     /// `payload.fields`, `publish.min_score` … in the stream; `card: input.layout` … in the card.
@@ -18,10 +20,314 @@ pub struct FitError {
 /// # Errors
 /// Everything that does not fit, at once.
 pub fn fit(
-    _stream: &Stream,
-    _card: &Card,
-    _inputs: &[TensorSpec],
-    _outputs: &[TensorSpec],
+    stream: &Stream,
+    card: &Card,
+    inputs: &[TensorSpec],
+    outputs: &[TensorSpec],
 ) -> Result<(), Vec<FitError>> {
-    Ok(())
+    Plan::new(stream, card, inputs, outputs).map(|_| ())
+}
+
+/// Collects everything that does not fit.
+#[derive(Debug, Default)]
+pub(super) struct Problems(Vec<FitError>);
+
+impl Problems {
+    pub(super) fn add(&mut self, key: &'static str, problem: impl Into<String>) {
+        self.0.push(FitError { key, problem: problem.into() });
+    }
+}
+
+/// One model input with what the card says of it.
+struct Draft<'a> {
+    input: Input,
+    spec: &'a TensorSpec,
+    /// Numbers of a sample, or of a whole input, that go into it.
+    width: usize,
+}
+
+impl Plan {
+    /// # Errors
+    /// Everything that does not fit, at once.
+    pub(super) fn new(
+        stream: &Stream,
+        card: &Card,
+        inputs: &[TensorSpec],
+        outputs: &[TensorSpec],
+    ) -> Result<Self, Vec<FitError>> {
+        let mut problems = Problems::default();
+        let drafts = drafts(card, inputs, &mut problems);
+        if !problems.0.is_empty() {
+            // What follows would only say the same in other words.
+            return Err(problems.0);
+        }
+        let width = drafts.iter().map(|d| d.width).sum();
+        let fields = field_names(stream, &drafts);
+        check_payload(stream, card, &fields, width, &mut problems);
+        let mut plans = place(card, &drafts, fields.len(), &mut problems);
+        // The card lists its inputs in the order of the fields; the model wants its own order.
+        plans.sort_by_key(|plan| inputs.iter().position(|spec| spec.name == plan.name));
+        let output = OutputPlan::new(card, &plans, outputs, &mut problems);
+        if let Some(output) = &output {
+            check_publish(stream, output, &mut problems);
+        }
+        match output {
+            Some(output) if problems.0.is_empty() => {
+                let shape = card.window.as_ref().map(|window| shape(window, width, &drafts));
+                Ok(Self { shape, inputs: plans, fields, width, output })
+            }
+            _ => Err(problems.0),
+        }
+    }
+}
+
+fn shape(window: &Window, channels: usize, drafts: &[Draft<'_>]) -> Shape {
+    let exact = |d: &Draft<'_>| {
+        matches!(d.spec.dtype, Dtype::F64 | Dtype::I32 | Dtype::I64) && !d.input.quantize
+    };
+    let wide = drafts.iter().any(exact);
+    let Window { length, hop, max_gap } = *window;
+    Shape { length, hop, channels, wide, max_gap }
+}
+
+/// Pairs the card's inputs with the model's. A card without inputs takes the model's as they are.
+fn drafts<'a>(card: &Card, specs: &'a [TensorSpec], problems: &mut Problems) -> Vec<Draft<'a>> {
+    let plain = |spec: &TensorSpec| Input {
+        name: spec.name.clone(),
+        channels: Vec::new(),
+        layout: Layout::TimeChannel,
+        normalize: Normalize::None,
+        quantize: false,
+    };
+    let inputs: Vec<Input> = if card.inputs.is_empty() {
+        specs.iter().map(plain).collect()
+    } else {
+        card.inputs.clone()
+    };
+    for spec in specs {
+        if !inputs.iter().any(|input| input.name == spec.name) {
+            let problem = format!("the model has an input {:?} that the card lacks", spec.name);
+            problems.add("card: input", problem);
+        }
+    }
+    let mut drafts = Vec::new();
+    for input in inputs {
+        let Some(spec) = specs.iter().find(|spec| spec.name == input.name) else {
+            let names: Vec<_> = specs.iter().map(|s| s.name.as_str()).collect();
+            let problem = format!("{:?} is no input of the model, which has {names:?}", input.name);
+            problems.add("card: input.name", problem);
+            continue;
+        };
+        if let Some(width) = width(card, &input, spec, problems) {
+            drafts.push(Draft { input, spec, width });
+        }
+    }
+    drafts
+}
+
+fn width(card: &Card, input: &Input, spec: &TensorSpec, problems: &mut Problems) -> Option<usize> {
+    let Some(window) = &card.window else { return Some(spec.len()) };
+    if window.length == 0 || window.hop == 0 {
+        problems.add("card: window", "length and hop must be at least 1");
+        return None;
+    }
+    let channels = match input.channels.len() {
+        0 => spec.len() / window.length,
+        n => n,
+    };
+    if channels == 0 || channels.checked_mul(window.length) != Some(spec.len()) {
+        let (length, shape) = (window.length, &spec.shape);
+        let problem = format!(
+            "{length} samples of {channels} channels are not the {} elements {shape:?} of input {:?}",
+            spec.len(),
+            spec.name
+        );
+        problems.add("card: window.length", problem);
+        return None;
+    }
+    check_layout(input, spec, window.length, channels, problems);
+    Some(channels)
+}
+
+/// Where the tensor has two real axes, the layout must name them in their order.
+fn check_layout(
+    input: &Input,
+    spec: &TensorSpec,
+    length: usize,
+    channels: usize,
+    problems: &mut Problems,
+) {
+    let axes: Vec<usize> = spec.shape.iter().copied().filter(|&n| n != 1).collect();
+    let (layout, wanted) = match input.layout {
+        Layout::TimeChannel => ("time-channel", [length, channels]),
+        Layout::ChannelTime => ("channel-time", [channels, length]),
+    };
+    if axes.len() == 2 && axes != wanted && length != 1 && channels != 1 {
+        let problem = format!("{layout} is {wanted:?}, but input {:?} is {axes:?}", spec.name);
+        problems.add("card: input.layout", problem);
+    }
+}
+
+/// The stream's fields, or else the card's channels.
+fn field_names(stream: &Stream, drafts: &[Draft<'_>]) -> Vec<String> {
+    let named = drafts.iter().all(|d| !d.input.channels.is_empty());
+    match stream.payload.fields.as_slice() {
+        [] if named => drafts.iter().flat_map(|d| d.input.channels.clone()).collect(),
+        fields => fields.to_vec(),
+    }
+}
+
+fn check_payload(
+    stream: &Stream,
+    card: &Card,
+    fields: &[String],
+    width: usize,
+    problems: &mut Problems,
+) {
+    let raw = matches!(stream.payload.format, Format::Raw(_));
+    if raw && stream.payload.time.is_some() {
+        problems.add("payload.time", "raw payloads have no time; leave it out");
+    }
+    if (raw || stream.payload.format == Format::Csv) && stream.payload.samples.is_some() {
+        problems.add("payload.samples", "only json and cbor have an object around the samples");
+    }
+    if card.window.is_some() && !fields.is_empty() && fields.len() != width {
+        let names = card.inputs.iter().flat_map(|i| &i.channels).collect::<Vec<_>>();
+        let problem = format!("{} fields for the model's {width} channels {names:?}", fields.len());
+        problems.add("payload.fields", problem);
+    }
+}
+
+/// Gives each input its fields and its place in a sample or a whole input.
+fn place(
+    card: &Card,
+    drafts: &[Draft<'_>],
+    fields: usize,
+    problems: &mut Problems,
+) -> Vec<InputPlan> {
+    let (mut field, mut first) = (0_usize, 0_usize);
+    let mut plans = Vec::new();
+    for draft in drafts {
+        let group = match (card.window.is_some(), draft.input.channels.len()) {
+            _ if fields == 0 => 0,
+            (true, _) => draft.width,
+            (false, 0) if drafts.len() == 1 => fields,
+            (false, 0) => 1,
+            (false, n) => n,
+        };
+        let end = field.saturating_add(group);
+        if let (Some(scaling), Some(cast)) =
+            (scaling(card, draft, group, problems), cast(draft, problems))
+        {
+            plans.push(InputPlan {
+                name: draft.spec.name.clone(),
+                len: draft.spec.len(),
+                fields: field..end,
+                first,
+                layout: draft.input.layout,
+                scaling,
+                cast,
+            });
+        }
+        field = end;
+        first = first.saturating_add(draft.width);
+    }
+    if card.window.is_none() && field != fields {
+        let problem = format!("{fields} fields, but the card's inputs take {field}");
+        problems.add("payload.fields", problem);
+    }
+    plans
+}
+
+/// One scaling for each channel of the tensor.
+fn scaling(
+    card: &Card,
+    draft: &Draft<'_>,
+    group: usize,
+    problems: &mut Problems,
+) -> Option<Vec<Scaling>> {
+    let Some(given) = scalings(&draft.input.normalize) else {
+        let problem = "its lists must be of one length, and no std or max - min may be zero";
+        problems.add("card: input.normalize", format!("input {:?}: {problem}", draft.input.name));
+        return None;
+    };
+    let len = draft.spec.len();
+    let channels = match (&card.window, draft.input.channels.len()) {
+        (Some(_), _) => draft.width,
+        (None, 0) => given.len().max(group).max(1),
+        (None, n) => n,
+    };
+    match *given.as_slice() {
+        // Channels of unequal length are possible, as long as all are scaled alike.
+        [one] if len % channels != 0 => Some(vec![one]),
+        [one] => Some(vec![one; channels]),
+        _ if given.len() == channels && len % channels == 0 => Some(given),
+        _ => {
+            let problem = format!(
+                "{} values for the {channels} channels (of {len} elements) of input {:?}",
+                given.len(),
+                draft.input.name
+            );
+            problems.add("card: input.normalize", problem);
+            None
+        }
+    }
+}
+
+fn scalings(normalize: &Normalize) -> Option<Vec<Scaling>> {
+    let pairs = |a: &[f32], b: &[f32], make: fn(f64, f64) -> Scaling| {
+        let make = |(&a, &b): (&f32, &f32)| make(f64::from(a), f64::from(b));
+        let all: Vec<Scaling> = a.iter().zip(b).map(make).collect();
+        let finite = |s: &Scaling| s.sub.is_finite() && s.mul.is_finite() && s.add.is_finite();
+        (a.len() == b.len() && !all.is_empty() && all.iter().all(finite)).then_some(all)
+    };
+    match normalize {
+        Normalize::None => Some(vec![Scaling::NONE]),
+        Normalize::MeanStd { mean, std } => {
+            pairs(mean, std, |sub, std| Scaling { sub, mul: 1.0 / std, add: 0.0 })
+        }
+        Normalize::MinMax { min, max } => {
+            pairs(min, max, |sub, max| Scaling { sub, mul: 1.0 / (max - sub), add: 0.0 })
+        }
+        Normalize::ScaleOffset { scale, offset } => {
+            pairs(scale, offset, |mul, add| Scaling { sub: 0.0, mul, add })
+        }
+    }
+}
+
+fn cast(draft: &Draft<'_>, problems: &mut Problems) -> Option<Cast> {
+    let Draft { input, spec, .. } = draft;
+    let float = matches!(spec.dtype, Dtype::F32 | Dtype::F64);
+    let problem = match (float, input.quantize, spec.quant) {
+        (true, false, _) => return Some(Cast::Real),
+        (true, true, _) => format!("input {:?} is {}; quantize nothing", spec.name, spec.dtype),
+        (false, true, Some(quant)) => return Some(Cast::Quantize(quant)),
+        (false, true, None) => format!("the model does not say the scale of input {:?}", spec.name),
+        (false, false, quant) if input.normalize == Normalize::None => {
+            return Some(Cast::AsIs(quant));
+        }
+        (false, false, _) => format!(
+            "input {:?} takes {} as they are, which normalize would spoil: set quantize = true",
+            spec.name, spec.dtype
+        ),
+    };
+    problems.add("card: input.quantize", problem);
+    None
+}
+
+fn check_publish(stream: &Stream, output: &OutputPlan, problems: &mut Problems) {
+    let publish = &stream.publish;
+    if publish.min_score.is_some() && !output.has_score() {
+        problems.add("publish.min_score", "this model's output has no score; leave it out");
+    }
+    match (publish.min_score, publish.leave_score) {
+        (None, Some(_)) => problems.add("publish.leave_score", "is nothing without min_score"),
+        (Some(min), Some(leave)) if leave > min => {
+            problems.add("publish.leave_score", format!("{leave} is above min_score = {min}"));
+        }
+        _ => {}
+    }
+    if publish.consecutive > 1 && !output.has_label() {
+        problems.add("publish.consecutive", "this model's output has no label; leave it out");
+    }
 }

@@ -1,0 +1,87 @@
+//! Stream, card and model brought together: what each message must hold and how it becomes
+//! tensors. Made once by [`super::fit`]; a plan that exists fits.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use super::interpret::OutputPlan;
+use crate::bundle::card::Layout;
+use crate::tensor::Quant;
+
+/// How a stream feeds its model.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    /// `None`: every message is a whole input.
+    pub(super) shape: Option<Shape>,
+    /// In the order of the model's inputs.
+    pub(super) inputs: Vec<InputPlan>,
+    /// Names of the fields, one per channel; may be empty.
+    pub(super) fields: Vec<String>,
+    /// Numbers in a sample, or in the message for whole inputs.
+    pub(super) width: usize,
+    pub(super) output: OutputPlan,
+}
+
+/// The windows of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// Samples in a window.
+    pub(super) length: usize,
+    /// Samples from one window's start to the next one's.
+    pub(super) hop: usize,
+    /// Numbers in a sample.
+    pub(super) channels: usize,
+    /// Samples are kept in 64 bits, for models that take numbers which 32 would round.
+    pub(super) wide: bool,
+    pub(super) max_gap: Option<Duration>,
+}
+
+/// How one model input is made.
+#[derive(Clone, Debug)]
+pub(super) struct InputPlan {
+    pub(super) name: String,
+    /// Elements of the tensor.
+    pub(super) len: usize,
+    /// The fields that belong to it; empty for whole inputs without names.
+    pub(super) fields: Range<usize>,
+    /// Where its numbers begin in a sample, or in a flat whole input.
+    pub(super) first: usize,
+    pub(super) layout: Layout,
+    /// One for each channel of the tensor.
+    pub(super) scaling: Vec<Scaling>,
+    pub(super) cast: Cast,
+}
+
+impl InputPlan {
+    pub(super) fn channels(&self) -> usize {
+        self.scaling.len()
+    }
+}
+
+/// `(x - sub) * mul + add`
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Scaling {
+    pub(super) sub: f64,
+    pub(super) mul: f64,
+    pub(super) add: f64,
+}
+
+impl Scaling {
+    pub(super) const NONE: Self = Self { sub: 0.0, mul: 1.0, add: 0.0 };
+
+    pub(super) fn apply(self, value: f64) -> f64 {
+        (value - self.sub) * self.mul + self.add
+    }
+}
+
+/// How a real number becomes an element.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Cast {
+    /// Rounded to the float type.
+    Real,
+    /// Quantized with the model's own scale: half to even, saturating.
+    Quantize(Quant),
+    /// A whole number in range, or the input is refused. The quantization, where the model has
+    /// one, says which real number it stands for.
+    AsIs(Option<Quant>),
+}
