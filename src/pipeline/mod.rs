@@ -4,18 +4,31 @@
 //! [`Pipeline`] ties the parts together, one per stream; each part is a function on data and is
 //! tested as one. Buffers are allocated once per stream, and a step allocates only what it sends.
 
+mod decode;
 mod encode;
 mod fit;
 mod infer;
+mod interpret;
 mod outcome;
+mod plan;
+mod policy;
+mod prepare;
 mod reject;
+mod runner;
+mod sender;
+mod snapshot;
 mod step;
 mod topics;
+mod window;
+
+#[cfg(test)]
+mod tests;
 
 pub use encode::mark_replayed;
 pub use fit::{FitError, fit};
 pub use infer::{Ids, Infer};
 pub use outcome::{Micros, Outcome, Rejected};
 pub use reject::Reject;
-pub use step::{Pipeline, RestoreError, Restored, Swapped};
+pub use snapshot::{RestoreError, Restored};
+pub use step::{Pipeline, Swapped};
 pub use topics::Router;

@@ -36,7 +36,7 @@ pub struct Rejected {
 }
 
 /// Where the time went, in microseconds; `prepare` and `run` are sums over the message's runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Micros {
     /// From reception to the step.
     pub queue: u64,
@@ -44,6 +44,13 @@ pub struct Micros {
     pub prepare: u64,
     /// The model.
     pub run: u64,
+}
+
+impl Micros {
+    pub(super) fn add(&mut self, (prepare, run): (u64, u64)) {
+        self.prepare = self.prepare.saturating_add(prepare);
+        self.run = self.run.saturating_add(run);
+    }
 }
 
 impl Outcome {

@@ -2,23 +2,34 @@
 
 use std::sync::Arc;
 
+use super::decode::{Decoder, Expect, Samples};
 use super::fit::FitError;
 use super::infer::{Ids, Infer};
-use super::outcome::Outcome;
+use super::outcome::{Micros, Outcome};
+use super::plan::Shape;
+use super::policy::Memory;
+use super::reject::Reject;
+use super::runner::{Runner, Source, Watch};
+use super::sender::{Circumstance, Sender};
+use super::snapshot::{self, RestoreError, Restored};
+use super::topics::Captured;
+use super::window::{Devices, Forgotten};
 use crate::bundle::card::Card;
-use crate::clock::{Clock, Now};
-use crate::config::Stream;
+use crate::clock::{Clock, Now, Timestamp};
+use crate::config::{Guarantee, Stream};
 use crate::ids::GatewayId;
-use crate::message::{Finished, Incoming};
+use crate::message::{Finished, Incoming, InputToken};
 
 /// One stream: its model, its devices' windows, its buffers. Lives on one worker thread.
 #[derive(Debug)]
 pub struct Pipeline {
-    index: usize,
     stream: Stream,
-    card: Arc<Card>,
-    model: Box<dyn Infer>,
-    ids: Ids,
+    captured: Captured,
+    decoder: Decoder,
+    samples: Samples,
+    devices: Devices,
+    runner: Runner,
+    sender: Sender,
 }
 
 /// What a swap of the model kept.
@@ -30,26 +41,6 @@ pub enum Swapped {
     WindowsReset,
 }
 
-/// What [`Pipeline::restore`] brought back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Restored {
-    /// Devices that go on where they were.
-    pub devices: usize,
-    /// Devices left out: silent for too long, or more than `max_keys`.
-    pub dropped: usize,
-}
-
-/// Why saved windows were not taken; the stream then starts with empty ones.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RestoreError {
-    #[error("saved windows are damaged: {0}; they are left out")]
-    Damaged(&'static str),
-    #[error("saved windows have format {0}, this version reads format {1}; they are left out")]
-    Version(u16, u16),
-    #[error("saved windows are of another shape than the model's; they are left out")]
-    Shape,
-}
-
 impl Pipeline {
     /// A pipeline for `config.streams[index]`.
     ///
@@ -58,37 +49,178 @@ impl Pipeline {
     pub fn new(
         index: usize,
         stream: &Stream,
-        _gateway: &GatewayId,
+        gateway: &GatewayId,
         card: Arc<Card>,
         model: Box<dyn Infer>,
         ids: Ids,
     ) -> Result<Self, Vec<FitError>> {
-        super::fit(stream, &card, model.inputs(), model.outputs())?;
-        Ok(Self { index, stream: stream.clone(), card, model, ids })
+        let runner = Runner::new(stream, card, model)?;
+        Ok(Self {
+            stream: stream.clone(),
+            captured: Captured::default(),
+            decoder: decoder(stream, &runner),
+            samples: Samples::default(),
+            devices: Devices::new(stream.max_keys, stream.key_ttl),
+            runner,
+            sender: Sender::new(index, stream, gateway, ids)?,
+        })
     }
 
     /// Takes one message through; what is to be sent is added to `out`. The clock is read for the
     /// timings in predictions and for nothing else but the age of samples.
     pub fn step(
         &mut self,
-        _incoming: &Incoming,
+        incoming: &Incoming,
         clock: &dyn Clock,
         out: &mut Vec<Finished>,
     ) -> Outcome {
-        let _ = (clock.now(), out.len(), self.index, &self.stream, &self.model, self.ids.next());
-        Outcome::default()
+        let started = clock.now();
+        let queue = started.mono.0.saturating_sub(incoming.received.mono.0);
+        let mut outcome =
+            Outcome { us: Micros { queue, ..Micros::default() }, ..Outcome::default() };
+        let mut watch = Watch::start(clock, started.mono);
+        if let Err(reject) = self.take(incoming, started, &mut watch, out, &mut outcome) {
+            outcome.reject(reject);
+        }
+        if incoming.reply.is_some()
+            && let Some(first) = outcome.rejects.first().map(|r| r.reject.clone())
+        {
+            let token = self.awaiting(incoming);
+            self.sender.refuse(&first, incoming, token, out, &mut outcome);
+        }
+        outcome
+    }
+
+    /// The token that results carry: an at-least-once input is acknowledged when its results are
+    /// safe, a sample of a window when it is in the window.
+    fn awaiting(&self, incoming: &Incoming) -> Option<InputToken> {
+        let whole = self.runner.plan.shape.is_none();
+        let waits = whole && self.stream.guarantee == Guarantee::AtLeastOnce;
+        incoming.token.filter(|_| waits)
+    }
+
+    fn take(
+        &mut self,
+        incoming: &Incoming,
+        started: Now,
+        watch: &mut Watch<'_>,
+        out: &mut Vec<Finished>,
+        outcome: &mut Outcome,
+    ) -> Result<(), Reject> {
+        self.captured.read(&self.stream.topic, &incoming.topic)?;
+        self.decoder.read(&incoming.payload, &mut self.samples)?;
+        match self.runner.plan.shape {
+            Some(shape) => self.take_samples(&shape, incoming, started, watch, out, outcome),
+            None => self.take_whole(incoming, started, watch, out, outcome),
+        }
+    }
+
+    fn take_whole(
+        &mut self,
+        incoming: &Incoming,
+        started: Now,
+        watch: &mut Watch<'_>,
+        out: &mut Vec<Finished>,
+        outcome: &mut Outcome,
+    ) -> Result<(), Reject> {
+        let own = self.samples.times.first().copied().flatten();
+        let time = admit(&self.stream, own, incoming, started.wall)?;
+        let token = self.awaiting(incoming);
+        let mut forgotten = Forgotten::default();
+        let mut nothing = Memory::default();
+        let memory = if self.sender.policy.remembers() {
+            let device = self.devices.device(self.captured.device(), started.mono, &mut forgotten);
+            device.map(|device| {
+                device.touch(incoming.received.mono);
+                &mut device.memory
+            })
+        } else {
+            None
+        };
+        forgotten.count_in(outcome);
+        let verdict = self.runner.run(Source::Whole(&self.samples), watch);
+        outcome.us.add(watch.take());
+        let about =
+            Circumstance { incoming, captured: &self.captured, time, us: outcome.us, token };
+        let (verdict, card) = verdict?;
+        outcome.samples = 1;
+        outcome.runs = 1;
+        self.sender.send(&verdict, card, memory.unwrap_or(&mut nothing), about, out, outcome)
+    }
+
+    /// Takes the samples of a message into the device's window. A sample that is refused leaves the
+    /// others alone, and so does a window that the model fails on.
+    fn take_samples(
+        &mut self,
+        shape: &Shape,
+        incoming: &Incoming,
+        started: Now,
+        watch: &mut Watch<'_>,
+        out: &mut Vec<Finished>,
+        outcome: &mut Outcome,
+    ) -> Result<(), Reject> {
+        let Self { stream, captured, samples, devices, runner, sender, .. } = self;
+        let admits = |own: &Option<Timestamp>| admit(stream, *own, incoming, started.wall);
+        if !samples.times.iter().any(|own| admits(own).is_ok()) {
+            // No device is made for the sake of samples that are refused.
+            samples
+                .times
+                .iter()
+                .filter_map(|own| admits(own).err())
+                .for_each(|r| outcome.reject(r));
+            return Ok(());
+        }
+        let mut forgotten = Forgotten::default();
+        let device = devices.device(captured.device(), started.mono, &mut forgotten);
+        forgotten.count_in(outcome);
+        let Some(device) = device else {
+            let problem = "names no device";
+            return Err(Reject::Topic { topic: incoming.topic.clone(), problem });
+        };
+        for (sample, own) in samples.values.chunks_exact(shape.channels).zip(&samples.times) {
+            let added = admits(own).and_then(|time| {
+                let added = device.add(shape, sample, *own, incoming.received.mono);
+                added.map(|added| (added, time)).map_err(|by| Reject::OutOfOrder { by })
+            });
+            let (added, time) = match added {
+                Ok(added) => added,
+                Err(reject) => {
+                    outcome.reject(reject);
+                    continue;
+                }
+            };
+            outcome.samples = outcome.samples.saturating_add(1);
+            outcome.gaps = outcome.gaps.saturating_add(u32::from(added.gap));
+            if !added.complete {
+                continue;
+            }
+            device.ring.read(shape, &mut runner.window);
+            let verdict = runner.run(Source::Window, watch);
+            let (prepare, run) = watch.take();
+            outcome.us.add((prepare, run));
+            let us = Micros { queue: outcome.us.queue, prepare, run };
+            let about = Circumstance { incoming, captured, time, us, token: None };
+            let sent = verdict.and_then(|(verdict, card)| {
+                outcome.runs = outcome.runs.saturating_add(1);
+                sender.send(&verdict, card, &mut device.memory, about, out, outcome)
+            });
+            if let Err(reject) = sent {
+                outcome.reject(reject);
+            }
+        }
+        Ok(())
     }
 
     /// The card of the model in use.
     #[must_use]
     pub fn card(&self) -> &Arc<Card> {
-        &self.card
+        &self.runner.card
     }
 
     /// Devices with state.
     #[must_use]
     pub fn devices(&self) -> usize {
-        0
+        self.devices.known.len()
     }
 
     /// Puts another model in the place of this one, between two steps.
@@ -100,22 +232,56 @@ impl Pipeline {
         card: Arc<Card>,
         model: Box<dyn Infer>,
     ) -> Result<Swapped, Vec<FitError>> {
-        super::fit(&self.stream, &card, model.inputs(), model.outputs())?;
-        (self.card, self.model) = (card, model);
-        Ok(Swapped::WindowsKept)
+        let runner = Runner::new(&self.stream, card, model)?;
+        let rows = |r: &Runner| r.plan.shape.map(|s| (s.length, s.channels, s.wide));
+        let swapped = if rows(&runner) == rows(&self.runner) {
+            Swapped::WindowsKept
+        } else {
+            self.devices.clear_windows();
+            Swapped::WindowsReset
+        };
+        self.decoder = decoder(&self.stream, &runner);
+        self.runner = runner;
+        Ok(swapped)
     }
 
     /// All devices' partial windows and publish states as bytes, for [`Pipeline::restore`].
     #[must_use]
-    pub fn snapshot(&self, _now: Now) -> Vec<u8> {
-        Vec::new()
+    pub fn snapshot(&self, now: Now) -> Vec<u8> {
+        snapshot::save(&self.devices, self.runner.plan.shape.as_ref(), now)
     }
 
     /// Takes up what [`Pipeline::snapshot`] saved.
     ///
     /// # Errors
     /// Bytes that are damaged, of another version or of another window shape; nothing is changed.
-    pub fn restore(&mut self, _bytes: &[u8], _now: Now) -> Result<Restored, RestoreError> {
-        Ok(Restored::default())
+    pub fn restore(&mut self, bytes: &[u8], now: Now) -> Result<Restored, RestoreError> {
+        snapshot::load(bytes, &mut self.devices, self.runner.plan.shape.as_ref(), now)
     }
+}
+
+fn decoder(stream: &Stream, runner: &Runner) -> Decoder {
+    let plan = &runner.plan;
+    let (fields, whole) = (plan.fields.clone(), plan.shape.is_none());
+    let expect = Expect::new(&stream.payload, fields, plan.width, whole, stream.max_payload);
+    Decoder::new(stream.payload.format, expect)
+}
+
+/// The time a sample counts for, if it is neither too old nor from the future.
+fn admit(
+    stream: &Stream,
+    own: Option<Timestamp>,
+    incoming: &Incoming,
+    now: Timestamp,
+) -> Result<Timestamp, Reject> {
+    let time = own.unwrap_or(incoming.received.wall);
+    let age = now.since(time);
+    if let Some(max) = stream.max_age.filter(|&max| age > max) {
+        return Err(Reject::Stale { age, max });
+    }
+    let ahead = time.since(now);
+    if ahead > stream.max_ahead && own.is_some() {
+        return Err(Reject::Future { ahead, max: stream.max_ahead });
+    }
+    Ok(time)
 }

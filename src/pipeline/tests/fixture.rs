@@ -1,0 +1,236 @@
+//! A stream, a card, a clock and models that do what a test needs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::bundle::card::{Activation, Card, Input, Kind, Layout, Normalize, Output, Window};
+use crate::clock::{Clock, Mono, Now, Timestamp};
+use crate::config::{
+    Encoding, Format, Guarantee, Payload, Publish, Stream, TopicPattern, TopicTemplate, When,
+    WindowSafety,
+};
+use crate::engine::RunError;
+use crate::ids::{GatewayId, ModelName, StreamName};
+use crate::message::{Finished, Incoming, InputToken, Qos};
+use crate::pipeline::{Ids, Infer, Outcome, Pipeline};
+use crate::tensor::{Data, Dtype, Tensor, TensorSpec};
+
+/// 2026-11-22T10:00:00Z
+pub(crate) const SECOND: Timestamp = Timestamp(1_795_341_600_000_000);
+
+/// A clock that goes when it is told, and by `tick` microseconds whenever it is read.
+#[derive(Debug)]
+pub(crate) struct Hand {
+    mono: AtomicU64,
+    pub(crate) tick: u64,
+}
+
+impl Hand {
+    pub(crate) fn pass(&self, span: Duration) {
+        self.mono.fetch_add(u64::try_from(span.as_micros()).unwrap(), Ordering::Relaxed);
+    }
+}
+
+impl Clock for Hand {
+    fn now(&self) -> Now {
+        let mono = self.mono.fetch_add(self.tick, Ordering::Relaxed);
+        Now { wall: SECOND.plus(Duration::from_micros(mono)), mono: Mono(mono) }
+    }
+}
+
+type Body = dyn FnMut(&[Tensor], &mut [Tensor]) -> Result<(), RunError> + Send;
+
+/// A model that is a closure.
+pub(crate) struct Fake {
+    pub(crate) inputs: Vec<TensorSpec>,
+    pub(crate) outputs: Vec<TensorSpec>,
+    body: Box<Body>,
+}
+
+impl std::fmt::Debug for Fake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Fake")
+    }
+}
+
+impl Infer for Fake {
+    fn inputs(&self) -> &[TensorSpec] {
+        &self.inputs
+    }
+
+    fn outputs(&self) -> &[TensorSpec] {
+        &self.outputs
+    }
+
+    fn run(&mut self, inputs: &[Tensor], outputs: &mut [Tensor]) -> Result<(), RunError> {
+        (self.body)(inputs, outputs)
+    }
+}
+
+pub(crate) fn spec(name: &str, dtype: Dtype, shape: &[usize]) -> TensorSpec {
+    TensorSpec { name: name.to_owned(), dtype, shape: shape.to_vec(), quant: None }
+}
+
+fn fake(
+    input: &[usize],
+    output: &[usize],
+    body: impl FnMut(&[Tensor], &mut [Tensor]) -> Result<(), RunError> + Send + 'static,
+) -> Fake {
+    let inputs = vec![spec("x", Dtype::F32, input)];
+    let outputs = vec![spec("y", Dtype::F32, output)];
+    Fake { inputs, outputs, body: Box::new(body) }
+}
+
+/// Gives its input back.
+pub(crate) fn echo(shape: &[usize]) -> Fake {
+    fake(shape, shape, |inputs, outputs| {
+        outputs[0].data = inputs[0].data.clone();
+        Ok(())
+    })
+}
+
+/// Gives the same output whatever comes in.
+pub(crate) fn constant(input: &[usize], output: &[f32]) -> Fake {
+    let values = output.to_vec();
+    fake(input, &[output.len()], move |_, outputs| {
+        outputs[0].data = Data::F32(values.clone());
+        Ok(())
+    })
+}
+
+/// Two labels' scores for windows of two channels.
+pub(crate) fn classifier(length: usize, scores: &[f32; 2]) -> Fake {
+    constant(&[length, 2], scores)
+}
+
+/// Fails on every window of two channels.
+pub(crate) fn failing(length: usize) -> Fake {
+    fake(&[length, 2], &[2], |_, _| {
+        Err(RunError::Input { index: 0, reason: "told to fail".into() })
+    })
+}
+
+/// Channels `a` and `b` from `sensors/{device}/imu`.
+pub(crate) fn stream() -> Stream {
+    let topic = TopicPattern::parse("sensors/{device}/imu").unwrap();
+    let template = TopicTemplate::parse("predictions/{stream}/{device}", ["device"]).unwrap();
+    Stream {
+        name: StreamName::parse("motion").unwrap(),
+        model: ModelName::parse("motion").unwrap(),
+        topic,
+        qos: Qos::AtLeastOnce,
+        payload: Payload {
+            format: Format::Json,
+            fields: vec!["a".into(), "b".into()],
+            time: None,
+            samples: None,
+        },
+        guarantee: Guarantee::BestEffort,
+        windows: WindowSafety::Memory,
+        max_age: None,
+        max_ahead: Duration::from_secs(60),
+        max_keys: 100,
+        key_ttl: Duration::from_secs(600),
+        max_payload: 1 << 20,
+        priority: 0,
+        publish: Publish {
+            topic: template,
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            encoding: Encoding::Json,
+            when: When::Every,
+            min_score: None,
+            leave_score: None,
+            consecutive: 1,
+        },
+    }
+}
+
+pub(crate) fn card(window: Option<Window>, channels: &[&str], kind: Kind) -> Card {
+    Card {
+        name: ModelName::parse("motion").unwrap(),
+        version: "1.4.0".into(),
+        file: "model.onnx".into(),
+        description: String::new(),
+        licence: String::new(),
+        source: String::new(),
+        window,
+        inputs: vec![Input {
+            name: "x".into(),
+            channels: channels.iter().map(|c| (*c).to_owned()).collect(),
+            layout: Layout::TimeChannel,
+            normalize: Normalize::None,
+            quantize: false,
+        }],
+        output: Output { name: None, kind, activation: Activation::None },
+        golden: None,
+        dims: std::collections::BTreeMap::new(),
+    }
+}
+
+pub(crate) fn two_labels() -> Kind {
+    let labels = vec!["walking".to_owned(), "running".to_owned()];
+    Kind::Classification { labels, top_k: 2, threshold: 0.0 }
+}
+
+/// Windows of two channels, two labels.
+pub(crate) fn labelled(length: usize) -> Card {
+    Card {
+        output: Output { name: None, kind: two_labels(), activation: Activation::None },
+        ..windowed(length, length)
+    }
+}
+
+/// Windows of two channels, a raw output.
+pub(crate) fn windowed(length: usize, hop: usize) -> Card {
+    card(Some(Window { length, hop, max_gap: None }), &["a", "b"], Kind::Raw)
+}
+
+/// Every message is an input.
+pub(crate) fn whole(kind: Kind) -> Card {
+    card(None, &[], kind)
+}
+
+/// A pipeline with its clock.
+pub(crate) struct Bench {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) clock: Hand,
+    tokens: u64,
+}
+
+impl Bench {
+    pub(crate) fn new(stream: Stream, card: Card, model: Fake) -> Self {
+        let gateway = GatewayId::parse("gw-17").unwrap();
+        let ids = Ids::new(&gateway, "3f2a", Arc::new(AtomicU64::new(0)));
+        let pipeline =
+            Pipeline::new(0, &stream, &gateway, Arc::new(card), Box::new(model), ids).unwrap();
+        Self { pipeline, clock: Hand { mono: AtomicU64::new(0), tick: 0 }, tokens: 0 }
+    }
+
+    pub(crate) fn incoming(&mut self, topic: &str, payload: &[u8]) -> Incoming {
+        self.tokens += 1;
+        Incoming {
+            stream: 0,
+            topic: topic.to_owned(),
+            payload: payload.to_vec().into(),
+            received: Now {
+                wall: SECOND.plus(Duration::from_micros(self.clock.mono.load(Ordering::Relaxed))),
+                mono: Mono(self.clock.mono.load(Ordering::Relaxed)),
+            },
+            token: Some(InputToken(self.tokens)),
+            reply: None,
+        }
+    }
+
+    pub(crate) fn step(&mut self, topic: &str, payload: &str) -> (Outcome, Vec<Finished>) {
+        let incoming = self.incoming(topic, payload.as_bytes());
+        let mut out = Vec::new();
+        let outcome = self.pipeline.step(&incoming, &self.clock, &mut out);
+        (outcome, out)
+    }
+}
+
+pub(crate) fn prediction(payload: &[u8]) -> serde_json::Value {
+    serde_json::from_slice(payload).unwrap()
+}
