@@ -10,15 +10,18 @@ use std::os::unix::fs::MetadataExt as _;
 use log::{Level, LevelFilter};
 
 /// Libraries whose normal day is nobody's business.
-const QUIET: [&str; 6] = ["rumqttc", "rumqttd", "tract", "sled", "rustls", "mio"];
+const QUIET: [&str; 5] = ["rumqttc", "tract", "sled", "rustls", "mio"];
+/// The embedded broker, which logs every packet as an error (0.20).
+const SILENT: &str = "rumqttd";
 
-/// Starts logging: `level`, else what RUST_LOG says, else INFO.
-pub(super) fn start(level: Option<LevelFilter>) {
+/// Starts logging: `level`, else what RUST_LOG says, else `usual`.
+pub(super) fn start(level: Option<LevelFilter>, usual: LevelFilter) {
     let mut builder = env_logger::Builder::new();
-    builder.filter_level(LevelFilter::Info);
+    builder.filter_level(usual);
     for library in QUIET {
-        builder.filter_module(library, LevelFilter::Warn);
+        builder.filter_module(library, usual.min(LevelFilter::Warn));
     }
+    builder.filter_module(SILENT, LevelFilter::Off);
     match level {
         Some(level) => _ = builder.filter_module("inferd", level),
         None => _ = builder.parse_env("RUST_LOG"),

@@ -2,6 +2,8 @@
 
 mod bench;
 mod check;
+#[cfg(feature = "demo")]
+mod demo;
 mod failure;
 mod infer;
 mod log;
@@ -38,6 +40,7 @@ Exit codes: 0 well; 1 failed; 2 wrong usage; 69 the broker cannot be reached; 70
 
 const EXAMPLES: &str = "\
 Examples:
+  inferd demo                                      see it work on real recordings
   inferd check --config /etc/inferd/inferd.toml    find every mistake before starting
   inferd run --config /etc/inferd/inferd.toml      run in the foreground, as the service does
   inferd bench models/motion                       how fast is this model here?";
@@ -46,8 +49,24 @@ Examples:
 enum Verb {
     Run(run::Args),
     Check(check::Args),
+    #[cfg(feature = "demo")]
+    Demo(demo::Args),
     Infer(infer::Args),
     Bench(bench::Args),
+}
+
+impl Verb {
+    /// How much is logged where nobody asks for more or less.
+    fn usual_level(&self) -> ::log::LevelFilter {
+        match self {
+            // Its output is what it shows; the log would stand in between.
+            #[cfg(feature = "demo")]
+            Self::Demo(_) => ::log::LevelFilter::Error,
+            Self::Run(_) | Self::Check(_) | Self::Infer(_) | Self::Bench(_) => {
+                ::log::LevelFilter::Info
+            }
+        }
+    }
 }
 
 /// Where the configuration is.
@@ -72,10 +91,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         }
         parsed => parsed?,
     };
-    log::start(cli.log_level);
+    log::start(cli.log_level, cli.verb.usual_level());
     match cli.verb {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::check(&args),
+        #[cfg(feature = "demo")]
+        Verb::Demo(args) => demo::demo(&args),
         Verb::Infer(args) => infer::infer(&args),
         Verb::Bench(args) => bench::bench(&args),
     }

@@ -1,0 +1,45 @@
+//! `inferd demo`
+
+use super::{Exit, Failure};
+use crate::demo::{self, DemoOptions};
+
+/// Show the whole path on real recordings: watches, broker, model, predictions
+///
+/// Starts a broker and the daemon in this process, replays forty recordings of smart watches over
+/// MQTT, and shows what the model says of them as it says it. Ends with how many were right, the
+/// throughput and the latencies. Needs no configuration and leaves nothing behind.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  inferd demo                                   ten times the recorded speed
+  inferd demo --speed 1 --watches 4             as recorded, on four watches
+  inferd demo --speed 0 --json                  as fast as it goes, the figures as JSON
+  inferd demo --broker mqtt://localhost:1883    over a broker of yours")]
+pub(super) struct Args {
+    /// Use this broker instead of the embedded one
+    #[arg(long, value_name = "URL")]
+    broker: Option<String>,
+    /// Times the recorded speed; 0 is as fast as the broker takes it
+    #[arg(long, default_value_t = 10.0, value_parser = speed)]
+    speed: f64,
+    /// Watches that share the recordings
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=40))]
+    watches: u8,
+    /// Print the figures as one JSON object, and nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let speed: f64 = text.parse().map_err(|_| format!("{text:?} is not a number"))?;
+    if (0.0..=1000.0).contains(&speed) { Ok(speed) } else { Err("0 to 1000 is allowed".into()) }
+}
+
+pub(super) fn demo(args: &Args) -> Result<(), Failure> {
+    let options = DemoOptions {
+        broker: args.broker.clone(),
+        speed: args.speed,
+        watches: usize::from(args.watches),
+        json: args.json,
+    };
+    demo::run(&options).map_err(|error| Failure::new(Exit::Failed, format!("{error:#}")))
+}

@@ -1,0 +1,118 @@
+//! Who publishes what and when: the recordings dealt out to watches, one sample per message.
+
+use std::time::Duration;
+
+use super::recordings::Recording;
+use crate::clock::Timestamp;
+
+/// Between two samples as recorded.
+pub(crate) const STEP: Duration = Duration::from_millis(100);
+
+/// Between two recordings of a watch; longer than the model card's `max_gap`, so that no window
+/// spans two of them.
+const PAUSE: Duration = Duration::from_secs(3);
+
+/// One watch's recordings, one after the other.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    pub(crate) name: String,
+    recordings: Vec<Recording>,
+}
+
+/// A moment of the replay on one watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) recording: usize,
+    pub(crate) step: usize,
+}
+
+/// Deals the recordings out, one to each watch in turn.
+pub(crate) fn deal(recordings: Vec<Recording>, watches: usize) -> Vec<Watch> {
+    let mut dealt: Vec<Watch> = (1..=watches.max(1))
+        .map(|n| Watch { name: format!("watch-{n}"), recordings: Vec::new() })
+        .collect();
+    let count = dealt.len();
+    for (at, recording) in recordings.into_iter().enumerate() {
+        if let Some(watch) = dealt.get_mut(at % count) {
+            watch.recordings.push(recording);
+        }
+    }
+    dealt.retain(|watch| !watch.recordings.is_empty());
+    dealt
+}
+
+impl Watch {
+    pub(crate) fn recordings(&self) -> &[Recording] {
+        &self.recordings
+    }
+
+    /// How long the watch was worn, pauses included.
+    pub(crate) fn worn(&self) -> Duration {
+        self.recordings.iter().map(span).sum()
+    }
+
+    /// Every sample in order with the moment it stands for, counted from the first.
+    pub(crate) fn samples(&self) -> impl Iterator<Item = (Duration, Place, [f32; 6])> {
+        let mut start = Duration::ZERO;
+        self.recordings.iter().enumerate().flat_map(move |(recording, of)| {
+            let begun = start;
+            start += span(of);
+            of.samples.iter().enumerate().map(move |(step, sample)| {
+                let after = begun + STEP.saturating_mul(u32::try_from(step).unwrap_or(u32::MAX));
+                (after, Place { recording, step }, *sample)
+            })
+        })
+    }
+
+    /// Which sample a prediction's time means.
+    pub(crate) fn place(&self, first: Timestamp, time: Timestamp) -> Option<Place> {
+        let after = time.since(first);
+        let (_, place, _) = self.samples().find(|(at, ..)| at.abs_diff(after) < STEP / 2)?;
+        Some(place)
+    }
+}
+
+fn span(recording: &Recording) -> Duration {
+    STEP.saturating_mul(u32::try_from(recording.samples.len()).unwrap_or(u32::MAX)) + PAUSE
+}
+
+/// One sample as the JSON a watch would send.
+pub(crate) fn payload(time: Timestamp, sample: [f32; 6]) -> String {
+    let [ax, ay, az, gx, gy, gz] = sample;
+    format!(r#"{{"ts":"{time}","ax":{ax},"ay":{ay},"az":{az},"gx":{gx},"gy":{gy},"gz":{gz}}}"#)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recordings(n: usize) -> Vec<Recording> {
+        (0..n).map(|i| Recording { label: i.to_string(), samples: vec![[0.0; 6]; 100] }).collect()
+    }
+
+    #[test]
+    fn recordings_are_dealt_out_evenly() {
+        let watches = deal(recordings(40), 8);
+        assert_eq!(watches.iter().map(|w| w.recordings.len()).collect::<Vec<_>>(), [5; 8]);
+        assert_eq!(watches[1].recordings[0].label, "1");
+        assert_eq!(deal(recordings(2), 8).len(), 2, "a watch without recordings is not worn");
+    }
+
+    #[test]
+    fn a_time_leads_back_to_its_sample() {
+        let watch = &deal(recordings(2), 1)[0];
+        let first = Timestamp(1_000_000_000);
+        for (after, place, _) in watch.samples() {
+            assert_eq!(watch.place(first, first.plus(after)), Some(place));
+        }
+        assert_eq!(watch.place(first, first.plus(Duration::from_secs(11))), None, "in the pause");
+    }
+
+    #[test]
+    fn a_payload_is_json() {
+        let text = payload(Timestamp(0), [1.5, -2.0, 0.0, 1e-7, 3.0, 4.0]);
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json["ax"], 1.5);
+        assert_eq!(json["ts"], "1970-01-01T00:00:00.000Z");
+    }
+}

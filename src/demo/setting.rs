@@ -1,0 +1,132 @@
+//! The stage: a broker, a folder for the daemon's state, and the configuration, all for one run.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use super::broker::EmbeddedBroker;
+use super::replay::Watch;
+use crate::bundle::{Bundle, Loaded};
+use crate::config::Config;
+
+/// The recordings that are replayed.
+pub(crate) const RECORDINGS: &str = include_str!("../../models/recordings/basic-motions-test.csv");
+
+/// The shipped model, as its folder's files.
+const BUNDLE: [(&str, &[u8]); 3] = [
+    ("card.toml", include_bytes!("../../models/motion/card.toml")),
+    ("model.onnx", include_bytes!("../../models/motion/model.onnx")),
+    ("golden.npz", include_bytes!("../../models/motion/golden.npz")),
+];
+
+/// Everything the demonstration brings, removed when it is over.
+pub(crate) struct Setting {
+    folder: Folder,
+    url: String,
+    config: Config,
+    window: (usize, usize),
+    broker: Option<EmbeddedBroker>,
+}
+
+/// A folder that goes with its owner.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            log::debug!("{} is left behind: {error}", self.0.display());
+        }
+    }
+}
+
+impl Setting {
+    pub(crate) fn prepare(url: Option<&str>) -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("inferd-demo-{}", std::process::id()));
+        let models = folder.join("models/motion");
+        std::fs::create_dir_all(&models).with_context(|| format!("{}", models.display()))?;
+        let folder = Folder(folder);
+        for (name, bytes) in BUNDLE {
+            std::fs::write(models.join(name), bytes)?;
+        }
+        let broker = match url {
+            Some(_) => None,
+            None => Some(EmbeddedBroker::start().context("the embedded broker does not start")?),
+        };
+        let own = broker.as_ref().map(|broker| format!("mqtt://127.0.0.1:{}", broker.port()));
+        let url = url.map(str::to_owned).or(own).unwrap_or_default();
+        let config = Config::parse(&toml(&url, &folder.0))?;
+        let card = Arc::clone(Bundle::open(&models)?.card());
+        let window = card.window.as_ref().map_or((1, 1), |window| (window.length, window.hop));
+        Ok(Self { folder, url, config, window, broker })
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        self.config.clone()
+    }
+
+    /// The demonstration's own connection: the daemon's broker under another client's name.
+    pub(crate) fn client(&self) -> crate::config::Broker {
+        let client_id = format!("inferd-demo-{}", std::process::id());
+        crate::config::Broker { client_id, ..self.config.broker.clone() }
+    }
+
+    pub(crate) fn bundle(&self) -> anyhow::Result<Loaded> {
+        Ok(Bundle::open(&self.folder.0.join("models/motion"))?.load()?)
+    }
+
+    pub(crate) fn status_topic(&self) -> String {
+        format!("{}/{}/status", self.config.gateway.prefix, self.config.gateway.id)
+    }
+
+    /// How many windows a watch's recordings make: none spans two of them.
+    pub(crate) fn windows(&self, watch: &Watch) -> u64 {
+        let (length, hop) = self.window;
+        let of = |samples: usize| samples.checked_sub(length).map_or(0, |over| over / hop + 1);
+        let windows: usize = watch.recordings().iter().map(|r| of(r.samples.len())).sum();
+        u64::try_from(windows).unwrap_or(u64::MAX)
+    }
+}
+
+/// The daemon's configuration, as its owner would write it.
+fn toml(url: &str, folder: &Path) -> String {
+    let folder = folder.display();
+    format!(
+        r#"
+[broker]
+url = "{url}"
+client_id = "inferd-demo-gateway"
+
+[gateway]
+id = "demo"
+
+[models]
+dir = "{folder}/models"
+
+[store]
+dir = "{folder}/state"
+
+[[stream]]
+name = "motion"
+model = "motion"
+topic = "sensors/{{device}}/imu"
+qos = 1
+payload = {{ format = "json", fields = ["ax", "ay", "az", "gx", "gy", "gz"], time = "ts" }}
+
+[stream.publish]
+topic = "predictions/{{stream}}/{{device}}"
+"#
+    )
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let broker = if self.broker.is_some() { "embedded broker" } else { "broker" };
+        write!(
+            f,
+            "inferd demo: 40 recordings of smart watches -> {broker} {} -> int8 model -> predictions",
+            self.url
+        )
+    }
+}
