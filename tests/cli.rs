@@ -163,6 +163,19 @@ fn infer_gives_what_the_golden_vectors_say() {
 }
 
 #[test]
+fn infer_explains_what_runs_in_float() {
+    let ran = run(&["infer", text(&motion()), "--explain"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains(" nodes in integers, "), "{}", ran.out);
+    // A float model has nothing but float nodes, each with its reason.
+    let float = root().join("models/motion-float.onnx");
+    let ran = run(&["infer", text(&float), "--explain"]);
+    assert!(ran.out.starts_with("0 nodes in integers"), "{}", ran.out);
+    assert!(ran.out.contains("WHY") && ran.out.contains("Conv"), "{}", ran.out);
+    assert_eq!(run(&["infer", text(&float), "--inputs", "in.npz"]).code, 2);
+}
+
+#[test]
 fn infer_says_what_is_wrong_with_a_file_and_how_to_end() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);

@@ -107,6 +107,11 @@ fn models_and_streams(config: &Config, report: &mut Report) {
         golden: loaded.card.golden.is_some(),
     };
     report.models = models.into_values().flatten().map(row).collect();
+    let unproven = report.models.iter().filter(|row| !row.golden).map(|row| &row.name);
+    let warnings = unproven.map(|name| {
+        format!("model {name} has no golden vectors: nothing proves that it computes right here")
+    });
+    report.warnings.extend(warnings.collect::<Vec<_>>());
 }
 
 fn unusable(place: usize, stream: &Stream, error: &BundleError) -> Problem {

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::bundle::BundleError;
 use crate::config::ConfigError;
 use crate::daemon;
+use crate::store::StoreError;
 
 /// The exit codes (those of sysexits.h, where there is one).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +100,8 @@ impl From<daemon::RunError> for Failure {
         let exit = match &error {
             Fit { .. } | NoModel(_) => Exit::Config,
             System(_) | WorkerDied | LinkDied => Exit::Internal,
+            // Going back to an older version is a decision, and no restart makes it.
+            Store(StoreError::Newer { .. }) => Exit::Config,
             Store(_) => Exit::Io,
             Overtime(_) => Exit::Failed,
         };

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::terminal::{print, progress};
+use super::terminal::{print, progress, table};
 use super::{Exit, Failure};
 use crate::bundle::open_model;
 use crate::bundle::runs::{Collected, Runs};
@@ -20,30 +20,55 @@ const INPUTS_MAX: u64 = 4 << 30;
 /// Every array of the inputs file is named after a model input and has one more axis in front: one
 /// element of it for each run. The outputs file gets one array for each model output, with the same
 /// leading axis. Both are .npz files, as numpy.savez writes and numpy.load reads them.
+///
+/// With --explain, shows which nodes of the model run in float rather than in integers, and why.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   inferd infer models/motion --inputs in.npz --outputs out.npz
-  inferd infer model.onnx --inputs in.npz --outputs out.npz")]
+  inferd infer model.onnx --inputs in.npz --outputs out.npz
+  inferd infer model.onnx --explain")]
 pub(super) struct Args {
     /// An .onnx file, or a bundle (a folder or a .bundle file)
     model: PathBuf,
     /// The .npz file with the inputs
-    #[arg(long, value_name = "FILE")]
-    inputs: PathBuf,
+    #[arg(long, value_name = "FILE", requires = "outputs", required_unless_present = "explain")]
+    inputs: Option<PathBuf>,
     /// The .npz file to write
-    #[arg(long, value_name = "FILE")]
-    outputs: PathBuf,
+    #[arg(long, value_name = "FILE", requires = "inputs")]
+    outputs: Option<PathBuf>,
+    /// Show how the model's nodes run here
+    #[arg(long)]
+    explain: bool,
 }
 
 pub(super) fn infer(args: &Args) -> Result<(), Failure> {
     let model = open_model(&args.model)?;
-    let arrays = read_arrays(&args.inputs)?;
-    let (runs, outputs) = run_all(&model, &arrays, &args.inputs)?;
+    if args.explain {
+        print(&explained(&model))?;
+    }
+    let (Some(inputs), Some(path)) = (&args.inputs, &args.outputs) else { return Ok(()) };
+    let arrays = read_arrays(inputs)?;
+    let (runs, outputs) = run_all(&model, &arrays, inputs)?;
     let bytes = npz::write(outputs.iter())
         .map_err(|error| Failure::new(Exit::Internal, format!("cannot pack outputs: {error}")))?;
-    write_whole(&args.outputs, &bytes)?;
-    print(&format!("{runs} runs written to {}\n", args.outputs.display()))
+    write_whole(path, &bytes)?;
+    print(&format!("{runs} runs written to {}\n", path.display()))
+}
+
+/// How many nodes run in integers, and each that does not with the reason.
+fn explained(model: &Model) -> String {
+    let counts = model.nodes();
+    let summary = format!("{} nodes in integers, {} in float\n", counts.integer, counts.float);
+    if model.explain().is_empty() {
+        return summary;
+    }
+    let mut rows = vec![["NODE", "OPERATOR", "FLOAT REGION", "WHY"].map(str::to_owned).to_vec()];
+    rows.extend(model.explain().iter().map(|float| {
+        let region = float.region.map_or_else(|| "-".to_owned(), |region| region.to_string());
+        vec![float.node.clone(), float.operator.clone(), region, float.reason.clone()]
+    }));
+    format!("{summary}\n{}", table(&rows))
 }
 
 /// The arrays of an `.npz` file.
