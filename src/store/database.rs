@@ -1,0 +1,210 @@
+//! One sled database, opened so that what it acknowledges survives a power cut.
+
+use std::fs::{self, File};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::barrier;
+
+/// sled keeps this much of the database in memory; the default is a gigabyte.
+const CACHE_BYTES: u64 = 1 << 20;
+/// Smaller segments write a third more.
+const SEGMENT_BYTES: usize = 512 * 1024;
+/// sled frees segments only in the thread this sets off; without it the file grows for ever.
+const COLLECT_EVERY_MS: u64 = 2_000;
+/// An in-process reopen may find the lock still held by the last threads of the old one.
+const LOCK_PATIENCE: Duration = Duration::from_secs(3);
+/// Written at every open, so that the first flush has something to flush.
+const OPENED_KEY: &[u8] = b"opened";
+
+/// What went wrong with a database.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    /// Its bytes are wrong: it will never open again.
+    #[error("{0}")]
+    Broken(String),
+    /// The file system has no room left.
+    #[error("no space left on the disk")]
+    Full,
+    /// The system failed; the bytes may be good.
+    #[error("{0}")]
+    System(String),
+    /// Nothing is wrong but the reserve: the disk has room that is not ours.
+    #[error("the reserve of free space is reached")]
+    Reserve,
+    /// Nothing is wrong but the caller.
+    #[error("{0} bytes are too many to keep under one name")]
+    TooLong(usize),
+}
+
+impl Fault {
+    /// Whether the database is as good as before.
+    pub(super) fn is_harmless(&self) -> bool {
+        match self {
+            Self::Broken(_) | Self::Full | Self::System(_) => false,
+            Self::Reserve | Self::TooLong(_) => true,
+        }
+    }
+}
+
+impl From<sled::Error> for Fault {
+    fn from(error: sled::Error) -> Self {
+        match error {
+            sled::Error::Io(error) => error.into(),
+            sled::Error::Corruption { .. }
+            | sled::Error::ReportableBug(_)
+            | sled::Error::Unsupported(_)
+            | sled::Error::CollectionNotFound(_) => Self::Broken(error.to_string()),
+        }
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+            // sled rebuilds errors that stuck, and keeps of them no more than this.
+            _ if error.to_string().contains("code: 28") => Self::Full,
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => {
+                Self::Broken(error.to_string())
+            }
+            _ => Self::System(error.to_string()),
+        }
+    }
+}
+
+/// Runs what calls sled: it panics on some bytes that it does not expect.
+pub(super) fn guarded<T>(act: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(Fault::Broken(format!("panicked: {}", text.unwrap_or("without a word"))))
+    })
+}
+
+/// An open database in its folder.
+#[derive(Debug)]
+pub(super) struct Database {
+    tree: Option<sled::Db>,
+    dir: PathBuf,
+}
+
+impl Database {
+    /// Opens or creates the database in `dir`, whose parent exists.
+    pub(super) fn open(dir: &Path) -> Result<Self, Fault> {
+        fs::create_dir_all(dir)?;
+        remove_torn_snapshots(dir)?;
+        let tree = Some(guarded(|| open_when_unlocked(dir))?);
+        let database = Self { tree, dir: dir.to_owned() };
+        let before = barrier::calls();
+        database.act(|tree| Ok(tree.insert(OPENED_KEY, &barrier::calls().to_le_bytes())?))?;
+        database.flush()?;
+        if barrier::calls() == before {
+            let reason = "sled's write barrier is not inferd's: the program is linked wrongly";
+            return Err(Fault::System(reason.into()));
+        }
+        database.sync_names()?;
+        Ok(database)
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Runs `act` on the tree. After an error the database is to be dropped.
+    pub(super) fn act<T>(
+        &self,
+        act: impl FnOnce(&sled::Tree) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let tree = self.tree.as_ref().ok_or_else(|| Fault::System("closed".into()))?;
+        guarded(|| act(tree))
+    }
+
+    /// What was written before is durable when this returns.
+    pub(super) fn flush(&self) -> Result<(), Fault> {
+        self.act(|tree| Ok(tree.flush().map(|_bytes| ())?))
+    }
+
+    /// Bytes its files take on the disk.
+    pub(super) fn disk_bytes(&self) -> io::Result<u64> {
+        bytes_below(&self.dir)
+    }
+
+    /// Makes the names durable; sled syncs none of the folders.
+    fn sync_names(&self) -> Result<(), Fault> {
+        for name in ["db", "conf"] {
+            File::open(self.dir.join(name))?.sync_all()?;
+        }
+        sync_folder(&self.dir)?;
+        let parents = self.dir.ancestors().skip(1).take(2);
+        parents.filter(|parent| !parent.as_os_str().is_empty()).try_for_each(sync_folder)?;
+        Ok(())
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let tree = self.tree.take();
+        if let Err(fault) = guarded(|| Ok(drop(tree))) {
+            log::warn!("closing {}: {fault}", self.dir.display());
+        }
+    }
+}
+
+fn open_when_unlocked(dir: &Path) -> Result<sled::Db, Fault> {
+    let config = sled::Config::new()
+        .path(dir)
+        .cache_capacity(CACHE_BYTES)
+        .segment_size(SEGMENT_BYTES)
+        .flush_every_ms(Some(COLLECT_EVERY_MS));
+    let started = Instant::now();
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error)) if is_locked(&error) => {
+                if started.elapsed() > LOCK_PATIENCE {
+                    let reason = "another process, perhaps a second inferd, has it open";
+                    return Err(Fault::System(reason.into()));
+                }
+                std::thread::park_timeout(Duration::from_millis(20));
+            }
+            result => return Ok(result?),
+        }
+    }
+}
+
+fn is_locked(error: &io::Error) -> bool {
+    error.to_string().contains("could not acquire lock")
+}
+
+/// A kill while sled opens leaves a half-written snapshot, which no later open survives. The one
+/// before it is still there.
+fn remove_torn_snapshots(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            log::info!("removing the half-written snapshot {}", path.display());
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+fn bytes_below(dir: &Path) -> io::Result<u64> {
+    use std::os::unix::fs::MetadataExt;
+    let mut bytes = 0;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        // A file may go while we look.
+        let Ok(metadata) = entry.metadata() else { continue };
+        bytes +=
+            if metadata.is_dir() { bytes_below(&entry.path())? } else { metadata.blocks() * 512 };
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,174 @@
+//! Which folder holds the database: the newest whole one of `results-1`, `results-2`, …
+//!
+//! A database never shrinks, so an empty one that has grown is replaced by a fresh one of the next
+//! number; a broken one is set aside. A generation counts when it has its format key, which is
+//! written last; until then the one before it stays. Then its folder gets the file `whole`: from
+//! foreign or zeroed bytes sled makes an empty database without a word, and this file tells that
+//! from a generation that was never finished.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::database::{Database, Fault, sync_folder};
+
+const PREFIX: &str = "results-";
+/// The one broken database that is kept.
+const QUARANTINE: &str = "quarantine";
+const WHOLE: &str = "whole";
+const FORMAT_KEY: &[u8] = b"format";
+/// What this program writes. Raise it when older programs must not read the result.
+const FORMAT: u32 = 1;
+
+/// Why no generation could be opened.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OpenFault {
+    #[error("format {0}")]
+    Newer(u32),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl From<io::Error> for OpenFault {
+    fn from(error: io::Error) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+/// An open generation.
+#[derive(Debug)]
+pub(super) struct Current<T> {
+    pub(super) database: Database,
+    /// What the scan made of it.
+    pub(super) scanned: T,
+    /// Why the one that was there was set aside, if it was.
+    pub(super) quarantined: Option<String>,
+}
+
+/// Opens the newest whole generation below `root`, or begins one. `scan` reads all of it: a
+/// database that cannot be read to the end is set aside, not used.
+pub(super) fn open<T>(
+    root: &Path,
+    scan: impl Fn(&sled::Tree) -> Result<T, Fault>,
+) -> Result<Current<T>, OpenFault> {
+    fs::create_dir_all(root)?;
+    let mut numbers = generations(root)?;
+    let mut quarantined = None;
+    let mut highest = 0;
+    while let Some(number) = numbers.pop() {
+        highest = highest.max(number);
+        match open_whole(&folder(root, number), &scan) {
+            Ok(Some((database, scanned))) => {
+                numbers.iter().try_for_each(|old| remove(&folder(root, *old)))?;
+                return Ok(Current { database, scanned, quarantined });
+            }
+            Ok(None) => remove(&folder(root, number))?,
+            Err(OpenFault::Fault(Fault::Broken(reason))) => {
+                set_aside(root, number)?;
+                quarantined = Some(reason);
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    let database = begin(root, highest + 1, |_| Ok(()))?;
+    let scanned = database.act(scan)?;
+    Ok(Current { database, scanned, quarantined })
+}
+
+/// Begins the generation after `old` with what `fill` takes over from it, and removes `old`.
+pub(super) fn renew(
+    old: Database,
+    fill: impl FnOnce(&sled::Tree, &sled::Tree) -> Result<(), Fault>,
+) -> Result<Database, OpenFault> {
+    let dir = old.dir().to_owned();
+    let root = dir.parent().unwrap_or(Path::new("."));
+    let number = number_of(&dir).unwrap_or(0) + 1;
+    let database = begin(root, number, |to| old.act(|from| fill(from, to)))?;
+    drop(old);
+    remove(&dir)?;
+    Ok(database)
+}
+
+fn begin(
+    root: &Path,
+    number: u64,
+    fill: impl FnOnce(&sled::Tree) -> Result<(), Fault>,
+) -> Result<Database, OpenFault> {
+    let dir = folder(root, number);
+    remove(&dir)?;
+    let database = Database::open(&dir)?;
+    database.act(fill)?;
+    database.flush()?;
+    database.act(|tree| Ok(tree.insert(FORMAT_KEY, &FORMAT.to_le_bytes()).map(|_| ())?))?;
+    database.flush()?;
+    mark_whole(&dir)?;
+    Ok(database)
+}
+
+/// `None` for a generation that was never finished.
+fn open_whole<T>(
+    dir: &Path,
+    scan: impl Fn(&sled::Tree) -> Result<T, Fault>,
+) -> Result<Option<(Database, T)>, OpenFault> {
+    if !dir.is_dir() {
+        return Err(Fault::Broken(format!("{} is not a folder", dir.display())).into());
+    }
+    let database = Database::open(dir)?;
+    let format = database.act(|tree| Ok(tree.get(FORMAT_KEY)?))?;
+    let Some(format) = format else {
+        let was_whole = dir.join(WHOLE).exists();
+        let reason = "what it held cannot be read any more";
+        return if was_whole { Err(Fault::Broken(reason.into()).into()) } else { Ok(None) };
+    };
+    let format = <[u8; 4]>::try_from(&*format).map(u32::from_le_bytes);
+    match format {
+        Ok(FORMAT) => {}
+        Ok(newer) if newer > FORMAT => return Err(OpenFault::Newer(newer)),
+        Ok(_) | Err(_) => return Err(Fault::Broken("its format key is wrong".into()).into()),
+    }
+    let scanned = database.act(scan)?;
+    mark_whole(dir)?;
+    Ok(Some((database, scanned)))
+}
+
+fn mark_whole(dir: &Path) -> io::Result<()> {
+    let path = dir.join(WHOLE);
+    if !path.exists() {
+        File::create(&path)?.sync_all()?;
+        sync_folder(dir)?;
+    }
+    Ok(())
+}
+
+fn set_aside(root: &Path, number: u64) -> io::Result<()> {
+    let quarantine = root.join(QUARANTINE);
+    remove(&quarantine)?;
+    fs::rename(folder(root, number), &quarantine)?;
+    sync_folder(root)
+}
+
+/// The numbers of the generations in `root`, rising.
+fn generations(root: &Path) -> io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(root)? {
+        numbers.extend(number_of(&entry?.path()));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+fn number_of(dir: &Path) -> Option<u64> {
+    dir.file_name()?.to_str()?.strip_prefix(PREFIX)?.parse().ok()
+}
+
+fn folder(root: &Path, number: u64) -> PathBuf {
+    root.join(format!("{PREFIX}{number}"))
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

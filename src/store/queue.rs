@@ -1,0 +1,184 @@
+//! The store as its thread sees it.
+
+use super::batch::{self, Packed};
+use super::database::{Database, Fault};
+use super::generation::{self, OpenFault};
+use super::ledger::{Bounds, Ledger, Scan};
+use super::{Found, Loaded, Settings, StoreError, Usage, barrier, boot, space, state};
+use crate::ids::StreamName;
+use crate::outbox::{Opened, Record, Seq};
+
+/// An empty database larger than this is replaced by a fresh one: sled's files never shrink.
+const RENEW_BYTES: u64 = 8 << 20;
+
+/// The database. One at a time for a folder.
+///
+/// After any error of sled the handle is dropped, and the next call opens the database again: sled
+/// goes on reporting an error that has passed.
+#[derive(Debug)]
+pub struct Store {
+    settings: Settings,
+    database: Option<Database>,
+    ledger: Ledger,
+    failures: u64,
+    quarantined: u64,
+}
+
+impl Store {
+    /// Opens or creates the database in `settings.dir`; sets a broken one aside and starts afresh.
+    ///
+    /// # Errors
+    /// A folder that cannot be used, or one written by a newer inferd.
+    pub fn open(settings: &Settings) -> Result<(Self, Found), StoreError> {
+        let boot = boot::next(&settings.dir);
+        let mut store = Self {
+            settings: settings.clone(),
+            database: None,
+            ledger: Ledger::default(),
+            failures: 0,
+            quarantined: 0,
+        };
+        let quarantined = store.reopen()?;
+        let opened = Opened { next: store.ledger.next(), records: store.ledger.records() };
+        Ok((store, Found { opened, boot, quarantined }))
+    }
+
+    /// Writes a group. Durable when this returns; names what was evicted to make room.
+    ///
+    /// # Errors
+    /// The disk is full or failed: nothing of the group counts.
+    pub fn append(&mut self, group: &[Record]) -> Result<Vec<(StreamName, u64)>, StoreError> {
+        let packed = batch::pack(group);
+        let settings = self.settings.clone();
+        let appended = self.run(|database, ledger| {
+            let bytes = packed.iter().map(Packed::bytes).sum();
+            let free = space::free_bytes(database.dir())?;
+            let room = space::room(&settings, ledger.bytes(), bytes, free)?;
+            let bounds = Bounds { bytes: room, records: settings.max_records };
+            ledger.append(database, group, &packed, bounds)
+        });
+        if let Err(error) = appended {
+            // Some of it may have reached the disk all the same.
+            self.ledger.doom(packed.iter().map(|packed| packed.place));
+            return Err(error);
+        }
+        Ok(self.ledger.take_evicted())
+    }
+
+    /// Removes results; those that are not there are none of its business.
+    ///
+    /// # Errors
+    /// The disk failed. They are removed for this process all the same, and from the disk with the
+    /// next removal.
+    pub fn remove(&mut self, seqs: &[Seq]) -> Result<(), StoreError> {
+        self.run(|database, ledger| ledger.remove(database, seqs))?;
+        self.renew_when_empty()
+    }
+
+    /// Reads at least one group after `after`, and up to about `limit` results.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn load(&mut self, after: Option<Seq>, limit: usize) -> Result<Loaded, StoreError> {
+        self.run(|database, ledger| ledger.load(database, after, limit))
+    }
+
+    /// Keeps `bytes` under `name`, in place of what was there. Durable when this returns.
+    ///
+    /// # Errors
+    /// The disk is full or failed: what was there before is still there.
+    pub fn keep(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        self.run(|database, _| {
+            database.act(|tree| state::keep(tree, name, bytes))?;
+            database.flush()
+        })
+    }
+
+    /// What was kept under `name`; `None` where nothing was, or where it does not read back whole.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn kept(&mut self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.run(|database, _| database.act(|tree| state::kept(tree, name)))
+    }
+
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let disk_bytes = self.database.as_ref().and_then(|database| database.disk_bytes().ok());
+        Usage {
+            records: self.ledger.records(),
+            bytes: self.ledger.bytes(),
+            disk_bytes: disk_bytes.unwrap_or(0),
+            evicted: self.ledger.evicted(),
+            damaged: self.ledger.damaged(),
+            syncs: barrier::calls(),
+            quarantined: self.quarantined,
+            failures: self.failures,
+        }
+    }
+
+    /// Does one thing with the open database.
+    fn run<T>(
+        &mut self,
+        act: impl FnOnce(&Database, &mut Ledger) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        if self.database.is_none() {
+            self.reopen()?;
+        }
+        let result = match &self.database {
+            Some(database) => act(database, &mut self.ledger),
+            None => Err(Fault::System("closed".into())),
+        };
+        result.map_err(|fault| self.failed(fault))
+    }
+
+    fn failed(&mut self, fault: Fault) -> StoreError {
+        self.failures += 1;
+        if !fault.is_harmless() {
+            self.database = None;
+        }
+        let dir = self.settings.dir.clone();
+        match fault {
+            Fault::Full | Fault::Reserve => {
+                StoreError::Full { dir, reserve: self.settings.reserve_bytes }
+            }
+            other @ (Fault::Broken(_) | Fault::System(_) | Fault::TooLong(_)) => {
+                StoreError::Failed { dir, reason: other.to_string() }
+            }
+        }
+    }
+
+    fn open_failed(&mut self, fault: OpenFault) -> StoreError {
+        match fault {
+            OpenFault::Newer(found) => StoreError::Newer { dir: self.settings.dir.clone(), found },
+            OpenFault::Fault(fault) => self.failed(fault),
+        }
+    }
+
+    /// Opens what is on disk and counts it anew. Says why one was set aside, if it was.
+    fn reopen(&mut self) -> Result<Option<String>, StoreError> {
+        let opened = generation::open(&self.settings.dir, Scan::of);
+        let current = opened.map_err(|fault| self.open_failed(fault))?;
+        if let Some(reason) = &current.quarantined {
+            self.quarantined += 1;
+            log::error!(
+                "{} was damaged, a fresh database starts: {reason}",
+                self.settings.dir.display()
+            );
+        }
+        self.ledger.recount(current.scanned);
+        self.database = Some(current.database);
+        Ok(current.quarantined)
+    }
+
+    fn renew_when_empty(&mut self) -> Result<(), StoreError> {
+        let is_large = |database: &Database| database.disk_bytes().is_ok_and(|b| b > RENEW_BYTES);
+        if !self.ledger.is_empty() || !self.database.as_ref().is_some_and(is_large) {
+            return Ok(());
+        }
+        let Some(old) = self.database.take() else { return Ok(()) };
+        let renewed = generation::renew(old, state::copy);
+        self.database = Some(renewed.map_err(|fault| self.open_failed(fault))?);
+        Ok(())
+    }
+}

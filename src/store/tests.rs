@@ -1,0 +1,309 @@
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::batch::{Place, pack, unpack};
+use super::database::Database;
+use super::*;
+use crate::ids::StreamName;
+use crate::message::{Outgoing, Qos};
+
+fn settings(dir: &Path) -> Settings {
+    Settings { dir: dir.to_owned(), max_bytes: 64 << 20, max_records: 1_000_000, reserve_bytes: 0 }
+}
+
+fn open(dir: &Path) -> (Store, Found) {
+    Store::open(&settings(dir)).unwrap()
+}
+
+fn record(seq: u64, priority: u8, payload: &[u8]) -> Record {
+    let message = Outgoing {
+        topic: format!("predictions/motion/watch-{}", seq % 7),
+        payload: payload.to_vec().into(),
+        content_type: "application/json".into(),
+        properties: vec![("model".into(), "motion".into()), ("version".into(), "1.4.0".into())],
+        correlation: (seq % 2 == 0).then(|| vec![1, 2, 3].into()),
+        retain: seq % 3 == 0,
+        qos: if seq % 5 == 0 { Qos::AtMostOnce } else { Qos::AtLeastOnce },
+    };
+    let stream = StreamName::parse(if priority == 0 { "motion" } else { "alarm" }).unwrap();
+    Record { seq: Seq(seq), stream, priority, message: Arc::new(message) }
+}
+
+/// Bytes that no compression makes smaller.
+fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    std::iter::repeat_with(|| random.u8(..)).take(len).collect()
+}
+
+fn records(seqs: std::ops::RangeInclusive<u64>) -> Vec<Record> {
+    seqs.map(|seq| record(seq, 0, &noise(300, seq))).collect()
+}
+
+fn load_all(store: &mut Store) -> Vec<Record> {
+    let mut all = Vec::new();
+    let mut after = None;
+    loop {
+        let loaded = store.load(after, 10).unwrap();
+        all.extend(loaded.records);
+        after = loaded.through;
+        if loaded.end {
+            return all;
+        }
+    }
+}
+
+fn seqs(records: &[Record]) -> Vec<u64> {
+    records.iter().map(|record| record.seq.0).collect()
+}
+
+#[test]
+fn a_batch_reads_back_as_it_was_whatever_its_size() {
+    for len in [0, 1, 300, 4095, 4096, 5000, 100_000] {
+        for payload in [noise(len, 1), vec![b'x'; len]] {
+            let group = [record(7, 3, &payload), record(9, 3, &payload)];
+            let [packed] = &pack(&group)[..] else { panic!("one priority makes one batch") };
+            assert!(packed.pieces.iter().all(|piece| piece.len() <= batch::VALUE_MAX));
+            assert_eq!(packed.place, Place { priority: 3, first: Seq(7) });
+            assert_eq!(unpack(packed.place, &packed.pieces.concat()).unwrap(), group);
+        }
+    }
+}
+
+#[test]
+fn a_batch_with_any_bit_wrong_or_any_byte_missing_is_none() {
+    let group = [record(7, 3, b"{\"score\":0.93}"), record(8, 3, b"{\"score\":0.94}")];
+    let packed = &pack(&group)[0];
+    let whole = packed.pieces.concat();
+    for at in 0..whole.len() {
+        for bit in 0..8 {
+            let mut wrong = whole.clone();
+            wrong[at] ^= 1 << bit;
+            assert_eq!(unpack(packed.place, &wrong), None, "bit {bit} of byte {at}");
+        }
+        assert_eq!(unpack(packed.place, &whole[..at]), None, "cut at {at}");
+    }
+    let elsewhere = Place { priority: 3, first: Seq(6) };
+    assert_eq!(unpack(elsewhere, &whole), None, "under another key");
+}
+
+#[test]
+fn results_wait_across_a_restart_in_order_and_go_when_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, found) = open(dir.path());
+    assert_eq!(found.opened, Opened { next: Seq(1), records: 0 });
+    assert_eq!(store.append(&records(1..=20)).unwrap(), []);
+    assert_eq!(store.append(&records(21..=30)).unwrap(), []);
+    drop(store);
+    let (mut store, found) = open(dir.path());
+    assert_eq!(found.opened, Opened { next: Seq(31), records: 30 });
+    assert_eq!(load_all(&mut store), records(1..=30));
+    store.remove(&(1..=20).map(Seq).collect::<Vec<_>>()).unwrap();
+    assert_eq!(seqs(&load_all(&mut store)), (21..=30).collect::<Vec<_>>());
+    drop(store);
+    let (mut store, found) = open(dir.path());
+    assert_eq!(found.opened.records, 10);
+    assert_eq!(load_all(&mut store), records(21..=30));
+}
+
+#[test]
+fn a_batch_goes_when_the_last_of_it_is_removed_and_its_sent_part_is_not_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path());
+    store.append(&records(1..=4)).unwrap();
+    load_all(&mut store);
+    store.remove(&[Seq(1), Seq(3)]).unwrap();
+    assert_eq!(seqs(&load_all(&mut store)), [2, 4]);
+    assert_eq!(store.usage().records, 4);
+    store.remove(&[Seq(4), Seq(2), Seq(2), Seq(99)]).unwrap();
+    assert_eq!(store.usage().records, 0);
+    assert_eq!(store.usage().bytes, 0);
+}
+
+#[test]
+fn what_was_never_loaded_can_be_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path());
+    let group = [record(1, 0, b"a"), record(2, 9, b"b"), record(3, 0, b"c")];
+    store.append(&group).unwrap();
+    store.remove(&[Seq(2)]).unwrap();
+    assert_eq!(seqs(&load_all(&mut store)), [1, 3]);
+    store.remove(&[Seq(3)]).unwrap();
+    assert_eq!(seqs(&load_all(&mut store)), [1]);
+}
+
+#[test]
+fn groups_of_several_priorities_come_back_oldest_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path());
+    for first in [1, 5, 9] {
+        let group: Vec<Record> =
+            (first..first + 4).map(|seq| record(seq, u8::from(seq % 2 == 0), b"x")).collect();
+        store.append(&group).unwrap();
+    }
+    let order = [1, 3, 2, 4, 5, 7, 6, 8, 9, 11, 10, 12];
+    assert_eq!(seqs(&load_all(&mut store)), order);
+}
+
+#[test]
+fn the_record_bound_evicts_the_oldest_of_the_least_priority() {
+    let dir = tempfile::tempdir().unwrap();
+    let bounds = Settings { max_records: 10, ..settings(dir.path()) };
+    let (mut store, _) = Store::open(&bounds).unwrap();
+    store.append(&[record(1, 9, b"alarm")]).unwrap();
+    for first in [2, 5, 8] {
+        assert_eq!(store.append(&records(first..=first + 2)).unwrap(), []);
+    }
+    let motion = StreamName::parse("motion").unwrap();
+    assert_eq!(store.append(&records(11..=11)).unwrap(), [(motion.clone(), 3)]);
+    assert_eq!(seqs(&load_all(&mut store)), [1, 5, 6, 7, 8, 9, 10, 11]);
+    let alarms: Vec<Record> = (12..=20).map(|seq| record(seq, 9, b"alarm")).collect();
+    assert_eq!(store.append(&alarms).unwrap(), [(motion.clone(), 7)]);
+    assert_eq!(store.append(&records(21..=21)).unwrap(), [(motion, 1)], "alarms stay");
+    assert_eq!(store.usage().records, 10);
+    assert_eq!(store.usage().evicted, 11);
+}
+
+#[test]
+fn state_is_replaced_whole_and_survives_a_restart_and_a_fresh_generation() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path());
+    assert_eq!(store.kept("windows.motion").unwrap(), None);
+    for len in [100_000, 3, 0, 9000] {
+        store.keep("windows.motion", &noise(len, 5)).unwrap();
+        store.keep("windows", b"another").unwrap();
+        assert_eq!(store.kept("windows.motion").unwrap(), Some(noise(len, 5)));
+    }
+    fill_and_drain(&mut store, 5 << 20);
+    drop(store);
+    let (mut store, _) = open(dir.path());
+    assert_eq!(store.kept("windows.motion").unwrap(), Some(noise(9000, 5)));
+    assert_eq!(store.kept("windows").unwrap(), Some(b"another".to_vec()));
+}
+
+fn fill_and_drain(store: &mut Store, bytes: u64) {
+    let mut seq = 0;
+    while store.usage().bytes < bytes {
+        store.append(&records(seq + 1..=seq + 256)).unwrap();
+        seq += 256;
+    }
+    let all: Vec<Seq> = load_all(store).iter().map(|record| record.seq).collect();
+    all.chunks(256).for_each(|seqs| store.remove(seqs).unwrap());
+    assert_eq!(store.usage().records, 0);
+}
+
+#[test]
+fn an_empty_database_that_has_grown_gives_its_space_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path());
+    let floor = store.usage().disk_bytes;
+    fill_and_drain(&mut store, 5 << 20);
+    let after = store.usage().disk_bytes;
+    assert!(after <= floor + (1 << 20), "{after} bytes on disk, {floor} when it was new");
+    assert!(dir.path().join("results-2").is_dir());
+    assert!(!dir.path().join("results-1").exists());
+    store.append(&records(1..=4)).unwrap();
+    drop(store);
+    assert_eq!(open(dir.path()).1.opened.records, 4);
+}
+
+#[test]
+fn every_flush_goes_through_our_barrier() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path());
+    for seq in 1..=10 {
+        let before = barrier::calls();
+        store.append(&records(seq..=seq)).unwrap();
+        assert!(barrier::calls() > before, "group {seq} was acknowledged without a sync");
+    }
+}
+
+#[test]
+fn a_generation_that_was_not_finished_does_not_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path());
+    store.append(&records(1..=4)).unwrap();
+    drop(store);
+    drop(Database::open(&dir.path().join("results-2")).unwrap());
+    let (mut store, found) = open(dir.path());
+    assert_eq!(found.quarantined, None);
+    assert_eq!(load_all(&mut store), records(1..=4));
+    assert!(!dir.path().join("results-2").exists());
+}
+
+#[test]
+fn a_newer_format_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    let database = Database::open(&dir.path().join("results-1")).unwrap();
+    let newer = |tree: &sled::Tree| Ok(tree.insert(b"format", &9u32.to_le_bytes()).map(|_| ())?);
+    database.act(newer).unwrap();
+    drop(database);
+    let error = Store::open(&settings(dir.path())).unwrap_err();
+    assert!(matches!(error, StoreError::Newer { found: 9, .. }), "{error}");
+    assert!(dir.path().join("results-1").is_dir());
+}
+
+#[test]
+fn a_torn_snapshot_does_not_keep_the_database_from_opening() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path());
+    store.append(&records(1..=4)).unwrap();
+    drop(store);
+    let torn = dir.path().join("results-1/snap.00000000000000FF.generating");
+    fs::write(&torn, b"torn").unwrap();
+    let (mut store, found) = open(dir.path());
+    assert_eq!(found.quarantined, None);
+    assert_eq!(load_all(&mut store), records(1..=4));
+    assert!(!torn.exists());
+}
+
+#[test]
+fn a_foreign_database_is_set_aside_and_only_the_last_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..2u8 {
+        let (store, _) = open(dir.path());
+        let current = store_dir(dir.path());
+        drop(store);
+        fs::write(current.join("round"), [round]).unwrap();
+        fs::write(current.join("db"), vec![round + 1; 100_000]).unwrap();
+        fs::remove_dir_all(current.join("blobs")).unwrap();
+        for snapshot in fs::read_dir(&current).unwrap().map(Result::unwrap) {
+            if snapshot.file_name().to_string_lossy().starts_with("snap.") {
+                fs::write(snapshot.path(), b"foreign").unwrap();
+            }
+        }
+        let (mut store, found) = open(dir.path());
+        assert!(found.quarantined.is_some(), "round {round}");
+        assert_eq!(store.usage().quarantined, 1);
+        store.append(&records(1..=4)).unwrap();
+        assert_eq!(fs::read(dir.path().join("quarantine/round")).unwrap(), [round]);
+    }
+}
+
+fn store_dir(root: &Path) -> PathBuf {
+    let entries = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
+    let is_results =
+        |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("results-");
+    entries.filter(is_results).max().unwrap()
+}
+
+#[test]
+fn a_file_where_the_folder_should_be_is_an_error_that_names_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("store");
+    fs::write(&root, b"a file").unwrap();
+    let error = Store::open(&settings(&root)).unwrap_err();
+    assert!(error.to_string().contains("store"), "{error}");
+}
+
+#[test]
+fn the_reserve_is_not_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let reserve = Settings { reserve_bytes: u64::MAX, ..settings(dir.path()) };
+    let (mut store, _) = Store::open(&reserve).unwrap();
+    let error = store.append(&records(1..=4)).unwrap_err();
+    assert!(matches!(error, StoreError::Full { .. }), "{error}");
+    assert_eq!(store.usage().records, 0);
+    store.keep("windows", b"small state is kept all the same").unwrap();
+}

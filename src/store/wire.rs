@@ -1,0 +1,101 @@
+//! Integers and texts as bytes, and back without trust.
+
+/// Seven bits a byte, lowest first.
+pub(super) fn put_number(to: &mut Vec<u8>, mut number: u64) {
+    loop {
+        let [low, ..] = number.to_le_bytes();
+        number >>= 7;
+        if number == 0 {
+            return to.push(low & 0x7f);
+        }
+        to.push(low | 0x80);
+    }
+}
+
+/// A length, then the bytes.
+pub(super) fn put_bytes(to: &mut Vec<u8>, bytes: &[u8]) {
+    put_number(to, u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+    to.extend_from_slice(bytes);
+}
+
+/// Reads what the functions above wrote; every read is `None` where the bytes do not hold it.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    pub(super) fn byte(&mut self) -> Option<u8> {
+        let (first, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(*first)
+    }
+
+    pub(super) fn number(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x7f).checked_shl(shift)?;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    pub(super) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
+        Some(taken)
+    }
+
+    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.try_into().ok()
+    }
+
+    pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
+        let len = usize::try_from(self.number()?).ok()?;
+        self.take(len)
+    }
+
+    pub(super) fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.bytes()?).ok()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    pub(super) fn rest(self) -> &'a [u8] {
+        self.rest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_back_and_never_run_over() {
+        for number in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX] {
+            let mut bytes = Vec::new();
+            put_number(&mut bytes, number);
+            let mut reader = Reader::new(&bytes);
+            assert_eq!(reader.number(), Some(number));
+            assert!(reader.is_empty());
+            assert_eq!(Reader::new(&bytes[..bytes.len() - 1]).number(), None);
+        }
+        assert_eq!(Reader::new(&[0x80; 12]).number(), None);
+    }
+
+    #[test]
+    fn a_length_beyond_the_end_reads_nothing() {
+        let mut bytes = Vec::new();
+        put_number(&mut bytes, u64::MAX);
+        assert_eq!(Reader::new(&bytes).bytes(), None);
+    }
+}
