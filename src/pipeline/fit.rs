@@ -36,6 +36,14 @@ impl Problems {
     pub(super) fn add(&mut self, key: &'static str, problem: impl Into<String>) {
         self.0.push(FitError { key, problem: problem.into() });
     }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn into_errors(self) -> Vec<FitError> {
+        self.0
+    }
 }
 
 /// One model input with what the card says of it.
@@ -57,9 +65,9 @@ impl Plan {
     ) -> Result<Self, Vec<FitError>> {
         let mut problems = Problems::default();
         let drafts = drafts(card, inputs, &mut problems);
-        if !problems.0.is_empty() {
+        if !problems.is_empty() {
             // What follows would only say the same in other words.
-            return Err(problems.0);
+            return Err(problems.into_errors());
         }
         let width = drafts.iter().map(|d| d.width).sum();
         let fields = field_names(stream, &drafts);
@@ -72,11 +80,11 @@ impl Plan {
             check_publish(stream, output, &mut problems);
         }
         match output {
-            Some(output) if problems.0.is_empty() => {
+            Some(output) if problems.is_empty() => {
                 let shape = card.window.as_ref().map(|window| shape(window, width, &drafts));
                 Ok(Self { shape, inputs: plans, fields, width, output })
             }
-            _ => Err(problems.0),
+            _ => Err(problems.into_errors()),
         }
     }
 }

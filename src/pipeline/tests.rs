@@ -1,9 +1,11 @@
 //! The whole pipeline against fake models: one message in, messages and an outcome out.
 
-mod fixture;
+mod fit;
+pub(super) mod fixture;
 mod keys;
 mod replies;
 mod save;
+mod tensors;
 
 use std::time::Duration;
 

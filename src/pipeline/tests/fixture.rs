@@ -1,7 +1,7 @@
 //! A stream, a card, a clock and models that do what a test needs.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::bundle::card::{Activation, Card, Input, Kind, Layout, Normalize, Output, Window};
@@ -13,7 +13,7 @@ use crate::config::{
 use crate::engine::RunError;
 use crate::ids::{GatewayId, ModelName, StreamName};
 use crate::message::{Finished, Incoming, InputToken, Qos};
-use crate::pipeline::{Ids, Infer, Outcome, Pipeline};
+use crate::pipeline::{FitError, Ids, Infer, Outcome, Pipeline};
 use crate::tensor::{Data, Dtype, Tensor, TensorSpec};
 
 /// 2026-11-22T10:00:00Z
@@ -97,6 +97,17 @@ pub(crate) fn constant(input: &[usize], output: &[f32]) -> Fake {
         outputs[0].data = Data::F32(values.clone());
         Ok(())
     })
+}
+
+/// Keeps what it was run on.
+pub(crate) fn taking(inputs: Vec<TensorSpec>) -> (Fake, Arc<Mutex<Vec<Data>>>) {
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let keep = taken.clone();
+    let body = move |inputs: &[Tensor], _: &mut [Tensor]| {
+        *keep.lock().unwrap() = inputs.iter().map(|t| t.data.clone()).collect();
+        Ok(())
+    };
+    (Fake { inputs, outputs: vec![spec("y", Dtype::F32, &[1])], body: Box::new(body) }, taken)
 }
 
 /// Two labels' scores for windows of two channels.
@@ -193,6 +204,7 @@ pub(crate) fn whole(kind: Kind) -> Card {
 }
 
 /// A pipeline with its clock.
+#[derive(Debug)]
 pub(crate) struct Bench {
     pub(crate) pipeline: Pipeline,
     pub(crate) clock: Hand,
@@ -201,11 +213,15 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new(stream: Stream, card: Card, model: Fake) -> Self {
+        Self::try_new(stream, card, model).unwrap()
+    }
+
+    pub(crate) fn try_new(stream: Stream, card: Card, model: Fake) -> Result<Self, Vec<FitError>> {
         let gateway = GatewayId::parse("gw-17").unwrap();
         let ids = Ids::new(&gateway, "3f2a", Arc::new(AtomicU64::new(0)));
-        let pipeline =
-            Pipeline::new(0, &stream, &gateway, Arc::new(card), Box::new(model), ids).unwrap();
-        Self { pipeline, clock: Hand { mono: AtomicU64::new(0), tick: 0 }, tokens: 0 }
+        let (card, model) = (Arc::new(card), Box::new(model));
+        let pipeline = Pipeline::new(0, &stream, &gateway, card, model, ids)?;
+        Ok(Self { pipeline, clock: Hand { mono: AtomicU64::new(0), tick: 0 }, tokens: 0 })
     }
 
     pub(crate) fn incoming(&mut self, topic: &str, payload: &[u8]) -> Incoming {

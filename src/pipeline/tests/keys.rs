@@ -3,18 +3,18 @@ use std::time::Duration;
 use super::fixture::{Bench, echo, stream, windowed};
 
 #[test]
-fn a_million_device_names_stay_bounded() {
+fn ever_new_device_names_stay_bounded() {
     let mut config = stream();
     config.max_keys = 1000;
     let mut bench = Bench::new(config, windowed(50, 50), echo(&[50, 2]));
     let mut evicted = 0;
-    for n in 0..1_000_000 {
+    for n in 0..20_000 {
         let (outcome, _) = bench.step(&format!("sensors/d{n}/imu"), "[1,2]");
         assert_eq!(outcome.samples, 1);
         evicted += outcome.evicted;
     }
     assert_eq!(bench.pipeline.devices(), 1000);
-    assert_eq!(evicted, 999_000);
+    assert_eq!(evicted, 19_000);
     // One sample each, so that the rings did not grow to whole windows.
     assert!(bench.pipeline.snapshot(crate::clock::Clock::now(&bench.clock)).len() < 100_000);
 }
