@@ -99,7 +99,12 @@ impl Database {
         let tree = Some(guarded(|| open_when_unlocked(dir))?);
         let database = Self { tree, dir: dir.to_owned() };
         let before = barrier::calls();
-        database.act(|tree| Ok(tree.insert(OPENED_KEY, &barrier::calls().to_le_bytes())?))?;
+        // sled writes nothing where the value is the one that is there, so this one is always new.
+        let last = database.act(|tree| Ok(tree.get(OPENED_KEY)?))?;
+        let last =
+            last.and_then(|bytes| bytes.as_ref().try_into().ok()).map_or(0, u64::from_le_bytes);
+        let mark = last.wrapping_add(1).to_le_bytes();
+        database.act(|tree| Ok(tree.insert(OPENED_KEY, &mark)?))?;
         database.flush()?;
         if barrier::calls() == before {
             let reason = "sled's write barrier is not inferd's: the program is linked wrongly";
