@@ -132,6 +132,8 @@ struct Lowering<'a> {
     floats: HashMap<String, View>,
     opaque: HashMap<String, TensorProto>,
     draft: Draft,
+    /// Where u8 inputs are kept as bytes.
+    copies: HashMap<Place, usize>,
     regions: Vec<FloatGraph>,
     /// The float region being gathered: its nodes by number.
     gathered: BTreeSet<usize>,
@@ -176,6 +178,7 @@ impl<'a> Lowering<'a> {
             floats: HashMap::new(),
             opaque,
             draft,
+            copies: HashMap::new(),
             regions: Vec::new(),
             gathered: BTreeSet::new(),
             fates,
@@ -196,6 +199,7 @@ impl<'a> Lowering<'a> {
                     let (shape, order) = (&view.shape, &view.order);
                     let action = super::plan::Action::FromUnsigned;
                     let view = self.draft.make(action, &[&view], Holds::Bytes, shape, order);
+                    self.copies.insert(view.place, i);
                     Value::Stored(stored(view, true))
                 }
                 dtype => Value::Other(Other {

@@ -67,7 +67,9 @@ fn rewritten(node: &NodeProto, find: &dyn Fn(&str) -> Option<Amount>) -> Option<
         Some(zero) => find(zero).filter(|a| a.single)?.data_type,
         None => DataType::Uint8 as i32,
     };
-    if !find(scale).is_some_and(|a| a.single) {
+    // A scale that is computed is one where its zero point is one.
+    let single = find(scale).map_or(zero.is_some(), |a| a.single);
+    if !single {
         return None;
     }
     let mut chain = Chain { node, output, made: Vec::new(), last: input.clone() };

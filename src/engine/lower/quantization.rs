@@ -92,7 +92,8 @@ impl Lowering<'_> {
         let Some(shifted) = Stored::shift(stored.unsigned, *zero) else {
             return float("its zero point is out of range");
         };
-        if let Place::Input(i) = stored.view.place {
+        let copied = self.copies.get(&stored.view.place).copied();
+        if let (Place::Input(i), _) | (_, Some(i)) = (stored.view.place, copied) {
             self.note_input(i, Quant { scale: *scale, zero: *zero });
         }
         Ok(Real::Affine(Affine { view: stored.view.clone(), scale: *scale, zero: shifted }))

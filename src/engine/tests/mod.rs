@@ -1,7 +1,12 @@
 //! Whole models: bytes to results.
 
+mod exact;
 mod float;
+mod generate;
+mod hostile;
+mod lowering;
 mod model;
+mod random;
 mod reference;
 
 use super::{LoadError, LoadOptions, Model};

@@ -1,0 +1,402 @@
+//! What a quantized graph means, in real arithmetic: the straightforward evaluation that the engine
+//! is held against. Node by node, in doubles; a quantization rounds half to even and saturates. Sums
+//! of products of small integers are exact in doubles. Shares no code with the engine.
+
+use crate::engine::proto::Attributes;
+use crate::tensor::{Data, Dtype, Tensor};
+use std::collections::HashMap;
+use tract_onnx::pb::{GraphProto, NodeProto};
+
+/// A tensor of exact numbers.
+#[derive(Clone, Debug)]
+pub(super) struct Exact {
+    pub shape: Vec<usize>,
+    pub x: Vec<f64>,
+    pub dtype: Dtype,
+}
+
+pub(super) type Values = HashMap<String, Exact>;
+
+impl Exact {
+    pub(super) fn real(shape: &[usize], x: Vec<f64>) -> Self {
+        assert_eq!(shape.iter().product::<usize>(), x.len());
+        Self { shape: shape.to_vec(), x, dtype: Dtype::F32 }
+    }
+
+    pub(super) fn of(tensor: &Tensor) -> Self {
+        let x = match &tensor.data {
+            Data::F32(v) => v.iter().map(|&x| f64::from(x)).collect(),
+            Data::I8(v) => v.iter().map(|&x| f64::from(x)).collect(),
+            Data::U8(v) => v.iter().map(|&x| f64::from(x)).collect(),
+            Data::I32(v) => v.iter().map(|&x| f64::from(x)).collect(),
+            Data::I64(v) => v.iter().map(|&x| x as f64).collect(),
+            other => panic!("no exact {}", other.dtype()),
+        };
+        Self { shape: tensor.shape.clone(), x, dtype: tensor.dtype() }
+    }
+
+    fn scalar(&self) -> f64 {
+        assert_eq!(self.x.len(), 1);
+        self.x[0]
+    }
+
+    fn strides(&self) -> Vec<usize> {
+        strides(&self.shape)
+    }
+
+    /// The element that stands against index `i` of a tensor of `shape`, by ONNX broadcasting.
+    fn against(&self, shape: &[usize], mut i: usize) -> f64 {
+        let lead = shape.len() - self.shape.len();
+        let (mut at, mut step) = (0, 1);
+        for axis in (0..shape.len()).rev() {
+            let index = i % shape[axis];
+            i /= shape[axis];
+            if axis >= lead && self.shape[axis - lead] != 1 {
+                at += index * step;
+            }
+            if axis >= lead {
+                step *= self.shape[axis - lead];
+            }
+        }
+        self.x[at]
+    }
+}
+
+fn strides(shape: &[usize]) -> Vec<usize> {
+    (0..shape.len()).map(|a| shape[a + 1..].iter().product()).collect()
+}
+
+/// Evaluates every node; `values` holds the inputs, and gets all results.
+pub(super) fn evaluate(graph: &GraphProto, values: &mut Values) {
+    for proto in &graph.initializer {
+        let tensor = crate::engine::constant::read(proto).unwrap().unwrap();
+        values.insert(proto.name.clone(), Exact::of(&tensor));
+    }
+    for node in &graph.node {
+        for (name, result) in node.output.iter().zip(results(node, values)) {
+            values.insert(name.clone(), result);
+        }
+    }
+}
+
+fn results(node: &NodeProto, values: &Values) -> Vec<Exact> {
+    let input = |i: usize| node.input.get(i).and_then(|n| values.get(n));
+    let at = |i: usize| input(i).unwrap_or_else(|| panic!("{node:?} has no input {i}"));
+    let real = |i: usize, axis: usize| dequantize(at(i), at(i + 1), input(i + 2), axis);
+    let back = |x: Exact, i: usize| vec![quantize(&x, at(i), input(i + 1), 0)];
+    let axis = node.int("axis");
+    let channel = axis.unwrap_or(1) as usize;
+    match node.op_type.as_str() {
+        "DequantizeLinear" => vec![dequantize(at(0), at(1), input(2), channel)],
+        "QuantizeLinear" => vec![quantize(at(0), at(1), input(2), channel)],
+        "DynamicQuantizeLinear" => dynamic(at(0)),
+        "MatMulInteger" => vec![matmul(&less(at(0), input(2), 0), &less(at(1), input(3), 1))],
+        "ConvInteger" => {
+            vec![conv(node, &less(at(0), input(2), 0), &less(at(1), input(3), 0), None)]
+        }
+        "QLinearConv" => {
+            back(conv(node, &real(0, 1), &real(3, 0), bias(input(8), at(1), at(4)).as_ref()), 6)
+        }
+        "QLinearMatMul" => back(matmul(&real(0, 0), &real(3, at(3).shape.len() - 1)), 6),
+        "QLinearAdd" => back(zip(&real(0, 0), &real(3, 0), |a, b| a + b), 6),
+        "QLinearMul" => back(zip(&real(0, 0), &real(3, 0), |a, b| a * b), 6),
+        "QLinearAveragePool" => back(average(node, &real(0, 0)), 3),
+        "QLinearGlobalAveragePool" => back(mean(&real(0, 0), &[2, 3]), 3),
+        "QLinearSigmoid" => back(map(&real(0, 0), sigmoid), 3),
+        "QLinearLeakyRelu" => back(map(&real(0, 0), leaky(node)), 3),
+        "QLinearSoftmax" => back(softmax(&real(0, 0)), 3),
+        "QLinearConcat" => {
+            let parts: Vec<_> = (2..node.input.len()).step_by(3).map(|i| real(i, 0)).collect();
+            back(concat(&parts.iter().collect::<Vec<_>>(), channel), 0)
+        }
+        "QGemm" => back(
+            zip(
+                &matmul(&real(0, 0), &real(3, 1)),
+                &bias(input(6), at(1), at(4)).unwrap(),
+                |a, b| a + b,
+            ),
+            7,
+        ),
+        "Conv" => vec![conv(node, at(0), at(1), input(2))],
+        "MatMul" => vec![matmul(at(0), at(1))],
+        "Gemm" => {
+            let right = if node.int("transB") == Some(1) {
+                transpose(at(1), &[1, 0])
+            } else {
+                at(1).clone()
+            };
+            let product = matmul(at(0), &right);
+            vec![input(2).map_or(product.clone(), |c| zip(&product, c, |a, b| a + b))]
+        }
+        "Add" => vec![zip(at(0), at(1), |a, b| a + b)],
+        "Sub" => vec![zip(at(0), at(1), |a, b| a - b)],
+        "Mul" => vec![zip(at(0), at(1), |a, b| a * b)],
+        "Relu" => vec![map(at(0), |x| x.max(0.0))],
+        "Clip" => vec![map(at(0), |x| x.max(at(1).scalar()).min(at(2).scalar()))],
+        "Sigmoid" => vec![map(at(0), sigmoid)],
+        "Tanh" => vec![map(at(0), f64::tanh)],
+        "LeakyRelu" => vec![map(at(0), leaky(node))],
+        "Softmax" => vec![softmax(at(0))],
+        "AveragePool" => vec![average(node, at(0))],
+        "GlobalAveragePool" => vec![mean(at(0), &(2..at(0).shape.len()).collect::<Vec<_>>())],
+        "MaxPool" => vec![windows(node, at(0), f64::NEG_INFINITY, |w| {
+            w.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+        })],
+        "Reshape" => {
+            vec![Exact { shape: at(1).x.iter().map(|&d| d as usize).collect(), ..at(0).clone() }]
+        }
+        "Transpose" => {
+            vec![transpose(
+                at(0),
+                &node.ints("perm").unwrap().iter().map(|&p| p as usize).collect::<Vec<_>>(),
+            )]
+        }
+        "Concat" => vec![concat(&(0..node.input.len()).map(at).collect::<Vec<_>>(), channel)],
+        "Slice" => {
+            vec![slice(at(0), at(1).x[0] as usize, at(2).x[0] as usize, at(3).x[0] as usize)]
+        }
+        "Split" => split(at(0), channel, node.output.len()),
+        "Pad" => vec![pad(at(0), &at(1).x)],
+        "Cast" => vec![Exact { dtype: Dtype::F32, ..at(0).clone() }],
+        other => panic!("no exact {other}"),
+    }
+}
+
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+fn leaky(node: &NodeProto) -> impl Fn(f64) -> f64 {
+    let alpha = f64::from(node.float("alpha").unwrap_or(0.01));
+    move |x| if x < 0.0 { alpha * x } else { x }
+}
+
+/// The scale or zero point for element `i` of `x`.
+fn along(v: &Exact, x: &Exact, axis: usize, i: usize) -> f64 {
+    if v.x.len() == 1 { v.x[0] } else { v.x[i / x.strides()[axis] % x.shape[axis]] }
+}
+
+fn dequantize(x: &Exact, scale: &Exact, zero: Option<&Exact>, axis: usize) -> Exact {
+    let value = |(i, q): (usize, &f64)| {
+        (q - zero.map_or(0.0, |z| along(z, x, axis, i))) * along(scale, x, axis, i)
+    };
+    Exact::real(&x.shape, x.x.iter().enumerate().map(value).collect())
+}
+
+fn quantize(x: &Exact, scale: &Exact, zero: Option<&Exact>, axis: usize) -> Exact {
+    let dtype = zero.map_or(Dtype::U8, |z| z.dtype);
+    let (low, high) = if dtype == Dtype::I8 { (-128.0, 127.0) } else { (0.0, 255.0) };
+    let value = |(i, r): (usize, &f64)| {
+        let moved = (r / along(scale, x, axis, i)).round_ties_even()
+            + zero.map_or(0.0, |z| along(z, x, axis, i));
+        moved.clamp(low, high)
+    };
+    Exact { shape: x.shape.clone(), x: x.x.iter().enumerate().map(value).collect(), dtype }
+}
+
+fn dynamic(x: &Exact) -> Vec<Exact> {
+    let low = x.x.iter().copied().fold(0.0, f64::min);
+    let high = x.x.iter().copied().fold(0.0, f64::max);
+    let scale = Exact::real(&[], vec![if high == low { 1.0 } else { (high - low) / 255.0 }]);
+    let zero = (-low / scale.x[0]).round_ties_even().clamp(0.0, 255.0);
+    let zero = Exact { shape: vec![], x: vec![zero], dtype: Dtype::U8 };
+    vec![quantize(x, &scale, Some(&zero), 0), scale, zero]
+}
+
+fn bias(bias: Option<&Exact>, a: &Exact, b: &Exact) -> Option<Exact> {
+    let scales = Exact::real(&b.shape, b.x.iter().map(|b| a.scalar() * b).collect());
+    bias.map(|bias| dequantize(bias, &scales, None, 0))
+}
+
+fn less(x: &Exact, zero: Option<&Exact>, axis: usize) -> Exact {
+    dequantize(x, &Exact::real(&[], vec![1.0]), zero, axis)
+}
+
+fn map(x: &Exact, f: impl Fn(f64) -> f64) -> Exact {
+    Exact::real(&x.shape, x.x.iter().map(|&v| f(v)).collect())
+}
+
+fn zip(a: &Exact, b: &Exact, f: impl Fn(f64, f64) -> f64) -> Exact {
+    let rank = a.shape.len().max(b.shape.len());
+    let size =
+        |e: &Exact, axis: usize| (axis + e.shape.len()).checked_sub(rank).map_or(1, |a| e.shape[a]);
+    let shape: Vec<usize> = (0..rank).map(|axis| size(a, axis).max(size(b, axis))).collect();
+    let len = shape.iter().product();
+    let value = |i| f(a.against(&shape, i), b.against(&shape, i));
+    Exact::real(&shape, (0..len).map(value).collect())
+}
+
+fn matmul(a: &Exact, b: &Exact) -> Exact {
+    let (ra, rb) = (a.shape.len(), b.shape.len());
+    let (m, k, n) = (a.shape[ra - 2], a.shape[ra - 1], b.shape[rb - 1]);
+    let lead: usize = a.shape[..ra - 2].iter().product();
+    let many = b.x.len() > k * n;
+    let mut x = Vec::new();
+    for batch in 0..lead {
+        let right = if many { batch * k * n } else { 0 };
+        for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
+            let term = |l: usize| a.x[(batch * m + i) * k + l] * b.x[right + l * n + j];
+            x.push((0..k).map(term).sum());
+        }
+    }
+    let shape: Vec<usize> = a.shape[..ra - 1].iter().copied().chain([n]).collect();
+    Exact::real(&shape, x)
+}
+
+fn transpose(x: &Exact, perm: &[usize]) -> Exact {
+    let shape: Vec<usize> = perm.iter().map(|&p| x.shape[p]).collect();
+    let (from, to) = (x.strides(), strides(&shape));
+    let value = |i: usize| {
+        let at: usize = (0..perm.len()).map(|a| i / to[a] % shape[a] * from[perm[a]]).sum();
+        x.x[at]
+    };
+    Exact { shape: shape.clone(), x: (0..x.x.len()).map(value).collect(), dtype: x.dtype }
+}
+
+fn concat(parts: &[&Exact], axis: usize) -> Exact {
+    let outer: usize = parts[0].shape[..axis].iter().product();
+    let mut x = Vec::new();
+    for o in 0..outer {
+        for part in parts {
+            let n = part.x.len() / outer;
+            x.extend(&part.x[o * n..(o + 1) * n]);
+        }
+    }
+    let mut shape = parts[0].shape.clone();
+    shape[axis] = parts.iter().map(|p| p.shape[axis]).sum();
+    Exact { shape, x, dtype: parts[0].dtype }
+}
+
+fn slice(x: &Exact, start: usize, end: usize, axis: usize) -> Exact {
+    let mut shape = x.shape.clone();
+    shape[axis] = end - start;
+    let (from, to) = (x.strides(), strides(&shape));
+    let value = |i: usize| {
+        let at: usize = (0..shape.len()).map(|a| i / to[a] % shape[a] * from[a]).sum();
+        x.x[at + start * from[axis]]
+    };
+    let len = shape.iter().product();
+    Exact { x: (0..len).map(value).collect(), shape: shape.clone(), dtype: x.dtype }
+}
+
+fn split(x: &Exact, axis: usize, count: usize) -> Vec<Exact> {
+    let each = x.shape[axis] / count;
+    (0..count).map(|i| slice(x, i * each, (i + 1) * each, axis)).collect()
+}
+
+fn pad(x: &Exact, pads: &[f64]) -> Exact {
+    let rank = x.shape.len();
+    let shape: Vec<usize> =
+        (0..rank).map(|a| x.shape[a] + pads[a] as usize + pads[a + rank] as usize).collect();
+    let (from, to) = (x.strides(), strides(&shape));
+    let mut padded = vec![0.0; shape.iter().product()];
+    for (i, &v) in x.x.iter().enumerate() {
+        let at: usize =
+            (0..rank).map(|a| (i / from[a] % x.shape[a] + pads[a] as usize) * to[a]).sum();
+        padded[at] = v;
+    }
+    Exact::real(&shape, padded)
+}
+
+fn softmax(x: &Exact) -> Exact {
+    let row = *x.shape.last().unwrap();
+    let rows = x.x.chunks(row).flat_map(|row| {
+        let top = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = row.iter().map(|v| (v - top).exp()).sum();
+        row.iter().map(move |v| (v - top).exp() / sum)
+    });
+    Exact::real(&x.shape, rows.collect())
+}
+
+fn mean(x: &Exact, axes: &[usize]) -> Exact {
+    let shape: Vec<usize> =
+        (0..x.shape.len()).map(|a| if axes.contains(&a) { 1 } else { x.shape[a] }).collect();
+    let mut sums = vec![0.0; shape.iter().product()];
+    let (from, to) = (x.strides(), strides(&shape));
+    for (i, v) in x.x.iter().enumerate() {
+        let at: usize =
+            (0..shape.len()).map(|a| (i / from[a] % x.shape[a]).min(shape[a] - 1) * to[a]).sum();
+        sums[at] += v;
+    }
+    let count = (x.x.len() / sums.len()) as f64;
+    Exact::real(&shape, sums.into_iter().map(|s| s / count).collect())
+}
+
+/// Window geometry of a node over one or two spatial axes, as (kernel, stride, dilation, pads).
+fn list(node: &NodeProto, name: &str, count: usize, default: usize) -> Vec<usize> {
+    node.ints(name).map_or(vec![default; count], |v| v.iter().map(|&d| d as usize).collect())
+}
+
+/// `f` of what each window sees (with `fill` for padding), for every channel by itself.
+fn windows(node: &NodeProto, x: &Exact, fill: f64, f: impl Fn(&[f64]) -> f64) -> Exact {
+    let kernel = list(node, "kernel_shape", x.shape.len() - 2, 1);
+    let (patches, spatial) = patches(node, x, &kernel, fill);
+    let shape: Vec<usize> = x.shape[..2].iter().copied().chain(spatial).collect();
+    Exact::real(&shape, patches.iter().map(|p| f(p)).collect())
+}
+
+/// For every batch, channel and position, the taps that its window sees.
+fn patches(
+    node: &NodeProto,
+    x: &Exact,
+    kernel: &[usize],
+    fill: f64,
+) -> (Vec<Vec<f64>>, Vec<usize>) {
+    let n = kernel.len();
+    let (stride, dilation) = (list(node, "strides", n, 1), list(node, "dilations", n, 1));
+    let pads = list(node, "pads", 2 * n, 0);
+    let size = |a: usize| {
+        (x.shape[2 + a] + pads[a] + pads[a + n] - (kernel[a] - 1) * dilation[a] - 1) / stride[a] + 1
+    };
+    let spatial: Vec<usize> = (0..n).map(size).collect();
+    let (places, taps) = (spatial.iter().product::<usize>(), kernel.iter().product::<usize>());
+    let steps = x.strides();
+    let mut all = Vec::new();
+    for plane in 0..x.shape[0] * x.shape[1] {
+        for place in 0..places {
+            let tap = |tap: usize| {
+                let mut at = plane * steps[1];
+                for a in 0..n {
+                    let out = place / strides(&spatial)[a] % spatial[a];
+                    let k = tap / strides(kernel)[a] % kernel[a];
+                    let i = (out * stride[a] + k * dilation[a]).checked_sub(pads[a])?;
+                    if i >= x.shape[2 + a] {
+                        return None;
+                    }
+                    at += i * steps[2 + a];
+                }
+                Some(x.x[at])
+            };
+            all.push((0..taps).map(|t| tap(t).unwrap_or(fill)).collect());
+        }
+    }
+    (all, spatial)
+}
+
+fn average(node: &NodeProto, x: &Exact) -> Exact {
+    let whole = node.int("count_include_pad") == Some(1);
+    windows(node, x, f64::NAN, |w| {
+        let seen: Vec<f64> = w.iter().copied().filter(|v| !v.is_nan()).collect();
+        seen.iter().sum::<f64>() / if whole { w.len() } else { seen.len() } as f64
+    })
+}
+
+fn conv(node: &NodeProto, x: &Exact, w: &Exact, bias: Option<&Exact>) -> Exact {
+    let (patches, spatial) = patches(node, x, &w.shape[2..], 0.0);
+    let places: usize = spatial.iter().product();
+    let (channels, outputs, depth) = (x.shape[1], w.shape[0], w.shape[1]);
+    let taps: usize = w.shape[2..].iter().product();
+    let group = outputs / (channels / depth);
+    let mut y = Vec::new();
+    for (batch, out, place) in (0..x.shape[0])
+        .flat_map(|b| (0..outputs).flat_map(move |o| (0..places).map(move |p| (b, o, p))))
+    {
+        let term = |c: usize| -> f64 {
+            let patch = &patches[(batch * channels + out / group * depth + c) * places + place];
+            patch.iter().zip(&w.x[(out * depth + c) * taps..]).map(|(a, b)| a * b).sum()
+        };
+        y.push((0..depth).map(term).sum::<f64>() + bias.map_or(0.0, |b| b.x[out]));
+    }
+    let shape: Vec<usize> = [x.shape[0], outputs].into_iter().chain(spatial).collect();
+    Exact::real(&shape, y)
+}
