@@ -74,6 +74,15 @@ fn wrong_usage_ends_with_2_and_help_with_0() {
     }
 }
 
+#[cfg(feature = "demo")]
+#[test]
+fn demo_says_what_is_wrong_with_a_broker() {
+    assert!(run(&["demo", "--help"]).out.contains("Example"));
+    let bad = run(&["demo", "--broker", "http://broker"]);
+    assert_eq!(bad.code, 78);
+    assert!(bad.err.contains("unknown scheme"), "{}", bad.err);
+}
+
 #[test]
 fn check_prints_what_it_found_in_order() {
     let folder = tempfile::tempdir().unwrap();

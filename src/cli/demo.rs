@@ -1,7 +1,9 @@
 //! `inferd demo`
 
 use super::{Exit, Failure};
+use crate::config::ConfigError;
 use crate::demo::{self, DemoOptions};
+use crate::link::Fault;
 
 /// Show the whole path on real recordings: watches, broker, model, predictions
 ///
@@ -41,5 +43,15 @@ pub(super) fn demo(args: &Args) -> Result<(), Failure> {
         watches: usize::from(args.watches),
         json: args.json,
     };
-    demo::run(&options).map_err(|error| Failure::new(Exit::Failed, format!("{error:#}")))
+    demo::run(&options).map_err(|error| Failure::new(exit(&error), format!("{error:#}")))
+}
+
+fn exit(error: &anyhow::Error) -> Exit {
+    if error.downcast_ref::<Fault>().is_some() {
+        Exit::Unavailable
+    } else if error.downcast_ref::<ConfigError>().is_some() {
+        Exit::Config
+    } else {
+        Exit::Failed
+    }
 }
