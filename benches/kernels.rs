@@ -81,7 +81,7 @@ fn noise(n: usize) -> Vec<i8> {
     let mut x = 1u32;
     let next = |_| {
         x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (x >> 24) as i8
+        ((x >> 24) as i8).max(-127)
     };
     (0..n).map(next).collect()
 }
@@ -143,7 +143,7 @@ fn depthwise(isa: Isa, name: &'static str, [h, w, channels]: [usize; 3]) -> Laye
 }
 
 fn dense(isa: Isa, name: &'static str, k: usize, n: usize) -> Layer {
-    let (dense, requant) = packed(n, k, |w| Dense::new(isa, w).expect("sound weights"));
+    let (dense, requant) = packed(n, k, |w| Dense::for_one_row(isa, w).expect("sound weights"));
     let (x, mut y) = (noise(k), vec![0; n]);
     let mut scratch = Scratch::with_bytes(dense.scratch_bytes(1));
     let run = Box::new(move || dense.run(1, &x, Out::S8(&mut y, &requant), &mut scratch));

@@ -147,7 +147,7 @@ impl Windowed {
     ) {
         let start = carver.take(self.start_len());
         let sums = carver.take(self.band_positions());
-        if widens(self.isa) {
+        if widens(self.isa, depth(self.isa)) {
             let stage = carver.take::<i16>(self.bands.len());
             self.banded(fill, fold, input, stage, [start, sums], width, out);
         } else {

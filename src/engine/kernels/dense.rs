@@ -1,7 +1,7 @@
 //! Dense layers and 1 x 1 convolutions, and products of two computed matrices.
 use super::gemm::{self, Grid, Left, Place};
 use super::isa::Isa;
-use super::lane::{Lane, depth, staged_bytes, widens};
+use super::lane::{Lane, depth, depth_of_one_row, staged_bytes, widens};
 use super::pack::{PANEL, Panels, Runs, View, Weights, WeightsError, panel_bytes};
 use super::requant::{Out, SPARE};
 use super::scratch::{Carver, Scratch, bytes_for};
@@ -22,10 +22,22 @@ impl Dense {
     /// # Errors
     /// Lengths that do not agree, or an accumulator that could overflow.
     pub fn new(isa: Isa, weights: &Weights<'_>) -> Result<Self, WeightsError> {
+        Self::packed(isa, weights, depth(isa))
+    }
+
+    /// As [`Dense::new`], packed for runs of a single row; others are right but slow.
+    ///
+    /// # Errors
+    /// As [`Dense::new`].
+    pub fn for_one_row(isa: Isa, weights: &Weights<'_>) -> Result<Self, WeightsError> {
+        let narrow = !weights.values.contains(&i8::MIN);
+        Self::packed(isa, weights, depth_of_one_row(isa, narrow))
+    }
+
+    fn packed(isa: Isa, weights: &Weights<'_>, depth: usize) -> Result<Self, WeightsError> {
         let k = weights.values.len() / weights.outputs.max(1);
         weights.check(k)?;
         let runs = Runs::dense(k);
-        let depth = depth(isa);
         let panels = Panels::new(weights, &runs, depth);
         Ok(Self { isa, k, panels, offsets: runs.offsets(depth) })
     }
@@ -45,7 +57,8 @@ impl Dense {
     /// Working memory for a run of `m` rows.
     #[must_use]
     pub fn scratch_bytes(&self, m: usize) -> usize {
-        bytes_for::<i32>(self.panels.start_len()) + left_bytes(self.isa, m, self.k)
+        bytes_for::<i32>(self.panels.start_len())
+            + left_bytes(self.isa, self.panels.depth, m, self.k)
     }
 
     /// Runs `m` rows whose zero point is the one the weights were packed with.
@@ -99,8 +112,8 @@ fn chunk_rows(m: usize, k: usize) -> usize {
 }
 
 /// Working memory [`rows_times`] takes.
-fn left_bytes(isa: Isa, m: usize, k: usize) -> usize {
-    bytes_for::<i32>(m) + staged_bytes(isa, chunk_rows(m, k) * k + SLACK)
+fn left_bytes(isa: Isa, depth: usize, m: usize, k: usize) -> usize {
+    bytes_for::<i32>(m) + staged_bytes(isa, depth, chunk_rows(m, k) * k + SLACK)
 }
 
 /// `[m][k]` activations times packed columns of one run.
@@ -118,7 +131,7 @@ fn rows_times(
         gemm::sum_rows(input, &Grid::rows(m, k), &[0], k, sums);
     }
     let len = chunk_rows(m, k) * k + SLACK;
-    if widens(isa) {
+    if widens(isa, right.depth) {
         staged::<i16>(isa, [m, k], input, offsets, sums, right, out, carver.take(len));
     } else {
         staged::<i8>(isa, [m, k], input, offsets, sums, right, out, carver.take(len));
@@ -195,7 +208,7 @@ impl Matmul {
         let groups = self.offsets.len();
         bytes_for::<i8>(panel_bytes(self.n, groups, depth(self.isa)))
             + 2 * bytes_for::<i32>(self.n + SPARE)
-            + left_bytes(self.isa, self.m, self.k)
+            + left_bytes(self.isa, depth(self.isa), self.m, self.k)
     }
 
     /// Multiplies; `zeros` are the zero points of the left and the right side.

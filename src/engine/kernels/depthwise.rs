@@ -1,6 +1,6 @@
 //! Depthwise convolutions: one filter per channel.
 use super::isa::Isa;
-use super::lane::{Lane, Sweep, widens};
+use super::lane::{Lane, Sweep, depth, widens};
 use super::pack::{Weights, WeightsError, fold};
 use super::requant::{Out, SPARE};
 use super::scratch::{Scratch, bytes_for};
@@ -51,7 +51,7 @@ impl Depthwise {
         let bands = Bands::new(isa, window);
         let taps: Vec<_> = bands.taps().map(|t| t as u32).collect();
         let mut filters = Filters::new(taps, weights);
-        if widens(isa) {
+        if widens(isa, depth(isa)) {
             filters.interleave();
         }
         Ok(Self { isa, window: window.clone(), bands, input_zero: weights.input_zero, filters })
@@ -98,7 +98,7 @@ impl Depthwise {
                 &*own
             }
         };
-        if widens(self.isa) {
+        if widens(self.isa, depth(self.isa)) {
             let stage = carver.take::<i16>(self.bands.len());
             self.banded(fill, input, stage, start, &mut out);
         } else {

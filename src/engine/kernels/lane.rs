@@ -35,20 +35,18 @@ pub(super) struct Sweep<'a, T> {
     pub(super) row: usize,
 }
 
-/// Whether activations are widened when they are staged.
-pub(super) fn widens(isa: Isa) -> bool {
+/// Whether activations are widened when they are staged for weights packed to this depth.
+pub(super) fn widens(isa: Isa, depth: usize) -> bool {
     match isa.set() {
-        Set::Scalar => false,
         #[cfg(target_arch = "x86_64")]
-        Set::Avx2 => true,
-        #[cfg(target_arch = "aarch64")]
-        Set::Neon | Set::NeonDot => false,
+        Set::Avx2 => depth == 2,
+        _ => false,
     }
 }
 
 /// Scratch memory for `len` staged activations.
-pub(super) fn staged_bytes(isa: Isa, len: usize) -> usize {
-    if widens(isa) { bytes_for::<i16>(len) } else { bytes_for::<i8>(len) }
+pub(super) fn staged_bytes(isa: Isa, depth: usize, len: usize) -> usize {
+    if widens(isa, depth) { bytes_for::<i16>(len) } else { bytes_for::<i8>(len) }
 }
 
 /// How many consecutive weights of a column stand together: what one step of the product takes.
@@ -64,6 +62,15 @@ pub(super) fn depth(isa: Isa) -> usize {
     }
 }
 
+/// As [`depth`], for products of a single row; `narrow` weights are none of them -128.
+pub(super) fn depth_of_one_row(isa: Isa, narrow: bool) -> usize {
+    match isa.set() {
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx2 if narrow => 4,
+        _ => depth(isa),
+    }
+}
+
 impl Lane for i8 {
     #[inline(always)]
     fn as_is(input: &[i8]) -> Option<&[Self]> {
@@ -72,12 +79,15 @@ impl Lane for i8 {
 
     fn gemm(isa: Isa, left: &Left<'_, Self>, right: &View<'_>, place: Place, out: &mut Out<'_>) {
         match isa.set() {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: this value exists only where AVX2 was detected.
+            Set::Avx2 => unsafe { avx2::vectors(left, right, place, out) },
             #[cfg(target_arch = "aarch64")]
             Set::Neon => neon::gemm(left, right, place, out),
             #[cfg(target_arch = "aarch64")]
             // SAFETY: this value exists only where the dot product was detected.
             Set::NeonDot => unsafe { neon::gemm_dot(left, right, place, out) },
-            _ => gemm::scalar(left, right, place, out),
+            Set::Scalar => gemm::scalar(left, right, place, out),
         }
     }
 
@@ -98,15 +108,15 @@ impl Lane for i16 {
 
     #[cfg(target_arch = "x86_64")]
     fn gemm(isa: Isa, left: &Left<'_, Self>, right: &View<'_>, place: Place, out: &mut Out<'_>) {
-        assert!(widens(isa));
-        // SAFETY: the only value that widens exists only where AVX2 was detected.
+        assert_eq!(isa.set(), Set::Avx2);
+        // SAFETY: this value exists only where AVX2 was detected.
         unsafe { avx2::gemm(left, right, place, out) };
     }
 
     #[cfg(target_arch = "x86_64")]
     fn depthwise(isa: Isa, sweep: &Sweep<'_, Self>, out: &mut Out<'_>) {
-        assert!(widens(isa));
-        // SAFETY: the only value that widens exists only where AVX2 was detected.
+        assert_eq!(isa.set(), Set::Avx2);
+        // SAFETY: this value exists only where AVX2 was detected.
         unsafe { avx2::depthwise(sweep, out) };
     }
 

@@ -139,13 +139,6 @@ impl Runs {
         };
         self.starts.iter().flat_map(step).collect()
     }
-
-    /// Element of the row that stands at `lane` of `group`, or none where it is padding.
-    pub(super) fn element(&self, group: usize, lane: usize, depth: usize) -> Option<usize> {
-        let per_run = self.len.div_ceil(depth);
-        let within = group % per_run * depth + lane;
-        (within < self.len).then_some(group / per_run * self.len + within)
-    }
 }
 
 /// Packed columns: `[column / 16][group][column % 16][lane]`, missing columns and lanes zero.
@@ -171,12 +164,12 @@ impl Panels {
     pub(super) fn new(weights: &Weights<'_>, runs: &Runs, depth: usize) -> Self {
         let (n, k, groups) = (weights.outputs, runs.k(), runs.groups(depth));
         let mut values = vec![0; panel_bytes(n, groups, depth)];
-        for (at, slot) in values.iter_mut().enumerate() {
-            let (lane, column) = (at % depth, at / depth % PANEL);
-            let (group, panel) = (at / (depth * PANEL) % groups, at / (depth * PANEL * groups));
-            let column = panel * PANEL + column;
-            if let Some(e) = runs.element(group, lane, depth).filter(|_| column < n) {
-                *slot = weights.values[column * k + e];
+        for (column, row) in weights.values.chunks_exact(k).enumerate() {
+            let panel = column / PANEL * groups * PANEL;
+            let mut slot = (panel + column % PANEL) * depth;
+            for piece in row.chunks_exact(runs.len).flat_map(|run| run.chunks(depth)) {
+                values[slot..slot + piece.len()].copy_from_slice(piece);
+                slot += PANEL * depth;
             }
         }
         let per_column = |f: &dyn Fn(usize) -> i32| {
@@ -246,7 +239,6 @@ pub(super) struct View<'a> {
     /// `columns + SPARE` long; none where all are zero.
     pub(super) zeros: Option<&'a [i32]>,
     /// Whether it is known that no weight is -128.
-    #[cfg_attr(not(target_arch = "aarch64"), expect(dead_code, reason = "only smlal profits"))]
     pub(super) narrow: bool,
 }
 

@@ -4,7 +4,7 @@
 //! stands, so the kernels need neither bounds checks nor a materialised im2col matrix.
 use super::gemm::Grid;
 use super::isa::Isa;
-use super::lane::{staged_bytes, widens};
+use super::lane::{depth, staged_bytes, widens};
 use super::window::Window;
 
 /// Elements behind the last window's last that kernels may read, and ignore.
@@ -34,7 +34,7 @@ impl Bands {
     pub(super) fn new(isa: Isa, window: &Window) -> Self {
         let reach = window.reach();
         let line = ((window.output[1] - 1) * window.stride[1] + reach[1]) * window.channels;
-        let lines = BAND_BYTES / (line * if widens(isa) { 2 } else { 1 });
+        let lines = BAND_BYTES / (line * if widens(isa, depth(isa)) { 2 } else { 1 });
         let rows = lines.saturating_sub(reach[0]) / window.stride[0] + 1;
         Self { window: window.clone(), line, rows: rows.min(window.output[0]) }
     }
@@ -45,7 +45,7 @@ impl Bands {
     }
 
     pub(super) fn scratch_bytes(&self, isa: Isa) -> usize {
-        staged_bytes(isa, self.len())
+        staged_bytes(isa, depth(isa), self.len())
     }
 
     pub(super) fn each(&self) -> impl Iterator<Item = Band> + use<> {

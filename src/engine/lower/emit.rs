@@ -196,7 +196,8 @@ impl Lowering<'_> {
         let weights = |m| weights(product, m, bias, input_zero);
         Ok(match &product.kind {
             Kind::Dense { matrix, rows } => {
-                Kernel::Dense { dense: Dense::new(isa, &weights(matrix))?, rows: *rows }
+                let pack = if *rows == 1 { Dense::for_one_row } else { Dense::new };
+                Kernel::Dense { dense: pack(isa, &weights(matrix))?, rows: *rows }
             }
             Kind::Conv { matrix, window, groups } => {
                 Kernel::Conv(Conv::new(isa, window, *groups, &weights(matrix))?)

@@ -188,3 +188,21 @@ impl Tail for Out<'_> {
         unsafe { Tail::finish(self, column, exchange(acc), columns, at) };
     }
 }
+
+/// 16 elements from `at` on.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn load(values: &[i32], at: usize) -> Columns {
+    let values = values[at..][..16].as_ptr();
+    // SAFETY: 16 elements were just sliced.
+    unsafe { [_mm256_loadu_si256(values.cast()), _mm256_loadu_si256(values.add(8).cast())] }
+}
+
+/// Takes (weight zero point x row sum) off.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn unskew(acc: &mut Columns, zeros: Columns, sum: i32) {
+    let sum = _mm256_set1_epi32(sum);
+    acc[0] = _mm256_sub_epi32(acc[0], _mm256_mullo_epi32(zeros[0], sum));
+    acc[1] = _mm256_sub_epi32(acc[1], _mm256_mullo_epi32(zeros[1], sum));
+}

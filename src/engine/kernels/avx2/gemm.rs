@@ -1,4 +1,4 @@
-//! The matrix product: blocks of 6 rows by 16 columns, and one row by 64 columns.
+//! The matrix product: blocks of 6 rows by 16 columns.
 //!
 //! Registers of the 6 x 16 block: 12 accumulators, 2 vectors of widened weights (8 columns x 2),
 //! one pair of activations broadcast, one product: all 16. Per pair of k it takes 26 vector
@@ -6,7 +6,7 @@
 use super::super::gemm::{Left, Place};
 use super::super::pack::{PANEL, View};
 use super::super::requant::Out;
-use super::finish::{Columns, Tail, ToS8};
+use super::finish::{Columns, Tail, ToS8, load, unskew};
 use std::arch::x86_64::*;
 
 /// Rows of a block.
@@ -34,9 +34,6 @@ pub(in super::super) fn gemm(
 #[target_feature(enable = "avx2")]
 fn product(left: &Left<'_, i16>, right: &View<'_>, place: Place, tail: &mut impl Tail) {
     let count = left.grid.count;
-    if count == 1 {
-        return vector(left, right, place, tail);
-    }
     let mut bases = left.grid.bases();
     let mut row = 0;
     while row + ROWS <= count {
@@ -71,7 +68,7 @@ fn rows<const R: usize>(
         let at = panel * PANEL;
         let weights = right.panel(panel).as_ptr();
         // SAFETY: as above; the panel has 32 weights for each offset.
-        let mut acc = unsafe { block(&bases, left.offsets, weights, [start(right, at); R]) };
+        let mut acc = unsafe { block(&bases, left.offsets, weights, [load(right.start, at); R]) };
         if let Some(zeros) = right.zeros {
             let zeros = load(zeros, at);
             acc.iter_mut().zip(&left.row_sums[row..]).for_each(|(a, &sum)| unskew(a, zeros, sum));
@@ -114,82 +111,6 @@ unsafe fn block<const R: usize>(
     acc
 }
 
-/// One row: four panels at a time, so that eight sums are under way at once.
-#[target_feature(enable = "avx2")]
-fn vector(left: &Left<'_, i16>, right: &View<'_>, place: Place, tail: &mut impl Tail) {
-    let mut panel = 0;
-    while panel + 4 <= right.panels() {
-        panels::<4>(left, right, panel, place, tail);
-        panel += 4;
-    }
-    match right.panels() - panel {
-        0 => (),
-        1 => panels::<1>(left, right, panel, place, tail),
-        2 => panels::<2>(left, right, panel, place, tail),
-        _ => panels::<3>(left, right, panel, place, tail),
-    }
-}
-
-/// `P` panels of the only row.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn panels<const P: usize>(
-    left: &Left<'_, i16>,
-    right: &View<'_>,
-    panel: usize,
-    place: Place,
-    tail: &mut impl Tail,
-) {
-    // SAFETY: `Left::check` found the row's elements inside the stage.
-    let base = unsafe { left.stage.as_ptr().add(left.grid.origin) };
-    let mut acc = [start(right, panel * PANEL); P];
-    let mut weights = [right.values.as_ptr(); P];
-    for i in 0..P {
-        acc[i] = start(right, (panel + i) * PANEL);
-        weights[i] = right.panel(panel + i).as_ptr();
-    }
-    for (group, &offset) in left.offsets.iter().enumerate() {
-        // SAFETY: two elements are readable at each offset.
-        let pair = unsafe { base.add(offset as usize).cast::<i32>().read_unaligned() };
-        let pair = _mm256_set1_epi32(pair);
-        for (acc, weights) in acc.iter_mut().zip(&weights) {
-            // SAFETY: the panel has 32 weights for each offset.
-            let w =
-                unsafe { [widen(weights.add(group * 32)), widen(weights.add(group * 32 + 16))] };
-            acc[0] = _mm256_add_epi32(acc[0], _mm256_madd_epi16(pair, w[0]));
-            acc[1] = _mm256_add_epi32(acc[1], _mm256_madd_epi16(pair, w[1]));
-        }
-    }
-    let first = place.row * place.width + place.column;
-    for (i, mut acc) in acc.into_iter().enumerate() {
-        let at = (panel + i) * PANEL;
-        if let Some(zeros) = right.zeros {
-            unskew(&mut acc, load(zeros, at), left.row_sums[0]);
-        }
-        // SAFETY: this function runs on AVX2.
-        unsafe {
-            let shared = tail.panel(place.column + at);
-            tail.finish(shared, acc, PANEL.min(right.columns - at), first + at);
-        }
-    }
-}
-
-/// What accumulation of the 16 columns from `at` on starts from.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn start(right: &View<'_>, at: usize) -> Columns {
-    load(right.start, at)
-}
-
-/// 16 elements from `at` on.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn load(values: &[i32], at: usize) -> Columns {
-    let values = values[at..][..16].as_ptr();
-    // SAFETY: 16 elements were just sliced.
-    unsafe { [_mm256_loadu_si256(values.cast()), _mm256_loadu_si256(values.add(8).cast())] }
-}
-
 /// 16 weights to 16 bits.
 ///
 /// # Safety
@@ -199,13 +120,4 @@ fn load(values: &[i32], at: usize) -> Columns {
 unsafe fn widen(weights: *const i8) -> __m256i {
     // SAFETY: the caller's.
     unsafe { _mm256_cvtepi8_epi16(_mm_loadu_si128(weights.cast())) }
-}
-
-/// Takes (weight zero point x row sum) off.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn unskew(acc: &mut Columns, zeros: Columns, sum: i32) {
-    let sum = _mm256_set1_epi32(sum);
-    acc[0] = _mm256_sub_epi32(acc[0], _mm256_mullo_epi32(zeros[0], sum));
-    acc[1] = _mm256_sub_epi32(acc[1], _mm256_mullo_epi32(zeros[1], sum));
 }

@@ -3,9 +3,11 @@
 mod depthwise;
 mod finish;
 mod gemm;
+mod vector;
 
 pub(super) use depthwise::depthwise;
 pub(super) use gemm::gemm;
+pub(super) use vector::vectors;
 
 /// Runs `f` compiled with AVX2; it must be `#[inline(always)]` to profit.
 #[target_feature(enable = "avx2")]
