@@ -1,7 +1,7 @@
 //! Which operators exist here, found out before anything is built.
 
 use super::error::LoadError;
-use super::proto::{label, operator, subgraphs};
+use super::proto::{label, operator, refuse, subgraphs};
 use tract_onnx::Onnx;
 use tract_onnx::pb::{GraphProto, NodeProto};
 
@@ -29,8 +29,33 @@ pub(super) fn check(graph: &GraphProto, onnx: &Onnx) -> Result<(), LoadError> {
                 hint: hint(node),
             });
         }
+        check_sizes(node)?;
         for graph in subgraphs(node) {
             check(graph, onnx)?;
+        }
+    }
+    Ok(())
+}
+
+/// Sizes of a window beyond this are no model's.
+const LARGEST: i64 = 1 << 16;
+
+/// Refuses windows with sizes that make no sense: the float runtime computes addresses from them
+/// without looking.
+fn check_sizes(node: &NodeProto) -> Result<(), LoadError> {
+    for attribute in &node.attribute {
+        let name = attribute.name.as_str();
+        let (values, least) = match name {
+            "strides" | "dilations" | "kernel_shape" => (attribute.ints.as_slice(), 1),
+            "pads" | "output_padding" if node.op_type != "Pad" => (attribute.ints.as_slice(), 0),
+            "group" => (std::slice::from_ref(&attribute.i), 1),
+            _ => continue,
+        };
+        if let Some(value) = values.iter().find(|v| !(least..=LARGEST).contains(*v)) {
+            return Err(refuse(
+                node,
+                format!("its {name} of {value} is not within {least}..={LARGEST}"),
+            ));
         }
     }
     Ok(())

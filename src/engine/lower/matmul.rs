@@ -57,8 +57,7 @@ impl Lowering<'_> {
         let Some((values, zeros)) = matrix_parts(weights) else {
             return float("its weights are not of bytes");
         };
-        let turned = (0..*n).flat_map(|c| values.iter().skip(c).step_by((*n).max(1)).copied());
-        let matrix = Matrix { values: turned.collect(), zeros, depth: *k };
+        let matrix = Matrix { values: turned(&values, *k, *n), zeros, depth: *k };
         self.dense(node, input, zero, matrix, [*k, *n], unit)
     }
 
@@ -196,4 +195,14 @@ impl Lowering<'_> {
         self.set_product(node, product);
         Ok(())
     }
+}
+
+/// `[k][n]` as `[n][k]`.
+fn turned(values: &[i8], k: usize, n: usize) -> Vec<i8> {
+    let mut turned = vec![0; values.len()];
+    for (i, row) in values.chunks_exact(n.max(1)).enumerate() {
+        let column = turned.iter_mut().skip(i).step_by(k.max(1));
+        column.zip(row).for_each(|(to, from)| *to = *from);
+    }
+    turned
 }

@@ -66,30 +66,34 @@ fn strides(shape: &[usize]) -> Vec<usize> {
     (0..shape.len()).map(|a| shape[a + 1..].iter().product()).collect()
 }
 
-/// Evaluates every node; `values` holds the inputs, and gets all results.
-pub(super) fn evaluate(graph: &GraphProto, values: &mut Values) {
+/// Evaluates every node; `values` holds the inputs, and gets all results. Returns how near a
+/// quantized number came to the middle between two steps: where that is nearer than the precision
+/// of a float, a runtime in floats may round to the other side.
+pub(super) fn evaluate(graph: &GraphProto, values: &mut Values) -> f64 {
+    let mut nearest = f64::INFINITY;
     for proto in &graph.initializer {
         let tensor = crate::engine::constant::read(proto).unwrap().unwrap();
         values.insert(proto.name.clone(), Exact::of(&tensor));
     }
     for node in &graph.node {
-        for (name, result) in node.output.iter().zip(results(node, values)) {
+        for (name, result) in node.output.iter().zip(results(node, values, &mut nearest)) {
             values.insert(name.clone(), result);
         }
     }
+    nearest
 }
 
-fn results(node: &NodeProto, values: &Values) -> Vec<Exact> {
+fn results(node: &NodeProto, values: &Values, nearest: &mut f64) -> Vec<Exact> {
     let input = |i: usize| node.input.get(i).and_then(|n| values.get(n));
     let at = |i: usize| input(i).unwrap_or_else(|| panic!("{node:?} has no input {i}"));
     let real = |i: usize, axis: usize| dequantize(at(i), at(i + 1), input(i + 2), axis);
-    let back = |x: Exact, i: usize| vec![quantize(&x, at(i), input(i + 1), 0)];
+    let mut back = |x: Exact, i: usize| vec![quantize(&x, at(i), input(i + 1), 0, nearest)];
     let axis = node.int("axis");
     let channel = axis.unwrap_or(1) as usize;
     match node.op_type.as_str() {
         "DequantizeLinear" => vec![dequantize(at(0), at(1), input(2), channel)],
-        "QuantizeLinear" => vec![quantize(at(0), at(1), input(2), channel)],
-        "DynamicQuantizeLinear" => dynamic(at(0)),
+        "QuantizeLinear" => vec![quantize(at(0), at(1), input(2), channel, nearest)],
+        "DynamicQuantizeLinear" => dynamic(at(0), nearest),
         "MatMulInteger" => vec![matmul(&less(at(0), input(2), 0), &less(at(1), input(3), 1))],
         "ConvInteger" => {
             vec![conv(node, &less(at(0), input(2), 0), &less(at(1), input(3), 0), None)]
@@ -183,24 +187,37 @@ fn dequantize(x: &Exact, scale: &Exact, zero: Option<&Exact>, axis: usize) -> Ex
     Exact::real(&x.shape, x.x.iter().enumerate().map(value).collect())
 }
 
-fn quantize(x: &Exact, scale: &Exact, zero: Option<&Exact>, axis: usize) -> Exact {
+fn quantize(
+    x: &Exact,
+    scale: &Exact,
+    zero: Option<&Exact>,
+    axis: usize,
+    nearest: &mut f64,
+) -> Exact {
     let dtype = zero.map_or(Dtype::U8, |z| z.dtype);
     let (low, high) = if dtype == Dtype::I8 { (-128.0, 127.0) } else { (0.0, 255.0) };
-    let value = |(i, r): (usize, &f64)| {
-        let moved = (r / along(scale, x, axis, i)).round_ties_even()
-            + zero.map_or(0.0, |z| along(z, x, axis, i));
+    let mut value = |(i, r): (usize, &f64)| {
+        let steps = r / along(scale, x, axis, i);
+        note_tie(steps, nearest);
+        let moved = steps.round_ties_even() + zero.map_or(0.0, |z| along(z, x, axis, i));
         moved.clamp(low, high)
     };
-    Exact { shape: x.shape.clone(), x: x.x.iter().enumerate().map(value).collect(), dtype }
+    Exact { shape: x.shape.clone(), x: x.x.iter().enumerate().map(&mut value).collect(), dtype }
 }
 
-fn dynamic(x: &Exact) -> Vec<Exact> {
+fn note_tie(steps: f64, nearest: &mut f64) {
+    let distance = (steps - steps.floor() - 0.5).abs();
+    *nearest = nearest.min(distance);
+}
+
+fn dynamic(x: &Exact, nearest: &mut f64) -> Vec<Exact> {
     let low = x.x.iter().copied().fold(0.0, f64::min);
     let high = x.x.iter().copied().fold(0.0, f64::max);
     let scale = Exact::real(&[], vec![if high == low { 1.0 } else { (high - low) / 255.0 }]);
+    note_tie(-low / scale.x[0], nearest);
     let zero = (-low / scale.x[0]).round_ties_even().clamp(0.0, 255.0);
     let zero = Exact { shape: vec![], x: vec![zero], dtype: Dtype::U8 };
-    vec![quantize(x, &scale, Some(&zero), 0), scale, zero]
+    vec![quantize(x, &scale, Some(&zero), 0, nearest), scale, zero]
 }
 
 fn bias(bias: Option<&Exact>, a: &Exact, b: &Exact) -> Option<Exact> {

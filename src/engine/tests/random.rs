@@ -16,20 +16,24 @@ fn graphs() -> u64 {
     std::env::var("INFERD_GRAPHS").ok().and_then(|n| n.parse().ok()).unwrap_or(150)
 }
 
-fn exactly(build: &Build, input: &Data) -> Exact {
+/// Nearer to the middle between two steps than this, a float may round to the other side.
+const NEAR: f64 = 1e-4;
+
+/// The exact output, and whether a runtime in floats must come to the same.
+fn exactly(build: &Build, input: &Data) -> (Exact, bool) {
     let model = load(&build.clone().bytes()).unwrap();
     let shape = model.inputs()[0].shape.clone();
     let x = Exact::of(&Tensor { shape, data: input.clone() });
     let mut values = Values::from([("x".to_owned(), x)]);
-    evaluate(&build.graph, &mut values);
-    values.remove(&build.graph.output[0].name).unwrap()
+    let nearest = evaluate(&build.graph, &mut values);
+    (values.remove(&build.graph.output[0].name).unwrap(), nearest > NEAR)
 }
 
 fn operators(build: &Build) -> Vec<&str> {
     build.graph.node.iter().map(|n| n.op_type.as_str()).collect()
 }
 
-/// Stored results may differ by a step: the multipliers are floats, the exact ones doubles.
+/// The same integers, but where a number lies beside the middle between two steps.
 fn compare_quantized(seed: u64, dialect: Dialect) {
     let (build, _) = quantized(seed, dialect);
     let model = load(&build.clone().bytes())
@@ -42,11 +46,12 @@ fn compare_quantized(seed: u64, dialect: Dialect) {
     for _ in 0..3 {
         let input = stored(&mut rng, spec.len(), spec.dtype == Dtype::U8);
         let ours = &run_model(&model, std::slice::from_ref(&input))[0];
-        let exact = exactly(&build, &input);
+        let (exact, sure) = exactly(&build, &input);
         assert_eq!(ours.shape, exact.shape);
         for (i, (a, b)) in Exact::of(ours).x.iter().zip(&exact.x).enumerate() {
             let ops = operators(&build);
-            assert!((a - b).abs() <= 1.0, "{dialect:?} {seed}: [{i}] {a} for {b}\n{ops:?}");
+            let bound = if sure { 0.0 } else { 2.0 };
+            assert!((a - b).abs() <= bound, "{dialect:?} {seed}: [{i}] {a} for {b}\n{ops:?}");
         }
     }
 }
@@ -71,10 +76,11 @@ fn random_dynamic_graphs_match_their_exact_meaning() {
         let input =
             Data::F32((0..model.inputs()[0].len()).map(|_| rng.f32() * 2.0 - 1.0).collect());
         let ours = Exact::of(&run_model(&model, std::slice::from_ref(&input))[0]);
-        let exact = exactly(&build, &input);
+        let (exact, sure) = exactly(&build, &input);
         let range = exact.x.iter().fold(1e-3f64, |m, x| m.max(x.abs()));
         for (a, b) in ours.x.iter().zip(&exact.x) {
-            assert!((a - b).abs() <= 1e-4 * range, "{seed}: {a} for {b} {:?}", operators(&build));
+            let bound = range * if sure { 1e-5 } else { 0.05 };
+            assert!((a - b).abs() <= bound, "{seed}: {a} for {b} {:?}", operators(&build));
         }
     }
 }
