@@ -68,6 +68,9 @@ fn hint(node: &NodeProto) -> &'static str {
         ("ai.onnx.ml", _) => {
             ": of scikit-learn, linear models, neural networks and the scalers convert"
         }
+        ("com.microsoft", "DynamicQuantizeLSTM") => {
+            ": quantize with op_types_to_quantize=['Conv', 'MatMul', 'Gemm']"
+        }
         ("com.microsoft", _) => ": export without ONNX Runtime's own optimisations",
         _ => "",
     }

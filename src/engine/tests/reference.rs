@@ -106,3 +106,39 @@ fn dynamically_quantized_models_are_close() {
         assert!(largest_difference(name, 0.0) <= bound, "{name}");
     }
 }
+
+/// For models of one's own: `INFERD_MODELS=folder` with pairs of `NAME.onnx` and `NAME.ref.npz`
+/// (arrays `x` and `y`) prints how far off they are, and which nodes stay in float.
+#[test]
+fn models_of_a_folder() {
+    let Ok(folder) = std::env::var("INFERD_MODELS") else {
+        eprintln!("SKIPPED: INFERD_MODELS names no folder");
+        return;
+    };
+    let mut names: Vec<_> =
+        std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
+    names.retain(|p| p.extension().is_some_and(|e| e == "onnx"));
+    names.sort();
+    for path in names {
+        let model = match load(&std::fs::read(&path).unwrap()) {
+            Ok(model) => model,
+            Err(refusal) => {
+                println!("{:32} is refused: {refusal}", path.display());
+                continue;
+            }
+        };
+        let file = path.with_extension("ref.npz");
+        let (x, y) = (array(&file, "x"), array(&file, "y"));
+        let mut largest = 0.0f64;
+        for i in 0..x.shape[0] {
+            let outputs = run_model(&model, &[row(&x, i)]);
+            let (ours, exact) = (reals(&outputs[0].data), reals(&row(&y, i)));
+            assert_eq!(ours.len(), exact.len(), "{}", path.display());
+            largest = ours.iter().zip(&exact).map(|(a, b)| (a - b).abs()).fold(largest, f64::max);
+        }
+        println!("{:32} differs by {largest:9.6}, {:?}", path.display(), model.nodes());
+        for node in model.explain() {
+            println!("    {} {} {:?}: {}", node.operator, node.node, node.region, node.reason);
+        }
+    }
+}
