@@ -3,7 +3,7 @@ use super::dense::Dense;
 use super::gemm::{self, Left, Place};
 use super::isa::Isa;
 use super::lane::{Lane, depth, widens};
-use super::pack::{Panels, Runs, Weights, WeightsError};
+use super::pack::{Offsets, Panels, Runs, Weights, WeightsError};
 use super::requant::Out;
 use super::scratch::{Carver, Scratch, bytes_for};
 use super::stage::Bands;
@@ -30,7 +30,7 @@ struct Windowed {
     isa: Isa,
     bands: Bands,
     runs: Runs,
-    offsets: Vec<u32>,
+    offsets: Offsets,
     /// One per group.
     panels: Vec<Panels>,
 }

@@ -2,7 +2,7 @@
 use super::gemm::{self, Grid, Left, Place};
 use super::isa::Isa;
 use super::lane::{Lane, depth, depth_of_one_row, staged_bytes, widens};
-use super::pack::{PANEL, Panels, Runs, View, Weights, WeightsError, panel_bytes};
+use super::pack::{Offsets, PANEL, Panels, Runs, View, Weights, WeightsError, panel_bytes};
 use super::requant::{Out, SPARE};
 use super::scratch::{Carver, Scratch, bytes_for};
 use super::stage::SLACK;
@@ -13,7 +13,7 @@ pub struct Dense {
     isa: Isa,
     k: usize,
     panels: Panels,
-    offsets: Vec<u32>,
+    offsets: Offsets,
 }
 
 impl Dense {
@@ -30,8 +30,7 @@ impl Dense {
     /// # Errors
     /// As [`Dense::new`].
     pub fn for_one_row(isa: Isa, weights: &Weights<'_>) -> Result<Self, WeightsError> {
-        let narrow = !weights.values.contains(&i8::MIN);
-        Self::packed(isa, weights, depth_of_one_row(isa, narrow))
+        Self::packed(isa, weights, depth_of_one_row(isa))
     }
 
     fn packed(isa: Isa, weights: &Weights<'_>, depth: usize) -> Result<Self, WeightsError> {
@@ -121,7 +120,7 @@ fn rows_times(
     isa: Isa,
     [m, k]: [usize; 2],
     input: &[i8],
-    offsets: &[u32],
+    offsets: &Offsets,
     right: &View<'_>,
     out: &mut Out<'_>,
     carver: &mut Carver<'_>,
@@ -144,7 +143,7 @@ fn staged<T: Lane>(
     isa: Isa,
     [m, k]: [usize; 2],
     input: &[i8],
-    offsets: &[u32],
+    offsets: &Offsets,
     sums: &[i32],
     right: &View<'_>,
     out: &mut Out<'_>,
@@ -185,7 +184,7 @@ pub struct Matmul {
     k: usize,
     n: usize,
     layout: Layout,
-    offsets: Vec<u32>,
+    offsets: Offsets,
 }
 
 impl Matmul {
@@ -205,7 +204,7 @@ impl Matmul {
     /// Working memory for a run.
     #[must_use]
     pub fn scratch_bytes(&self) -> usize {
-        let groups = self.offsets.len();
+        let groups = self.offsets.each().len();
         bytes_for::<i8>(panel_bytes(self.n, groups, depth(self.isa)))
             + 2 * bytes_for::<i32>(self.n + SPARE)
             + left_bytes(self.isa, depth(self.isa), self.m, self.k)
@@ -226,7 +225,7 @@ impl Matmul {
         assert_eq!(left.len(), self.m * self.k, "left-hand side");
         assert_eq!(right.len(), self.k * self.n, "right-hand side");
         out.check(self.m, self.n);
-        let (depth, groups) = (depth(self.isa), self.offsets.len());
+        let (depth, groups) = (depth(self.isa), self.offsets.each().len());
         let mut carver = scratch.carve();
         let values = carver.take::<i8>(panel_bytes(self.n, groups, depth));
         let start = carver.take::<i32>(self.n + SPARE);
@@ -250,7 +249,7 @@ impl Matmul {
     }
 
     fn pack(&self, right: &[i8], depth: usize, values: &mut [i8]) {
-        let panel = self.offsets.len() * depth * PANEL;
+        let panel = self.offsets.each().len() * depth * PANEL;
         for (p, panel) in values.chunks_exact_mut(panel).enumerate() {
             for (g, group) in panel.chunks_exact_mut(depth * PANEL).enumerate() {
                 for (at, slot) in group.iter_mut().enumerate() {

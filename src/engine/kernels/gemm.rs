@@ -1,5 +1,5 @@
 //! The one matrix product behind dense layers, convolutions and run-time products.
-use super::pack::{PANEL, View};
+use super::pack::{Offsets, PANEL, View};
 use super::requant::Out;
 
 /// Where the rows of the left-hand side start in the staged activations: a grid of positions,
@@ -63,12 +63,12 @@ impl Bases {
 }
 
 /// The left-hand side and where it meets the weights: row r, group g starts at
-/// `stage[grid.base(r) + offsets[g]]`.
+/// `stage[base(r) + offsets[g]]`.
 #[derive(Clone, Copy)]
 pub(super) struct Left<'a, T> {
     pub(super) stage: &'a [T],
     pub(super) grid: Grid,
-    pub(super) offsets: &'a [u32],
+    pub(super) offsets: &'a Offsets,
     /// Sum of each row's activations; needed where the weights' zero points are not zero.
     pub(super) row_sums: &'a [i32],
 }
@@ -85,9 +85,9 @@ impl<T> Left<'_, T> {
     /// # Panics
     /// Where an element would be read outside the stage; kernels rely on this check.
     pub(super) fn check(&self, right: &View<'_>) {
-        let reach = self.offsets.iter().max().map_or(0, |&o| o as usize) + right.depth;
+        let reach = self.offsets.reach();
         assert!(self.grid.last() + reach <= self.stage.len(), "stage too small");
-        assert_eq!(self.offsets.len(), right.groups, "one offset per group");
+        assert_eq!(self.offsets.each().len(), right.groups, "one offset per group");
         assert!(right.values.len() >= right.panels() * right.groups * right.depth * PANEL);
         assert!(right.zeros.is_none() || self.row_sums.len() >= self.grid.count, "row sums");
     }
@@ -105,7 +105,7 @@ pub(super) fn scalar(left: &Left<'_, i8>, right: &View<'_>, place: Place, out: &
             let mut acc: [i32; PANEL] = [0; PANEL];
             acc.copy_from_slice(&right.start[first..first + PANEL]);
             for (&offset, weights) in
-                left.offsets.iter().zip(right.panel(panel).chunks_exact(PANEL))
+                left.offsets.each().iter().zip(right.panel(panel).chunks_exact(PANEL))
             {
                 let a = i16::from(activations[offset as usize]);
                 for (acc, &w) in acc.iter_mut().zip(weights) {

@@ -62,11 +62,11 @@ pub(super) fn depth(isa: Isa) -> usize {
     }
 }
 
-/// As [`depth`], for products of a single row; `narrow` weights are none of them -128.
-pub(super) fn depth_of_one_row(isa: Isa, narrow: bool) -> usize {
+/// As [`depth`], for products of a single row.
+pub(super) fn depth_of_one_row(isa: Isa) -> usize {
     match isa.set() {
         #[cfg(target_arch = "x86_64")]
-        Set::Avx2 if narrow => 4,
+        Set::Avx2 => 4,
         _ => depth(isa),
     }
 }

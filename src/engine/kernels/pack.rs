@@ -132,12 +132,34 @@ impl Runs {
     }
 
     /// Where the activations of each group start.
-    pub(super) fn offsets(&self, depth: usize) -> Vec<u32> {
+    pub(super) fn offsets(&self, depth: usize) -> Offsets {
         let step = |s: &u32| {
             let s = *s;
             (0..self.len).step_by(depth).map(move |i| s + i as u32)
         };
-        self.starts.iter().flat_map(step).collect()
+        let each: Vec<u32> = self.starts.iter().flat_map(step).collect();
+        let reach = each.iter().max().map_or(0, |&o| o as usize + depth);
+        Offsets { each, reach }
+    }
+}
+
+/// Where the activations of each group of weights start, relative to the row's first.
+#[derive(Clone, Debug)]
+pub(super) struct Offsets {
+    each: Vec<u32>,
+    reach: usize,
+}
+
+impl Offsets {
+    #[inline(always)]
+    pub(super) fn each(&self) -> &[u32] {
+        &self.each
+    }
+
+    /// One past the last element that any group touches.
+    #[inline(always)]
+    pub(super) fn reach(&self) -> usize {
+        self.reach
     }
 }
 
@@ -239,6 +261,7 @@ pub(super) struct View<'a> {
     /// `columns + SPARE` long; none where all are zero.
     pub(super) zeros: Option<&'a [i32]>,
     /// Whether it is known that no weight is -128.
+    #[cfg_attr(not(target_arch = "aarch64"), expect(dead_code, reason = "only smlal profits"))]
     pub(super) narrow: bool,
 }
 

@@ -68,7 +68,8 @@ fn rows<const R: usize>(
         let at = panel * PANEL;
         let weights = right.panel(panel).as_ptr();
         // SAFETY: as above; the panel has 32 weights for each offset.
-        let mut acc = unsafe { block(&bases, left.offsets, weights, [load(right.start, at); R]) };
+        let mut acc =
+            unsafe { block(&bases, left.offsets.each(), weights, [load(right.start, at); R]) };
         if let Some(zeros) = right.zeros {
             let zeros = load(zeros, at);
             acc.iter_mut().zip(&left.row_sums[row..]).for_each(|(a, &sum)| unskew(a, zeros, sum));

@@ -86,7 +86,7 @@ fn rows<B: Block, const R: usize>(
         let first = panel * PANEL;
         let mut acc = [load(right.start, first); R];
         // SAFETY: as above; the panel has 16 weights per lane for each offset.
-        unsafe { B::add(&bases, left.offsets, right.panel(panel).as_ptr(), &mut acc) };
+        unsafe { B::add(&bases, left.offsets.each(), right.panel(panel).as_ptr(), &mut acc) };
         if let Some(zeros) = right.zeros {
             let zeros = load(zeros, first);
             acc.iter_mut().zip(&left.row_sums[row..]).for_each(|(a, &sum)| unskew(a, zeros, sum));
