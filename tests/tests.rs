@@ -2,5 +2,7 @@
 #![cfg(test)]
 
 mod cli;
+mod common;
 mod layers;
+mod link;
 mod outbox;

@@ -10,13 +10,17 @@ use rumqttc::v5::{AsyncClient, ConnectionError, Event as Polled, EventLoop, Mqtt
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::time::{Instant, sleep_until};
 
+use super::gate::Gate;
 use super::outbound::{Goodbye, What};
 use super::outgoing::InFlight;
 use super::task::LinkTask;
-use super::{Event, Fault};
+use super::{Event, Fault, connect, ledger};
 
 /// An alarm that is set for nothing.
 const FAR: Duration = Duration::from_secs(24 * 3600);
+
+/// Places in the client's queue beyond those that are counted.
+const SPARE_REQUESTS: usize = 64;
 
 /// How a connection ended.
 pub(super) struct Ended {
@@ -38,6 +42,7 @@ pub(super) struct Connection<'a> {
     pub(super) flight: InFlight<What>,
     pub(super) goodbye: Goodbye,
     pub(super) bounds: Option<Bounds>,
+    gate: Gate,
     /// Streams of the message at hand; kept for its allocation.
     pub(super) streams: Vec<usize>,
     up: Option<OwnedPermit<Event>>,
@@ -63,9 +68,12 @@ pub(super) async fn run(
     options: MqttOptions,
     up: OwnedPermit<Event>,
 ) -> Ended {
-    let requests = usize::from(super::connect::client_window(&task.options.broker))
-        + usize::from(task.options.broker.receive_maximum).max(128)
-        + 64;
+    let broker = &task.options.broker;
+    let requests = usize::from(connect::client_window(broker))
+        + ledger::LEAVING
+        + task.subscriptions.packets()
+        + SPARE_REQUESTS;
+    let gate = Gate::new(broker.receive_maximum, broker.keep_alive / 4);
     let (client, mut poller) = AsyncClient::new(options, requests);
     let mut connection = Connection {
         task,
@@ -73,6 +81,7 @@ pub(super) async fn run(
         flight: InFlight::new(),
         goodbye: Goodbye::NotYet,
         bounds: None,
+        gate,
         streams: Vec::new(),
         up: Some(up),
         retry_at: None,
@@ -88,6 +97,7 @@ pub(super) async fn run(
 impl Connection<'_> {
     async fn work(&mut self, poller: &mut EventLoop) -> Result<std::convert::Infallible, Fault> {
         loop {
+            self.wait_at_the_gate().await?;
             let polled = self.poll_to_the_end(poller).await?;
             let event = polled.map_err(|error| self.fault(error))?;
             if let Polled::Incoming(Packet::ConnAck(_)) = &event {
@@ -123,6 +133,28 @@ impl Connection<'_> {
                 () = sleep_until(alarm) => self.on_alarm()?,
             }
         }
+    }
+
+    /// Waits while too much is held to read on.
+    async fn wait_at_the_gate(&mut self) -> Result<(), Fault> {
+        let shared = std::sync::Arc::clone(&self.task.shared);
+        while !self.gate.is_open(self.task.held.len(), Instant::now().into_std()) {
+            if shared.state().closed {
+                return Ok(());
+            }
+            self.send_what_is_due()?;
+            let opens_at = self.gate.opens_at().map_or_else(Instant::now, Instant::from_std);
+            tokio::select! {
+                () = shared.room.notified() => self.task.retry_held(),
+                () = shared.changed.notified() => {}
+                () = sleep_until(opens_at) => {}
+            }
+            // Nothing can be heard while nothing is read.
+            if let Some(bounds) = &mut self.bounds {
+                bounds.heard = Instant::now();
+            }
+        }
+        Ok(())
     }
 
     fn next_alarm(&self) -> Instant {
@@ -193,7 +225,11 @@ impl Connection<'_> {
                     self.settle(what, None);
                 }
             }
-            Written::PubAck(pkid) => self.task.shared.state().ledger.written(*pkid),
+            Written::PubAck(pkid) => {
+                let mut state = self.task.shared.state();
+                state.ledger.written(*pkid);
+                state.counters.acknowledged += 1;
+            }
             Written::Subscribe(pkid) => self.task.subscriptions.written(*pkid),
             // The socket stays open until the broker closes it: closing it first, with bytes of
             // the broker's unread, would reset it, and the goodbye might be lost on the way.
@@ -244,6 +280,9 @@ impl Connection<'_> {
         self.announce();
         if let Some(up) = self.up.take() {
             up.send(Event::Up { epoch: self.task.epoch, session_present: session });
+        }
+        if self.task.subscriptions.is_complete() {
+            self.tell(Event::Subscribed);
         }
     }
 

@@ -196,7 +196,7 @@ impl Fault {
 fn tls_advice(error: &rustls::Error) -> String {
     use rustls::{AlertDescription as Alert, CertificateError as Bad, Error};
     let advice = match error {
-        Error::InvalidCertificate(Bad::UnknownIssuer) => {
+        Error::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature) => {
             "broker.ca_file did not sign the broker's certificate"
         }
         Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {

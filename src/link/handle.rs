@@ -54,6 +54,7 @@ pub struct Counters {
     pub dropped: u64,
     /// QoS 1 samples that had to wait for room in a queue.
     pub held: u64,
+    /// Acknowledgements written to the socket.
     pub acknowledged: u64,
     pub published: u64,
     pub refused: u64,
@@ -82,9 +83,9 @@ pub(super) struct State {
 }
 
 impl Shared {
-    pub(super) fn new(receive_maximum: u16) -> Self {
+    pub(super) fn new() -> Self {
         let state = State {
-            ledger: Ledger::new(receive_maximum),
+            ledger: Ledger::default(),
             retained: Retained::default(),
             subscriptions: None,
             counters: Counters::default(),

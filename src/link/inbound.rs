@@ -5,7 +5,7 @@ use rumqttc::v5::mqttbytes::v5::{Publish, SubAck, SubscribeReasonCode};
 use tokio::time::Instant;
 
 use super::connection::Connection;
-use super::ledger::{Arrival, Arrived};
+use super::ledger::{Arrival, Arrived, PacketIdInUse};
 use super::subscriptions::Answer;
 use super::{Event, Fault};
 use crate::message::{Incoming, InputToken, Qos, Reply};
@@ -62,8 +62,8 @@ impl Connection<'_> {
                 state.counters.recognised += 1;
                 Ok(None)
             }
-            Err(overrun) => Err(Fault::Garbage {
-                reason: format!("more than {} messages without acknowledgement", overrun.limit),
+            Err(PacketIdInUse) => Err(Fault::Garbage {
+                reason: format!("a second message under the packet id {}", publish.pkid),
             }),
         }
     }
@@ -122,6 +122,9 @@ impl Connection<'_> {
                     self.tell(Event::NotSubscribed { filter, reason });
                 }
             }
+        }
+        if self.task.subscriptions.is_complete() {
+            self.tell(Event::Subscribed);
         }
         self.retry_at = self.task.subscriptions.next_retry().map(Instant::from_std);
     }

@@ -12,14 +12,13 @@
 //! allowed and a lost sample is not. An acknowledgement that was already written to the socket
 //! is not owed: the broker may have got it and given its packet id to another message.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::message::{InputToken, Taken};
 
-/// rumqttd 0.20 takes no notice of the receive maximum and sends up to 100 messages, so a
-/// violation is only called one above this.
-const ROOM_FOR_DEAF_BROKERS: usize = 128;
+/// Acknowledgements handed to the client and not yet written; it has room for so many.
+pub(crate) const LEAVING: usize = 256;
 
 /// One received QoS 1 PUBLISH as the ledger sees it.
 #[derive(Clone, Copy, Debug)]
@@ -42,24 +41,24 @@ pub(crate) enum Arrival {
     Again,
 }
 
-/// The broker sent more than it may without being acknowledged; the connection is to be ended.
+/// The broker used a packet id for a second message before the first was acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Overrun {
-    pub(crate) limit: usize,
-}
+pub(crate) struct PacketIdInUse;
 
-/// The received messages that are not acknowledged yet.
-#[derive(Debug)]
+/// The received messages that are not acknowledged yet: as many as there are packet ids at most,
+/// and no more than the receive maximum where the broker keeps to it.
+#[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    limit: usize,
     last_token: u64,
     /// In process, on whatever connection they came.
     open: HashMap<InputToken, Open>,
     /// Of this connection, in the order of arrival.
     line: VecDeque<Place>,
+    /// The packet ids in `line` and `leaving`.
+    in_use: HashSet<u16>,
     /// Acknowledged, but not known to be written to the socket.
     leaving: VecDeque<Place>,
-    /// Of earlier connections, by packet id; at most `limit`.
+    /// Of earlier connections.
     owed: HashMap<u16, Place>,
 }
 
@@ -85,24 +84,13 @@ impl Open {
 }
 
 impl Ledger {
-    pub(crate) fn new(receive_maximum: u16) -> Self {
-        Self {
-            limit: usize::from(receive_maximum).max(ROOM_FOR_DEAF_BROKERS),
-            last_token: 0,
-            open: HashMap::new(),
-            line: VecDeque::new(),
-            leaving: VecDeque::new(),
-            owed: HashMap::new(),
-        }
-    }
-
     /// A message came.
     ///
     /// # Errors
-    /// [`Overrun`] when the broker has more unacknowledged messages under way than it may.
-    pub(crate) fn receive(&mut self, arrived: Arrived<'_>) -> Result<Arrival, Overrun> {
-        if self.line.len() + self.leaving.len() >= self.limit {
-            return Err(Overrun { limit: self.limit });
+    /// [`PacketIdInUse`] when the broker violates the protocol.
+    pub(crate) fn receive(&mut self, arrived: Arrived<'_>) -> Result<Arrival, PacketIdInUse> {
+        if !self.in_use.insert(arrived.pkid) {
+            return Err(PacketIdInUse);
         }
         let fingerprint = fingerprint(arrived.topic, arrived.payload);
         let known = self
@@ -149,7 +137,7 @@ impl Ledger {
     /// The packet id of the next acknowledgement that may leave.
     pub(crate) fn next_ack(&mut self) -> Option<u16> {
         let first = self.line.front()?;
-        if self.open.contains_key(&first.token) {
+        if self.open.contains_key(&first.token) || self.leaving.len() >= LEAVING {
             return None;
         }
         let place = self.line.pop_front()?;
@@ -161,15 +149,13 @@ impl Ledger {
     pub(crate) fn written(&mut self, pkid: u16) {
         if let Some(at) = self.leaving.iter().position(|place| place.pkid == pkid) {
             self.leaving.remove(at);
+            self.in_use.remove(&pkid);
         }
     }
 
     /// The connection ended: nothing that came on it can be acknowledged by its packet id now.
     pub(crate) fn disconnected(&mut self) {
-        let under_way = self.line.len() + self.leaving.len();
-        if self.owed.len() + under_way > self.limit {
-            self.owed.clear();
-        }
+        self.in_use.clear();
         for place in self.leaving.drain(..).chain(self.line.drain(..)) {
             self.owed.insert(place.pkid, place);
         }

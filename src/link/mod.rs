@@ -10,7 +10,7 @@
 //! | queue | bound | when full |
 //! |---|---|---|
 //! | a worker's samples | the daemon's | QoS 0: newest dropped, told to [`Intake::dropped`]; QoS 1: held here |
-//! | held samples | the receive maximum, by MQTT 5 | the broker keeps the rest |
+//! | held samples | the receive maximum, by MQTT 5 | the broker keeps the rest; from one that sends more, nothing is read |
 //! | publishes | twice `broker.in_flight` | [`LinkHandle::try_publish`] gives them back |
 //! | what nobody waits for | 32 | [`LinkHandle::tell`] drops it |
 //! | events | as many as publishes, and a few | no publish is taken for which there is no room to answer |
@@ -41,6 +41,7 @@ mod backoff;
 mod connect;
 mod connection;
 mod fault;
+mod gate;
 mod handle;
 mod held;
 mod inbound;
@@ -122,6 +123,8 @@ pub struct Epoch(pub u64);
 pub enum Event {
     /// Connected. Publishes of this epoch are taken from now on.
     Up { epoch: Epoch, session_present: bool },
+    /// The broker has granted every subscription: from now on no sample goes past us.
+    Subscribed,
     /// No connection, after `Up` or after an attempt that failed for another reason than the one
     /// before. What was handed over and not settled is to be handed over again in the next epoch.
     Down { fault: Fault },

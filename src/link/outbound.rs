@@ -123,7 +123,6 @@ impl Connection<'_> {
             let publish = Publish { pkid, qos: QoS::AtLeastOnce, ..Publish::default() };
             // The queue has a place for every message the broker may have under way.
             self.client.try_ack(&publish).map_err(|_full| overfull())?;
-            state.counters.acknowledged += 1;
         }
         Ok(())
     }

@@ -111,6 +111,16 @@ impl Subscriptions {
         batch
     }
 
+    /// Packets that asking for, or leaving, every filter takes.
+    pub(crate) fn packets(&self) -> usize {
+        self.wanted.len() + self.unwanted.len()
+    }
+
+    /// True where the broker has granted every filter.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.wanted.iter().all(|(_, state)| matches!(state, State::Granted))
+    }
+
     /// A filter to unsubscribe from.
     pub(crate) fn next_unwanted(&mut self) -> Option<String> {
         self.unwanted.pop()
@@ -202,9 +212,11 @@ mod tests {
         let mut set = set(&["a", "b"]);
         set.connected(true);
         assert_eq!(due(&mut set, now), ["a", "b"], "an earlier process may have asked for others");
+        assert!(!set.is_complete());
         assert!(set.next_due(now).is_empty(), "asked once");
         set.written(1);
         assert!(set.answered(1, &[YES, YES], now, 0).is_empty());
+        assert!(set.is_complete());
         set.connected(true);
         assert!(set.next_due(now).is_empty());
         set.connected(false);

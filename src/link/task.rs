@@ -44,7 +44,7 @@ pub(super) fn start(options: LinkOptions) -> Started {
     let (publish, publishes) = mpsc::channel(2 * window);
     let (tell, tells) = mpsc::channel(TELLS);
     let (event, events) = mpsc::channel(window + 2 * SPARE_EVENTS);
-    let shared = Arc::new(Shared::new(broker.receive_maximum));
+    let shared = Arc::new(Shared::new());
     let handle = LinkHandle::new(Arc::clone(&shared), publish, tell);
     let retry = (broker.backoff_min, broker.backoff_max);
     let task = LinkTask {

@@ -1,0 +1,26 @@
+//! What several integration tests need: brokers, a second client, a link with its own end.
+
+pub(crate) mod broker;
+pub(crate) mod fake;
+pub(crate) mod peer;
+pub(crate) mod proxy;
+pub(crate) mod rig;
+
+use std::future::Future;
+use std::time::Duration;
+
+/// Far beyond what anything takes; a wait that comes to this end has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for `event`, which must come.
+pub(crate) async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, event).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited in vain for {what}"),
+    }
+}
+
+/// Says so where nobody can overlook it that a test did not run.
+pub(crate) fn skipped(test: &str, because: &str) {
+    eprintln!("\n*** NOT TESTED: {test}: {because} ***\n");
+}

@@ -1,0 +1,121 @@
+//! A second client of the broker: a sensor that publishes, or a consumer that listens.
+
+use std::time::Duration;
+
+use rumqttc::Outgoing;
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{ConnectProperties, Packet, Publish, PublishProperties};
+use rumqttc::v5::{AsyncClient, Event, MqttOptions};
+use tokio::sync::mpsc;
+
+use super::soon;
+
+pub(crate) struct Peer {
+    client: AsyncClient,
+    inbox: mpsc::UnboundedReceiver<Publish>,
+    answers: mpsc::UnboundedReceiver<Packet>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Peer {
+    pub(crate) async fn connect(port: u16, id: &str) -> Self {
+        let mut options = MqttOptions::new(id, "127.0.0.1", port);
+        options.set_keep_alive(Duration::from_secs(60));
+        options.set_outgoing_inflight_upper_limit(10);
+        options.set_connect_properties(ConnectProperties {
+            max_packet_size: Some(1 << 20),
+            ..ConnectProperties::new()
+        });
+        let (client, mut poller) = AsyncClient::new(options, 10);
+        let (to_inbox, inbox) = mpsc::unbounded_channel();
+        let (to_answers, answers) = mpsc::unbounded_channel();
+        let task = tokio::spawn(async move {
+            loop {
+                let sent = match poller.poll().await {
+                    Ok(Event::Incoming(Packet::Publish(publish))) => to_inbox.send(publish).is_ok(),
+                    Ok(Event::Incoming(packet)) => to_answers.send(packet).is_ok(),
+                    Ok(Event::Outgoing(Outgoing::Disconnect)) | Err(_) => return,
+                    Ok(Event::Outgoing(_)) => true,
+                };
+                if !sent {
+                    return;
+                }
+            }
+        });
+        let mut peer = Self { client, inbox, answers, task };
+        peer.answer("CONNACK", |packet| matches!(packet, Packet::ConnAck(_))).await;
+        peer
+    }
+
+    pub(crate) async fn subscribe(&mut self, filter: &str) {
+        self.client.subscribe(filter, QoS::AtLeastOnce).await.unwrap();
+        self.answer("SUBACK", |packet| matches!(packet, Packet::SubAck(_))).await;
+    }
+
+    /// Publishes QoS 1 and waits for the acknowledgement.
+    pub(crate) async fn publish(&mut self, topic: &str, payload: impl Into<Vec<u8>>) {
+        self.publish_all(topic, [payload.into()]).await;
+    }
+
+    /// Publishes QoS 1 as fast as the broker takes them; back when it has taken all.
+    pub(crate) async fn publish_all(
+        &mut self,
+        topic: &str,
+        payloads: impl IntoIterator<Item = Vec<u8>>,
+    ) {
+        let mut waiting = 0;
+        for payload in payloads {
+            self.client.publish(topic, QoS::AtLeastOnce, false, payload).await.unwrap();
+            waiting += 1;
+        }
+        for _ in 0..waiting {
+            self.answer("PUBACK", |packet| matches!(packet, Packet::PubAck(_))).await;
+        }
+    }
+
+    pub(crate) async fn publish_with(
+        &mut self,
+        topic: &str,
+        payload: &str,
+        with: PublishProperties,
+    ) {
+        let payload = payload.to_owned();
+        self.client
+            .publish_with_properties(topic, QoS::AtLeastOnce, false, payload, with)
+            .await
+            .unwrap();
+        self.answer("PUBACK", |packet| matches!(packet, Packet::PubAck(_))).await;
+    }
+
+    /// Publishes QoS 0.
+    pub(crate) async fn publish_once(&self, topic: &str, payload: &str) {
+        self.client.publish(topic, QoS::AtMostOnce, false, payload.to_owned()).await.unwrap();
+    }
+
+    /// The next message on any topic subscribed to.
+    pub(crate) async fn next(&mut self) -> Publish {
+        soon("a message", self.inbox.recv()).await.expect("the peer lost its broker")
+    }
+
+    /// The next message as (topic, payload).
+    pub(crate) async fn next_text(&mut self) -> (String, String) {
+        let publish = self.next().await;
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        (text(&publish.topic), text(&publish.payload))
+    }
+
+    async fn answer(&mut self, what: &str, wanted: impl Fn(&Packet) -> bool) {
+        loop {
+            let packet = soon(what, self.answers.recv()).await.expect("the peer lost its broker");
+            if wanted(&packet) {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

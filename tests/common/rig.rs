@@ -1,0 +1,195 @@
+//! A link, and the test in the place of the daemon: workers' queue, outbox, everything.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use inferd::clock::SystemClock;
+use inferd::config::Broker;
+use inferd::link::{
+    Epoch, Event, Fault, Intake, Link, LinkHandle, LinkOptions, Started, Status, Subscription,
+};
+use inferd::message::{Incoming, Outgoing, Qos, Taken};
+use inferd::outbox::Seq;
+use tokio::sync::mpsc;
+
+use super::soon;
+
+pub(crate) const STATUS: &str = "inferd/v1/gw/status";
+
+/// A broker configuration for tests: quick to come back.
+pub(crate) fn broker(port: u16, client_id: &str) -> Broker {
+    Broker {
+        host: "127.0.0.1".into(),
+        port,
+        tls: None,
+        client_id: client_id.into(),
+        login: None,
+        keep_alive: Duration::from_secs(5),
+        connect_timeout: Duration::from_secs(5),
+        session_expiry: Duration::from_secs(3600),
+        receive_maximum: 64,
+        in_flight: 8,
+        max_packet: 1 << 20,
+        backoff_min: Duration::from_millis(1),
+        backoff_max: Duration::from_millis(20),
+    }
+}
+
+/// One queue for all streams; `in/…` is stream 0, `more/…` stream 1, `both/…` for both.
+struct OneQueue {
+    samples: mpsc::Sender<Incoming>,
+    dropped: mpsc::UnboundedSender<Incoming>,
+}
+
+impl Intake for OneQueue {
+    fn route(&mut self, topic: &str, _: &[u8], streams: &mut Vec<usize>) {
+        match topic.split('/').next() {
+            Some("in") => streams.push(0),
+            Some("more") => streams.push(1),
+            Some("both") => streams.extend([0, 1]),
+            _ => {}
+        }
+    }
+
+    fn offer(&mut self, sample: Incoming) -> Result<(), Incoming> {
+        self.samples.try_send(sample).map_err(|full| full.into_inner())
+    }
+
+    fn dropped(&mut self, sample: Incoming) {
+        self.dropped.send(sample).unwrap();
+    }
+}
+
+pub(crate) struct Rig {
+    pub(crate) handle: LinkHandle,
+    pub(crate) events: mpsc::Receiver<Event>,
+    pub(crate) samples: mpsc::Receiver<Incoming>,
+    pub(crate) dropped: mpsc::UnboundedReceiver<Incoming>,
+    pub(crate) task: tokio::task::JoinHandle<()>,
+}
+
+impl Rig {
+    /// With room for `queue` samples.
+    pub(crate) fn start(broker: Broker, queue: usize) -> Self {
+        let (to_samples, samples) = mpsc::channel(queue);
+        let (to_dropped, dropped) = mpsc::unbounded_channel();
+        let subscription =
+            |filter: &str| Subscription { filter: filter.into(), qos: Qos::AtLeastOnce };
+        let Started { handle, events, task } = Link::start(LinkOptions {
+            broker,
+            status: Status {
+                topic: STATUS.into(),
+                online: "online".into(),
+                offline: "offline".into(),
+                stopped: "stopped".into(),
+            },
+            subscriptions: vec![
+                subscription("in/#"),
+                subscription("more/#"),
+                subscription("both/#"),
+            ],
+            intake: Box::new(OneQueue { samples: to_samples, dropped: to_dropped }),
+            clock: Arc::new(SystemClock::start()),
+        });
+        Self { handle, events, samples, dropped, task: tokio::spawn(task.run()) }
+    }
+
+    pub(crate) async fn event(&mut self) -> Event {
+        soon("an event", self.events.recv()).await.expect("the link ended")
+    }
+
+    /// Waits for a connection: its number, and whether the broker kept our session.
+    pub(crate) async fn up(&mut self) -> (Epoch, bool) {
+        loop {
+            if let Event::Up { epoch, session_present } = self.event().await {
+                return (epoch, session_present);
+            }
+        }
+    }
+
+    /// Waits for a connection and until the broker has granted every subscription.
+    pub(crate) async fn ready(&mut self) -> (Epoch, bool) {
+        let up = self.up().await;
+        while self.event().await != Event::Subscribed {}
+        up
+    }
+
+    /// Waits for the end of a connection, or an attempt that failed for a new reason.
+    pub(crate) async fn down(&mut self) -> Fault {
+        loop {
+            if let Event::Down { fault } = self.event().await {
+                return fault;
+            }
+        }
+    }
+
+    /// The next sample, as a worker takes it.
+    pub(crate) async fn sample(&mut self) -> Incoming {
+        let sample = soon("a sample", self.samples.recv()).await.expect("the link ended");
+        self.handle.room();
+        sample
+    }
+
+    /// Takes a sample and is through with it, without a result.
+    pub(crate) async fn work(&mut self) -> Incoming {
+        let sample = self.sample().await;
+        if let Some(input) = sample.token {
+            self.handle.taken(Taken { input, results: 0 });
+        }
+        sample
+    }
+
+    /// Waits until the counters say so; the link counts as it goes, so this wait is short.
+    pub(crate) async fn counted(
+        &self,
+        what: &str,
+        is_so: impl Fn(&inferd::link::Counters) -> bool,
+    ) {
+        soon(what, async {
+            while !is_so(&self.handle.counters()) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
+    /// Hands over a numbered QoS 1 publish.
+    pub(crate) fn publish(&self, epoch: Epoch, seq: u64, topic: &str, payload: &str) {
+        self.handle.try_publish(epoch, Seq(seq), message(topic, payload)).unwrap();
+    }
+
+    /// Waits until this publish is settled: true where it was sent.
+    pub(crate) async fn settled(&mut self, number: u64) -> bool {
+        loop {
+            match self.event().await {
+                Event::Sent { seq } if seq == Seq(number) => return true,
+                Event::Refused { seq, .. } if seq == Seq(number) => return false,
+                _ => {}
+            }
+        }
+    }
+
+    /// Stops the link in order.
+    pub(crate) async fn stop(self) {
+        self.handle.stop(super::PATIENCE);
+        soon("the end of the link", self.task).await.unwrap();
+    }
+}
+
+pub(crate) fn message(topic: &str, payload: &str) -> Outgoing {
+    Outgoing {
+        topic: topic.into(),
+        payload: payload.to_owned().into(),
+        content_type: Cow::Borrowed("application/json"),
+        properties: vec![(Cow::Borrowed("model"), "motion".into())],
+        correlation: None,
+        retain: false,
+        qos: Qos::AtLeastOnce,
+    }
+}
+
+/// The payload of a sample as text.
+pub(crate) fn text(sample: &Incoming) -> String {
+    String::from_utf8(sample.payload.to_vec()).unwrap()
+}

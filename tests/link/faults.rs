@@ -1,0 +1,268 @@
+//! A broker that says no, says nothing, or says what it must not.
+
+use std::net::{Ipv6Addr, TcpListener};
+use std::time::Duration;
+
+use inferd::link::{Event, Fault, FaultKind};
+use inferd::message::Taken;
+
+use crate::common::broker::free_port;
+use crate::common::fake::{self, Conversation, Fake, PUBACK, SUBSCRIBE};
+use crate::common::rig::{Rig, broker, text};
+use crate::common::skipped;
+
+/// Serves one bad connection and then a good one: the fault the link reports of the first.
+async fn first_fault(script: impl Fn(&mut Conversation) + Send + 'static) -> Fault {
+    let server = Fake::start(2, move |number, client| {
+        if number == 0 {
+            script(client);
+        } else {
+            client.accept(fake::CONNACK);
+            client.read_to_the_end();
+        }
+    });
+    let mut rig = Rig::start(broker(server.port, "gw"), 8);
+    let fault = rig.down().await;
+    rig.up().await;
+    rig.task.abort();
+    fault
+}
+
+#[tokio::test]
+async fn refusals_are_told_apart_and_tried_again() {
+    let mut faults = Vec::new();
+    for code in [0x86, 0x87, 0x8a, 0x84, 0x88, 0x97] {
+        faults.push(first_fault(move |client| drop(client.accept(&fake::refusal(code)))).await);
+    }
+    let (busy, quota) = ("server unavailable".into(), "quota exceeded".into());
+    assert_eq!(
+        faults,
+        [
+            Fault::BadPassword,
+            Fault::NotAuthorized,
+            Fault::Banned,
+            Fault::Version,
+            Fault::Unavailable { code: busy },
+            Fault::Refused { code: quota }
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_connection_that_is_dropped_in_the_middle_of_a_packet_is_made_again() {
+    let fault = first_fault(|client| {
+        client.accept(fake::CONNACK);
+        client.write(&fake::publish("in/a", 1, false, &[7; 100])[..20]);
+    })
+    .await;
+    assert!(matches!(fault, Fault::Closed | Fault::Ended { .. }), "{fault:?}");
+}
+
+#[tokio::test]
+async fn a_packet_over_the_limit_ends_the_connection() {
+    let fault = first_fault(|client| {
+        client.accept(fake::CONNACK);
+        client.write(&fake::publish("in/a", 1, false, &vec![7; 2 << 20]));
+        client.read_to_the_end();
+    })
+    .await;
+    assert!(matches!(fault, Fault::TooLarge { limit, .. } if limit == 1 << 20), "{fault:?}");
+    assert_eq!(fault.kind(), FaultKind::Protocol);
+}
+
+#[tokio::test]
+async fn garbage_ends_the_connection() {
+    let bad: [&[u8]; 8] = [
+        // An H is an acknowledgement, a T its length of 84 bytes.
+        b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n",
+        &[0xff; 64],
+        &[0x00, 0x00],
+        // A remaining length of five bytes.
+        &[0x30, 0xff, 0xff, 0xff, 0xff, 0x01],
+        // QoS 3, a topic longer than the packet, packet id 0, an unknown property.
+        &[0x36, 5, 0, 1, b'a', 0, 1],
+        &[0x30, 5, 0xff, 0xff, b'a', 0, 0],
+        &[0x32, 6, 0, 1, b'a', 0, 0, 0],
+        &[0x30, 6, 0, 1, b'a', 2, 0x7f, 0],
+    ];
+    for bytes in bad {
+        let fault = first_fault(move |client| {
+            client.accept(fake::CONNACK);
+            client.write(bytes);
+            client.read_to_the_end();
+        })
+        .await;
+        assert_eq!(fault.kind(), FaultKind::Protocol, "{bytes:?}: {fault}");
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_asked_for_ends_the_connection() {
+    // A second CONNACK, QoS 2, an acknowledgement of nothing, PUBREC, SUBSCRIBE.
+    let odd: [&[u8]; 5] = [
+        fake::CONNACK,
+        &[0x34, 6, 0, 1, b'a', 0, 9, 0],
+        &[0x40, 2, 0, 9],
+        &[0x50, 2, 0, 9],
+        &[0x82, 7, 0, 1, 0, 0, 1, b'a', 0],
+    ];
+    for bytes in odd {
+        let fault = first_fault(move |client| {
+            client.accept(fake::CONNACK);
+            client.write(bytes);
+            client.read_to_the_end();
+        })
+        .await;
+        assert_eq!(fault.kind(), FaultKind::Protocol, "{bytes:?}: {fault}");
+    }
+}
+
+#[tokio::test]
+async fn a_broker_of_mqtt_3_is_found_out() {
+    let fault = first_fault(|client| drop(client.accept(&[0x20, 2, 0, 1]))).await;
+    assert_eq!(fault, Fault::NoAnswer);
+}
+
+#[tokio::test]
+async fn another_client_of_our_name_is_named() {
+    let fault = first_fault(|client| {
+        client.accept(fake::CONNACK);
+        client.write(&[0xe0, 2, 0x8e, 0]);
+        client.read_to_the_end();
+    })
+    .await;
+    assert_eq!(fault, Fault::TakenOver);
+}
+
+#[tokio::test]
+async fn a_connection_gone_silent_is_given_up() {
+    let fault = first_fault(|client| {
+        // A keep-alive of one second, by the broker's will; after that not a word.
+        client.accept(&[0x20, 6, 0, 0, 3, 0x13, 0, 1]);
+        while client.read().is_some() {}
+    })
+    .await;
+    assert_eq!(fault, Fault::Silent { after: Duration::from_millis(1500) });
+}
+
+#[tokio::test]
+async fn a_broker_without_an_address_or_a_listener_is_named() {
+    let mut nowhere = broker(1883, "gw");
+    nowhere.host = "no-such-host.invalid".into();
+    let fault = Rig::start(nowhere, 8).down().await;
+    assert!(matches!(fault, Fault::Resolve { .. }), "{fault:?}");
+    let fault = Rig::start(broker(free_port(), "gw"), 8).down().await;
+    assert!(matches!(fault, Fault::Unreachable { .. }), "{fault:?}");
+}
+
+#[tokio::test]
+async fn a_broker_that_never_answers_is_not_waited_for() {
+    let server = Fake::start(1, |_, client| while client.read().is_some() {});
+    let mut config = broker(server.port, "gw");
+    config.connect_timeout = Duration::from_secs(1);
+    let fault = Rig::start(config, 8).down().await;
+    assert_eq!(fault, Fault::Timeout { after: Duration::from_secs(1) });
+}
+
+#[tokio::test]
+async fn an_address_of_version_6_needs_no_brackets() {
+    let Ok(listener) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
+        return skipped("IPv6", "this machine has none");
+    };
+    let server = Fake::serve(listener, 1, |_, client| {
+        client.accept(fake::CONNACK);
+        client.read_to_the_end();
+    });
+    let mut config = broker(server.port, "gw");
+    config.host = "::1".into();
+    Rig::start(config, 8).up().await;
+}
+
+#[tokio::test]
+async fn the_same_fault_is_told_once() {
+    let server = Fake::start(5, |number, client| match number {
+        0..=3 => drop(client.accept(&fake::refusal(0x86))),
+        _ => drop(client.accept(&fake::refusal(0x87))),
+    });
+    let mut rig = Rig::start(broker(server.port, "gw"), 8);
+    assert_eq!(rig.down().await, Fault::BadPassword);
+    assert_eq!(rig.down().await, Fault::NotAuthorized);
+    assert_eq!(rig.handle.counters().faults_refused, 5);
+}
+
+#[tokio::test]
+async fn acknowledgements_leave_in_the_order_of_arrival() {
+    let server = Fake::start(1, |_, client| {
+        client.accept(fake::CONNACK);
+        for pkid in [10, 11, 12] {
+            client.write(&fake::publish("in/a", pkid, false, &[u8::try_from(pkid).unwrap()]));
+        }
+        let acknowledged: Vec<u16> = (0..3).map(|_| client.read_until(PUBACK).pkid()).collect();
+        assert_eq!(acknowledged, [10, 11, 12]);
+    });
+    let mut rig = Rig::start(broker(server.port, "gw"), 8);
+    let mut inputs = Vec::new();
+    for _ in 0..3 {
+        inputs.push(rig.sample().await.token.unwrap());
+    }
+    for input in inputs.into_iter().rev() {
+        rig.handle.taken(Taken { input, results: 0 });
+    }
+    rig.down().await;
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_redelivered_message_that_was_through_is_acknowledged_unprocessed() {
+    let (taken, both_taken) = std::sync::mpsc::channel();
+    let server = Fake::start(2, move |number, client| {
+        client.accept(if number == 0 { fake::CONNACK } else { fake::CONNACK_SESSION });
+        for pkid in [1, 2] {
+            client.write(&fake::publish(
+                "in/a",
+                pkid,
+                number == 1,
+                &[b'0' + u8::try_from(pkid).unwrap()],
+            ));
+        }
+        if number == 0 {
+            both_taken.recv().unwrap();
+        } else {
+            let acknowledged: Vec<u16> = (0..2).map(|_| client.read_until(PUBACK).pkid()).collect();
+            assert_eq!(acknowledged, [1, 2]);
+        }
+    });
+    let mut rig = Rig::start(broker(server.port, "gw"), 8);
+    let first = rig.sample().await.token.unwrap();
+    let second = rig.sample().await.token.unwrap();
+    rig.handle.taken(Taken { input: second, results: 0 });
+    taken.send(()).unwrap();
+    rig.counted("the redelivery", |counters| counters.recognised == 2).await;
+    rig.handle.taken(Taken { input: first, results: 0 });
+    server.finish().await;
+    assert!(rig.samples.is_empty());
+}
+
+#[tokio::test]
+async fn a_subscription_that_is_refused_is_reported_and_asked_for_again() {
+    let server = Fake::start(1, |_, client| {
+        client.accept(fake::CONNACK);
+        // The second of three filters is not authorized, then it is.
+        let asked = client.read_until(SUBSCRIBE);
+        let pkid = asked.pkid().to_be_bytes();
+        client.write(&[0x90, 6, pkid[0], pkid[1], 0, 1, 0x87, 1]);
+        let again = client.read_until(SUBSCRIBE);
+        assert!(String::from_utf8_lossy(&again.body).contains("more/#"));
+        assert!(!String::from_utf8_lossy(&again.body).contains("in/#"));
+        let pkid = again.pkid().to_be_bytes();
+        client.write(&[0x90, 4, pkid[0], pkid[1], 0, 1]);
+        client.write(&fake::publish("more/a", 1, false, b"x"));
+        client.read_to_the_end();
+    });
+    let mut rig = Rig::start(broker(server.port, "gw"), 8);
+    rig.up().await;
+    let reason = "not authorized".to_owned();
+    let wanted = Event::NotSubscribed { filter: "more/#".into(), reason };
+    assert_eq!(rig.event().await, wanted);
+    assert_eq!(text(&rig.work().await), "x");
+}

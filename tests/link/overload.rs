@@ -1,0 +1,107 @@
+//! More comes in than is worked off.
+
+use crate::common::broker::{Broker, Mosquitto};
+use crate::common::peer::Peer;
+use crate::common::rig::{Rig, broker, text};
+use crate::common::skipped;
+
+#[tokio::test]
+async fn an_overload_stays_at_the_broker_and_nothing_is_lost() {
+    const SAMPLES: usize = 3000;
+    let Some(server) = Mosquitto::start("") else {
+        return skipped("overload", "mosquitto is not installed");
+    };
+    let mut peer = Peer::connect(server.port(), "peer").await;
+    let mut rig = Rig::start(broker(server.port(), "gw"), 4);
+    let (epoch, _) = rig.ready().await;
+    // Nothing is worked off until the broker has taken all: a queue of 4, a window of 64.
+    peer.publish_all("in/a", (0..SAMPLES).map(|n| n.to_string().into_bytes())).await;
+    rig.counted("a full window", |counters| counters.received == 64).await;
+    assert_eq!(rig.handle.unacknowledged(), 64);
+    assert_eq!(rig.handle.counters().held, 60);
+    // Meanwhile the other direction works.
+    rig.publish(epoch, 1, "out/a", "through");
+    assert!(rig.settled(1).await);
+    for n in 0..SAMPLES {
+        assert_eq!(text(&rig.work().await), n.to_string());
+    }
+    let all = u64::try_from(SAMPLES).unwrap();
+    rig.counted("all acknowledged", |counters| counters.acknowledged == all).await;
+    // Mosquitto 2.0.12 and older send beyond the receive maximum; what is held is bounded anyhow.
+    let counters = rig.handle.counters();
+    assert_eq!((counters.received, counters.dropped, counters.connections), (all, 0, 1));
+}
+
+#[tokio::test]
+async fn a_full_queue_of_one_stream_does_not_hold_up_the_link() {
+    let server = Broker::start();
+    let mut peer = Peer::connect(server.port(), "peer").await;
+    let mut rig = Rig::start(broker(server.port(), "gw"), 2);
+    rig.ready().await;
+    for n in 0..5 {
+        peer.publish("in/a", n.to_string()).await;
+    }
+    rig.counted("three held", |counters| counters.held == 3).await;
+    rig.handle.set_retained("state/a", "alive");
+    peer.subscribe("state/#").await;
+    assert_eq!(peer.next_text().await.1, "alive");
+    for n in 0..5 {
+        assert_eq!(text(&rig.work().await), n.to_string());
+    }
+}
+
+#[tokio::test]
+async fn held_samples_find_room_while_there_is_no_broker() {
+    let Some(mut server) = Mosquitto::start("") else {
+        return skipped("held samples offline", "mosquitto is not installed");
+    };
+    let mut peer = Peer::connect(server.port(), "peer").await;
+    let mut rig = Rig::start(broker(server.port(), "gw"), 2);
+    rig.ready().await;
+    for n in 0..6 {
+        peer.publish("in/a", n.to_string()).await;
+    }
+    rig.counted("four held", |counters| counters.held == 4).await;
+    server.kill();
+    rig.down().await;
+    for n in 0..6 {
+        assert_eq!(text(&rig.work().await), n.to_string());
+    }
+}
+
+#[tokio::test]
+async fn the_newest_best_effort_sample_is_dropped_and_told() {
+    let server = Broker::start();
+    let mut peer = Peer::connect(server.port(), "peer").await;
+    let mut rig = Rig::start(broker(server.port(), "gw"), 2);
+    rig.ready().await;
+    for n in 0..5 {
+        peer.publish_once("in/a", &n.to_string()).await;
+    }
+    rig.counted("three dropped", |counters| counters.dropped == 3).await;
+    let mut dropped = Vec::new();
+    for _ in 0..3 {
+        dropped.push(text(&rig.dropped.recv().await.unwrap()));
+    }
+    assert_eq!(dropped, ["2", "3", "4"]);
+    assert_eq!(text(&rig.work().await), "0");
+    assert_eq!(text(&rig.work().await), "1");
+}
+
+#[tokio::test]
+async fn an_intake_that_is_closed_leaves_everything_to_the_next() {
+    let server = Broker::start();
+    let mut peer = Peer::connect(server.port(), "peer").await;
+    let mut rig = Rig::start(broker(server.port(), "gw"), 8);
+    rig.ready().await;
+    peer.publish("in/a", "1").await;
+    rig.work().await;
+    rig.handle.close_intake();
+    peer.publish("in/a", "2").await;
+    rig.counted("its arrival", |counters| counters.received == 2).await;
+    rig.stop().await;
+    let mut rig = Rig::start(broker(server.port(), "gw"), 8);
+    rig.ready().await;
+    let again = rig.work().await;
+    assert_eq!((text(&again).as_str(), again.token.is_some()), ("2", true));
+}
