@@ -168,6 +168,7 @@ impl Desk {
                 self.epoch = Some(epoch);
                 self.feed(Event::LinkUp);
             }
+            link::Event::Subscribed => super::notify::status("connected and subscribed"),
             link::Event::Down { fault } => {
                 if let Some(held) = self.said.say(self.now(), &fault.to_string()) {
                     log::warn!("no connection to the broker: {fault}{}", also(held));

@@ -22,6 +22,9 @@ const FAR: Duration = Duration::from_secs(24 * 3600);
 /// Places in the client's queue beyond those that are counted.
 const SPARE_REQUESTS: usize = 64;
 
+/// Between two breaths while nothing is read.
+const BREATHE: Duration = Duration::from_secs(1);
+
 /// How a connection ended.
 pub(super) struct Ended {
     pub(super) fault: Fault,
@@ -73,7 +76,7 @@ pub(super) async fn run(
         + ledger::LEAVING
         + task.subscriptions.packets()
         + SPARE_REQUESTS;
-    let gate = Gate::new(broker.receive_maximum, broker.keep_alive / 4);
+    let gate = Gate::new(broker.receive_maximum, BREATHE.min(broker.keep_alive / 4));
     let (client, mut poller) = AsyncClient::new(options, requests);
     let mut connection = Connection {
         task,
@@ -138,7 +141,7 @@ impl Connection<'_> {
     /// Waits while too much is held to read on.
     async fn wait_at_the_gate(&mut self) -> Result<(), Fault> {
         let shared = std::sync::Arc::clone(&self.task.shared);
-        while !self.gate.is_open(self.task.held.len(), Instant::now().into_std()) {
+        while !self.gate.is_open(self.task.held.load(), Instant::now().into_std()) {
             if shared.state().closed {
                 return Ok(());
             }

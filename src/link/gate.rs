@@ -1,22 +1,25 @@
-//! When to stop reading. A broker that honours the receive maximum never fills what is held for
-//! the workers. Some do not: mosquitto up to 2.0.12 sends a whole window more for each
-//! acknowledgement (its issue 2306), rumqttd 0.20 always sends up to 100. Against these the only
-//! help is to leave bytes in the socket, and then the same task can send neither pings nor
-//! acknowledgements; so it takes a breath now and then.
+//! When to stop reading. A broker that honours the receive maximum never sends more than may be
+//! held for the workers. Some do not: mosquitto up to 2.0.12 sends a whole window more for each
+//! acknowledgement (its issue 2306), until all it has is on the way; rumqttd 0.20 always sends up
+//! to 100. What they send beyond the window is held too, up to some megabytes, because its
+//! acknowledgements of our results come behind it. Only then are bytes left in the socket; the
+//! same task can then send neither pings nor acknowledgements, so it takes a breath now and then.
 
 use std::time::{Duration, Instant};
+
+use super::held::Load;
 
 /// Polls in one breath. rumqttc chooses at random between reading, writing and pinging, and reads
 /// up to nine messages at a time; of so many polls some write.
 const BREATH: u32 = 32;
 
-/// Held samples up to which reading goes on, whatever the receive maximum.
-const LEAST: usize = 128;
+/// Bytes held beyond the receive maximum up to which reading goes on.
+const SPARE_BYTES: usize = 8 << 20;
 
 /// Decides before each poll.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    limit: usize,
+    window: usize,
     every: Duration,
     polls_left: u32,
     next_breath: Option<Instant>,
@@ -25,13 +28,12 @@ pub(crate) struct Gate {
 impl Gate {
     /// `every`: the longest time without a poll; well below the keep-alive.
     pub(crate) fn new(receive_maximum: u16, every: Duration) -> Self {
-        let limit = usize::from(receive_maximum).max(LEAST);
-        Self { limit, every, polls_left: 0, next_breath: None }
+        Self { window: receive_maximum.into(), every, polls_left: 0, next_breath: None }
     }
 
     /// True where the connection may be polled though that may bring more to hold.
-    pub(crate) fn is_open(&mut self, held: usize, now: Instant) -> bool {
-        if held <= self.limit {
+    pub(crate) fn is_open(&mut self, held: Load, now: Instant) -> bool {
+        if held.samples <= self.window || held.bytes <= SPARE_BYTES {
             self.polls_left = 0;
             self.next_breath = None;
             return true;
@@ -60,13 +62,16 @@ mod tests {
 
     const EVERY: Duration = Duration::from_secs(1);
 
+    const FLOOD: Load = Load { samples: 1001, bytes: SPARE_BYTES + 1 };
+
     #[test]
     fn a_broker_that_honours_the_window_never_closes_it() {
         let now = Instant::now();
         let mut gate = Gate::new(1000, EVERY);
-        assert!((0..=1000).all(|held| gate.is_open(held, now)));
-        assert!(!gate.is_open(1001, now));
-        assert!(gate.is_open(1000, now), "room opens it at once");
+        assert!(gate.is_open(Load { samples: 1000, bytes: usize::MAX }, now));
+        assert!(gate.is_open(Load { samples: 60_000, bytes: SPARE_BYTES }, now));
+        assert!(!gate.is_open(FLOOD, now));
+        assert!(gate.is_open(Load { samples: 1000, ..FLOOD }, now), "room opens it at once");
     }
 
     #[test]
@@ -74,10 +79,10 @@ mod tests {
         let mut now = Instant::now();
         let mut gate = Gate::new(1, EVERY);
         for _ in 0..3 {
-            assert!(!gate.is_open(LEAST + 1, now));
+            assert!(!gate.is_open(FLOOD, now));
             assert_eq!(gate.opens_at(), Some(now + EVERY));
             now += EVERY;
-            assert!((0..BREATH).all(|_| gate.is_open(LEAST + 1, now)));
+            assert!((0..BREATH).all(|_| gate.is_open(FLOOD, now)));
         }
     }
 }

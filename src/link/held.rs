@@ -1,65 +1,89 @@
 //! QoS 1 samples that did not fit in their worker's queue. The broker may have no more than the
 //! receive maximum unacknowledged, and none of these is acknowledged, so this cannot grow beyond
 //! that: the rest of an overload stays at the broker, while pings and acknowledgements go on.
+//! Brokers that send more are what [`super::gate`] is for.
 
 use std::collections::VecDeque;
 
 use super::Intake;
 use crate::message::Incoming;
 
-/// Samples waiting for room, in the order of arrival.
+/// How much is held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub(crate) samples: usize,
+    /// What they take in memory, roughly.
+    pub(crate) bytes: usize,
+}
+
+/// What a sample takes beside its topic and payload.
+const OVERHEAD: usize = 256;
+
+/// Samples waiting for room, those of a stream in the order of arrival.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
-    waiting: VecDeque<Incoming>,
-    /// Streams with a sample in `waiting`: what comes later for them must not pass.
-    blocked: Vec<usize>,
+    /// Streams with samples that wait: what comes later for them must not pass.
+    streams: VecDeque<(usize, VecDeque<Incoming>)>,
+    load: Load,
 }
 
 impl Held {
     /// Offers a new sample to its worker, unless an earlier one of its stream still waits. Gives
     /// back what is to be dropped: a QoS 0 sample for which there is no room.
     pub(crate) fn offer(&mut self, intake: &mut dyn Intake, sample: Incoming) -> Option<Incoming> {
-        let refused = if self.blocked.contains(&sample.stream) {
-            sample
-        } else {
-            match intake.offer(sample) {
-                Ok(()) => return None,
-                Err(full) => full,
-            }
-        };
-        if refused.token.is_none() {
-            return Some(refused);
-        }
-        self.hold(refused);
-        None
-    }
-
-    /// There may be room again: offers what waits, oldest first.
-    pub(crate) fn retry(&mut self, intake: &mut dyn Intake) {
-        self.blocked.clear();
-        for sample in std::mem::take(&mut self.waiting) {
-            if self.blocked.contains(&sample.stream) {
-                self.hold(sample);
-            } else if let Err(full) = intake.offer(sample) {
+        let stream = sample.stream;
+        let waits = self.streams.iter().any(|(blocked, _)| *blocked == stream);
+        let refused = if waits { Err(sample) } else { intake.offer(sample) };
+        match refused {
+            Ok(()) => None,
+            Err(lost) if lost.token.is_none() => Some(lost),
+            Err(full) => {
                 self.hold(full);
+                None
             }
         }
     }
 
     fn hold(&mut self, sample: Incoming) {
-        if !self.blocked.contains(&sample.stream) {
-            self.blocked.push(sample.stream);
+        self.load.samples += 1;
+        self.load.bytes += bytes(&sample);
+        match self.streams.iter_mut().find(|(blocked, _)| *blocked == sample.stream) {
+            Some((_, waiting)) => waiting.push_back(sample),
+            None => self.streams.push_back((sample.stream, VecDeque::from([sample]))),
         }
-        self.waiting.push_back(sample);
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.waiting.len()
+    /// There may be room again: offers what waits, the oldest of each stream first. Streams that
+    /// share a worker take turns at being the first.
+    pub(crate) fn retry(&mut self, intake: &mut dyn Intake) {
+        for (_, waiting) in &mut self.streams {
+            while let Some(sample) = waiting.pop_front() {
+                let size = bytes(&sample);
+                if let Err(full) = intake.offer(sample) {
+                    waiting.push_front(full);
+                    break;
+                }
+                self.load.samples -= 1;
+                self.load.bytes -= size;
+            }
+        }
+        self.streams.retain(|(_, waiting)| !waiting.is_empty());
+        if let Some(first) = self.streams.pop_front() {
+            self.streams.push_back(first);
+        }
+    }
+
+    pub(crate) fn load(&self) -> Load {
+        self.load
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.streams.is_empty()
     }
+}
+
+fn bytes(sample: &Incoming) -> usize {
+    sample.topic.len() + sample.payload.len() + OVERHEAD
 }
 
 #[cfg(test)]
@@ -111,14 +135,15 @@ mod tests {
             "must not pass the first"
         );
         assert!(held.offer(&mut queues, sample(1, 3, Some(3))).is_none());
-        assert_eq!((held.len(), &queues.got[..]), (2, &[3][..]));
+        assert_eq!((held.load().samples, &queues.got[..]), (2, &[3][..]));
+        assert_eq!(held.load(), Load { samples: 2, bytes: 2 * (1 + 1 + OVERHEAD) });
         held.retry(&mut queues);
-        assert_eq!((held.len(), &queues.got[..]), (1, &[3, 1][..]));
+        assert_eq!((held.load().samples, &queues.got[..]), (1, &[3, 1][..]));
         held.retry(&mut queues);
-        assert_eq!(held.len(), 1);
+        assert_eq!(held.load().samples, 1);
         queues.room[0] = 5;
         held.retry(&mut queues);
-        assert!(held.is_empty());
+        assert_eq!(held.load(), Load::default());
         assert!(held.offer(&mut queues, sample(0, 4, Some(4))).is_none());
         assert_eq!(queues.got, [3, 1, 2, 4]);
     }

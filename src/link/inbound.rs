@@ -80,7 +80,7 @@ impl Connection<'_> {
             let topic = properties.response_topic.clone()?;
             Some(Reply { topic, correlation: properties.correlation_data.clone() })
         });
-        let waiting = self.task.held.len();
+        let waiting = self.task.held.load().samples;
         for stream in streams {
             let sample = Incoming {
                 stream: *stream,
@@ -96,7 +96,7 @@ impl Connection<'_> {
                 self.task.shared.state().counters.dropped += 1;
             }
         }
-        let held = self.task.held.len() - waiting;
+        let held = self.task.held.load().samples - waiting;
         if held > 0 {
             self.task.shared.state().counters.held += u64::try_from(held).unwrap_or(0);
             // Room made between the refusal and now was told to nobody.

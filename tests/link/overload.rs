@@ -1,6 +1,7 @@
 //! More comes in than is worked off.
 
 use crate::common::broker::{Broker, Mosquitto};
+use crate::common::fake::{self, Fake};
 use crate::common::peer::Peer;
 use crate::common::rig::{Rig, broker, text};
 use crate::common::skipped;
@@ -17,8 +18,7 @@ async fn an_overload_stays_at_the_broker_and_nothing_is_lost() {
     // Nothing is worked off until the broker has taken all: a queue of 4, a window of 64.
     peer.publish_all("in/a", (0..SAMPLES).map(|n| n.to_string().into_bytes())).await;
     rig.counted("a full window", |counters| counters.received == 64).await;
-    assert_eq!(rig.handle.unacknowledged(), 64);
-    assert_eq!(rig.handle.counters().held, 60);
+    assert_eq!((rig.handle.unacknowledged(), rig.handle.counters().held), (64, 60));
     // Meanwhile the other direction works.
     rig.publish(epoch, 1, "out/a", "through");
     assert!(rig.settled(1).await);
@@ -30,6 +30,32 @@ async fn an_overload_stays_at_the_broker_and_nothing_is_lost() {
     // Mosquitto 2.0.12 and older send beyond the receive maximum; what is held is bounded anyhow.
     let counters = rig.handle.counters();
     assert_eq!((counters.received, counters.dropped, counters.connections), (all, 0, 1));
+}
+
+#[tokio::test]
+async fn a_broker_that_ignores_the_window_is_read_from_no_faster_than_the_workers_work() {
+    const SAMPLES: u16 = 6000;
+    // 24 MB in one breath, and not one acknowledgement waited for.
+    let server = Fake::start(1, |_, client| {
+        client.accept(fake::CONNACK);
+        for pkid in 1..=SAMPLES {
+            let mut payload = vec![b'.'; 4096];
+            payload[..2].copy_from_slice(&pkid.to_be_bytes());
+            client.write(&fake::publish("in/a", pkid, false, &payload));
+        }
+        client.read_to_the_end();
+    });
+    let mut rig = Rig::start(broker(server.port, "gw"), 4);
+    rig.up().await;
+    let mut most = 0;
+    for pkid in 1..=SAMPLES {
+        let sample = rig.work().await;
+        assert_eq!(sample.payload[..2], pkid.to_be_bytes());
+        most = most.max(rig.handle.counters().received - u64::from(pkid));
+    }
+    rig.counted("all acknowledged", |counters| counters.acknowledged == u64::from(SAMPLES)).await;
+    assert!((1000..2500).contains(&most), "{most} samples of 4 kB were held");
+    assert_eq!(rig.handle.counters().connections, 1);
 }
 
 #[tokio::test]
@@ -72,7 +98,7 @@ async fn held_samples_find_room_while_there_is_no_broker() {
 #[tokio::test]
 async fn the_newest_best_effort_sample_is_dropped_and_told() {
     let server = Broker::start();
-    let mut peer = Peer::connect(server.port(), "peer").await;
+    let peer = Peer::connect(server.port(), "peer").await;
     let mut rig = Rig::start(broker(server.port(), "gw"), 2);
     rig.ready().await;
     for n in 0..5 {
