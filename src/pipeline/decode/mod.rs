@@ -11,11 +11,13 @@
 
 mod cbor;
 mod csv;
+mod expect;
 mod json;
 mod raw;
 mod sink;
 mod time;
 mod tree;
+mod visit;
 mod walk;
 
 #[cfg(test)]
@@ -23,12 +25,11 @@ mod tests;
 
 use std::fmt;
 
+pub(super) use expect::{Expect, Order, Samples};
 use sink::Sink;
-pub(super) use sink::{Expect, Order, Samples};
-use tree::{Node, Slot};
 
 use super::reject::Reject;
-use crate::config::{Format, Payload};
+use crate::config::Format;
 
 /// One stream's decoder and its buffers.
 pub(super) struct Decoder {
@@ -40,39 +41,6 @@ pub(super) struct Decoder {
 impl fmt::Debug for Decoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Decoder").field("format", &self.format).finish_non_exhaustive()
-    }
-}
-
-impl Expect {
-    /// `width` is the numbers in a sample, or in the message for whole inputs.
-    pub(super) fn new(
-        payload: &Payload,
-        fields: Vec<String>,
-        width: usize,
-        whole: bool,
-        max_payload: usize,
-    ) -> Self {
-        let mut sample = Node::default();
-        for (number, field) in fields.iter().enumerate() {
-            sample.add(field, Slot::Field(number));
-        }
-        if let Some(time) = &payload.time {
-            sample.add(time, Slot::Time);
-        }
-        let envelope = payload.samples.as_ref().map(|samples| {
-            let mut node = Node::default();
-            node.add(samples, Slot::Samples);
-            if let Some(time) = &payload.time {
-                node.add(time, Slot::Time);
-            }
-            node
-        });
-        Self { fields, width, whole, sample, envelope, time: payload.time.clone(), max_payload }
-    }
-
-    /// Whether every number by itself is a sample.
-    fn is_single(&self) -> bool {
-        self.width == 1 && !self.whole && !self.sample.is_indexed()
     }
 }
 

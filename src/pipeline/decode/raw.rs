@@ -1,6 +1,7 @@
 //! Payloads that are the little-endian elements of a tensor and nothing else.
 
-use super::sink::{SAMPLES_MAX, Sink};
+use super::expect::SAMPLES_MAX;
+use super::sink::Sink;
 use crate::pipeline::reject::Reject;
 use crate::tensor::Dtype;
 

@@ -1,69 +1,10 @@
 //! Where decoded numbers go, whatever format they came in.
 
-use std::ops::Range;
-
+use super::expect::{Expect, Order, SAMPLES_MAX, Samples};
 use super::time;
-use super::tree::{Node, Slot};
+use super::tree::Slot;
 use crate::clock::Timestamp;
 use crate::pipeline::reject::Reject;
-
-/// Samples in one message; a second of audio fits, an attack does not.
-pub(super) const SAMPLES_MAX: usize = 65_536;
-
-/// What is expected of every payload of a stream.
-#[derive(Clone, Debug)]
-pub(crate) struct Expect {
-    /// Names of the fields, one per channel; may be empty for whole inputs taken as they come.
-    pub(super) fields: Vec<String>,
-    /// Numbers in a sample; for whole inputs, in the message.
-    pub(super) width: usize,
-    /// Every message is one whole input rather than samples of a window.
-    pub(super) whole: bool,
-    /// The fields and the time within a sample.
-    pub(super) sample: Node,
-    /// The samples and the time within the object around them, where `payload.samples` is set.
-    pub(super) envelope: Option<Node>,
-    pub(super) time: Option<String>,
-    pub(super) max_payload: usize,
-}
-
-/// How the numbers of a whole input lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
-    /// As the tensor wants them.
-    Flat,
-    /// Row after row, one number per field.
-    Rows,
-    /// By field: each has its span.
-    Columns,
-}
-
-/// A decoded payload. The buffers are used again for the next one.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Samples {
-    /// Windows: `times.len()` rows of one number per field. Whole inputs: as `order` says.
-    pub(crate) values: Vec<f64>,
-    /// Each sample's own time, where the payload has one; a single entry for whole inputs.
-    pub(crate) times: Vec<Option<Timestamp>>,
-    pub(crate) order: Order,
-    /// With [`Order::Columns`], where in `values` each field's numbers are.
-    pub(crate) spans: Vec<Range<usize>>,
-}
-
-impl Default for Samples {
-    fn default() -> Self {
-        Self { values: Vec::new(), times: Vec::new(), order: Order::Flat, spans: Vec::new() }
-    }
-}
-
-impl Samples {
-    pub(super) fn clear(&mut self) {
-        self.values.clear();
-        self.times.clear();
-        self.order = Order::Flat;
-        self.spans.clear();
-    }
-}
 
 /// What an array turned out to be, once its first element is seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,13 +1,12 @@
 //! One walk for JSON and CBOR: a serde visitor that goes down the tree of configured fields, puts
 //! the numbers it meets into the [`Sink`], and builds nothing in between.
 
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Error, MapAccess, SeqAccess};
 
 use super::sink::{Sink, wrong_shape};
 use super::time;
 use super::tree::{Node, Slot};
+use super::visit::Key;
 use crate::pipeline::reject::Reject;
 
 /// Levels of arrays and objects in a payload; the walk recurses once per level.
@@ -15,7 +14,7 @@ pub(super) const NESTING_MAX: usize = 32;
 
 /// What the value at hand stands for.
 #[derive(Clone, Copy)]
-enum Role<'t> {
+pub(super) enum Role<'t> {
     /// The payload.
     Top,
     /// The array of samples.
@@ -45,7 +44,7 @@ impl<'s, 'a> Walk<'s, 'a> {
     }
 
     /// Keeps the reason in the sink, and stops the reader with an error of its own kind.
-    fn stop<E: Error>(self, result: Result<(), Reject>) -> Result<(), E> {
+    pub(super) fn stop<E: Error>(self, result: Result<(), Reject>) -> Result<(), E> {
         result.map_err(|reject| {
             self.sink.reject = Some(reject);
             E::custom("rejected")
@@ -63,7 +62,7 @@ impl<'s, 'a> Walk<'s, 'a> {
         Ok(child.map_or(Role::Other, Role::Member))
     }
 
-    fn number(&mut self, value: f64) -> Result<(), Reject> {
+    pub(super) fn number(&mut self, value: f64) -> Result<(), Reject> {
         let single = self.sink.expect.is_single();
         if let Role::Element(index) = self.role
             && !single
@@ -95,7 +94,7 @@ impl<'s, 'a> Walk<'s, 'a> {
         }
     }
 
-    fn text(&mut self, text: &str) -> Result<(), Reject> {
+    pub(super) fn text(&mut self, text: &str) -> Result<(), Reject> {
         let timed = self.sink.expect.time.is_some();
         if let Role::Element(index) = self.role
             && timed
@@ -117,7 +116,7 @@ impl<'s, 'a> Walk<'s, 'a> {
     }
 
     /// A value that is no number: refused where one is wanted.
-    fn not_a_number(&mut self, got: impl FnOnce() -> String) -> Result<(), Reject> {
+    pub(super) fn not_a_number(&mut self, got: impl FnOnce() -> String) -> Result<(), Reject> {
         let field = match self.role {
             Role::Member(Node { slot: Some(Slot::Time), .. }) => {
                 return Err(self.sink.bad_time(got()));
@@ -139,7 +138,7 @@ impl<'s, 'a> Walk<'s, 'a> {
     }
 
     /// Reads the members of an object that `node` describes.
-    fn members<'de, A: MapAccess<'de>>(
+    pub(super) fn members<'de, A: MapAccess<'de>>(
         &mut self,
         node: &'a Node,
         depth: usize,
@@ -157,7 +156,7 @@ impl<'s, 'a> Walk<'s, 'a> {
         Ok(())
     }
 
-    fn elements<'de, A: SeqAccess<'de>>(
+    pub(super) fn elements<'de, A: SeqAccess<'de>>(
         &mut self,
         within: Within<'a>,
         depth: usize,
@@ -180,7 +179,7 @@ impl<'s, 'a> Walk<'s, 'a> {
     }
 
     /// Decides what an object is: the node that describes its members, and the level they are on.
-    fn enter_map(&mut self) -> Result<(&'a Node, usize), Reject> {
+    pub(super) fn enter_map(&mut self) -> Result<(&'a Node, usize), Reject> {
         static NOTHING: Node = Node::EMPTY;
         let depth = self.deeper()?;
         let expect = self.sink.expect;
@@ -212,7 +211,7 @@ impl<'s, 'a> Walk<'s, 'a> {
         Ok((node.unwrap_or(&NOTHING), depth))
     }
 
-    fn leave_map(&mut self) -> Result<(), Reject> {
+    pub(super) fn leave_map(&mut self) -> Result<(), Reject> {
         match self.role {
             Role::Top if self.sink.expect.envelope.is_some() => {
                 let field = || self.sink.slot_name(Slot::Samples);
@@ -231,7 +230,7 @@ impl<'s, 'a> Walk<'s, 'a> {
     }
 
     /// Decides what an array is: what its elements are, and the level they are on.
-    fn enter_seq(&mut self) -> Result<(Within<'a>, usize), Reject> {
+    pub(super) fn enter_seq(&mut self) -> Result<(Within<'a>, usize), Reject> {
         let depth = self.deeper()?;
         let expect = self.sink.expect;
         if let Role::Element(index) = self.role
@@ -271,7 +270,7 @@ impl<'s, 'a> Walk<'s, 'a> {
         Ok((within, depth))
     }
 
-    fn leave_seq(&mut self) -> Result<(), Reject> {
+    pub(super) fn leave_seq(&mut self) -> Result<(), Reject> {
         match self.role {
             Role::Top | Role::Samples => self.sink.end_array(),
             Role::Element(_) if self.sink.expect.sample.is_indexed() => self.sink.end_named(),
@@ -283,7 +282,7 @@ impl<'s, 'a> Walk<'s, 'a> {
 
 /// What the elements of an array are.
 #[derive(Clone, Copy)]
-enum Within<'t> {
+pub(super) enum Within<'t> {
     /// The numbers of a sample, or samples: the first one tells.
     Array,
     /// The wanted ones are children of this node.
@@ -294,107 +293,4 @@ enum Within<'t> {
 /// As much of a text as a message needs.
 fn clip(text: &str) -> String {
     text.chars().take(40).collect()
-}
-
-impl<'de> DeserializeSeed<'de> for Walk<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Walk<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a sample")
-    }
-
-    fn visit_f64<E: Error>(mut self, value: f64) -> Result<(), E> {
-        let result = self.number(value);
-        self.stop(result)
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "readings above 2^53 are none")]
-    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
-        self.visit_f64(value as f64)
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "readings below -2^53 are none")]
-    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
-        self.visit_f64(value as f64)
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
-        self.visit_f64(f64::from(u8::from(value)))
-    }
-
-    fn visit_str<E: Error>(mut self, text: &str) -> Result<(), E> {
-        let result = self.text(text);
-        self.stop(result)
-    }
-
-    fn visit_unit<E: Error>(mut self) -> Result<(), E> {
-        let result = self.not_a_number(|| "null".to_owned());
-        self.stop(result)
-    }
-
-    fn visit_bytes<E: Error>(mut self, bytes: &[u8]) -> Result<(), E> {
-        let result = self.not_a_number(|| format!("{} raw bytes", bytes.len()));
-        self.stop(result)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        match self.enter_map() {
-            Ok((node, depth)) => self.members(node, depth, &mut map)?,
-            Err(reject) => return self.stop(Err(reject)),
-        }
-        let result = self.leave_map();
-        self.stop(result)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
-        match self.enter_seq() {
-            Ok((role, depth)) => self.elements(role, depth, &mut seq)?,
-            Err(reject) => return self.stop(Err(reject)),
-        }
-        let result = self.leave_seq();
-        self.stop(result)
-    }
-}
-
-/// Finds a member's name in a node without keeping it.
-struct Key<'t> {
-    node: &'t Node,
-    next: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Key<'_> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a member's name")
-    }
-
-    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.node.find(name, self.next))
-    }
-
-    /// CBOR maps may have numbers for names; a field of that number is meant.
-    fn visit_u64<E: Error>(self, name: u64) -> Result<Self::Value, E> {
-        Ok(usize::try_from(name).ok().and_then(|index| self.node.find_index(index)))
-    }
-
-    fn visit_i64<E: Error>(self, _name: i64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
 }

@@ -1,0 +1,111 @@
+//! Serde's side of the walk: every kind of value is handed to the [`Walk`] that it is read for.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use super::tree::Node;
+use super::walk::Walk;
+
+impl<'de> DeserializeSeed<'de> for Walk<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sample")
+    }
+
+    fn visit_f64<E: Error>(mut self, value: f64) -> Result<(), E> {
+        let result = self.number(value);
+        self.stop(result)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "readings above 2^53 are none")]
+    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+        self.visit_f64(value as f64)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "readings below -2^53 are none")]
+    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
+        self.visit_f64(value as f64)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
+        self.visit_f64(f64::from(u8::from(value)))
+    }
+
+    fn visit_str<E: Error>(mut self, text: &str) -> Result<(), E> {
+        let result = self.text(text);
+        self.stop(result)
+    }
+
+    fn visit_unit<E: Error>(mut self) -> Result<(), E> {
+        let result = self.not_a_number(|| "null".to_owned());
+        self.stop(result)
+    }
+
+    fn visit_bytes<E: Error>(mut self, bytes: &[u8]) -> Result<(), E> {
+        let result = self.not_a_number(|| format!("{} raw bytes", bytes.len()));
+        self.stop(result)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        match self.enter_map() {
+            Ok((node, depth)) => self.members(node, depth, &mut map)?,
+            Err(reject) => return self.stop(Err(reject)),
+        }
+        let result = self.leave_map();
+        self.stop(result)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
+        match self.enter_seq() {
+            Ok((role, depth)) => self.elements(role, depth, &mut seq)?,
+            Err(reject) => return self.stop(Err(reject)),
+        }
+        let result = self.leave_seq();
+        self.stop(result)
+    }
+}
+
+/// Finds a member's name in a node without keeping it.
+pub(super) struct Key<'t> {
+    pub(super) node: &'t Node,
+    pub(super) next: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Key<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a member's name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.node.find(name, self.next))
+    }
+
+    /// CBOR maps may have numbers for names; a field of that number is meant.
+    fn visit_u64<E: Error>(self, name: u64) -> Result<Self::Value, E> {
+        Ok(usize::try_from(name).ok().and_then(|index| self.node.find_index(index)))
+    }
+
+    fn visit_i64<E: Error>(self, _name: i64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+}
