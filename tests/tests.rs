@@ -2,7 +2,9 @@
 #![cfg(test)]
 
 mod cli;
+mod clients;
 mod common;
+mod daemon;
 mod layers;
 mod link;
 mod outbox;

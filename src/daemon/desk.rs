@@ -162,17 +162,13 @@ impl Desk {
 
     fn link_said(&mut self, event: link::Event) {
         match event {
-            link::Event::Up { epoch, session_present } => {
-                log::info!("connected to the broker (session present: {session_present})");
+            link::Event::Up { epoch, .. } => {
                 super::notify::status("connected to the broker");
                 self.epoch = Some(epoch);
                 self.feed(Event::LinkUp);
             }
             link::Event::Subscribed => super::notify::status("connected and subscribed"),
             link::Event::Down { fault } => {
-                if let Some(held) = self.said.say(self.now(), &fault.to_string()) {
-                    log::warn!("no connection to the broker: {fault}{}", also(held));
-                }
                 super::notify::status(&format!("no connection to the broker: {fault}"));
                 self.epoch = None;
                 self.unsent.clear();

@@ -2,6 +2,7 @@
 
 pub(crate) mod broker;
 pub(crate) mod fake;
+pub(crate) mod gateway;
 pub(crate) mod peer;
 pub(crate) mod proxy;
 pub(crate) mod rig;

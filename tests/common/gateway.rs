@@ -1,0 +1,152 @@
+//! The real binary as a service would run it: a folder of its own, a notify socket, signals.
+
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Instant;
+
+use tempfile::TempDir;
+
+use super::PATIENCE;
+
+/// A gateway's folder, and the daemon while it runs.
+pub(crate) struct Gateway {
+    dir: TempDir,
+    socket: UnixDatagram,
+    child: Option<Child>,
+    environment: Vec<(String, String)>,
+}
+
+impl Gateway {
+    /// A gateway whose configuration is `streams` under the usual head, for a broker at `port`.
+    pub(crate) fn new(port: u16, streams: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = UnixDatagram::bind(dir.path().join("notify")).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let gateway = Self { dir, socket, child: None, environment: Vec::new() };
+        gateway.configure(port, streams);
+        gateway.ship("motion", |card| card);
+        gateway
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Writes the configuration again, as a change of it would.
+    pub(crate) fn configure(&self, port: u16, streams: &str) {
+        let dir = self.dir.path().display();
+        let text = format!(
+            "[broker]\nurl = \"mqtt://127.0.0.1:{port}\"\nclient_id = \"gw-1\"\n\
+             backoff_min = \"100ms\"\nbackoff_max = \"1s\"\n\
+             [gateway]\nid = \"gw-1\"\n[models]\ndir = \"{dir}/models\"\n\
+             [store]\ndir = \"{dir}/state\"\ngroup_delay = \"50ms\"\n\
+             [report]\nhealth_interval = \"1s\"\n{streams}"
+        );
+        std::fs::write(self.config(), text).unwrap();
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.dir.path().join("inferd.toml")
+    }
+
+    /// Adds the demonstration model under another name, its card changed.
+    pub(crate) fn ship(&self, name: &str, change: impl FnOnce(String) -> String) {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/motion");
+        let to = self.dir.path().join("models").join(name);
+        std::fs::create_dir_all(&to).unwrap();
+        for file in ["model.onnx", "golden.npz"] {
+            std::fs::copy(from.join(file), to.join(file)).unwrap();
+        }
+        let card = std::fs::read_to_string(from.join("card.toml")).unwrap();
+        let card = card.replace("name = \"motion\"", &format!("name = \"{name}\""));
+        std::fs::write(to.join("card.toml"), change(card)).unwrap();
+    }
+
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.into(), value.into()));
+    }
+
+    /// Starts the daemon and waits until it says READY.
+    pub(crate) fn start(&mut self) {
+        self.spawn();
+        self.await_notice("READY=1");
+    }
+
+    pub(crate) fn spawn(&mut self) {
+        assert!(self.child.is_none(), "it runs already");
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.path().join("log"))
+            .unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_inferd"))
+            .arg("run")
+            .arg("--config")
+            .arg(self.config())
+            .env_remove("INFERD_CONFIG")
+            .env("NOTIFY_SOCKET", self.dir.path().join("notify"))
+            .env("RUST_LOG", "debug")
+            .envs(self.environment.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+    }
+
+    /// Waits for a message to the service manager that holds this text.
+    pub(crate) fn await_notice(&self, wanted: &str) -> String {
+        let mut buffer = [0; 4096];
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            let Ok(n) = self.socket.recv(&mut buffer) else { break };
+            let text = String::from_utf8_lossy(&buffer[..n]).into_owned();
+            if text.contains(wanted) {
+                return text;
+            }
+        }
+        panic!("waited in vain for {wanted:?}; the log:\n{}", self.log());
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it does not run").id()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let told = Command::new("kill").args(["-s", name, &pid]).status().unwrap();
+        assert!(told.success());
+    }
+
+    /// Waits until the daemon has ended.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        self.child.take().expect("it does not run").wait().unwrap()
+    }
+
+    /// SIGTERM, and a clean end.
+    pub(crate) fn stop(&mut self) {
+        self.signal("TERM");
+        let status = self.ended();
+        assert!(status.success(), "{status}; the log:\n{}", self.log());
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.signal("KILL");
+        self.ended();
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}

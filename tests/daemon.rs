@@ -1,0 +1,230 @@
+//! The daemon as its owner meets it: the real binary, a real broker, real signals.
+
+use serde_json::{Value, json};
+
+use crate::common::broker::{Broker, Mosquitto, free_port};
+use crate::common::gateway::Gateway;
+use crate::common::peer::Peer;
+use crate::common::skipped;
+
+const MOTION: &str = r#"
+[[stream]]
+name = "motion"
+model = "motion"
+topic = "sensors/{device}/imu"
+payload = { format = "json", fields = ["ax", "ay", "az", "gx", "gy", "gz"], time = "ts" }
+[stream.publish]
+topic = "predictions/{stream}/{device}"
+"#;
+
+/// Samples of the first test recording, ten a second from `start` on.
+fn samples(start: usize, count: usize) -> Vec<Vec<u8>> {
+    let recordings = include_str!("../models/recordings/basic-motions-test.csv");
+    let now = jiff::Timestamp::now().as_millisecond() - 10_000;
+    let rows = recordings.lines().skip(1 + start).take(count).enumerate();
+    rows.map(|(at, row)| {
+        let cells: Vec<f64> = row.split(',').skip(3).map(|cell| cell.parse().unwrap()).collect();
+        let ms = now + 100 * i64::try_from(start + at).unwrap();
+        let [ax, ay, az, gx, gy, gz] = cells[..] else { panic!("{row}") };
+        let sample = json!({"ts": ms, "ax": ax, "ay": ay, "az": az, "gx": gx, "gy": gy, "gz": gz});
+        sample.to_string().into_bytes()
+    })
+    .collect()
+}
+
+async fn next_json(peer: &mut Peer) -> (String, Value) {
+    let (topic, text) = peer.next_text().await;
+    (topic, serde_json::from_str(&text).unwrap())
+}
+
+/// The next message on a topic that ends so and satisfies the condition.
+async fn await_json(peer: &mut Peer, end: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    loop {
+        let (topic, value) = next_json(peer).await;
+        if topic.ends_with(end) && wanted(&value) {
+            return value;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_becomes_ready_predicts_and_stops() {
+    let broker = Broker::start();
+    let mut peer = Peer::connect(broker.port(), "peer").await;
+    peer.subscribe("#").await;
+    let mut gateway = Gateway::new(broker.port(), MOTION);
+    gateway.start();
+    let status = await_json(&mut peer, "gw-1/status", |s| s["state"] == "online").await;
+    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+    let model = await_json(&mut peer, "gw-1/model/motion", |_| true).await;
+    assert_eq!(model["active"]["version"], "1.0.0");
+
+    peer.publish_all("sensors/watch-7/imu", samples(0, 50)).await;
+    let mut ids = std::collections::BTreeSet::new();
+    for _ in 0..2 {
+        let got = await_json(&mut peer, "predictions/motion/watch-7", |_| true).await;
+        assert_eq!(got["v"], 1);
+        assert_eq!(got["gateway"], "gw-1");
+        assert_eq!(got["stream"], "motion");
+        assert_eq!(got["device"], "watch-7");
+        assert_eq!(got["model"], "motion");
+        assert_eq!(got["kind"], "classification");
+        assert_eq!(got["label"], "resting");
+        assert_eq!(got["replayed"], false);
+        assert!(got["score"].as_f64().unwrap() > 0.5, "{got}");
+        assert!(got["us"]["run"].is_u64(), "{got}");
+        ids.insert(got["id"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(ids.len(), 2, "two predictions have two ids");
+
+    gateway.signal("TERM");
+    gateway.await_notice("STOPPING=1");
+    assert!(gateway.ended().success(), "{}", gateway.log());
+    await_json(&mut peer, "gw-1/status", |s| s["state"] == "stopped").await;
+}
+
+#[tokio::test]
+async fn a_partial_window_goes_on_after_a_stop() {
+    let broker = Broker::start();
+    let mut peer = Peer::connect(broker.port(), "peer").await;
+    peer.subscribe("predictions/#").await;
+    let mut gateway = Gateway::new(broker.port(), MOTION);
+    let all = samples(0, 40);
+    gateway.start();
+    gateway.await_notice("subscribed");
+    peer.publish_all("sensors/watch-1/imu", all[..39].to_vec()).await;
+    gateway.stop();
+    gateway.start();
+    peer.publish_all("sensors/watch-1/imu", all[39..].to_vec()).await;
+    let (_, got) = next_json(&mut peer).await;
+    assert_eq!(got["device"], "watch-1");
+    assert_eq!(got["label"], "resting");
+}
+
+#[tokio::test]
+async fn bad_inputs_are_counted_shown_and_survived() {
+    let broker = Broker::start();
+    let mut peer = Peer::connect(broker.port(), "peer").await;
+    peer.subscribe("inferd/v1/#").await;
+    peer.subscribe("predictions/#").await;
+    let mut gateway = Gateway::new(broker.port(), MOTION);
+    gateway.start();
+    gateway.await_notice("subscribed");
+    let deep = format!("{{\"extra\":{}1{}}}", "[".repeat(101), "]".repeat(101));
+    let bad: [(&str, Vec<u8>); 7] = [
+        ("syntax", br#"{"ts": 1, "ax": "#.to_vec()),
+        ("nesting", deep.into_bytes()),
+        ("missing-field", br#"{"ax": 1, "ay": 2}"#.to_vec()),
+        ("not-a-number", br#"{"ax":"1","ay":1,"az":1,"gx":1,"gy":1,"gz":1}"#.to_vec()),
+        ("not-finite", br#"{"ax":1e999,"ay":1,"az":1,"gx":1,"gy":1,"gz":1}"#.to_vec()),
+        ("not-utf8", b"{\"ax\": \"\xff\"}".to_vec()),
+        ("too-large", vec![b'1'; 900_000]),
+    ];
+    for (reason, payload) in &bad {
+        peer.publish("sensors/watch-1/imu", payload.clone()).await;
+        let shown = await_json(&mut peer, "gw-1/rejects", |_| true).await;
+        assert_eq!(shown["reason"], *reason, "{shown}");
+        assert_eq!(shown["topic"], "sensors/watch-1/imu");
+        assert!(!shown["message"].as_str().unwrap().is_empty());
+    }
+    let counted = |health: &Value| {
+        bad.iter().all(|(reason, _)| health["streams"]["motion"]["rejects"][*reason] == 1)
+    };
+    await_json(&mut peer, "gw-1/health", counted).await;
+    peer.publish_all("sensors/watch-1/imu", samples(0, 40)).await;
+    await_json(&mut peer, "predictions/motion/watch-1", |p| p["label"] == "resting").await;
+}
+
+#[tokio::test]
+async fn without_a_broker_it_is_ready_and_waits() {
+    let Some(mut mosquitto) = Mosquitto::start("") else {
+        return skipped("a start without a broker", "mosquitto is not installed");
+    };
+    mosquitto.stop();
+    let mut gateway = Gateway::new(mosquitto.port(), MOTION);
+    gateway.start();
+    gateway.await_notice("no connection");
+    mosquitto.run();
+    gateway.await_notice("subscribed");
+    let mut peer = Peer::connect(mosquitto.port(), "peer").await;
+    peer.subscribe("inferd/v1/gw-1/status").await;
+    await_json(&mut peer, "status", |s| s["state"] == "online").await;
+}
+
+#[tokio::test]
+async fn the_watchdog_is_fed_while_the_workers_are_well() {
+    let mut gateway = Gateway::new(free_port(), MOTION);
+    gateway.set("WATCHDOG_USEC", "300000");
+    gateway.start();
+    for _ in 0..3 {
+        gateway.await_notice("WATCHDOG=1");
+    }
+    gateway.stop();
+}
+
+#[tokio::test]
+async fn a_killed_gateway_is_declared_offline_by_its_will() {
+    let broker = Broker::start();
+    let mut peer = Peer::connect(broker.port(), "peer").await;
+    peer.subscribe("inferd/v1/gw-1/status").await;
+    let mut gateway = Gateway::new(broker.port(), MOTION);
+    gateway.start();
+    await_json(&mut peer, "status", |s| s["state"] == "online").await;
+    gateway.kill();
+    await_json(&mut peer, "status", |s| s["state"] == "offline").await;
+}
+
+/// The whole input's acknowledgement waits for its result: whatever a kill interrupts, the broker
+/// sends it again.
+#[tokio::test]
+async fn whole_inputs_survive_kill_9() {
+    let Some(mosquitto) = Mosquitto::start("") else {
+        return skipped("inputs across a kill", "mosquitto is not installed");
+    };
+    let mut peer = Peer::connect(mosquitto.port(), "peer").await;
+    peer.subscribe("predictions/#").await;
+    let stream = r#"
+[[stream]]
+name = "whole"
+model = "whole"
+topic = "inputs/{device}"
+guarantee = "at-least-once"
+payload = { format = "f32le" }
+[stream.publish]
+topic = "predictions/{device}"
+"#;
+    let mut gateway = Gateway::new(mosquitto.port(), stream);
+    gateway.ship("whole", without_window);
+    gateway.start();
+    gateway.await_notice("subscribed");
+    let input: Vec<u8> = (0..240).flat_map(|i| (i as f32 / 100.0).to_le_bytes()).collect();
+    let mut missing: std::collections::BTreeSet<String> =
+        (0..300).map(|n| format!("n{n}")).collect();
+    for (at, name) in missing.iter().enumerate() {
+        peer.publish(&format!("inputs/{name}"), input.clone()).await;
+        if at % 60 == 59 {
+            gateway.kill();
+            gateway.start();
+        }
+    }
+    while !missing.is_empty() {
+        let (_, got) = next_json(&mut peer).await;
+        missing.remove(got["device"].as_str().unwrap());
+    }
+}
+
+/// The card of the same model for messages that are whole inputs, already normalised.
+pub(crate) fn without_window(card: String) -> String {
+    let section = |line: &str| line.starts_with('[').then(|| line.to_owned());
+    let mut current = String::new();
+    let mut kept = String::new();
+    for line in card.lines() {
+        current = section(line).unwrap_or(current);
+        let per_sample = line.starts_with("channels") || line.starts_with("normalize");
+        if current != "[window]" && !per_sample {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
+}
