@@ -74,17 +74,17 @@ impl Run<'_> {
             Action::Dequantize { .. }
             | Action::TableFloat(_)
             | Action::CopyFloat(_)
-            | Action::Softmax { quantized: None, .. } => self.to_float(step),
+            | Action::Softmax { quantized: None, .. } => self.write_floats(step),
             Action::Product(product) if matches!(product.tail, Tail::Float { .. }) => {
-                self.to_float(step);
+                self.write_floats(step);
             }
-            _ => self.to_bytes(step),
+            _ => self.write_bytes(step),
         }
         Ok(())
     }
 
     /// A step that writes bytes.
-    fn to_bytes(&mut self, step: &Step) {
+    fn write_bytes(&mut self, step: &Step) {
         let isa = self.plan.isa;
         let mut taken = self.take_bytes(step.to);
         let to = &mut taken[..step.to.len];
@@ -145,7 +145,7 @@ impl Run<'_> {
     }
 
     /// A step that writes floats.
-    fn to_float(&mut self, step: &Step) {
+    fn write_floats(&mut self, step: &Step) {
         let mut taken = self.take_floats(step.to);
         let to = &mut taken[..step.to.len];
         match &step.action {

@@ -89,10 +89,12 @@ impl Lowering<'_> {
         integers(self.constant(proto, i)?)
     }
 
-    /// A constant input of floats with one element.
+    /// A constant input with one element.
     pub(super) fn number(&self, proto: &NodeProto, i: usize) -> Option<f64> {
-        match floats(self.constant(proto, i)?)?.as_slice() {
-            [one] => Some(*one),
+        let tensor = self.constant(proto, i)?;
+        match (floats(tensor).as_deref(), integers(tensor).as_deref()) {
+            (Some(&[one]), _) => Some(one),
+            (_, Some(&[one])) => i32::try_from(one).ok().map(f64::from),
             _ => None,
         }
     }

@@ -1,7 +1,8 @@
 //! Joining and splitting tensors.
 
 use super::amounts::axis;
-use super::moves::{Part, Through, shape};
+use super::moves::{Through, shape};
+use super::parts::Part;
 use super::value::{Affine, Lazy, Op, Real, Stored, Value};
 use super::{Holds, Lower, Lowering, float};
 use crate::engine::proto::Attributes;

@@ -50,6 +50,9 @@ impl Lowering<'_> {
         let Value::Stored(stored) = self.value(proto, 0)? else {
             return float("its input is not a tensor of bytes");
         };
+        if stored.view.len() == 0 {
+            return float("its input is empty");
+        }
         let zero = match self.optional(proto, 2) {
             None => Stored::shift(stored.unsigned, 0).map(Zero::Fixed),
             Some(Value::Zero { slot }) if stored.scale == Scaling::Measured(*slot) => {

@@ -48,7 +48,7 @@ impl Lowering<'_> {
     }
 
     /// A product with a constant added, one per column.
-    fn biased(&self, a: &Value, b: &Value) -> Lower<Option<Lazy>> {
+    fn biased(&self, a: &Value, b: &Value) -> Lower<Option<Box<Lazy>>> {
         let (lazy, bias) = match (a, b) {
             (Value::Real(Real::Lazy(lazy)), bias) | (bias, Value::Real(Real::Lazy(lazy))) => {
                 (lazy, bias)
@@ -67,7 +67,7 @@ impl Lowering<'_> {
         let mut product = (**product).clone();
         self.add_bias(&mut product, bias, 1.0)?;
         super::conv::fits(&product)?;
-        Ok(Some(Lazy { op: Op::Product(Rc::new(product)), ..lazy.clone() }))
+        Ok(Some(Box::new(Lazy { op: Op::Product(Rc::new(product)), ..(**lazy).clone() })))
     }
 
     /// Both tensors in one shape and one order in memory.
@@ -116,7 +116,7 @@ impl Lowering<'_> {
         // As ONNX has it: where the bounds cross, the upper one wins.
         let bound = |x: f64| x.max(low).min(high);
         let clamp = (bound(lazy.clamp.0), bound(lazy.clamp.1));
-        self.set(node, Value::Real(Real::Lazy(Lazy { clamp, ..lazy })));
+        self.set(node, Value::Real(Real::Lazy(Box::new(Lazy { clamp, ..*lazy }))));
         Ok(())
     }
 

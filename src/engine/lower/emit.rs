@@ -163,6 +163,9 @@ impl Lowering<'_> {
         tail: Tail,
         holds: Holds,
     ) -> Lower<View> {
+        if product.result.len() == 0 || product.batch == 0 {
+            return float("its result is empty");
+        }
         let kernel = match self.kernel(product, bias) {
             Ok(kernel) => kernel,
             Err(error) => return float(error.to_string()),

@@ -19,6 +19,7 @@ mod functions;
 mod matmul;
 mod moves;
 mod outputs;
+mod parts;
 mod pool;
 mod primitives;
 mod quantization;
@@ -314,7 +315,7 @@ impl<'a> Lowering<'a> {
         !proto.op_type.contains("Random")
             && !matches!(proto.op_type.as_str(), "DequantizeLinear" | "QuantizeLinear")
             && !proto.input.is_empty()
-            && reads(proto).iter().all(|n| constant(&n))
+            && reads(proto).iter().all(constant)
     }
 
     fn value(&self, proto: &NodeProto, i: usize) -> Lower<&Value> {

@@ -86,6 +86,9 @@ impl Lowering<'_> {
             return Err(self.refuse(node, reason).into());
         }
         self.channel_axis(node, amounts, &stored.view.shape)?;
+        if stored.view.len() == 0 {
+            return float("its input is empty");
+        }
         let ([scale], [zero]) = (amounts.scales.as_slice(), amounts.zeros.as_slice()) else {
             return float("its scales are per channel, which activations here have not");
         };
@@ -172,7 +175,7 @@ impl Lowering<'_> {
             Real::Weights(weights) => weights,
             Real::Table { .. } | Real::Lazy(_) => return None,
         };
-        let (values, unsigned) = bytes(&weights.tensor)?;
+        let (values, unsigned) = bytes(&weights.tensor).filter(|(v, _)| !v.is_empty())?;
         let ([scale], [zero]) = (weights.scales.as_slice(), weights.zeros.as_slice()) else {
             return None;
         };

@@ -74,7 +74,7 @@ pub(super) enum Real {
     /// Any function of one stored byte; indexed by its bits.
     Table { view: View, values: Rc<[f64; 256]> },
     /// The result of an operator, not yet rounded.
-    Lazy(Lazy),
+    Lazy(Box<Lazy>),
 }
 
 #[derive(Clone, Debug)]
@@ -192,8 +192,8 @@ pub(super) struct Matrix {
 }
 
 impl Lazy {
-    pub(super) fn new(op: Op, shape: Vec<usize>) -> Self {
-        Self { op, clamp: (f64::NEG_INFINITY, f64::INFINITY), moves: Vec::new(), shape }
+    pub(super) fn new(op: Op, shape: Vec<usize>) -> Box<Self> {
+        Box::new(Self { op, clamp: (f64::NEG_INFINITY, f64::INFINITY), moves: Vec::new(), shape })
     }
 }
 

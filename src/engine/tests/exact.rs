@@ -86,10 +86,11 @@ pub(super) fn evaluate(graph: &GraphProto, values: &mut Values) -> f64 {
 fn results(node: &NodeProto, values: &Values, nearest: &mut f64) -> Vec<Exact> {
     let input = |i: usize| node.input.get(i).and_then(|n| values.get(n));
     let at = |i: usize| input(i).unwrap_or_else(|| panic!("{node:?} has no input {i}"));
-    let real = |i: usize, axis: usize| dequantize(at(i), at(i + 1), input(i + 2), axis);
-    let mut back = |x: Exact, i: usize| vec![quantize(&x, at(i), input(i + 1), 0, nearest)];
     let axis = node.int("axis");
     let channel = axis.unwrap_or(1) as usize;
+    if let Some(results) = qoperator(node, values, nearest) {
+        return results;
+    }
     match node.op_type.as_str() {
         "DequantizeLinear" => vec![dequantize(at(0), at(1), input(2), channel)],
         "QuantizeLinear" => vec![quantize(at(0), at(1), input(2), channel, nearest)],
@@ -98,29 +99,6 @@ fn results(node: &NodeProto, values: &Values, nearest: &mut f64) -> Vec<Exact> {
         "ConvInteger" => {
             vec![conv(node, &less(at(0), input(2), 0), &less(at(1), input(3), 0), None)]
         }
-        "QLinearConv" => {
-            back(conv(node, &real(0, 1), &real(3, 0), bias(input(8), at(1), at(4)).as_ref()), 6)
-        }
-        "QLinearMatMul" => back(matmul(&real(0, 0), &real(3, at(3).shape.len() - 1)), 6),
-        "QLinearAdd" => back(zip(&real(0, 0), &real(3, 0), |a, b| a + b), 6),
-        "QLinearMul" => back(zip(&real(0, 0), &real(3, 0), |a, b| a * b), 6),
-        "QLinearAveragePool" => back(average(node, &real(0, 0)), 3),
-        "QLinearGlobalAveragePool" => back(mean(&real(0, 0), &[2, 3]), 3),
-        "QLinearSigmoid" => back(map(&real(0, 0), sigmoid), 3),
-        "QLinearLeakyRelu" => back(map(&real(0, 0), leaky(node)), 3),
-        "QLinearSoftmax" => back(softmax(&real(0, 0)), 3),
-        "QLinearConcat" => {
-            let parts: Vec<_> = (2..node.input.len()).step_by(3).map(|i| real(i, 0)).collect();
-            back(concat(&parts.iter().collect::<Vec<_>>(), channel), 0)
-        }
-        "QGemm" => back(
-            zip(
-                &matmul(&real(0, 0), &real(3, 1)),
-                &bias(input(6), at(1), at(4)).unwrap(),
-                |a, b| a + b,
-            ),
-            7,
-        ),
         "Conv" => vec![conv(node, at(0), at(1), input(2))],
         "MatMul" => vec![matmul(at(0), at(1))],
         "Gemm" => {
@@ -164,6 +142,41 @@ fn results(node: &NodeProto, values: &Values, nearest: &mut f64) -> Vec<Exact> {
         "Cast" => vec![Exact { dtype: Dtype::F32, ..at(0).clone() }],
         other => panic!("no exact {other}"),
     }
+}
+
+/// Dequantize, compute, quantize: the operators that do all three.
+fn qoperator(node: &NodeProto, values: &Values, nearest: &mut f64) -> Option<Vec<Exact>> {
+    let input = |i: usize| node.input.get(i).and_then(|n| values.get(n));
+    let at = |i: usize| input(i).unwrap_or_else(|| panic!("{node:?} has no input {i}"));
+    let real = |i: usize, axis: usize| dequantize(at(i), at(i + 1), input(i + 2), axis);
+    let mut back = |x: Exact, i: usize| vec![quantize(&x, at(i), input(i + 1), 0, nearest)];
+    let channel = node.int("axis").unwrap_or(1) as usize;
+    Some(match node.op_type.as_str() {
+        "QLinearConv" => {
+            back(conv(node, &real(0, 1), &real(3, 0), bias(input(8), at(1), at(4)).as_ref()), 6)
+        }
+        "QLinearMatMul" => back(matmul(&real(0, 0), &real(3, at(3).shape.len() - 1)), 6),
+        "QLinearAdd" => back(zip(&real(0, 0), &real(3, 0), |a, b| a + b), 6),
+        "QLinearMul" => back(zip(&real(0, 0), &real(3, 0), |a, b| a * b), 6),
+        "QLinearAveragePool" => back(average(node, &real(0, 0)), 3),
+        "QLinearGlobalAveragePool" => back(mean(&real(0, 0), &[2, 3]), 3),
+        "QLinearSigmoid" => back(map(&real(0, 0), sigmoid), 3),
+        "QLinearLeakyRelu" => back(map(&real(0, 0), leaky(node)), 3),
+        "QLinearSoftmax" => back(softmax(&real(0, 0)), 3),
+        "QLinearConcat" => {
+            let parts: Vec<_> = (2..node.input.len()).step_by(3).map(|i| real(i, 0)).collect();
+            back(concat(&parts.iter().collect::<Vec<_>>(), channel), 0)
+        }
+        "QGemm" => back(
+            zip(
+                &matmul(&real(0, 0), &real(3, 1)),
+                &bias(input(6), at(1), at(4)).unwrap(),
+                |a, b| a + b,
+            ),
+            7,
+        ),
+        _ => return None,
+    })
 }
 
 fn sigmoid(x: f64) -> f64 {
@@ -352,13 +365,11 @@ fn windows(node: &NodeProto, x: &Exact, fill: f64, f: impl Fn(&[f64]) -> f64) ->
     Exact::real(&shape, patches.iter().map(|p| f(p)).collect())
 }
 
+/// What each window sees, and how many windows there are along each axis.
+type Patches = (Vec<Vec<f64>>, Vec<usize>);
+
 /// For every batch, channel and position, the taps that its window sees.
-fn patches(
-    node: &NodeProto,
-    x: &Exact,
-    kernel: &[usize],
-    fill: f64,
-) -> (Vec<Vec<f64>>, Vec<usize>) {
+fn patches(node: &NodeProto, x: &Exact, kernel: &[usize], fill: f64) -> Patches {
     let n = kernel.len();
     let (stride, dilation) = (list(node, "strides", n, 1), list(node, "dilations", n, 1));
     let pads = list(node, "pads", 2 * n, 0);

@@ -12,6 +12,9 @@ pub(super) enum Dialect {
     QOperator,
 }
 
+/// Makes the one node that dequantizes, computes and quantizes.
+type QLinear<'a> = &'a dyn Fn(Build, &Live) -> Build;
+
 /// A quantized value of the graph.
 #[derive(Clone, Debug)]
 struct Live {
@@ -131,7 +134,7 @@ impl Random {
         &mut self,
         inputs: &[Live],
         real: impl FnOnce(Build, &[String], &str) -> Build,
-        qlinear: Option<&dyn Fn(Build, &Live) -> Build>,
+        qlinear: Option<QLinear<'_>>,
     ) -> Live {
         let name = self.fresh("v");
         let mut graph = self.build.clone();
@@ -147,7 +150,9 @@ impl Random {
         let low = seen.x.iter().copied().fold(0.0, f64::min) as f32;
         let high = seen.x.iter().copied().fold(0.0, f64::max) as f32;
         let shrink = if self.rng.u8(..5) == 0 { 0.7 } else { 1.0 };
-        let scale = ((high - low) / 255.0 * shrink).max(1e-3);
+        // A result much finer than what it is made of would be beyond a float's precision.
+        let least = inputs.iter().map(|i| i.scale / 8.0).fold(1e-3, f32::max);
+        let scale = ((high - low) / 255.0 * shrink).max(least);
         let unsigned = self.rng.bool();
         let zero = (-low / scale).round().clamp(0.0, 255.0) as i32 - if unsigned { 0 } else { 128 };
         let live = Live { name, shape: seen.shape, scale, zero, unsigned };
@@ -180,9 +185,9 @@ impl Random {
         };
         let known =
             ["Sigmoid", "LeakyRelu", "AveragePool", "GlobalAveragePool", "Softmax"].contains(&op);
-        let qlinear: &dyn Fn(Build, &Live) -> Build = &qlinear;
+        let qlinear: QLinear<'_> = &qlinear;
         let real = |b: Build, i: &[String], o: &str| with(b.node(op, &[&i[0]], &[o]));
-        self.quantized(&[input.clone()], real, known.then_some(qlinear))
+        self.quantized(std::slice::from_ref(input), real, known.then_some(qlinear))
     }
 
     fn binary(&mut self, op: &str, a: &Live, b: &Live) {
@@ -196,7 +201,7 @@ impl Random {
             build.node(&qop, &names.iter().map(String::as_str).collect::<Vec<_>>(), &[&out.name])
         };
         let real = |g: Build, i: &[String], o: &str| g.node(op, &[&i[0], &i[1]], &[o]);
-        let qlinear: &dyn Fn(Build, &Live) -> Build = &qlinear;
+        let qlinear: QLinear<'_> = &qlinear;
         let known = op != "Sub" && op != "MatMul";
         self.quantized(&[a.clone(), b.clone()], real, known.then_some(qlinear));
     }
@@ -312,8 +317,8 @@ impl Random {
             names.extend(biased.then(|| part("bias")));
             with(b.node("QLinearConv", &names.iter().map(String::as_str).collect::<Vec<_>>(), &[o]))
         };
-        let qlinear: &dyn Fn(Build, &Live) -> Build = &qlinear;
-        self.quantized(&[input.clone()], real, (!relu).then_some(qlinear));
+        let qlinear: QLinear<'_> = &qlinear;
+        self.quantized(std::slice::from_ref(input), real, (!relu).then_some(qlinear));
     }
 
     fn dense(&mut self, input: &Live) {
@@ -343,8 +348,8 @@ impl Random {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             b.node("com.microsoft.QGemm", &names, &[o])
         };
-        let qlinear: &dyn Fn(Build, &Live) -> Build = &qlinear;
-        self.quantized(&[input.clone()], real, gemm.then_some(qlinear));
+        let qlinear: QLinear<'_> = &qlinear;
+        self.quantized(std::slice::from_ref(input), real, gemm.then_some(qlinear));
     }
 
     fn pool(&mut self, input: &Live) {
@@ -388,7 +393,7 @@ impl Random {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             b.node("com.microsoft.QLinearConcat", &names, &[&out.name]).int("axis", axis as i64)
         };
-        let qlinear: &dyn Fn(Build, &Live) -> Build = &qlinear;
+        let qlinear: QLinear<'_> = &qlinear;
         self.quantized(&parts.clone(), real, Some(qlinear));
     }
 
@@ -428,7 +433,7 @@ impl Random {
             let (shape, data) = list(pads);
             self.build = std::mem::replace(&mut self.build, build()).constant(&name, &shape, data);
             let real = |b: Build, i: &[String], o: &str| b.node("Pad", &[&i[0], &name], &[o]);
-            self.quantized(&[input.clone()], real, None);
+            self.quantized(std::slice::from_ref(input), real, None);
         } else {
             let end = self.rng.usize(1..=input.shape[axis]) as i64;
             let mut build = std::mem::replace(&mut self.build, build());
@@ -441,7 +446,7 @@ impl Random {
             let real = |b: Build, i: &[String], o: &str| {
                 b.node("Slice", &[&i[0], &names[0], &names[1], &names[2]], &[o])
             };
-            self.quantized(&[input.clone()], real, None);
+            self.quantized(std::slice::from_ref(input), real, None);
         }
     }
 }

@@ -1,4 +1,10 @@
 //! Whole models: bytes to results.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "small numbers, chosen here"
+)]
 
 mod exact;
 mod float;

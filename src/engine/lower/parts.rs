@@ -1,0 +1,179 @@
+//! Parts of tensors, and tensors as parts of larger ones: Slice and Pad.
+
+use super::moves::shape;
+use super::value::{Affine, Real, Stored, Value};
+use super::{Holds, Lower, Lowering, float};
+use crate::engine::plan::Action;
+use crate::engine::proto::Attributes;
+use crate::engine::qoperator::Node;
+use crate::engine::spec::volume;
+use crate::engine::strided::{Side, Strided};
+use crate::engine::view::View;
+
+impl Lowering<'_> {
+    pub(super) fn slice(&mut self, node: &Node) -> Lower {
+        let proto = &node.proto;
+        let value = self.value(proto, 0)?.clone();
+        let Some(from) = shape(&value) else { return float("its input is not a tensor in memory") };
+        let list = |name: &str, i: usize| {
+            proto.ints(name).map(<[i64]>::to_vec).or_else(|| self.whole_numbers(proto, i))
+        };
+        let (Some(starts), Some(ends)) = (list("starts", 1), list("ends", 2)) else {
+            return float("its bounds are not constants");
+        };
+        let rank = from.len();
+        let axes = match self.axes(proto, 3, rank)? {
+            Some(axes) => axes,
+            None => (0..starts.len()).collect(),
+        };
+        let steps = match self.optional(proto, 4) {
+            None => vec![1; starts.len()],
+            Some(_) => list("steps", 4).unwrap_or_default(),
+        };
+        let mut parts: Vec<Part> =
+            from.iter().map(|&size| Part { start: 0, step: 1, size }).collect();
+        if [ends.len(), axes.len(), steps.len()].iter().any(|&n| n != starts.len()) {
+            return float("its bounds are of several lengths");
+        }
+        for (((&start, &end), &step), &axis) in starts.iter().zip(&ends).zip(&steps).zip(&axes) {
+            let Some(part) = parts.get_mut(axis) else { return float("an axis is out of range") };
+            *part = match cut(start, end, step, part.size) {
+                Some(part) => part,
+                None => return float("it cuts out nothing"),
+            };
+        }
+        let value = self.cut_value(&value, &parts)?;
+        self.set(node, value);
+        Ok(())
+    }
+
+    /// The part of a value in memory.
+    pub(super) fn cut_value(&mut self, value: &Value, parts: &[Part]) -> Lower<Value> {
+        Ok(match value {
+            Value::Stored(s) => Value::Stored(Stored {
+                view: self.cut_view(&s.view, parts, Holds::Bytes),
+                ..s.clone()
+            }),
+            Value::Real(Real::Affine(a)) => {
+                let view = self.cut_view(&a.view, parts, Holds::Bytes);
+                Value::Real(Real::Affine(Affine { view, ..a.clone() }))
+            }
+            Value::Real(Real::Table { view, values }) => {
+                let view = self.cut_view(view, parts, Holds::Bytes);
+                Value::Real(Real::Table { view, values: values.clone() })
+            }
+            _ => return float("its input is not quantized"),
+        })
+    }
+
+    fn cut_view(&mut self, view: &View, parts: &[Part], holds: Holds) -> View {
+        let mut from = Side::of(view);
+        let mut start = 0;
+        for (stride, part) in from.strides.iter_mut().zip(parts) {
+            start += part.start * stride.unsigned_abs();
+            *stride *= part.step;
+        }
+        from.start = start;
+        let shape: Vec<usize> = parts.iter().map(|p| p.size).collect();
+        let to = View { place: view.place, shape: shape.clone(), order: view.order.clone() };
+        self.draft.copied(view, &shape, from, &to, holds)
+    }
+
+    pub(super) fn pad(&mut self, node: &Node) -> Lower {
+        let proto = &node.proto;
+        let input = self.value(proto, 0)?.clone();
+        let view = match &input {
+            Value::Real(Real::Affine(a)) => &a.view,
+            Value::Stored(s) => &s.view,
+            _ => return float("its input is not quantized"),
+        };
+        if proto.text("mode").is_some_and(|m| m != "constant") {
+            return float("it pads with other than a constant");
+        }
+        let rank = view.shape.len();
+        let given =
+            proto.ints("pads").map(<[i64]>::to_vec).or_else(|| self.whole_numbers(proto, 1));
+        let value = match (proto.float("value"), self.optional(proto, 2)) {
+            (Some(value), _) => Some(f64::from(value)),
+            (None, None) => Some(0.0),
+            (None, Some(_)) => self.number(proto, 2),
+        };
+        let (Some(given), Some(value)) = (given, value) else {
+            return float("its pads are not constants");
+        };
+        let axes = self.axes(proto, 3, rank)?.unwrap_or_else(|| (0..rank).collect());
+        let pads: Vec<usize> = given.iter().filter_map(|&p| usize::try_from(p).ok()).collect();
+        if pads.len() != 2 * axes.len() || given.len() != pads.len() {
+            return float(format!("its pads are {given:?}"));
+        }
+        let Some(fill) = filler(&input, value) else {
+            return float("what it pads with is not a value of its input's scale");
+        };
+        let view = self.padded(view, &axes, &pads, fill)?;
+        let value = match input {
+            Value::Stored(s) => Value::Stored(Stored { view, ..s }),
+            Value::Real(Real::Affine(a)) => Value::Real(Real::Affine(Affine { view, ..a })),
+            other => other,
+        };
+        self.set(node, value);
+        Ok(())
+    }
+
+    fn padded(&mut self, view: &View, axes: &[usize], pads: &[usize], fill: i8) -> Lower<View> {
+        let mut whole = view.clone();
+        let mut before = vec![0; view.shape.len()];
+        let (begins, ends) = pads.split_at(axes.len());
+        for ((&axis, &begin), &end) in axes.iter().zip(begins).zip(ends) {
+            if let (Some(size), Some(before)) = (whole.shape.get_mut(axis), before.get_mut(axis)) {
+                *size = size.saturating_add(begin).saturating_add(end);
+                *before = begin;
+            }
+        }
+        let Ok(len) = volume(&whole.shape) else { return float("its result is too large") };
+        whole.place = self.draft.buffer(Holds::Bytes, len);
+        self.draft.push(Action::Fill(fill), &[], whole.place, len);
+        let mut to = Side::of(&whole);
+        to.start = to.strides.iter().zip(&before).map(|(s, b)| s.unsigned_abs() * b).sum();
+        let strided = Strided::new(&view.shape, &Side::of(view), &to);
+        self.draft.push(Action::Copy { strided, table: None }, &[view], whole.place, len);
+        Ok(whole)
+    }
+}
+
+/// What is taken along one axis.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub start: usize,
+    pub step: isize,
+    pub size: usize,
+}
+
+/// ONNX Slice along an axis of `size`; none where nothing is left.
+fn cut(start: i64, end: i64, step: i64, size: usize) -> Option<Part> {
+    let n = i64::try_from(size).ok()?;
+    let place = |i: i64| if i < 0 { i.saturating_add(n) } else { i };
+    let (start, end) = (place(start), place(end));
+    let (start, count) = if step > 0 {
+        let (start, end) = (start.clamp(0, n), end.clamp(0, n));
+        (start, (end - start + step - 1) / step)
+    } else if step < 0 {
+        let (start, end) = (start.clamp(0, n - 1), end.clamp(-1, n - 1));
+        (start, (start - end).checked_sub(step)?.checked_sub(1)? / step.checked_neg()?)
+    } else {
+        return None;
+    };
+    let size = usize::try_from(count).ok().filter(|&c| c > 0)?;
+    Some(Part { start: usize::try_from(start).ok()?, step: isize::try_from(step).ok()?, size })
+}
+
+/// The stored byte that stands for `value` in the tensor, where one does exactly.
+fn filler(tensor: &Value, value: f64) -> Option<i8> {
+    match tensor {
+        Value::Real(Real::Affine(a)) => (i8::MIN..=i8::MAX).find(|&x| a.real(x) == value),
+        Value::Stored(s) => {
+            let shift = if s.unsigned { 128.0 } else { 0.0 };
+            (i8::MIN..=i8::MAX).find(|&x| f64::from(x) + shift == value)
+        }
+        _ => None,
+    }
+}
