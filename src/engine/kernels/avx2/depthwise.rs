@@ -73,13 +73,12 @@ impl Band<'_> {
         let bases = bases.map(|base| unsafe { self.sweep.stage.as_ptr().add(base + channel) });
         // SAFETY: as above.
         let acc = unsafe { accumulate(&bases, self.taps, weights, [start; P]) };
+        let channels = self.sweep.filters.channels;
+        let at = (self.sweep.row + position) * channels + channel;
         // SAFETY: this function runs on AVX2.
-        let shared = unsafe { tail.panel_halves(channel) };
-        let columns = BLOCK.min(self.sweep.filters.channels - channel);
-        for (i, acc) in acc.into_iter().enumerate() {
-            let at = (self.sweep.row + position + i) * self.sweep.filters.channels + channel;
-            // SAFETY: as above.
-            unsafe { tail.finish_halves(shared, acc, columns, at) };
+        unsafe {
+            let shared = tail.panel::<true>(channel);
+            tail.finish::<P, true>(shared, acc, BLOCK.min(channels - channel), at, channels);
         }
     }
 }

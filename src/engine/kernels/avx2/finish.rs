@@ -36,18 +36,18 @@ impl Fitter {
         _mm256_cvtps_epi32(x)
     }
 
-    /// 16 accumulators to 16 results. With `vpackssdw` working within halves, columns in order come
-    /// out as 0-3, 8-11, 4-7, 12-15, and columns given in that order come out in order.
+    /// 16 accumulators to 16 results in words, 0-3 and 8-11 before the others; or in order, where
+    /// the accumulators (and multipliers) are in halves.
     #[target_feature(enable = "avx2")]
     #[inline]
-    pub(super) fn fit16(&self, acc: Columns, multipliers: [__m256; 2]) -> __m128i {
+    fn words(&self, acc: Columns, multipliers: [__m256; 2]) -> __m256i {
         let [a, b] = [0, 1].map(|i| self.round(acc[i], multipliers[i]));
-        let words = _mm256_add_epi16(_mm256_packs_epi32(a, b), self.zero);
-        _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1))
+        _mm256_add_epi16(_mm256_packs_epi32(a, b), self.zero)
     }
 }
 
-/// What a product does with its accumulators.
+/// What a product does with its accumulators. `HALVES` says that the 16 of a row are in the order
+/// 0-3, 8-11, 4-7, 12-15 in which interleaving leaves them, not in that of the columns.
 pub(super) trait Tail {
     /// What is the same for all rows of a panel of columns.
     type Panel: Copy;
@@ -56,31 +56,24 @@ pub(super) trait Tail {
     ///
     /// # Safety
     /// The machine must have AVX2.
-    unsafe fn panel(&self, column: usize) -> Self::Panel;
+    unsafe fn panel<const HALVES: bool>(&self, column: usize) -> Self::Panel;
 
-    /// Finishes `acc`, the accumulators from element `at` on; only `columns` of them exist.
+    /// Finishes `R` rows, of each the first `columns` accumulators, the first from element `at` of
+    /// the output on, each further one `stride` elements behind.
     ///
     /// # Safety
     /// The machine must have AVX2.
     ///
     /// # Panics
     /// When the place lies outside the output.
-    unsafe fn finish(&mut self, panel: Self::Panel, acc: Columns, columns: usize, at: usize);
-
-    /// As [`Tail::panel`], for [`Tail::finish_halves`].
-    ///
-    /// # Safety
-    /// The machine must have AVX2.
-    unsafe fn panel_halves(&self, column: usize) -> Self::Panel;
-
-    /// As [`Tail::finish`], for accumulators in the order 0-3, 8-11, 4-7, 12-15.
-    ///
-    /// # Safety
-    /// The machine must have AVX2.
-    ///
-    /// # Panics
-    /// When the place lies outside the output.
-    unsafe fn finish_halves(&mut self, panel: Self::Panel, acc: Columns, columns: usize, at: usize);
+    unsafe fn finish<const R: usize, const HALVES: bool>(
+        &mut self,
+        panel: Self::Panel,
+        acc: [Columns; R],
+        columns: usize,
+        at: usize,
+        stride: usize,
+    );
 }
 
 /// From column order (0-7, 8-15) to the order of halves (0-3 8-11, 4-7 12-15) and back.
@@ -103,22 +96,19 @@ impl<'a> ToS8<'a> {
     pub(super) fn new(out: &'a mut [i8], requant: &'a Requant) -> Self {
         Self { out, multipliers: requant.multipliers(), fitter: Fitter::new(&requant.fit) }
     }
+}
 
-    /// Writes the first `columns` of 16 results to element `at` and those behind it.
-    #[target_feature(enable = "avx2")]
-    #[inline]
-    fn write(&mut self, bytes: __m128i, columns: usize, at: usize) {
-        if columns == 16 {
-            let out = self.out[at..][..16].as_mut_ptr();
-            // SAFETY: 16 elements were just sliced.
-            unsafe { _mm_storeu_si128(out.cast(), bytes) };
-        } else {
-            let mut all = [0i8; 16];
-            // SAFETY: 16 bytes of the array.
-            unsafe { _mm_storeu_si128(all.as_mut_ptr().cast(), bytes) };
-            self.out[at..at + columns].copy_from_slice(&all[..columns]);
-        }
-    }
+/// Two rows of words to two rows of bytes, in column order.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn bytes<const HALVES: bool>(first: __m256i, second: __m256i) -> [__m128i; 2] {
+    let packed = _mm256_packs_epi16(first, second);
+    let sorted = if HALVES {
+        _mm256_permute4x64_epi64(packed, 0b11_01_10_00)
+    } else {
+        _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7))
+    };
+    [_mm256_castsi256_si128(sorted), _mm256_extracti128_si256(sorted, 1)]
 }
 
 impl Tail for ToS8<'_> {
@@ -126,31 +116,44 @@ impl Tail for ToS8<'_> {
 
     #[target_feature(enable = "avx2")]
     #[inline]
-    unsafe fn panel(&self, column: usize) -> Self::Panel {
+    unsafe fn panel<const HALVES: bool>(&self, column: usize) -> Self::Panel {
         let at = self.multipliers[column..][..16].as_ptr();
         // SAFETY: 16 elements were just sliced.
-        unsafe { [_mm256_loadu_ps(at), _mm256_loadu_ps(at.add(8))] }
+        let [a, b] = unsafe { [_mm256_loadu_ps(at), _mm256_loadu_ps(at.add(8))] };
+        if HALVES {
+            [_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31)]
+        } else {
+            [a, b]
+        }
     }
 
     #[target_feature(enable = "avx2")]
     #[inline]
-    unsafe fn finish(&mut self, m: Self::Panel, acc: Columns, columns: usize, at: usize) {
-        let bytes = _mm_shuffle_epi32(self.fitter.fit16(acc, m), 0b11_01_10_00);
-        self.write(bytes, columns, at);
-    }
-
-    #[target_feature(enable = "avx2")]
-    #[inline]
-    unsafe fn panel_halves(&self, column: usize) -> Self::Panel {
-        // SAFETY: the caller's.
-        let [a, b] = unsafe { self.panel(column) };
-        [_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31)]
-    }
-
-    #[target_feature(enable = "avx2")]
-    #[inline]
-    unsafe fn finish_halves(&mut self, m: Self::Panel, acc: Columns, columns: usize, at: usize) {
-        self.write(self.fitter.fit16(acc, m), columns, at);
+    unsafe fn finish<const R: usize, const HALVES: bool>(
+        &mut self,
+        m: Self::Panel,
+        acc: [Columns; R],
+        columns: usize,
+        at: usize,
+        stride: usize,
+    ) {
+        let out = &mut self.out[at..][..(R - 1) * stride + columns];
+        for i in (0..R).step_by(2) {
+            let first = self.fitter.words(acc[i], m);
+            let second = if i + 1 < R { self.fitter.words(acc[i + 1], m) } else { first };
+            for (j, row) in bytes::<HALVES>(first, second).into_iter().take(R - i).enumerate() {
+                let at = (i + j) * stride;
+                if columns == 16 {
+                    // SAFETY: the last row's last element is inside `out`.
+                    unsafe { _mm_storeu_si128(out.as_mut_ptr().add(at).cast(), row) };
+                } else {
+                    let mut all = [0i8; 16];
+                    // SAFETY: 16 bytes of the array.
+                    unsafe { _mm_storeu_si128(all.as_mut_ptr().cast(), row) };
+                    out[at..at + columns].copy_from_slice(&all[..columns]);
+                }
+            }
+        }
     }
 }
 
@@ -160,32 +163,30 @@ impl Tail for Out<'_> {
 
     #[target_feature(enable = "avx2")]
     #[inline]
-    unsafe fn panel(&self, column: usize) -> usize {
+    unsafe fn panel<const HALVES: bool>(&self, column: usize) -> usize {
         column
     }
 
     #[target_feature(enable = "avx2")]
     #[inline]
-    unsafe fn finish(&mut self, column: usize, acc: Columns, columns: usize, at: usize) {
-        let mut all = [0i32; 16];
-        // SAFETY: two halves of the array.
-        unsafe {
-            _mm256_storeu_si256(all.as_mut_ptr().cast(), acc[0]);
-            _mm256_storeu_si256(all.as_mut_ptr().add(8).cast(), acc[1]);
+    unsafe fn finish<const R: usize, const HALVES: bool>(
+        &mut self,
+        column: usize,
+        acc: [Columns; R],
+        columns: usize,
+        at: usize,
+        stride: usize,
+    ) {
+        for (i, acc) in acc.into_iter().enumerate() {
+            let [a, b] = if HALVES { exchange(acc) } else { acc };
+            let mut all = [0i32; 16];
+            // SAFETY: two halves of the array.
+            unsafe {
+                _mm256_storeu_si256(all.as_mut_ptr().cast(), a);
+                _mm256_storeu_si256(all.as_mut_ptr().add(8).cast(), b);
+            }
+            Out::finish(self, &all[..columns], at + i * stride, column);
         }
-        self.finish(&all[..columns], at, column);
-    }
-    #[target_feature(enable = "avx2")]
-    #[inline]
-    unsafe fn panel_halves(&self, column: usize) -> usize {
-        column
-    }
-
-    #[target_feature(enable = "avx2")]
-    #[inline]
-    unsafe fn finish_halves(&mut self, column: usize, acc: Columns, columns: usize, at: usize) {
-        // SAFETY: the caller's.
-        unsafe { Tail::finish(self, column, exchange(acc), columns, at) };
     }
 }
 

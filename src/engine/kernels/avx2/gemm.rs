@@ -76,10 +76,9 @@ fn rows<const R: usize>(
         }
         let columns = PANEL.min(right.columns - at);
         // SAFETY: this function runs on AVX2.
-        let shared = unsafe { tail.panel(place.column + at) };
-        for (i, acc) in acc.into_iter().enumerate() {
-            // SAFETY: as above.
-            unsafe { tail.finish(shared, acc, columns, first + i * place.width + at) };
+        unsafe {
+            let shared = tail.panel::<false>(place.column + at);
+            tail.finish::<R, false>(shared, acc, columns, first + at, place.width);
         }
     }
 }

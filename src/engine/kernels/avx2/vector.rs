@@ -117,8 +117,9 @@ fn panels<const P: usize>(
         }
         // SAFETY: this function runs on AVX2.
         unsafe {
-            let shared = tail.panel(place.column + column);
-            tail.finish(shared, acc, PANEL.min(right.columns - column), first + column);
+            let shared = tail.panel::<false>(place.column + column);
+            let columns = PANEL.min(right.columns - column);
+            tail.finish::<1, false>(shared, [acc], columns, first + column, 0);
         }
     }
 }
