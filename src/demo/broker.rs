@@ -5,6 +5,7 @@
 //!   client. The link allows for that.
 //! - A session that is resumed gets its messages again with new packet ids and without DUP, so
 //!   they are processed again instead of being recognised.
+//! - It delivers with the quality of the subscription, also what was published with a lesser one.
 //! - Sessions and retained messages live in memory only.
 //! - A topic's log has a bounded length: a subscriber that falls behind by more loses the oldest,
 //!   QoS 1 or not.

@@ -11,7 +11,8 @@ use tokio::sync::mpsc::OwnedPermit;
 use tokio::time::{Instant, sleep_until};
 
 use super::gate::Gate;
-use super::outbound::{Goodbye, What};
+use super::goodbye::Goodbye;
+use super::outbound::What;
 use super::outgoing::InFlight;
 use super::task::LinkTask;
 use super::{Event, Fault, connect, ledger};
@@ -265,11 +266,6 @@ impl Connection<'_> {
             silence: keep_alive.mul_f32(1.5),
         });
         let session = connack.session_present;
-        log::info!(
-            "link to {} is up, {}",
-            self.task.address(),
-            if session { "the broker kept our session" } else { "with a new session" }
-        );
         if said.and_then(|said| said.max_qos) == Some(0) {
             log::error!("the broker takes QoS 0 only: nothing is delivered at least once");
         }

@@ -123,6 +123,7 @@ impl LinkHandle {
     /// # Errors
     /// Gives the message back when the link has stopped, or the queue is full: that cannot be as
     /// long as no more than `broker.in_flight` of an epoch are handed over and not settled.
+    #[expect(clippy::result_large_err, reason = "the message goes back to where it came from")]
     pub fn try_publish(&self, epoch: Epoch, seq: Seq, message: Outgoing) -> Result<(), NotTaken> {
         self.publishes
             .try_send(Submitted { epoch, seq, message })

@@ -112,13 +112,8 @@ impl Connection<'_> {
             match trouble.retry_in {
                 None => log::warn!("subscription {}: {}", trouble.filter, trouble.reason),
                 Some(wait) => {
-                    let seconds = wait.as_secs_f32();
                     let (filter, reason) = (trouble.filter, trouble.reason);
-                    log::warn!(
-                        "the broker refuses the subscription {filter}: {reason}; look in its access \
-                         list; it is asked again in {seconds:.0}s"
-                    );
-                    // The log has it; the event is for the health report, which may be behind.
+                    log::debug!("{filter} is subscribed again in {}s", wait.as_secs());
                     self.tell(Event::NotSubscribed { filter, reason });
                 }
             }

@@ -41,7 +41,10 @@ mod backoff;
 mod connect;
 mod connection;
 mod fault;
+#[cfg(test)]
+mod garbage_tests;
 mod gate;
+mod goodbye;
 mod handle;
 mod held;
 mod inbound;
@@ -107,6 +110,7 @@ pub trait Intake: Send {
     /// # Errors
     /// Gives the sample back when the queue is full. It is offered again after
     /// [`LinkHandle::room`] if it asked for an acknowledgement.
+    #[expect(clippy::result_large_err, reason = "the sample is moved back, and held")]
     fn offer(&mut self, sample: Incoming) -> Result<(), Incoming>;
 
     /// A QoS 0 sample found its queue full: it is lost, and to be counted.
@@ -118,7 +122,8 @@ pub trait Intake: Send {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Epoch(pub u64);
 
-/// What the link tells the outbox, in the order in which it happened.
+/// What the link tells the outbox, in the order in which it happened. Whoever listens logs it: each
+/// event is made once for each change, and says what is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Connected. Publishes of this epoch are taken from now on.

@@ -1,7 +1,5 @@
 //! What goes out: acknowledgements first, then what every connection starts with, then publishes.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use rumqttc::v5::mqttbytes::v5::{
     Filter, PubAckReason, Publish, PublishProperties, RetainForwardRule,
@@ -10,6 +8,7 @@ use rumqttc::v5::mqttbytes::{QoS, valid_topic};
 use tokio::time::Instant;
 
 use super::connection::Connection;
+use super::goodbye::Goodbye;
 use super::handle::Submitted;
 use super::task::SPARE_EVENTS;
 use super::{Event, Fault};
@@ -27,52 +26,6 @@ pub(super) enum What {
     State(String),
     /// The last word.
     Stopped,
-}
-
-/// How far the leave-taking has come.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Goodbye {
-    NotYet,
-    /// Waits for what is under way, but not beyond `speak`.
-    Asked {
-        speak: Instant,
-        leave: Instant,
-    },
-    /// `stopped` is published.
-    Spoken {
-        leave: Instant,
-    },
-    /// DISCONNECT is sent; the broker closes.
-    Said {
-        leave: Instant,
-    },
-}
-
-impl Goodbye {
-    pub(super) fn alarm(&self) -> Option<Instant> {
-        match self {
-            Self::NotYet => None,
-            Self::Asked { speak, .. } => Some(*speak),
-            Self::Spoken { leave } | Self::Said { leave } => Some(*leave),
-        }
-    }
-
-    pub(super) fn is_overdue(&self, now: Instant) -> bool {
-        match self {
-            Self::NotYet => false,
-            Self::Asked { leave, .. } | Self::Spoken { leave } | Self::Said { leave } => {
-                *leave <= now
-            }
-        }
-    }
-
-    pub(super) fn is_said(&self) -> bool {
-        matches!(self, Self::Said { .. })
-    }
-
-    fn asked(within: Duration, now: Instant) -> Self {
-        Self::Asked { speak: now + within / 2, leave: now + within }
-    }
 }
 
 /// The packet id that `size` does not count before it is given out.
@@ -243,26 +196,6 @@ impl Connection<'_> {
             log::debug!("an event was missed: nobody listens");
         }
     }
-
-    fn go_on_leaving(&mut self) {
-        let Goodbye::Asked { speak, leave } = self.goodbye else { return };
-        let is_quiet = self.flight.len() == 0 && self.task.publishes.is_empty();
-        if is_quiet || speak <= Instant::now() {
-            self.goodbye = Goodbye::Spoken { leave };
-            let status = &self.task.options.status;
-            let message = state_message(&status.topic, status.stopped.clone());
-            self.send(message, What::Stopped);
-        }
-    }
-
-    fn disconnect(&mut self) {
-        if let Goodbye::Spoken { leave } = self.goodbye {
-            self.goodbye = Goodbye::Said { leave };
-            if self.client.try_disconnect().is_err() {
-                log::debug!("no room for the DISCONNECT: the broker will send our last will");
-            }
-        }
-    }
 }
 
 fn overfull() -> Fault {
@@ -276,7 +209,7 @@ fn qos(qos: Qos) -> QoS {
     }
 }
 
-fn state_message(topic: &str, payload: Bytes) -> Outgoing {
+pub(super) fn state_message(topic: &str, payload: Bytes) -> Outgoing {
     Outgoing {
         topic: topic.to_owned(),
         payload,

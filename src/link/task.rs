@@ -33,7 +33,7 @@ pub struct LinkTask {
     pub(super) subscriptions: Subscriptions,
     pub(super) held: Held,
     pub(super) epoch: Epoch,
-    /// Why there is no connection, as it was last logged.
+    /// Why there is no connection, as it was last told.
     last_fault: Option<Fault>,
 }
 
@@ -83,7 +83,7 @@ impl LinkTask {
             attempt = attempt.saturating_add(1);
             self.idle(wait).await;
         }
-        log::info!("link to {} closed", self.address());
+        log::debug!("link to {} closed", self.address());
     }
 
     fn is_over(&self) -> bool {
@@ -115,7 +115,6 @@ impl LinkTask {
             log::debug!("{}: still {fault}", self.address());
             return;
         }
-        log::warn!("no link to {}: {fault}", self.address());
         self.last_fault = Some(fault.clone());
         tokio::select! {
             // Nobody listening is found at the next attempt.

@@ -1,6 +1,6 @@
-//! A real broker of the test's own: mosquitto where it is installed, else the embedded one.
+//! A real broker of the test's own: mosquitto where it is installed, else the embedded one, which
+//! `INFERD_TEST_BROKER=embedded` asks for in any case.
 
-use std::fmt::Write as _;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -49,6 +49,9 @@ impl Mosquitto {
 
     /// `prepare` may put files into the folder first.
     pub(crate) fn start_with(extra: &str, prepare: impl FnOnce(&Path)) -> Option<Self> {
+        if std::env::var("INFERD_TEST_BROKER").is_ok_and(|wanted| wanted == "embedded") {
+            return None;
+        }
         let program = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/usr/bin/mosquitto"]
             .iter()
             .map(PathBuf::from)
@@ -76,11 +79,14 @@ impl Mosquitto {
 
     fn configure(&self, extra: &str) {
         let dir = self.dir.path().to_str().unwrap();
-        let mut text = format!("listener {} 127.0.0.1\n", self.port);
         // Started as root it would become another user, who may not look into the folder.
-        let _ = writeln!(text, "user {}", std::env::var("USER").unwrap_or("root".into()));
-        let _ = writeln!(text, "log_dest file {dir}/log\nlog_type all\nset_tcp_nodelay true");
-        let _ = writeln!(text, "max_queued_messages 100000\npersistence_location {dir}/");
+        let user = std::env::var("USER").unwrap_or("root".into());
+        let port = self.port;
+        let mut text = format!(
+            "listener {port} 127.0.0.1\nuser {user}\nset_tcp_nodelay true\n\
+             log_dest file {dir}/log\nlog_type all\n\
+             max_queued_messages 100000\npersistence_location {dir}/\n"
+        );
         if !extra.contains("allow_anonymous") {
             text.push_str("allow_anonymous true\n");
         }

@@ -111,7 +111,7 @@ impl Conversation {
 
     /// Writes; that the client may be gone is what some tests are about.
     pub(crate) fn write(&mut self, bytes: &[u8]) {
-        let _ = self.stream.write_all(bytes);
+        self.stream.write_all(bytes).unwrap_or(());
     }
 
     /// Reads CONNECT and answers with `connack`.

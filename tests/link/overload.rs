@@ -97,7 +97,9 @@ async fn held_samples_find_room_while_there_is_no_broker() {
 
 #[tokio::test]
 async fn the_newest_best_effort_sample_is_dropped_and_told() {
-    let server = Broker::start();
+    let Some(server) = Mosquitto::start("") else {
+        return skipped("dropped samples", "rumqttd makes QoS 1 of what was published as QoS 0");
+    };
     let peer = Peer::connect(server.port(), "peer").await;
     let mut rig = Rig::start(broker(server.port(), "gw"), 2);
     rig.ready().await;
