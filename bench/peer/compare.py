@@ -2,7 +2,6 @@
 import argparse
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -38,7 +37,8 @@ class Found:
         return sorted(self.runs[devices], key=lambda r: r.rate)[len(self.runs[devices]) // 2]
 
     def cost(self, devices=10):
-        return statistics.median(r.cpu_us for r in self.runs[devices])
+        """CPU us per answer: the least of the rounds, for what the machine does besides only ever adds."""
+        return min(r.cpu_us for r in self.runs[devices])
 
     def outside(self):
         return self.cost() - self.model
@@ -75,7 +75,7 @@ def table(found):
         '| | ' + ' | '.join(TITLES[name] for name in found) + ' |',
         '|---|' + '---|' * len(found),
         row('answers/s at saturation, median (range)', rates),
-        row('CPU per answer, us', lambda f: f'{f.cost():.0f}'),
+        row('CPU per answer (least of the rounds), us', lambda f: f'{f.cost():.0f}'),
         row('- the model run alone, us', lambda f: f'{f.model:.0f}' if f.model else '-'),
         row('- all the rest: link, decode, encode, us', lambda f: f'{f.outside():.0f}'),
         row(f'p50 / p99 at {RATE}/s, ms', lambda f: f'{f.latency[0]:.2f} / {f.latency[1]:.2f}'),
@@ -95,9 +95,8 @@ def extras(found, setup, a):
     lines = [f'Load and broker with nothing between: {rate:,.0f}/s (broker {100 * broker:.0f} %, load {100 * load:.0f} % of a core).']
     if 'inferd' not in found:
         return lines
-    warm, measured = (400_000, 300_000)
     say('windows of 10 and of 10,000 devices')
-    few, many = (measures.windows_by_key(setup, devices, warm, measured) for devices in (10, 10_000))
+    few, many = measures.windows_by_key(setup, (10, 10_000), a.window_inputs, a.rounds)
     lines.append(f'Windowed stream (motion, JSON samples), inferd CPU per input: {few:.1f} us with 10 devices, {many:.1f} us with '
                  f'10,000: ratio {many / few:.2f}.')
     target = 3 * found['inferd'].middle().rate
@@ -142,10 +141,11 @@ def main():
     p.add_argument('--rounds', type=int, default=3)
     p.add_argument('--seconds', type=int, default=10, help='of each saturation run; latency runs twice as long')
     p.add_argument('--loss-seconds', type=int, default=60)
+    p.add_argument('--window-inputs', type=int, default=300_000, help='samples measured on the windowed stream')
     p.add_argument('--quick', action='store_true', help='one round of 4 s, 15 s of overload: a smoke test, not a figure')
     a = p.parse_args()
     if a.quick:
-        a.rounds, a.seconds, a.loss_seconds = 1, 4, 15
+        a.rounds, a.seconds, a.loss_seconds, a.window_inputs = 1, 4, 15, 100_000
     kws = (a.models or a.root.parent / 'shared/models/mlperf-tiny') / 'kws_int8.onnx'
     if not kws.exists():
         sys.exit(f'{kws} is absent: get kws_int8.onnx (MLPerf Tiny v1) and name its folder with --models')

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from subjects import HERE, Broker, Subject
 from wire import Wire, publish_parts
 
-OUTSTANDING = 1000      # inputs without an answer, at saturation
+OUTSTANDING = 200       # inputs without an answer, at saturation
 KWS_BYTES = 490
 
 
@@ -19,7 +19,7 @@ class Load:
     """Sends inputs and counts the answers. `at` holds when an input of a device was sent, where that is wanted."""
 
     def __init__(self, port, stream='kws', answers=None):
-        self.answered, self.base, self.at, self.took = 0, 0, {}, []
+        self.stream, self.answered, self.base, self.at, self.took = stream, 0, 0, {}, []
         self.wire = Wire(port, 'load', answers or f'predictions/{stream}/+', self.answer)
 
     def answer(self, topic, _):
@@ -28,9 +28,9 @@ class Load:
         if sent is not None:
             self.took.append(time.monotonic() - sent)
 
-    def wait_ready(self, subject, seconds=30):
-        """Probes until an answer comes; returns when, and forgets the probes."""
-        probe = publish_parts('sensors/probe/kws', bytes(KWS_BYTES))
+    def wait_ready(self, subject, payload=bytes(KWS_BYTES), seconds=30):
+        """Probes with `payload` until an answer comes; returns when, and forgets the probes."""
+        probe = publish_parts(f'sensors/probe/{self.stream}', payload)
         deadline = time.monotonic() + seconds
         while not self.answered:
             subject.check()
@@ -84,7 +84,7 @@ class Saturation:
 
 
 def saturation(name, setup, devices, seconds):
-    """As many inputs as are answered, 1000 at most on the way."""
+    """As many inputs as are answered, OUTSTANDING at most on the way."""
     with Broker() as broker, Subject(name, broker.port, setup) as subject:
         load, parts, turn = Load(broker.port), inputs(devices), 0
         load.wait_ready(subject)
@@ -213,29 +213,44 @@ def loss(name, setup, rate, seconds):
         return Loss(load.wire.sent, found['distinct'], found['received'], found['missing'], overload, spent)
 
 
-def windows_by_key(setup, devices, warm, measured):
+def windows_by_key(setup, counts, inputs, rounds):
+    """`window_cost` for each number of devices in turn: the least of the rounds, each."""
+    found = [[window_cost(setup, devices, inputs) for devices in counts] for _ in range(rounds)]
+    return [min(costs) for costs in zip(*found)]
+
+
+def window_cost(setup, devices, inputs):
     """CPU microseconds of inferd per input for a windowed stream (motion: 40 steps, hop 10) of so many devices.
-    All inputs are put into the broker's queue and inferd takes them as fast as it can."""
+
+    First each device sends one array of 40 to 49 samples, so that it has a full window and the devices complete
+    their next ones evenly: from then on every tenth input, one sample each, has an answer, however many they are.
+    """
     rows = (setup.root / 'models/recordings/basic-motions-test.csv').read_text().splitlines()[1:]
-    samples = [json.dumps(dict(zip(('ax', 'ay', 'az', 'gx', 'gy', 'gz'), map(float, r.split(',')[3:])))).encode()
-               for r in rows]
+    samples = [json.dumps(dict(zip(('ax', 'ay', 'az', 'gx', 'gy', 'gz'), map(float, r.split(',')[3:])))) for r in rows]
+    sample = lambda device, step: samples[device % 40 * 100 + step % 100]
+    begin = lambda i: '[' + ','.join(sample(i, step) for step in range(40 + i % 10)) + ']'
+    later = lambda i: sample(i % devices, 40 + i // devices)
     with Broker() as broker, Subject('inferd', broker.port, setup, 'motion') as subject:
-        subject.ready()
         load = Load(broker.port, 'motion')
-        cost = None
-        for goal in (warm, warm + measured):
-            expected = devices * max(0, (goal // devices - 40) // 10 + 1)
-            cpu, sent = subject.cpu(), load.wire.sent
-            last = time.monotonic(), 0
-            while load.wire.sent < goal or load.answered < expected:
-                for _ in range(min(load.wire.room(), goal - load.wire.sent, 500)):
-                    device, step = load.wire.sent % devices, load.wire.sent // devices
-                    load.wire.queue(publish_parts(f'sensors/d{device}/motion',
-                                                  samples[device % 40 * 100 + step % 100]))
-                load.wire.pump(0.1)
-                if load.answered + load.wire.sent != last[1]:
-                    last = time.monotonic(), load.answered + load.wire.sent
-                if time.monotonic() - last[0] > 120:
-                    raise RuntimeError(f'motion: {load.answered} of {expected} answers, then none for 120 s')
-            cost = (subject.cpu() - cpu) / (goal - sent) * 1e6
-        return cost
+        load.wait_ready(subject, begin(0).encode())
+        closed_loop(load, subject, devices, devices, 1, begin)
+        closed_loop(load, subject, inputs // 10, devices, 10, later)    # warm, and whole rounds of phases
+        cpu = subject.cpu()
+        closed_loop(load, subject, inputs, devices, 10, later)
+        return (subject.cpu() - cpu) / inputs * 1e6
+
+
+def closed_loop(load, subject, count, devices, each, payload):
+    """Sends `count` inputs of which every `each`-th has an answer, OUTSTANDING at most on the way, and waits for all."""
+    first, answered = load.wire.sent, load.answered
+    last = time.monotonic(), answered
+    while load.answered - answered < count // each:
+        sent = load.wire.sent - first
+        for i in range(sent, min(count, each * (load.answered - answered) + OUTSTANDING, sent + load.wire.room())):
+            load.wire.queue(publish_parts(f'sensors/d{i % devices}/motion', payload(i).encode()))
+        load.wire.pump(0.1)
+        if load.answered != last[1]:
+            last = time.monotonic(), load.answered
+        if time.monotonic() - last[0] > 30:
+            subject.check()
+            raise RuntimeError(f'motion: {load.answered - answered} of {count // each} answers, then none for 30 s')
