@@ -19,20 +19,24 @@ class Load:
     """Sends inputs and counts the answers. `at` holds when an input of a device was sent, where that is wanted."""
 
     def __init__(self, port, stream='kws', answers=None):
-        self.stream, self.answered, self.base, self.at, self.took = stream, 0, 0, {}, []
+        self.stream, self.answered, self.probed, self.base, self.at, self.took = stream, 0, 0, 0, {}, []
         self.wire = Wire(port, 'load', answers or f'predictions/{stream}/+', self.answer)
 
     def answer(self, topic, _):
+        device = topic.rsplit('/', 1)[1]
+        if device == 'probe':
+            self.probed += 1
+            return
         self.answered += 1
-        sent = self.at.pop(topic.rsplit('/', 1)[1], None)
+        sent = self.at.pop(device, None)
         if sent is not None:
             self.took.append(time.monotonic() - sent)
 
     def wait_ready(self, subject, payload=bytes(KWS_BYTES), seconds=30):
-        """Probes with `payload` until an answer comes; returns when, and forgets the probes."""
+        """Probes with `payload` until an answer comes; returns when."""
         probe = publish_parts(f'sensors/probe/{self.stream}', payload)
         deadline = time.monotonic() + seconds
-        while not self.answered:
+        while not self.probed:
             subject.check()
             if time.monotonic() > deadline:
                 raise RuntimeError(f'{subject.name}: no answer after {seconds} s')
@@ -42,23 +46,19 @@ class Load:
             self.wire.pump(0)
         when = time.monotonic()
         self.settle(0.5)
-        self.forget()
+        self.base = self.wire.sent
         return when
-
-    def forget(self):
-        """Whatever was sent so far is not waited for any more."""
-        self.base = self.wire.sent - self.answered
 
     def waiting(self):
         return self.wire.sent - self.answered - self.base
 
     def settle(self, seconds):
         """Receives until nothing has come for so long."""
-        last, count = time.monotonic(), self.answered
+        last, count = time.monotonic(), self.answered + self.probed
         while time.monotonic() - last < seconds:
             self.wire.pump(0.05)
-            if self.answered != count:
-                last, count = time.monotonic(), self.answered
+            if self.answered + self.probed != count:
+                last, count = time.monotonic(), self.answered + self.probed
 
 
 def inputs(devices, stream='kws'):
@@ -149,7 +149,7 @@ def start(name, setup, times=5):
             with Subject(name, broker.port, setup) as subject:
                 first.append(load.wait_ready(subject) - subject.started)
                 if name == 'inferd':
-                    ready.append(subject.ready())
+                    ready.append(subject.ready())   # noted when it came
     return statistics.median(ready) * 1e3 if ready else None, statistics.median(first) * 1e3
 
 

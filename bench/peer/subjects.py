@@ -1,11 +1,13 @@
 """The programs measured, as processes: how each is started, and what the kernel says it has used."""
 import os
+import queue
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -144,13 +146,18 @@ class Subject(Process):
                 port=port, models=setup.bundles, store=folder / 'store', stream=stream, payload=PAYLOADS[stream]))
         self.started = time.monotonic()
         super().__init__(command, NOTIFY_SOCKET=str(folder / 'notify'))
+        self.said_ready = queue.Queue()
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    def listen(self):
+        """Notes when `READY=1` comes."""
+        while b'READY=1' not in self.notices.recv(4096).split(b'\n'):
+            pass
+        self.said_ready.put(time.monotonic() - self.started)
 
     def ready(self, timeout=10):
         """Seconds from start to `READY=1`; only inferd says so."""
-        self.notices.settimeout(timeout)
-        while True:
-            if b'READY=1' in self.notices.recv(4096).split(b'\n'):
-                return time.monotonic() - self.started
+        return self.said_ready.get(timeout=timeout)
 
 
 def wait_for(condition, process, seconds=10):
