@@ -112,13 +112,22 @@ class Process:
         return int(line.split()[1]) * 1024
 
 
+def mosquitto():
+    program = shutil.which('mosquitto', path=os.environ['PATH'] + ':/usr/sbin:/usr/local/sbin')
+    return program or sys.exit('mosquitto is not installed (apt-get install mosquitto)')
+
+
+def version():
+    """`mosquitto 2.0.11`, say: how a broker keeps to the receive maximum depends on it."""
+    said = subprocess.run([mosquitto(), '-h'], capture_output=True, text=True).stdout
+    return ' '.join(said.split('\n', 1)[0].replace('version ', '').split())
+
+
 class Broker(Process):
     """mosquitto with nothing on disk and no bound on what it queues, so that what is lost is not lost there."""
 
     def __init__(self):
-        program = shutil.which('mosquitto', path=os.environ['PATH'] + ':/usr/sbin:/usr/local/sbin')
-        if program is None:
-            sys.exit('mosquitto is not installed (apt-get install mosquitto)')
+        program = mosquitto()
         self.port = free_port()
         self.folder = tempfile.TemporaryDirectory()
         config = Path(self.folder.name, 'mosquitto.conf')
