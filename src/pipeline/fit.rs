@@ -3,7 +3,7 @@
 mod scale;
 
 use super::interpret::OutputPlan;
-use super::plan::{InputPlan, Plan, Shape};
+use super::plan::{Cast, InputPlan, Plan, Scaling, Shape};
 use crate::bundle::card::{Card, Input, Layout, Normalize, Window};
 use crate::config::{Format, Stream};
 use crate::tensor::{Dtype, TensorSpec};
@@ -84,11 +84,25 @@ impl Plan {
         match output {
             Some(output) if problems.is_empty() => {
                 let shape = card.window.as_ref().map(|window| shape(window, width, &drafts));
-                Ok(Self { shape, inputs: plans, fields, width, output })
+                let direct = card.window.is_none() && is_direct(stream, inputs, &plans, &output);
+                Ok(Self { shape, inputs: plans, fields, width, output, direct })
             }
             _ => Err(problems.into_errors()),
         }
     }
+}
+
+/// Whether raw payloads can be copied into the model's only input, and nobody asks for the numbers.
+fn is_direct(
+    stream: &Stream,
+    inputs: &[TensorSpec],
+    plans: &[InputPlan],
+    output: &OutputPlan,
+) -> bool {
+    let ([spec], [plan]) = (inputs, plans) else { return false };
+    let unscaled = plan.scaling.iter().all(|scaling| *scaling == Scaling::NONE);
+    let same = stream.payload.format == Format::Raw(spec.dtype);
+    same && unscaled && !matches!(plan.cast, Cast::Quantize(_)) && output.compares_with().is_none()
 }
 
 fn shape(window: &Window, channels: usize, drafts: &[Draft<'_>]) -> Shape {

@@ -20,6 +20,8 @@ pub(super) struct Plan {
     /// Numbers in a sample, or in the message for whole inputs.
     pub(super) width: usize,
     pub(super) output: OutputPlan,
+    /// A payload is the one input tensor, byte for byte.
+    pub(super) direct: bool,
 }
 
 /// The windows of a stream.

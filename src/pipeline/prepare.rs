@@ -1,7 +1,7 @@
 //! Decoded numbers -> input tensors: channels picked, normalised, laid out, and cast.
 
 use super::decode::{Order, Samples};
-use super::plan::{Cast, InputPlan, Plan};
+use super::plan::{Cast, InputPlan, Plan, Scaling};
 use super::reject::Reject;
 use crate::bundle::card::Layout;
 use crate::tensor::{Data, Quant, Tensor};
@@ -104,23 +104,76 @@ fn wrong_length(what: &'static str, got: usize, expected: String) -> Reject {
 fn gather(plan: &InputPlan, source: &[f64], at: Strides, reals: &mut Vec<f64>) {
     reals.clear();
     let steps = plan.len / plan.channels().max(1);
-    let number = |t: usize, c: usize| {
-        let place = at.first.saturating_add(t * at.time).saturating_add(c * at.channel);
-        source.get(place).copied().unwrap_or_default()
-    };
-    match plan.layout {
-        Layout::TimeChannel => {
+    match (plan.layout, plan.scaling.as_slice()) {
+        (Layout::TimeChannel, [all]) => run(source, at.first, at.time, steps, *all, reals),
+        (Layout::TimeChannel, scaling) => {
             for t in 0..steps {
-                let row = plan.scaling.iter().enumerate();
-                reals.extend(row.map(|(c, scaling)| scaling.apply(number(t, c))));
+                let row = source.get(at.first.saturating_add(t * at.time)..).unwrap_or_default();
+                let row = row.iter().step_by(at.channel).zip(scaling);
+                reals.extend(row.map(|(value, scaling)| scaling.apply(*value)));
             }
         }
-        Layout::ChannelTime => {
-            for (c, scaling) in plan.scaling.iter().enumerate() {
-                reals.extend((0..steps).map(|t| scaling.apply(number(t, c))));
+        (Layout::ChannelTime, scaling) => {
+            for (c, scaling) in scaling.iter().enumerate() {
+                let first = at.first.saturating_add(c * at.channel);
+                run(source, first, at.time, steps, *scaling, reals);
             }
         }
     }
+}
+
+/// Takes `n` numbers of one channel, every `stride`th.
+fn run(
+    source: &[f64],
+    first: usize,
+    stride: usize,
+    n: usize,
+    scaling: Scaling,
+    reals: &mut Vec<f64>,
+) {
+    let source = source.get(first..).unwrap_or_default();
+    if stride == 1 {
+        // The common case by itself, so that it becomes vector instructions.
+        reals.extend(source.iter().take(n).map(|v| scaling.apply(*v)));
+    } else {
+        reals.extend(source.iter().step_by(stride).take(n).map(|v| scaling.apply(*v)));
+    }
+}
+
+/// Copies the little-endian elements of a payload that is the tensor itself.
+pub(super) fn direct(input: &InputPlan, payload: &[u8], tensor: &mut Tensor) -> Result<(), Reject> {
+    let dtype = tensor.dtype();
+    let bytes = input.len.saturating_mul(dtype.size());
+    if payload.len() != bytes {
+        let expected = format!("{bytes} ({} elements of {dtype})", input.len);
+        return Err(wrong_length("bytes of payload", payload.len(), expected));
+    }
+    match &mut tensor.data {
+        Data::F32(out) => copy(payload, out, f32::from_le_bytes),
+        Data::F64(out) => copy(payload, out, f64::from_le_bytes),
+        Data::I8(out) => copy(payload, out, i8::from_le_bytes),
+        Data::U8(out) => copy(payload, out, u8::from_le_bytes),
+        Data::I16(out) => copy(payload, out, i16::from_le_bytes),
+        Data::U16(out) => copy(payload, out, u16::from_le_bytes),
+        Data::I32(out) => copy(payload, out, i32::from_le_bytes),
+        Data::I64(out) => copy(payload, out, i64::from_le_bytes),
+        Data::Bool(out) => copy(payload, out, |byte: [u8; 1]| byte != [0]),
+    }
+    let bad = match &tensor.data {
+        Data::F32(values) => values.iter().position(|v| !v.is_finite()),
+        Data::F64(values) => values.iter().position(|v| !v.is_finite()),
+        _ => None,
+    };
+    match bad {
+        Some(place) => Err(Reject::NotFinite { field: element(input, place) }),
+        None => Ok(()),
+    }
+}
+
+fn copy<const N: usize, T>(payload: &[u8], out: &mut Vec<T>, element: impl Fn([u8; N]) -> T) {
+    let (elements, _) = payload.as_chunks::<N>();
+    out.clear();
+    out.extend(elements.iter().map(|bytes| element(*bytes)));
 }
 
 /// Writes real numbers as elements, and leaves in `reals` what the elements stand for where the

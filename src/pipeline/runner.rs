@@ -20,6 +20,8 @@ pub(super) enum Source<'a> {
     /// The window that was read into [`Runner::window`].
     Window,
     Whole(&'a Samples),
+    /// A payload that is the tensor itself.
+    Direct(&'a [u8]),
 }
 
 /// A model as one stream runs it. Everything it needs is allocated once.
@@ -82,6 +84,7 @@ impl Runner {
                 Source::Whole(samples) => {
                     prepare::whole(plan, input, samples, flat, reals, tensor)?;
                 }
+                Source::Direct(payload) => prepare::direct(input, payload, tensor)?,
             }
         }
         Ok(())

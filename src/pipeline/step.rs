@@ -68,6 +68,9 @@ impl Pipeline {
 
     /// Takes one message through; what is to be sent is added to `out`. The clock is read for the
     /// timings in predictions and for nothing else but the age of samples.
+    ///
+    /// A request is answered with every prediction that its samples complete, or with the first
+    /// reason why they were refused; one whose samples only wait in a window gets no answer.
     pub fn step(
         &mut self,
         incoming: &Incoming,
@@ -108,7 +111,12 @@ impl Pipeline {
         outcome: &mut Outcome,
     ) -> Result<(), Reject> {
         self.captured.read(&self.stream.topic, &incoming.topic)?;
-        self.decoder.read(&incoming.payload, &mut self.samples)?;
+        if self.runner.plan.direct {
+            self.decoder.check_size(&incoming.payload)?;
+            self.samples.set_direct();
+        } else {
+            self.decoder.read(&incoming.payload, &mut self.samples)?;
+        }
         match self.runner.plan.shape {
             Some(shape) => self.take_samples(&shape, incoming, started, watch, out, outcome),
             None => self.take_whole(incoming, started, watch, out, outcome),
@@ -138,7 +146,12 @@ impl Pipeline {
             None
         };
         forgotten.count_in(outcome);
-        let verdict = self.runner.run(Source::Whole(&self.samples), watch);
+        let source = if self.runner.plan.direct {
+            Source::Direct(&incoming.payload)
+        } else {
+            Source::Whole(&self.samples)
+        };
+        let verdict = self.runner.run(source, watch);
         outcome.us.add(watch.take());
         let about =
             Circumstance { incoming, captured: &self.captured, time, us: outcome.us, token };

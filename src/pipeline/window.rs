@@ -263,11 +263,13 @@ impl Ring {
         match &self.cells {
             Cells::F32(cells) => {
                 let (new, old) = cells.split_at_checked(split).unwrap_or((&[], cells));
-                into.extend(old.iter().chain(new).map(|&v| f64::from(v)));
+                into.extend(old.iter().map(|&v| f64::from(v)));
+                into.extend(new.iter().map(|&v| f64::from(v)));
             }
             Cells::F64(cells) => {
                 let (new, old) = cells.split_at_checked(split).unwrap_or((&[], cells));
-                into.extend(old.iter().chain(new));
+                into.extend(old);
+                into.extend(new);
             }
         }
     }

@@ -89,6 +89,12 @@ impl Default for Samples {
 }
 
 impl Samples {
+    /// Stands for a payload that needs no decoding.
+    pub(in crate::pipeline) fn set_direct(&mut self) {
+        self.clear();
+        self.times.push(None);
+    }
+
     pub(super) fn clear(&mut self) {
         self.values.clear();
         self.times.clear();

@@ -50,15 +50,19 @@ impl Decoder {
         Self { format, expect, csv }
     }
 
+    /// # Errors
+    /// A payload over the stream's bound.
+    pub(super) fn check_size(&self, payload: &[u8]) -> Result<(), Reject> {
+        let (got, max) = (payload.len(), self.expect.max_payload);
+        if got > max { Err(Reject::TooLarge { got, max }) } else { Ok(()) }
+    }
+
     /// Reads a payload into `out`, whose contents are undefined after an error.
     ///
     /// # Errors
     /// The first thing that keeps the payload as a whole from being taken.
     pub(super) fn read(&mut self, payload: &[u8], out: &mut Samples) -> Result<(), Reject> {
-        let max = self.expect.max_payload;
-        if payload.len() > max {
-            return Err(Reject::TooLarge { got: payload.len(), max });
-        }
+        self.check_size(payload)?;
         let mut sink = Sink::new(&self.expect, out);
         match (self.format, &mut self.csv) {
             (Format::Csv, Some(csv)) => csv.read(payload, &mut sink)?,

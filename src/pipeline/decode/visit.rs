@@ -108,4 +108,8 @@ impl<'de> Visitor<'de> for Key<'_> {
     fn visit_i64<E: Error>(self, _name: i64) -> Result<Self::Value, E> {
         Ok(None)
     }
+
+    fn visit_bytes<E: Error>(self, _name: &[u8]) -> Result<Self::Value, E> {
+        Ok(None)
+    }
 }

@@ -198,3 +198,29 @@ fn a_raw_int8_window_reaches_an_int8_model_untouched() {
     assert_eq!((outcome.samples, outcome.runs), (2, 1));
     assert_eq!(*taken.lock().unwrap(), [Data::I8(vec![1, -1, -128, 127])]);
 }
+
+#[test]
+fn a_raw_payload_that_is_the_tensor_is_copied_and_checked() {
+    let mut config = stream();
+    config.payload.fields.clear();
+    config.max_payload = 100;
+    let mut codes = |dtype, payload: &[u8]| {
+        config.payload.format = Format::Raw(dtype);
+        let card = with(None, vec![input("x", &[], Layout::TimeChannel, Normalize::None)]);
+        let (model, taken) = taking(vec![spec("x", dtype, &[1, 2])]);
+        let mut bench = Bench::new(config.clone(), card, model);
+        let incoming = bench.incoming("sensors/x/imu", payload);
+        let outcome = bench.pipeline.step(&incoming, &bench.clock, &mut Vec::new());
+        let codes = outcome.rejects.iter().map(|r| r.reject.code()).collect::<Vec<_>>();
+        (codes, taken.lock().unwrap().clone())
+    };
+    assert_eq!(codes(Dtype::U8, &[0, 255]), (vec![], vec![Data::U8(vec![0, 255])]));
+    assert_eq!(codes(Dtype::I16, &[1, 0, 255, 255]), (vec![], vec![Data::I16(vec![1, -1])]));
+    assert_eq!(codes(Dtype::Bool, &[0, 7]), (vec![], vec![Data::Bool(vec![false, true])]));
+    let floats = |values: [f32; 2]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>();
+    assert_eq!(codes(Dtype::F32, &floats([0.5, -1.0])), (vec![], vec![f32s(&[0.5, -1.0])]));
+    assert_eq!(codes(Dtype::F32, &floats([0.5, f32::NAN])).0, ["not-finite"]);
+    assert_eq!(codes(Dtype::I8, &[1]).0, ["wrong-length"]);
+    assert_eq!(codes(Dtype::I8, &[1, 2, 3]).0, ["wrong-length"]);
+    assert_eq!(codes(Dtype::I8, &[0; 101]).0, ["too-large"]);
+}
