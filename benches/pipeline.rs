@@ -79,7 +79,7 @@ fn cases() -> Vec<Case> {
     let mut cbor = Vec::new();
     let object: BTreeMap<&str, f32> = FIELDS.iter().map(|f| (*f, 0.0123)).collect();
     ciborium::into_writer(&object, &mut cbor).unwrap();
-    let raw: Vec<u8> = (0..490).map(|n| n as u8).collect();
+    let raw: Vec<u8> = (0..=u8::MAX).cycle().take(490).collect();
     let window = |hop| Some(Window { length: 100, hop, max_gap: None });
     let mut cases = vec![
         case(

@@ -145,8 +145,9 @@ fn cues(watches: &[Watch]) -> Vec<Cue> {
 async fn await_online(inbox: &mut mpsc::Receiver<PlainMessage>, topic: &str) -> anyhow::Result<()> {
     let online = async {
         while let Some(message) = inbox.recv().await {
-            let state = serde_json::from_slice::<serde_json::Value>(&message.payload);
-            if message.topic == topic && state.is_ok_and(|s| s["state"] == "online") {
+            let status = serde_json::from_slice::<serde_json::Value>(&message.payload);
+            let online = |s: serde_json::Value| s.get("state").is_some_and(|s| s == "online");
+            if message.topic == topic && status.is_ok_and(online) {
                 return Ok(());
             }
         }

@@ -111,9 +111,9 @@ impl Devices {
         self.known.clear();
         let mut restored = Restored::default();
         for (key, device) in devices {
-            if silent(&device, micros(now), self.ttl) {
-                restored.dropped = restored.dropped.saturating_add(1);
-            } else if self.known.push(key, device).is_some() {
+            let left_out =
+                silent(&device, micros(now), self.ttl) || self.known.push(key, device).is_some();
+            if left_out {
                 restored.dropped = restored.dropped.saturating_add(1);
             }
         }

@@ -152,7 +152,11 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         let tree = self.tree.take();
-        if let Err(fault) = guarded(|| Ok(drop(tree))) {
+        let close = || {
+            drop(tree);
+            Ok(())
+        };
+        if let Err(fault) = guarded(close) {
             log::warn!("closing {}: {fault}", self.dir.display());
         }
     }

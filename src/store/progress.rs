@@ -1,6 +1,7 @@
 //! Batches of which the broker has some results and not yet all.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::batch::Place;
 use crate::outbox::{Record, Seq};
@@ -16,8 +17,8 @@ pub(super) struct Progress {
 impl Progress {
     /// Notes a batch that has been read; a second time changes nothing.
     pub(super) fn begin(&mut self, place: Place, records: &[Record]) {
-        if !self.left.contains_key(&place) {
-            self.left.insert(place, records.len());
+        if let Entry::Vacant(unread) = self.left.entry(place) {
+            unread.insert(records.len());
             self.waiting.extend(records.iter().map(|record| (record.seq, place)));
         }
     }

@@ -42,7 +42,7 @@ pub(super) fn keep(tree: &sled::Tree, name: &str, value: &[u8]) -> Result<(), Fa
     let old = tree.get(name_key(name))?.and_then(|entry| Entry::read(&entry));
     let turn = old.map_or(0, |entry| entry.turn ^ 1);
     let len = u32::try_from(value.len()).ok().filter(|len| *len <= STATE_MAX);
-    let len = len.ok_or_else(|| Fault::TooLong(value.len()))?;
+    let len = len.ok_or(Fault::TooLong(value.len()))?;
     for (piece, bytes) in (0..u16::MAX).zip(value.chunks(VALUE_MAX)) {
         tree.insert(piece_key(name, turn, piece), bytes)?;
     }

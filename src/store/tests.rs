@@ -22,9 +22,9 @@ fn record(seq: u64, priority: u8, payload: &[u8]) -> Record {
         payload: payload.to_vec().into(),
         content_type: "application/json".into(),
         properties: vec![("model".into(), "motion".into()), ("version".into(), "1.4.0".into())],
-        correlation: (seq % 2 == 0).then(|| vec![1, 2, 3].into()),
-        retain: seq % 3 == 0,
-        qos: if seq % 5 == 0 { Qos::AtMostOnce } else { Qos::AtLeastOnce },
+        correlation: seq.is_multiple_of(2).then(|| vec![1, 2, 3].into()),
+        retain: seq.is_multiple_of(3),
+        qos: if seq.is_multiple_of(5) { Qos::AtMostOnce } else { Qos::AtLeastOnce },
     };
     let stream = StreamName::parse(if priority == 0 { "motion" } else { "alarm" }).unwrap();
     Record { seq: Seq(seq), stream, priority, message: Arc::new(message) }

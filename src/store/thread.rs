@@ -13,11 +13,14 @@ const QUEUE: usize = 64;
 /// How often a store that could not be opened is tried again.
 const REOPEN: Duration = Duration::from_secs(5);
 
+/// What somebody wants to know or to have done on the store's thread.
+type Question = Box<dyn FnOnce(Option<&mut Store>) + Send>;
+
 enum Command {
     Append(Vec<Record>),
     Remove(Vec<Seq>),
     Load { after: Option<Seq>, limit: usize },
-    Ask(Box<dyn FnOnce(Option<&mut Store>) + Send>),
+    Ask(Question),
 }
 
 /// The way to the store's thread. The thread ends, and closes the database, when this is joined.

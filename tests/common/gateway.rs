@@ -29,10 +29,6 @@ impl Gateway {
         gateway
     }
 
-    pub(crate) fn dir(&self) -> &Path {
-        self.dir.path()
-    }
-
     /// Writes the configuration again, as a change of it would.
     pub(crate) fn configure(&self, port: u16, streams: &str) {
         let dir = self.dir.path().display();
@@ -145,8 +141,7 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
+            child.kill().and_then(|()| child.wait()).ok();
         }
     }
 }

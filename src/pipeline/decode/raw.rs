@@ -8,8 +8,9 @@ use crate::tensor::Dtype;
 pub(super) fn read(payload: &[u8], dtype: Dtype, sink: &mut Sink<'_>) -> Result<(), Reject> {
     let elements = payload.len() / dtype.size();
     let width = sink.expect.width;
-    let fits = if sink.expect.whole { elements == width } else { elements % width.max(1) == 0 };
-    if !fits || elements == 0 || payload.len() % dtype.size() != 0 {
+    let fits =
+        if sink.expect.whole { elements == width } else { elements.is_multiple_of(width.max(1)) };
+    if !fits || elements == 0 || !payload.len().is_multiple_of(dtype.size()) {
         let bytes = width.saturating_mul(dtype.size());
         let several = if sink.expect.whole { "" } else { " or a multiple" };
         let expected = format!("{bytes}{several} ({width} elements of {dtype})");

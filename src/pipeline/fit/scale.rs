@@ -25,9 +25,9 @@ pub(super) fn scaling(
     };
     match *given.as_slice() {
         // Channels of unequal length are possible, as long as all are scaled alike.
-        [one] if len % channels != 0 => Some(vec![one]),
+        [one] if !len.is_multiple_of(channels) => Some(vec![one]),
         [one] => Some(vec![one; channels]),
-        _ if given.len() == channels && len % channels == 0 => Some(given),
+        _ if given.len() == channels && len.is_multiple_of(channels) => Some(given),
         _ => {
             let problem = format!(
                 "{} values for the {channels} channels (of {len} elements) of input {:?}",

@@ -64,7 +64,7 @@ fn naive(shape: &Shape, samples: &[(u64, f64)]) -> Vec<Vec<f64>> {
         }
         last = Some(at);
         run.push(value);
-        if run.len() >= shape.length && (run.len() - shape.length) % shape.hop == 0 {
+        if run.len() >= shape.length && (run.len() - shape.length).is_multiple_of(shape.hop) {
             windows.push(run[run.len() - shape.length..].to_vec());
         }
     }
