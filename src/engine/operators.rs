@@ -65,8 +65,11 @@ fn check_sizes(node: &NodeProto) -> Result<(), LoadError> {
 fn hint(node: &NodeProto) -> &'static str {
     match (node.domain.as_str(), node.op_type.as_str()) {
         (_, "ZipMap") => ": export with skl2onnx options={'zipmap': False}",
+        ("ai.onnx.ml", "Scaler") => {
+            ": leave the scaler out of the export and put its mean and scale into the model card"
+        }
         ("ai.onnx.ml", _) => {
-            ": of scikit-learn, linear models, neural networks and the scalers convert"
+            ": of scikit-learn, linear models, neural networks and tree classifiers convert"
         }
         ("com.microsoft", "DynamicQuantizeLSTM") => {
             ": quantize with op_types_to_quantize=['Conv', 'MatMul', 'Gemm']"
