@@ -146,8 +146,9 @@ pub const REFERENCE: &[Opt] = options! {
     "stream[].guarantee": Kind::Choice(&["at-least-once", "best-effort"])
         => Derived("at-least-once with `qos = 1`, else best-effort"), eg "\"at-least-once\"",
         "at-least-once: an input is acknowledged when its result is safe. best-effort: at once.";
-    "stream[].windows": Kind::Choice(&["memory", "checkpoint", "journal"]) => Is("\"checkpoint\""),
-        "What a crash may cost of windows that are not full yet: all of them, the last seconds, \
+    "stream[].windows": Kind::Choice(&["memory", "checkpoint", "journal"]) => Is("\"memory\""),
+        "What a crash may cost of windows that are not full yet: all of them (nothing is written to \
+         flash), the last seconds, \
          or nothing (at the price of writing every sample to flash). A clean stop costs nothing.";
     "stream[].max_age": span(MILLISECOND, 365 * DAY) => Absent, eg "\"10s\"",
         "Samples older than this by their own time are rejected as stale. Needs `payload.time`.";
