@@ -1,19 +1,17 @@
 //! The float runtime: graphs, or parts of graphs, that run in tract as they are.
 
 use super::error::{LoadError, RunError};
-use super::spec::MOST_ELEMENTS;
+use super::sound;
 use crate::tensor::{Data, Dtype};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tract_onnx::Onnx;
 use tract_onnx::pb::{GraphProto, ModelProto};
 use tract_onnx::prelude::{
-    Datum, DatumType, Framework, InferenceModel, InferenceModelExt, IntoRunnable, IntoTValue,
+    Datum, DatumType, Framework, InferenceModelExt, IntoRunnable, IntoTValue,
     TValue, TVec, Tensor as TractTensor, TractError, TractResult, TypedSimplePlan,
     TypedSimpleState,
 };
-use tract_onnx::tract_hir::infer::Factoid;
-use tract_onnx::tract_hir::internal::{DimLike, bail};
 
 /// A graph compiled by tract.
 #[derive(Debug)]
@@ -44,7 +42,7 @@ impl FloatGraph {
         let plan = fenced(|| {
             let mut parsed = onnx.model_for_proto_model(&model)?;
             parsed.analyse(false)?;
-            bound(&parsed)?;
+            model.graph.iter().try_for_each(|graph| sound::check(graph, &parsed))?;
             parsed.into_optimized()?.into_runnable()
         })
         .map_err(LoadError::Float)?;
@@ -57,19 +55,6 @@ impl FloatGraph {
     pub(super) fn state(&self) -> Result<FloatState, RunError> {
         fenced(|| self.plan.spawn()).map_err(RunError::Float)
     }
-}
-
-/// Refuses graphs in which a tensor would be unreasonably large.
-fn bound(model: &InferenceModel) -> TractResult<()> {
-    for outlet in model.nodes().iter().flat_map(|n| &n.outputs) {
-        let dims = outlet.fact.shape.dims();
-        let known = dims.filter_map(|d| d.concretize()?.to_usize().ok());
-        let volume = known.fold(1usize, usize::saturating_mul);
-        if volume > MOST_ELEMENTS {
-            bail!("a tensor of shape {:?} is too large", outlet.fact.shape);
-        }
-    }
-    Ok(())
 }
 
 fn output_type(

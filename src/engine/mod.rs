@@ -15,6 +15,7 @@ mod proto;
 mod qoperator;
 mod resolve;
 mod run;
+mod sound;
 mod spec;
 mod strided;
 #[cfg(test)]

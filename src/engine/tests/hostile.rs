@@ -33,6 +33,10 @@ fn mutated_models_never_panic() {
         if rng.u8(..4) == 0 {
             scramble(&mut bytes, &mut rng);
         }
+        if seconds.is_some() {
+            // For the case that no panic can be caught: the one that did it.
+            std::fs::write(std::env::temp_dir().join("inferd-mutant.onnx"), &bytes).unwrap();
+        }
         try_it(&bytes);
         tried += 1;
     }

@@ -255,6 +255,24 @@ fn quantizations_left_in_a_float_region_are_spelled_out() {
 }
 
 #[test]
+fn windows_that_do_not_fit_never_reach_the_float_runtime() {
+    let model = |kernel: i64, pads: i64| {
+        build()
+            .input("x", Dtype::F32, &[1, 2, 4])
+            .constant("w", &[2, 2, kernel as usize], Data::F32(vec![0.5; 4 * kernel as usize]))
+            .node("Conv", &["x", "w"], &["y"])
+            .ints("pads", &[pads, pads])
+            .output("y", Dtype::F32, &[1, 2, 1])
+            .bytes()
+    };
+    load(&model(4, 0)).unwrap();
+    let text = refusal(&model(7, 1));
+    assert!(text.contains("y_node") && text.contains("larger than its padded input"), "{text}");
+    let text = refusal(&model(3, -1));
+    assert_eq!(text, "node \"y_node\" (Conv): its pads of -1 is not within 0..=65536");
+}
+
+#[test]
 fn graphs_out_of_order_or_with_a_name_twice_are_refused() {
     let graph = start(&[1, 4]).node("Relu", &["later"], &["r"]);
     let text = refusal(&end(graph, &[1, 4], 0.1, 0).bytes());
