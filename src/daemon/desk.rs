@@ -87,12 +87,15 @@ impl Desk {
     pub(crate) async fn run(&mut self, sources: &mut Sources) {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
-            let (wake, accepting) = (self.wake(), self.accepts());
+            let wake = self.wake();
             tokio::select! {
                 biased;
                 Some(event) = sources.link.recv() => self.link_said(event),
                 Some(event) = sources.store.recv() => self.store_said(event),
-                taken = sources.results.recv_many(&mut batch, BATCH), if accepting => {
+                // Always taken: a result that waited here would keep its input unacknowledged, and
+                // with enough of those the link reads nothing more, acknowledgements included.
+                // What the broker does not take goes to disk, which releases the input.
+                taken = sources.results.recv_many(&mut batch, BATCH) => {
                     if taken == 0 {
                         return;
                     }
@@ -134,13 +137,6 @@ impl Desk {
             Some(event) = sources.store.recv() => self.store_said(event),
             () = sleep_until(wake) => self.woken(),
         }
-    }
-
-    /// While the broker is there but slower than the models, results wait with the workers, so
-    /// samples wait at the broker. Without a broker they go to disk, and the oldest make room.
-    fn accepts(&self) -> bool {
-        self.epoch.is_none()
-            || self.outbox.unsafe_records() < self.shared.config.outbox.memory_records
     }
 
     fn wake(&self) -> Instant {

@@ -8,9 +8,8 @@ use std::sync::Arc;
 use tract_onnx::Onnx;
 use tract_onnx::pb::{GraphProto, ModelProto};
 use tract_onnx::prelude::{
-    Datum, DatumType, Framework, InferenceModelExt, IntoRunnable, IntoTValue,
-    TValue, TVec, Tensor as TractTensor, TractError, TractResult, TypedSimplePlan,
-    TypedSimpleState,
+    Datum, DatumType, Framework, InferenceModelExt, IntoRunnable, IntoTValue, TValue, TVec,
+    Tensor as TractTensor, TractError, TractResult, TypedSimplePlan, TypedSimpleState,
 };
 
 /// A graph compiled by tract.

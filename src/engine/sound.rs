@@ -32,7 +32,9 @@ pub(super) fn check(graph: &GraphProto, model: &InferenceModel) -> TractResult<(
 fn check_volume(fact: &InferenceFact) -> TractResult<()> {
     let mut volume = 1usize;
     for dim in fact.shape.dims().filter_map(|d| d.concretize()?.to_i64().ok()) {
-        let Ok(dim) = usize::try_from(dim) else { bail!("a tensor has {dim} elements along an axis") };
+        let Ok(dim) = usize::try_from(dim) else {
+            bail!("a tensor has {dim} elements along an axis")
+        };
         volume = volume.saturating_mul(dim);
     }
     if volume > MOST_ELEMENTS {

@@ -1,5 +1,5 @@
 //! Stream, card and model brought together: what each message must hold and how it becomes
-//! tensors. Made once by [`super::fit`]; a plan that exists fits.
+//! tensors. Made once by [`super::fit()`]; a plan that exists fits.
 
 use std::ops::Range;
 use std::time::Duration;
