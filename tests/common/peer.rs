@@ -87,6 +87,11 @@ impl Peer {
         self.answer("PUBACK", |packet| matches!(packet, Packet::PubAck(_))).await;
     }
 
+    /// Publishes QoS 1 and leaves the acknowledgement unheard.
+    pub(crate) async fn publish_unheard(&self, topic: &str, payload: impl Into<Vec<u8>>) {
+        self.client.publish(topic, QoS::AtLeastOnce, false, payload.into()).await.unwrap();
+    }
+
     /// Publishes QoS 0.
     pub(crate) async fn publish_once(&self, topic: &str, payload: &str) {
         self.client.publish(topic, QoS::AtMostOnce, false, payload.to_owned()).await.unwrap();
