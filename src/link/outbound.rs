@@ -85,6 +85,10 @@ impl Connection<'_> {
         if self.retry_at.is_some_and(|at| at <= now) {
             self.retry_at = None;
         }
+        // First, so that the answer to the rest means that nothing of the former set comes any more.
+        while let Some(filter) = self.task.subscriptions.next_unwanted() {
+            self.client.try_unsubscribe(filter).map_err(|_full| overfull())?;
+        }
         loop {
             let due = self.task.subscriptions.next_due(now.into_std());
             if due.is_empty() {
@@ -95,9 +99,6 @@ impl Connection<'_> {
                 ..Filter::new(wanted.filter, qos(wanted.qos))
             });
             self.client.try_subscribe_many(filters).map_err(|_full| overfull())?;
-        }
-        while let Some(filter) = self.task.subscriptions.next_unwanted() {
-            self.client.try_unsubscribe(filter).map_err(|_full| overfull())?;
         }
         Ok(())
     }

@@ -57,6 +57,7 @@ impl Packet {
 pub(crate) const PUBLISH: u8 = 3;
 pub(crate) const PUBACK: u8 = 4;
 pub(crate) const SUBSCRIBE: u8 = 8;
+const PINGREQ: u8 = 12;
 
 /// The broker's end of one connection.
 pub(crate) struct Conversation {
@@ -83,7 +84,7 @@ impl Conversation {
         Some(Packet { first, body })
     }
 
-    /// Reads on until a packet of this kind; publishes of the client on the way are acknowledged.
+    /// Reads on until a packet of this kind; what the client asks on the way is answered.
     pub(crate) fn read_until(&mut self, kind: u8) -> Packet {
         loop {
             let packet = self.read().expect("the client went away");
@@ -94,7 +95,7 @@ impl Conversation {
         }
     }
 
-    /// Reads and acknowledges until the client is gone.
+    /// Reads and answers until the client is gone.
     pub(crate) fn read_to_the_end(&mut self) {
         while let Some(packet) = self.read() {
             self.acknowledge(&packet);
@@ -102,6 +103,9 @@ impl Conversation {
     }
 
     fn acknowledge(&mut self, packet: &Packet) {
+        if packet.kind() == PINGREQ {
+            self.write(&[0xd0, 0]);
+        }
         if packet.kind() == PUBLISH && packet.first & 0b110 != 0 {
             let topic = usize::from(packet.pkid());
             let pkid = &packet.body[2 + topic..4 + topic];
