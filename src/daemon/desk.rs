@@ -158,13 +158,19 @@ impl Desk {
 
     fn link_said(&mut self, event: link::Event) {
         match event {
-            link::Event::Up { epoch, .. } => {
+            link::Event::Up { epoch, session_present } => {
+                let session =
+                    if session_present { "kept our session" } else { "has a new session" };
+                log::info!("connected: the broker {session}");
                 super::notify::status("connected to the broker");
                 self.epoch = Some(epoch);
                 self.feed(Event::LinkUp);
             }
             link::Event::Subscribed => super::notify::status("connected and subscribed"),
             link::Event::Down { fault } => {
+                if let Some(held) = self.said.say(self.now(), &fault.to_string()) {
+                    log::warn!("no connection to the broker: {fault}{}", also(held));
+                }
                 super::notify::status(&format!("no connection to the broker: {fault}"));
                 self.epoch = None;
                 self.unsent.clear();
