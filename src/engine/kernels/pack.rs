@@ -60,7 +60,7 @@ impl Weights<'_> {
     /// activation is at most 255 away from its zero point, whatever that is.
     pub(super) fn check(&self, k: usize) -> Result<(), WeightsError> {
         let lengths = [
-            ("weights", self.outputs * k, self.values.len()),
+            ("weights", self.outputs.saturating_mul(k), self.values.len()),
             (
                 "weight zero points",
                 if self.zeros.len() == 1 { 1 } else { self.outputs },
