@@ -121,13 +121,17 @@ impl Worker {
 
     /// How long until the next save is due; `None` while nothing is to be saved.
     fn due(&self) -> Option<Duration> {
-        let now = self.clock.now().mono;
-        self.lanes.values().filter_map(Lane::save_at).min().map(|at: Mono| at.since(now))
+        let at = self.next_save()?;
+        Some(at.since(self.clock.now().mono))
+    }
+
+    fn next_save(&self) -> Option<Mono> {
+        self.lanes.values().filter_map(Lane::save_at).min()
     }
 
     fn save_due(&mut self) -> Result<(), DeskGone> {
         // Most streams never save: the clock is read only where one does.
-        if self.lanes.values().all(|lane| lane.save_at().is_none()) {
+        if self.next_save().is_none() {
             return Ok(());
         }
         let now = self.clock.now();

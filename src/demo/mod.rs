@@ -61,7 +61,7 @@ pub fn run(options: &DemoOptions) -> anyhow::Result<()> {
     let screen = Screen::new(options.json);
     screen.title(&setting);
     let (stop, stopped) = oneshot::channel::<()>();
-    let daemon = start_daemon(setting.config(), setting.bundle()?, stopped)?;
+    let daemon = start_daemon(setting.config(), setting.bundle(), stopped)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(play(options, &setting, &screen));
     // The daemon ends as it does in service: drained, saved, its status `stopped`.

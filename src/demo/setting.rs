@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Context;
 
@@ -23,10 +22,10 @@ const BUNDLE: [(&str, &[u8]); 3] = [
 
 /// Everything the demonstration brings, removed when it is over.
 pub(crate) struct Setting {
-    folder: Folder,
+    _folder: Folder,
     url: String,
     config: Config,
-    window: (usize, usize),
+    bundle: Loaded,
     broker: Option<EmbeddedBroker>,
 }
 
@@ -57,9 +56,8 @@ impl Setting {
         let own = broker.as_ref().map(|broker| format!("mqtt://127.0.0.1:{}", broker.port()));
         let url = url.map(str::to_owned).or(own).unwrap_or_default();
         let config = Config::parse(&toml(&url, &folder.0))?;
-        let card = Arc::clone(Bundle::open(&models)?.card());
-        let window = card.window.as_ref().map_or((1, 1), |window| (window.length, window.hop));
-        Ok(Self { folder, url, config, window, broker })
+        let bundle = Bundle::open(&models)?.load()?;
+        Ok(Self { _folder: folder, url, config, bundle, broker })
     }
 
     pub(crate) fn config(&self) -> Config {
@@ -72,8 +70,8 @@ impl Setting {
         crate::config::Broker { client_id, ..self.config.broker.clone() }
     }
 
-    pub(crate) fn bundle(&self) -> anyhow::Result<Loaded> {
-        Ok(Bundle::open(&self.folder.0.join("models/motion"))?.load()?)
+    pub(crate) fn bundle(&self) -> Loaded {
+        self.bundle.clone()
     }
 
     pub(crate) fn status_topic(&self) -> String {
@@ -82,7 +80,8 @@ impl Setting {
 
     /// How many windows a watch's recordings make: none spans two of them.
     pub(crate) fn windows(&self, watch: &Watch) -> u64 {
-        let (length, hop) = self.window;
+        let window = self.bundle.card.window.as_ref();
+        let (length, hop) = window.map_or((1, 1), |window| (window.length, window.hop));
         let of = |samples: usize| samples.checked_sub(length).map_or(0, |over| over / hop + 1);
         let windows: usize = watch.recordings().iter().map(|r| of(r.samples.len())).sum();
         u64::try_from(windows).unwrap_or(u64::MAX)

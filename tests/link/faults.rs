@@ -70,6 +70,17 @@ async fn a_packet_over_the_limit_ends_the_connection() {
     assert_eq!(fault.kind(), FaultKind::Protocol);
 }
 
+/// What a broker that had accepted us says next, and must not.
+async fn ends_the_connection(bytes: &'static [u8]) {
+    let fault = first_fault(move |client| {
+        client.accept(fake::CONNACK);
+        client.write(bytes);
+        client.read_to_the_end();
+    })
+    .await;
+    assert_eq!(fault.kind(), FaultKind::Protocol, "{bytes:?}: {fault}");
+}
+
 #[tokio::test]
 async fn garbage_ends_the_connection() {
     let bad: [&[u8]; 8] = [
@@ -86,13 +97,7 @@ async fn garbage_ends_the_connection() {
         &[0x30, 6, 0, 1, b'a', 2, 0x7f, 0],
     ];
     for bytes in bad {
-        let fault = first_fault(move |client| {
-            client.accept(fake::CONNACK);
-            client.write(bytes);
-            client.read_to_the_end();
-        })
-        .await;
-        assert_eq!(fault.kind(), FaultKind::Protocol, "{bytes:?}: {fault}");
+        ends_the_connection(bytes).await;
     }
 }
 
@@ -107,13 +112,7 @@ async fn what_nobody_asked_for_ends_the_connection() {
         &[0x82, 7, 0, 1, 0, 0, 1, b'a', 0],
     ];
     for bytes in odd {
-        let fault = first_fault(move |client| {
-            client.accept(fake::CONNACK);
-            client.write(bytes);
-            client.read_to_the_end();
-        })
-        .await;
-        assert_eq!(fault.kind(), FaultKind::Protocol, "{bytes:?}: {fault}");
+        ends_the_connection(bytes).await;
     }
 }
 
