@@ -178,7 +178,11 @@ impl Windowed {
                 let mut grid = self.bands.grid(band);
                 grid.origin = g * channels;
                 if panels.skewed {
-                    gemm::sum_rows(stage, &grid, &self.runs.starts, self.runs.len, sums);
+                    let Runs { starts, len } = &self.runs;
+                    self.isa.run(
+                        #[inline(always)]
+                        || gemm::sum_rows(stage, &grid, starts, *len, sums),
+                    );
                 }
                 let left = Left { stage, grid, offsets: &self.offsets, row_sums: sums };
                 let view = if fold { panels.view_at(fill, start) } else { panels.view() };

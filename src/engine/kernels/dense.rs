@@ -127,7 +127,10 @@ fn rows_times(
 ) {
     let sums = carver.take::<i32>(m);
     if right.zeros.is_some() {
-        gemm::sum_rows(input, &Grid::rows(m, k), &[0], k, sums);
+        isa.run(
+            #[inline(always)]
+            || gemm::sum_rows(input, &Grid::rows(m, k), &[0], k, sums),
+        );
     }
     let len = chunk_rows(m, k) * k + SLACK;
     if widens(isa, right.depth) {

@@ -126,6 +126,7 @@ pub(super) fn scalar(left: &Left<'_, i8>, right: &View<'_>, place: Place, out: &
 }
 
 /// Sums each row's activations: `starts` are those of its runs, each `len` long.
+#[inline(always)]
 pub(super) fn sum_rows<T: Copy + Into<i32>>(
     stage: &[T],
     grid: &Grid,

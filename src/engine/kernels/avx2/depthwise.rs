@@ -39,46 +39,37 @@ struct Band<'a> {
 impl Band<'_> {
     #[target_feature(enable = "avx2")]
     fn run(&self, tail: &mut impl Tail) {
-        let weights = BLOCK * 2 * self.taps.len();
-        for (block, weights) in self.sweep.filters.values.chunks_exact(weights).enumerate() {
-            let channel = block * BLOCK;
-            let start = halves(&self.sweep.start[channel..]);
-            let mut bases = self.sweep.grid.bases();
-            let mut position = 0;
-            while position + TOGETHER <= self.sweep.grid.count {
-                let bases = bases.take::<TOGETHER>();
-                self.positions(position, bases, channel, weights, start, tail);
-                position += TOGETHER;
-            }
-            while position < self.sweep.grid.count {
-                self.positions(position, [bases.step()], channel, weights, start, tail);
-                position += 1;
-            }
+        let (mut bases, mut position) = (self.sweep.grid.bases(), 0);
+        while position + TOGETHER <= self.sweep.grid.count {
+            self.positions(position, bases.take::<TOGETHER>(), tail);
+            position += TOGETHER;
+        }
+        while position < self.sweep.grid.count {
+            self.positions(position, [bases.step()], tail);
+            position += 1;
         }
     }
 
-    /// 16 channels of `P` positions.
+    /// All channels of `P` positions.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn positions<const P: usize>(
-        &self,
-        position: usize,
-        bases: [usize; P],
-        channel: usize,
-        weights: &[i16],
-        start: Columns,
-        tail: &mut impl Tail,
-    ) {
-        // SAFETY: every window's elements are inside the stage, as checked by `depthwise`.
-        let bases = bases.map(|base| unsafe { self.sweep.stage.as_ptr().add(base + channel) });
-        // SAFETY: as above.
-        let acc = unsafe { accumulate(&bases, self.taps, weights, [start; P]) };
-        let channels = self.sweep.filters.channels;
-        let at = (self.sweep.row + position) * channels + channel;
-        // SAFETY: this function runs on AVX2.
-        unsafe {
-            let shared = tail.panel::<true>(channel);
-            tail.finish::<P, true>(shared, acc, BLOCK.min(channels - channel), at, channels);
+    fn positions<const P: usize>(&self, position: usize, bases: [usize; P], tail: &mut impl Tail) {
+        let filters = self.sweep.filters;
+        let at = (self.sweep.row + position) * filters.channels;
+        let weights = filters.values.chunks_exact(BLOCK * 2 * self.taps.len());
+        for (channel, weights) in (0..filters.channels).step_by(BLOCK).zip(weights) {
+            let start = exchange(super::finish::load(self.sweep.start, channel));
+            // SAFETY: every window's elements are inside the stage, as checked by `depthwise`.
+            let acc = unsafe {
+                let bases = bases.map(|base| self.sweep.stage.as_ptr().add(base + channel));
+                accumulate(&bases, self.taps, weights, [start; P])
+            };
+            let columns = BLOCK.min(filters.channels - channel);
+            // SAFETY: this function runs on AVX2.
+            unsafe {
+                let shared = tail.panel::<true>(channel);
+                tail.finish::<P, true>(shared, acc, columns, at + channel, filters.channels);
+            }
         }
     }
 }
@@ -117,15 +108,4 @@ unsafe fn accumulate<const P: usize>(
 unsafe fn load(from: *const i16) -> __m256i {
     // SAFETY: the caller's.
     unsafe { _mm256_loadu_si256(from.cast()) }
-}
-
-/// The first 16 of `values` in the order the accumulators have.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn halves(values: &[i32]) -> Columns {
-    let values = values[..BLOCK].as_ptr();
-    // SAFETY: 16 elements were just sliced.
-    exchange(unsafe {
-        [_mm256_loadu_si256(values.cast()), _mm256_loadu_si256(values.add(8).cast())]
-    })
 }
