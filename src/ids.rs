@@ -98,9 +98,44 @@ impl fmt::Display for DeviceKey {
     }
 }
 
-/// The SHA-256 of a model's bytes: what a stored model is named by.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// The SHA-256 of a model's bytes: what a stored model is named by. Text is 64 lowercase hex digits.
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(into = "String", try_from = "String")]
 pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// `None` for anything but 64 lowercase hex digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digit = |byte: &u8| match byte {
+            b'0'..=b'9' => Some(byte - b'0'),
+            b'a'..=b'f' => Some(byte - b'a' + 10),
+            _ => None,
+        };
+        let byte = |pair: &[u8]| match pair {
+            [high, low] => Some(digit(high)? << 4 | digit(low)?),
+            _ => None,
+        };
+        let bytes = text.as_bytes().chunks(2).map(byte).collect::<Option<Vec<u8>>>()?;
+        bytes.try_into().ok().map(Self)
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.to_string()
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("not 64 lowercase hex digits")
+    }
+}
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -131,6 +166,15 @@ mod tests {
         assert!(DeviceKey::parse("watch 7 é").is_some());
         for bad in ["", "a+b", "#", "a\u{0}", &"x".repeat(129)] {
             assert!(DeviceKey::parse(bad).is_none(), "{bad:?} was taken for a device key");
+        }
+    }
+    #[test]
+    fn a_digest_reads_back_from_its_text_and_from_no_other() {
+        let digest = Digest(std::array::from_fn(|i| u8::try_from(i * 8).unwrap()));
+        let text = digest.to_string();
+        assert_eq!(Digest::parse(&text), Some(digest));
+        for bad in ["", "0", &text[1..], &format!("{text}00"), &text.to_uppercase(), "é"] {
+            assert_eq!(Digest::parse(bad), None, "{bad:?} was taken for a digest");
         }
     }
 }

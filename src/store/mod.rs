@@ -11,6 +11,7 @@ mod database;
 mod generation;
 mod lanes;
 mod ledger;
+pub mod models;
 mod progress;
 mod queue;
 mod record;

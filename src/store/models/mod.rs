@@ -1,0 +1,266 @@
+//! Model versions on disk: one database a version, named by the SHA-256 of its bytes.
+//!
+//! ```text
+//! models/{sha256}/    sled: the bytes in values of 4 KiB under their place (u32, big-endian)
+//! models/{sha256}/whole    the size in decimal; written when all of it read back right
+//! ```
+//! A version without the file `whole` was never finished and is never loaded. Bytes leave this room
+//! only after a full read that gave their digest. A version goes by the removal of its folder: what
+//! was deleted inside a sled database would keep its place on the disk.
+//!
+//! Which versions are in use is [`Slots`], small state beside the results.
+
+mod slots;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+pub use slots::{Slot, Slots};
+pub use writer::Writer;
+
+use super::database::{Database, Fault, bytes_below, sync_folder};
+use super::{Settings, space};
+use crate::ids::Digest;
+
+const FOLDER: &str = "models";
+const WHOLE: &str = "whole";
+/// Bytes in a value: what shares a leaf with it is rewritten with it, and far longer values would
+/// become files of their own, which sled never syncs and never removes.
+const CHUNK: usize = 4096;
+/// What an empty database takes.
+const FLOOR: u64 = 5 << 19;
+
+/// Why a version could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelStoreError {
+    #[error("model version {0} is not here")]
+    NotHeld(Digest),
+    #[error("model version {digest} is damaged and will not be used: {reason}")]
+    Damaged { digest: Digest, reason: String },
+    #[error("model version {digest}: {reason}")]
+    Misfit { digest: Digest, reason: String },
+    #[error("{dir}: no room for {wanted} bytes of model beside the reserve: free some")]
+    Full { dir: PathBuf, wanted: u64 },
+    #[error("{dir}: {reason}")]
+    Failed { dir: PathBuf, reason: String },
+}
+
+/// A version's bytes after a full read that gave its digest. Nothing else makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    digest: Digest,
+    bytes: Vec<u8>,
+}
+
+impl Verified {
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// A version that is on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    pub digest: Digest,
+    /// Bytes of the version; `None` while it is not whole.
+    pub size: Option<u64>,
+    /// Bytes its database takes on the disk.
+    pub disk_bytes: u64,
+}
+
+/// The folder of versions. Calls block on the disk; those that open the same version wait for each
+/// other for a few seconds, then fail.
+#[derive(Clone, Debug)]
+pub struct ModelStore {
+    settings: Settings,
+    root: PathBuf,
+}
+
+impl ModelStore {
+    /// Opens or creates the folder `models` in `settings.dir`. Nothing is removed before
+    /// [`ModelStore::sweep`].
+    ///
+    /// # Errors
+    /// A folder that cannot be made.
+    pub fn open(settings: &Settings) -> Result<Self, ModelStoreError> {
+        let root = settings.dir.join(FOLDER);
+        let store = Self { settings: settings.clone(), root };
+        let made = fs::create_dir_all(&store.root).and_then(|()| sync_folder(&settings.dir));
+        made.map_err(|error| store.failed(error.into(), 0))?;
+        Ok(store)
+    }
+
+    /// Starts to write a version of `size` bytes, or goes on with one that was interrupted. One
+    /// that is whole starts anew: whoever writes it again found it damaged.
+    ///
+    /// # Errors
+    /// No room for it, or a disk that fails.
+    pub fn begin(&self, digest: Digest, size: u64) -> Result<Writer, ModelStoreError> {
+        Writer::open(self.clone(), digest, size)
+    }
+
+    /// Reads a version, all of it, and verifies it.
+    ///
+    /// # Errors
+    /// A version that is not here or not whole, or whose bytes are wrong: to be fetched again.
+    pub fn read(&self, digest: Digest) -> Result<Verified, ModelStoreError> {
+        let Some(size) = whole_size(&self.folder(digest)) else {
+            return Err(ModelStoreError::NotHeld(digest));
+        };
+        let damaged = |fault: Fault| ModelStoreError::Damaged { digest, reason: fault.to_string() };
+        let database = Database::open(&self.folder(digest)).map_err(|fault| match fault {
+            Fault::Broken(_) => damaged(fault),
+            other => self.failed(other, 0),
+        })?;
+        verify(&database, digest, size).map_err(damaged)
+    }
+
+    /// Every version on disk, whole or not.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub fn held(&self) -> Result<Vec<Held>, ModelStoreError> {
+        let mut held: Vec<Held> = Vec::new();
+        for (digest, dir) in self.versions()? {
+            let disk_bytes = bytes_below(&dir).unwrap_or(0);
+            held.push(Held { digest, size: whole_size(&dir), disk_bytes });
+        }
+        held.sort_by_key(|held| held.digest);
+        Ok(held)
+    }
+
+    /// Removes every version that is not in `needed`, whole or not, and gives their number. A
+    /// version that was interrupted is gone on with only if it is named here.
+    ///
+    /// # Errors
+    /// A folder that cannot be read or removed; the others are removed all the same.
+    pub fn sweep(&self, needed: &BTreeSet<Digest>) -> Result<usize, ModelStoreError> {
+        let mut removed = 0;
+        let mut failure = None;
+        for (digest, _) in self.versions()? {
+            if needed.contains(&digest) {
+                continue;
+            }
+            match self.remove(digest) {
+                Ok(()) => removed += 1,
+                Err(error) => failure = Some(error),
+            }
+        }
+        failure.map_or(Ok(removed), Err)
+    }
+
+    /// Removes a version and everything it takes on the disk.
+    ///
+    /// # Errors
+    /// A folder that cannot be removed.
+    pub fn remove(&self, digest: Digest) -> Result<(), ModelStoreError> {
+        let dir = self.folder(digest);
+        let remove = || {
+            // First what makes it count: a cut half way leaves nothing that could be loaded.
+            match fs::remove_file(dir.join(WHOLE)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => sync_folder(&dir)?,
+            }
+            fs::remove_dir_all(&dir)?;
+            sync_folder(&self.root)
+        };
+        match remove() {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(self.failed(error.into(), 0))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn versions(&self) -> Result<Vec<(Digest, PathBuf)>, ModelStoreError> {
+        let list = || -> io::Result<Vec<(Digest, PathBuf)>> {
+            let mut versions = Vec::new();
+            for entry in fs::read_dir(&self.root)? {
+                let path = entry?.path();
+                let digest = path.file_name().and_then(|name| Digest::parse(name.to_str()?));
+                versions.extend(digest.map(|digest| (digest, path)));
+            }
+            Ok(versions)
+        };
+        list().map_err(|error| self.failed(error.into(), 0))
+    }
+
+    fn folder(&self, digest: Digest) -> PathBuf {
+        self.root.join(digest.to_string())
+    }
+
+    /// Whether a model of so many bytes may still be written: sled takes twice as much.
+    fn check_room(&self, size: u64) -> Result<(), ModelStoreError> {
+        let wanted = size.saturating_mul(2).saturating_add(FLOOR);
+        let free =
+            space::free_bytes(&self.root).map_err(|error| self.failed(error.into(), size))?;
+        if free.saturating_sub(self.settings.reserve_bytes) < wanted {
+            return Err(self.failed(Fault::Full, size));
+        }
+        Ok(())
+    }
+
+    fn failed(&self, fault: Fault, wanted: u64) -> ModelStoreError {
+        let dir = self.root.clone();
+        match fault {
+            Fault::Full | Fault::Reserve => ModelStoreError::Full { dir, wanted },
+            other @ (Fault::Broken(_) | Fault::System(_) | Fault::TooLong(_)) => {
+                ModelStoreError::Failed { dir, reason: other.to_string() }
+            }
+        }
+    }
+}
+
+/// The size that `whole` says; `None` without that file or with a torn one.
+fn whole_size(dir: &Path) -> Option<u64> {
+    fs::read_to_string(dir.join(WHOLE)).ok()?.strip_suffix('\n')?.parse().ok()
+}
+
+fn mark_whole(dir: &Path, size: u64) -> io::Result<()> {
+    let mut file = File::create(dir.join(WHOLE))?;
+    file.write_all(format!("{size}\n").as_bytes())?;
+    file.sync_all()?;
+    sync_folder(dir)
+}
+
+/// Reads all of a version; [`Fault::Broken`] where it is not `size` bytes of this digest.
+fn verify(database: &Database, digest: Digest, size: u64) -> Result<Verified, Fault> {
+    let bytes = read_all(database, size)?;
+    let found = Digest(Sha256::digest(&bytes).into());
+    if found == digest {
+        Ok(Verified { digest, bytes })
+    } else {
+        let len = bytes.len();
+        Err(Fault::Broken(format!("{len} of {size} bytes read back, and their digest is {found}")))
+    }
+}
+
+/// The bytes up to the first chunk that is missing or short, `size` at most.
+fn read_all(database: &Database, size: u64) -> Result<Vec<u8>, Fault> {
+    let size = usize::try_from(size).map_err(|_| Fault::TooLong(usize::MAX))?;
+    database.act(|tree| {
+        let mut bytes = Vec::with_capacity(size.min(64 << 20));
+        for place in 0u32.. {
+            let Some(chunk) = tree.get(place.to_be_bytes())? else { break };
+            bytes.extend_from_slice(&chunk);
+            if chunk.len() != CHUNK || bytes.len() >= size {
+                break;
+            }
+        }
+        bytes.truncate(size);
+        Ok(bytes)
+    })
+}
