@@ -8,3 +8,5 @@ mod daemon;
 mod layers;
 mod link;
 mod outbox;
+mod power_cut;
+mod store;

@@ -1,17 +1,28 @@
-//! A group of results of one priority as keys and values of the database.
+//! What is stored together, as values of the database: a group of results of one priority, or one
+//! piece of small state.
 //!
-//! The records of a batch are packed one after the other, compressed where that makes them
-//! smaller, and cut into pieces of at most [`VALUE_MAX`] bytes. The first piece begins with a
-//! [`Header`] and is written last and deleted first: a batch without it was never whole.
+//! A batch is packed into one string of bytes, compressed where that makes it smaller, and cut into
+//! values of at most [`VALUE_MAX`] bytes, each in a slot of its own:
 //!
 //! ```text
-//! key    'q'  priority:u8  first seq:u64 BE  piece:u16 BE
-//! piece 0     header, then the first bytes
-//! piece 1..   the next bytes
+//! crc      u32  CRC-32 of the slot's number and of everything below
+//! kind     u8   1 results, 2 state; 16 is added where the bytes are deflated
+//! priority u8   of results
+//! piece    u16  0, 1, … in the order of the bytes
+//! pieces   u16  how many there are
+//! records  u16  results in it
+//! first    u64  the number of the first result; of state: rises with each value
+//! last     u32  the number of the last result, as the distance from the first
+//! stored   u32  when, in seconds since 1970
+//! stamp    u32  CRC-32 of all bytes of the batch: tells two attempts at one place apart
+//! bytes         of state: length of the name as u8, the name, then the value
 //! ```
+//! Integers are little-endian. Piece 0 is written last and cleared first: a batch without it was
+//! never whole.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
+use std::time::SystemTime;
 
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
@@ -21,143 +32,146 @@ use super::record;
 use super::wire::Reader;
 use crate::outbox::{Record, Seq};
 
-/// The longest value. sled rewrites up to 17 neighbours together, and keeps values over a quarter
-/// of a segment in files of their own that it never syncs.
+/// The longest value. A quarter of a segment would be kept in a file of its own, which sled never
+/// syncs, and what shares a leaf with a value counts.
 pub(super) const VALUE_MAX: usize = 4096;
-pub(super) const PREFIX: u8 = b'q';
 /// A result longer than this is not stored.
 pub(super) const RECORD_MAX: usize = 1 << 24;
-const KEY_LEN: usize = 12;
-const HEADER_LEN: usize = 22;
-const VERSION: u8 = 1;
-const DEFLATED: u8 = 1;
-/// A batch never unpacks to more: the outbox groups far less, and one result is bounded.
-const RAW_MAX: u32 = 1 << 28;
+/// No batch unpacks to more.
+const RAW_MAX: u64 = 1 << 26;
+const HEADER_LEN: usize = 32;
+const BODY_MAX: usize = VALUE_MAX - HEADER_LEN;
+const DEFLATED: u8 = 16;
 
-/// Where a batch stands: the order of the keys is priority, then age.
+/// Where a batch stands: by priority, then by age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Place {
     pub(super) priority: u8,
     pub(super) first: Seq,
 }
 
-impl Place {
-    pub(super) fn key(self, piece: u16) -> [u8; KEY_LEN] {
-        let mut key = [0; KEY_LEN];
-        let parts = [PREFIX, self.priority].into_iter().chain(self.first.0.to_be_bytes());
-        let bytes = parts.chain(piece.to_be_bytes());
-        key.iter_mut().zip(bytes).for_each(|(to, byte)| *to = byte);
-        key
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Results,
+    State,
+}
+
+/// What each piece says of itself and of the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) kind: Kind,
+    deflated: bool,
+    pub(super) place: Place,
+    pub(super) piece: u16,
+    pub(super) pieces: u16,
+    pub(super) records: u16,
+    pub(super) last: Seq,
+    pub(super) stored: u32,
+    pub(super) stamp: u32,
+}
+
+impl Header {
+    fn bytes(&self) -> impl Iterator<Item = u8> {
+        let kind = match self.kind {
+            Kind::Results => 1,
+            Kind::State => 2,
+        };
+        let coding = if self.deflated { DEFLATED } else { 0 };
+        let distance = u32::try_from(self.last.0.saturating_sub(self.place.first.0));
+        [kind + coding, self.place.priority]
+            .into_iter()
+            .chain(self.piece.to_le_bytes())
+            .chain(self.pieces.to_le_bytes())
+            .chain(self.records.to_le_bytes())
+            .chain(self.place.first.0.to_le_bytes())
+            .chain(distance.unwrap_or(u32::MAX).to_le_bytes())
+            .chain(self.stored.to_le_bytes())
+            .chain(self.stamp.to_le_bytes())
     }
 
-    /// The place and the piece a key names; `None` for a key of something else.
-    pub(super) fn of(key: &[u8]) -> Option<(Self, u16)> {
-        let mut reader = Reader::new(key);
-        let ours = reader.byte()? == PREFIX;
-        let priority = reader.byte()?;
-        let first = Seq(u64::from_be_bytes(reader.array()?));
-        let piece = u16::from_be_bytes(reader.array()?);
-        (ours && reader.is_empty()).then_some((Self { priority, first }, piece))
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let kind = from.byte()?;
+        let deflated = kind & DEFLATED != 0;
+        let kind = match kind & !DEFLATED {
+            1 => Kind::Results,
+            2 => Kind::State,
+            _ => return None,
+        };
+        let priority = from.byte()?;
+        let piece = u16::from_le_bytes(from.array()?);
+        let pieces = u16::from_le_bytes(from.array()?);
+        let records = u16::from_le_bytes(from.array()?);
+        let first = Seq(u64::from_le_bytes(from.array()?));
+        let last = Seq(first.0.checked_add(u32::from_le_bytes(from.array()?).into())?);
+        let stored = u32::from_le_bytes(from.array()?);
+        let stamp = u32::from_le_bytes(from.array()?);
+        let place = Place { priority, first };
+        let header = Self { kind, deflated, place, piece, pieces, records, last, stored, stamp };
+        (piece < pieces).then_some(header)
     }
+}
+
+/// The value of a slot, if it is whole: what it says and the bytes of the batch in it.
+pub(super) fn read_piece(slot: u32, value: &[u8]) -> Option<(Header, &[u8])> {
+    let mut reader = Reader::new(value);
+    let crc = u32::from_le_bytes(reader.array()?);
+    let rest = reader.rest();
+    if crc != checksum(slot, rest) {
+        return None;
+    }
+    let mut reader = Reader::new(rest);
+    let header = Header::read(&mut reader)?;
+    Some((header, reader.rest()))
+}
+
+fn checksum(slot: u32, rest: &[u8]) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&slot.to_le_bytes());
+    crc.update(rest);
+    crc.finalize()
 }
 
 /// A batch ready to be written.
 #[derive(Debug)]
 pub(super) struct Packed {
-    pub(super) place: Place,
-    pub(super) records: u64,
-    /// In their order; at least one.
-    pub(super) pieces: Vec<Vec<u8>>,
+    header: Header,
+    body: Vec<u8>,
 }
 
 impl Packed {
-    /// What it adds to the database, keys included.
+    pub(super) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// What it adds to the database.
     pub(super) fn bytes(&self) -> u64 {
-        let bytes: usize = self.pieces.iter().map(|piece| KEY_LEN + piece.len()).sum();
-        u64::try_from(bytes).unwrap_or(u64::MAX)
-    }
-}
-
-/// A batch as it is read, piece by piece.
-#[derive(Debug, Default)]
-pub(super) struct Whole {
-    bytes: Vec<u8>,
-    pieces: usize,
-    finished: bool,
-}
-
-impl Whole {
-    pub(super) fn push(&mut self, piece: u16, value: &[u8]) {
-        self.finished |= piece == 0;
-        self.bytes.extend_from_slice(value);
-        self.pieces += 1;
+        let headers = usize::from(self.header.pieces) * HEADER_LEN;
+        u64::try_from(self.body.len() + headers).unwrap_or(u64::MAX)
     }
 
-    /// Whether its writing came to the end: piece 0 is the last to be written.
-    pub(super) fn was_finished(&self) -> bool {
-        self.finished
-    }
-
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// What it takes in the database, keys included.
-    pub(super) fn disk_bytes(&self) -> u64 {
-        u64::try_from(self.bytes.len() + self.pieces * KEY_LEN).unwrap_or(u64::MAX)
-    }
-}
-
-/// What the first piece says of the whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Header {
-    deflated: bool,
-    pub(super) records: u16,
-    pub(super) pieces: u16,
-    raw_len: u32,
-    pub(super) last: Seq,
-    crc: u32,
-}
-
-impl Header {
-    fn bytes(&self) -> [u8; HEADER_LEN] {
-        let mut bytes = [0; HEADER_LEN];
-        let flags = if self.deflated { DEFLATED } else { 0 };
-        let fields = [VERSION, flags]
-            .into_iter()
-            .chain(self.records.to_le_bytes())
-            .chain(self.pieces.to_le_bytes())
-            .chain(self.raw_len.to_le_bytes())
-            .chain(self.last.0.to_le_bytes())
-            .chain(self.crc.to_le_bytes());
-        bytes.iter_mut().zip(fields).for_each(|(to, byte)| *to = byte);
-        bytes
-    }
-
-    /// `None` where piece 0 is not one.
-    pub(super) fn read(from: &mut Reader<'_>) -> Option<Self> {
-        let version = from.byte()?;
-        let flags = from.byte()?;
-        let header = Self {
-            deflated: flags & DEFLATED != 0,
-            records: u16::from_le_bytes(from.array()?),
-            pieces: u16::from_le_bytes(from.array()?),
-            raw_len: u32::from_le_bytes(from.array()?),
-            last: Seq(u64::from_le_bytes(from.array()?)),
-            crc: u32::from_le_bytes(from.array()?),
+    /// The values for these slots, in order.
+    pub(super) fn values(
+        &self,
+        slots: &[u32],
+    ) -> impl ExactSizeIterator<Item = (u32, Vec<u8>)> + DoubleEndedIterator {
+        let pieces: Vec<(u16, &[u8])> =
+            (0..self.header.pieces).zip(self.body.chunks(BODY_MAX)).collect();
+        let value = |(slot, (piece, chunk)): (&u32, (u16, &[u8]))| {
+            let header = Header { piece, ..self.header };
+            let rest: Vec<u8> = header.bytes().chain(chunk.iter().copied()).collect();
+            let mut value = checksum(*slot, &rest).to_le_bytes().to_vec();
+            value.extend_from_slice(&rest);
+            (*slot, value)
         };
-        let known = version == VERSION && flags & !DEFLATED == 0;
-        let sane = known && header.pieces > 0 && header.raw_len <= RAW_MAX;
-        sane.then_some(header)
+        slots.iter().zip(pieces).map(value).collect::<Vec<_>>().into_iter()
     }
 
-    /// Over everything but itself, and over the place, so that a value under a wrong key is found.
-    fn checksum(&self, place: Place, body: &[u8]) -> u32 {
-        let mut crc = crc32fast::Hasher::new();
-        crc.update(&place.key(0));
-        crc.update(&Self { crc: 0, ..*self }.bytes());
-        crc.update(body);
-        crc.finalize()
+    fn new(header: Header, body: Vec<u8>) -> Option<Self> {
+        let pieces = u16::try_from(body.len().div_ceil(BODY_MAX)).ok()?;
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let stored = since_1970.map_or(0, |time| u32::try_from(time.as_secs()).unwrap_or(u32::MAX));
+        let stamp = crc32fast::hash(&body);
+        Some(Self { header: Header { pieces, stored, stamp, ..header }, body })
     }
 }
 
@@ -167,64 +181,122 @@ pub(super) fn pack(group: &[Record]) -> Vec<Packed> {
     for record in group.iter().filter(|record| !is_too_long(record)) {
         lanes.entry(record.priority).or_default().push(record);
     }
-    let pack = |(priority, lane): (u8, Vec<&Record>)| pack_lane(priority, &lane);
-    lanes.into_iter().filter_map(pack).collect()
+    lanes.into_iter().filter_map(|(priority, lane)| pack_lane(priority, &lane)).collect()
 }
 
 pub(super) fn is_too_long(record: &Record) -> bool {
     record.message.payload.len() + record.message.topic.len() > RECORD_MAX
 }
 
-fn pack_lane(priority: u8, lane: &[&Record]) -> Option<Packed> {
+/// Packs records of one priority.
+pub(super) fn pack_lane(priority: u8, lane: &[&Record]) -> Option<Packed> {
     let place = Place { priority, first: lane.first()?.seq };
     let mut raw = Vec::new();
     lane.iter().for_each(|record| record::put(&mut raw, place.first, record));
-    let deflated = deflate(&raw).ok().filter(|deflated| deflated.len() < raw.len());
-    let mut header = Header {
-        deflated: deflated.is_some(),
-        records: u16::try_from(lane.len()).ok()?,
+    let (deflated, body) = compress(raw);
+    let header = Header {
+        kind: Kind::Results,
+        deflated,
+        place,
+        piece: 0,
         pieces: 0,
-        raw_len: u32::try_from(raw.len()).ok()?,
+        records: u16::try_from(lane.len()).ok()?,
         last: lane.last()?.seq,
-        crc: 0,
+        stored: 0,
+        stamp: 0,
     };
-    let body = deflated.unwrap_or(raw);
-    header.pieces = u16::try_from((HEADER_LEN + body.len()).div_ceil(VALUE_MAX)).ok()?;
-    header.crc = header.checksum(place, &body);
-    let mut whole = header.bytes().to_vec();
-    whole.extend_from_slice(&body);
-    let pieces = whole.chunks(VALUE_MAX).map(<[u8]>::to_vec).collect();
-    Some(Packed { place, records: u64::from(header.records), pieces })
+    Packed::new(header, body)
 }
 
-/// Unpacks a batch from its pieces, one after the other; `None` where a single bit is wrong.
-pub(super) fn unpack(place: Place, whole: &[u8]) -> Option<Vec<Record>> {
-    let (header, body) = verify(place, whole)?;
-    let mut inflated = Vec::new();
-    if header.deflated {
-        let limit = u64::from(header.raw_len) + 1;
-        DeflateDecoder::new(body).take(limit).read_to_end(&mut inflated).ok()?;
-    }
-    let raw = if header.deflated { &inflated } else { body };
-    if u32::try_from(raw.len()) != Ok(header.raw_len) {
+/// Packs small state. `turn` must be above that of the value it replaces. `None` where name or
+/// value are too long.
+pub(super) fn pack_state(name: &str, value: &[u8], turn: u64) -> Option<Packed> {
+    if u64::try_from(value.len()).is_ok_and(|len| len > RAW_MAX) {
         return None;
     }
-    let mut reader = Reader::new(raw);
-    let record = |_| record::read(&mut reader, place.first, place.priority);
-    let records = (0..header.records).map(record).collect::<Option<Vec<_>>>()?;
-    reader.is_empty().then_some(records)
+    let (deflated, value) = compress(value.to_vec());
+    let mut body = vec![u8::try_from(name.len()).ok()?];
+    body.extend_from_slice(name.as_bytes());
+    body.extend_from_slice(&value);
+    let header = Header {
+        kind: Kind::State,
+        deflated,
+        place: Place { priority: 0, first: Seq(turn) },
+        piece: 0,
+        pieces: 0,
+        records: 0,
+        last: Seq(turn),
+        stored: 0,
+        stamp: 0,
+    };
+    Packed::new(header, body)
 }
 
-/// The header of a batch that is whole, and what follows it.
-pub(super) fn verify(place: Place, whole: &[u8]) -> Option<(Header, &[u8])> {
-    let mut reader = Reader::new(whole);
-    let header = Header::read(&mut reader)?;
-    let body = reader.rest();
-    (header.checksum(place, body) == header.crc).then_some((header, body))
+/// The name of a state from the bytes of its piece 0.
+pub(super) fn state_name(bytes: &[u8]) -> Option<&str> {
+    let mut reader = Reader::new(bytes);
+    let len = reader.byte()?;
+    std::str::from_utf8(reader.take(len.into())?).ok()
+}
+
+/// Unpacks results from the values of their slots in order; `None` where a single bit is wrong.
+pub(super) fn unpack<'a>(values: impl IntoIterator<Item = (u32, &'a [u8])>) -> Option<Vec<Record>> {
+    let (header, body) = join(values)?;
+    let raw = inflate(&header, &body)?;
+    let mut reader = Reader::new(&raw);
+    let Place { priority, first } = header.place;
+    let record = |_| record::read(&mut reader, first, priority);
+    let records = (0..header.records).map(record).collect::<Option<Vec<_>>>()?;
+    (header.kind == Kind::Results && reader.is_empty()).then_some(records)
+}
+
+/// Unpacks the value of a state; `None` where a single bit is wrong.
+pub(super) fn unpack_state<'a>(
+    values: impl IntoIterator<Item = (u32, &'a [u8])>,
+) -> Option<Vec<u8>> {
+    let (header, body) = join(values)?;
+    let name = state_name(&body)?.len();
+    let value = inflate(&header, body.get(1 + name..)?)?;
+    (header.kind == Kind::State).then_some(value)
+}
+
+fn join<'a>(values: impl IntoIterator<Item = (u32, &'a [u8])>) -> Option<(Header, Vec<u8>)> {
+    let mut body = Vec::new();
+    let mut whole: Option<Header> = None;
+    for (expected, (slot, value)) in (0u16..).zip(values) {
+        let (header, bytes) = read_piece(slot, value)?;
+        let same = whole.is_none_or(|first| Header { piece: first.piece, ..header } == first);
+        if !same || header.piece != expected {
+            return None;
+        }
+        whole.get_or_insert(header);
+        body.extend_from_slice(bytes);
+        if header.piece + 1 == header.pieces {
+            return (crc32fast::hash(&body) == header.stamp).then_some((header, body));
+        }
+    }
+    None
+}
+
+/// The bytes, deflated where that makes them fewer.
+fn compress(raw: Vec<u8>) -> (bool, Vec<u8>) {
+    match deflate(&raw) {
+        Ok(deflated) if deflated.len() < raw.len() => (true, deflated),
+        Ok(_) | Err(_) => (false, raw),
+    }
 }
 
 fn deflate(raw: &[u8]) -> io::Result<Vec<u8>> {
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(raw)?;
     encoder.finish()
+}
+
+fn inflate(header: &Header, bytes: &[u8]) -> Option<Vec<u8>> {
+    if !header.deflated {
+        return Some(bytes.to_vec());
+    }
+    let mut raw = Vec::new();
+    DeflateDecoder::new(bytes).take(RAW_MAX).read_to_end(&mut raw).ok()?;
+    Some(raw)
 }

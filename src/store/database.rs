@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -137,6 +138,17 @@ impl Database {
         bytes_below(&self.dir)
     }
 
+    /// Gives back the memory of the file's pages: an open has read all of it, and little of it will
+    /// be read again soon.
+    #[expect(unsafe_code, reason = "the standard library has no posix_fadvise")]
+    pub(super) fn drop_cached_pages(&self) -> Result<(), Fault> {
+        let file = File::open(self.dir.join("db"))?;
+        // SAFETY: the descriptor is open, and the call only advises.
+        let error =
+            unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+        if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error).into()) }
+    }
+
     /// Makes the names durable; sled syncs none of the folders.
     fn sync_names(&self) -> Result<(), Fault> {
         for name in ["db", "conf"] {
@@ -188,7 +200,7 @@ fn is_locked(error: &io::Error) -> bool {
 }
 
 /// A kill while sled opens leaves a half-written snapshot, which no later open survives. The one
-/// before it is still there.
+/// before it is still there: [`barrier`] sees to it that a new one has its name before that goes.
 fn remove_torn_snapshots(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();

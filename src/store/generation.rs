@@ -78,12 +78,12 @@ pub(super) fn open<T>(
 /// Begins the generation after `old` with what `fill` takes over from it, and removes `old`.
 pub(super) fn renew(
     old: Database,
-    fill: impl FnOnce(&sled::Tree, &sled::Tree) -> Result<(), Fault>,
+    fill: impl FnOnce(&Database, &sled::Tree) -> Result<(), Fault>,
 ) -> Result<Database, OpenFault> {
     let dir = old.dir().to_owned();
     let root = dir.parent().unwrap_or(Path::new("."));
     let number = number_of(&dir).unwrap_or(0) + 1;
-    let database = begin(root, number, |to| old.act(|from| fill(from, to)))?;
+    let database = begin(root, number, |to| fill(&old, to))?;
     drop(old);
     remove(&dir)?;
     Ok(database)
@@ -127,6 +127,7 @@ fn open_whole<T>(
         Ok(_) | Err(_) => return Err(Fault::Broken("its format key is wrong".into()).into()),
     }
     let scanned = database.act(scan)?;
+    database.drop_cached_pages()?;
     mark_whole(dir)?;
     Ok(Some((database, scanned)))
 }

@@ -3,12 +3,21 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::Loaded;
-use super::batch::{self, Packed, Place};
+use super::batch::{self, Kind, Packed, Place};
 use super::database::{Database, Fault};
-use super::lanes::Lanes;
+use super::index::{Batch, Index};
 use super::progress::Progress;
+use super::scan::Scan;
+use super::slots::{self, Slots};
+use super::states::States;
 use crate::ids::StreamName;
 use crate::outbox::{Record, Seq};
+
+/// Bytes of results read at once, beside the last batch.
+const LOAD_BYTES: usize = 1 << 20;
+/// A batch below this many bytes takes up the next group, so that results that come one by one do
+/// not make a batch each.
+const MERGE_BELOW: u64 = 2048;
 
 /// How much may be there after an append.
 #[derive(Clone, Copy, Debug)]
@@ -17,88 +26,45 @@ pub(super) struct Bounds {
     pub(super) records: u64,
 }
 
-/// Bytes of results read at once, beside the last batch.
-const LOAD_BYTES: usize = 1 << 20;
-
-/// Counters and lists beside the database, kept while it is closed and opened again.
+/// The index and the counters beside the database.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    lanes: Lanes,
+    index: Index,
+    states: States,
+    slots: Slots,
     progress: Progress,
-    /// Batches to be deleted with the next write.
-    doomed: HashSet<Place>,
-    next: Seq,
+    /// Slots to be cleared with the next write.
+    stray: Vec<u32>,
+    /// Batches that are done with, until that is known to be durable.
+    gone: HashSet<Place>,
+    /// Results whose writing failed: they do not count, whatever the disk made of them.
+    disowned: Vec<Seq>,
     evicted: u64,
     damaged: u64,
-    /// By stream, since the last successful append.
+    /// By stream, since they were last taken.
     evicted_now: BTreeMap<StreamName, u64>,
 }
 
-/// What reading the whole database found.
-#[derive(Debug, Default)]
-pub(super) struct Scan {
-    lanes: Lanes,
-    next: Seq,
-    /// Batches that were not whole when the process died, or whose bytes are wrong.
-    bad: HashSet<Place>,
-    damaged: u64,
-}
-
-impl Scan {
-    pub(super) fn of(tree: &sled::Tree) -> Result<Self, Fault> {
-        let mut scan = Self::default();
-        let mut open: Option<(Place, batch::Whole)> = None;
-        for entry in tree.scan_prefix([batch::PREFIX]) {
-            let (key, value) = entry?;
-            let Some((place, piece)) = Place::of(&key) else { continue };
-            match &mut open {
-                Some((at, whole)) if *at == place => whole.push(piece, &value),
-                _ => {
-                    scan.finish(open.take());
-                    let mut whole = batch::Whole::default();
-                    whole.push(piece, &value);
-                    open = Some((place, whole));
-                }
-            }
-        }
-        scan.finish(open);
-        Ok(scan)
-    }
-
-    fn finish(&mut self, batch: Option<(Place, batch::Whole)>) {
-        let Some((place, whole)) = batch else { return };
-        match batch::verify(place, whole.bytes()) {
-            Some((header, _)) => {
-                self.lanes.add(place.priority, u64::from(header.records), whole.disk_bytes());
-                self.next = self.next.max(Seq(header.last.0.saturating_add(1)));
-            }
-            None => {
-                self.damaged += u64::from(whole.was_finished());
-                self.bad.insert(place);
-            }
-        }
-    }
-}
-
 impl Ledger {
-    /// Starts over with what a scan found; progress and what is doomed stay.
+    /// Starts over with what a scan found. What is done with stays so, and so does what has been
+    /// sent of a batch.
     pub(super) fn recount(&mut self, scan: Scan) {
-        self.lanes = scan.lanes;
-        self.next = self.next.max(scan.next);
+        self.index = scan.index;
+        self.states = scan.states;
+        self.slots = scan.slots;
+        self.stray = scan.stray;
         self.damaged += scan.damaged;
-        self.doomed.extend(scan.bad);
+        for place in &self.gone {
+            self.stray.extend(self.index.remove(*place).into_iter().flat_map(|batch| batch.slots));
+        }
     }
 
-    pub(super) fn next(&self) -> Seq {
-        self.next
+    pub(super) fn index(&self) -> &Index {
+        &self.index
     }
 
-    pub(super) fn records(&self) -> u64 {
-        self.lanes.records()
-    }
-
-    pub(super) fn bytes(&self) -> u64 {
-        self.lanes.bytes()
+    pub(super) fn states(&self) -> &States {
+        &self.states
     }
 
     pub(super) fn evicted(&self) -> u64 {
@@ -109,16 +75,8 @@ impl Ledger {
         self.damaged
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.lanes.is_empty()
-    }
-
     pub(super) fn take_evicted(&mut self) -> Vec<(StreamName, u64)> {
         std::mem::take(&mut self.evicted_now).into_iter().collect()
-    }
-
-    pub(super) fn doom(&mut self, places: impl Iterator<Item = Place>) {
-        self.doomed.extend(places);
     }
 
     /// Writes the batches of a group, those of the highest priority first, and makes room for each
@@ -130,21 +88,35 @@ impl Ledger {
         packed: &[Packed],
         bounds: Bounds,
     ) -> Result<(), Fault> {
-        self.note_evicted(group.iter().filter(|record| batch::is_too_long(record)));
+        self.disowned.extend(group.iter().map(|record| record.seq));
         database.act(|tree| {
-            self.sweep(tree)?;
+            self.clear_stray(tree)?;
             for batch in packed.iter().rev() {
+                let priority = batch.header().place.priority;
                 if self.make_room(tree, batch, bounds)? {
-                    write(tree, batch)?;
-                    self.lanes.add(batch.place.priority, batch.records, batch.bytes());
+                    let merged = self.merged(tree, batch, group)?;
+                    self.write(tree, merged.as_ref().unwrap_or(batch))?;
                 } else {
-                    let priority = batch.place.priority;
                     self.note_evicted(group.iter().filter(|r| r.priority == priority));
                 }
             }
             Ok(())
         })?;
-        self.flush(database)
+        self.flush(database)?;
+        self.note_evicted(group.iter().filter(|record| batch::is_too_long(record)));
+        self.disowned.clear();
+        Ok(())
+    }
+
+    /// Removes what a failed append may have left.
+    pub(super) fn remove_disowned(&mut self, database: &Database) -> Result<(), Fault> {
+        if self.disowned.is_empty() {
+            return Ok(());
+        }
+        let disowned = self.disowned.clone();
+        self.remove(database, &disowned)?;
+        self.disowned.clear();
+        Ok(())
     }
 
     /// `false` where even an empty lane would not do.
@@ -154,31 +126,25 @@ impl Ledger {
         batch: &Packed,
         bounds: Bounds,
     ) -> Result<bool, Fault> {
-        let fits = |lanes: &Lanes| {
-            lanes.bytes().saturating_add(batch.bytes()) <= bounds.bytes
-                && lanes.records().saturating_add(batch.records) <= bounds.records
-        };
-        while !fits(&self.lanes) {
-            let least = self.lanes.priorities().next();
-            let Some(priority) = least.filter(|least| *least <= batch.place.priority) else {
+        let records = u64::from(batch.header().records);
+        while self.index.bytes().saturating_add(batch.bytes()) > bounds.bytes
+            || self.index.records().saturating_add(records) > bounds.records
+        {
+            let least = self.index.least();
+            let priority = batch.header().place.priority;
+            let Some(least) = least.filter(|least| least.priority <= priority) else {
                 return Ok(false);
             };
-            self.evict_oldest(tree, priority)?;
+            self.evict(tree, least)?;
         }
         Ok(true)
     }
 
-    fn evict_oldest(&mut self, tree: &sled::Tree, priority: u8) -> Result<(), Fault> {
-        let Some(place) = next_in_lane(tree, priority, Seq(0))? else {
-            // The count was wrong: nothing of this priority is there.
-            self.lanes.clear(priority);
-            return Ok(());
-        };
-        let whole = read(tree, place)?;
-        let records = batch::unpack(place, whole.bytes()).unwrap_or_default();
+    fn evict(&mut self, tree: &sled::Tree, place: Place) -> Result<(), Fault> {
         let begun = self.progress.has_begun(place);
-        let waiting = records.iter().filter(|record| !begun || self.progress.waits(record.seq));
-        let waiting: Vec<&Record> = waiting.collect();
+        let records = self.read(tree, place)?.unwrap_or_default();
+        let waits = |record: &&Record| !begun || self.progress.waits(record.seq);
+        let waiting: Vec<&Record> = records.iter().filter(waits).collect();
         self.note_evicted(waiting.into_iter());
         self.delete(tree, place)
     }
@@ -190,31 +156,59 @@ impl Ledger {
         }
     }
 
+    /// `batch` together with the newest of its priority, where that one is small and has not been
+    /// read yet.
+    fn merged(
+        &self,
+        tree: &sled::Tree,
+        batch: &Packed,
+        group: &[Record],
+    ) -> Result<Option<Packed>, Fault> {
+        let Place { priority, first } = batch.header().place;
+        let Some((place, newest)) = self.index.newest(priority) else { return Ok(None) };
+        let is_small = newest.bytes < MERGE_BELOW && newest.last < first;
+        if !is_small || self.progress.has_begun(place) {
+            return Ok(None);
+        }
+        let Some(older) = self.read(tree, place)? else { return Ok(None) };
+        let newer = group.iter().filter(|r| r.priority == priority && !batch::is_too_long(r));
+        let both: Vec<&Record> = older.iter().chain(newer).collect();
+        Ok(batch::pack_lane(priority, &both))
+    }
+
+    /// Writes a batch, its first piece last, then clears what it replaces.
+    fn write(&mut self, tree: &sled::Tree, packed: &Packed) -> Result<(), Fault> {
+        let (header, slots) = (packed.header(), self.slots.take(tree, packed.header().pieces)?);
+        for (slot, value) in packed.values(&slots).rev() {
+            tree.insert(slots::key(slot), value)?;
+        }
+        let batch = Batch::new(header, slots, packed.bytes());
+        let replaced = self.index.insert(header.place, batch);
+        self.clear(tree, replaced)
+    }
+
     pub(super) fn remove(&mut self, database: &Database, seqs: &[Seq]) -> Result<(), Fault> {
         database.act(|tree| {
             for seq in seqs {
                 if !self.progress.waits(*seq) {
                     self.find(tree, *seq)?;
                 }
-                self.doomed.extend(self.progress.finish(*seq));
+                self.gone.extend(self.progress.finish(*seq));
             }
-            Ok(())
+            let gone: Vec<Place> = self.gone.iter().copied().collect();
+            gone.into_iter().try_for_each(|place| self.delete(tree, place))?;
+            self.clear_stray(tree)
         })?;
-        if self.doomed.is_empty() {
-            return Ok(());
-        }
-        database.act(|tree| self.sweep(tree))?;
-        self.flush(database)
+        if self.gone.is_empty() { Ok(()) } else { self.flush(database) }
     }
 
     /// Notes the batch that holds a result nobody has loaded.
     fn find(&mut self, tree: &sled::Tree, seq: Seq) -> Result<(), Fault> {
-        for priority in self.lanes.priorities().collect::<Vec<_>>() {
-            let upto = Place { priority, first: seq }.key(u16::MAX);
-            let from = Place { priority, first: Seq(0) }.key(0);
-            let Some(entry) = tree.range(from..=upto).next_back() else { continue };
-            let Some((place, _)) = Place::of(&entry?.0) else { continue };
-            let records = batch::unpack(place, read(tree, place)?.bytes()).unwrap_or_default();
+        for place in self.index.candidates(seq) {
+            if self.progress.has_begun(place) {
+                continue;
+            }
+            let records = self.read(tree, place)?.unwrap_or_default();
             if records.iter().any(|record| record.seq == seq) {
                 self.progress.begin(place, &records);
             }
@@ -231,7 +225,7 @@ impl Ledger {
         let mut loaded = Loaded { records: Vec::new(), through: after, end: false };
         let mut bytes = 0;
         database.act(|tree| {
-            while let Some(place) = self.next_after(tree, loaded.through)? {
+            while let Some(place) = self.index.oldest_after(loaded.through) {
                 if loaded.records.len() >= limit || bytes >= LOAD_BYTES {
                     return Ok(());
                 }
@@ -248,10 +242,10 @@ impl Ledger {
 
     /// The results of a batch that still wait.
     fn open_batch(&mut self, tree: &sled::Tree, place: Place) -> Result<Vec<Record>, Fault> {
-        let Some(mut records) = batch::unpack(place, read(tree, place)?.bytes()) else {
+        let Some(mut records) = self.read(tree, place)? else {
             // It was whole when the database was opened.
             self.damaged += 1;
-            self.doomed.insert(place);
+            self.gone.insert(place);
             return Ok(Vec::new());
         };
         self.progress.begin(place, &records);
@@ -259,72 +253,75 @@ impl Ledger {
         Ok(records)
     }
 
-    /// The oldest batch that begins after `after`, whatever its priority.
-    fn next_after(&self, tree: &sled::Tree, after: Option<Seq>) -> Result<Option<Place>, Fault> {
-        let mut next: Option<Place> = None;
-        let start = after.map_or(Seq(0), |seq| Seq(seq.0.saturating_add(1)));
-        for priority in self.lanes.priorities() {
-            let mut place = next_in_lane(tree, priority, start)?;
-            while let Some(doomed) = place.filter(|place| self.doomed.contains(place)) {
-                place = next_in_lane(tree, priority, Seq(doomed.first.0.saturating_add(1)))?;
-            }
-            next = match (next, place) {
-                (Some(a), Some(b)) => Some(if a.first <= b.first { a } else { b }),
-                (a, b) => a.or(b),
-            };
-        }
-        Ok(next)
+    fn read(&self, tree: &sled::Tree, place: Place) -> Result<Option<Vec<Record>>, Fault> {
+        let Some(batch) = self.index.batch(place) else { return Ok(None) };
+        let values = slots::read(tree, &batch.slots)?;
+        Ok(batch::unpack(values.iter().map(|(slot, value)| (*slot, value.as_ref()))))
     }
 
-    /// Deletes what is doomed; it stays so until [`Self::flush`] has made that durable.
-    fn sweep(&mut self, tree: &sled::Tree) -> Result<(), Fault> {
-        let doomed: Vec<Place> = self.doomed.iter().copied().collect();
-        doomed.into_iter().try_for_each(|place| self.delete(tree, place))
+    fn delete(&mut self, tree: &sled::Tree, place: Place) -> Result<(), Fault> {
+        self.progress.forget(place);
+        let batch = self.index.remove(place);
+        self.clear(tree, batch)
+    }
+
+    fn clear(&mut self, tree: &sled::Tree, batch: Option<Batch>) -> Result<(), Fault> {
+        let slots = batch.into_iter().flat_map(|batch| batch.slots);
+        slots.into_iter().try_for_each(|slot| self.slots.clear(tree, slot))
+    }
+
+    fn clear_stray(&mut self, tree: &sled::Tree) -> Result<(), Fault> {
+        let mut stray = std::mem::take(&mut self.stray).into_iter();
+        stray.try_for_each(|slot| self.slots.clear(tree, slot))
     }
 
     fn flush(&mut self, database: &Database) -> Result<(), Fault> {
         database.flush()?;
-        self.doomed.clear();
-        Ok(())
-    }
-
-    fn delete(&mut self, tree: &sled::Tree, place: Place) -> Result<(), Fault> {
-        let whole = read(tree, place)?;
-        if let Some((header, _)) = batch::verify(place, whole.bytes()) {
-            self.lanes.subtract(place.priority, u64::from(header.records), whole.disk_bytes());
-        }
-        for key in tree.range(place.key(0)..=place.key(u16::MAX)).keys() {
-            tree.remove(key?)?;
-        }
-        self.progress.forget(place);
+        self.gone.clear();
         Ok(())
     }
 }
 
-fn next_in_lane(tree: &sled::Tree, priority: u8, start: Seq) -> Result<Option<Place>, Fault> {
-    let from = Place { priority, first: start }.key(0);
-    let upto = Place { priority, first: Seq(u64::MAX) }.key(u16::MAX);
-    let key = tree.range(from..=upto).keys().next().transpose()?;
-    Ok(key.and_then(|key| Place::of(&key)).map(|(place, _)| place))
-}
+/// Small state.
+impl Ledger {
+    pub(super) fn keep(
+        &mut self,
+        database: &Database,
+        name: &str,
+        value: &[u8],
+    ) -> Result<(), Fault> {
+        database.act(|tree| self.write_state(tree, name, value))?;
+        self.flush(database)
+    }
 
-/// All pieces that are there, in order.
-fn read(tree: &sled::Tree, place: Place) -> Result<batch::Whole, Fault> {
-    let mut whole = batch::Whole::default();
-    for entry in tree.range(place.key(0)..=place.key(u16::MAX)) {
-        let (key, value) = entry?;
-        if let Some((_, piece)) = Place::of(&key) {
-            whole.push(piece, &value);
+    fn write_state(&mut self, tree: &sled::Tree, name: &str, value: &[u8]) -> Result<(), Fault> {
+        let packed = batch::pack_state(name, value, self.states.next_turn());
+        let packed = packed.ok_or(Fault::TooLong(value.len()))?;
+        debug_assert_eq!(packed.header().kind, Kind::State);
+        let slots = self.slots.take(tree, packed.header().pieces)?;
+        for (slot, value) in packed.values(&slots).rev() {
+            tree.insert(slots::key(slot), value)?;
         }
+        let batch = Batch::new(packed.header(), slots, packed.bytes());
+        let turn = packed.header().place.first;
+        let replaced = self.states.keep_newer(Some(name.to_owned()), turn, batch);
+        self.clear(tree, replaced)
     }
-    Ok(whole)
-}
 
-/// Writes a batch, its first piece last.
-fn write(tree: &sled::Tree, batch: &Packed) -> Result<(), Fault> {
-    let pieces = (0..=u16::MAX).zip(&batch.pieces).collect::<Vec<_>>();
-    for (piece, bytes) in pieces.into_iter().rev() {
-        tree.insert(batch.place.key(piece), bytes.as_slice())?;
+    pub(super) fn kept(&self, database: &Database, name: &str) -> Result<Option<Vec<u8>>, Fault> {
+        let Some(batch) = self.states.batch(name) else { return Ok(None) };
+        let values = database.act(|tree| slots::read(tree, &batch.slots))?;
+        Ok(batch::unpack_state(values.iter().map(|(slot, value)| (*slot, value.as_ref()))))
     }
-    Ok(())
+
+    /// Writes all state into an empty database.
+    pub(super) fn copy_states(&self, from: &Database, to: &sled::Tree) -> Result<(), Fault> {
+        let mut copy = Self::default();
+        for name in self.states.names() {
+            if let Some(value) = self.kept(from, name)? {
+                copy.write_state(to, name, &value)?;
+            }
+        }
+        Ok(())
+    }
 }

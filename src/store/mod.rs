@@ -9,14 +9,16 @@ mod batch;
 mod boot;
 mod database;
 mod generation;
-mod lanes;
+mod index;
 mod ledger;
 pub mod models;
 mod progress;
 mod queue;
 mod record;
+mod scan;
+mod slots;
 mod space;
-mod state;
+mod states;
 #[cfg(test)]
 mod tests;
 pub mod thread;
@@ -80,9 +82,11 @@ pub struct Usage {
     pub bytes: u64,
     /// Bytes the database takes on the disk.
     pub disk_bytes: u64,
+    /// When the oldest of them was stored, in seconds since 1970.
+    pub oldest: Option<u32>,
     /// Results that made room for others.
     pub evicted: u64,
-    /// Results whose bytes were wrong when they were read.
+    /// Batches of results, and values of state, whose bytes were wrong when they were read.
     pub damaged: u64,
     /// Syncs of the database's file.
     pub syncs: u64,

@@ -3,8 +3,9 @@
 use super::batch::{self, Packed};
 use super::database::{Database, Fault};
 use super::generation::{self, OpenFault};
-use super::ledger::{Bounds, Ledger, Scan};
-use super::{Found, Loaded, Settings, StoreError, Usage, barrier, boot, space, state};
+use super::ledger::{Bounds, Ledger};
+use super::scan::Scan;
+use super::{Found, Loaded, Settings, StoreError, Usage, barrier, boot, space};
 use crate::ids::StreamName;
 use crate::outbox::{Opened, Record, Seq};
 
@@ -39,7 +40,8 @@ impl Store {
             quarantined: 0,
         };
         let quarantined = store.reopen()?;
-        let opened = Opened { next: store.ledger.next(), records: store.ledger.records() };
+        let opened =
+            Opened { next: store.ledger.index().next(), records: store.ledger.index().records() };
         Ok((store, Found { opened, boot, quarantined }))
     }
 
@@ -50,18 +52,15 @@ impl Store {
     pub fn append(&mut self, group: &[Record]) -> Result<Vec<(StreamName, u64)>, StoreError> {
         let packed = batch::pack(group);
         let settings = self.settings.clone();
-        let appended = self.run(|database, ledger| {
+        self.run(|database, ledger| {
             let bytes = packed.iter().map(Packed::bytes).sum();
             let free = space::free_bytes(database.dir())?;
-            let room = space::room(&settings, ledger.bytes(), bytes, free)?;
-            let bounds = Bounds { bytes: room, records: settings.max_records };
+            let state = ledger.states().bytes();
+            let room = space::room(&settings, ledger.index().bytes() + state, bytes, free)?;
+            let bounds =
+                Bounds { bytes: room.saturating_sub(state), records: settings.max_records };
             ledger.append(database, group, &packed, bounds)
-        });
-        if let Err(error) = appended {
-            // Some of it may have reached the disk all the same.
-            self.ledger.doom(packed.iter().map(|packed| packed.place));
-            return Err(error);
-        }
+        })?;
         Ok(self.ledger.take_evicted())
     }
 
@@ -88,10 +87,7 @@ impl Store {
     /// # Errors
     /// The disk is full or failed: what was there before is still there.
     pub fn keep(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        self.run(|database, _| {
-            database.act(|tree| state::keep(tree, name, bytes))?;
-            database.flush()
-        })
+        self.run(|database, ledger| ledger.keep(database, name, bytes))
     }
 
     /// What was kept under `name`; `None` where nothing was, or where it does not read back whole.
@@ -99,15 +95,16 @@ impl Store {
     /// # Errors
     /// The disk failed.
     pub fn kept(&mut self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.run(|database, _| database.act(|tree| state::kept(tree, name)))
+        self.run(|database, ledger| ledger.kept(database, name))
     }
 
     #[must_use]
     pub fn usage(&self) -> Usage {
         let disk_bytes = self.database.as_ref().and_then(|database| database.disk_bytes().ok());
         Usage {
-            records: self.ledger.records(),
-            bytes: self.ledger.bytes(),
+            records: self.ledger.index().records(),
+            bytes: self.ledger.index().bytes(),
+            oldest: self.ledger.index().oldest_stored(),
             disk_bytes: disk_bytes.unwrap_or(0),
             evicted: self.ledger.evicted(),
             damaged: self.ledger.damaged(),
@@ -126,7 +123,10 @@ impl Store {
             self.reopen()?;
         }
         let result = match &self.database {
-            Some(database) => act(database, &mut self.ledger),
+            Some(database) => {
+                let ledger = &mut self.ledger;
+                ledger.remove_disowned(database).and_then(|()| act(database, ledger))
+            }
             None => Err(Fault::System("closed".into())),
         };
         result.map_err(|fault| self.failed(fault))
@@ -173,12 +173,13 @@ impl Store {
 
     fn renew_when_empty(&mut self) -> Result<(), StoreError> {
         let is_large = |database: &Database| database.disk_bytes().is_ok_and(|b| b > RENEW_BYTES);
-        if !self.ledger.is_empty() || !self.database.as_ref().is_some_and(is_large) {
+        if !self.ledger.index().is_empty() || !self.database.as_ref().is_some_and(is_large) {
             return Ok(());
         }
         let Some(old) = self.database.take() else { return Ok(()) };
-        let renewed = generation::renew(old, state::copy);
-        self.database = Some(renewed.map_err(|fault| self.open_failed(fault))?);
-        Ok(())
+        let ledger = &self.ledger;
+        let renewed = generation::renew(old, |old, new| ledger.copy_states(old, new));
+        drop(renewed.map_err(|fault| self.open_failed(fault))?);
+        self.reopen().map(|_| ())
     }
 }

@@ -2,7 +2,6 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::batch::{Place, pack, unpack};
 use super::database::Database;
 use super::*;
 use crate::ids::StreamName;
@@ -57,34 +56,51 @@ fn seqs(records: &[Record]) -> Vec<u64> {
     records.iter().map(|record| record.seq.0).collect()
 }
 
+/// The values of a batch in slots of its own.
+fn values(packed: &batch::Packed) -> Vec<(u32, Vec<u8>)> {
+    let slots: Vec<u32> = (10..10 + u32::from(packed.header().pieces)).collect();
+    packed.values(&slots).collect()
+}
+
+fn unpack(values: &[(u32, Vec<u8>)]) -> Option<Vec<Record>> {
+    batch::unpack(values.iter().map(|(slot, value)| (*slot, value.as_slice())))
+}
+
 #[test]
 fn a_batch_reads_back_as_it_was_whatever_its_size() {
     for len in [0, 1, 300, 4095, 4096, 5000, 100_000] {
         for payload in [noise(len, 1), vec![b'x'; len]] {
             let group = [record(7, 3, &payload), record(9, 3, &payload)];
-            let [packed] = &pack(&group)[..] else { panic!("one priority makes one batch") };
-            assert!(packed.pieces.iter().all(|piece| piece.len() <= batch::VALUE_MAX));
-            assert_eq!(packed.place, Place { priority: 3, first: Seq(7) });
-            assert_eq!(unpack(packed.place, &packed.pieces.concat()).unwrap(), group);
+            let [packed] = &batch::pack(&group)[..] else { panic!("one priority, one batch") };
+            let values = values(packed);
+            assert!(values.iter().all(|(_, value)| value.len() <= batch::VALUE_MAX));
+            let bytes: usize = values.iter().map(|(_, value)| value.len()).sum();
+            assert_eq!(packed.bytes(), bytes as u64);
+            assert_eq!(unpack(&values).unwrap(), group);
         }
     }
 }
 
 #[test]
 fn a_batch_with_any_bit_wrong_or_any_byte_missing_is_none() {
-    let group = [record(7, 3, b"{\"score\":0.93}"), record(8, 3, b"{\"score\":0.94}")];
-    let packed = &pack(&group)[0];
-    let whole = packed.pieces.concat();
-    for at in 0..whole.len() {
+    let group = [record(7, 3, &noise(5000, 1)), record(8, 3, b"{\"score\":0.94}")];
+    let good = values(&batch::pack(&group)[0]);
+    assert_eq!(unpack(&good).unwrap(), group);
+    let last = good.len() - 1;
+    for at in 0..good[last].1.len() {
         for bit in 0..8 {
-            let mut wrong = whole.clone();
-            wrong[at] ^= 1 << bit;
-            assert_eq!(unpack(packed.place, &wrong), None, "bit {bit} of byte {at}");
+            let mut wrong = good.clone();
+            wrong[last].1[at] ^= 1 << bit;
+            assert_eq!(unpack(&wrong), None, "bit {bit} of byte {at}");
         }
-        assert_eq!(unpack(packed.place, &whole[..at]), None, "cut at {at}");
+        let mut cut = good.clone();
+        cut[last].1.truncate(at);
+        assert_eq!(unpack(&cut), None, "cut at {at}");
     }
-    let elsewhere = Place { priority: 3, first: Seq(6) };
-    assert_eq!(unpack(elsewhere, &whole), None, "under another key");
+    assert_eq!(unpack(&good[1..]), None, "without its first piece");
+    assert_eq!(unpack(&good[..last]), None, "without its last piece");
+    let moved: Vec<_> = good.iter().map(|(slot, value)| (slot + 1, value.clone())).collect();
+    assert_eq!(unpack(&moved), None, "in another slot");
 }
 
 #[test]
@@ -141,8 +157,15 @@ fn groups_of_several_priorities_come_back_oldest_first() {
             (first..first + 4).map(|seq| record(seq, u8::from(seq % 2 == 0), b"x")).collect();
         store.append(&group).unwrap();
     }
-    let order = [1, 3, 2, 4, 5, 7, 6, 8, 9, 11, 10, 12];
-    assert_eq!(seqs(&load_all(&mut store)), order);
+    let all = seqs(&load_all(&mut store));
+    let of = |odd| all.iter().copied().filter(|seq| seq % 2 == odd).collect::<Vec<_>>();
+    assert_eq!((of(1), of(0)), (vec![1, 3, 5, 7, 9, 11], vec![2, 4, 6, 8, 10, 12]));
+    assert_eq!(all[0], 1);
+}
+
+/// Of a size that makes a batch of its own.
+fn large(seqs: std::ops::RangeInclusive<u64>) -> Vec<Record> {
+    seqs.map(|seq| record(seq, 0, &noise(2500, seq))).collect()
 }
 
 #[test]
@@ -152,16 +175,33 @@ fn the_record_bound_evicts_the_oldest_of_the_least_priority() {
     let (mut store, _) = Store::open(&bounds).unwrap();
     store.append(&[record(1, 9, b"alarm")]).unwrap();
     for first in [2, 5, 8] {
-        assert_eq!(store.append(&records(first..=first + 2)).unwrap(), []);
+        assert_eq!(store.append(&large(first..=first + 2)).unwrap(), []);
     }
     let motion = StreamName::parse("motion").unwrap();
-    assert_eq!(store.append(&records(11..=11)).unwrap(), [(motion.clone(), 3)]);
+    assert_eq!(store.append(&large(11..=11)).unwrap(), [(motion.clone(), 3)]);
     assert_eq!(seqs(&load_all(&mut store)), [1, 5, 6, 7, 8, 9, 10, 11]);
     let alarms: Vec<Record> = (12..=20).map(|seq| record(seq, 9, b"alarm")).collect();
     assert_eq!(store.append(&alarms).unwrap(), [(motion.clone(), 7)]);
-    assert_eq!(store.append(&records(21..=21)).unwrap(), [(motion, 1)], "alarms stay");
+    assert_eq!(store.append(&large(21..=21)).unwrap(), [(motion, 1)], "alarms stay");
     assert_eq!(store.usage().records, 10);
     assert_eq!(store.usage().evicted, 11);
+}
+
+#[test]
+fn results_that_come_one_by_one_share_a_batch_until_it_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path());
+    for seq in 1..=40 {
+        store.append(&records(seq..=seq)).unwrap();
+    }
+    let first = store.load(None, 1).unwrap();
+    assert!((5..=8).contains(&first.records.len()), "{} in the first", first.records.len());
+    assert_eq!(load_all(&mut store), records(1..=40));
+    store.append(&records(41..=41)).unwrap();
+    let last = store.load(Some(Seq(40)), 1).unwrap();
+    assert_eq!(last.records, records(41..=41), "not hidden in a batch that was read");
+    drop(store);
+    assert_eq!(load_all(&mut open(dir.path()).0), records(1..=41));
 }
 
 #[test]
@@ -174,7 +214,7 @@ fn state_is_replaced_whole_and_survives_a_restart_and_a_fresh_generation() {
         store.keep("windows", b"another").unwrap();
         assert_eq!(store.kept("windows.motion").unwrap(), Some(noise(len, 5)));
     }
-    fill_and_drain(&mut store, 5 << 20);
+    fill_and_drain(&mut store, 8 << 20);
     drop(store);
     let (mut store, _) = open(dir.path());
     assert_eq!(store.kept("windows.motion").unwrap(), Some(noise(9000, 5)));
@@ -197,7 +237,7 @@ fn an_empty_database_that_has_grown_gives_its_space_back() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path());
     let floor = store.usage().disk_bytes;
-    fill_and_drain(&mut store, 5 << 20);
+    fill_and_drain(&mut store, 8 << 20);
     let after = store.usage().disk_bytes;
     assert!(after <= floor + (1 << 20), "{after} bytes on disk, {floor} when it was new");
     assert!(dir.path().join("results-2").is_dir());

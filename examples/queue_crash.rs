@@ -1,0 +1,148 @@
+//! A queue that says what it is about to do and what it has done, for power-cut tests.
+//!
+//! `queue_crash write --dir D --seed S --rounds N` appends and removes groups at random and dies
+//! by abort; it prints `TRY a b` before it stores a..=b, `ACK n` once all up to n is durable,
+//! `DEL n` before it removes what is up to n, `DELD n` after. `queue_crash check --dir D` opens the
+//! store and prints `STATE count first last corrupt=N holes=[(a, b), …]`: what is there, and the
+//! numbers on either side of each hole. The numbers begin at 0.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use inferd::ids::StreamName;
+use inferd::message::{Outgoing, Qos};
+use inferd::outbox::{Record, Seq};
+use inferd::store::{Settings, Store, StoreError};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let option = |name: &str| {
+        let given = arguments.iter().find_map(|a| a.strip_prefix(name)?.strip_prefix('='));
+        let at = arguments.iter().position(|argument| argument == name);
+        given.or_else(|| arguments.get(at? + 1).map(String::as_str))
+    };
+    let number = |name: &str, default| option(name).and_then(|n| n.parse().ok()).unwrap_or(default);
+    let Some(dir) = option("--dir").map(PathBuf::from) else {
+        eprintln!("usage: queue_crash write|check --dir D [--seed S] [--rounds N]");
+        return ExitCode::from(2);
+    };
+    let result = match arguments.first().map(String::as_str) {
+        Some("write") => write(dir, number("--seed", 1), number("--rounds", 100)),
+        _ => check(dir),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn settings(dir: PathBuf) -> Settings {
+    Settings { dir, max_bytes: 1 << 28, max_records: 1 << 20, reserve_bytes: 0 }
+}
+
+fn write(dir: PathBuf, seed: u64, rounds: u64) -> Result<(), StoreError> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let (mut store, found) = Store::open(&settings(dir))?;
+    let mut next = found.opened.next.0;
+    let mut waiting: BTreeSet<u64> = stored(&mut store)?.0.into_iter().collect();
+    for _ in 0..rounds {
+        let most = if random.u8(..) < 200 { 16 } else { 200 };
+        let last = next + random.u64(0..most);
+        let group: Vec<Record> = (next..=last).map(record).collect();
+        say(&format!("TRY {} {}", next - 1, last - 1));
+        store.append(&group)?;
+        say(&format!("ACK {}", last - 1));
+        waiting.extend(next..=last);
+        next = last + 1;
+        if random.u8(..) < 100 {
+            let count = random.usize(0..=waiting.len());
+            let removed: Vec<u64> = waiting.iter().copied().take(count).collect();
+            if let Some(upto) = removed.last() {
+                say(&format!("DEL {}", upto - 1));
+                let seqs: Vec<Seq> = removed.iter().copied().map(Seq).collect();
+                store.load(None, count)?;
+                store.remove(&seqs)?;
+                say(&format!("DELD {}", upto - 1));
+            }
+            waiting.retain(|seq| !removed.contains(seq));
+        }
+        if random.u8(..) < 20 {
+            store.keep("windows", &payload(next))?;
+        }
+    }
+    std::process::abort()
+}
+
+fn check(dir: PathBuf) -> Result<(), StoreError> {
+    let (mut store, _) = Store::open(&settings(dir))?;
+    let (seqs, corrupt) = stored(&mut store)?;
+    let last = seqs.last().copied().unwrap_or(0);
+    let numbers: Vec<u64> = seqs.iter().map(|seq| seq - 1).collect();
+    let pairs = numbers.iter().zip(numbers.iter().skip(1));
+    let holes: Vec<(u64, u64)> =
+        pairs.filter(|(a, b)| *a + 1 < **b).map(|(a, b)| (*a, *b)).collect();
+    let ends = (numbers.first().unwrap_or(&0), numbers.last().unwrap_or(&0));
+    say(&format!(
+        "STATE {} {} {} corrupt={corrupt} holes={holes:?}",
+        numbers.len(),
+        ends.0,
+        ends.1
+    ));
+    // The store must also go on working.
+    let next = record(last + 1);
+    store.append(std::slice::from_ref(&next))?;
+    store.remove(&[next.seq])
+}
+
+/// The numbers of all that is there, rising, and how many were not as they were written.
+fn stored(store: &mut Store) -> Result<(Vec<u64>, usize), StoreError> {
+    let (mut seqs, mut corrupt) = (Vec::new(), 0);
+    let mut after = None;
+    loop {
+        let loaded = store.load(after, 1000)?;
+        corrupt += loaded.records.iter().filter(|r| **r != record(r.seq.0)).count();
+        seqs.extend(loaded.records.iter().map(|record| record.seq.0));
+        after = loaded.through;
+        if loaded.end {
+            seqs.sort_unstable();
+            return Ok((seqs, corrupt));
+        }
+    }
+}
+
+fn record(seq: u64) -> Record {
+    let message = Outgoing {
+        topic: format!("predictions/motion/watch-{}", seq % 7),
+        payload: payload(seq).into(),
+        content_type: "application/octet-stream".into(),
+        properties: Vec::new(),
+        correlation: None,
+        retain: false,
+        qos: Qos::AtLeastOnce,
+    };
+    let urgent = seq % 11 == 0;
+    let name = if urgent { "alarm" } else { "motion" };
+    #[expect(clippy::unwrap_used, reason = "both names are names")]
+    let stream = StreamName::parse(name).unwrap();
+    Record { seq: Seq(seq), stream, priority: u8::from(urgent), message: Arc::new(message) }
+}
+
+/// Noise of a length of its own for each number, now and then longer than a page.
+fn payload(seq: u64) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(seq);
+    let len = if random.u8(..) < 8 { random.usize(..20_000) } else { random.usize(..400) };
+    std::iter::repeat_with(|| random.u8(..)).take(len).collect()
+}
+
+/// One line with one write, so that a trace shows it whole and in its place.
+#[expect(clippy::expect_used, reason = "nothing is left to say it to")]
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    out.write_all(format!("{line}\n").as_bytes()).and_then(|()| out.flush()).expect("stdout");
+}

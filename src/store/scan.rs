@@ -1,0 +1,100 @@
+//! Reading the whole database: what it holds, and what is to be cleared.
+
+use std::collections::HashMap;
+
+use super::batch::{self, Header, Kind, Place};
+use super::database::Fault;
+use super::index::{Batch, Index};
+use super::slots::{self, Slots};
+use super::states::States;
+
+/// What reading everything found.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    pub(super) index: Index,
+    pub(super) states: States,
+    pub(super) slots: Slots,
+    /// Slots of batches that were not whole when the process died, that were replaced, or that are
+    /// wrong.
+    pub(super) stray: Vec<u32>,
+    /// Batches and values whose bytes are wrong.
+    pub(super) damaged: u64,
+}
+
+/// One attempt at one batch.
+type Attempt = (Kind, Place, u32);
+
+/// The pieces found so far of an attempt.
+#[derive(Debug)]
+struct Partial {
+    header: Header,
+    bytes: u64,
+    slots: Vec<Option<u32>>,
+    /// Of a state, once piece 0 is found.
+    name: Option<String>,
+}
+
+impl Scan {
+    pub(super) fn of(tree: &sled::Tree) -> Result<Self, Fault> {
+        let mut scan = Self::default();
+        let mut partials = HashMap::new();
+        for entry in tree.scan_prefix([slots::PREFIX]) {
+            let (key, value) = entry?;
+            if let Some(slot) = slots::of_key(&key) {
+                scan.slots.found(slot, value.is_empty());
+                if !value.is_empty() {
+                    scan.take(slot, &value, &mut partials);
+                }
+            }
+        }
+        partials.into_values().for_each(|partial| scan.give_up(&partial));
+        Ok(scan)
+    }
+
+    fn take(&mut self, slot: u32, value: &[u8], partials: &mut HashMap<Attempt, Partial>) {
+        let Some((header, bytes)) = batch::read_piece(slot, value) else {
+            self.damaged += 1;
+            self.stray.push(slot);
+            return;
+        };
+        let attempt = (header.kind, header.place, header.stamp);
+        let partial = partials.entry(attempt).or_insert_with(|| Partial::new(header));
+        partial.add(slot, header.piece, value.len(), bytes);
+        if let Some(batch) = partial.whole() {
+            let name = partial.name.take();
+            partials.remove(&attempt);
+            let loser = match header.kind {
+                Kind::Results => self.index.keep_longer(header.place, batch),
+                Kind::State => self.states.keep_newer(name, header.place.first, batch),
+            };
+            self.stray.extend(loser.into_iter().flat_map(|batch| batch.slots));
+        }
+    }
+
+    fn give_up(&mut self, partial: &Partial) {
+        self.stray.extend(partial.slots.iter().flatten());
+        // Piece 0 is written last: without it the batch was never acknowledged.
+        self.damaged += u64::from(partial.slots.first().is_some_and(Option::is_some));
+    }
+}
+
+impl Partial {
+    fn new(header: Header) -> Self {
+        Self { header, bytes: 0, slots: vec![None; usize::from(header.pieces)], name: None }
+    }
+
+    fn add(&mut self, slot: u32, piece: u16, len: usize, bytes: &[u8]) {
+        self.bytes += u64::try_from(len).unwrap_or(u64::MAX);
+        if self.header.kind == Kind::State && piece == 0 {
+            self.name = batch::state_name(bytes).map(str::to_owned);
+        }
+        if let Some(place) = self.slots.get_mut(usize::from(piece)) {
+            *place = Some(slot);
+        }
+    }
+
+    fn whole(&self) -> Option<Batch> {
+        let slots = self.slots.iter().copied().collect::<Option<Vec<u32>>>()?;
+        Some(Batch::new(&self.header, slots, self.bytes))
+    }
+}

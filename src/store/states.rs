@@ -1,0 +1,45 @@
+//! Small state beside the results: a name, and the slots of its newest value.
+
+use std::collections::HashMap;
+
+use super::index::Batch;
+use crate::outbox::Seq;
+
+#[derive(Debug, Default)]
+pub(super) struct States {
+    states: HashMap<String, (Seq, Batch)>,
+}
+
+impl States {
+    /// Takes a value if it is newer than the one there is; gives the one that loses. A value
+    /// without a name loses always.
+    pub(super) fn keep_newer(
+        &mut self,
+        name: Option<String>,
+        turn: Seq,
+        batch: Batch,
+    ) -> Option<Batch> {
+        let Some(name) = name else { return Some(batch) };
+        if self.states.get(&name).is_some_and(|(newest, _)| *newest > turn) {
+            return Some(batch);
+        }
+        self.states.insert(name, (turn, batch)).map(|(_, old)| old)
+    }
+
+    pub(super) fn batch(&self, name: &str) -> Option<&Batch> {
+        self.states.get(name).map(|(_, batch)| batch)
+    }
+
+    /// Above every turn so far.
+    pub(super) fn next_turn(&self) -> u64 {
+        self.states.values().map(|(turn, _)| turn.0).max().map_or(1, |turn| turn.saturating_add(1))
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.states.values().map(|(_, batch)| batch.bytes).sum()
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.states.keys().map(String::as_str)
+    }
+}

@@ -1,0 +1,154 @@
+//! What a power cut leaves: a run is traced down to its writes and syncs, the disk is rebuilt as a
+//! cut at a random place would leave it, and what was acknowledged must be there.
+//!
+//! Needs the crash simulator beside the repository (`../shared/tools/crashsim`), python3 and gcc.
+//! `INFERD_IMAGES` asks for more than the usual number of cuts for each case.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Cuts for each case; four cases and the control.
+const IMAGES: u32 = 50;
+/// Runs in one trace, each after the abrupt end of the one before.
+const RUNS: u32 = 3;
+
+#[test]
+fn what_was_acknowledged_survives_a_power_cut() {
+    let Some(bench) = Bench::prepare() else { return };
+    let trace = bench.record();
+    let images = std::env::var("INFERD_IMAGES").ok().and_then(|n| n.parse().ok()).unwrap_or(IMAGES);
+    let cases: [&[&str]; 4] = [
+        &["--sfr", "none", "--meta", "ordered"],
+        &["--sfr", "none", "--meta", "posix"],
+        &["--sfr", "none", "--meta", "ordered", "--near", "snap.*generating"],
+        &["--sfr", "none", "--meta", "ordered", "--nest", "2"],
+    ];
+    for case in cases {
+        let verdict = bench.cut(&trace, case, images);
+        println!("{}", verdict.text);
+        assert_eq!(verdict.good, verdict.images, "{case:?}:\n{}", verdict.text);
+    }
+}
+
+#[test]
+fn without_the_barrier_the_same_cuts_lose_what_was_acknowledged() {
+    let Some(bench) = Bench::prepare() else { return };
+    let trace = bench.without_fdatasync(&bench.record());
+    let verdict = bench.cut(&trace, &["--sfr", "none", "--meta", "ordered"], IMAGES);
+    println!("{}", verdict.text);
+    assert!(verdict.good < verdict.images / 2, "the control loses nothing:\n{}", verdict.text);
+}
+
+struct Bench {
+    dir: tempfile::TempDir,
+    program: PathBuf,
+}
+
+struct Verdict {
+    images: u32,
+    good: u32,
+    text: String,
+}
+
+impl Bench {
+    /// Copies the simulator and builds its recorder; `None`, and a word why, where that cannot be.
+    fn prepare() -> Option<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let tool = root.join("../shared/tools/crashsim");
+        let program = std::env::current_exe().unwrap();
+        let program = program.ancestors().nth(2).unwrap().join("examples/queue_crash");
+        for needed in [&tool, &program] {
+            if !needed.exists() {
+                println!("NOT TESTED: power cuts, {} is absent", needed.display());
+                return None;
+            }
+        }
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["crashsim.py", "cstrace.c"] {
+            fs::copy(tool.join(name), dir.path().join(name)).unwrap();
+        }
+        let mut gcc = Command::new("gcc");
+        gcc.args(["-O2", "-shared", "-fPIC", "-o", "cstrace.so", "cstrace.c", "-ldl", "-lpthread"]);
+        let built = gcc.current_dir(dir.path()).status().is_ok_and(|status| status.success());
+        let python = Command::new("python3").arg("--version").output().is_ok();
+        if !built || !python {
+            println!("NOT TESTED: power cuts, they need gcc and python3");
+            return None;
+        }
+        Some(Self { dir, program })
+    }
+
+    fn simulator(&self) -> Command {
+        let mut command = Command::new("python3");
+        command.arg(self.dir.path().join("crashsim.py"));
+        command
+    }
+
+    /// Several runs on one folder, each ended by an abort.
+    fn record(&self) -> PathBuf {
+        let (store, trace) = (self.dir.path().join("store"), self.dir.path().join("trace"));
+        fs::create_dir(&store).unwrap();
+        for seed in 1..=RUNS {
+            let output = self
+                .simulator()
+                .arg("record")
+                .args([&store, &trace])
+                .arg("--")
+                .arg(&self.program)
+                .args(["write", "--rounds", "60", "--seed", &seed.to_string(), "--dir"])
+                .arg(&store)
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(said.contains("ACK "), "run {seed} acknowledged nothing: {output:?}");
+        }
+        trace
+    }
+
+    /// The trace of a program whose barrier does nothing.
+    fn without_fdatasync(&self, trace: &Path) -> PathBuf {
+        const HEADER: usize = 32;
+        let bytes = fs::read(trace).unwrap();
+        let mut kept = Vec::new();
+        let mut at = 0;
+        while at + HEADER <= bytes.len() {
+            let path = usize::from(u16::from_le_bytes(bytes[at + 2..at + 4].try_into().unwrap()));
+            let data = u32::from_le_bytes(bytes[at + 4..at + 8].try_into().unwrap()) as usize;
+            let end = at + HEADER + path + data;
+            if bytes[at] != b'S' {
+                kept.extend_from_slice(&bytes[at..end]);
+            }
+            at = end;
+        }
+        assert!(kept.len() < bytes.len(), "the run synced nothing");
+        let control = self.dir.path().join("control");
+        fs::write(&control, kept).unwrap();
+        control
+    }
+
+    fn cut(&self, trace: &Path, case: &[&str], images: u32) -> Verdict {
+        let output = self
+            .simulator()
+            .arg("run")
+            .arg(trace)
+            .args(["--images", &images.to_string(), "--tmp"])
+            .arg(self.dir.path().join("image"))
+            .args(case)
+            .arg("--")
+            .arg(&self.program)
+            .args(["check", "--dir={dir}"])
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let number = |after: &str| {
+            let rest = text.split_once(after).map_or("", |(_, rest)| rest);
+            rest.split_whitespace().next().and_then(|n| n.parse().ok())
+        };
+        let (images, good) = (number(" images "), number(" ok "));
+        let (Some(images), Some(good)) = (images, good) else {
+            panic!("no verdict: {text}{}", String::from_utf8_lossy(&output.stderr));
+        };
+        Verdict { images, good, text }
+    }
+}

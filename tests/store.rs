@@ -1,0 +1,297 @@
+//! The store under what happens to disks: wrong bytes, and no room.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use inferd::ids::StreamName;
+use inferd::message::{Outgoing, Qos};
+use inferd::outbox::{Record, Seq};
+use inferd::store::{Settings, Store, StoreError};
+
+/// Random damages by default; `INFERD_DAMAGES` asks for more.
+const DAMAGES: u32 = 100;
+
+#[test]
+fn a_program_with_sled_in_it_has_our_barrier() {
+    for program in [env!("CARGO_BIN_EXE_inferd"), env!("CARGO_BIN_EXE_inferctl")] {
+        let Ok(output) = Command::new("nm").arg(program).output() else {
+            println!("NOT TESTED: the symbols of {program}, nm is absent");
+            return;
+        };
+        let symbols = String::from_utf8_lossy(&output.stdout);
+        let has_sled = symbols.contains("4sled9pagecache");
+        let ours = symbols.lines().any(|line| line.ends_with(" T sync_file_range"));
+        assert!(ours || !has_sled, "{program} would use the C library's sync_file_range");
+        assert!(has_sled || !program.ends_with("inferd"), "{program} has no sled in it?");
+    }
+}
+
+#[test]
+fn wrong_bytes_anywhere_never_keep_the_store_from_opening() {
+    let damages = std::env::var("INFERD_DAMAGES").ok().and_then(|n| n.parse().ok());
+    let damages: u32 = damages.unwrap_or(DAMAGES);
+    let dir = tempfile::tempdir().unwrap();
+    let (good, hurt) = (dir.path().join("good"), dir.path().join("hurt"));
+    make_queue(&good);
+    let mut random = fastrand::Rng::with_seed(7);
+    let (mut whole, mut quarantined) = (0, 0);
+    for round in 0..damages {
+        copy(&good, &hurt);
+        let what = damage(&hurt, &mut random);
+        let started = Instant::now();
+        let opened = Store::open(&settings(&hurt));
+        let (mut store, found) =
+            opened.unwrap_or_else(|error| panic!("round {round}, {what}: {error}"));
+        assert!(started.elapsed() < Duration::from_secs(5), "round {round}, {what}: too slow");
+        let records = load_all(&mut store);
+        assert!(records.iter().all(|r| *r == record(r.seq.0)), "round {round}, {what}: wrong");
+        store.append(&[record(1000)]).unwrap();
+        assert_eq!(load_all(&mut store).last().unwrap().seq, Seq(1000));
+        whole += u32::from(records.len() == 300);
+        quarantined += u32::from(found.quarantined.is_some());
+    }
+    println!("{damages} damages: {whole} lost nothing, {quarantined} set the database aside");
+}
+
+/// Three hundred results, some removed, state beside them, and an open or two in its past.
+fn make_queue(dir: &Path) {
+    for part in 0..3 {
+        let (mut store, _) = Store::open(&settings(dir)).unwrap();
+        for first in (part * 110 + 1..=part * 110 + 110).step_by(10) {
+            store.append(&(first..first + 10).map(record).collect::<Vec<_>>()).unwrap();
+        }
+        store.keep("windows.motion", &[7; 10_000]).unwrap();
+    }
+    let (mut store, _) = Store::open(&settings(dir)).unwrap();
+    store.remove(&(1..=30).map(Seq).collect::<Vec<_>>()).unwrap();
+    assert_eq!(load_all(&mut store).len(), 300);
+}
+
+/// Hurts one file and says how.
+fn damage(dir: &Path, random: &mut fastrand::Rng) -> String {
+    let files = files_below(dir);
+    // The database's own file most of the time.
+    let db = files.iter().find(|path| path.ends_with("db")).unwrap();
+    let path = if random.u8(..) < 160 { db } else { random.choice(&files).unwrap() };
+    let mut bytes = fs::read(path).unwrap();
+    let at = random.usize(..bytes.len().max(1));
+    let end = (at + random.usize(1..8192)).min(bytes.len());
+    let how = match random.u8(..6) {
+        0 | 1 if !bytes.is_empty() => {
+            bytes[at] ^= 1 << random.u8(..8);
+            "a bit flipped"
+        }
+        2 => {
+            bytes[at.min(end)..end].fill(0);
+            "a stretch zeroed"
+        }
+        3 => {
+            bytes[at.min(end)..end].fill_with(|| random.u8(..));
+            "a stretch of noise"
+        }
+        4 => {
+            bytes.truncate(at);
+            "cut short"
+        }
+        _ => {
+            bytes.fill(0);
+            "all zeros"
+        }
+    };
+    fs::write(path, bytes).unwrap();
+    format!("{} {how} at {at}", path.display())
+}
+
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() { files.extend(files_below(&entry)) } else { files.push(entry) }
+    }
+    files.sort();
+    files
+}
+
+fn copy(from: &Path, to: &Path) {
+    if to.exists() {
+        fs::remove_dir_all(to).unwrap();
+    }
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_costs_what_does_not_fit_and_nothing_else() {
+    let Some(disk) = SmallDisk::mount(12) else { return };
+    let root = disk.path().join("store");
+    let (mut store, _) = Store::open(&settings(&root)).unwrap();
+    let mut acknowledged = Vec::new();
+    let mut seq = 1;
+    let mut append = |store: &mut Store, seq: &mut u64| {
+        let group: Vec<Record> = (*seq..*seq + 50).map(record).collect();
+        let result = store.append(&group);
+        *seq += 50;
+        result.map(|evicted| (group, evicted))
+    };
+    // Until it is full, and on.
+    let mut refused = 0;
+    while refused < 5 {
+        match append(&mut store, &mut seq) {
+            Ok((group, evicted)) => {
+                assert_eq!(evicted, []);
+                acknowledged.extend(group);
+            }
+            Err(StoreError::Full { .. } | StoreError::Failed { .. }) => refused += 1,
+            Err(other) => panic!("{other}"),
+        }
+        assert!(seq < 1_000_000, "a disk of 12 MB is never full");
+    }
+    assert!(store.usage().failures >= 5);
+    // A closed and opened store too, in a folder that has no room at all.
+    let ballast = disk.fill();
+    drop(store);
+    let opened = Store::open(&settings(&root));
+    fs::remove_file(ballast).unwrap();
+    let mut store = match opened {
+        Ok((store, found)) => {
+            assert_eq!(found.quarantined, None);
+            store
+        }
+        Err(StoreError::Full { .. } | StoreError::Failed { .. }) => {
+            Store::open(&settings(&root)).unwrap().0
+        }
+        Err(other) => panic!("{other}"),
+    };
+    assert_eq!(store.usage().quarantined, 0, "a full disk is not a broken one");
+    // Room again: what was acknowledged is there, and more can be.
+    let half = acknowledged.len() / 2;
+    assert_eq!(seqs(&load_all(&mut store)), seqs(&acknowledged));
+    store.remove(&acknowledged[..half].iter().map(|r| r.seq).collect::<Vec<_>>()).unwrap();
+    let (group, _) = append(&mut store, &mut seq).expect("room was made");
+    acknowledged.drain(..half);
+    acknowledged.extend(group);
+    assert_eq!(load_all(&mut store), acknowledged);
+}
+
+#[test]
+fn a_disk_that_fills_up_at_any_step_costs_nothing_that_was_acknowledged() {
+    let Some(disk) = SmallDisk::mount(12) else { return };
+    for step in 0..4 {
+        let root = disk.path().join(format!("store-{step}"));
+        let (mut store, _) = Store::open(&settings(&root)).unwrap();
+        let group: Vec<Record> = (1..=50).map(record).collect();
+        store.append(&group).unwrap();
+        store.keep("windows.motion", b"before").unwrap();
+        let ballast = disk.fill();
+        let more: Vec<Record> = (51..=250).map(record).collect();
+        let failed = match step {
+            0 => store.append(&more).is_err(),
+            1 => store.keep("windows.motion", &vec![9; 400_000]).is_err() || true,
+            2 => store.remove(&[Seq(1)]).is_err() || true,
+            _ => store.load(None, 10).is_err() || true,
+        };
+        assert!(failed, "step {step} found room on a full disk");
+        fs::remove_file(ballast).unwrap();
+        assert!(load_all(&mut store).len() >= 49, "step {step}");
+        store.append(&more).unwrap_or_else(|error| panic!("step {step}: {error}"));
+        drop(store);
+        let (mut store, found) = Store::open(&settings(&root)).unwrap();
+        assert_eq!(found.quarantined, None, "step {step}");
+        let expected: Vec<u64> = (1..=250).collect();
+        assert_eq!(seqs(&load_all(&mut store)), expected, "step {step}");
+        assert!(store.kept("windows.motion").unwrap().is_some(), "step {step}");
+        drop(store);
+        fs::remove_dir_all(&root).unwrap();
+    }
+}
+
+/// A file system of its own in memory; needs the right to mount.
+struct SmallDisk {
+    dir: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    fn mount(megabytes: u32) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let size = format!("size={megabytes}m");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &size, "inferd-test"]).arg(dir.path());
+        if mount.output().is_ok_and(|output| output.status.success()) {
+            return Some(Self { dir });
+        }
+        println!("NOT TESTED: a full disk, mounting a small one needs root");
+        None
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Takes all the room there is.
+    fn fill(&self) -> PathBuf {
+        use std::io::Write;
+        let path = self.path().join("ballast");
+        let mut file = fs::File::create(&path).unwrap();
+        let block = [1; 4096];
+        while file.write_all(&block).is_ok() {}
+        path
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("-l").arg(self.path()).status();
+        assert!(unmounted.is_ok_and(|status| status.success()), "cannot unmount");
+    }
+}
+
+fn settings(dir: &Path) -> Settings {
+    Settings {
+        dir: dir.to_owned(),
+        max_bytes: 1 << 30,
+        max_records: 1 << 20,
+        reserve_bytes: 0,
+    }
+}
+
+fn record(seq: u64) -> Record {
+    let mut random = fastrand::Rng::with_seed(seq);
+    let payload: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(400).collect();
+    let message = Outgoing {
+        topic: format!("predictions/motion/watch-{}", seq % 7),
+        payload: payload.into(),
+        content_type: "application/octet-stream".into(),
+        properties: Vec::new(),
+        correlation: None,
+        retain: false,
+        qos: Qos::AtLeastOnce,
+    };
+    let stream = StreamName::parse("motion").unwrap();
+    Record { seq: Seq(seq), stream, priority: 0, message: Arc::new(message) }
+}
+
+fn seqs(records: &[Record]) -> Vec<u64> {
+    records.iter().map(|record| record.seq.0).collect()
+}
+
+fn load_all(store: &mut Store) -> Vec<Record> {
+    let mut all = Vec::new();
+    let mut after = None;
+    loop {
+        let loaded = store.load(after, 1000).unwrap();
+        all.extend(loaded.records);
+        after = loaded.through;
+        if loaded.end {
+            return all;
+        }
+    }
+}
