@@ -11,14 +11,13 @@
 //! else writes to it: give a `--dir D` on a loop device of its own.
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     clippy::cast_precision_loss,
     reason = "a benchmark stops where something is wrong"
 )]
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -54,19 +53,12 @@ fn compare(dir: &Path, records: u64) {
         "{records} results of about 300 bytes in groups of {GROUP}, one sync a group, in {}",
         dir.display()
     );
-    let heads = [
-        [
-            "append", "drain", "queue", "bytes", "device", "bytes", "device", "syncs", "disk",
-            "disk", "RSS", "open",
-        ],
-        [
-            "/s", "/s", "/s", "queue", "queue", "long", "long", "/result", "MB", "20 x MB", "MB",
-            "ms",
-        ],
-    ];
-    for head in heads {
+    for head in [
+        "append drain queue bytes device bytes device syncs disk disk RSS open",
+        "/s /s /s queue queue long long /result MB 20xMB MB ms",
+    ] {
         print!("{:<14}", "");
-        head.iter().for_each(|head| print!(" {head:>8}"));
+        head.split(' ').for_each(|head| print!(" {head:>8}"));
         println!();
     }
     for name in ["inferd json", "inferd noise", "log noise", "sqlite noise"] {
@@ -188,24 +180,28 @@ fn measure(queue: &mut dyn Queue, dir: &Path, records: u64, payload: fn(u64) -> 
     figure("drain", (seq - begun) as f64 / started.elapsed().as_secs_f64());
     figure("fill_amplification", (written_bytes() - written) as f64 / bytes as f64);
     figure("fill_device", (device_bytes(dir) - device) as f64 / bytes as f64);
-    // Again and again, a fifth of that each time and never quite empty.
+    cycle(queue, records, || group(&mut seq).0);
+    figure("disk_cycles", disk_bytes(dir) as f64 / 1e6);
+}
+
+/// Again and again, a fifth of that each time and never quite empty.
+fn cycle(queue: &mut dyn Queue, records: u64, mut group: impl FnMut() -> Vec<Record>) {
     let mut depth = 0;
     for _ in 0..CYCLES {
         for _ in 0..records / 5 / GROUP {
             depth += GROUP;
-            queue.push(group(&mut seq).0);
+            queue.push(group());
         }
         while depth > 2 * GROUP {
             depth -= queue.pop();
         }
     }
-    figure("disk_cycles", disk_bytes(dir) as f64 / 1e6);
 }
 
 struct Inferd {
     dir: PathBuf,
     store: Option<Store>,
-    loaded: std::collections::VecDeque<Vec<Seq>>,
+    loaded: std::collections::VecDeque<Seq>,
     after: Option<Seq>,
 }
 
@@ -233,10 +229,9 @@ impl Queue for Inferd {
         if self.loaded.is_empty() {
             let loaded = store.load(self.after, 128).unwrap();
             self.after = loaded.through;
-            let seqs: Vec<Seq> = loaded.records.iter().map(|record| record.seq).collect();
-            self.loaded.extend(seqs.chunks(GROUP as usize).map(<[Seq]>::to_vec));
+            self.loaded.extend(loaded.records.iter().map(|record| record.seq));
         }
-        let seqs = self.loaded.pop_front().unwrap();
+        let seqs: Vec<Seq> = (0..GROUP).map_while(|_| self.loaded.pop_front()).collect();
         store.remove(&seqs).unwrap();
         seqs.len() as u64
     }
@@ -267,11 +262,10 @@ impl Log {
                 File::options().read(true).write(true).create(true).truncate(false).clone();
             options.open(dir.join(name)).unwrap()
         };
-        let (mut log, mut head) = (open("log"), open("head"));
-        let mut place = [0; 8];
-        head.read(&mut place).unwrap();
+        let (mut log, head) = (open("log"), open("head"));
         log.seek(SeekFrom::End(0)).unwrap();
-        let place = u64::from_le_bytes(place);
+        let place = fs::read(dir.join("head")).unwrap();
+        let place = place.try_into().map_or(0, u64::from_le_bytes);
         Self { dir: dir.to_owned(), log, head, place, syncs: 0 }
     }
 }
@@ -280,7 +274,7 @@ impl Queue for Log {
     fn push(&mut self, group: Vec<Record>) {
         let mut bytes = Vec::new();
         for record in &group {
-            bytes.extend((record.message.payload.len() as u32).to_le_bytes());
+            bytes.extend(u32::try_from(record.message.payload.len()).unwrap().to_le_bytes());
             bytes.extend(record.message.topic.as_bytes());
             bytes.extend(&record.message.payload);
         }
@@ -294,7 +288,7 @@ impl Queue for Log {
         let mut len = [0; 8];
         let reader = File::open(self.dir.join("log")).unwrap();
         std::os::unix::fs::FileExt::read_exact_at(&reader, &mut len, self.place).unwrap();
-        let mut group = vec![0; u64::from_le_bytes(len) as usize];
+        let mut group = vec![0; usize::try_from(u64::from_le_bytes(len)).unwrap()];
         std::os::unix::fs::FileExt::read_exact_at(&reader, &mut group, self.place + 8).unwrap();
         self.place += 8 + group.len() as u64;
         if self.place == self.log.metadata().unwrap().len() {

@@ -126,7 +126,7 @@ fn record(seq: u64) -> Record {
         retain: false,
         qos: Qos::AtLeastOnce,
     };
-    let urgent = seq % 11 == 0;
+    let urgent = seq.is_multiple_of(11);
     let name = if urgent { "alarm" } else { "motion" };
     #[expect(clippy::unwrap_used, reason = "both names are names")]
     let stream = StreamName::parse(name).unwrap();

@@ -152,7 +152,7 @@ fn a_disk_that_is_too_small_keeps_the_newest_and_goes_on() {
     }
     println!("{} wait, {evicted} evicted, {failed} groups refused", waiting.len());
     assert_eq!(waiting.len() as u64 + evicted + failed * 50, 30_000, "each is accounted for");
-    assert!(waiting.len() > 8_000, "only {} results on a disk of 12 MB", waiting.len());
+    assert!(waiting.len() > 5_000, "only {} results on a disk of 12 MB", waiting.len());
     assert!(evicted > 0, "the newest took no older one's place");
     assert_eq!(seqs(&load_all(&mut store)), seqs(&waiting));
     // A start in a folder without any room.
@@ -161,7 +161,10 @@ fn a_disk_that_is_too_small_keeps_the_newest_and_goes_on() {
     let opened = Store::open(&settings(&root));
     fs::remove_file(ballast).unwrap();
     match opened {
-        Ok((_, found)) => assert_eq!(found.quarantined, None, "a full disk is not a broken one"),
+        Ok((store, found)) => {
+            assert_eq!(found.quarantined, None, "a full disk is not a broken one");
+            drop(store);
+        }
         Err(StoreError::Full { .. }) => {}
         Err(other) => panic!("{other}"),
     }
@@ -249,7 +252,7 @@ fn settings(dir: &Path) -> Settings {
     Settings { dir: dir.to_owned(), max_bytes: 1 << 30, max_records: 1 << 20, reserve_bytes: 0 }
 }
 
-fn record(seq: u64) -> Record {
+pub(crate) fn record(seq: u64) -> Record {
     let payload = noise(400, seq);
     let message = Outgoing {
         topic: format!("predictions/motion/watch-{}", seq % 7),
@@ -264,7 +267,7 @@ fn record(seq: u64) -> Record {
     Record { seq: Seq(seq), stream, priority: 0, message: Arc::new(message) }
 }
 
-fn noise(len: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
     std::iter::repeat_with(|| random.u8(..)).take(len).collect()
 }

@@ -83,7 +83,7 @@ fn open_store(
             let boot = format!("{:x}", found.boot);
             Ok((Some((database, found)), boot))
         }
-        Err(newer @ StoreError::Newer { .. }) => Err(newer.into()),
+        Err(other @ (StoreError::Newer { .. } | StoreError::Older { .. })) => Err(other.into()),
         Err(error) => {
             log::error!("working without a store, results are kept in memory only: {error}");
             // No counter to rely on: the wall clock in microseconds has not been used before

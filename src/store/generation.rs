@@ -11,20 +11,23 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::database::{Database, Fault, sync_folder};
+use super::space;
 
 const PREFIX: &str = "results-";
 /// The one broken database that is kept.
 const QUARANTINE: &str = "quarantine";
 const WHOLE: &str = "whole";
 const FORMAT_KEY: &[u8] = b"format";
-/// What this program writes. Raise it when older programs must not read the result.
-const FORMAT: u32 = 1;
+/// What this program writes and reads. Raise it when older programs must not read the result, and
+/// migrate what they wrote.
+pub(super) const FORMAT: u32 = 2;
 
 /// Why no generation could be opened.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OpenFault {
+    /// Whole, and not of this program's format.
     #[error("format {0}")]
-    Newer(u32),
+    Format(u32),
     #[error(transparent)]
     Fault(#[from] Fault),
 }
@@ -63,6 +66,11 @@ pub(super) fn open<T>(
                 return Ok(Current { database, scanned, quarantined });
             }
             Ok(None) => remove(&folder(root, number))?,
+            // sled panics, and says that bytes are wrong, where it cannot write: no verdict counts
+            // that it gives on a full disk.
+            Err(OpenFault::Fault(Fault::Broken(_))) if space::is_full(root)? => {
+                return Err(Fault::Full.into());
+            }
             Err(OpenFault::Fault(Fault::Broken(reason))) => {
                 set_aside(root, number)?;
                 quarantined = Some(reason);
@@ -123,8 +131,8 @@ fn open_whole<T>(
     let format = <[u8; 4]>::try_from(&*format).map(u32::from_le_bytes);
     match format {
         Ok(FORMAT) => {}
-        Ok(newer) if newer > FORMAT => return Err(OpenFault::Newer(newer)),
-        Ok(_) | Err(_) => return Err(Fault::Broken("its format key is wrong".into()).into()),
+        Ok(other) => return Err(OpenFault::Format(other)),
+        Err(_) => return Err(Fault::Broken("its format key is wrong".into()).into()),
     }
     let scanned = database.act(scan)?;
     database.drop_cached_pages()?;

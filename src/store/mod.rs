@@ -4,6 +4,7 @@
 //! ([`thread`]), and the rest of the daemon sees events. The bytes on disk are described in
 //! `docs/storage-format.md`, what was chosen about sled in `docs/decisions/`.
 
+mod ballast;
 mod barrier;
 mod batch;
 mod boot;
@@ -108,4 +109,9 @@ pub enum StoreError {
          away to start with an empty one"
     )]
     Newer { dir: PathBuf, found: u32 },
+    #[error(
+        "{dir} was written by an older inferd (format {found}) that this one does not read: let \
+         the older one send what waits there, then move the folder away"
+    )]
+    Older { dir: PathBuf, found: u32 },
 }

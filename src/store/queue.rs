@@ -1,5 +1,6 @@
 //! The store as its thread sees it.
 
+use super::ballast::Ballast;
 use super::batch::{self, Packed};
 use super::database::{Database, Fault};
 use super::generation::{self, OpenFault};
@@ -21,6 +22,7 @@ pub struct Store {
     settings: Settings,
     database: Option<Database>,
     ledger: Ledger,
+    ballast: Ballast,
     failures: u64,
     quarantined: u64,
 }
@@ -36,10 +38,12 @@ impl Store {
             settings: settings.clone(),
             database: None,
             ledger: Ledger::default(),
+            ballast: Ballast::find(&settings.dir),
             failures: 0,
             quarantined: 0,
         };
         let quarantined = store.reopen()?;
+        store.take_ballast();
         let opened =
             Opened { next: store.ledger.index().next(), records: store.ledger.index().records() };
         Ok((store, Found { opened, boot, quarantined }))
@@ -52,15 +56,17 @@ impl Store {
     pub fn append(&mut self, group: &[Record]) -> Result<Vec<(StreamName, u64)>, StoreError> {
         let packed = batch::pack(group);
         let settings = self.settings.clone();
+        let missing = self.ballast.missing();
         self.run(|database, ledger| {
             let bytes = packed.iter().map(Packed::bytes).sum();
-            let free = space::free_bytes(database.dir())?;
+            let free = space::free_bytes(&settings)?.saturating_sub(missing);
+            let room = space::room(&settings, database.disk_bytes()?, bytes, free)?;
             let state = ledger.states().bytes();
-            let room = space::room(&settings, ledger.index().bytes() + state, bytes, free)?;
             let bounds =
                 Bounds { bytes: room.saturating_sub(state), records: settings.max_records };
             ledger.append(database, group, &packed, bounds)
         })?;
+        self.take_ballast();
         Ok(self.ledger.take_evicted())
     }
 
@@ -150,14 +156,26 @@ impl Store {
 
     fn open_failed(&mut self, fault: OpenFault) -> StoreError {
         match fault {
-            OpenFault::Newer(found) => StoreError::Newer { dir: self.settings.dir.clone(), found },
+            OpenFault::Format(found) => {
+                let dir = self.settings.dir.clone();
+                if found > generation::FORMAT {
+                    StoreError::Newer { dir, found }
+                } else {
+                    StoreError::Older { dir, found }
+                }
+            }
             OpenFault::Fault(fault) => self.failed(fault),
         }
     }
 
     /// Opens what is on disk and counts it anew. Says why one was set aside, if it was.
     fn reopen(&mut self) -> Result<Option<String>, StoreError> {
-        let opened = generation::open(&self.settings.dir, Scan::of);
+        let dir = &self.settings.dir;
+        let mut opened = generation::open(dir, Scan::of);
+        if matches!(opened, Err(OpenFault::Fault(Fault::Full))) && self.ballast.release() {
+            log::warn!("{}: the disk is full, opening with the room kept for that", dir.display());
+            opened = generation::open(dir, Scan::of);
+        }
         let current = opened.map_err(|fault| self.open_failed(fault))?;
         if let Some(reason) = &current.quarantined {
             self.quarantined += 1;
@@ -169,6 +187,14 @@ impl Store {
         self.ledger.recount(current.scanned);
         self.database = Some(current.database);
         Ok(current.quarantined)
+    }
+
+    fn take_ballast(&mut self) {
+        if self.ballast.missing() > 0
+            && let Ok(free) = space::free_bytes(&self.settings)
+        {
+            self.ballast.take(free.saturating_sub(space::MARGIN));
+        }
     }
 
     fn renew_when_empty(&mut self) -> Result<(), StoreError> {

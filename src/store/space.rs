@@ -6,40 +6,52 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::Settings;
+use super::ballast;
 use super::database::Fault;
 
 /// What an empty database takes.
 const FLOOR: u64 = 5 << 19;
-/// Bytes on disk for a byte of results, measured over fill and drain cycles, in tenths.
+/// Bytes on disk for a byte of results, in tenths: the most that was seen over fill and drain
+/// cycles.
 const AMPLIFICATION: u64 = 26;
 
 /// Below this much the file system counts as out of room: sled grows by whole segments.
-const MARGIN: u64 = 1 << 20;
+pub(super) const MARGIN: u64 = 1 << 20;
 
 /// The bytes of results that the database may hold after the next group.
 ///
-/// `held` is what it holds, `free` what the file system has left. While the file system has room
-/// the configured bound counts; where it runs low, newer results may only take the place of older
-/// ones.
+/// `disk` is what the database takes, `free` what the file system has left for us. Results get
+/// what both would hold together, up to the configured bound: where the file system runs low,
+/// newer results take the place of older ones.
 ///
 /// # Errors
-/// [`Fault::Reserve`] where it runs low and there is little to replace.
-pub(super) fn room(settings: &Settings, held: u64, group: u64, free: u64) -> Result<u64, Fault> {
-    let growth = free.saturating_sub(settings.reserve_bytes);
-    if growth < MARGIN.max(group.saturating_mul(2)) && held < MARGIN.max(group) {
+/// [`Fault::Reserve`] where the file system runs low and there is little to replace.
+pub(super) fn room(settings: &Settings, disk: u64, group: u64, free: u64) -> Result<u64, Fault> {
+    let within_bound = settings.max_bytes.saturating_sub(ballast::BYTES);
+    let within_disk = disk.saturating_add(free.saturating_sub(MARGIN));
+    if within_disk < within_bound && results_in(within_disk) < group {
         return Err(Fault::Reserve);
     }
-    let growth = results_in(growth.saturating_sub(MARGIN));
-    Ok(held.saturating_add(growth).min(results_in(settings.max_bytes.saturating_sub(FLOOR))))
+    Ok(results_in(within_bound.min(within_disk)))
 }
 
 /// Bytes of results that fit into so many bytes of the disk.
 fn results_in(disk_bytes: u64) -> u64 {
-    disk_bytes.saturating_mul(10) / AMPLIFICATION
+    disk_bytes.saturating_sub(FLOOR).saturating_mul(10) / AMPLIFICATION
 }
 
-/// Bytes of the file system that we may still take.
-pub(super) fn free_bytes(path: &Path) -> io::Result<u64> {
+/// Bytes of the file system that we may still take: the reserve is not ours.
+pub(super) fn free_bytes(settings: &Settings) -> io::Result<u64> {
+    Ok(available(&settings.dir)?.saturating_sub(settings.reserve_bytes))
+}
+
+/// Whether sled may have failed for want of room.
+pub(super) fn is_full(path: &Path) -> io::Result<bool> {
+    Ok(available(path)? < MARGIN)
+}
+
+/// Bytes that the file system has left for this process.
+fn available(path: &Path) -> io::Result<u64> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     // SAFETY: all zeros is a valid statvfs, and the call gets a valid path and a place to write.
     #[expect(unsafe_code, reason = "the standard library has no statvfs")]

@@ -272,16 +272,26 @@ fn a_generation_that_was_not_finished_does_not_count() {
 }
 
 #[test]
-fn a_newer_format_is_refused_and_left_alone() {
-    let dir = tempfile::tempdir().unwrap();
-    drop(open(dir.path()));
-    let database = Database::open(&dir.path().join("results-1")).unwrap();
-    let newer = |tree: &sled::Tree| Ok(tree.insert(b"format", &9u32.to_le_bytes()).map(|_| ())?);
-    database.act(newer).unwrap();
-    drop(database);
-    let error = Store::open(&settings(dir.path())).unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 9, .. }), "{error}");
-    assert!(dir.path().join("results-1").is_dir());
+fn another_format_is_refused_and_left_alone() {
+    for found in [0u32, 1, 9] {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, _) = open(dir.path());
+        store.append(&records(1..=4)).unwrap();
+        drop(store);
+        let write = |format: u32| {
+            let database = Database::open(&dir.path().join("results-1")).unwrap();
+            let format = format.to_le_bytes();
+            database.act(|tree| Ok(tree.insert(b"format", &format).map(|_| ())?)).unwrap();
+        };
+        write(found);
+        let error = Store::open(&settings(dir.path())).unwrap_err();
+        let newer = matches!(&error, StoreError::Newer { found, .. } if *found == 9);
+        let older = matches!(&error, StoreError::Older { found, .. } if *found < 2);
+        assert!(newer != older, "{error}");
+        assert!(error.to_string().contains("move the folder"), "{error}");
+        write(generation::FORMAT);
+        assert_eq!(load_all(&mut open(dir.path()).0), records(1..=4), "nothing was changed");
+    }
 }
 
 #[test]
