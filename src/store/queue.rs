@@ -59,7 +59,7 @@ impl Store {
         let missing = self.ballast.missing();
         self.run(|database, ledger| {
             let bytes = packed.iter().map(Packed::bytes).sum();
-            let free = space::free_bytes(&settings)?.saturating_sub(missing);
+            let free = space::spare_bytes(&settings)?.saturating_sub(missing);
             let room = space::room(&settings, database.disk_bytes()?, bytes, free)?;
             let state = ledger.states().bytes();
             let bounds =
@@ -191,7 +191,7 @@ impl Store {
 
     fn take_ballast(&mut self) {
         if self.ballast.missing() > 0
-            && let Ok(free) = space::free_bytes(&self.settings)
+            && let Ok(free) = space::spare_bytes(&self.settings)
         {
             self.ballast.take(free.saturating_sub(space::MARGIN));
         }

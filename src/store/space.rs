@@ -41,17 +41,17 @@ fn results_in(disk_bytes: u64) -> u64 {
 }
 
 /// Bytes of the file system that we may still take: the reserve is not ours.
-pub(super) fn free_bytes(settings: &Settings) -> io::Result<u64> {
-    Ok(available(&settings.dir)?.saturating_sub(settings.reserve_bytes))
+pub(super) fn spare_bytes(settings: &Settings) -> io::Result<u64> {
+    Ok(free_bytes(&settings.dir)?.saturating_sub(settings.reserve_bytes))
 }
 
 /// Whether sled may have failed for want of room.
 pub(super) fn is_full(path: &Path) -> io::Result<bool> {
-    Ok(available(path)? < MARGIN)
+    Ok(free_bytes(path)? < MARGIN)
 }
 
 /// Bytes that the file system has left for this process.
-fn available(path: &Path) -> io::Result<u64> {
+pub(super) fn free_bytes(path: &Path) -> io::Result<u64> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     // SAFETY: all zeros is a valid statvfs, and the call gets a valid path and a place to write.
     #[expect(unsafe_code, reason = "the standard library has no statvfs")]
