@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sha2::Digest as _;
+
 /// Why a text is not a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a name: 1 to 64 of a-z A-Z 0-9 . _ - and not starting with a dot")]
@@ -36,6 +38,13 @@ macro_rules! name {
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let text = <String as serde::Deserialize>::deserialize(from)?;
+                Self::parse(&text).map_err(serde::de::Error::custom)
             }
         }
 
@@ -98,7 +107,8 @@ impl fmt::Display for DeviceKey {
     }
 }
 
-/// The SHA-256 of a model's bytes: what a stored model is named by. Text is 64 lowercase hex digits.
+/// A SHA-256: what stored bytes, signed documents and public keys are named by. Text is 64
+/// lowercase hex digits.
 #[derive(
     Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
@@ -106,6 +116,12 @@ impl fmt::Display for DeviceKey {
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
+    /// Of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(sha2::Sha256::digest(bytes).into())
+    }
+
     /// `None` for anything but 64 lowercase hex digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -15,6 +15,7 @@
 //! | [`bundle`] | what a model promises, and how that is proved |
 //! | [`pipeline`] | payload to prediction, per stream and device |
 //! | [`outbox`] | results the broker has not acknowledged, as a pure machine |
+//! | [`update`] | models over the air: signed documents, what may be installed |
 //! | [`monitor`] | counters, latencies, rate limits |
 //! | [`store`] | results and small state on disk |
 //! | [`link`] | the MQTT connection |
@@ -43,3 +44,4 @@ pub mod outbox;
 pub mod pipeline;
 pub mod store;
 pub mod tensor;
+pub mod update;

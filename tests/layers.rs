@@ -9,11 +9,12 @@ const TIERS: &[&[&str]] = &[
     &["config", "engine", "npz"],
     &["bundle"],
     &["pipeline"],
-    &["outbox", "monitor"],
+    &["outbox", "monitor", "update"],
     &["store", "link"],
     &["daemon"],
-    &["demo", "ctl"],
+    &["demo"],
     &["cli"],
+    &["ctl"],
     &["bin"],
 ];
 
@@ -34,6 +35,10 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("tar", &["bundle"]),
     ("ciborium", &["pipeline"]),
     ("csv_core", &["pipeline"]),
+    ("ed25519_dalek", &["update"]),
+    ("base64ct", &["update", "ctl"]),
+    ("ring", &["ctl"]),
+    ("argon2", &["ctl"]),
     ("hdrhistogram", &["monitor", "demo"]),
     ("sd_notify", &["daemon"]),
 ];

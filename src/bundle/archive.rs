@@ -17,7 +17,7 @@ impl Bundle {
     /// # Errors
     /// Bytes that are no tar of plain files, names that lead out of the bundle, or a bad card.
     pub fn read(bytes: &[u8]) -> Result<Self, BundleError> {
-        Self::from_files(files(bytes)?, None)
+        Self::from_files(read_files(bytes)?, None)
     }
 
     /// Writes the bundle as one file. The same files give the same bytes.
@@ -25,20 +25,29 @@ impl Bundle {
     /// # Errors
     /// Whatever `out` fails with.
     pub fn write(&self, out: impl io::Write) -> io::Result<()> {
-        let mut archive = Builder::new(out);
-        // The card first: whoever reads a stream knows early what is coming.
-        let card = self.files.get_key_value(CARD).into_iter();
-        for (name, bytes) in card.chain(self.files.iter().filter(|(name, _)| *name != CARD)) {
-            let mut header = Header::new_ustar();
-            header.set_size(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-            header.set_mode(0o644);
-            archive.append_data(&mut header, name, bytes.as_slice())?;
-        }
-        archive.into_inner()?.flush()
+        write_files(&self.files, out)
     }
 }
 
-fn files(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, BundleError> {
+/// Writes files as a bundle's tar, the card first: whoever reads a stream knows early what is
+/// coming.
+pub(crate) fn write_files(
+    files: &BTreeMap<String, Vec<u8>>,
+    out: impl io::Write,
+) -> io::Result<()> {
+    let mut archive = Builder::new(out);
+    let card = files.get_key_value(CARD).into_iter();
+    for (name, bytes) in card.chain(files.iter().filter(|(name, _)| *name != CARD)) {
+        let mut header = Header::new_ustar();
+        header.set_size(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, bytes.as_slice())?;
+    }
+    archive.into_inner()?.flush()
+}
+
+/// The plain files of a bundle's tar, by name.
+pub(crate) fn read_files(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, BundleError> {
     let refuse = |why: &str| BundleError::Archive(why.to_owned());
     let broken = |error: io::Error| BundleError::Archive(format!("not a whole tar file: {error}"));
     let mut files = BTreeMap::new();

@@ -19,18 +19,18 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-
+pub(crate) use archive::{read_files, write_files};
 pub use error::BundleError;
 pub use golden::GoldenError;
 pub use open::open_model;
+pub(crate) use parse::file_name;
 
 use crate::engine::{LoadOptions, Model};
 use crate::ids::Digest;
 use card::Card;
 
 /// The card's file in every bundle.
-const CARD: &str = "card.toml";
+pub(crate) const CARD: &str = "card.toml";
 
 /// A bundle's files, its card parsed; nothing is known of the model yet.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ pub struct Loaded {
 
 impl Bundle {
     /// The files by name, the card checked and every file it names found.
-    fn from_files(
+    pub(crate) fn from_files(
         files: BTreeMap<String, Vec<u8>>,
         folder: Option<PathBuf>,
     ) -> Result<Self, BundleError> {
@@ -78,10 +78,15 @@ impl Bundle {
         &self.card
     }
 
+    /// The files by name.
+    pub(crate) fn files(&self) -> &BTreeMap<String, Vec<u8>> {
+        &self.files
+    }
+
     /// The SHA-256 of the model file.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest(Sha256::digest(self.model_bytes()).into())
+        Digest::of(self.model_bytes())
     }
 
     fn model_bytes(&self) -> &[u8] {

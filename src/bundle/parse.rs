@@ -65,7 +65,7 @@ fn card(root: &Section<'_>, file: Files<'_>) -> Option<Card> {
 }
 
 /// A name that stays within the bundle's folder.
-pub(super) fn file_name(text: &str) -> Result<String, &'static str> {
+pub(crate) fn file_name(text: &str) -> Result<String, &'static str> {
     if text.contains(['/', '\\']) || text.starts_with('.') {
         Err("not a plain file name")
     } else {

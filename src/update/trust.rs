@@ -1,0 +1,131 @@
+//! The one way from bytes to belief: what has not been through here cannot be installed.
+
+use super::deployment::Deployment;
+use super::envelope::{Document, Envelope};
+use super::keyset::{Keyset, Role};
+use super::manifest::Manifest;
+use crate::ids::Digest;
+
+/// Why a document is not believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    #[error("the {what} has more than {max} bytes")]
+    TooLarge { what: &'static str, max: usize },
+    #[error("not a {what}: {why}")]
+    Malformed { what: &'static str, why: String },
+    #[error("not a {what}: its type is {found:?}, not {wanted:?}")]
+    OtherType { what: &'static str, wanted: &'static str, found: String },
+    #[error("the {what} has {signed} of the {threshold} {role} signatures it needs")]
+    Threshold { what: &'static str, role: &'static str, signed: usize, threshold: usize },
+    #[error("keyset {found} does not follow keyset {trusted}: they come one by one")]
+    Sequence { trusted: u64, found: u64 },
+}
+
+/// A document whose signatures were found good. Nothing but [`Trust`] makes one:
+///
+/// ```compile_fail
+/// use inferd::ids::Digest;
+/// use inferd::update::{Manifest, Verified};
+/// fn forge(manifest: Manifest, digest: Digest) -> Verified<Manifest> {
+///     Verified { document: manifest, digest }
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verified<D> {
+    document: D,
+    digest: Digest,
+}
+
+impl<D> Verified<D> {
+    /// The SHA-256 of the envelope: the document's name.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+impl<D> std::ops::Deref for Verified<D> {
+    type Target = D;
+
+    fn deref(&self) -> &D {
+        &self.document
+    }
+}
+
+/// The keyset that counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trust {
+    keyset: Keyset,
+}
+
+impl Trust {
+    /// From the keyset that came with the gateway's provisioning: it is trusted for where it was
+    /// found, and must be signed by itself only so that a damaged one is noticed.
+    ///
+    /// # Errors
+    /// No keyset, or one that lacks its own signatures.
+    pub fn provisioned(bytes: &[u8]) -> Result<Self, VerifyError> {
+        let envelope = Envelope::read::<Keyset>(bytes)?;
+        let keyset: Keyset = envelope.unverified()?;
+        judge::<Keyset>(&keyset.release, "release", &envelope)?;
+        Ok(Self { keyset })
+    }
+
+    /// The trust after this one: exactly the next version, signed by the release roles of both.
+    /// The deploy role, in daily use, cannot change who is trusted.
+    ///
+    /// # Errors
+    /// Any other keyset.
+    pub fn advance(&self, bytes: &[u8]) -> Result<Self, VerifyError> {
+        let envelope = Envelope::read::<Keyset>(bytes)?;
+        let keyset: Keyset = envelope.unverified()?;
+        judge::<Keyset>(&self.keyset.release, "release", &envelope)?;
+        judge::<Keyset>(&keyset.release, "release", &envelope)?;
+        if Some(keyset.version) != self.keyset.version.checked_add(1) {
+            let (trusted, found) = (self.keyset.version, keyset.version);
+            return Err(VerifyError::Sequence { trusted, found });
+        }
+        Ok(Self { keyset })
+    }
+
+    /// # Errors
+    /// Bytes that are no manifest signed by enough release keys.
+    pub fn manifest(&self, bytes: &[u8]) -> Result<Verified<Manifest>, VerifyError> {
+        verify(&self.keyset.release, "release", bytes)
+    }
+
+    /// # Errors
+    /// Bytes that are no deployment signed by enough deploy keys.
+    pub fn deployment(&self, bytes: &[u8]) -> Result<Verified<Deployment>, VerifyError> {
+        verify(&self.keyset.deploy, "deploy", bytes)
+    }
+
+    #[must_use]
+    pub fn keyset(&self) -> &Keyset {
+        &self.keyset
+    }
+}
+
+/// Signatures first: nothing of the payload is parsed before they are found good.
+fn verify<D: Document>(
+    role: &Role,
+    name: &'static str,
+    bytes: &[u8],
+) -> Result<Verified<D>, VerifyError> {
+    let envelope = Envelope::read::<D>(bytes)?;
+    judge::<D>(role, name, &envelope)?;
+    Ok(Verified { document: envelope.unverified()?, digest: Digest::of(bytes) })
+}
+
+fn judge<D: Document>(
+    role: &Role,
+    name: &'static str,
+    envelope: &Envelope,
+) -> Result<(), VerifyError> {
+    role.judge(envelope).map_err(|signed| VerifyError::Threshold {
+        what: D::NAME,
+        role: name,
+        signed,
+        threshold: role.threshold,
+    })
+}
