@@ -23,7 +23,12 @@ pub(super) fn client_window(broker: &Broker) -> u16 {
 }
 
 /// Everything rumqttc has to know for one connection of the daemon.
-pub(super) fn options(broker: &Broker, status: &Status) -> Result<MqttOptions, Fault> {
+/// `receive_maximum`: the messages it may send ahead.
+pub(super) fn options(
+    broker: &Broker,
+    status: &Status,
+    receive_maximum: u16,
+) -> Result<MqttOptions, Fault> {
     let mut options = plain(broker)?;
     options
         .set_clean_start(false)
@@ -37,7 +42,7 @@ pub(super) fn options(broker: &Broker, status: &Status) -> Result<MqttOptions, F
             None,
         ))
         .set_session_expiry_interval(Some(seconds(broker.session_expiry, u32::MAX)))
-        .set_receive_maximum(Some(broker.receive_maximum.max(1)));
+        .set_receive_maximum(Some(receive_maximum));
     Ok(options)
 }
 

@@ -143,7 +143,7 @@ impl Connection<'_> {
     async fn wait_at_the_gate(&mut self) -> Result<(), Fault> {
         let shared = std::sync::Arc::clone(&self.task.shared);
         while !self.gate.is_open(self.task.held.load(), Instant::now().into_std()) {
-            if shared.state().closed {
+            if shared.state().closed || self.goodbye.is_turning() {
                 return Ok(());
             }
             self.send_what_is_due()?;
@@ -173,7 +173,7 @@ impl Connection<'_> {
     fn on_alarm(&mut self) -> Result<(), Fault> {
         let now = Instant::now();
         if self.goodbye.is_overdue(now) {
-            return Err(Fault::Stopped);
+            return Err(self.goodbye.ending().unwrap_or(Fault::Stopped));
         }
         match self.bounds {
             Some(bounds) if bounds.heard + bounds.silence <= now => {
@@ -299,8 +299,8 @@ impl Connection<'_> {
     }
 
     fn fault(&self, error: ConnectionError) -> Fault {
-        if self.goodbye.is_said() {
-            return Fault::Stopped;
+        if let Some(ours) = self.goodbye.ending() {
+            return ours;
         }
         let timeout = self.task.options.broker.connect_timeout;
         Fault::of(error, self.bounds.is_some(), timeout)

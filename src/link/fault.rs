@@ -58,6 +58,13 @@ pub enum Fault {
     TooLarge { bytes: usize, limit: usize },
     #[error("the broker sent what is not MQTT 5 ({reason}); is broker.url the right port?")]
     Garbage { reason: String },
+    #[error(
+        "the broker sends more than it is asked for, {on_the_way} messages are on the way; it is \
+         asked for one at a time until they are through (mosquitto before 2.0.13: update it)"
+    )]
+    Flooded { on_the_way: usize },
+    #[error("the broker's flood is over: connecting again with the configured receive maximum")]
+    FloodOver,
     #[error("nothing heard of the broker for {}s; the network may be cut", after.as_secs())]
     Silent { after: Duration },
     #[error("stopped as told")]
@@ -94,11 +101,14 @@ impl Fault {
             | Self::Version
             | Self::Unavailable { .. }
             | Self::Refused { .. } => FaultKind::Refused,
-            Self::TooLarge { .. } | Self::Garbage { .. } => FaultKind::Protocol,
+            Self::TooLarge { .. } | Self::Garbage { .. } | Self::Flooded { .. } => {
+                FaultKind::Protocol
+            }
             Self::NoAnswer
             | Self::Closed
             | Self::TakenOver
             | Self::Ended { .. }
+            | Self::FloodOver
             | Self::Silent { .. }
             | Self::Stopped => FaultKind::Lost,
         }

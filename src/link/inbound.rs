@@ -5,7 +5,7 @@ use rumqttc::v5::mqttbytes::v5::{Publish, SubAck, SubscribeReasonCode};
 use tokio::time::Instant;
 
 use super::connection::Connection;
-use super::ledger::{Arrival, Arrived, PacketIdInUse};
+use super::ledger::{Arrival, Arrived, Flooded, UNACKNOWLEDGED};
 use super::subscriptions::Answer;
 use super::{Event, Fault};
 use crate::message::{Incoming, InputToken, Qos, Reply};
@@ -13,6 +13,9 @@ use crate::message::{Incoming, InputToken, Qos, Reply};
 impl Connection<'_> {
     /// A message came: routes it, notes it, offers it to every stream it is for.
     pub(super) fn received(&mut self, publish: Publish) -> Result<(), Fault> {
+        if self.goodbye.is_turning() {
+            return Ok(());
+        }
         let mut streams = std::mem::take(&mut self.streams);
         streams.clear();
         let topic = String::from_utf8(publish.topic.to_vec()).unwrap_or_default();
@@ -31,6 +34,7 @@ impl Connection<'_> {
             self.hand_out(&publish, topic, &streams, token);
         }
         self.streams = streams;
+        self.keep_the_window();
         Ok(())
     }
 
@@ -62,8 +66,10 @@ impl Connection<'_> {
                 state.counters.recognised += 1;
                 Ok(None)
             }
-            Err(PacketIdInUse) => Err(Fault::Garbage {
-                reason: format!("a second message under the packet id {}", publish.pkid),
+            Err(Flooded) => Err(Fault::Garbage {
+                reason: format!(
+                    "more than {UNACKNOWLEDGED} messages without waiting for an acknowledgement"
+                ),
             }),
         }
     }

@@ -11,14 +11,23 @@
 //! topic and payload must all agree; anything less is processed anew, because a second result is
 //! allowed and a lost sample is not. An acknowledgement that was already written to the socket
 //! is not owed: the broker may have got it and given its packet id to another message.
+//!
+//! A broker must not use a packet id twice at a time (2.2.1). mosquitto up to 2.0.12 does when a
+//! flood puts more messages on the way than there are ids. Each is then acknowledged in its turn:
+//! such a broker takes the first acknowledgement of an id for the first message it sent under it,
+//! and ending the connection would only make it send the whole flood again.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::message::{InputToken, Taken};
 
 /// Acknowledgements handed to the client and not yet written; it has room for so many.
 pub(crate) const LEAVING: usize = 256;
+
+/// Messages without an acknowledgement on one connection, at most: four times the packet ids there
+/// are. Only a broker that keeps neither to the receive maximum nor to its packet ids gets there.
+pub(crate) const UNACKNOWLEDGED: usize = 4 << 16;
 
 /// One received QoS 1 PUBLISH as the ledger sees it.
 #[derive(Clone, Copy, Debug)]
@@ -41,12 +50,12 @@ pub(crate) enum Arrival {
     Again,
 }
 
-/// The broker used a packet id for a second message before the first was acknowledged.
+/// The broker sent more than [`UNACKNOWLEDGED`] messages without waiting for an acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PacketIdInUse;
+pub(crate) struct Flooded;
 
-/// The received messages that are not acknowledged yet: as many as there are packet ids at most,
-/// and no more than the receive maximum where the broker keeps to it.
+/// The received messages that are not acknowledged yet: no more than the receive maximum where the
+/// broker keeps to it, [`UNACKNOWLEDGED`] where it does not.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     last_token: u64,
@@ -54,12 +63,10 @@ pub(crate) struct Ledger {
     open: HashMap<InputToken, Open>,
     /// Of this connection, in the order of arrival.
     line: VecDeque<Place>,
-    /// The packet ids in `line` and `leaving`.
-    in_use: HashSet<u16>,
     /// Acknowledged, but not known to be written to the socket.
     leaving: VecDeque<Place>,
-    /// Of earlier connections.
-    owed: HashMap<u16, Place>,
+    /// Of the connection before, by packet id; those of one id in the order of arrival.
+    owed: HashMap<u16, VecDeque<Place>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -87,18 +94,13 @@ impl Ledger {
     /// A message came.
     ///
     /// # Errors
-    /// [`PacketIdInUse`] when the broker violates the protocol.
-    pub(crate) fn receive(&mut self, arrived: Arrived<'_>) -> Result<Arrival, PacketIdInUse> {
-        if !self.in_use.insert(arrived.pkid) {
-            return Err(PacketIdInUse);
+    /// [`Flooded`] when the broker goes on although nothing was acknowledged for too long.
+    pub(crate) fn receive(&mut self, arrived: Arrived<'_>) -> Result<Arrival, Flooded> {
+        if self.line.len() >= UNACKNOWLEDGED {
+            return Err(Flooded);
         }
         let fingerprint = fingerprint(arrived.topic, arrived.payload);
-        let known = self
-            .owed
-            .get(&arrived.pkid)
-            .is_some_and(|place| arrived.dup && place.fingerprint == fingerprint);
-        // Whatever came with this packet id, the broker has no other message under it any more.
-        if let (Some(place), true) = (self.owed.remove(&arrived.pkid), known) {
+        if let Some(place) = self.recognise(arrived, fingerprint) {
             self.line.push_back(place);
             return Ok(Arrival::Again);
         }
@@ -109,6 +111,21 @@ impl Ledger {
             self.open.insert(token, Open { untaken: arrived.streams, unsafe_results: 0 });
         }
         Ok(Arrival::New(token))
+    }
+
+    /// The owed message that this is, if the broker sends it again. What is sent again comes in the
+    /// order it came first: under this packet id the broker has no earlier one any more.
+    fn recognise(&mut self, arrived: Arrived<'_>, fingerprint: u64) -> Option<Place> {
+        let mut owed = self.owed.remove(&arrived.pkid)?;
+        if !arrived.dup {
+            return None;
+        }
+        let known = owed.iter().position(|place| place.fingerprint == fingerprint)?;
+        let later = owed.split_off(known + 1);
+        if !later.is_empty() {
+            self.owed.insert(arrived.pkid, later);
+        }
+        owed.pop_back()
     }
 
     /// A worker is through with a message. True when an acknowledgement may leave because of it.
@@ -149,15 +166,13 @@ impl Ledger {
     pub(crate) fn written(&mut self, pkid: u16) {
         if let Some(at) = self.leaving.iter().position(|place| place.pkid == pkid) {
             self.leaving.remove(at);
-            self.in_use.remove(&pkid);
         }
     }
 
     /// The connection ended: nothing that came on it can be acknowledged by its packet id now.
     pub(crate) fn disconnected(&mut self) {
-        self.in_use.clear();
         for place in self.leaving.drain(..).chain(self.line.drain(..)) {
-            self.owed.insert(place.pkid, place);
+            self.owed.entry(place.pkid).or_default().push_back(place);
         }
     }
 

@@ -10,7 +10,7 @@
 //! | queue | bound | when full |
 //! |---|---|---|
 //! | a worker's samples | the daemon's | QoS 0: newest dropped, told to [`Intake::dropped`]; QoS 1: held here |
-//! | held samples | the receive maximum, by MQTT 5 | the broker keeps the rest; from one that sends more, nothing is read |
+//! | held samples | the receive maximum, by MQTT 5 | the broker keeps the rest; one that sends more is asked for one at a time, and not read |
 //! | publishes | twice `broker.in_flight` | [`LinkHandle::try_publish`] gives them back |
 //! | what nobody waits for | 32 | [`LinkHandle::tell`] drops it |
 //! | events | as many as publishes, and a few | no publish is taken for which there is no room to answer |
@@ -56,6 +56,7 @@ mod retained;
 mod subscriptions;
 mod task;
 mod tls;
+mod window;
 
 use std::fmt;
 use std::sync::Arc;

@@ -43,7 +43,7 @@ impl Connection<'_> {
     /// Sends what needs no order from outside. Called before every wait.
     pub(super) fn send_what_is_due(&mut self) -> Result<(), Fault> {
         self.look_for_orders()?;
-        if self.bounds.is_none() {
+        if self.bounds.is_none() || self.goodbye.is_turning() {
             return Ok(());
         }
         self.send_acknowledgements()?;

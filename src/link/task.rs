@@ -11,6 +11,7 @@ use super::connection::{self, Ended};
 use super::handle::{Counters, LinkHandle, Shared, Submitted};
 use super::held::Held;
 use super::subscriptions::Subscriptions;
+use super::window::Window;
 use super::{Epoch, Event, Fault, FaultKind, LinkOptions, Started, backoff, connect};
 use crate::message::Outgoing;
 
@@ -32,6 +33,7 @@ pub struct LinkTask {
     pub(super) events: mpsc::Sender<Event>,
     pub(super) subscriptions: Subscriptions,
     pub(super) held: Held,
+    pub(super) window: Window,
     pub(super) epoch: Epoch,
     /// Why there is no connection, as it was last told.
     last_fault: Option<Fault>,
@@ -46,6 +48,7 @@ pub(super) fn start(options: LinkOptions) -> Started {
     let (event, events) = mpsc::channel(window + 2 * SPARE_EVENTS);
     let shared = Arc::new(Shared::new());
     let handle = LinkHandle::new(Arc::clone(&shared), publish, tell);
+    let window_asked = broker.receive_maximum;
     let retry = (broker.backoff_min, broker.backoff_max);
     let task = LinkTask {
         subscriptions: Subscriptions::new(options.subscriptions.clone(), retry),
@@ -55,6 +58,7 @@ pub(super) fn start(options: LinkOptions) -> Started {
         tells,
         events: event,
         held: Held::default(),
+        window: Window::new(window_asked),
         epoch: Epoch(0),
         last_fault: None,
     };
@@ -97,7 +101,7 @@ impl LinkTask {
         };
         let Ok(up) = up else { return Ended::before(Fault::Stopped) };
         self.epoch = Epoch(self.epoch.0 + 1);
-        match connect::options(&self.options.broker, &self.options.status) {
+        match connect::options(&self.options.broker, &self.options.status, self.window.to_ask()) {
             Ok(options) => connection::run(self, options, up).await,
             Err(fault) => Ended::before(fault),
         }

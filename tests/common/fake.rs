@@ -58,6 +58,7 @@ pub(crate) const PUBLISH: u8 = 3;
 pub(crate) const PUBACK: u8 = 4;
 pub(crate) const SUBSCRIBE: u8 = 8;
 const PINGREQ: u8 = 12;
+const DISCONNECT: u8 = 14;
 
 /// The broker's end of one connection.
 pub(crate) struct Conversation {
@@ -95,9 +96,9 @@ impl Conversation {
         }
     }
 
-    /// Reads and answers until the client is gone.
+    /// Reads and answers until the client is gone, or says that it goes.
     pub(crate) fn read_to_the_end(&mut self) {
-        while let Some(packet) = self.read() {
+        while let Some(packet) = self.read().filter(|packet| packet.kind() != DISCONNECT) {
             self.acknowledge(&packet);
         }
     }

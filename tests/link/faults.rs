@@ -265,3 +265,47 @@ async fn a_subscription_that_is_refused_is_reported_and_asked_for_again() {
     assert_eq!(rig.event().await, wanted);
     assert_eq!(text(&rig.work().await), "x");
 }
+
+/// The receive maximum of a CONNECT, as its properties have it.
+fn receive_maximum(connect: &fake::Packet) -> u16 {
+    // Protocol name and level, flags, keep-alive: ten bytes; then the properties and their length.
+    let mut properties = &connect.body[11..11 + usize::from(connect.body[10])];
+    while let [id, rest @ ..] = properties {
+        properties = match (id, rest) {
+            (0x21, [high, low, ..]) => return u16::from_be_bytes([*high, *low]),
+            (0x11 | 0x27, rest) => &rest[4..],
+            other => panic!("an unexpected property: {other:?}"),
+        };
+    }
+    u16::MAX
+}
+
+#[tokio::test]
+async fn a_broker_that_floods_is_asked_for_one_at_a_time_and_nothing_is_taken_twice() {
+    const FLOOD: u16 = 300;
+    let server = Fake::start(2, move |number, client| {
+        let connect =
+            client.accept(if number == 0 { fake::CONNACK } else { fake::CONNACK_SESSION });
+        assert_eq!(receive_maximum(&connect), if number == 0 { 64 } else { 1 });
+        for pkid in 1..=FLOOD {
+            client.write(&fake::publish("in/a", pkid, number > 0, &pkid.to_be_bytes()));
+        }
+        if number == 0 {
+            return client.read_to_the_end();
+        }
+        for pkid in 1..=FLOOD {
+            assert_eq!(client.read_until(PUBACK).pkid(), pkid, "each once, in order");
+        }
+    });
+    let mut rig = Rig::start(broker(server.port, "gw"), 2 * usize::from(FLOOD));
+    let fault = rig.down().await;
+    assert!(matches!(fault, Fault::Flooded { on_the_way } if on_the_way > 64), "{fault:?}");
+    assert_eq!(fault.kind(), FaultKind::Protocol);
+    for pkid in 1..=FLOOD {
+        let sample = rig.sample().await;
+        assert_eq!(sample.payload[..], pkid.to_be_bytes(), "each once, in order");
+        rig.handle.taken(Taken { input: sample.token.unwrap(), results: 0 });
+    }
+    server.finish().await;
+    rig.task.abort();
+}
