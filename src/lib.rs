@@ -20,6 +20,7 @@
 //! | [`store`] | results and small state on disk |
 //! | [`link`] | the MQTT connection |
 //! | [`daemon`] | threads, queues, supervision, stopping |
+//! | [`ctl`] | the verbs of `inferctl` |
 //! | `demo` | real recordings through the whole of it |
 //!
 //! Words: a *stream* is one configured sensor input; its *key* the device, taken from the topic. A
@@ -31,6 +32,7 @@ pub mod bundle;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod ctl;
 pub mod daemon;
 #[cfg(feature = "demo")]
 pub mod demo;

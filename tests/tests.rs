@@ -5,6 +5,7 @@ mod cli;
 mod clients;
 mod common;
 mod daemon;
+mod inferctl;
 mod layers;
 mod link;
 mod outbox;

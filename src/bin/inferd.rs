@@ -6,7 +6,7 @@ fn main() -> ExitCode {
     match inferd::cli::run(std::env::args_os()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            failure.report();
+            failure.report("inferd");
             ExitCode::from(failure.exit as u8)
         }
     }

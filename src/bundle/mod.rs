@@ -31,6 +31,8 @@ use card::Card;
 
 /// The card's file in every bundle.
 pub(crate) const CARD: &str = "card.toml";
+/// Golden vectors that are made rather than brought.
+const GOLDEN: &str = "golden.npz";
 
 /// A bundle's files, its card parsed; nothing is known of the model yet.
 #[derive(Clone, Debug)]
@@ -81,6 +83,16 @@ impl Bundle {
     /// The files by name.
     pub(crate) fn files(&self) -> &BTreeMap<String, Vec<u8>> {
         &self.files
+    }
+
+    /// The bundle with golden vectors, where it had none: the file, and what the card says of it.
+    pub(crate) fn with_golden(&self, npz: Vec<u8>, tolerance: f64) -> Result<Self, BundleError> {
+        let mut files = self.files.clone();
+        let card = files.entry(CARD.to_owned()).or_default();
+        let section = format!("\n[golden]\nfile = \"{GOLDEN}\"\ntolerance = {tolerance:?}\n");
+        card.extend_from_slice(section.as_bytes());
+        files.insert(GOLDEN.to_owned(), npz);
+        Self::from_files(files, self.folder.clone())
     }
 
     /// The SHA-256 of the model file.

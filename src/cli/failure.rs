@@ -57,10 +57,10 @@ impl Failure {
         Self::new(Exit::Config, error.to_string())
     }
 
-    /// Tells the user, on standard error.
-    pub fn report(&self) {
+    /// Tells the user, on standard error, in the name of `program`.
+    pub fn report(&self, program: &str) {
         match &self.why {
-            Why::Message(message) => eprintln!("inferd: {message}"),
+            Why::Message(message) => eprintln!("{program}: {message}"),
             // A closed terminal cannot be told anything.
             Why::Usage(error) => _ = error.print(),
             Why::Said => {}

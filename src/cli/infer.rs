@@ -72,13 +72,13 @@ fn explained(model: &Model) -> String {
 }
 
 /// The arrays of an `.npz` file.
-pub(super) fn read_arrays(path: &Path) -> Result<Arrays, Failure> {
+pub(crate) fn read_arrays(path: &Path) -> Result<Arrays, Failure> {
     let bytes = fs::read(path).map_err(|error| Failure::io("read", path, &error))?;
     npz::read(&bytes, INPUTS_MAX).map_err(|error| unfit(path, &error))
 }
 
 /// Arrays that were read and cannot be used.
-pub(super) fn unfit(path: &Path, error: &dyn std::error::Error) -> Failure {
+pub(crate) fn unfit(path: &Path, error: &dyn std::error::Error) -> Failure {
     Failure::new(Exit::Failed, format!("{}: {error}", path.display()))
 }
 
@@ -112,7 +112,7 @@ fn run_all(
 }
 
 /// Writes beside the file and renames, so that nobody ever reads half of it.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".part");
     let part = path.with_file_name(name);

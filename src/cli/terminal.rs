@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{Exit, Failure};
 
 /// Prints to standard output. A reader who has seen enough (`| head`) is no failure.
-pub(super) fn print(text: &str) -> Result<(), Failure> {
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -18,7 +18,7 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
 }
 
 /// Prints a value as one line of JSON.
-pub(super) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(value)
         .map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
     print(&format!("{text}\n"))
@@ -35,7 +35,7 @@ pub(super) fn progress(total: u64, what: &'static str) -> ProgressBar {
 }
 
 /// Columns of text, each as wide as its widest cell.
-pub(super) fn table(rows: &[Vec<String>]) -> String {
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));

@@ -1,0 +1,68 @@
+//! `inferctl keys`
+
+use std::path::PathBuf;
+
+use super::{Failure, Password, load_keys, load_trust, write};
+use crate::cli::{Exit, print};
+use crate::update::{Envelope, Keyset, PublicKey, Role, SecretKey};
+
+/// Make a keyset: whose signatures a fleet believes
+///
+/// Keyset 1 is put on every gateway when it is set up. With --after, makes the next one, signed by
+/// the release keys of both, so that gateways take it over the air.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  inferctl keys --release a.key --release b.key --release-threshold 2 --deploy d.key --out keyset-1.json
+  inferctl keys --after keyset-1.json --sign-with a.key --release new.key --deploy d.key --out keyset-2.json")]
+pub(super) struct Args {
+    /// A key that may sign models and the next keyset
+    #[arg(long, value_name = "FILE", required = true)]
+    release: Vec<PathBuf>,
+    /// How many release keys must sign
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    release_threshold: usize,
+    /// A key that may say which models run where
+    #[arg(long, value_name = "FILE", required = true)]
+    deploy: Vec<PathBuf>,
+    /// How many deploy keys must sign
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    deploy_threshold: usize,
+    /// The keysets before this one, from the first on
+    #[arg(long, value_name = "FILE", requires = "sign_with")]
+    after: Vec<PathBuf>,
+    /// A release key of the keyset before
+    #[arg(long, value_name = "FILE", requires = "after")]
+    sign_with: Vec<PathBuf>,
+    #[command(flatten)]
+    password: Password,
+    /// The keyset file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+pub(super) fn keys(args: &Args) -> Result<(), Failure> {
+    let release = load_keys(&args.release, &args.password)?;
+    let deploy = load_keys(&args.deploy, &args.password)?;
+    let before = if args.after.is_empty() { None } else { Some(load_trust(&args.after)?) };
+    let version = before.as_ref().map_or(1, |trust| trust.keyset().version.saturating_add(1));
+    let publics =
+        |keys: &[SecretKey]| -> Vec<PublicKey> { keys.iter().map(SecretKey::public).collect() };
+    let keyset = Keyset {
+        version,
+        release: Role { keys: publics(&release), threshold: args.release_threshold },
+        deploy: Role { keys: publics(&deploy), threshold: args.deploy_threshold },
+    };
+    let mut envelope = Envelope::of(&keyset)?;
+    let older = load_keys(&args.sign_with, &args.password)?;
+    release.iter().chain(&older).for_each(|key| envelope.sign(key));
+    let bytes = envelope.bytes();
+    // As a gateway will judge it.
+    let judged = match &before {
+        Some(trust) => trust.advance(&bytes),
+        None => crate::update::Trust::provisioned(&bytes),
+    };
+    judged.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    write(&args.out, &bytes)?;
+    print(&format!("keyset {version} written to {}\n", args.out.display()))
+}

@@ -1,0 +1,146 @@
+//! The command line of `inferctl`: one file a verb.
+
+mod inspect;
+mod keyfile;
+mod keygen;
+mod keys;
+mod pack;
+mod sign;
+mod verify;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+
+pub use crate::cli::Failure;
+use crate::cli::{Exit, write_whole};
+use crate::update::{SecretKey, Trust};
+
+/// Packs, signs and checks models for a fleet of inferd gateways.
+#[derive(Debug, Parser)]
+#[command(name = "inferctl", version, about, long_about = LONG_ABOUT, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const LONG_ABOUT: &str = "\
+Packs, signs and checks models for a fleet of inferd gateways.
+
+Exit codes: 0 well; 1 failed or refused; 2 wrong usage; 74 a file cannot be read or written.";
+
+const EXAMPLES: &str = "\
+Examples:
+  inferctl keygen --out release.key
+  inferctl keygen --out deploy.key
+  inferctl keys --release release.key --deploy deploy.key --out keyset-1.json
+  inferctl pack models/motion --counter 1 --out motion-1.0.0.bundle
+  inferctl sign motion-1.0.0.bundle --key release.key
+  inferctl verify motion-1.0.0.bundle --keyset keyset-1.json
+  inferctl inspect motion-1.0.0.bundle";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Keygen(keygen::Args),
+    Keys(keys::Args),
+    Pack(pack::Args),
+    Sign(sign::Args),
+    Verify(verify::Args),
+    Inspect(inspect::Args),
+}
+
+/// Does what the arguments (the program's name first) ask for.
+///
+/// # Errors
+/// What went wrong, with the exit code it ends the process with.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
+    let cli = match Cli::try_parse_from(args) {
+        // Help and version come as errors, and are what was asked for.
+        Err(asked) if !asked.use_stderr() => {
+            // A reader that is gone wants no help.
+            _ = asked.print();
+            return Ok(());
+        }
+        parsed => parsed?,
+    };
+    match cli.verb {
+        Verb::Keygen(args) => keygen::keygen(&args),
+        Verb::Keys(args) => keys::keys(&args),
+        Verb::Pack(args) => pack::pack(&args),
+        Verb::Sign(args) => sign::sign(&args),
+        Verb::Verify(args) => verify::verify(&args),
+        Verb::Inspect(args) => inspect::inspect(&args),
+    }
+}
+
+/// The password of key files.
+#[derive(Debug, clap::Args)]
+struct Password {
+    /// A file whose first line is the password of the key files
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+impl Password {
+    fn read(&self) -> Result<Option<Vec<u8>>, Failure> {
+        let Some(path) = &self.password_file else { return Ok(None) };
+        let text = read(path)?;
+        let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        if line.is_empty() {
+            let message = format!("{}: its first line is empty", path.display());
+            return Err(Failure::new(Exit::Failed, message));
+        }
+        Ok(Some(line.strip_suffix(b"\r").unwrap_or(line).to_vec()))
+    }
+}
+
+/// The keys of these files, all with the same password where they are encrypted.
+fn load_keys(paths: &[PathBuf], password: &Password) -> Result<Vec<SecretKey>, Failure> {
+    let password = password.read()?;
+    paths.iter().map(|path| Ok(keyfile::load(path, password.as_deref())?)).collect()
+}
+
+/// The trust at the end of a chain of keyset files, the first taken as provisioned.
+fn load_trust(paths: &[PathBuf]) -> Result<Trust, Failure> {
+    let refused = |path: &Path| {
+        let path = path.display().to_string();
+        move |error| Failure::new(Exit::Failed, format!("{path}: {error}"))
+    };
+    let Some((first, rest)) = paths.split_first() else {
+        return Err(Failure::new(Exit::Usage, "no keyset given"));
+    };
+    let first = Trust::provisioned(&read(first)?).map_err(refused(first))?;
+    rest.iter().try_fold(first, |trust, path| trust.advance(&read(path)?).map_err(refused(path)))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(path).map_err(|error| Failure::io("read", path, &error))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    write_whole(path, bytes)
+}
+
+impl From<keyfile::KeyError> for Failure {
+    fn from(error: keyfile::KeyError) -> Self {
+        let exit = match &error {
+            keyfile::KeyError::File { .. } => Exit::Io,
+            _ => Exit::Failed,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<crate::update::PackError> for Failure {
+    fn from(error: crate::update::PackError) -> Self {
+        Self::new(Exit::Failed, error.to_string())
+    }
+}
+
+impl From<crate::update::VerifyError> for Failure {
+    fn from(error: crate::update::VerifyError) -> Self {
+        Self::new(Exit::Failed, error.to_string())
+    }
+}

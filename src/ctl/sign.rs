@@ -1,0 +1,34 @@
+//! `inferctl sign`
+
+use std::path::PathBuf;
+
+use super::{Failure, Password, load_keys, read, write};
+use crate::cli::print;
+use crate::update::Packed;
+
+/// Add signatures to a packed bundle
+///
+/// Each owner of a release key signs in turn; the order does not matter. Signatures that are there
+/// stay.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  inferctl sign motion-1.0.0.bundle --key release.key --password-file password")]
+pub(super) struct Args {
+    /// The packed bundle, changed in place
+    bundle: PathBuf,
+    /// A release key
+    #[arg(long, value_name = "FILE", required = true)]
+    key: Vec<PathBuf>,
+    #[command(flatten)]
+    password: Password,
+}
+
+pub(super) fn sign(args: &Args) -> Result<(), Failure> {
+    let mut packed = Packed::read(&read(&args.bundle)?)?;
+    let keys = load_keys(&args.key, &args.password)?;
+    keys.iter().for_each(|key| packed.envelope_mut().sign(key));
+    write(&args.bundle, &packed.write()?)?;
+    let count = packed.envelope().claimed().count();
+    print(&format!("{} now carries {count} signatures\n", args.bundle.display()))
+}
