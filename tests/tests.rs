@@ -11,3 +11,4 @@ mod link;
 mod outbox;
 mod power_cut;
 mod store;
+mod store_bound;

@@ -97,7 +97,7 @@ pub const REFERENCE: &[Opt] = options! {
 
     "store.dir": Kind::Folder => Is("\"/var/lib/inferd\""),
         "What the daemon writes: results that wait for the broker, saved windows.";
-    "store.max_bytes": Kind::Size { min: 4 * MIB, max: TIB } => Is("\"256MiB\""),
+    "store.max_bytes": Kind::Size { min: 8 * MIB, max: TIB } => Is("\"256MiB\""),
         "The room on disk for results that wait. Beyond it the oldest of the least priority go; \
          counted.";
     "store.max_records": Kind::Int { min: 100, max: 100_000_000 } => Is("1_000_000"),
