@@ -17,6 +17,7 @@
 //! | [`outbox`] | results the broker has not acknowledged, as a pure machine |
 //! | [`update`] | models over the air: signed documents, what may be installed |
 //! | [`monitor`] | counters, latencies, rate limits |
+//! | [`control`] | what local commands and the daemon say to each other |
 //! | [`store`] | results and small state on disk |
 //! | [`link`] | the MQTT connection |
 //! | [`daemon`] | threads, queues, supervision, stopping |
@@ -32,6 +33,7 @@ pub mod bundle;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod ctl;
 pub mod daemon;
 #[cfg(feature = "demo")]

@@ -7,7 +7,7 @@ use crate::common::gateway::Gateway;
 use crate::common::peer::Peer;
 use crate::common::skipped;
 
-const MOTION: &str = r#"
+pub(crate) const MOTION: &str = r#"
 [[stream]]
 name = "motion"
 model = "motion"

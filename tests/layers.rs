@@ -9,7 +9,7 @@ const TIERS: &[&[&str]] = &[
     &["config", "engine", "npz"],
     &["bundle"],
     &["pipeline"],
-    &["outbox", "monitor", "update"],
+    &["outbox", "monitor", "control", "update"],
     &["store", "link"],
     &["daemon"],
     &["demo"],

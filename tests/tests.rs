@@ -4,6 +4,7 @@
 mod cli;
 mod clients;
 mod common;
+mod control;
 mod daemon;
 mod inferctl;
 mod layers;

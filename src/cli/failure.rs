@@ -5,6 +5,8 @@ use std::path::Path;
 
 use crate::bundle::BundleError;
 use crate::config::ConfigError;
+use crate::control::client::AskError;
+use crate::control::{Code, Refused};
 use crate::daemon;
 use crate::store::StoreError;
 
@@ -13,7 +15,7 @@ use crate::store::StoreError;
 pub enum Exit {
     Failed = 1,
     Usage = 2,
-    /// The broker cannot be reached.
+    /// The broker, or the running daemon, cannot be reached.
     Unavailable = 69,
     /// A defect of inferd.
     Internal = 70,
@@ -96,14 +98,31 @@ impl From<BundleError> for Failure {
 
 impl From<daemon::RunError> for Failure {
     fn from(error: daemon::RunError) -> Self {
-        use daemon::RunError::{Fit, LinkDied, NoModel, Overtime, Store, System, WorkerDied};
+        use daemon::RunError::{
+            Claimed, Fit, LinkDied, NoModel, Overtime, Store, System, WorkerDied,
+        };
         let exit = match &error {
             Fit { .. } | NoModel(_) => Exit::Config,
             System(_) | WorkerDied | LinkDied => Exit::Internal,
             // Going back to an older version is a decision, and no restart makes it.
             Store(StoreError::Newer { .. }) => Exit::Config,
             Store(_) => Exit::Io,
-            Overtime(_) => Exit::Failed,
+            Claimed(_) | Overtime(_) => Exit::Failed,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<AskError> for Failure {
+    fn from(error: AskError) -> Self {
+        let exit = match &error {
+            AskError::NotRunning { .. }
+            | AskError::NoAnswer { .. }
+            | AskError::Refused(Refused { code: Code::NoBroker | Code::Stopping, .. }) => {
+                Exit::Unavailable
+            }
+            AskError::NotAllowed { .. } => Exit::Io,
+            AskError::Refused(_) => Exit::Failed,
         };
         Self::new(exit, error.to_string())
     }

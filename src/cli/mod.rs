@@ -6,8 +6,12 @@ mod check;
 mod demo;
 mod failure;
 mod infer;
+mod local;
 mod log;
+mod models;
+mod queue;
 mod run;
+mod status;
 mod terminal;
 
 use std::ffi::OsString;
@@ -37,7 +41,7 @@ struct Cli {
 const LONG_ABOUT: &str = "\
 Runs quantized ONNX models on sensor data: samples come in over MQTT, predictions go out over MQTT.
 
-Exit codes: 0 well; 1 failed; 2 wrong usage; 69 the broker cannot be reached; 70 a defect of inferd; \
+Exit codes: 0 well; 1 failed; 2 wrong usage; 69 the broker, or the running daemon, cannot be reached; 70 a defect of inferd; \
 74 a file cannot be read or written; 78 the configuration, or a model it names, is wrong.";
 
 const EXAMPLES: &str = "\
@@ -45,7 +49,8 @@ Examples:
   inferd demo                                      see it work on real recordings
   inferd check --config /etc/inferd/inferd.toml    find every mistake before starting
   inferd run --config /etc/inferd/inferd.toml      run in the foreground, as the service does
-  inferd bench models/motion                       how fast is this model here?";
+  inferd bench models/motion                       how fast is this model here?
+  inferd status                                    how is the running daemon?";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -55,6 +60,10 @@ enum Verb {
     Demo(demo::Args),
     Infer(infer::Args),
     Bench(bench::Args),
+    Status(status::Args),
+    Models(models::Args),
+    #[command(subcommand)]
+    Queue(queue::Queue),
 }
 
 impl Verb {
@@ -64,9 +73,13 @@ impl Verb {
             // Its output is what it shows; the log would stand in between.
             #[cfg(feature = "demo")]
             Self::Demo(_) => ::log::LevelFilter::Error,
-            Self::Run(_) | Self::Check(_) | Self::Infer(_) | Self::Bench(_) => {
-                ::log::LevelFilter::Info
-            }
+            Self::Run(_)
+            | Self::Check(_)
+            | Self::Infer(_)
+            | Self::Bench(_)
+            | Self::Status(_)
+            | Self::Models(_)
+            | Self::Queue(_) => ::log::LevelFilter::Info,
         }
     }
 }
@@ -101,5 +114,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         Verb::Demo(args) => demo::demo(&args),
         Verb::Infer(args) => infer::infer(&args),
         Verb::Bench(args) => bench::bench(&args),
+        Verb::Status(args) => status::status(&args),
+        Verb::Models(args) => models::models(&args),
+        Verb::Queue(queue) => queue::queue(&queue),
     }
 }

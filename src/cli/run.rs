@@ -34,7 +34,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     config.warnings().iter().for_each(|warning| log::warn!("{warning}"));
     let bundles = load_models(&config)?;
-    daemon::run(config, &bundles, Arc::new(SystemClock::start()), told_to_stop())?;
+    daemon::run(config, bundles, Arc::new(SystemClock::start()), told_to_stop())?;
     Ok(())
 }
 

@@ -5,7 +5,8 @@ use super::reference::REFERENCE;
 use super::section::Section;
 use super::tree::Node;
 use super::{
-    Broker, Config, Gateway, Login, Models, Outbox, Report, Store, Tls, TopicTemplate, Workers,
+    Broker, Config, Control, Gateway, Login, Models, Outbox, Report, Store, Tls, TopicTemplate,
+    Workers,
 };
 use crate::ids::GatewayId;
 
@@ -22,11 +23,12 @@ pub(super) fn config(root: &Node, problems: &Problems) -> Option<Config> {
     let outbox = outbox(&root.section("outbox"));
     let workers = workers(&root.section("workers"));
     let report = report(&root.section("report"));
+    let control = Control { dir: root.section("control").path_if("dir").unwrap_or_default() };
     // One left out would shift the numbers of those after it.
     let streams = streams.into_iter().collect::<Option<Vec<_>>>();
     let (gateway, broker, streams) = (gateway?, broker?, streams?);
     super::build_stream::together(&sections, &streams, &gateway, &broker);
-    Some(Config { broker, gateway, models, store, outbox, workers, report, streams })
+    Some(Config { broker, gateway, models, store, outbox, workers, report, control, streams })
 }
 
 fn broker(section: &Section<'_>, gateway: Option<&Gateway>) -> Option<Broker> {

@@ -34,6 +34,7 @@ pub struct Config {
     pub outbox: Outbox,
     pub workers: Workers,
     pub report: Report,
+    pub control: Control,
     /// In the order of the file; a stream's place here is its number everywhere else.
     pub streams: Vec<Stream>,
 }
@@ -138,6 +139,13 @@ pub struct Report {
     pub health_interval: Duration,
     /// Samples of rejected inputs published a minute, over all streams.
     pub rejects_per_minute: u32,
+}
+
+/// `[control]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Control {
+    /// Where the control socket is made.
+    pub dir: PathBuf,
 }
 
 /// `[[stream]]`

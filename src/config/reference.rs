@@ -133,6 +133,10 @@ pub const REFERENCE: &[Opt] = options! {
     "report.rejects_per_minute": Kind::Int { min: 0, max: 6000 } => Is("10"),
         "Samples of rejected inputs published a minute, over all streams.";
 
+    "control.dir": Kind::Folder => Is("\"/run/inferd\""),
+        "The control socket is made here, for the daemon's user and group only. A second daemon on \
+         the same machine needs another folder.";
+
     "stream[].name": name(NAME) => Required, eg "\"motion\"",
         "The stream's name: unique here, and one level of its topics.";
     "stream[].model": name(NAME) => Required, eg "\"motion\"",
@@ -210,6 +214,7 @@ pub const TABLES: &[(&str, &str)] = &[
     ("outbox", "How results are sent."),
     ("workers", "The threads that run models."),
     ("report", "What the daemon says of itself."),
+    ("control", "How `inferd status`, `queue` and `models` reach the running daemon."),
     ("stream[]", "A sensor input and the model that reads it. As many as there are inputs."),
     ("stream[].payload", "How its messages are written."),
     ("stream[].publish", "What is published, where and when."),

@@ -12,9 +12,12 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 
 use super::beat::{Beat, Pulse};
+use super::claim::Claim;
+use super::control::{Asked, Door};
 use super::desk::{Desk, FromStore, Sources};
 use super::intake::Intake;
 use super::lane::{Lane, SaveIntervals, SharedStats};
+use super::serving::{self, Serving};
 use super::shared::Shared;
 use super::worker::{FromWorker, ToWorker, Worker};
 use super::{RunError, notify, report, windows_key};
@@ -25,10 +28,13 @@ use crate::link::{Link, LinkHandle, LinkOptions, LinkTask, Subscription};
 use crate::monitor::{Bucket, Repeats};
 use crate::outbox::{self, Event, Outbox};
 use crate::pipeline::{Ids, Pipeline, Router};
+use crate::store::models::ModelStore;
 use crate::store::{self, Store, StoreError};
 
 /// Results between the workers and the desk.
 const RESULTS: usize = 256;
+/// Questions between the control socket and the desk.
+const ASKED: usize = 8;
 
 /// Everything that runs, wired and not yet serving.
 pub(crate) struct Assembly {
@@ -38,35 +44,84 @@ pub(crate) struct Assembly {
     pub(crate) link: LinkHandle,
     pub(crate) task: LinkTask,
     pub(crate) crew: Crew,
+    /// `None` where the control socket cannot be.
+    pub(crate) door: Option<(Door, mpsc::Sender<Asked>)>,
+    pub(crate) claim: Claim,
 }
 
 pub(crate) fn assemble(
     config: Config,
-    bundles: &[Loaded],
+    shipped: Vec<Loaded>,
     clock: Arc<dyn Clock>,
 ) -> Result<Assembly, RunError> {
     let started = clock.now();
+    let claim = Claim::of(&config.store.dir)?;
     let (mut database, boot) = open_store(&config, started)?;
-    let lanes = lanes(&config, bundles, &boot, started, database.as_mut())?;
+    let (serving, versions) = models(&config, shipped, database.as_mut());
+    let lanes = lanes(&config, &serving, &boot, started, database.as_mut())?;
     let stats: Vec<SharedStats> = lanes.iter().map(Lane::stats).collect();
     let threads = worker_count(&config);
     let (queues, inboxes): (Vec<_>, Vec<_>) =
         (0..threads).map(|_| sync_channel::<ToWorker>(config.workers.queue)).unzip();
     let shared = Arc::new(Shared { config, clock, started, stats });
     let link = start_link(&shared, &queues);
-    for loaded in bundles {
-        let topic = format!("model/{}", loaded.card.name);
+    for serving in &serving {
+        let topic = format!("model/{}", serving.name());
         let topic = report::topic(&shared.config.gateway, &topic);
-        link.handle.set_retained(topic, report::model(loaded, started.wall));
+        link.handle.set_retained(topic, report::model(serving, started.wall));
     }
     let (results, from_workers) = mpsc::channel(RESULTS);
     let (store_says, from_store) = mpsc::unbounded_channel();
     let store = start_store(&shared.config, database, store_says.clone())?;
     let crew = Crew::start(&shared, queues, inboxes, lanes, &link.handle, &results)?;
     let outbox = Outbox::new(outbox::Settings::from(&shared.config));
-    let desk = Desk::new(shared.clone(), outbox, link.handle.clone(), store, store_says);
-    let sources = Sources { link: link.events, store: from_store, results: from_workers };
-    Ok(Assembly { shared, desk, sources, link: link.handle, task: link.task, crew })
+    let models = (serving, versions);
+    let desk = Desk::new(shared.clone(), outbox, link.handle.clone(), store, store_says, models);
+    let (door, asked) = open_door(&shared.config);
+    let sources = Sources { link: link.events, store: from_store, results: from_workers, asked };
+    Ok(Assembly { shared, desk, sources, link: link.handle, task: link.task, crew, door, claim })
+}
+
+/// The models that serve, from the store where it has better ones than were shipped.
+fn models(
+    config: &Config,
+    shipped: Vec<Loaded>,
+    database: Option<&mut (Store, store::Found)>,
+) -> (Vec<Serving>, Option<ModelStore>) {
+    let versions = match ModelStore::open(&store::Settings::from(&config.store)) {
+        Ok(versions) => Some(versions),
+        Err(error) => {
+            log::error!("the shipped models serve, there is no place for others: {error}");
+            None
+        }
+    };
+    let (store, set_aside) = match database {
+        Some((store, found)) => (Some(store), found.quarantined.is_some()),
+        None => (None, true),
+    };
+    match (store, &versions) {
+        (Some(store), Some(open)) => {
+            let serving = serving::choose(config, shipped, Some(store), Some(open));
+            if !set_aside {
+                serving::sweep(&serving, store, open);
+            }
+            (serving, versions)
+        }
+        _ => (serving::choose(config, shipped, None, None), versions),
+    }
+}
+
+/// The control socket. Without one the daemon works all the same.
+fn open_door(config: &Config) -> (Option<(Door, mpsc::Sender<Asked>)>, mpsc::Receiver<Asked>) {
+    let (ask, asked) = mpsc::channel(ASKED);
+    match Door::open(&config.control.dir) {
+        Ok(door) => (Some((door, ask)), asked),
+        Err(error) => {
+            let dir = config.control.dir.display();
+            log::warn!("no control socket in {dir}, local commands will not work: {error}");
+            (None, asked)
+        }
+    }
 }
 
 /// Opens the store and gives this start its name. Without a store the daemon still works: live
@@ -96,7 +151,7 @@ fn open_store(
 /// One lane per stream, windows restored.
 fn lanes(
     config: &Config,
-    bundles: &[Loaded],
+    serving: &[Serving],
     boot: &str,
     now: Now,
     mut database: Option<&mut (Store, store::Found)>,
@@ -108,10 +163,11 @@ fn lanes(
         journal: config.store.group_delay,
     };
     let lane = |(index, stream): (usize, &Stream)| {
-        let loaded = bundles
+        let serving = serving
             .iter()
-            .find(|loaded| loaded.card.name == stream.model)
+            .find(|serving| *serving.name() == stream.model)
             .ok_or_else(|| RunError::NoModel(stream.model.to_string()))?;
+        let loaded = &serving.loaded;
         let session = Box::new(loaded.model.session());
         let card = loaded.card.clone();
         let mut pipeline =

@@ -10,29 +10,34 @@ use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender};
 use tokio::time::{Instant, sleep_until};
 
+use super::control::Asked;
 use super::losses::Losses;
 use super::rejects::RejectSample;
-use super::report::{self, HealthParts};
+use super::report::{self, HealthParts, QueueReport};
+use super::serving::Serving;
 use super::shared::Shared;
 use super::worker::{FromWorker, SavedWindows, also};
 use crate::clock::Mono;
+use crate::ids::StreamName;
 use crate::link::{self, Epoch, LinkHandle};
 use crate::message::{Outgoing, Qos};
 use crate::monitor::Repeats;
 use crate::outbox::{Action, Event, Mode, Outbox, Seq};
 use crate::pipeline::mark_replayed;
 use crate::store::Usage;
+use crate::store::models::ModelStore;
 use crate::store::thread::Thread;
 
 /// Results taken from the workers at once.
 const BATCH: usize = 64;
 
 /// What the store's thread says to the desk.
-#[derive(Debug)]
 pub(crate) enum FromStore {
     Event(Event),
     /// Asked for by health; `None` while the store is closed.
     Usage(Option<Usage>),
+    /// Goes on at the desk with something that was looked up on the store's thread.
+    Then(Box<dyn FnOnce(&mut Desk) + Send>),
 }
 
 /// Where the desk's events come from.
@@ -41,6 +46,8 @@ pub(crate) struct Sources {
     pub(crate) store: UnboundedReceiver<FromStore>,
     /// Closed once all workers have ended.
     pub(crate) results: Receiver<FromWorker>,
+    /// From the control socket; closed where there is none.
+    pub(crate) asked: Receiver<Asked>,
 }
 
 /// The outbox machine among its partners.
@@ -48,8 +55,10 @@ pub(crate) struct Desk {
     shared: Arc<Shared>,
     outbox: Outbox,
     link: LinkHandle,
-    store: Thread,
-    to_self: UnboundedSender<FromStore>,
+    pub(super) store: Thread,
+    pub(super) to_self: UnboundedSender<FromStore>,
+    pub(super) serving: Vec<Serving>,
+    pub(super) versions: Option<ModelStore>,
     /// The connection there is.
     epoch: Option<Epoch>,
     actions: Vec<Action>,
@@ -67,6 +76,7 @@ impl Desk {
         link: LinkHandle,
         store: Thread,
         to_self: UnboundedSender<FromStore>,
+        (serving, versions): (Vec<Serving>, Option<ModelStore>),
     ) -> Self {
         Self {
             shared,
@@ -74,6 +84,8 @@ impl Desk {
             link,
             store,
             to_self,
+            serving,
+            versions,
             epoch: None,
             actions: Vec::new(),
             unsent: VecDeque::new(),
@@ -101,6 +113,7 @@ impl Desk {
                     }
                     batch.drain(..).for_each(|message| self.worker_said(message));
                 }
+                Some(asked) = sources.asked.recv() => self.asked(asked),
                 () = sleep_until(wake) => self.woken(),
             }
         }
@@ -195,6 +208,7 @@ impl Desk {
         match event {
             FromStore::Event(event) => self.feed(event),
             FromStore::Usage(usage) => self.publish_health(usage),
+            FromStore::Then(then) => then(self),
         }
     }
 
@@ -207,7 +221,7 @@ impl Desk {
     }
 
     /// One event through the machine, and what it says done.
-    fn feed(&mut self, event: Event) {
+    pub(super) fn feed(&mut self, event: Event) {
         let now = self.now();
         let mut actions = std::mem::take(&mut self.actions);
         self.outbox.on(now, event, &mut actions);
@@ -249,9 +263,17 @@ impl Desk {
                         also(held)
                     );
                 }
-                self.losses.add(&stream, loss.as_str(), count);
+                self.lost(&stream, loss.as_str(), count);
             }
         }
+    }
+
+    pub(super) fn lost(&mut self, stream: &StreamName, reason: &'static str, count: u64) {
+        self.losses.add(stream, reason, count);
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.epoch.is_some()
     }
 
     /// Answers that the store would have given go the same way, so that their order holds and an
@@ -329,7 +351,12 @@ impl Desk {
     }
 
     fn publish_health(&mut self, usage: Option<Usage>) {
-        let payload = report::health(HealthParts {
+        let payload = self.health(usage);
+        self.link.set_retained(report::topic(&self.shared.config.gateway, "health"), payload);
+    }
+
+    pub(super) fn health(&self, usage: Option<Usage>) -> bytes::Bytes {
+        report::health(HealthParts {
             config: &self.shared.config,
             started: self.shared.started,
             now: self.shared.clock.now(),
@@ -337,12 +364,18 @@ impl Desk {
             connected: self.epoch.is_some(),
             link: self.link.counters(),
             unacknowledged: self.link.unacknowledged(),
+            queue: self.queue(usage),
+        })
+    }
+
+    /// What waits, in memory and on disk.
+    pub(super) fn queue(&self, usage: Option<Usage>) -> QueueReport<'_> {
+        QueueReport {
             mode: mode_name(self.outbox.mode()),
             memory_records: self.outbox.unsafe_records(),
-            losses: &self.losses,
-            usage,
-        });
-        self.link.set_retained(report::topic(&self.shared.config.gateway, "health"), payload);
+            lost: &self.losses,
+            disk: usage,
+        }
     }
 }
 

@@ -3,8 +3,11 @@
 //! One current-thread runtime for the link, the desk and the watchdog; named threads for inference
 //! and for the store, because models and sled block and neither may ever stall the poll loop.
 
+mod answers;
 mod assembly;
 mod beat;
+mod claim;
+mod control;
 mod desk;
 mod intake;
 mod lane;
@@ -12,10 +15,12 @@ mod losses;
 mod notify;
 mod rejects;
 mod report;
+mod serving;
 mod shared;
 mod worker;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +38,11 @@ use assembly::Assembly;
 pub enum RunError {
     #[error("stream {stream} does not fit model {model}: {}", problems.join("; "))]
     Fit { stream: StreamName, model: String, problems: Vec<String> },
+    #[error(
+        "another inferd works in {dir}: stop it, or give this one a `store.dir` of its own",
+        dir = .0.display()
+    )]
+    Claimed(PathBuf),
     #[error("no bundle was loaded for model {0}")]
     NoModel(String),
     #[error("cannot start a thread or the runtime: {0}")]
@@ -56,20 +66,21 @@ pub(crate) fn windows_key(stream: &StreamName) -> String {
     format!("windows/{stream}")
 }
 
-/// Runs until `shutdown` is ready, then drains and saves. `bundles` holds one loaded bundle for
-/// every model that a stream names. Blocks the calling thread.
+/// Runs until `shutdown` is ready, then drains and saves. `shipped` holds one loaded bundle for
+/// every model that a stream names; where the store has an active version of one, that serves in
+/// its place. Blocks the calling thread.
 ///
 /// # Errors
 /// What kept the daemon from starting, a worker that died, or a stop that took too long.
 pub fn run(
     config: Config,
-    bundles: &[Loaded],
+    shipped: Vec<Loaded>,
     clock: Arc<dyn Clock>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
-        let assembly = assembly::assemble(config, bundles, clock)?;
+        let assembly = assembly::assemble(config, shipped, clock)?;
         let streams = assembly.shared.config.streams.len();
         let ready = format!("ready, {streams} stream{}", if streams == 1 { "" } else { "s" });
         log::info!("{ready}");
@@ -82,7 +93,8 @@ pub fn run(
 }
 
 async fn serve(assembly: Assembly, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
-    let Assembly { shared, mut desk, mut sources, link, task, crew } = assembly;
+    let Assembly { shared, mut desk, mut sources, link, task, crew, door, claim } = assembly;
+    let serving_door = door.map(|(door, asked)| tokio::spawn(door.serve(asked)));
     let allowed = shared.config.workers.stop_deadline;
     let link_task = tokio::spawn(LinkTask::run(task));
     let feeding = tokio::spawn(crew.watch());
@@ -94,6 +106,9 @@ async fn serve(assembly: Assembly, shutdown: impl Future<Output = ()>) -> Result
     log::info!("stopping: finishing what was received, saving what is not sent");
     notify::stopping();
     feeding.abort();
+    if let Some(door) = serving_door {
+        door.abort();
+    }
     let deadline = Instant::now() + allowed;
     link.close_intake();
     let workers = tokio::task::spawn_blocking(move || crew.stop());
@@ -108,6 +123,7 @@ async fn serve(assembly: Assembly, shutdown: impl Future<Output = ()>) -> Result
         log::error!("{left} results were neither sent nor saved before the deadline");
     }
     drop(workers);
+    drop(claim);
     ended.and(if in_time && left == 0 { Ok(()) } else { Err(RunError::Overtime(allowed)) })
 }
 

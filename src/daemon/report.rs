@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::lane::SharedStats;
 use super::losses::Losses;
-use crate::bundle::Loaded;
+use super::serving::Serving;
 use crate::clock::{Now, Timestamp};
 use crate::config::{Config, Gateway};
 use crate::link::{Counters, Status};
@@ -72,11 +72,15 @@ struct ModelVersion<'a> {
 }
 
 /// The retained message of `model/{name}`.
-pub(crate) fn model(loaded: &Loaded, since: Timestamp) -> Bytes {
+pub(crate) fn model(serving: &Serving, since: Timestamp) -> Bytes {
+    let loaded = &serving.loaded;
     json(&ModelMessage {
         v: 1,
         state: "idle",
-        active: ModelVersion { version: &loaded.card.version, digest: loaded.digest.to_string() },
+        active: ModelVersion {
+            version: &loaded.card.version,
+            digest: serving.digest().to_string(),
+        },
         previous: None,
         candidate: None,
         nodes: loaded.model.nodes(),
@@ -86,14 +90,14 @@ pub(crate) fn model(loaded: &Loaded, since: Timestamp) -> Bytes {
 
 /// What waits, in memory and on disk.
 #[derive(Serialize)]
-struct QueueReport<'a> {
-    mode: &'static str,
+pub(crate) struct QueueReport<'a> {
+    pub(crate) mode: &'static str,
     /// Results in memory that neither the broker nor the disk is known to have.
-    memory_records: usize,
+    pub(crate) memory_records: usize,
     /// Results that will never arrive, by stream and reason.
-    lost: &'a Losses,
+    pub(crate) lost: &'a Losses,
     /// `null` while the store is closed.
-    disk: Option<Usage>,
+    pub(crate) disk: Option<Usage>,
 }
 
 #[derive(Serialize)]
@@ -122,10 +126,7 @@ pub(crate) struct HealthParts<'a> {
     pub(crate) connected: bool,
     pub(crate) link: Counters,
     pub(crate) unacknowledged: usize,
-    pub(crate) mode: &'static str,
-    pub(crate) memory_records: usize,
-    pub(crate) losses: &'a Losses,
-    pub(crate) usage: Option<Usage>,
+    pub(crate) queue: QueueReport<'a>,
 }
 
 #[derive(Serialize)]
@@ -152,12 +153,7 @@ pub(crate) fn health(parts: HealthParts<'_>) -> Bytes {
         uptime_s: parts.now.mono.since(parts.started.mono).as_secs(),
         rss_bytes: rss_bytes(),
         link: link(parts.connected, parts.link, parts.unacknowledged),
-        queue: QueueReport {
-            mode: parts.mode,
-            memory_records: parts.memory_records,
-            lost: parts.losses,
-            disk: parts.usage,
-        },
+        queue: parts.queue,
         streams: names.zip(stats).collect(),
     })
 }

@@ -81,7 +81,7 @@ fn start_daemon(
     stopped: oneshot::Receiver<()>,
 ) -> anyhow::Result<std::thread::JoinHandle<Result<(), daemon::RunError>>> {
     let shutdown = async { drop(stopped.await) };
-    let life = move || daemon::run(config, &[bundle], Arc::new(SystemClock::start()), shutdown);
+    let life = move || daemon::run(config, vec![bundle], Arc::new(SystemClock::start()), shutdown);
     Ok(std::thread::Builder::new().name("inferd".into()).spawn(life)?)
 }
 

@@ -106,6 +106,9 @@ dir = "{folder}/models"
 [store]
 dir = "{folder}/state"
 
+[control]
+dir = "{folder}"
+
 [[stream]]
 name = "motion"
 model = "motion"

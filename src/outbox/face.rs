@@ -51,6 +51,8 @@ pub enum Event {
     LoadFailed,
     /// [`super::Outbox::deadline`] has passed.
     Tick,
+    /// Send the backlog without regard to `drain_rate`, until it is gone or the link is.
+    Hurry,
     /// The daemon stops: bring everything to disk. Workers have been drained, no push follows.
     Stop,
 }

@@ -106,6 +106,7 @@ impl Outbox {
             Event::Loaded { records, through, end } => self.loaded(now, records, through, end),
             Event::LoadFailed => self.load_failed(now),
             Event::Tick => {}
+            Event::Hurry => self.pace = Pace::per_second(0),
             Event::Stop => self.stop(now),
         }
         self.settle(now, actions);
@@ -187,6 +188,7 @@ impl Outbox {
     }
 
     fn link_down(&mut self, now: Mono) {
+        self.pace.at_most(self.settings.drain_rate);
         match self.mode {
             Mode::Live | Mode::Backlog => self.mode = Mode::Offline,
             Mode::Offline | Mode::Stopping => {}
@@ -240,6 +242,7 @@ impl Outbox {
         let nothing_waits = self.tail.is_empty() && self.disk_is_drained();
         if self.mode == Mode::Backlog && nothing_waits {
             self.mode = Mode::Live;
+            self.pace.at_most(self.settings.drain_rate);
             self.behind.clear();
         }
     }

@@ -17,8 +17,12 @@ const SLACK: Duration = Duration::from_millis(50);
 
 impl Pace {
     pub(super) fn per_second(rate: u32) -> Self {
-        let interval = Duration::from_secs(1).checked_div(rate).unwrap_or(Duration::ZERO);
-        Self { interval, next: Mono(0) }
+        Self { interval: interval(rate), next: Mono(0) }
+    }
+
+    /// Goes on at this rate.
+    pub(super) fn at_most(&mut self, rate: u32) {
+        self.interval = interval(rate);
     }
 
     /// When the next result may go.
@@ -37,4 +41,8 @@ impl Pace {
         let interval = u64::try_from(self.interval.as_micros()).unwrap_or(0);
         self.next = Mono(self.next.0.saturating_sub(interval));
     }
+}
+
+fn interval(rate: u32) -> Duration {
+    Duration::from_secs(1).checked_div(rate).unwrap_or(Duration::ZERO)
 }

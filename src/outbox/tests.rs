@@ -251,6 +251,20 @@ fn backlog_keeps_the_drain_rate() {
 }
 
 #[test]
+fn backlog_in_a_hurry_goes_at_once_until_the_link_is_down() {
+    let mut bench = Bench::new(Settings { drain_rate: 10, in_flight: 100, ..settings() });
+    bench.on(Event::Opened(Opened { next: Seq(99), records: 40 }));
+    bench.on(Event::LinkUp);
+    let waiting: Vec<_> = (1..=40).map(|seq| record(seq, "a")).collect();
+    let at_the_rate = published(&bench.loaded(waiting.clone(), true)).len();
+    assert_eq!(at_the_rate + published(&bench.on(Event::Hurry)).len(), 40);
+    bench.on(Event::LinkDown);
+    bench.on(Event::LinkUp);
+    let again = published(&bench.loaded(waiting, true)).len();
+    assert!(again < 5, "{again} at once at 10 a second");
+}
+
+#[test]
 fn link_down_keeps_what_was_in_flight_and_link_up_sends_it_again_in_order() {
     let mut bench = Bench::live();
     for topic in ["a", "b", "a"] {

@@ -2,7 +2,7 @@
 
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Instant;
 
 use tempfile::TempDir;
@@ -37,9 +37,21 @@ impl Gateway {
              backoff_min = \"100ms\"\nbackoff_max = \"1s\"\n\
              [gateway]\nid = \"gw-1\"\n[models]\ndir = \"{dir}/models\"\n\
              [store]\ndir = \"{dir}/state\"\ngroup_delay = \"50ms\"\n\
-             [report]\nhealth_interval = \"1s\"\n{streams}"
+             [control]\ndir = \"{dir}/run\"\n[report]\nhealth_interval = \"1s\"\n{streams}"
         );
         std::fs::write(self.config(), text).unwrap();
+    }
+
+    /// Runs a command of the same program with the same configuration.
+    pub(crate) fn command(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_inferd"));
+        let command = command.args(args).arg("--config").arg(self.config());
+        command.env_remove("INFERD_CONFIG").stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// The folder of everything that is this gateway's.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     pub(crate) fn config(&self) -> PathBuf {

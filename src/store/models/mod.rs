@@ -120,12 +120,15 @@ impl ModelStore {
         let Some(size) = whole_size(&self.folder(digest)) else {
             return Err(ModelStoreError::NotHeld(digest));
         };
-        let damaged = |fault: Fault| ModelStoreError::Damaged { digest, reason: fault.to_string() };
-        let database = Database::open(&self.folder(digest)).map_err(|fault| match fault {
-            Fault::Broken(_) => damaged(fault),
-            other => self.failed(other, 0),
-        })?;
-        verify(&database, digest, size).map_err(damaged)
+        let read = Database::open(&self.folder(digest))
+            .and_then(|database| verify(&database, digest, size));
+        read.map_err(|fault| match fault {
+            // sled says of good bytes that they are wrong where the disk has no room to open them.
+            Fault::Broken(reason) if !space::is_full(&self.root).unwrap_or(true) => {
+                ModelStoreError::Damaged { digest, reason }
+            }
+            other => self.failed(other, size),
+        })
     }
 
     /// Every version on disk, whole or not.
@@ -206,8 +209,8 @@ impl ModelStore {
     fn check_room(&self, size: u64) -> Result<(), ModelStoreError> {
         let wanted = size.saturating_mul(2).saturating_add(FLOOR);
         let free =
-            space::free_bytes(&self.root).map_err(|error| self.failed(error.into(), size))?;
-        if free.saturating_sub(self.settings.reserve_bytes) < wanted {
+            space::spare_bytes(&self.settings).map_err(|error| self.failed(error.into(), size))?;
+        if free < wanted {
             return Err(self.failed(Fault::Full, size));
         }
         Ok(())

@@ -1,0 +1,55 @@
+//! Asking the running daemon.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::{ConfigFile, Failure};
+use crate::config::{Config, Surroundings};
+use crate::control::{Ask, SOCKET, client};
+
+/// Which daemon is asked.
+#[derive(Debug, clap::Args)]
+pub(super) struct Daemon {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// The daemon's control socket [default: control.sock in the configuration's `control.dir`]
+    #[arg(long, value_name = "PATH", conflicts_with = "config")]
+    socket: Option<PathBuf>,
+}
+
+impl Daemon {
+    /// The daemon's answer, as it came.
+    pub(super) fn ask(&self, ask: Ask) -> Result<Value, Failure> {
+        Ok(client::ask(&self.socket()?, ask)?)
+    }
+
+    fn socket(&self) -> Result<PathBuf, Failure> {
+        if let Some(socket) = &self.socket {
+            return Ok(socket.clone());
+        }
+        let surroundings = Surroundings::of_process();
+        let path = surroundings.config_file(self.file.config.as_deref());
+        Ok(Config::load(&path, &surroundings)?.control.dir.join(SOCKET))
+    }
+}
+
+/// The number at a JSON pointer; 0 where there is none.
+pub(super) fn number(value: &Value, pointer: &str) -> u64 {
+    value.pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
+}
+
+/// The text at a JSON pointer; `-` where there is none.
+pub(super) fn text(value: &Value, pointer: &str) -> String {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or("-").to_owned()
+}
+
+/// Bytes as people read them; `-` for none.
+pub(super) fn bytes(count: Option<u64>) -> String {
+    count.map_or_else(|| "-".to_owned(), |count| indicatif::BinaryBytes(count).to_string())
+}
+
+/// Every object of a list at a JSON pointer.
+pub(super) fn list<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
+    value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
+}

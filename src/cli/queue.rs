@@ -1,0 +1,188 @@
+//! `inferd queue stat|peek|drain|purge`
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::local::{Daemon, list, number, text};
+use super::status::{lost, waiting};
+use super::terminal::{print, print_json, progress, table};
+use super::{Exit, Failure};
+use crate::control::Ask;
+
+/// How often a drain looks how far it is.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// A drain that has not moved for this long is not going to.
+const STUCK: Duration = Duration::from_secs(60);
+/// Characters of a prediction in a table.
+const SHOWN: usize = 100;
+
+/// Look at, send or remove the results that wait for the broker
+#[derive(Debug, clap::Subcommand)]
+#[command(after_help = "\
+Examples:
+  inferd queue stat
+  inferd queue peek --limit 5 --json | jq '.records[].prediction'
+  inferd queue drain
+  inferd queue purge --yes")]
+pub(super) enum Queue {
+    /// Show how much waits, and what was lost
+    #[command(after_help = "Example:\n  inferd queue stat --json | jq .disk.records")]
+    Stat(Plain),
+    /// Show the oldest results that wait on disk
+    #[command(after_help = "Example:\n  inferd queue peek --limit 3")]
+    Peek(Peek),
+    /// Send what waits as fast as the broker takes it, and wait until nothing is left
+    ///
+    /// Lifts `outbox.drain_rate` until the queue is empty or the connection ends.
+    #[command(after_help = "Example:\n  inferd queue drain")]
+    Drain(Plain),
+    /// Remove what waits on disk; counted as lost, reason "purged"
+    ///
+    /// A few results that are on their way to the broker already are still sent.
+    #[command(after_help = "Example:\n  inferd queue purge --yes")]
+    Purge(Purge),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Plain {
+    #[command(flatten)]
+    daemon: Daemon,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Peek {
+    #[command(flatten)]
+    plain: Plain,
+    /// How many, 1000 at most
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Purge {
+    #[command(flatten)]
+    plain: Plain,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(super) fn queue(queue: &Queue) -> Result<(), Failure> {
+    match queue {
+        Queue::Stat(args) => {
+            let answer = args.daemon.ask(Ask::QueueStat)?;
+            if args.json { print_json(&answer) } else { print(&stat(&answer)) }
+        }
+        Queue::Peek(args) => {
+            let answer = args.plain.daemon.ask(Ask::QueuePeek { limit: args.limit })?;
+            if args.plain.json { print_json(&answer) } else { print(&peeked(&answer)) }
+        }
+        Queue::Drain(args) => drain(args),
+        Queue::Purge(args) => purge(args),
+    }
+}
+
+fn stat(queue: &Value) -> String {
+    let mut out = format!("{}\n", waiting(queue));
+    let mut rows = vec![["STREAM", "LOST", "REASON"].map(str::to_owned).to_vec()];
+    let row = |(stream, reason, count): (&str, &str, u64)| {
+        vec![stream.to_owned(), count.to_string(), reason.to_owned()]
+    };
+    rows.extend(lost(queue).into_iter().map(row));
+    if rows.len() > 1 {
+        out += &format!("\n{}", table(&rows));
+    }
+    out
+}
+
+fn peeked(answer: &Value) -> String {
+    let mut rows = vec![["SEQ", "STREAM", "TOPIC", "PREDICTION"].map(str::to_owned).to_vec()];
+    rows.extend(list(answer, "/records").map(|record| {
+        let prediction = match &record["prediction"] {
+            Value::Null => format!("{} bytes that are not JSON", number(record, "/bytes")),
+            prediction => prediction.to_string(),
+        };
+        let shown: String = prediction.chars().take(SHOWN).collect();
+        let cut = if shown.len() < prediction.len() { "…" } else { "" };
+        let seq = number(record, "/seq").to_string();
+        vec![seq, text(record, "/stream"), text(record, "/topic"), shown + cut]
+    }));
+    if rows.len() == 1 {
+        return "nothing waits on disk\n".to_owned();
+    }
+    table(&rows)
+}
+
+/// Everything that waits, on disk and in memory.
+fn left(queue: &Value) -> u64 {
+    number(queue, "/disk/records").saturating_add(number(queue, "/memory_records"))
+}
+
+/// Results pass straight through, none waits behind another.
+fn is_drained(queue: &Value) -> bool {
+    number(queue, "/disk/records") == 0 && text(queue, "/mode") == "live"
+}
+
+fn drain(args: &Plain) -> Result<(), Failure> {
+    let mut answer = args.daemon.ask(Ask::QueueDrain)?;
+    let total = left(&answer);
+    let bar = progress(total, "sending");
+    let (mut least, mut moved) = (total, Instant::now());
+    while !is_drained(&answer) {
+        std::thread::park_timeout(LOOK_EVERY);
+        // Asked again and again: a connection that ended meanwhile has put the limit back.
+        answer = args.daemon.ask(Ask::QueueDrain)?;
+        if left(&answer) < least {
+            (least, moved) = (left(&answer), Instant::now());
+        }
+        bar.set_position(total.saturating_sub(least));
+        if moved.elapsed() > STUCK {
+            bar.finish_and_clear();
+            let message = format!(
+                "{} results still wait and none left for a minute: as much comes as the broker \
+                 takes, or it takes nothing",
+                left(&answer)
+            );
+            return Err(Failure::new(Exit::Unavailable, message));
+        }
+    }
+    bar.finish_and_clear();
+    if args.json {
+        return print_json(&answer);
+    }
+    print(&format!("nothing waits any more; {total} results were waiting\n"))
+}
+
+fn purge(args: &Purge) -> Result<(), Failure> {
+    let daemon = &args.plain.daemon;
+    if !args.yes {
+        let waiting = number(&daemon.ask(Ask::QueueStat)?, "/disk/records");
+        confirm(waiting)?;
+    }
+    let answer = daemon.ask(Ask::QueuePurge)?;
+    if args.plain.json {
+        return print_json(&answer);
+    }
+    let counts = answer["purged"].as_object().into_iter().flatten();
+    let purged: u64 = counts.filter_map(|(_, count)| count.as_u64()).sum();
+    print(&format!("{purged} results removed\n"))
+}
+
+fn confirm(waiting: u64) -> Result<(), Failure> {
+    if !io::stdin().is_terminal() {
+        let message = "a purge removes results for ever: say --yes where nobody can be asked";
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    eprint!("Remove {waiting} results that have not reached the broker, for ever? [y/N] ");
+    let mut line = String::new();
+    let read = io::stderr().flush().and_then(|()| io::stdin().lock().read_line(&mut line));
+    match read {
+        Ok(_) if matches!(line.trim(), "y" | "Y" | "yes") => Ok(()),
+        Ok(_) | Err(_) => Err(Failure::new(Exit::Failed, "nothing was removed")),
+    }
+}

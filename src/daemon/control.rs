@@ -1,0 +1,229 @@
+//! The control socket: takes questions from local commands and passes them to the desk.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixStream as BlockingStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
+
+use crate::control::{Answer, Ask, Code, REQUEST_MAX, Refused, SOCKET, answer_line, parse_request};
+
+/// Connections that are served at once; more wait to be accepted.
+const CONNECTIONS: usize = 8;
+const LINE_PATIENCE: Duration = Duration::from_secs(5);
+/// An answer has this long to be found: a purge of a large queue on a slow card takes its time.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(50);
+
+/// A question for the desk, and where its answer goes.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) ask: Ask,
+    pub(crate) answer: Asker,
+}
+
+/// Who waits for an answer.
+#[derive(Debug)]
+pub(crate) struct Asker(oneshot::Sender<Answer>);
+
+impl Asker {
+    /// Answers; whoever asked may have gone.
+    pub(crate) fn answer(self, answer: Answer) {
+        if self.0.send(answer).is_err() {
+            log::debug!("whoever asked on the control socket did not wait");
+        }
+    }
+
+    pub(crate) fn ok(self, found: &impl serde::Serialize) {
+        // Plain structs of numbers and text always serialize.
+        self.answer(Answer::Ok(serde_json::to_value(found).unwrap_or_default()));
+    }
+
+    pub(crate) fn refuse(self, code: Code, message: impl Into<String>) {
+        self.answer(Answer::Refused(Refused::new(code, message)));
+    }
+}
+
+/// The bound socket; its file goes with it.
+pub(crate) struct Door {
+    listener: UnixListener,
+    path: PathBuf,
+    /// A request, or the taking of its answer, has this long.
+    patience: Duration,
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.path) {
+            log::debug!("{} is left behind: {error}", self.path.display());
+        }
+    }
+}
+
+impl Door {
+    /// Binds the socket in `dir`, mode 0660, in place of one that nobody listens at.
+    pub(crate) fn open(dir: &Path) -> io::Result<Self> {
+        fs::create_dir_all(dir)?;
+        let path = dir.join(SOCKET);
+        remove_stale(&path)?;
+        let listener = UnixListener::bind(&path)?;
+        let door = Self { listener, path, patience: LINE_PATIENCE };
+        fs::set_permissions(&door.path, fs::Permissions::from_mode(0o660))?;
+        Ok(door)
+    }
+
+    /// Serves until it is dropped.
+    pub(crate) async fn serve(self, desk: mpsc::Sender<Asked>) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        loop {
+            let Ok(place) = places.clone().acquire_owned().await else { return };
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    let (desk, patience) = (desk.clone(), self.patience);
+                    tokio::spawn(async move {
+                        if let Err(error) = attend(stream, &desk, patience).await {
+                            log::debug!("a control connection ended: {error}");
+                        }
+                        drop(place);
+                    });
+                }
+                // Out of descriptors, most likely: the next may succeed.
+                Err(error) => {
+                    log::debug!("the control socket: {error}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+}
+
+/// A socket that refuses connections was left by a daemon that died.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let is_socket = match fs::symlink_metadata(path) {
+        Ok(found) => found.file_type().is_socket(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !is_socket {
+        let why = format!("{} is there and no socket", path.display());
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+    }
+    match BlockingStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => {
+            let why = format!("another daemon listens at {}", path.display());
+            Err(io::Error::new(io::ErrorKind::AddrInUse, why))
+        }
+    }
+}
+
+async fn attend(
+    stream: UnixStream,
+    desk: &mpsc::Sender<Asked>,
+    patience: Duration,
+) -> io::Result<()> {
+    let (reading, mut writing) = stream.into_split();
+    let limit = u64::try_from(REQUEST_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    let mut request = Vec::new();
+    let mut reading = BufReader::new(reading.take(limit));
+    timeout(patience, reading.read_until(b'\n', &mut request)).await??;
+    let answer = match parse_request(&request) {
+        Ok(ask) => answered(ask, desk).await,
+        Err(refused) => Answer::Refused(refused),
+    };
+    timeout(patience, writing.write_all(&answer_line(&answer))).await??;
+    timeout(patience, writing.shutdown()).await?
+}
+
+async fn answered(ask: Ask, desk: &mpsc::Sender<Asked>) -> Answer {
+    let (answer, found) = oneshot::channel();
+    let refuse = |code, message| Answer::Refused(Refused::new(code, message));
+    if desk.send(Asked { ask, answer: Asker(answer) }).await.is_err() {
+        return refuse(Code::Stopping, "the daemon is stopping");
+    }
+    match timeout(ANSWER_PATIENCE, found).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => refuse(Code::Busy, "the store does not keep up, or the daemon is stopping"),
+        Err(_) => refuse(Code::Busy, "the store is busy; what was asked may still be done"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A door with a desk behind it that answers everything with its own name.
+    async fn door() -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let (desk, mut asked) = mpsc::channel::<Asked>(1);
+        let mut door = Door::open(dir.path()).unwrap();
+        door.patience = Duration::from_millis(50);
+        let path = door.path.clone();
+        tokio::spawn(door.serve(desk));
+        tokio::spawn(async move {
+            while let Some(Asked { ask, answer }) = asked.recv().await {
+                answer.ok(&ask);
+            }
+        });
+        (dir, path)
+    }
+
+    async fn say(path: &Path, bytes: &[u8]) -> Answer {
+        let mut stream = UnixStream::connect(path).await.unwrap();
+        // The other side may have heard enough before all is said.
+        stream.write_all(bytes).await.ok();
+        stream.shutdown().await.ok();
+        let mut answer = Vec::new();
+        // A side that was sent more than it read ends with a reset, behind its answer.
+        stream.read_to_end(&mut answer).await.ok();
+        serde_json::from_slice(&answer).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_request_is_answered_and_a_hostile_one_refused() {
+        let (_dir, path) = door().await;
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+        let answer = say(&path, b"{\"v\":1,\"ask\":\"status\"}\n").await;
+        assert_eq!(answer, Answer::Ok(serde_json::json!({"ask": "status"})));
+        for bad in [&b"\n"[..], b"", b"{\"v\":1", &[0xff; 100], &[b'x'; 1 << 20]] {
+            let answer = say(&path, bad).await;
+            let refused = matches!(&answer, Answer::Refused(Refused { code, .. }) if *code == Code::BadRequest);
+            assert!(refused, "{answer:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn those_who_say_nothing_stop_nobody_for_ever() {
+        let (_dir, path) = door().await;
+        let mut silent = Vec::new();
+        for _ in 0..CONNECTIONS {
+            silent.push(UnixStream::connect(&path).await.unwrap());
+        }
+        let answer = say(&path, b"{\"v\":1,\"ask\":\"models\"}\n").await;
+        assert!(matches!(answer, Answer::Ok(_)), "served once the silent ones have had their time");
+    }
+
+    #[tokio::test]
+    async fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(SOCKET);
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists(), "as a kill leaves it");
+        let door = Door::open(dir.path()).unwrap();
+        let second = Door::open(dir.path()).map(|_| ()).unwrap_err();
+        assert_eq!(second.kind(), io::ErrorKind::AddrInUse);
+        drop(door);
+        assert!(!path.exists());
+        fs::write(&path, "a file of somebody else's").unwrap();
+        assert!(Door::open(dir.path()).is_err());
+        assert!(path.exists(), "and it stays");
+    }
+}

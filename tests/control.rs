@@ -1,0 +1,243 @@
+//! The local commands against the running daemon.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::process::Output;
+use std::sync::Arc;
+
+use inferd::bundle::Bundle;
+use inferd::ids::{Digest, ModelName, StreamName};
+use inferd::message::{Outgoing, Qos};
+use inferd::outbox::{Record, Seq};
+use inferd::store::models::{ModelStore, Slot, Slots};
+use inferd::store::{Settings, Store};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::common::broker::{Broker, free_port};
+use crate::common::gateway::Gateway;
+use crate::common::peer::Peer;
+use crate::daemon::MOTION;
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn complained(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// What a command says with `--json`; it must end well.
+fn json_of(gateway: &Gateway, args: &[&str]) -> Value {
+    let output = gateway.command(&[args, &["--json"]].concat());
+    assert_eq!(code(&output), 0, "{args:?}: {}", complained(&output));
+    serde_json::from_str(&said(&output)).unwrap()
+}
+
+fn settings(gateway: &Gateway) -> Settings {
+    let dir = gateway.dir().join("state");
+    Settings { dir, max_bytes: 64 << 20, max_records: 100_000, reserve_bytes: 0 }
+}
+
+/// Results that wait, as an earlier run without a broker leaves them.
+fn leave_waiting(gateway: &Gateway, count: u64) {
+    let record = |n: u64| Record {
+        seq: Seq(n),
+        stream: StreamName::parse("motion").unwrap(),
+        priority: 5,
+        message: Arc::new(Outgoing {
+            topic: format!("predictions/motion/watch-{n}"),
+            payload: format!("{{\"v\":1,\"n\":{n},\"replayed\":false}}").into(),
+            content_type: "application/json".into(),
+            properties: Vec::new(),
+            correlation: None,
+            retain: false,
+            qos: Qos::AtLeastOnce,
+        }),
+    };
+    let (mut store, _) = Store::open(&settings(gateway)).unwrap();
+    let records: Vec<Record> = (1..=count).map(record).collect();
+    records.chunks(64).for_each(|group| assert_eq!(store.append(group).unwrap(), []));
+}
+
+#[test]
+fn status_says_how_the_daemon_is() {
+    let mut gateway = Gateway::new(free_port(), MOTION);
+    let nobody = gateway.command(&["status"]);
+    assert_eq!(code(&nobody), 69);
+    let why = complained(&nobody);
+    assert!(why.contains("no daemon answers at") && why.contains("inferd run"), "{why}");
+
+    gateway.start();
+    let status = gateway.command(&["status"]);
+    assert_eq!(code(&status), 0, "{}", complained(&status));
+    for part in ["is well", "broker: away", "0 results on disk", "motion", "shipped", "serving"] {
+        assert!(said(&status).contains(part), "no {part:?} in:\n{}", said(&status));
+    }
+    let status = json_of(&gateway, &["status"]);
+    assert_eq!(status["healthy"], true);
+    assert_eq!(status["health"]["v"], 1);
+    assert_eq!(status["models"][0]["name"], "motion");
+    gateway.stop();
+    assert!(!gateway.dir().join("run/control.sock").exists(), "the socket goes with the daemon");
+}
+
+#[test]
+fn a_second_daemon_on_the_same_state_is_refused_and_a_killed_one_leaves_no_trouble() {
+    let mut gateway = Gateway::new(free_port(), MOTION);
+    gateway.start();
+    let second = gateway.command(&["run"]);
+    assert_eq!(code(&second), 1);
+    assert!(complained(&second).contains("another inferd works in"), "{}", complained(&second));
+    assert_eq!(code(&gateway.command(&["status"])), 0, "the first goes on");
+    gateway.kill();
+    assert!(gateway.dir().join("run/control.sock").exists(), "as a kill leaves it");
+    gateway.start();
+    assert_eq!(code(&gateway.command(&["status"])), 0);
+}
+
+#[test]
+fn strangers_at_the_socket_do_no_harm() {
+    let mut gateway = Gateway::new(free_port(), MOTION);
+    gateway.start();
+    let path = gateway.dir().join("run/control.sock");
+    for bytes in [&b"\n"[..], b"{\"v\":1,\"ask\":\"sh\"}\n", &[0xff; 300_000], b"{\"v\":9}\n"] {
+        let mut stream = UnixStream::connect(&path).unwrap();
+        // It may have heard enough before all is said.
+        stream.write_all(bytes).ok();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).ok();
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        assert!(answer["refused"]["code"].is_string(), "{answer}");
+    }
+    let silent: Vec<UnixStream> = (0..5).map(|_| UnixStream::connect(&path).unwrap()).collect();
+    assert_eq!(code(&gateway.command(&["status"])), 0);
+    drop(silent);
+    gateway.stop();
+}
+
+#[test]
+fn the_queue_is_shown_and_purged() {
+    let mut gateway = Gateway::new(free_port(), MOTION);
+    leave_waiting(&gateway, 200);
+    gateway.start();
+    assert_eq!(json_of(&gateway, &["queue", "stat"])["disk"]["records"], 200);
+    let peeked = json_of(&gateway, &["queue", "peek", "--limit", "70"]);
+    let records = peeked["records"].as_array().unwrap();
+    assert_eq!(records.len(), 70);
+    assert_eq!(records[69]["prediction"]["n"], 70, "decoded, oldest first");
+    assert_eq!(peeked["end"], false);
+    let table = said(&gateway.command(&["queue", "peek", "--limit", "1"]));
+    assert!(table.contains("predictions/motion/watch-1"), "{table}");
+
+    assert_eq!(code(&gateway.command(&["queue", "drain"])), 69, "there is no broker");
+    let unsure = gateway.command(&["queue", "purge"]);
+    assert_eq!(code(&unsure), 2, "{}", complained(&unsure));
+    assert_eq!(json_of(&gateway, &["queue", "stat"])["disk"]["records"], 200);
+    assert_eq!(json_of(&gateway, &["queue", "purge", "--yes"])["purged"]["motion"], 200);
+    let left = json_of(&gateway, &["queue", "stat"]);
+    assert_eq!(left["disk"]["records"], 0);
+    assert_eq!(left["lost"]["motion"]["purged"], 200);
+    gateway.stop();
+}
+
+#[tokio::test]
+async fn a_drain_sends_all_that_waits_whatever_the_rate() {
+    let broker = Broker::start();
+    let mut peer = Peer::connect(broker.port(), "peer").await;
+    peer.subscribe("predictions/#").await;
+    // At this rate it would take five minutes.
+    let config = format!("[outbox]\ndrain_rate = 1\n{MOTION}");
+    let mut gateway = Gateway::new(broker.port(), &config);
+    leave_waiting(&gateway, 300);
+    gateway.start();
+    gateway.await_notice("subscribed");
+    let drained = tokio::task::spawn_blocking(move || {
+        let output = gateway.command(&["queue", "drain"]);
+        (code(&output), complained(&output), gateway)
+    });
+    for n in 1..=300 {
+        let (topic, text) = peer.next_text().await;
+        assert_eq!(topic, format!("predictions/motion/watch-{n}"));
+        let prediction: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(prediction["replayed"], true);
+    }
+    let (code, why, mut gateway) = drained.await.unwrap();
+    assert_eq!(code, 0, "{why}");
+    gateway.stop();
+}
+
+/// The demonstration model under another version, packed.
+fn packed(gateway: &Gateway, version: &str) -> (Digest, Vec<u8>) {
+    let newer =
+        |card: String| card.replace("version = \"1.0.0\"", &format!("version = \"{version}\""));
+    gateway.ship("motion", newer);
+    let mut bytes = Vec::new();
+    Bundle::open(&gateway.dir().join("models/motion")).unwrap().write(&mut bytes).unwrap();
+    gateway.ship("motion", |card| card);
+    (Digest(Sha256::digest(&bytes).into()), bytes)
+}
+
+fn store_version(versions: &ModelStore, digest: Digest, bytes: &[u8]) {
+    let mut writer = versions.begin(digest, bytes.len() as u64).unwrap();
+    writer.put(0, bytes).unwrap();
+    writer.finish().unwrap();
+}
+
+#[test]
+fn the_active_version_serves_and_a_damaged_one_does_not() {
+    let mut gateway = Gateway::new(free_port(), MOTION);
+    let versions = ModelStore::open(&settings(&gateway)).unwrap();
+    let [old, new, unneeded] = ["1.9.0", "2.0.0", "3.0.0"].map(|v| packed(&gateway, v));
+    for (digest, bytes) in [&old, &new, &unneeded] {
+        store_version(&versions, *digest, bytes);
+    }
+    let half = Digest([7; 32]);
+    drop(versions.begin(half, 100_000).unwrap());
+    let name = ModelName::parse("motion").unwrap();
+    let slot = |digest, version: &str| Some(Slot { digest, version: version.into() });
+    let slots =
+        Slots { active: slot(new.0, "2.0.0"), previous: slot(old.0, "1.9.0"), ..Slots::default() };
+    let (mut store, _) = Store::open(&settings(&gateway)).unwrap();
+    store.set_slots(&name, &slots).unwrap();
+    drop(store);
+
+    let serving = |gateway: &Gateway| {
+        let models = gateway.command(&["models", "--json"]);
+        let models: Value = serde_json::from_str(&said(&models)).unwrap();
+        let rows = models["models"].as_array().unwrap().clone();
+        let row = rows.iter().find(|row| row["state"] == "serving").unwrap();
+        row["version"].as_str().unwrap().to_owned()
+    };
+    gateway.start();
+    assert_eq!(serving(&gateway), "2.0.0");
+    assert_eq!(code(&gateway.command(&["status"])), 0);
+    let held: Vec<Digest> = versions.held().unwrap().iter().map(|held| held.digest).collect();
+    assert_eq!(held.len(), 2, "what no slot needs, and what was never finished, is gone");
+    assert!(held.contains(&old.0) && held.contains(&new.0));
+    gateway.stop();
+
+    let damage = |digest: Digest| {
+        let db = gateway.dir().join(format!("state/models/{digest}/db"));
+        let mut bytes = std::fs::read(&db).unwrap();
+        bytes.iter_mut().skip(4096).step_by(64).for_each(|byte| *byte ^= 0x55);
+        std::fs::write(&db, bytes).unwrap();
+    };
+    damage(new.0);
+    gateway.start();
+    assert_eq!(serving(&gateway), "1.9.0", "the one before it serves");
+    let status = gateway.command(&["status"]);
+    assert_eq!(code(&status), 1);
+    assert!(said(&status).contains("problem: model motion: version 2.0.0 is not used"));
+    gateway.stop();
+
+    let db = gateway.dir().join(format!("state/models/{}/db", old.0));
+    std::fs::write(&db, b"").unwrap();
+    gateway.start();
+    assert_eq!(serving(&gateway), "1.0.0", "the shipped one serves");
+    gateway.stop();
+}
