@@ -9,7 +9,7 @@ use super::window::Window;
 
 /// A depthwise convolution of one NHWC picture (as many outputs as channels).
 ///
-/// The few weights of such a layer are kept in 16 bits with their zero points taken off, which
+/// A run first widens the few weights of such a layer to 16 bits, their zero points taken off, which
 /// saves the correction that [`super::Conv`] needs.
 #[derive(Clone, Debug)]
 pub struct Depthwise {
@@ -24,9 +24,13 @@ pub struct Depthwise {
 #[derive(Clone, Debug)]
 pub(super) struct Filters {
     pub(super) channels: usize,
-    /// Weights less their zero point: `[tap][channel]` and [`SPARE`] more, or as
-    /// [`Filters::interleave`] has them.
-    pub(super) values: Vec<i16>,
+    /// `[tap][channel]` and [`SPARE`] more, or as [`Filters::interleave`] has them: blocks of rows.
+    values: Vec<i8>,
+    /// The zero points of the rows of each block, rows of `row`.
+    zeros: Vec<i8>,
+    row: usize,
+    /// Rows in a block.
+    rows: usize,
     /// Where each tap stands relative to the window's first element.
     pub(super) taps: Vec<u32>,
     pub(super) bias: Vec<i32>,
@@ -66,7 +70,9 @@ impl Depthwise {
     /// Working memory for a run.
     #[must_use]
     pub fn scratch_bytes(&self) -> usize {
-        self.bands.scratch_bytes(self.isa) + bytes_for::<i32>(self.filters.start.len())
+        self.bands.scratch_bytes(self.isa)
+            + bytes_for::<i32>(self.filters.start.len())
+            + bytes_for::<i16>(self.filters.values.len())
     }
 
     /// Runs one picture whose zero point is the one the weights were packed with.
@@ -98,12 +104,18 @@ impl Depthwise {
                 &*own
             }
         };
+        let weights = carver.take::<i16>(self.filters.values.len());
+        self.isa.run(
+            #[inline(always)]
+            || self.filters.widen(weights),
+        );
+        let begin = Begin { weights, start };
         if widens(self.isa, depth(self.isa)) {
             let stage = carver.take::<i16>(self.bands.len());
-            self.banded(fill, input, stage, start, &mut out);
+            self.banded(fill, input, stage, begin, &mut out);
         } else {
             let stage = carver.take::<i8>(self.bands.len());
-            self.banded(fill, input, stage, start, &mut out);
+            self.banded(fill, input, stage, begin, &mut out);
         }
     }
 
@@ -112,7 +124,7 @@ impl Depthwise {
         fill: i8,
         input: &[i8],
         stage: &mut [T],
-        start: &[i32],
+        begin: Begin<'_>,
         out: &mut Out<'_>,
     ) {
         for band in self.bands.each() {
@@ -121,10 +133,18 @@ impl Depthwise {
                 || self.bands.copy(band, input, fill, stage),
             );
             let (grid, row) = (self.bands.grid(band), self.bands.first_row(band));
-            let sweep = Sweep { filters: &self.filters, stage: &*stage, grid, start, row };
+            let Begin { weights, start } = begin;
+            let sweep = Sweep { filters: &self.filters, weights, stage: &*stage, grid, start, row };
             T::depthwise(self.isa, &sweep, out);
         }
     }
+}
+
+/// What a run prepares once for all bands: widened weights, and what accumulation starts from.
+#[derive(Clone, Copy)]
+struct Begin<'a> {
+    weights: &'a [i16],
+    start: &'a [i32],
 }
 
 /// The definition: up to 16 channels of one position after the other.
@@ -139,7 +159,7 @@ pub(super) fn scalar(sweep: &Sweep<'_, i8>, out: &mut Out<'_>) {
             let n = SPARE.min(channels - c);
             let mut acc = [0; SPARE];
             acc.copy_from_slice(&sweep.start[c..c + SPARE]);
-            for (&tap, weights) in filters.taps.iter().zip(filters.values.chunks(channels)) {
+            for (&tap, weights) in filters.taps.iter().zip(sweep.weights.chunks(channels)) {
                 let at = base + tap as usize + c;
                 for ((acc, &a), &w) in
                     acc.iter_mut().zip(&sweep.stage[at..at + n]).zip(&weights[c..])
@@ -155,20 +175,36 @@ pub(super) fn scalar(sweep: &Sweep<'_, i8>, out: &mut Out<'_>) {
 impl Filters {
     fn new(taps: Vec<u32>, weights: &Weights<'_>) -> Self {
         let channels = weights.outputs;
-        let mut values = vec![0i16; taps.len() * channels + SPARE];
+        let mut values = vec![0i8; taps.len() * channels + SPARE];
         let mut sums = vec![0i32; channels + SPARE];
         let mut bias = sums.clone();
         for (c, row) in weights.values.chunks_exact(taps.len()).enumerate() {
-            let zero = i16::from(weights.zero(c));
+            let zero = i32::from(weights.zero(c));
             bias[c] = weights.bias(c);
             for (t, &w) in row.iter().enumerate() {
-                values[t * channels + c] = i16::from(w) - zero;
-                sums[c] += i32::from(values[t * channels + c]);
+                values[t * channels + c] = w;
+                sums[c] += i32::from(w) - zero;
             }
         }
         let mut start = bias.clone();
         fold(&bias, &sums, weights.input_zero, &mut start);
-        Self { channels, values, taps, bias, sums, start }
+        let zeros = (0..channels).map(|c| weights.zero(c)).collect();
+        let (row, rows) = (channels, taps.len());
+        Self { channels, values, zeros, row, rows, taps, bias, sums, start }
+    }
+
+    /// Weights less their zero points, in the order of `values`; the spare ones stay what they are.
+    #[inline(always)]
+    fn widen(&self, to: &mut [i16]) {
+        let block = self.row * self.rows;
+        let blocks = self.values.chunks_exact(block).zip(to.chunks_exact_mut(block));
+        for ((values, to), zeros) in blocks.zip(self.zeros.chunks_exact(self.row)) {
+            for (values, to) in values.chunks_exact(self.row).zip(to.chunks_exact_mut(self.row)) {
+                for ((to, &w), &zero) in to.iter_mut().zip(values).zip(zeros) {
+                    *to = i16::from(w) - i16::from(zero);
+                }
+            }
+        }
     }
 
     /// Brings the weights into the order of a kernel that takes two taps at once, the last one with
@@ -177,17 +213,21 @@ impl Filters {
     fn interleave(&mut self) {
         const ORDER: [usize; SPARE] = [0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15];
         let taps = self.taps.len();
-        let weight = |tap: usize, c: usize| {
-            if tap < taps && c < self.channels { self.values[tap * self.channels + c] } else { 0 }
+        let zero = |c: usize| self.zeros.get(c).copied().unwrap_or(0);
+        let weight = |tap: usize, c: usize| match tap < taps && c < self.channels {
+            true => self.values[tap * self.channels + c],
+            false => zero(c),
         };
-        let mut values = Vec::new();
+        let (mut values, mut zeros) = (Vec::new(), Vec::new());
         for block in (0..self.channels).step_by(SPARE) {
             for tap in (0..taps).step_by(2) {
                 let pair = |c| [weight(tap, block + c), weight(tap + 1, block + c)];
                 values.extend(ORDER.into_iter().flat_map(pair));
             }
+            zeros.extend(ORDER.into_iter().flat_map(|c| [zero(block + c); 2]));
         }
-        self.values = values;
+        (self.values, self.zeros) = (values, zeros);
+        (self.row, self.rows) = (2 * SPARE, taps.div_ceil(2));
         if !taps.is_multiple_of(2) {
             self.taps.push(self.taps[0]);
         }

@@ -56,6 +56,10 @@ impl Bases {
     }
 
     /// The next `R`.
+    #[cfg_attr(
+        not(any(target_arch = "x86_64", target_arch = "aarch64")),
+        expect(dead_code, reason = "for kernels that take several rows")
+    )]
     #[inline(always)]
     pub(super) fn take<const R: usize>(&mut self) -> [usize; R] {
         std::array::from_fn(|_| self.step())

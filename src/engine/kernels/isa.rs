@@ -12,7 +12,7 @@ pub(super) enum Set {
     Scalar,
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    #[cfg(target_arch = "aarch64")]
+    #[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
     Neon,
     /// With the dot product of bytes (ARMv8.2 and later).
     #[cfg(target_arch = "aarch64")]
@@ -37,6 +37,8 @@ impl Isa {
         if is_x86_feature_detected!("avx2") {
             all.push(Self(Set::Avx2));
         }
+        #[cfg(all(target_arch = "arm", target_feature = "neon"))]
+        all.push(Self(Set::Neon));
         #[cfg(target_arch = "aarch64")]
         {
             all.push(Self(Set::Neon));
@@ -54,7 +56,7 @@ impl Isa {
             Set::Scalar => "scalar",
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => "avx2",
-            #[cfg(target_arch = "aarch64")]
+            #[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
             Set::Neon => "neon",
             #[cfg(target_arch = "aarch64")]
             Set::NeonDot => "neon-dot",
@@ -69,7 +71,7 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: this value exists only where AVX2 was detected.
             Set::Avx2 => unsafe { super::avx2::run(f) },
-            // NEON is what all code for aarch64 is compiled for.
+            // NEON, where there are kernels for it, is what all code is compiled for.
             _ => f(),
         }
     }

@@ -7,6 +7,8 @@ use super::gemm::{self, Grid, Left, Place};
 use super::isa::{Isa, Set};
 #[cfg(target_arch = "aarch64")]
 use super::neon;
+#[cfg(all(target_arch = "arm", target_feature = "neon"))]
+use super::neon32 as neon;
 use super::pack::View;
 use super::requant::Out;
 use super::scratch::{Plain, bytes_for};
@@ -26,6 +28,8 @@ pub(super) trait Lane: Plain + From<i8> + Into<i32> {
 /// Depthwise filters and the staged band they sweep over.
 pub(super) struct Sweep<'a, T> {
     pub(super) filters: &'a Filters,
+    /// The filters' weights, widened.
+    pub(super) weights: &'a [i16],
     pub(super) stage: &'a [T],
     /// Where the windows start in the stage.
     pub(super) grid: Grid,
@@ -37,9 +41,9 @@ pub(super) struct Sweep<'a, T> {
 
 /// Whether activations are widened when they are staged for weights packed to this depth.
 pub(super) fn widens(isa: Isa, depth: usize) -> bool {
-    match isa.set() {
+    match (isa.set(), depth) {
         #[cfg(target_arch = "x86_64")]
-        Set::Avx2 => depth == 2,
+        (Set::Avx2, 2) => true,
         _ => false,
     }
 }
@@ -55,7 +59,7 @@ pub(super) fn depth(isa: Isa) -> usize {
         Set::Scalar => 1,
         #[cfg(target_arch = "x86_64")]
         Set::Avx2 => 2,
-        #[cfg(target_arch = "aarch64")]
+        #[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
         Set::Neon => 2,
         #[cfg(target_arch = "aarch64")]
         Set::NeonDot => 4,
@@ -82,7 +86,7 @@ impl Lane for i8 {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: this value exists only where AVX2 was detected.
             Set::Avx2 => unsafe { avx2::vectors(left, right, place, out) },
-            #[cfg(target_arch = "aarch64")]
+            #[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
             Set::Neon => neon::gemm(left, right, place, out),
             #[cfg(target_arch = "aarch64")]
             // SAFETY: this value exists only where the dot product was detected.
@@ -94,7 +98,9 @@ impl Lane for i8 {
     fn depthwise(isa: Isa, sweep: &Sweep<'_, Self>, out: &mut Out<'_>) {
         match isa.set() {
             #[cfg(target_arch = "aarch64")]
-            Set::Neon | Set::NeonDot => neon::depthwise(sweep, out),
+            Set::NeonDot => neon::depthwise(sweep, out),
+            #[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+            Set::Neon => neon::depthwise(sweep, out),
             _ => super::depthwise::scalar(sweep, out),
         }
     }

@@ -28,6 +28,8 @@ mod isa;
 mod lane;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(all(target_arch = "arm", target_feature = "neon"))]
+mod neon32;
 mod pack;
 mod pool;
 mod requant;

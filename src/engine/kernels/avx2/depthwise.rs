@@ -56,7 +56,7 @@ impl Band<'_> {
     fn positions<const P: usize>(&self, position: usize, bases: [usize; P], tail: &mut impl Tail) {
         let filters = self.sweep.filters;
         let at = (self.sweep.row + position) * filters.channels;
-        let weights = filters.values.chunks_exact(BLOCK * 2 * self.taps.len());
+        let weights = self.sweep.weights.chunks_exact(BLOCK * 2 * self.taps.len());
         for (channel, weights) in (0..filters.channels).step_by(BLOCK).zip(weights) {
             let start = exchange(super::finish::load(self.sweep.start, channel));
             // SAFETY: every window's elements are inside the stage, as checked by `depthwise`.

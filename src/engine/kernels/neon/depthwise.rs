@@ -12,11 +12,11 @@ const BLOCK: usize = 16;
 /// # Panics
 /// When the stage or the output are shorter than the shapes say.
 pub(in super::super) fn depthwise(sweep: &Sweep<'_, i8>, out: &mut Out<'_>) {
-    let Sweep { filters, stage, grid, start, row } = *sweep;
+    let Sweep { filters, weights, stage, grid, start, row } = *sweep;
     let (channels, taps) = (filters.channels, &filters.taps);
     let reach = taps.iter().max().map_or(0, |&o| o as usize);
     assert!(grid.last() + reach + channels.next_multiple_of(BLOCK) <= stage.len(), "stage");
-    assert!(taps.len() * channels + BLOCK <= filters.values.len(), "filters");
+    assert!(taps.len() * channels + BLOCK <= weights.len(), "filters");
     for channel in (0..channels).step_by(BLOCK) {
         let start = load(start, channel);
         let columns = BLOCK.min(channels - channel);
@@ -26,7 +26,7 @@ pub(in super::super) fn depthwise(sweep: &Sweep<'_, i8>, out: &mut Out<'_>) {
             // filters' weights.
             let acc = unsafe {
                 let base = stage.as_ptr().add(bases.step() + channel);
-                accumulate(base, taps, filters.values.as_ptr().add(channel), channels, start)
+                accumulate(base, taps, weights.as_ptr().add(channel), channels, start)
             };
             finish(acc, columns, out, (row + position) * channels + channel, channel);
         }
