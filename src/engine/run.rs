@@ -4,10 +4,12 @@
     reason = "places and lengths were fixed when the plan was made; a slip must panic, not wrap"
 )]
 
+mod product;
+
 use super::error::RunError;
 use super::float::{self, FloatState};
-use super::kernels::{self, Out, Scale, Scratch};
-use super::plan::{Action, Drain, Feed, Kernel, Plan, Product, Span, Step, Tail};
+use super::kernels::{self, Scratch};
+use super::plan::{Action, Drain, Feed, Plan, Span, Step, Tail};
 use super::view::Place;
 use crate::tensor::{Data, Dtype, Tensor};
 use tract_onnx::prelude::TValue;
@@ -167,49 +169,6 @@ impl Run<'_> {
         self.put_floats(step.to, taken);
     }
 
-    /// A product into whichever of the two buffers its tail wants.
-    fn product(
-        &mut self,
-        product: &Product,
-        step: &Step,
-        bytes: Option<&mut [i8]>,
-        floats: Option<&mut [f32]>,
-    ) {
-        let slot = product.slot.map(|s| self.memory.slots[s]);
-        let mut scratch = std::mem::replace(&mut self.memory.scratch, Scratch::with_bytes(0));
-        let mut row = std::mem::take(&mut self.memory.scales);
-        let from = self.bytes(step.from[0]);
-        let right = step.from.get(1).map(|&s| self.bytes(s));
-        let job = Job { product, zero: slot.map(|s| s.1), from, right };
-        match (&product.tail, bytes, floats) {
-            (Tail::Bytes(requant), Some(to), _) => {
-                for (i, to) in to.chunks_exact_mut(step.to.len / product.batch).enumerate() {
-                    job.run(i, Out::S8(to, requant), &mut scratch);
-                }
-            }
-            (Tail::Float { scales, bias, clamp: bounds }, _, Some(to)) => {
-                let scale = match slot {
-                    None => scales,
-                    Some((scale, _)) => {
-                        let row = &mut row[..scales.len()];
-                        row.iter_mut().zip(scales).for_each(|(r, s)| *r = scale * s);
-                        &*row
-                    }
-                };
-                let bias = bias.as_deref();
-                for (i, to) in to.chunks_exact_mut(step.to.len / product.batch).enumerate() {
-                    job.run(i, Out::F32(to, Scale { scale, bias }), &mut scratch);
-                }
-                if let Some((low, high)) = bounds {
-                    clamp(to, *low, *high);
-                }
-            }
-            _ => unreachable!("a tail goes with its buffer"),
-        }
-        self.memory.scratch = scratch;
-        self.memory.scales = row;
-    }
-
     fn region(
         &mut self,
         index: usize,
@@ -340,41 +299,6 @@ impl Run<'_> {
     }
 }
 
-/// A product with its operands.
-struct Job<'a> {
-    product: &'a Product,
-    /// The input's zero point where it was measured.
-    zero: Option<i8>,
-    from: &'a [i8],
-    right: Option<&'a [i8]>,
-}
-
-impl Job<'_> {
-    /// Runs part `i` of the batch.
-    fn run(&self, i: usize, out: Out<'_>, scratch: &mut Scratch) {
-        let batch = self.product.batch;
-        let part = |whole: &[i8]| {
-            let len = whole.len() / batch;
-            i * len..(i + 1) * len
-        };
-        let from = &self.from[part(self.from)];
-        match (&self.product.kernel, self.zero) {
-            (Kernel::Dense { dense, rows }, None) => dense.run(*rows, from, out, scratch),
-            (Kernel::Dense { dense, rows }, Some(zero)) => {
-                dense.run_at(zero, *rows, from, out, scratch);
-            }
-            (Kernel::Conv(conv), None) => conv.run(from, out, scratch),
-            (Kernel::Conv(conv), Some(zero)) => conv.run_at(zero, from, out, scratch),
-            (Kernel::Depthwise(conv), None) => conv.run(from, out, scratch),
-            (Kernel::Depthwise(conv), Some(zero)) => conv.run_at(zero, from, out, scratch),
-            (Kernel::Matmul { matmul, zeros }, _) => {
-                let right = self.right.unwrap_or_default();
-                matmul.run(from, &right[part(right)], *zeros, out, scratch);
-            }
-        }
-    }
-}
-
 fn signed(tensor: &Tensor) -> &[i8] {
     match &tensor.data {
         Data::I8(v) => v,
@@ -386,14 +310,6 @@ fn real(tensor: &Tensor) -> &[f32] {
     match &tensor.data {
         Data::F32(v) => v,
         _ => &[],
-    }
-}
-
-/// Not a number becomes `low`, as in the integer tails.
-fn clamp(values: &mut [f32], low: f32, high: f32) {
-    for v in values {
-        let above = if *v > low { *v } else { low };
-        *v = if above < high { above } else { high };
     }
 }
 
