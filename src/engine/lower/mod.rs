@@ -25,6 +25,7 @@ mod primitives;
 mod quantization;
 mod region;
 mod value;
+mod walk;
 
 pub(super) use draft::Draft;
 use draft::Holds;
@@ -91,7 +92,7 @@ pub(super) fn lower(
 
 /// Operators that only quantized models have.
 fn is_quantized(op: &str) -> bool {
-    starts_integers(op) || op.starts_with("QLinear") || op == "QGemm"
+    walk::starts_integers(op) || op.starts_with("QLinear") || op == "QGemm"
 }
 
 /// A model that is not quantized: one region, which gets the graph as it is.
@@ -128,6 +129,8 @@ struct Lowering<'a> {
     nodes: Vec<Rc<Node>>,
     /// The node that makes each value.
     makers: HashMap<String, usize>,
+    /// What any node reads, and what the graph gives out.
+    used: BTreeSet<String>,
     values: HashMap<String, Value>,
     /// Values that were made in float after all.
     floats: HashMap<String, View>,
@@ -166,6 +169,8 @@ impl<'a> Lowering<'a> {
         let mut values: HashMap<String, Value> =
             constants.into_iter().map(|(name, tensor)| (name, Value::Constant(tensor))).collect();
         values.extend(opaque.keys().map(|name| (name.clone(), Value::Opaque)));
+        let used = nodes.iter().flat_map(|n| reads(&n.proto)).map(str::to_owned);
+        let used = used.chain(graph.output.iter().map(|o| o.name.clone())).collect();
         let fates = vec![Fate::Folded; originals.len()];
         let mut lowering = Self {
             header,
@@ -175,6 +180,7 @@ impl<'a> Lowering<'a> {
             originals,
             nodes,
             makers: HashMap::new(),
+            used,
             values,
             floats: HashMap::new(),
             opaque,
@@ -230,82 +236,6 @@ impl<'a> Lowering<'a> {
                 }
             }
         }
-        Ok(())
-    }
-
-    /// Lowers what can be lowered, makes a region of the rest, and again with what waited for it.
-    fn walk(&mut self) -> Result<(), LoadError> {
-        let mut todo: Vec<usize> = (0..self.nodes.len()).collect();
-        loop {
-            let mut waiting = Vec::new();
-            for i in todo {
-                if self.visit(i)? == Visit::Waits {
-                    waiting.push(i);
-                }
-            }
-            if waiting.is_empty() {
-                return Ok(());
-            }
-            let wanted = waiting.iter().filter_map(|&i| self.nodes.get(i));
-            let wanted = wanted.flat_map(|n| reads(&n.proto)).map(str::to_owned).collect();
-            self.close_region(&wanted)?;
-            todo = waiting;
-        }
-    }
-
-    fn visit(&mut self, i: usize) -> Result<Visit, LoadError> {
-        let Some(node) = self.nodes.get(i).cloned() else { return Ok(Visit::Done) };
-        let is = |this: &Self, test: fn(&Value) -> bool| {
-            reads(&node.proto).into_iter().any(|n| this.values.get(n).is_some_and(test))
-        };
-        let pending = is(self, |v| matches!(v, Value::Pending));
-        let blocked = is(self, |v| matches!(v, Value::Blocked));
-        if blocked || (pending && starts_integers(&node.proto.op_type)) {
-            self.set_outputs(&node, &Value::Blocked);
-            return Ok(Visit::Waits);
-        }
-        let result = match pending {
-            true => float("it works on floats"),
-            false => self.lower_node(&node),
-        };
-        match result {
-            Ok(()) => {}
-            Err(Stop::Refuse(error)) => return Err(error),
-            Err(Stop::Float(reason)) => self.gather(i, &reason)?,
-        }
-        Ok(Visit::Done)
-    }
-
-    fn lower_node(&mut self, node: &Rc<Node>) -> Lower {
-        let proto = &node.proto;
-        if proto.op_type == "Constant" || self.all_constant(proto) {
-            return self.fold(node);
-        }
-        match proto.op_type.as_str() {
-            "DequantizeLinear" => self.dequantize(node)?,
-            "QuantizeLinear" => self.quantize(node)?,
-            "DynamicQuantizeLinear" => self.dynamic_quantize(node)?,
-            "MatMulInteger" => self.matmul_integer(node)?,
-            "ConvInteger" => self.conv_integer(node)?,
-            "Cast" => self.cast(node)?,
-            "Conv" => self.conv(node)?,
-            "MatMul" => self.matmul(node)?,
-            "Gemm" => self.gemm(node)?,
-            "Add" | "Sub" | "Mul" => self.add_or_mul(node)?,
-            "Relu" | "Clip" => self.clamp(node)?,
-            "MaxPool" | "GlobalMaxPool" => self.max_pool(node)?,
-            "AveragePool" | "GlobalAveragePool" | "ReduceMean" => self.average_pool(node)?,
-            "Softmax" => self.softmax(node)?,
-            "Transpose" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Identity"
-            | "Dropout" => self.movement(node)?,
-            "Slice" => self.slice(node)?,
-            "Split" => self.split(node)?,
-            "Concat" => self.concat(node)?,
-            "Pad" => self.pad(node)?,
-            "Shape" => return self.shape_of(node),
-            _ => self.function(node)?,
-        }
-        self.note(node, Fate::Integer);
         Ok(())
     }
 
@@ -375,22 +305,4 @@ impl<'a> Lowering<'a> {
             reason: reason.into(),
         }
     }
-}
-
-#[derive(PartialEq, Eq)]
-enum Visit {
-    Done,
-    Waits,
-}
-
-/// Operators that are lowered even where their input comes from a float region.
-fn starts_integers(op: &str) -> bool {
-    matches!(
-        op,
-        "QuantizeLinear"
-            | "DequantizeLinear"
-            | "DynamicQuantizeLinear"
-            | "MatMulInteger"
-            | "ConvInteger"
-    )
 }

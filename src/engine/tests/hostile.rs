@@ -1,59 +1,158 @@
 //! Mutated models: whatever the bytes are, loading ends in a model or a refusal.
 //!
-//! `INFERD_FUZZ_SECONDS=3600 cargo test --release --lib hostile` goes on for an hour.
+//! `INFERD_FUZZ_SECONDS=3600 cargo test --release --lib hostile` goes on for an hour. The mutant at
+//! work lies in the temporary directory as `inferd-fuzz/now.onnx`, in case it ends the process, and
+//! beside it the first of every kind of refusal, which later mutants start from.
 
 use super::generate::{Dialect, dynamic, quantized};
 use super::load;
 use crate::tensor::Tensor;
 use fastrand::Rng;
 use prost::Message;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tract_onnx::pb::{ModelProto, NodeProto, TensorProto};
 
 /// Mutants tried where no time is given.
 const MUTANTS: usize = 400;
 
+/// A mutant that takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Mutants kept because they taught something: each once broke the loader or is refused in its own
+/// way.
+fn corpus() -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    paths.sort();
+    paths.iter().map(|p| std::fs::read(p).unwrap()).collect()
+}
+
 #[test]
-fn mutated_models_never_panic() {
-    let seconds = std::env::var("INFERD_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok());
-    let until = seconds.map(|s| Instant::now() + Duration::from_secs(s));
-    let mut rng = Rng::with_seed(seconds.unwrap_or(7));
-    let mut tried = 0;
-    while until.map_or(tried < MUTANTS, |until| Instant::now() < until) {
-        let seed = rng.u64(..1000);
-        let mut model = match rng.u8(..3) {
-            0 => quantized(seed, Dialect::Qdq).0.model(),
-            1 => quantized(seed, Dialect::QOperator).0.model(),
-            _ => dynamic(seed).model(),
-        };
-        for _ in 0..rng.usize(1..4) {
-            mutate(&mut model, &mut rng);
-        }
-        let mut bytes = model.encode_to_vec();
-        if rng.u8(..4) == 0 {
-            scramble(&mut bytes, &mut rng);
-        }
-        if seconds.is_some() {
-            // For the case that no panic can be caught: the one that did it.
-            std::fs::write(std::env::temp_dir().join("inferd-mutant.onnx"), &bytes).unwrap();
-        }
-        try_it(&bytes);
-        tried += 1;
+fn kept_mutants_are_models_or_refusals() {
+    let corpus = corpus();
+    assert!(!corpus.is_empty());
+    corpus.iter().for_each(|bytes| drop(try_it(bytes)));
+}
+
+#[test]
+fn mutated_models_are_models_or_refusals() {
+    let mut rng = Rng::with_seed(7);
+    let corpus = corpus();
+    for _ in 0..MUTANTS {
+        try_it(&mutant(&corpus, &mut rng));
     }
+}
+
+/// The same for as long as one likes.
+#[test]
+fn mutated_models_are_models_or_refusals_for_hours() {
+    let Some(seconds) = std::env::var("INFERD_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok())
+    else {
+        eprintln!("SKIPPED: INFERD_FUZZ_SECONDS says for how long");
+        return;
+    };
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let folder = std::env::temp_dir().join("inferd-fuzz");
+    std::fs::create_dir_all(&folder).unwrap();
+    let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let (mut rng, mut corpus, mut kinds) = (Rng::with_seed(seed), corpus(), BTreeSet::new());
+    let tried = std::sync::Arc::new(AtomicUsize::new(0));
+    let watched = tried.clone();
+    std::thread::spawn(move || watch(&watched));
+    let (mut loaded, mut slowest) = (0, Duration::ZERO);
+    while Instant::now() < until {
+        let bytes = mutant(&corpus, &mut rng);
+        std::fs::write(folder.join("now.onnx"), &bytes).unwrap();
+        let began = Instant::now();
+        let refusal = try_it(&bytes);
+        slowest = slowest.max(began.elapsed());
+        tried.fetch_add(1, Ordering::Relaxed);
+        let Some(refusal) = refusal else {
+            loaded += 1;
+            continue;
+        };
+        let kind: String = refusal.chars().filter(|c| !c.is_ascii_digit()).collect();
+        if bytes.len() < 4000 && kinds.len() < 1000 && kinds.insert(kind) {
+            std::fs::write(folder.join(format!("kind-{:04}.onnx", kinds.len())), &bytes).unwrap();
+            corpus.push(bytes);
+        }
+    }
+    let tried = tried.load(Ordering::Relaxed);
+    println!(
+        "seed {seed}: {tried} mutants, {loaded} of them loaded; {} kinds of refusal; the slowest \
+         took {slowest:?}",
+        kinds.len()
+    );
     assert!(tried > 0);
 }
 
-/// Loads and, where that works, runs once.
-fn try_it(bytes: &[u8]) {
-    let Ok(model) = load(bytes) else { return };
+/// Ends the process when one mutant takes too long.
+fn watch(tried: &AtomicUsize) {
+    let mut last = (usize::MAX, Instant::now());
+    loop {
+        std::thread::sleep(Duration::from_secs(1));
+        let now = tried.load(Ordering::Relaxed);
+        if now != last.0 {
+            last = (now, Instant::now());
+        } else if last.1.elapsed() > PATIENCE {
+            eprintln!("mutant {now} hangs: see inferd-fuzz/now.onnx in the temporary directory");
+            std::process::abort();
+        }
+    }
+}
+
+/// A random model or a kept one, changed.
+fn mutant(corpus: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
+    let seed = rng.u64(..1000);
+    let mut model = match rng.u8(..4) {
+        0 => quantized(seed, Dialect::Qdq).0.model(),
+        1 => quantized(seed, Dialect::QOperator).0.model(),
+        2 => dynamic(seed).model(),
+        _ => {
+            let bytes = &corpus[rng.usize(..corpus.len())];
+            match ModelProto::decode(bytes.as_slice()) {
+                Ok(model) => model,
+                Err(_) => {
+                    let mut bytes = bytes.clone();
+                    scramble(&mut bytes, rng);
+                    return bytes;
+                }
+            }
+        }
+    };
+    for _ in 0..rng.usize(1..4) {
+        mutate(&mut model, rng);
+    }
+    let mut bytes = model.encode_to_vec();
+    if rng.u8(..4) == 0 {
+        scramble(&mut bytes, rng);
+    }
+    bytes
+}
+
+/// Loads and, where that works, runs once; returns the refusal of what was refused.
+fn try_it(bytes: &[u8]) -> Option<String> {
+    let model = match load(bytes) {
+        Ok(model) => model,
+        Err(refusal) => return Some(refusal.to_string()),
+    };
     let tensors = |specs: &[crate::tensor::TensorSpec]| -> Vec<Tensor> {
         specs.iter().map(|s| Tensor::zeros(s.dtype, &s.shape)).collect()
     };
+    // Large inputs take long and teach nothing more.
+    if model.inputs().iter().map(crate::tensor::TensorSpec::len).sum::<usize>() > 1 << 16 {
+        return None;
+    }
     // A run may fail in the float runtime, but not panic.
     if let Err(error) = model.session().run(&tensors(model.inputs()), &mut tensors(model.outputs()))
     {
         assert!(!error.to_string().is_empty());
     }
+    None
 }
 
 /// Bytes changed, put in, taken out, cut off.
@@ -81,9 +180,12 @@ fn mutate(model: &mut ModelProto, rng: &mut Rng) {
         .flat_map(|n| n.output.clone())
         .chain(graph.initializer.iter().map(|i| i.name.clone()))
         .collect();
+    if names.is_empty() || graph.input.is_empty() || graph.output.is_empty() {
+        return;
+    }
     let name = |rng: &mut Rng| names[rng.usize(..names.len())].clone();
     match rng.u8(..10) {
-        0..=3 => {
+        0..=3 if !graph.node.is_empty() => {
             let at = rng.usize(..graph.node.len());
             mutate_node(&mut graph.node[at], &name(rng), rng);
         }
@@ -91,7 +193,7 @@ fn mutate(model: &mut ModelProto, rng: &mut Rng) {
             let at = rng.usize(..graph.initializer.len());
             mutate_tensor(&mut graph.initializer[at], rng);
         }
-        7 => {
+        7 if !graph.node.is_empty() => {
             let at = rng.usize(..graph.node.len());
             let node = graph.node.remove(at);
             if rng.bool() {
@@ -105,7 +207,9 @@ fn mutate(model: &mut ModelProto, rng: &mut Rng) {
             if rng.u8(..4) == 0 {
                 t.elem_type = rng.i32(0..24);
             }
-            let dims = &mut t.shape.as_mut().unwrap().dim;
+            let Some(dims) = t.shape.as_mut().map(|s| &mut s.dim).filter(|d| !d.is_empty()) else {
+                return;
+            };
             let at = rng.usize(..dims.len());
             let size = odd(rng);
             dims[at].value =
