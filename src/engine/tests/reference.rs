@@ -45,10 +45,15 @@ fn winner(values: &[f64]) -> f64 {
 /// Runs every reference input; returns the largest difference. A winner may only change where the
 /// exact outputs are a tie, or within `tie` of one.
 fn largest_difference(name: &str, tie: f64) -> f64 {
+    difference_from("y", name, tie)
+}
+
+/// The same from the array of this name.
+fn difference_from(reference: &str, name: &str, tie: f64) -> f64 {
     let Some(folder) = models() else { return 0.0 };
     let model = load(&std::fs::read(folder.join(format!("{name}.onnx"))).unwrap()).unwrap();
     let file = folder.join(format!("{name}.ref.npz"));
-    let (x, y) = (array(&file, "x"), array(&file, "y"));
+    let (x, y) = (array(&file, "x"), array(&file, reference));
     let mut largest = 0.0f64;
     for i in 0..x.shape[0] {
         let outputs = run_model(&model, &[row(&x, i)]);
@@ -97,14 +102,17 @@ fn qdq_and_qoperator_models_are_within_one_step() {
     }
 }
 
-/// The reference computes in doubles, the operators are defined in floats: where a value lies within
-/// a float's precision of the middle between two steps, one activation differs by a step. That
-/// happens in 4 of the 16 runs of `ic_dyn`, to ONNX Runtime on the same activations as here.
+/// Between its dynamic quantizations a model computes in the floats its graph declares. `y` was made
+/// in doubles: where a value lies within a float's precision of the middle between two steps, the
+/// next activation is another. In `ic_dyn` that happens in 4 of the 16 runs, there as in unoptimised
+/// ONNX Runtime (`y_ort`: the same bits for this model at every level of optimisation); ours agrees
+/// with the latter in every run. In `ad01_dyn` the doubles make no difference, but ONNX Runtime's
+/// order of sums does.
 #[test]
 fn dynamically_quantized_models_are_close() {
-    for (name, bound) in [("ad01_dyn", 1e-4), ("ic_dyn", 3e-3)] {
-        assert!(largest_difference(name, 0.0) <= bound, "{name}");
-    }
+    assert!(largest_difference("ad01_dyn", 0.0) <= 1e-4);
+    assert!(difference_from("y_ort", "ic_dyn", 0.0) <= 1e-6);
+    assert!(largest_difference("ic_dyn", 0.0) <= 3e-3);
 }
 
 /// For models of one's own: `INFERD_MODELS=folder` with pairs of `NAME.onnx` and `NAME.ref.npz`
