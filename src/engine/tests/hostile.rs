@@ -11,7 +11,7 @@ use fastrand::Rng;
 use prost::Message;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use tract_onnx::pb::{ModelProto, NodeProto, TensorProto};
 
@@ -60,17 +60,17 @@ fn mutated_models_are_models_or_refusals_for_hours() {
     std::fs::create_dir_all(&folder).unwrap();
     let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     let (mut rng, mut corpus, mut kinds) = (Rng::with_seed(seed), corpus(), BTreeSet::new());
-    let tried = std::sync::Arc::new(AtomicUsize::new(0));
-    let watched = tried.clone();
-    std::thread::spawn(move || watch(&watched));
-    let (mut loaded, mut slowest) = (0, Duration::ZERO);
+    let (word, done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || watch(&done));
+    let (mut tried, mut loaded, mut slowest) = (0, 0, Duration::ZERO);
     while Instant::now() < until {
         let bytes = mutant(&corpus, &mut rng);
         std::fs::write(folder.join("now.onnx"), &bytes).unwrap();
         let began = Instant::now();
         let refusal = try_it(&bytes);
         slowest = slowest.max(began.elapsed());
-        tried.fetch_add(1, Ordering::Relaxed);
+        tried += 1;
+        word.send(()).unwrap();
         let Some(refusal) = refusal else {
             loaded += 1;
             continue;
@@ -81,7 +81,6 @@ fn mutated_models_are_models_or_refusals_for_hours() {
             corpus.push(bytes);
         }
     }
-    let tried = tried.load(Ordering::Relaxed);
     println!(
         "seed {seed}: {tried} mutants, {loaded} of them loaded; {} kinds of refusal; the slowest \
          took {slowest:?}",
@@ -90,17 +89,16 @@ fn mutated_models_are_models_or_refusals_for_hours() {
     assert!(tried > 0);
 }
 
-/// Ends the process when one mutant takes too long.
-fn watch(tried: &AtomicUsize) {
-    let mut last = (usize::MAX, Instant::now());
+/// Ends the process when one mutant takes too long; each that does not sends a word.
+fn watch(done: &Receiver<()>) {
     loop {
-        std::thread::sleep(Duration::from_secs(1));
-        let now = tried.load(Ordering::Relaxed);
-        if now != last.0 {
-            last = (now, Instant::now());
-        } else if last.1.elapsed() > PATIENCE {
-            eprintln!("mutant {now} hangs: see inferd-fuzz/now.onnx in the temporary directory");
-            std::process::abort();
+        match done.recv_timeout(PATIENCE) {
+            Ok(()) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {
+                eprintln!("a mutant hangs: see inferd-fuzz/now.onnx in the temporary directory");
+                std::process::abort();
+            }
         }
     }
 }
