@@ -11,5 +11,6 @@ mod layers;
 mod link;
 mod outbox;
 mod power_cut;
+mod processors;
 mod store;
 mod store_bound;

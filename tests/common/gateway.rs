@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
-use super::PATIENCE;
+use super::{PATIENCE, program};
 
 /// A gateway's folder, and the daemon while it runs.
 pub(crate) struct Gateway {
@@ -71,6 +71,14 @@ impl Gateway {
         std::fs::write(to.join("card.toml"), change(card)).unwrap();
     }
 
+    /// Adds a model of this test's own.
+    pub(crate) fn ship_model(&self, name: &str, onnx: &[u8], card: &str) {
+        let to = self.dir.path().join("models").join(name);
+        std::fs::create_dir_all(&to).unwrap();
+        std::fs::write(to.join("model.onnx"), onnx).unwrap();
+        std::fs::write(to.join("card.toml"), card).unwrap();
+    }
+
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.environment.push((name.into(), value.into()));
     }
@@ -88,7 +96,7 @@ impl Gateway {
             .append(true)
             .open(self.dir.path().join("log"))
             .unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_inferd"))
+        let child = program::inferd()
             .arg("run")
             .arg("--config")
             .arg(self.config())

@@ -4,6 +4,7 @@ pub(crate) mod broker;
 pub(crate) mod fake;
 pub(crate) mod gateway;
 pub(crate) mod peer;
+pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod rig;
 
