@@ -29,6 +29,7 @@
 //! The *backlog* is the part of the outbox on disk. A *bundle* is a model with its *card* and golden
 //! vectors. A *worker* is an inference thread, a *lane* a stream on it.
 
+mod backoff;
 pub mod bundle;
 pub mod cli;
 pub mod clock;

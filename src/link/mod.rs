@@ -37,7 +37,6 @@
 //! - A CONNACK of MQTT 3.1.1 is waited on for ever: it looks like a connection that was closed, and
 //!   that message says so.
 
-mod backoff;
 mod connect;
 mod connection;
 mod fault;

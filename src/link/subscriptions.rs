@@ -3,7 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::{Subscription, backoff};
+use super::Subscription;
+use crate::backoff;
 use crate::message::Qos;
 
 /// Filters in one SUBSCRIBE, so that the packet stays small whatever the configuration.

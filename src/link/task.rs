@@ -12,7 +12,8 @@ use super::handle::{Counters, LinkHandle, Shared, Submitted};
 use super::held::Held;
 use super::subscriptions::Subscriptions;
 use super::window::Window;
-use super::{Epoch, Event, Fault, FaultKind, LinkOptions, Started, backoff, connect};
+use super::{Epoch, Event, Fault, FaultKind, LinkOptions, Started, connect};
+use crate::backoff;
 use crate::message::Outgoing;
 
 /// Slots among the events for what is not the answer to a publish.

@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::envelope::Document;
+use super::manifest::{Blob, Manifest};
 use super::window::Window;
 use crate::clock::Timestamp;
-use crate::ids::{Digest, GatewayId, ModelName};
+use crate::ids::{GatewayId, ModelName};
 
 /// Which version of a model a part of the fleet should run. Signed by the deploy role.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,7 +20,8 @@ pub struct Deployment {
     pub model: ModelName,
     /// Signed, because topics are not.
     pub target: Target,
-    pub manifest: ManifestRef,
+    /// The manifest's envelope, to the byte.
+    pub manifest: Blob,
     /// Where the bytes are; tried in this order.
     pub sources: Vec<Source>,
     /// How much of the target is reached, 0 to 100 in steps of 0.01; raised wave by wave.
@@ -47,14 +49,6 @@ pub struct Deployment {
     pub shadow_runs: u32,
     #[serde(default)]
     pub trial: Trial,
-}
-
-/// A manifest's envelope, to the byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ManifestRef {
-    pub sha256: Digest,
-    pub len: u32,
 }
 
 /// Whom a deployment is for.
@@ -152,6 +146,10 @@ impl Document for Deployment {
         }
         if self.expires <= self.created || self.expires <= self.not_before {
             return Err("it expires before it begins".into());
+        }
+        self.manifest.check("the manifest")?;
+        if usize::try_from(self.manifest.len).is_ok_and(|len| len > Manifest::MAX) {
+            return Err(format!("a manifest of more than {} bytes", Manifest::MAX));
         }
         let trial = &self.trial;
         if !(0.0..=1.0).contains(&trial.max_error_rate) || !(trial.max_slowdown >= 1.0) {

@@ -101,7 +101,7 @@ impl Manifest {
 
 impl Blob {
     /// Whether the chunks add up and none is too long.
-    fn check(&self, path: &str) -> Result<(), String> {
+    pub(super) fn check(&self, path: &str) -> Result<(), String> {
         if self.chunks.iter().any(|chunk| !(1..=CHUNK_MAX).contains(&chunk.len)) {
             return Err(format!("{path:?}: a chunk is empty or over {CHUNK_MAX} bytes"));
         }

@@ -10,9 +10,11 @@
 //! Pure: no file, no socket, no clock. A file on a USB stick and chunks from a broker go the same
 //! way.
 
+mod assemble;
 pub mod chunking;
 pub mod delta;
 mod deployment;
+pub mod device;
 mod envelope;
 mod install;
 mod keys;
@@ -24,7 +26,8 @@ mod tests;
 mod trust;
 mod window;
 
-pub use deployment::{Deployment, ManifestRef, Source, Target, Trial, drawn};
+pub use assemble::{AssembleError, Origin, Recipe, assemble};
+pub use deployment::{Deployment, Source, Target, Trial, drawn};
 pub use envelope::{Document, Envelope};
 pub use install::{Installable, Mismatch, is_chunk};
 pub use keys::{PublicKey, SecretKey};

@@ -54,7 +54,7 @@ pub(super) fn deployment() -> Deployment {
         seq: 2,
         model: ModelName::parse("motion").unwrap(),
         target: Target::Gateway(GatewayId::parse("gw-1").unwrap()),
-        manifest: ManifestRef { sha256: Digest::of(b"m"), len: 1 },
+        manifest: chunking::blob(b"a manifest"),
         sources: vec![Source::Mqtt],
         percent: 100.0,
         seed: "s".into(),

@@ -1,0 +1,98 @@
+//! From kept chunks to files.
+
+use std::collections::BTreeMap;
+
+use super::delta;
+use super::install::{Installable, Mismatch};
+use super::manifest::{Blob, DeltaEntry, FileEntry, Manifest};
+use super::trust::Verified;
+use crate::ids::Digest;
+
+/// How one file of a version is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipe {
+    pub path: String,
+    pub from: Origin,
+}
+
+/// What a file is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Chunks(Vec<Digest>),
+    /// The held file `base` and the delta in these chunks.
+    Delta {
+        base: Digest,
+        chunks: Vec<Digest>,
+        len: u64,
+    },
+}
+
+/// Why kept chunks do not make a version.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    #[error("{path:?}: a chunk or the file it is made from is not held")]
+    NotHeld { path: String },
+    #[error("{path:?}: {source}")]
+    Delta { path: String, source: delta::DeltaError },
+    #[error("{0}")]
+    Mismatch(#[from] Mismatch),
+}
+
+/// Chooses, for each file, the smallest way from what is held: its chunks, or a delta to a held
+/// file. `missing` says how many bytes of a blob would have to be fetched.
+#[must_use]
+pub(super) fn recipes(
+    manifest: &Manifest,
+    holds_file: impl Fn(Digest) -> bool,
+    missing: impl Fn(&Blob) -> u64,
+    deltas: bool,
+) -> Vec<(Recipe, Blob)> {
+    let chunks = |blob: &Blob| blob.chunks.iter().map(|chunk| chunk.sha256).collect::<Vec<_>>();
+    let recipe = |file: &FileEntry| {
+        let usable = |delta: &&DeltaEntry| {
+            deltas && delta.path == file.path && holds_file(delta.base_sha256)
+        };
+        let usable = manifest.deltas.iter().filter(usable);
+        let smallest = usable.min_by_key(|delta| missing(&delta.blob));
+        let smallest = smallest.filter(|delta| missing(&delta.blob) < missing(&file.blob));
+        let (from, blob) = match smallest {
+            None => (Origin::Chunks(chunks(&file.blob)), &file.blob),
+            Some(delta) => {
+                let (base, chunks) = (delta.base_sha256, chunks(&delta.blob));
+                (Origin::Delta { base, chunks, len: file.blob.len }, &delta.blob)
+            }
+        };
+        (Recipe { path: file.path.clone(), from }, blob.clone())
+    };
+    manifest.files.iter().map(recipe).collect()
+}
+
+/// Makes the version. `held` gives the bytes of a chunk or a file by its digest; none of them is
+/// believed, the result is checked whole.
+///
+/// # Errors
+/// What is not held, or does not make what the manifest names.
+pub fn assemble(
+    manifest: Verified<Manifest>,
+    recipes: &[Recipe],
+    held: impl Fn(Digest) -> Option<Vec<u8>>,
+) -> Result<Installable, AssembleError> {
+    let mut files = BTreeMap::new();
+    for recipe in recipes {
+        let missing = || AssembleError::NotHeld { path: recipe.path.clone() };
+        let joined = |chunks: &[Digest]| {
+            let pieces: Option<Vec<_>> = chunks.iter().map(|digest| held(*digest)).collect();
+            pieces.map(|pieces| pieces.concat()).ok_or_else(missing)
+        };
+        let bytes = match &recipe.from {
+            Origin::Chunks(chunks) => joined(chunks)?,
+            Origin::Delta { base, chunks, len } => {
+                let base = held(*base).ok_or_else(missing)?;
+                delta::apply(&base, &joined(chunks)?, *len)
+                    .map_err(|source| AssembleError::Delta { path: recipe.path.clone(), source })?
+            }
+        };
+        files.insert(recipe.path.clone(), bytes);
+    }
+    Ok(Installable::new(manifest, files)?)
+}

@@ -1,0 +1,164 @@
+//! Which chunks are still to come, and which were asked for.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use super::super::deployment::Source;
+use super::super::install::is_chunk;
+use super::super::manifest::{Blob, Chunk};
+use super::face::Effect;
+use crate::backoff;
+use crate::clock::Mono;
+use crate::ids::Digest;
+
+/// Chunks asked for at a time: a broker drops what exceeds a client's queue, and memory is dear.
+const AT_ONCE: usize = 4;
+/// After this long without an answer a chunk is asked for again.
+const ANSWER: Duration = Duration::from_secs(30);
+const RETRY_MIN: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(5 * 60);
+/// Wrong bytes for one chunk from one source.
+const BAD_MAX: u32 = 3;
+
+/// Names a chunk at its source.
+type Place = (Digest, u32);
+
+/// Chunks on their way.
+#[derive(Clone, Debug)]
+pub(super) struct Fetch {
+    sources: VecDeque<Source>,
+    missing: VecDeque<(Place, Chunk)>,
+    asked: BTreeMap<Place, Asked>,
+    /// How often the bytes of a chunk were wrong, by source.
+    bad: BTreeMap<(Place, Source), u32>,
+    attempt: u32,
+    not_before: Mono,
+    rate: u64,
+    total: u64,
+    left: u64,
+}
+
+/// A chunk that was asked for.
+#[derive(Clone, Debug)]
+struct Asked {
+    chunk: Chunk,
+    at: Mono,
+    source: Source,
+}
+
+/// What became of bytes that came.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Arrived {
+    /// Not asked for, or no longer.
+    Stray,
+    Kept(Digest),
+    /// Wrong, and asked for again.
+    Again,
+    /// No source has the right bytes.
+    NoSource,
+}
+
+impl Fetch {
+    /// Everything of `blobs` that is not `held`.
+    pub(super) fn new<'a>(
+        blobs: impl IntoIterator<Item = &'a Blob>,
+        held: &BTreeSet<Digest>,
+        sources: &[Source],
+        rate: u64,
+    ) -> Self {
+        let mut seen = held.clone();
+        let mut missing = VecDeque::new();
+        for blob in blobs {
+            for (index, chunk) in (0..).zip(&blob.chunks) {
+                if seen.insert(chunk.sha256) {
+                    missing.push_back(((blob.sha256, index), *chunk));
+                }
+            }
+        }
+        let total = missing.iter().map(|(_, chunk)| u64::from(chunk.len)).sum();
+        Self {
+            sources: sources.iter().cloned().collect(),
+            missing,
+            asked: BTreeMap::new(),
+            bad: BTreeMap::new(),
+            attempt: 0,
+            not_before: Mono(0),
+            rate,
+            total,
+            left: total,
+        }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.missing.is_empty() && self.asked.is_empty()
+    }
+
+    /// Of the bytes to fetch, 0 to 1.
+    #[expect(clippy::cast_precision_loss, reason = "a share for people to look at")]
+    pub(super) fn progress(&self) -> f32 {
+        if self.total == 0 { 1.0 } else { 1.0 - self.left as f32 / self.total as f32 }
+    }
+
+    /// Asks for as many as may be asked for now.
+    pub(super) fn ask(&mut self, now: Mono, random: u64, effects: &mut Vec<Effect>) {
+        let late = self.asked.iter().filter(|(_, asked)| now.since(asked.at) >= ANSWER);
+        for place in late.map(|(place, _)| *place).collect::<Vec<_>>() {
+            self.lost(now, place, random);
+        }
+        while self.asked.len() < AT_ONCE && now >= self.not_before {
+            let Some(source) = self.sources.front().cloned() else { return };
+            let Some((place, chunk)) = self.missing.pop_front() else { return };
+            self.asked.insert(place, Asked { chunk, at: now, source: source.clone() });
+            if let Some(micros) = (u64::from(chunk.len) * 1_000_000).checked_div(self.rate) {
+                self.not_before = now.plus(Duration::from_micros(micros));
+            }
+            let (blob, index) = place;
+            effects.push(Effect::Fetch { source, blob, index, chunk });
+        }
+    }
+
+    /// When [`Fetch::ask`] has something to do, if nothing comes before.
+    pub(super) fn deadline(&self) -> Option<Mono> {
+        let answer = self.asked.values().map(|asked| asked.at.plus(ANSWER)).min();
+        let more = !self.missing.is_empty() && self.asked.len() < AT_ONCE;
+        [answer, more.then_some(self.not_before)].into_iter().flatten().min()
+    }
+
+    pub(super) fn arrived(
+        &mut self,
+        now: Mono,
+        place: Place,
+        bytes: &[u8],
+        random: u64,
+    ) -> Arrived {
+        let Some(Asked { chunk, source, .. }) = self.asked.get(&place) else {
+            return Arrived::Stray;
+        };
+        if is_chunk(chunk, bytes) {
+            let chunk = *chunk;
+            self.asked.remove(&place);
+            self.left = self.left.saturating_sub(chunk.len.into());
+            self.attempt = 0;
+            return Arrived::Kept(chunk.sha256);
+        }
+        let source = source.clone();
+        let bad = self.bad.entry((place, source.clone())).or_default();
+        *bad += 1;
+        if *bad >= BAD_MAX {
+            self.sources.retain(|other| *other != source);
+        }
+        self.lost(now, place, random);
+        if self.sources.is_empty() { Arrived::NoSource } else { Arrived::Again }
+    }
+
+    /// Puts a chunk back and waits before the next is asked for.
+    pub(super) fn lost(&mut self, now: Mono, place: Place, random: u64) {
+        let Some(Asked { chunk, .. }) = self.asked.remove(&place) else { return };
+        self.missing.push_front((place, chunk));
+        let wait = backoff::delay(self.attempt, RETRY_MIN, RETRY_MAX, random);
+        self.not_before = self.not_before.max(now.plus(wait));
+        self.attempt = self.attempt.saturating_add(1);
+        // Another source may answer where this one does not; with one source this changes nothing.
+        self.sources.rotate_left(self.sources.len().min(1));
+    }
+}

@@ -1,0 +1,248 @@
+//! A gateway's side of an update, as a pure machine: one for each model.
+//!
+//! ```text
+//!  deployment ─▶ waiting ─▶ fetching ─▶ verifying ─▶ probing ─▶ shadow ─▶ trial ─▶ committed
+//!                   │           │           │           │          │        │
+//!                   └─ rejected └─ failed ◀─┴───────────┴──────────┘        └─▶ rolled back
+//! ```
+//!
+//! Every change of stage is saved before it is acted on, and the one write that saves it holds the
+//! slots too: a power cut at any instant leaves either the old model with the update under way, or
+//! the new one on trial. After a start everything before the trial goes through fetching again,
+//! where kept chunks are found and nothing is fetched twice.
+
+mod face;
+mod fetch;
+mod offer;
+mod record;
+mod stage;
+#[cfg(test)]
+mod tests;
+mod trial;
+
+use std::collections::BTreeSet;
+
+pub use face::{Effect, Event, Reason, Report, Runs, State};
+pub use record::{Job, Record, Slot};
+
+use super::deployment::Deployment;
+use super::manifest::Manifest;
+use super::trust::{Trust, Verified, VerifyError};
+use crate::clock::{Mono, Now, Timestamp};
+use crate::ids::{Digest, GatewayId, ModelName};
+use fetch::Fetch;
+
+/// What the machine is told once.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub gateway: GatewayId,
+    pub groups: Vec<String>,
+    pub model: ModelName,
+    /// Of this inferd, e.g. `0.2.0`.
+    pub version: String,
+    pub ram_mb: u64,
+    /// Makes the delays of gateways differ.
+    pub seed: u64,
+}
+
+/// The machine. The shell feeds it events and does what it says, in order.
+#[derive(Debug)]
+pub struct Device {
+    settings: Settings,
+    trust: Trust,
+    record: Record,
+    /// The update under way; agrees with `record.job`.
+    work: Option<Work>,
+    /// A deployment that came during a trial, looked at when that is over.
+    later: Option<Vec<u8>>,
+    random: fastrand::Rng,
+}
+
+/// What is known of the update under way since the last start.
+#[derive(Debug)]
+struct Work {
+    deployment: Verified<Deployment>,
+    manifest: Option<Verified<Manifest>>,
+    doing: Doing,
+    /// A whole fetch has failed to make the files: this one is the last.
+    refetched: bool,
+}
+
+#[derive(Debug)]
+enum Doing {
+    Waiting {
+        until: Mono,
+    },
+    /// Which chunks of the manifest are held.
+    Surveying,
+    /// The manifest's chunks, or the files'.
+    Fetching(Fetch, Vec<super::Recipe>, Vec<Digest>),
+    /// For an answer of the shell.
+    Asked,
+    Trial {
+        since: Mono,
+        best: Runs,
+    },
+}
+
+impl Device {
+    /// The machine as it was when the record was written. Feed it [`Device::start`] next.
+    ///
+    /// # Errors
+    /// A kept keyset that does not read back.
+    pub fn new(settings: Settings, trust: Trust, record: Record) -> Result<Self, VerifyError> {
+        let trust = match &record.keyset {
+            // Judged when it was kept; the record is the gateway's own.
+            Some(keyset) => Trust::provisioned(keyset.as_bytes())?,
+            None => trust,
+        };
+        let random = fastrand::Rng::with_seed(settings.seed);
+        Ok(Self { settings, trust, record, work: None, later: None, random })
+    }
+
+    /// Takes up what a stop or a power cut interrupted.
+    pub fn start(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let Some(mut job) = self.record.job.clone() else { return };
+        let deployment = self.trust.deployment(job.deployment.as_bytes());
+        let in_trial = job.stage == State::Trial;
+        let Ok(deployment) = deployment else {
+            // The keys have changed under it. What is on trial stays until the trial is judged,
+            // and that needs its terms.
+            let reason = Reason::Signatures;
+            return if in_trial {
+                self.roll_back(reason, String::new(), effects);
+            } else {
+                self.end(State::Failed, Some(reason), effects);
+            };
+        };
+        // Whoever was probing or on trial may be why the gateway went down.
+        if matches!(job.stage, State::Probing | State::Shadow | State::Trial) {
+            job.tries = job.tries.saturating_add(1);
+        }
+        let crashed = job.tries > trial::TRIES_MAX;
+        self.record.job = Some(job);
+        effects.push(Effect::Save(self.record.clone()));
+        let name = deployment.deployment.clone();
+        let doing = if in_trial {
+            Doing::Trial { since: now.mono, best: Runs::default() }
+        } else {
+            Doing::Surveying
+        };
+        self.work = Some(Work { deployment, manifest: None, doing, refetched: false });
+        match (in_trial, crashed) {
+            (true, true) => self.roll_back(Reason::Crash, name, effects),
+            (true, false) => self.report(State::Trial, None, effects),
+            (false, true) => self.fail(Reason::Crash, effects),
+            (false, false) => self.wait(now, effects),
+        }
+    }
+
+    /// Takes one event and appends what is to be done about it to `effects`.
+    pub fn on(&mut self, now: Now, event: Event, effects: &mut Vec<Effect>) {
+        match event {
+            Event::Deployment(bytes) => self.offered(now, bytes, effects),
+            Event::Withdrawn => self.cancel(effects),
+            Event::Keyset(bytes) => self.keyset(&bytes, effects),
+            Event::Held { chunks, files, room } => {
+                self.surveyed(now, &chunks, &files, room, effects);
+            }
+            Event::Opened(bytes) => self.opened(&bytes, effects),
+            Event::Chunk { blob, index, bytes } => {
+                self.chunk(now, (blob, index), bytes, effects);
+            }
+            Event::Lost { blob, index } => self.lost(now, (blob, index), effects),
+            Event::Assembled(result) => self.assembled(result, effects),
+            Event::Probed(result) => self.probed(now, result, effects),
+            Event::Shadowed(result) => self.shadowed(now, result, effects),
+            Event::Ran(runs) => self.ran(now, runs, effects),
+            Event::Unusable => self.unusable(effects),
+            Event::Tick => self.tick(now, effects),
+        }
+        if self.work.is_none()
+            && let Some(bytes) = self.later.take()
+        {
+            self.offered(now, bytes, effects);
+        }
+    }
+
+    /// When the next `Tick` is due, if nothing else happens before.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Mono> {
+        let work = self.work.as_ref()?;
+        match &work.doing {
+            Doing::Waiting { until } => Some(*until),
+            Doing::Fetching(fetch, ..) => fetch.deadline(),
+            Doing::Surveying | Doing::Asked => None,
+            Doing::Trial { since, .. } => Some(since.plus(work.deployment.trial.max())),
+        }
+    }
+
+    #[must_use]
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The later of the wall clock and the latest signed time: no clock can be believed to be late.
+    fn time(&self, now: Now) -> Timestamp {
+        now.wall.max(self.record.time)
+    }
+
+    fn keyset(&mut self, bytes: &[u8], effects: &mut Vec<Effect>) {
+        let Ok(trust) = self.trust.advance(bytes) else {
+            return effects.push(Effect::Refuse(Reason::Keyset));
+        };
+        let (old, new) = (self.trust.keyset(), trust.keyset());
+        // Who loses a key may have lost it to someone who signed the highest numbers there are:
+        // with new keys the numbers begin anew (fast-forward recovery, TUF 5.3.11).
+        if old.deploy.keys != new.deploy.keys {
+            self.record.seq = 0;
+            self.record.time = Timestamp(0);
+        }
+        if old.release.keys != new.release.keys {
+            self.record.floor = 0;
+        }
+        self.trust = trust;
+        self.record.keyset = Some(String::from_utf8_lossy(bytes).into_owned());
+        effects.push(Effect::Save(self.record.clone()));
+    }
+
+    fn report(&self, state: State, reason: Option<Reason>, effects: &mut Vec<Effect>) {
+        let work = self.work.as_ref();
+        let name = work.map(|work| work.deployment.deployment.clone()).unwrap_or_default();
+        self.report_of(name, state, reason, effects);
+    }
+
+    fn report_of(
+        &self,
+        deployment: String,
+        state: State,
+        reason: Option<Reason>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let work = self.work.as_ref();
+        let progress = match work.map(|work| &work.doing) {
+            Some(Doing::Fetching(fetch, ..)) => fetch.progress(),
+            _ => 0.0,
+        };
+        effects.push(Effect::Report(Report {
+            state,
+            active: self.record.active.clone(),
+            previous: self.record.previous.clone(),
+            candidate: work.map(|work| work.deployment.manifest.sha256),
+            progress,
+            reason,
+            deployment,
+        }));
+    }
+}
+
+/// The chunks that make a blob.
+fn chunks_of(blob: &super::manifest::Blob) -> Vec<Digest> {
+    blob.chunks.iter().map(|chunk| chunk.sha256).collect()
+}
+
+/// Bytes of a blob that are not among the held chunks.
+fn missing_of(blob: &super::manifest::Blob, held: &BTreeSet<Digest>) -> u64 {
+    let missing = blob.chunks.iter().filter(|chunk| !held.contains(&chunk.sha256));
+    missing.map(|chunk| u64::from(chunk.len)).sum()
+}

@@ -1,0 +1,129 @@
+//! From a deployment that came to one that is followed.
+
+use std::time::Duration;
+
+use super::super::deployment::Deployment;
+use super::super::trust::{Verified, VerifyError};
+use super::super::window::until_open;
+use super::face::{Effect, Reason, State};
+use super::record::Job;
+use super::{Device, Doing, Work};
+use crate::clock::Now;
+
+impl Device {
+    pub(super) fn offered(&mut self, now: Now, bytes: Vec<u8>, effects: &mut Vec<Effect>) {
+        let deployment = match self.trust.deployment(&bytes) {
+            Ok(deployment) => deployment,
+            Err(VerifyError::Threshold { .. }) => {
+                return effects.push(Effect::Refuse(Reason::Signatures));
+            }
+            Err(_) => return effects.push(Effect::Refuse(Reason::Malformed)),
+        };
+        if let Some(work) = &self.work
+            && matches!(work.doing, Doing::Trial { .. })
+        {
+            if work.deployment.digest() != deployment.digest() {
+                self.later = Some(bytes);
+            }
+            return;
+        }
+        match self.judge(now, &deployment) {
+            Err(reason) => effects.push(Effect::Refuse(reason)),
+            // The wave that is followed already; retained messages come with every connection.
+            Ok(false) => {}
+            Ok(true) => self.follow(now, deployment, &bytes, effects),
+        }
+    }
+
+    /// Whether the deployment says something new to this gateway.
+    fn judge(&self, now: Now, deployment: &Deployment) -> Result<bool, Reason> {
+        let settings = &self.settings;
+        if deployment.model != settings.model {
+            return Err(Reason::Target);
+        }
+        if !deployment.reaches(&settings.gateway, &settings.groups) {
+            let meant = Deployment { percent: 100.0, ..deployment.clone() };
+            // Not drawn yet is no fault; another gateway's is.
+            let meant = meant.reaches(&settings.gateway, &settings.groups);
+            return if meant { Ok(false) } else { Err(Reason::Target) };
+        }
+        if deployment.seq < self.record.seq {
+            return Err(Reason::Replayed);
+        }
+        if deployment.seq == self.record.seq {
+            return Ok(false);
+        }
+        if self.time(now) >= deployment.expires {
+            return Err(Reason::Expired);
+        }
+        Ok(true)
+    }
+
+    /// Remembers that it was seen, and begins, goes on or stops as it says.
+    fn follow(
+        &mut self,
+        now: Now,
+        deployment: Verified<Deployment>,
+        bytes: &[u8],
+        effects: &mut Vec<Effect>,
+    ) {
+        self.record.seq = deployment.seq;
+        self.record.time = self.record.time.max(deployment.created);
+        let manifest = deployment.manifest.sha256;
+        let active = self.record.active.as_ref().is_some_and(|slot| slot.manifest == manifest);
+        if deployment.hold || active || self.record.refused.contains(&manifest) {
+            effects.push(Effect::Save(self.record.clone()));
+            if deployment.hold {
+                self.cancel(effects);
+            } else if active {
+                self.cancel(effects);
+                let name = deployment.deployment.clone();
+                self.report_of(name, State::Committed, None, effects);
+            } else {
+                effects.push(Effect::Refuse(Reason::Refused));
+                let name = deployment.deployment.clone();
+                self.report_of(name, State::Rejected, Some(Reason::Refused), effects);
+            }
+            return;
+        }
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        let same = self.work.as_mut().filter(|w| w.deployment.manifest.sha256 == manifest);
+        if let (Some(work), Some(job)) = (same, &mut self.record.job) {
+            // The next wave of the rollout that is under way here.
+            work.deployment = deployment;
+            job.deployment = text;
+            return effects.push(Effect::Save(self.record.clone()));
+        }
+        self.record.job = Some(Job { deployment: text, stage: State::Waiting, tries: 0 });
+        effects.push(Effect::Save(self.record.clone()));
+        let doing = Doing::Surveying;
+        self.work = Some(Work { deployment, manifest: None, doing, refetched: false });
+        self.wait(now, effects);
+    }
+
+    /// Waits for the time, the window and this gateway's turn within the spread.
+    pub(super) fn wait(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let time = self.time(now);
+        let spread = self.random.f64();
+        let fetching = self.record.job.as_ref().is_some_and(|job| job.stage != State::Waiting);
+        let Some(work) = &mut self.work else { return };
+        let early = work.deployment.not_before.since(time);
+        let window = until_open(&work.deployment.windows, time.plus(early));
+        let spread = Duration::from_secs(work.deployment.spread_s.into()).mul_f64(spread);
+        // Only those that have not begun take their turn.
+        let wait = early + window + if fetching { Duration::ZERO } else { spread };
+        if wait.is_zero() {
+            return self.survey(effects);
+        }
+        work.doing = Doing::Waiting { until: now.mono.plus(wait) };
+        self.report(State::Waiting, None, effects);
+    }
+
+    /// The update under way is over before it was switched to.
+    pub(super) fn cancel(&mut self, effects: &mut Vec<Effect>) {
+        let switched = |work: &Work| matches!(work.doing, Doing::Trial { .. });
+        if self.work.as_ref().is_some_and(|work| !switched(work)) {
+            self.end(State::Cancelled, Some(Reason::Cancelled), effects);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What outlives a power cut: one record a model, replaced by one durable write.
+
+use serde::{Deserialize, Serialize};
+
+use super::face::State;
+use crate::clock::Timestamp;
+use crate::ids::Digest;
+
+/// Refused versions that are remembered; the oldest go first.
+const REFUSED_MAX: usize = 64;
+
+/// A version in a slot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    /// The manifest, which names every byte.
+    pub manifest: Digest,
+    pub version: String,
+    pub counter: u64,
+}
+
+/// All that the machine remembers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// What serves; `None` is the shipped model, which is always there.
+    pub active: Option<Slot>,
+    /// What served before, kept to go back to.
+    pub previous: Option<Slot>,
+    /// No release below this counter is taken. Rises when a version is committed, not before, so
+    /// that rolling back works.
+    pub floor: u64,
+    /// The highest deployment number seen.
+    pub seq: u64,
+    /// The latest signed time seen: the clock of a gateway that has none.
+    pub time: Timestamp,
+    /// Versions that failed here.
+    pub refused: Vec<Digest>,
+    /// The newest keyset's envelope, where it is not the provisioned one.
+    pub keyset: Option<String>,
+    pub job: Option<Job>,
+}
+
+/// An update under way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// The deployment's envelope; it is verified again after every start.
+    pub deployment: String,
+    pub stage: State,
+    /// Starts and probes that have ended badly or not at all.
+    pub tries: u32,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self {
+            active: None,
+            previous: None,
+            floor: 0,
+            seq: 0,
+            time: Timestamp(0),
+            refused: Vec::new(),
+            keyset: None,
+            job: None,
+        }
+    }
+}
+
+impl Record {
+    pub(super) fn refuse(&mut self, manifest: Digest) {
+        if !self.refused.contains(&manifest) {
+            self.refused.push(manifest);
+        }
+        let surplus = self.refused.len().saturating_sub(REFUSED_MAX);
+        self.refused.drain(..surplus);
+    }
+}
