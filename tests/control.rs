@@ -1,23 +1,26 @@
 //! The local commands against the running daemon.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process::Output;
 use std::sync::Arc;
 
 use inferd::bundle::Bundle;
+use inferd::control::Ask;
+use inferd::control::client::ask;
 use inferd::ids::{Digest, ModelName, StreamName};
 use inferd::message::{Outgoing, Qos};
 use inferd::outbox::{Record, Seq};
 use inferd::store::models::{ModelStore, Slot, Slots};
 use inferd::store::{Settings, Store};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::common::broker::{Broker, free_port};
 use crate::common::gateway::Gateway;
 use crate::common::peer::Peer;
-use crate::daemon::MOTION;
+use crate::daemon::{MOTION, samples};
 
 fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
@@ -239,5 +242,102 @@ fn the_active_version_serves_and_a_damaged_one_does_not() {
     std::fs::write(&db, b"").unwrap();
     gateway.start();
     assert_eq!(serving(&gateway), "1.0.0", "the shipped one serves");
+    gateway.stop();
+}
+
+fn resident_kib(gateway: &Gateway) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// How often the model is changed; `INFERD_SWAPS=1000` for the long run.
+fn swaps() -> usize {
+    std::env::var("INFERD_SWAPS").map_or(40, |count| count.parse().unwrap())
+}
+
+/// Changes the model as often as asked while samples come in; gives the memory after a tenth of
+/// the changes and at the end.
+fn change_back_and_forth(gateway: &Gateway, versions: [Digest; 2]) -> (u64, u64) {
+    let socket = gateway.dir().join("run/control.sock");
+    let mut early = 0;
+    for swap in 0..swaps() {
+        let digest = Some(versions[swap % 2]);
+        let answer = ask(&socket, Ask::Use { model: "motion".into(), digest }).unwrap();
+        assert_eq!(answer, serde_json::json!({"streams": 1, "windows_kept": 1}));
+        if swap == swaps() / 10 {
+            early = resident_kib(gateway);
+        }
+    }
+    (early, resident_kib(gateway))
+}
+
+#[tokio::test]
+async fn a_model_is_changed_under_load_and_every_window_is_answered() {
+    const SAMPLES: usize = 400;
+    let broker = Broker::start();
+    let mut listener = Peer::connect(broker.port(), "listener").await;
+    listener.subscribe("predictions/#").await;
+    let mut sensor = Peer::connect(broker.port(), "sensor").await;
+    let mut gateway = Gateway::new(broker.port(), MOTION);
+    let versions = ModelStore::open(&settings(&gateway)).unwrap();
+    let [old, new] = ["1.9.0", "2.0.0"].map(|version| packed(&gateway, version));
+    store_version(&versions, old.0, &old.1);
+    store_version(&versions, new.0, &new.1);
+    let slot = |digest, version: &str| Some(Slot { digest, version: version.into() });
+    let slots =
+        Slots { active: slot(new.0, "2.0.0"), previous: slot(old.0, "1.9.0"), ..Slots::default() };
+    let (mut store, _) = Store::open(&settings(&gateway)).unwrap();
+    store.set_slots(&ModelName::parse("motion").unwrap(), &slots).unwrap();
+    drop(store);
+    gateway.start();
+    gateway.await_notice("subscribed");
+
+    let both = [old.0, new.0];
+    let mut changing = tokio::task::spawn_blocking(move || {
+        let memory = change_back_and_forth(&gateway, both);
+        (memory, gateway)
+    });
+    let mut devices = 0;
+    let (memory, mut gateway) = loop {
+        let topic = format!("sensors/w{devices}/imu");
+        tokio::select! {
+            changed = &mut changing => break changed.unwrap(),
+            () = sensor.publish_all(&topic, samples(0, SAMPLES)) => {
+                devices += 1;
+            }
+        }
+    };
+    assert!(devices > 0, "nothing was changed under load");
+    let mut windows = BTreeMap::new();
+    let mut served = BTreeSet::new();
+    // Of the last device not all samples were sent.
+    while windows.values().filter(|count| **count == (SAMPLES - 40) / 10 + 1).count() < devices {
+        let (_, text) = listener.next_text().await;
+        let prediction: Value = serde_json::from_str(&text).unwrap();
+        *windows.entry(prediction["device"].as_str().unwrap().to_owned()).or_insert(0) += 1;
+        served.insert(prediction["version"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(served.len(), 2, "both versions answered: {served:?}");
+    let health = json_of(&gateway, &["status"])["health"].clone();
+    let motion = &health["streams"]["motion"];
+    assert_eq!((&motion["gaps"], &motion["dropped"]), (&json!(0), &json!(0)), "{motion}");
+    assert_eq!(motion["rejects"], json!({}));
+    let (early, late) = memory;
+    println!(
+        "{} swaps, {devices} devices answered, {early} KiB early, {late} KiB at the end",
+        swaps()
+    );
+    assert!(late < early + 16_384, "memory grew from {early} to {late} KiB");
+
+    let to_shipped = gateway.command(&["models", "use", "motion", "shipped"]);
+    assert_eq!(code(&to_shipped), 0, "{}", complained(&to_shipped));
+    let nowhere = gateway.command(&["models", "use", "motion", "0000"]);
+    assert_eq!(code(&nowhere), 1, "{}", complained(&nowhere));
+    gateway.kill();
+    gateway.start();
+    let serving = json_of(&gateway, &["models"])["models"].clone();
+    let shipped = serving.as_array().unwrap().iter().find(|row| row["slot"] == "shipped").unwrap();
+    assert_eq!(shipped["state"], "serving", "the choice survives a kill: {serving}");
     gateway.stop();
 }

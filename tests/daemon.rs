@@ -29,7 +29,7 @@ topic = "predictions/{device}"
 "#;
 
 /// Samples of the first test recording, ten a second from `start` on.
-fn samples(start: usize, count: usize) -> Vec<Vec<u8>> {
+pub(crate) fn samples(start: usize, count: usize) -> Vec<Vec<u8>> {
     let recordings = include_str!("../models/recordings/basic-motions-test.csv");
     let now = jiff::Timestamp::now().as_millisecond() - 10_000;
     let rows = recordings.lines().skip(1 + start).take(count).enumerate();

@@ -168,7 +168,8 @@ fn purge(args: &Purge) -> Result<(), Failure> {
     if args.plain.json {
         return print_json(&answer);
     }
-    let counts = answer["purged"].as_object().into_iter().flatten();
+    let purged = answer.get("purged").and_then(Value::as_object);
+    let counts = purged.into_iter().flatten();
     let purged: u64 = counts.filter_map(|(_, count)| count.as_u64()).sum();
     print(&format!("{purged} results removed\n"))
 }

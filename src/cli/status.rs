@@ -37,7 +37,7 @@ pub(super) fn status(args: &Args) -> Result<(), Failure> {
     } else {
         print(&shown(&answer))?;
     }
-    let healthy = answer["healthy"].as_bool() == Some(true);
+    let healthy = answer.get("healthy").and_then(Value::as_bool) == Some(true);
     if healthy { Ok(()) } else { Err(Failure::said(Exit::Failed)) }
 }
 

@@ -6,6 +6,8 @@ pub mod client;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::ids::Digest;
+
 /// The version of this protocol. Answers may get more fields under the same one.
 pub const VERSION: u32 = 1;
 /// The socket's name in `control.dir`.
@@ -25,6 +27,8 @@ pub enum Ask {
     Status,
     /// Every model version here.
     Models,
+    /// Have a version that is here serve from now on; without a digest, the shipped one.
+    Use { model: String, digest: Option<Digest> },
     /// How much waits for the broker.
     QueueStat,
     /// The oldest results that wait on disk, `limit` of them at most.
@@ -71,6 +75,8 @@ pub enum Code {
     Busy,
     /// The store is closed or failed.
     Store,
+    /// No such model, or a version that is not here or cannot serve.
+    Model,
     /// The broker is away.
     NoBroker,
     /// The daemon is stopping.

@@ -7,10 +7,12 @@ use serde::Serialize;
 use super::control::{Asked, Asker};
 use super::desk::{Desk, FromStore};
 use super::serving::Serving;
+use super::switch::{Choice, SwitchError};
 use crate::control::{Ask, Code, PEEK_MAX};
-use crate::ids::{Digest, StreamName};
+use crate::ids::{Digest, ModelName, StreamName};
 use crate::outbox::{Event, Record, Seq};
-use crate::store::models::{Held, ModelStore, Slots};
+use crate::pipeline::Swapped;
+use crate::store::models::{Held, ModelStore, Slot, Slots};
 use crate::store::{Store, StoreError, Usage};
 
 /// Bytes of payload that one look at the queue shows at most.
@@ -76,6 +78,7 @@ impl Desk {
                     answer.ok(&serde_json::json!({ "models": rows }));
                 });
             }
+            Ask::Use { model, digest } => self.use_version(&model, digest, answer),
             Ask::QueueStat => self.tell_queue(answer),
             Ask::QueuePeek { limit } => self.look(
                 answer,
@@ -107,6 +110,31 @@ impl Desk {
                 );
             }
         }
+    }
+
+    /// By the word of whoever is here: no trial, and what served before is what one can go back to.
+    fn use_version(&self, model: &str, digest: Option<Digest>, answer: Asker) {
+        let Ok(model) = ModelName::parse(model) else {
+            return answer.refuse(Code::Model, format!("{model:?} is no name of a model"));
+        };
+        let choice = digest.map_or(Choice::Shipped, Choice::Stored);
+        let switch = self.switch.clone();
+        tokio::spawn(async move {
+            let edit = |slots: &mut Slots, slot: Option<Slot>| {
+                if slots.active != slot {
+                    slots.previous = std::mem::replace(&mut slots.active, slot);
+                }
+                slots.trial = None;
+            };
+            match switch.to(model, choice, edit).await {
+                Ok(swapped) => {
+                    let kept = swapped.iter().filter(|kept| **kept == Swapped::WindowsKept).count();
+                    let streams = swapped.len();
+                    answer.ok(&serde_json::json!({ "streams": streams, "windows_kept": kept }));
+                }
+                Err(error) => answer.refuse(code_of(&error), error.to_string()),
+            }
+        });
     }
 
     fn tell_queue(&mut self, answer: Asker) {
@@ -170,7 +198,7 @@ impl Desk {
 
     /// How to list the versions, on the store's thread.
     fn model_rows(&self) -> impl FnOnce(Option<&mut Store>) -> Vec<ModelRow> + Send + 'static {
-        let (serving, versions) = (self.serving.clone(), self.versions.clone());
+        let (serving, versions) = (self.serving.clone(), self.switch.versions.clone());
         move |mut store| {
             let held = versions.as_ref().and_then(|versions: &ModelStore| versions.held().ok());
             let held = held.unwrap_or_default();
@@ -180,6 +208,15 @@ impl Desk {
             });
             rows.collect()
         }
+    }
+}
+
+fn code_of(error: &SwitchError) -> Code {
+    match error {
+        SwitchError::NoSuchModel(_) | SwitchError::Unusable { .. } => Code::Model,
+        SwitchError::Busy => Code::Busy,
+        SwitchError::Store(_) | SwitchError::NoStore => Code::Store,
+        SwitchError::Stopping => Code::Stopping,
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::beat::{Beat, Pulse};
 use super::claim::Claim;
@@ -19,6 +19,7 @@ use super::intake::Intake;
 use super::lane::{Lane, SaveIntervals, SharedStats};
 use super::serving::{self, Serving};
 use super::shared::Shared;
+use super::switch::{Lanes, Switch};
 use super::worker::{FromWorker, ToWorker, Worker};
 use super::{RunError, notify, report, windows_key};
 use crate::bundle::Loaded;
@@ -64,7 +65,10 @@ pub(crate) fn assemble(
     let (queues, inboxes): (Vec<_>, Vec<_>) =
         (0..threads).map(|_| sync_channel::<ToWorker>(config.workers.queue)).unzip();
     let shared = Arc::new(Shared { config, clock, started, stats });
-    let link = start_link(&shared, &queues);
+    let by_stream = by_stream(&shared.config, &queues);
+    let names = shared.config.streams.iter().map(|stream| stream.model.clone());
+    let ways_in = Lanes::new(names.zip(by_stream.iter().cloned()));
+    let link = start_link(&shared, by_stream);
     for serving in &serving {
         let topic = format!("model/{}", serving.name());
         let topic = report::topic(&shared.config.gateway, &topic);
@@ -75,8 +79,15 @@ pub(crate) fn assemble(
     let store = start_store(&shared.config, database, store_says.clone())?;
     let crew = Crew::start(&shared, queues, inboxes, lanes, &link.handle, &results)?;
     let outbox = Outbox::new(outbox::Settings::from(&shared.config));
-    let models = (serving, versions);
-    let desk = Desk::new(shared.clone(), outbox, link.handle.clone(), store, store_says, models);
+    let switch = Switch {
+        shared: shared.clone(),
+        versions,
+        lanes: ways_in,
+        desk: store_says.clone(),
+        turn: Arc::new(Semaphore::new(1)),
+    };
+    let desk =
+        Desk::new(shared.clone(), outbox, link.handle.clone(), store, store_says, serving, switch);
     let (door, asked) = open_door(&shared.config);
     let sources = Sources { link: link.events, store: from_store, results: from_workers, asked };
     Ok(Assembly { shared, desk, sources, link: link.handle, task: link.task, crew, door, claim })
@@ -103,7 +114,7 @@ fn models(
         (Some(store), Some(open)) => {
             let serving = serving::choose(config, shipped, Some(store), Some(open));
             if !set_aside {
-                serving::sweep(&serving, store, open);
+                serving::sweep(serving.iter().map(Serving::name), store, open);
             }
             (serving, versions)
         }
@@ -221,10 +232,14 @@ fn worker_count(config: &Config) -> usize {
     wanted.min(config.streams.len()).max(1)
 }
 
-fn start_link(shared: &Shared, queues: &[SyncSender<ToWorker>]) -> crate::link::Started {
-    let config = &shared.config;
+/// Each stream's worker's queue.
+fn by_stream(config: &Config, queues: &[SyncSender<ToWorker>]) -> Vec<SyncSender<ToWorker>> {
     let of_stream = |index: usize| queues.get(index % queues.len().max(1)).cloned();
-    let by_stream = (0..config.streams.len()).filter_map(of_stream).collect();
+    (0..config.streams.len()).filter_map(of_stream).collect()
+}
+
+fn start_link(shared: &Shared, by_stream: Vec<SyncSender<ToWorker>>) -> crate::link::Started {
+    let config = &shared.config;
     let intake = Intake::new(Router::new(&config.streams), by_stream, shared.stats.clone());
     let mut subscriptions: BTreeMap<String, Subscription> = BTreeMap::new();
     for stream in &config.streams {

@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     /// A door with a desk behind it that answers everything with its own name.
-    async fn door() -> (tempfile::TempDir, PathBuf) {
+    fn door() -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let (desk, mut asked) = mpsc::channel::<Asked>(1);
         let mut door = Door::open(dir.path()).unwrap();
@@ -189,7 +189,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_is_answered_and_a_hostile_one_refused() {
-        let (_dir, path) = door().await;
+        let (_dir, path) = door();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
         let answer = say(&path, b"{\"v\":1,\"ask\":\"status\"}\n").await;
         assert_eq!(answer, Answer::Ok(serde_json::json!({"ask": "status"})));
@@ -202,7 +202,7 @@ mod tests {
 
     #[tokio::test]
     async fn those_who_say_nothing_stop_nobody_for_ever() {
-        let (_dir, path) = door().await;
+        let (_dir, path) = door();
         let mut silent = Vec::new();
         for _ in 0..CONNECTIONS {
             silent.push(UnixStream::connect(&path).await.unwrap());

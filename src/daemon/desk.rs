@@ -16,6 +16,7 @@ use super::rejects::RejectSample;
 use super::report::{self, HealthParts, QueueReport};
 use super::serving::Serving;
 use super::shared::Shared;
+use super::switch::Switch;
 use super::worker::{FromWorker, SavedWindows, also};
 use crate::clock::Mono;
 use crate::ids::StreamName;
@@ -25,7 +26,6 @@ use crate::monitor::Repeats;
 use crate::outbox::{Action, Event, Mode, Outbox, Seq};
 use crate::pipeline::mark_replayed;
 use crate::store::Usage;
-use crate::store::models::ModelStore;
 use crate::store::thread::Thread;
 
 /// Results taken from the workers at once.
@@ -36,7 +36,7 @@ pub(crate) enum FromStore {
     Event(Event),
     /// Asked for by health; `None` while the store is closed.
     Usage(Option<Usage>),
-    /// Goes on at the desk with something that was looked up on the store's thread.
+    /// Goes on at the desk with something that was found elsewhere.
     Then(Box<dyn FnOnce(&mut Desk) + Send>),
 }
 
@@ -52,13 +52,13 @@ pub(crate) struct Sources {
 
 /// The outbox machine among its partners.
 pub(crate) struct Desk {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     outbox: Outbox,
-    link: LinkHandle,
+    pub(super) link: LinkHandle,
     pub(super) store: Thread,
     pub(super) to_self: UnboundedSender<FromStore>,
     pub(super) serving: Vec<Serving>,
-    pub(super) versions: Option<ModelStore>,
+    pub(super) switch: Switch,
     /// The connection there is.
     epoch: Option<Epoch>,
     actions: Vec<Action>,
@@ -76,7 +76,8 @@ impl Desk {
         link: LinkHandle,
         store: Thread,
         to_self: UnboundedSender<FromStore>,
-        (serving, versions): (Vec<Serving>, Option<ModelStore>),
+        serving: Vec<Serving>,
+        switch: Switch,
     ) -> Self {
         Self {
             shared,
@@ -85,7 +86,7 @@ impl Desk {
             store,
             to_self,
             serving,
-            versions,
+            switch,
             epoch: None,
             actions: Vec::new(),
             unsent: VecDeque::new(),

@@ -40,9 +40,9 @@ impl link::Intake for Intake {
         queue.try_send(ToWorker::Sample(sample)).or_else(|refused| match refused {
             TrySendError::Full(ToWorker::Sample(sample))
             | TrySendError::Disconnected(ToWorker::Sample(sample)) => Err(sample),
-            TrySendError::Full(ToWorker::Stop) | TrySendError::Disconnected(ToWorker::Stop) => {
-                Ok(())
-            }
+            // What was not put in does not come out.
+            TrySendError::Full(ToWorker::Swap(_) | ToWorker::Stop)
+            | TrySendError::Disconnected(ToWorker::Swap(_) | ToWorker::Stop) => Ok(()),
         })
     }
 

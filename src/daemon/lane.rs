@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::worker::SavedWindows;
+use super::worker::{SavedWindows, SwapOutcome};
+use crate::bundle::Loaded;
 use crate::clock::{Clock, Mono, Now};
 use crate::config::{Stream, WindowSafety};
 use crate::ids::StreamName;
@@ -20,11 +21,8 @@ pub(crate) struct Lane {
     name: StreamName,
     pipeline: Pipeline,
     stats: SharedStats,
-    windowed: bool,
-    /// `None`: windows are saved on a clean stop only.
-    save_every: Option<Duration>,
-    /// Whether inputs wait for the windows to be safe.
-    journal: bool,
+    safety: WindowSafety,
+    saves: SaveIntervals,
     waiting: Vec<Taken>,
     /// When the windows changed first since the last save.
     changed: Option<Mono>,
@@ -37,20 +35,13 @@ impl Lane {
         pipeline: Pipeline,
         saves: SaveIntervals,
     ) -> Self {
-        let windowed = pipeline.card().window.is_some();
-        let save_every = match stream.windows {
-            WindowSafety::Memory => None,
-            WindowSafety::Checkpoint => windowed.then_some(saves.checkpoint),
-            WindowSafety::Journal => windowed.then_some(saves.journal),
-        };
         Self {
             index,
             name: stream.name.clone(),
             pipeline,
             stats: SharedStats::default(),
-            windowed,
-            save_every,
-            journal: windowed && stream.windows == WindowSafety::Journal,
+            safety: stream.windows,
+            saves,
             waiting: Vec::new(),
             changed: None,
         }
@@ -64,7 +55,7 @@ impl Lane {
     ) -> Outcome {
         let outcome = self.pipeline.step(incoming, clock, out);
         let after = clock.now().mono;
-        if self.save_every.is_some() && self.changed.is_none() && outcome.samples > 0 {
+        if self.save_every().is_some() && self.changed.is_none() && outcome.samples > 0 {
             self.changed = Some(after);
         }
         let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,7 +65,8 @@ impl Lane {
 
     /// The report to pass on now, or nothing while it waits for the windows to be safe.
     pub(crate) fn hold(&mut self, taken: Taken) -> Option<Taken> {
-        if self.journal && self.changed.is_some() {
+        let journal = self.windowed() && self.safety == WindowSafety::Journal;
+        if journal && self.changed.is_some() {
             self.waiting.push(taken);
             return None;
         }
@@ -83,7 +75,16 @@ impl Lane {
 
     /// When the windows are to be saved; `None` while nothing changed or no save was asked for.
     pub(crate) fn save_at(&self) -> Option<Mono> {
-        Some(self.changed?.plus(self.save_every?))
+        Some(self.changed?.plus(self.save_every()?))
+    }
+
+    /// `None`: windows are saved on a clean stop only.
+    fn save_every(&self) -> Option<Duration> {
+        match self.safety {
+            WindowSafety::Memory => None,
+            WindowSafety::Checkpoint => self.windowed().then_some(self.saves.checkpoint),
+            WindowSafety::Journal => self.windowed().then_some(self.saves.journal),
+        }
     }
 
     pub(crate) fn save(&mut self, now: Now) -> SavedWindows {
@@ -100,7 +101,12 @@ impl Lane {
     }
 
     pub(crate) fn windowed(&self) -> bool {
-        self.windowed
+        self.pipeline.card().window.is_some()
+    }
+
+    /// Runs another model from the next step on. Nothing may wait for a save.
+    pub(crate) fn swap(&mut self, loaded: Loaded) -> SwapOutcome {
+        self.pipeline.swap(loaded.card, Box::new(loaded.model.session()))
     }
 
     pub(crate) fn name(&self) -> &StreamName {

@@ -17,6 +17,9 @@ mod rejects;
 mod report;
 mod serving;
 mod shared;
+#[cfg(test)]
+mod swap_tests;
+mod switch;
 mod worker;
 
 use std::future::Future;

@@ -73,7 +73,9 @@ fn prefer_stored(config: &Config, serving: &mut Serving, store: &mut Store, vers
             return;
         }
     };
-    for Slot { digest, version } in [slots.active, slots.previous].into_iter().flatten() {
+    // Without an active version the shipped one was chosen.
+    let previous = slots.active.as_ref().and(slots.previous);
+    for Slot { digest, version } in [slots.active, previous].into_iter().flatten() {
         match load(config, &name, digest, versions) {
             Ok(loaded) => {
                 serving.loaded = loaded;
@@ -113,6 +115,12 @@ pub(crate) fn load(
         return Err(format!("it holds the model {found}"));
     }
     let loaded = bundle.load().map_err(|error| error.to_string())?;
+    check_fit(config, &loaded).map(|()| loaded)
+}
+
+/// Whether every stream of the model can use it.
+pub(crate) fn check_fit(config: &Config, loaded: &Loaded) -> Result<(), String> {
+    let name = &loaded.card.name;
     for stream in config.streams.iter().filter(|stream| stream.model == *name) {
         let (card, model) = (&loaded.card, &loaded.model);
         if let Err(misfits) = pipeline::fit(stream, card, model.inputs(), model.outputs()) {
@@ -120,13 +128,17 @@ pub(crate) fn load(
             return Err(format!("it does not fit stream {}: {}", stream.name, misfits.join("; ")));
         }
     }
-    Ok(loaded)
+    Ok(())
 }
 
 /// Removes versions that no slot needs. Not after a database was set aside: what it said of the
 /// slots is gone, and its versions save a download.
-pub(crate) fn sweep(serving: &[Serving], store: &mut Store, versions: &ModelStore) {
-    let needed = store.versions_needed(serving.iter().map(Serving::name));
+pub(crate) fn sweep<'a>(
+    models: impl IntoIterator<Item = &'a ModelName>,
+    store: &mut Store,
+    versions: &ModelStore,
+) {
+    let needed = store.versions_needed(models);
     let swept = needed
         .map_err(|error| error.to_string())
         .and_then(|needed| versions.sweep(&needed).map_err(|error| error.to_string()));

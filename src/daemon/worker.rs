@@ -5,7 +5,7 @@
 //! there or nowhere.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,18 +14,34 @@ use tokio::sync::mpsc::Sender;
 use super::beat::Beat;
 use super::lane::Lane;
 use super::rejects::RejectSample;
+use crate::bundle::Loaded;
 use crate::clock::{Clock, Mono};
 use crate::link::LinkHandle;
 use crate::message::{Finished, Incoming, Taken};
 use crate::monitor::{Bucket, Repeats};
+use crate::pipeline::{FitError, Swapped};
 
 /// What a worker is told.
 #[derive(Debug)]
 pub(crate) enum ToWorker {
     Sample(Incoming),
+    /// Run another model from the next sample on.
+    Swap(Swap),
     /// Save all partial windows and end; what is behind this in the queue stays unacknowledged.
     Stop,
 }
+
+/// A model for one stream, to be taken up between two steps.
+#[derive(Debug)]
+pub(crate) struct Swap {
+    pub(crate) stream: usize,
+    pub(crate) loaded: Loaded,
+    pub(crate) answer: mpsc::Sender<SwapOutcome>,
+}
+
+/// What a swap kept, or everything in which stream, card and model do not fit; then the model in
+/// use stays.
+pub(crate) type SwapOutcome = Result<Swapped, Vec<FitError>>;
 
 /// What a worker tells the desk.
 #[derive(Debug)]
@@ -72,6 +88,7 @@ impl Worker {
             };
             let done = match next {
                 Ok(ToWorker::Sample(incoming)) => self.step(&incoming, &mut finished),
+                Ok(ToWorker::Swap(swap)) => self.swap(swap),
                 Ok(ToWorker::Stop) | Err(RecvTimeoutError::Disconnected) => break self.save_all(),
                 Err(RecvTimeoutError::Timeout) => self.save_due(),
             };
@@ -108,6 +125,25 @@ impl Worker {
         }
         self.beat.done();
         self.save_due()
+    }
+
+    /// Samples in the queue before the swap went through the old model, those behind it go through
+    /// the new one; none is lost and no window starts anew unless its shape changed.
+    fn swap(&mut self, swap: Swap) -> Result<(), DeskGone> {
+        self.beat.start();
+        self.link.room();
+        if let Some(lane) = self.lanes.get_mut(&swap.stream) {
+            // Inputs that wait for a save are let go first: the new model may save none.
+            if lane.save_at().is_some() {
+                send(&self.desk, FromWorker::Windows(lane.save(self.clock.now())))?;
+            }
+            // Whoever asked may have gone; the model serves all the same.
+            if swap.answer.send(lane.swap(swap.loaded)).is_err() {
+                log::debug!("nobody waits for the swap of stream {}", swap.stream);
+            }
+        }
+        self.beat.done();
+        Ok(())
     }
 
     fn tell(&mut self, sample: RejectSample) -> Result<(), DeskGone> {

@@ -122,6 +122,7 @@ impl ModelStore {
         };
         let read = Database::open(&self.folder(digest))
             .and_then(|database| verify(&database, digest, size));
+        give_memory_back();
         read.map_err(|fault| match fault {
             // sled says of good bytes that they are wrong where the disk has no room to open them.
             Fault::Broken(reason) if !space::is_full(&self.root).unwrap_or(true) => {
@@ -226,6 +227,21 @@ impl ModelStore {
         }
     }
 }
+
+/// sled takes some megabytes for every database it opens, and the C library keeps them for the next:
+/// without this a gateway would pay for each version it ever loaded.
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "the standard library has no malloc_trim")]
+fn give_memory_back() {
+    // SAFETY: it takes no pointer and may be called at any time, from any thread.
+    if unsafe { libc::malloc_trim(0) } == 0 {
+        log::trace!("no memory to give back");
+    }
+}
+
+/// Other C libraries give memory back by themselves.
+#[cfg(not(target_env = "gnu"))]
+fn give_memory_back() {}
 
 /// The size that `whole` says; `None` without that file or with a torn one.
 fn whole_size(dir: &Path) -> Option<u64> {

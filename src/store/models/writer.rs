@@ -1,7 +1,8 @@
 //! A version on its way to the disk.
 
 use super::{
-    CHUNK, ModelStore, ModelStoreError, Verified, mark_whole, read_all, verify, whole_size,
+    CHUNK, ModelStore, ModelStoreError, Verified, give_memory_back, mark_whole, read_all, verify,
+    whole_size,
 };
 use crate::ids::Digest;
 use crate::store::database::{Database, Fault};
@@ -100,6 +101,8 @@ impl Writer {
             Ok(verified) => {
                 let dir = self.store.folder(self.digest);
                 self.done(mark_whole(&dir, self.size).map_err(Fault::from))?;
+                drop(self.database);
+                give_memory_back();
                 Ok(verified)
             }
             Err(Fault::Broken(reason)) => {

@@ -1,0 +1,175 @@
+//! A worker whose model is changed while samples come in.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::lane::{Lane, SaveIntervals};
+use super::report;
+use super::switch::Lanes;
+use super::worker::{FromWorker, ToWorker, Worker};
+use crate::bundle::{Bundle, Loaded};
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::config::Config;
+use crate::link::{Intake, Link, LinkHandle, LinkOptions};
+use crate::message::Incoming;
+use crate::monitor::{Bucket, Repeats};
+use crate::pipeline::{Ids, Pipeline, Swapped};
+
+const LENGTH: usize = 40;
+const HOP: usize = 10;
+
+fn config(windows: &str) -> Config {
+    Config::parse(&format!(
+        "[[stream]]\nname = \"motion\"\nmodel = \"motion\"\ntopic = \"sensors/{{device}}/imu\"\n\
+         windows = \"{windows}\"\npayload = {{ format = \"csv\" }}\n"
+    ))
+    .unwrap()
+}
+
+fn loaded(version: &str) -> Loaded {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/motion");
+    let mut loaded = Bundle::open(&folder).unwrap().load().unwrap();
+    let card = Arc::make_mut(&mut loaded.card);
+    card.version = version.to_owned();
+    // The test may pause for as long as the machine does.
+    card.window.as_mut().unwrap().max_gap = None;
+    loaded
+}
+
+/// Takes nothing: the tests have no broker.
+struct Closed;
+
+impl Intake for Closed {
+    fn route(&mut self, _: &str, _: &[u8], _: &mut Vec<usize>) {}
+
+    fn offer(&mut self, sample: Incoming) -> Result<(), Incoming> {
+        Err(sample)
+    }
+
+    fn dropped(&mut self, _: Incoming) {}
+}
+
+fn link(config: &Config, clock: Arc<dyn Clock>) -> LinkHandle {
+    let options = LinkOptions {
+        broker: config.broker.clone(),
+        status: report::status(&config.gateway, Timestamp(0)),
+        subscriptions: Vec::new(),
+        intake: Box::new(Closed),
+        clock,
+    };
+    Link::start(options).handle
+}
+
+struct Bench {
+    samples: SyncSender<ToWorker>,
+    results: tokio::sync::mpsc::Receiver<FromWorker>,
+    lanes: Lanes,
+    clock: Arc<SystemClock>,
+    worker: std::thread::JoinHandle<()>,
+}
+
+impl Bench {
+    fn start(windows: &str, first: &Loaded) -> Self {
+        let config = config(windows);
+        let clock = Arc::new(SystemClock::start());
+        let (samples, inbox): (_, Receiver<ToWorker>) = sync_channel(8);
+        let (desk, results) = tokio::sync::mpsc::channel(4);
+        let stream = &config.streams[0];
+        let ids = Ids::new(&config.gateway.id, "1", Arc::new(AtomicU64::new(0)));
+        let (card, session) = (first.card.clone(), Box::new(first.model.session()));
+        let pipeline = Pipeline::new(0, stream, &config.gateway.id, card, session, ids).unwrap();
+        let hour = Duration::from_secs(3600);
+        let saves = SaveIntervals { checkpoint: hour, journal: hour };
+        let worker = Worker {
+            inbox,
+            lanes: BTreeMap::from([(0, Lane::new(0, stream, pipeline, saves))]),
+            desk,
+            link: link(&config, clock.clone()),
+            beat: Arc::default(),
+            clock: clock.clone(),
+            samples: Arc::new(Mutex::new(Bucket::new(0, clock.now().mono))),
+            said: Repeats::new(hour),
+        };
+        let lanes = Lanes::new([(stream.model.clone(), samples.clone())]);
+        let worker = std::thread::spawn(|| worker.run());
+        Self { samples, results, lanes, clock, worker }
+    }
+}
+
+fn sample(clock: &SystemClock, device: usize, n: usize) -> ToWorker {
+    let payload = format!("{n},{},1,2,3,4\n", n % 7);
+    ToWorker::Sample(Incoming {
+        stream: 0,
+        topic: format!("sensors/{device}/imu"),
+        payload: payload.into(),
+        received: clock.now(),
+        token: None,
+        reply: None,
+    })
+}
+
+#[test]
+fn a_thousand_swaps_lose_no_sample_and_no_window() {
+    const SWAPS: usize = 1000;
+    const DEVICES: usize = 4;
+    let versions = [loaded("1.9.0"), loaded("2.0.0")];
+    let mut bench = Bench::start("memory", &versions[0]);
+    let (lanes, samples, clock) = (bench.lanes, bench.samples, bench.clock);
+    let (over, go_on) = std::sync::mpsc::channel::<()>();
+    let changing = std::thread::spawn(move || {
+        for swap in 0..SWAPS {
+            let swapped = lanes.serve(&versions[(swap + 1) % 2]).unwrap();
+            assert_eq!(swapped, [Swapped::WindowsKept]);
+        }
+        drop(over);
+    });
+    let feeding = std::thread::spawn(move || {
+        let mut sent = 0;
+        while go_on.try_recv() != Err(std::sync::mpsc::TryRecvError::Disconnected) {
+            for device in 0..DEVICES {
+                samples.send(sample(&clock, device, sent)).unwrap();
+            }
+            sent += 1;
+        }
+        samples.send(ToWorker::Stop).unwrap();
+        sent
+    });
+    let (mut answered, mut by_version) = (0, BTreeMap::<String, usize>::new());
+    while let Some(message) = bench.results.blocking_recv() {
+        match message {
+            FromWorker::Finished(finished) => {
+                let prediction: serde_json::Value =
+                    serde_json::from_slice(&finished.message.payload).unwrap();
+                let version = prediction["version"].as_str().unwrap();
+                *by_version.entry(version.to_owned()).or_default() += 1;
+                answered += 1;
+            }
+            FromWorker::Rejected(sample) => panic!("{sample}"),
+            FromWorker::Windows(_) => {}
+        }
+    }
+    changing.join().unwrap();
+    let sent = feeding.join().unwrap();
+    bench.worker.join().unwrap();
+    println!("{SWAPS} swaps, {sent} samples of each of {DEVICES} devices, {by_version:?}");
+    assert_eq!(answered, sent.checked_sub(LENGTH).map_or(0, |over| over / HOP + 1) * DEVICES);
+}
+
+#[test]
+fn inputs_that_wait_for_a_save_are_let_go_before_the_swap() {
+    let bundle = loaded("1.9.0");
+    let mut bench = Bench::start("journal", &bundle);
+    let ToWorker::Sample(incoming) = sample(&bench.clock, 0, 1) else { panic!() };
+    let token = Some(crate::message::InputToken(7));
+    bench.samples.send(ToWorker::Sample(Incoming { token, ..incoming })).unwrap();
+    assert_eq!(bench.lanes.serve(&bundle).unwrap(), [Swapped::WindowsKept]);
+    let Some(FromWorker::Windows(saved)) = bench.results.blocking_recv() else { panic!() };
+    assert_eq!(saved.waiting.len(), 1);
+    bench.samples.send(ToWorker::Stop).unwrap();
+    bench.worker.join().unwrap();
+    assert!(bench.lanes.serve(&bundle).is_err(), "nobody is left to swap");
+}
