@@ -21,7 +21,7 @@ GATED = ["ad01_int8", "kws_int8", "ic_int8"]
 
 def arguments():
     p = argparse.ArgumentParser(prog="bench/engine/run", description=__doc__)
-    p.add_argument("--inferd", required=True, help=argparse.SUPPRESS)
+    p.add_argument("--built", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     p.add_argument("--models", type=pathlib.Path, default=MODELS)
     p.add_argument("--only", default="", help="models whose name contains one of these words")
     p.add_argument("--rounds", type=int, default=7)
@@ -120,7 +120,7 @@ def difference(y, exact):
 def engines(args, path, scratch):
     """Every engine that has this model, by name, ready to run."""
     reference = path.with_suffix("").with_suffix(".ref.npz")
-    inferd = Inferd(args.inferd, path, scratch)
+    inferd = Inferd(args.built / "inferd", path, scratch)
     with np.load(reference) as ref:
         inferd.bind(input_name(path), ref["x"])
         exact = ref["y"]
@@ -154,6 +154,18 @@ def measure(args, path, scratch):
     return row
 
 
+def peak_memory(args, model):
+    """Peak resident bytes of `inferd bench`, the least of three."""
+    command = [args.built / "inferd", "bench", model, "--iterations", 50, "--json"]
+    return min(json.loads(call(*command))["peak_rss_bytes"] for _ in range(3))
+
+
+def beside_stock(args, paths):
+    """The float models on inferd and on stock tract in turn, as the example prints it."""
+    floats = [p for p in paths if p.stem.endswith("fp32")]
+    return call(args.built / "examples/float_time", *floats) if floats else ""
+
+
 def mean_ratio(rows, keep):
     ratios = [r["ratio"] for r in rows if keep(r["model"]) and "ratio" in r]
     return math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else None
@@ -162,8 +174,8 @@ def mean_ratio(rows, keep):
 def table(rows, args):
     lines = [
         "| model | inferd us | ONNX Runtime us | LiteRT us | ratio | inferd off by | ONNX Runtime off by"
-        " | LiteRT off by | nodes integer / float | load ms |",
-        "|---|---:|---:|---:|---:|---|---|---|---|---:|",
+        " | LiteRT off by | nodes integer / float | load ms | MiB |",
+        "|---|---:|---:|---:|---:|---|---|---|---|---:|---:|",
     ]
     for r in rows:
         us = [f"{r['us'][n]:.1f}" if n in r["us"] else "-" for n in ("inferd", *PEERS)]
@@ -172,10 +184,15 @@ def table(rows, args):
         nodes = f"{nodes['integer']} / {nodes['float']}" if nodes else "-"
         ratio = f"**{r['ratio']:.2f}**" if "ratio" in r else "-"
         load = f"{r['load_ms']:.1f}" if "load_ms" in r else "-"
-        lines.append("| " + " | ".join([r["model"], *us, ratio, *off, nodes, load]) + " |")
+        memory = f"{r['memory'] / 2**20:.1f}"
+        lines.append("| " + " | ".join([r["model"], *us, ratio, *off, nodes, load, memory]) + " |")
     gated = mean_ratio(rows, lambda m: m in GATED)
     quantized = mean_ratio(rows, lambda m: not m.endswith("fp32"))
-    summary = [f"{args.rounds} rounds of {args.seconds} s an engine, on {cpu()}; one thread, batch 1."]
+    summary = [
+        f"{args.rounds} rounds of {args.seconds} s an engine, on {cpu()}; one thread, batch 1. Load of the machine"
+        f" meanwhile: {args.load[0]:.1f} to {os.getloadavg()[1]:.1f} on {os.cpu_count()} CPUs. MiB: peak memory of"
+        " `inferd bench` over that with an empty model."
+    ]
     if gated:
         summary.append(f"Ratio to the faster peer, geometric mean over the published int8 models: **{gated:.2f}**.")
     if quantized:
@@ -196,14 +213,18 @@ def main():
     paths = sorted(p for p in args.models.glob("*.onnx") if not words or any(w in p.stem for w in words))
     if not paths:
         sys.exit(f"no models in {args.models}: name the directory with --models")
-    rows = []
+    rows, args.load = [], os.getloadavg()
+    empty = peak_memory(args, HERE / "empty.onnx")
     with tempfile.TemporaryDirectory() as scratch:
         for path in paths:
             rows.append(measure(args, path, pathlib.Path(scratch)))
             r = rows[-1]
+            r["memory"] = peak_memory(args, path) - empty
             shown = "  ".join(f"{n} {us:.1f} us" for n, us in r["us"].items())
             print(f"{r['model']:18} {shown}  {r['failed'] or ''}", file=sys.stderr)
     text = table(rows, args)
+    if stock := beside_stock(args, paths):
+        text += f"\nFloat models beside stock tract, in one process in turn:\n\n```text\n{stock}```\n"
     print(text)
     if not args.quick:
         (HERE / "result.md").write_text(text)
