@@ -60,7 +60,8 @@ impl Lowering<'_> {
 
     /// Whether lowering made only some of the outputs that are used.
     fn leaves_out(&self, node: &Node) -> bool {
-        let missing = |n: &&String| !n.is_empty() && !self.values.contains_key(*n);
+        let unmade = |n: &&String| matches!(self.values.get(*n), None | Some(Value::Blocked));
+        let missing = |n: &&String| !n.is_empty() && unmade(n);
         node.proto.output.iter().filter(missing).any(|n| self.used.contains(n))
     }
 
