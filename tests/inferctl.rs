@@ -185,7 +185,7 @@ fn golden_vectors_are_made_of_inputs_where_there_are_none() {
 #[test]
 fn every_verb_has_help_with_an_example() {
     let desk = Desk { folder: tempfile::tempdir().unwrap() };
-    for verb in ["keygen", "keys", "pack", "sign", "verify", "inspect"] {
+    for verb in ["keygen", "keys", "pack", "sign", "verify", "inspect", "simulate"] {
         assert!(desk.well(&[verb, "--help"]).contains("Example"), "{verb} --help");
     }
     assert_eq!(desk.run(&[]).code, 2);

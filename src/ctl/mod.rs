@@ -5,7 +5,9 @@ mod keyfile;
 mod keygen;
 mod keys;
 mod pack;
+mod rollout;
 mod sign;
+mod simulate;
 mod verify;
 
 use std::ffi::OsString;
@@ -39,7 +41,8 @@ Examples:
   inferctl pack models/motion --counter 1 --out motion-1.0.0.bundle
   inferctl sign motion-1.0.0.bundle --key release.key
   inferctl verify motion-1.0.0.bundle --keyset keyset-1.json
-  inferctl inspect motion-1.0.0.bundle";
+  inferctl inspect motion-1.0.0.bundle
+  inferctl simulate --gateways 10000 --failing 8%";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -49,6 +52,7 @@ enum Verb {
     Sign(sign::Args),
     Verify(verify::Args),
     Inspect(inspect::Args),
+    Simulate(simulate::Args),
 }
 
 /// Does what the arguments (the program's name first) ask for.
@@ -72,6 +76,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         Verb::Sign(args) => sign::sign(&args),
         Verb::Verify(args) => verify::verify(&args),
         Verb::Inspect(args) => inspect::inspect(&args),
+        Verb::Simulate(args) => simulate::simulate(&args),
     }
 }
 

@@ -152,7 +152,9 @@ impl Document for Deployment {
             return Err(format!("a manifest of more than {} bytes", Manifest::MAX));
         }
         let trial = &self.trial;
-        if !(0.0..=1.0).contains(&trial.max_error_rate) || !(trial.max_slowdown >= 1.0) {
+        if !(0.0..=1.0).contains(&trial.max_error_rate)
+            || !(1.0..=f64::MAX).contains(&trial.max_slowdown)
+        {
             return Err("max_error_rate is 0 to 1, max_slowdown at least 1".into());
         }
         Ok(())

@@ -1,0 +1,281 @@
+//! The fleet, its broker and its controller, from one event to the next.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
+
+use super::gateway::{Gateway, Later};
+use super::release::{GROUP, Published};
+use super::{Args, Outcome, Wave};
+use crate::clock::{Mono, Now, Timestamp};
+use crate::ctl::Failure;
+use crate::ctl::rollout::{Action, Course, Plan, Rollout};
+use crate::ids::{Digest, GatewayId, ModelName};
+use crate::update::device::{Event, Report, Settings, State};
+
+/// 2026-01-01T00:00:00Z.
+const BEGIN: Timestamp = Timestamp(1_767_225_600_000_000);
+const SECOND: Duration = Duration::from_secs(1);
+/// How long a gateway is without power.
+const DARK: Duration = Duration::from_secs(30);
+/// A rollout that has not ended by now never will.
+const LIMIT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+enum Happens {
+    Told { gateway: usize, epoch: u32, event: Event },
+    Chunk { gateway: usize, epoch: u32, blob: Digest, index: u32 },
+    Due { gateway: usize },
+    Cut { gateway: usize },
+    Power { gateway: usize },
+    Reported { gateway: usize, report: Report },
+    Controller,
+}
+
+struct Fleet<'a> {
+    args: &'a Args,
+    published: Published,
+    gateways: Vec<Gateway>,
+    ids: Vec<GatewayId>,
+    rollout: Rollout,
+    /// The retained deployment.
+    retained: Option<Vec<u8>>,
+    now: Now,
+    order: u64,
+    queue: BinaryHeap<Reverse<(Mono, u64)>>,
+    happens: BTreeMap<u64, Happens>,
+    random: fastrand::Rng,
+    second: (u64, u64),
+    outcome: Outcome,
+}
+
+/// Simulates a rollout to its end.
+pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
+    let mut fleet = Fleet::new(args)?;
+    let mut actions = Vec::new();
+    fleet.rollout.start(fleet.now.wall, &mut actions);
+    fleet.act(actions)?;
+    fleet.later(SECOND, Happens::Controller);
+    while let Some(Reverse((due, order))) = fleet.queue.pop() {
+        if due.since(Mono(0)) > LIMIT {
+            break;
+        }
+        fleet.now = Now { wall: BEGIN.plus(due.since(Mono(0))), mono: due };
+        if let Some(happens) = fleet.happens.remove(&order) {
+            fleet.happen(happens)?;
+        }
+    }
+    Ok(fleet.outcome())
+}
+
+impl<'a> Fleet<'a> {
+    fn new(args: &'a Args) -> Result<Self, Failure> {
+        let mut random = fastrand::Rng::with_seed(args.seed);
+        let bytes = (0..args.model_kib * 1024).map(|_| random.u8(..)).collect();
+        let name = |text: &str| {
+            ModelName::parse(text)
+                .map_err(|e| Failure::new(crate::cli::Exit::Internal, e.to_string()))
+        };
+        let published = Published::new(name("simulated")?, bytes, args.spread_s, BEGIN)?;
+        let (mut gateways, mut ids) = (Vec::new(), Vec::new());
+        for index in 0..args.gateways {
+            let id = GatewayId::parse(&format!("gw-{index}"));
+            let id = id.map_err(|e| Failure::new(crate::cli::Exit::Internal, e.to_string()))?;
+            let settings = Settings {
+                gateway: id.clone(),
+                groups: vec![GROUP.to_owned()],
+                model: published.model.clone(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                ram_mb: 256,
+                seed: random.u64(..),
+            };
+            let fails = random.f64() * 100.0 < args.failing;
+            gateways.push(Gateway::new(settings, &published, fails)?);
+            ids.push(id);
+        }
+        let plan = Plan {
+            name: "simulated".into(),
+            seed: "simulated".into(),
+            waves: args.waves.clone(),
+            soak: Duration::from_secs(args.soak_s),
+            abort_above: args.abort_above / 100.0,
+            min_reports: args.min_reports,
+        };
+        Ok(Self {
+            args,
+            published,
+            gateways,
+            ids,
+            rollout: Rollout::new(plan, BEGIN),
+            retained: None,
+            now: Now { wall: BEGIN, mono: Mono(0) },
+            order: 0,
+            queue: BinaryHeap::new(),
+            happens: BTreeMap::new(),
+            random,
+            second: (0, 0),
+            outcome: Outcome { gateways: args.gateways, ..Outcome::default() },
+        })
+    }
+
+    fn later(&mut self, wait: Duration, happens: Happens) {
+        self.at(self.now.mono.plus(wait), happens);
+    }
+
+    fn at(&mut self, due: Mono, happens: Happens) {
+        self.order += 1;
+        self.queue.push(Reverse((due, self.order)));
+        self.happens.insert(self.order, happens);
+    }
+
+    fn latency(&mut self) -> Duration {
+        Duration::from_millis(self.random.u64(20..200))
+    }
+
+    fn happen(&mut self, happens: Happens) -> Result<(), Failure> {
+        match happens {
+            Happens::Told { gateway, epoch, event } => self.tell(gateway, Some(epoch), event),
+            Happens::Chunk { gateway, epoch, blob, index } => {
+                if let Some(bytes) = self.published.chunks.get(&(blob, index)).cloned() {
+                    self.tell(gateway, Some(epoch), Event::Chunk { blob, index, bytes });
+                }
+            }
+            Happens::Due { gateway } => self.tell(gateway, None, Event::Tick),
+            Happens::Cut { gateway } => {
+                if let Some(gateway) = self.gateways.get_mut(gateway) {
+                    gateway.epoch += 1;
+                }
+                self.later(DARK, Happens::Power { gateway });
+            }
+            Happens::Power { gateway } => self.power(gateway)?,
+            Happens::Reported { gateway, report } => self.reported(gateway, &report)?,
+            Happens::Controller => {
+                let mut actions = Vec::new();
+                self.rollout.tick(self.now.wall, &self.ids, &mut actions);
+                self.act(actions)?;
+                if self.rollout.course == Course::Running {
+                    self.later(SECOND, Happens::Controller);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells a gateway, unless it lost power since.
+    fn tell(&mut self, index: usize, epoch: Option<u32>, event: Event) {
+        let Some(gateway) = self.gateways.get_mut(index) else { return };
+        if epoch.is_some_and(|epoch| epoch != gateway.epoch) {
+            return;
+        }
+        let later = gateway.tell(self.now, event, &self.published);
+        self.follow(index, later);
+    }
+
+    fn power(&mut self, index: usize) -> Result<(), Failure> {
+        let Some(gateway) = self.gateways.get_mut(index) else { return Ok(()) };
+        let later = gateway.boot(self.now, &self.published)?;
+        self.follow(index, later);
+        if let Some(bytes) = self.retained.clone() {
+            self.tell(index, None, Event::Deployment(bytes));
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, index: usize, later: Vec<Later>) {
+        let epoch = self.gateways.get(index).map_or(0, |gateway| gateway.epoch);
+        for later in later {
+            match later {
+                Later::Tell(wait, event) => {
+                    self.later(wait, Happens::Told { gateway: index, epoch, event });
+                }
+                Later::Ask { blob, index: chunk } => {
+                    self.count_chunk();
+                    let wait = self.latency();
+                    // What is lost is asked for again by the machine's own clock.
+                    if self.random.f64() * 100.0 >= self.args.loss {
+                        let gateway = index;
+                        self.later(wait, Happens::Chunk { gateway, epoch, blob, index: chunk });
+                    }
+                }
+                Later::Report(report) => {
+                    if report.state == State::Fetching
+                        && epoch == 0
+                        && self.random.f64() * 100.0 < self.args.power_cuts
+                    {
+                        let wait = Duration::from_millis(self.random.u64(0..90_000));
+                        self.later(wait, Happens::Cut { gateway: index });
+                    }
+                    let wait = self.latency();
+                    self.later(wait, Happens::Reported { gateway: index, report });
+                }
+            }
+        }
+        let deadline = self.gateways.get(index).and_then(|gateway| gateway.device.deadline());
+        if let Some(due) = deadline {
+            let soon = self.now.mono.plus(Duration::from_millis(1));
+            self.at(due.max(soon), Happens::Due { gateway: index });
+        }
+    }
+
+    fn count_chunk(&mut self) {
+        let second = self.now.mono.0 / 1_000_000;
+        if self.second.0 != second {
+            self.second = (second, 0);
+        }
+        self.second.1 += 1;
+        self.outcome.chunks += 1;
+        self.outcome.peak_chunks_per_s = self.outcome.peak_chunks_per_s.max(self.second.1);
+    }
+
+    fn reported(&mut self, gateway: usize, report: &Report) -> Result<(), Failure> {
+        let ended = report.state.is_final().then_some(report.state);
+        if let Some(gateway) = self.gateways.get_mut(gateway)
+            && ended.is_some()
+            && gateway.ended != ended
+        {
+            gateway.ended = ended;
+            self.outcome.simulated_s = self.now.mono.0 / 1_000_000;
+            if let Some(wave) = self.outcome.waves.last_mut() {
+                wave.last_report_s = self.outcome.simulated_s;
+                wave.reports += 1;
+            }
+        }
+        let mut actions = Vec::new();
+        if let Some(id) = self.ids.get(gateway) {
+            self.rollout.reported(id, report, &mut actions);
+        }
+        self.act(actions)
+    }
+
+    fn act(&mut self, actions: Vec<Action>) -> Result<(), Failure> {
+        for action in actions {
+            let Action::Publish { wave, percent, hold } = action else { continue };
+            let seq = u64::try_from(wave).unwrap_or(u64::MAX);
+            let bytes = self.published.wave(seq, percent, hold)?;
+            self.outcome.controller_messages += 1;
+            let began_s = self.now.mono.0 / 1_000_000;
+            if !hold {
+                self.outcome.waves.push(Wave { percent, began_s, ..Wave::default() });
+            }
+            for gateway in 0..self.gateways.len() {
+                let wait = self.latency();
+                let epoch = self.gateways.get(gateway).map_or(0, |gateway| gateway.epoch);
+                let event = Event::Deployment(bytes.clone());
+                self.later(wait, Happens::Told { gateway, epoch, event });
+            }
+            self.retained = Some(bytes);
+        }
+        Ok(())
+    }
+
+    fn outcome(self) -> Outcome {
+        let count = |what: fn(&Gateway) -> bool| self.gateways.iter().filter(|g| what(g)).count();
+        Outcome {
+            touched: count(|gateway| gateway.touched),
+            switched: count(|gateway| gateway.switched),
+            committed: count(|gateway| gateway.ended == Some(State::Committed)),
+            rolled_back: count(|gateway| gateway.ended == Some(State::RolledBack)),
+            aborted: self.rollout.course == Course::Aborted,
+            ..self.outcome
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! One simulated gateway: the real machine, and a disk that survives its power cuts.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use super::release::Published;
+use crate::clock::Now;
+use crate::ids::Digest;
+use crate::update::VerifyError;
+use crate::update::device::{Device, Effect, Event, Record, Report, Runs, Settings, State};
+
+/// What happens outside the gateway, some time later.
+pub(super) enum Later {
+    Tell(Duration, Event),
+    /// A chunk was asked for.
+    Ask {
+        blob: Digest,
+        index: u32,
+    },
+    Report(Report),
+}
+
+pub(super) struct Gateway {
+    pub settings: Settings,
+    pub device: Device,
+    record: Record,
+    held: BTreeSet<Digest>,
+    pub fails: bool,
+    pub touched: bool,
+    pub switched: bool,
+    /// How it ended, as it last reported.
+    pub ended: Option<State>,
+    /// Rises with every power cut: what was under way before it never arrives.
+    pub epoch: u32,
+}
+
+impl Gateway {
+    pub(super) fn new(
+        settings: Settings,
+        published: &Published,
+        fails: bool,
+    ) -> Result<Self, VerifyError> {
+        let record = Record::default();
+        let device = Device::new(settings.clone(), published.trust.clone(), record.clone())?;
+        let (held, touched, switched, ended, epoch) = (BTreeSet::new(), false, false, None, 0);
+        Ok(Self { settings, device, record, held, fails, touched, switched, ended, epoch })
+    }
+
+    /// Power comes back: what is on the disk, and nothing else.
+    pub(super) fn boot(
+        &mut self,
+        now: Now,
+        published: &Published,
+    ) -> Result<Vec<Later>, VerifyError> {
+        let settings = self.settings.clone();
+        self.device = Device::new(settings, published.trust.clone(), self.record.clone())?;
+        let mut effects = Vec::new();
+        self.device.start(now, &mut effects);
+        let mut later = self.carry_out(now, effects, published);
+        if self.record.active.is_some() && self.record.job.is_some() {
+            later.push(self.trial());
+        }
+        Ok(later)
+    }
+
+    pub(super) fn tell(&mut self, now: Now, event: Event, published: &Published) -> Vec<Later> {
+        let mut effects = Vec::new();
+        self.device.on(now, event, &mut effects);
+        self.carry_out(now, effects, published)
+    }
+
+    fn carry_out(&mut self, now: Now, effects: Vec<Effect>, published: &Published) -> Vec<Later> {
+        let mut later = Vec::new();
+        let mut due = VecDeque::from(effects);
+        while let Some(effect) = due.pop_front() {
+            let answer = match effect {
+                Effect::Save(record) => {
+                    self.record = record;
+                    None
+                }
+                Effect::Keep { chunk, .. } => {
+                    self.held.insert(chunk);
+                    None
+                }
+                Effect::Survey { chunks, .. } => Some(Event::Held {
+                    chunks: chunks.into_iter().filter(|chunk| self.held.contains(chunk)).collect(),
+                    files: BTreeSet::new(),
+                    room: 1 << 30,
+                }),
+                Effect::Open { .. } => Some(Event::Opened(published.manifest.clone())),
+                // Chunks were verified when they were kept.
+                Effect::Assemble { .. } => Some(Event::Assembled(Ok(()))),
+                other => {
+                    later.extend(self.outside(other));
+                    None
+                }
+            };
+            if let Some(event) = answer {
+                let mut more = Vec::new();
+                self.device.on(now, event, &mut more);
+                more.into_iter().rev().for_each(|effect| due.push_front(effect));
+            }
+        }
+        later
+    }
+
+    /// What takes time.
+    fn outside(&mut self, effect: Effect) -> Option<Later> {
+        match effect {
+            Effect::Fetch { blob, index, .. } => {
+                self.touched = true;
+                Some(Later::Ask { blob, index })
+            }
+            Effect::Probe { .. } => {
+                Some(Later::Tell(Duration::from_secs(2), Event::Probed(Ok(()))))
+            }
+            Effect::Shadow { .. } => {
+                Some(Later::Tell(Duration::from_secs(30), Event::Shadowed(Ok(()))))
+            }
+            Effect::Activate(Some(_)) => {
+                self.switched = true;
+                Some(self.trial())
+            }
+            Effect::Report(report) => Some(Later::Report(report)),
+            // Going back to the shipped model; nothing to fetch or to wait for.
+            Effect::Activate(None) | Effect::Discard { .. } | Effect::Sweep | Effect::Refuse(_) => {
+                None
+            }
+            Effect::Save(_)
+            | Effect::Keep { .. }
+            | Effect::Survey { .. }
+            | Effect::Open { .. }
+            | Effect::Assemble { .. } => None,
+        }
+    }
+
+    /// A minute of the new model's work.
+    fn trial(&self) -> Later {
+        let errors = if self.fails { 50 } else { 0 };
+        let runs = Runs { runs: 100, errors, nans: 0, slowdown: 1.0 };
+        Later::Tell(Duration::from_secs(60), Event::Ran(runs))
+    }
+}
