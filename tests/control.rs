@@ -330,14 +330,18 @@ async fn a_model_is_changed_under_load_and_every_window_is_answered() {
     );
     assert!(late < early + 16_384, "memory grew from {early} to {late} KiB");
 
+    the_shipped_model_is_chosen_for_good(&mut gateway);
+    gateway.stop();
+}
+
+fn the_shipped_model_is_chosen_for_good(gateway: &mut Gateway) {
     let to_shipped = gateway.command(&["models", "use", "motion", "shipped"]);
     assert_eq!(code(&to_shipped), 0, "{}", complained(&to_shipped));
     let nowhere = gateway.command(&["models", "use", "motion", "0000"]);
     assert_eq!(code(&nowhere), 1, "{}", complained(&nowhere));
     gateway.kill();
     gateway.start();
-    let serving = json_of(&gateway, &["models"])["models"].clone();
+    let serving = json_of(gateway, &["models"])["models"].clone();
     let shipped = serving.as_array().unwrap().iter().find(|row| row["slot"] == "shipped").unwrap();
     assert_eq!(shipped["state"], "serving", "the choice survives a kill: {serving}");
-    gateway.stop();
 }

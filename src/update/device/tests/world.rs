@@ -57,7 +57,8 @@ pub(super) struct Release {
 }
 
 pub(super) fn small_chunks(bytes: &[u8]) -> Blob {
-    let chunk = |piece: &[u8]| Chunk { len: piece.len() as u32, sha256: Digest::of(piece) };
+    let chunk =
+        |piece: &[u8]| Chunk { len: piece.len().try_into().unwrap(), sha256: Digest::of(piece) };
     Blob {
         len: bytes.len() as u64,
         sha256: Digest::of(bytes),
@@ -217,13 +218,7 @@ impl World {
             }
             Effect::Fetch { source, blob, index, .. } => {
                 self.asked.push(source);
-                match self.network.get(&(blob, index)) {
-                    None => Event::Lost { blob, index },
-                    Some(bytes) => {
-                        self.fetched += bytes.len() as u64;
-                        Event::Chunk { blob, index, bytes: bytes.clone() }
-                    }
-                }
+                self.fetch(blob, index)
             }
             Effect::Keep { chunk, bytes } => {
                 assert_eq!(Digest::of(&bytes), chunk, "only verified bytes are kept");
@@ -233,8 +228,7 @@ impl World {
             Effect::Open { chunks } => Event::Opened(self.joined(&chunks)),
             Effect::Assemble { recipes, .. } => Event::Assembled(self.assemble(&recipes)),
             Effect::Discard { .. } => {
-                // Chunks were verified one by one; what is wrong with them is the manifest or a
-                // delta, so all go.
+                // Each chunk was right: the manifest or a delta is not, so all go.
                 self.disk.chunks.clear();
                 return Ok(None);
             }
@@ -265,6 +259,14 @@ impl World {
             }
             Effect::Sweep => return Ok(None),
         }))
+    }
+
+    fn fetch(&mut self, blob: Digest, index: u32) -> Event {
+        let Some(bytes) = self.network.get(&(blob, index)).cloned() else {
+            return Event::Lost { blob, index };
+        };
+        self.fetched += bytes.len() as u64;
+        Event::Chunk { blob, index, bytes }
     }
 
     fn joined(&self, chunks: &[Digest]) -> Vec<u8> {
