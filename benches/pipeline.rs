@@ -148,6 +148,7 @@ fn case(
         payload: payload.to_vec().into(),
         received,
         token: None,
+        origin: None,
         reply: None,
     });
     Case { name: name.to_owned(), pipeline, messages: messages.collect() }

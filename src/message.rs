@@ -10,6 +10,17 @@ use crate::clock::Now;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InputToken(pub u64);
 
+/// Which message of which broker session an input is. It has the same one when it comes again, to
+/// a later process too; no other input has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// Counts how often packet ids started over, in halves.
+    pub lap: u64,
+    pub packet: u16,
+    /// CRC-32 of topic and payload, for brokers that do not give packet ids in order.
+    pub content: u32,
+}
+
 /// One received message on its way to a worker.
 #[derive(Clone, Debug)]
 pub struct Incoming {
@@ -20,6 +31,8 @@ pub struct Incoming {
     pub received: Now,
     /// `None` for QoS 0, which asks for no acknowledgement.
     pub token: Option<InputToken>,
+    /// `None` where a later process could not tell that it is the same.
+    pub origin: Option<Origin>,
     pub reply: Option<Reply>,
 }
 

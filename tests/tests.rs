@@ -6,6 +6,7 @@ mod clients;
 mod common;
 mod control;
 mod daemon;
+mod faults;
 mod inferctl;
 mod layers;
 mod link;

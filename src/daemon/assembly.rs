@@ -21,7 +21,7 @@ use super::serving::{self, Serving};
 use super::shared::Shared;
 use super::switch::{Lanes, Switch};
 use super::worker::{FromWorker, ToWorker, Worker};
-use super::{RunError, notify, report, windows_key};
+use super::{RunError, laps, notify, report, windows_key};
 use crate::bundle::Loaded;
 use crate::clock::{Clock, Now};
 use crate::config::{Config, Stream, WindowSafety};
@@ -58,6 +58,7 @@ pub(crate) fn assemble(
     let started = clock.now();
     let claim = Claim::of(&config.store.dir)?;
     let (mut database, boot) = open_store(&config, started)?;
+    let lap = laps::last(database.as_mut().map(|(store, _)| store));
     let (serving, versions) = models(&config, shipped, database.as_mut());
     let lanes = lanes(&config, &serving, &boot, started, database.as_mut())?;
     let stats: Vec<SharedStats> = lanes.iter().map(Lane::stats).collect();
@@ -68,7 +69,7 @@ pub(crate) fn assemble(
     let by_stream = by_stream(&shared.config, &queues);
     let names = shared.config.streams.iter().map(|stream| stream.model.clone());
     let ways_in = Lanes::new(names.zip(by_stream.iter().cloned()));
-    let link = start_link(&shared, by_stream);
+    let link = start_link(&shared, by_stream, lap);
     for serving in &serving {
         let topic = format!("model/{}", serving.name());
         let topic = report::topic(&shared.config.gateway, &topic);
@@ -238,7 +239,11 @@ fn by_stream(config: &Config, queues: &[SyncSender<ToWorker>]) -> Vec<SyncSender
     (0..config.streams.len()).filter_map(of_stream).collect()
 }
 
-fn start_link(shared: &Shared, by_stream: Vec<SyncSender<ToWorker>>) -> crate::link::Started {
+fn start_link(
+    shared: &Shared,
+    by_stream: Vec<SyncSender<ToWorker>>,
+    lap: u64,
+) -> crate::link::Started {
     let config = &shared.config;
     let intake = Intake::new(Router::new(&config.streams), by_stream, shared.stats.clone());
     let mut subscriptions: BTreeMap<String, Subscription> = BTreeMap::new();
@@ -253,6 +258,7 @@ fn start_link(shared: &Shared, by_stream: Vec<SyncSender<ToWorker>>) -> crate::l
         status: report::status(&config.gateway, shared.started.wall),
         subscriptions: subscriptions.into_values().collect(),
         intake: Box::new(intake),
+        lap,
         clock: shared.clock.clone(),
     })
 }

@@ -11,6 +11,7 @@ use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender};
 use tokio::time::{Instant, sleep_until};
 
 use super::control::Asked;
+use super::laps;
 use super::losses::Losses;
 use super::rejects::RejectSample;
 use super::report::{self, HealthParts, QueueReport};
@@ -190,6 +191,7 @@ impl Desk {
                 self.unsent.clear();
                 self.feed(Event::LinkDown);
             }
+            link::Event::Lap(lap) => self.keep_lap(lap),
             link::Event::Sent { seq } => self.feed(Event::Sent(seq)),
             link::Event::Refused { seq, refusal } => {
                 if let Some(held) = self.said.say(self.now(), refusal.as_str()) {
@@ -335,6 +337,12 @@ impl Desk {
         };
         if self.store.ask(keep).is_err() {
             log::warn!("cannot save partial windows: the store does not keep up");
+        }
+    }
+
+    fn keep_lap(&self, lap: u64) {
+        if self.store.ask(move |store| laps::keep(store, lap)).is_err() {
+            log::warn!("cannot save the count of inputs: the store does not keep up");
         }
     }
 

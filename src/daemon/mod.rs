@@ -11,6 +11,7 @@ mod control;
 mod desk;
 mod intake;
 mod lane;
+mod laps;
 mod losses;
 mod notify;
 mod rejects;

@@ -58,6 +58,7 @@ fn link(config: &Config, clock: Arc<dyn Clock>) -> LinkHandle {
         broker: config.broker.clone(),
         status: report::status(&config.gateway, Timestamp(0)),
         subscriptions: Vec::new(),
+        lap: 0,
         intake: Box::new(Closed),
         clock,
     };
@@ -108,6 +109,7 @@ fn sample(clock: &SystemClock, device: usize, n: usize) -> ToWorker {
         payload: payload.into(),
         received: clock.now(),
         token: None,
+        origin: None,
         reply: None,
     })
 }

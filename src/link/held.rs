@@ -120,6 +120,7 @@ mod tests {
             payload: vec![number].into(),
             received: Now { wall: Timestamp(0), mono: Mono(0) },
             token: token.map(InputToken),
+            origin: None,
             reply: None,
         }
     }

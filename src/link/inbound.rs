@@ -8,7 +8,7 @@ use super::connection::Connection;
 use super::ledger::{Arrival, Arrived, Flooded, UNACKNOWLEDGED};
 use super::subscriptions::Answer;
 use super::{Event, Fault};
-use crate::message::{Incoming, InputToken, Qos, Reply};
+use crate::message::{Incoming, InputToken, Origin, Qos, Reply};
 
 impl Connection<'_> {
     /// A message came: routes it, notes it, offers it to every stream it is for.
@@ -31,7 +31,8 @@ impl Connection<'_> {
             self.task.options.intake.route(&topic, &publish.payload, &mut streams);
         }
         if let Some(token) = self.note(&publish, streams.len())? {
-            self.hand_out(&publish, topic, &streams, token);
+            let origin = token.and_then(|_| self.name(&publish));
+            self.hand_out(&publish, topic, &streams, token, origin);
         }
         self.streams = streams;
         self.keep_the_window();
@@ -74,12 +75,24 @@ impl Connection<'_> {
         }
     }
 
+    fn name(&mut self, publish: &Publish) -> Option<Origin> {
+        let mut content = crc32fast::Hasher::new();
+        content.update(&publish.topic);
+        content.update(&publish.payload);
+        let named = self.task.laps.name(publish.pkid, publish.dup, content.finalize());
+        if let Some(lap) = named.announced {
+            self.tell(Event::Lap(lap));
+        }
+        named.origin
+    }
+
     fn hand_out(
         &mut self,
         publish: &Publish,
         topic: String,
         streams: &[usize],
         token: Option<InputToken>,
+        origin: Option<Origin>,
     ) {
         let received = self.task.options.clock.now();
         let reply = publish.properties.as_ref().and_then(|properties| {
@@ -94,6 +107,7 @@ impl Connection<'_> {
                 payload: publish.payload.clone(),
                 received,
                 token,
+                origin,
                 reply: reply.clone(),
             };
             let intake = &mut *self.task.options.intake;

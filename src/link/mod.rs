@@ -47,6 +47,7 @@ mod goodbye;
 mod handle;
 mod held;
 mod inbound;
+mod laps;
 mod ledger;
 mod outbound;
 mod outgoing;
@@ -79,6 +80,9 @@ pub struct LinkOptions {
     /// Streams with one filter may share a subscription; a message then goes to all of them.
     pub subscriptions: Vec<Subscription>,
     pub intake: Box<dyn Intake>,
+    /// The last one of [`Event::Lap`] that was kept on disk, by whatever process; a random one where
+    /// there is none.
+    pub lap: u64,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -133,6 +137,9 @@ pub enum Event {
     /// No connection, after `Up` or after an attempt that failed for another reason than the one
     /// before. What was handed over and not settled is to be handed over again in the next epoch.
     Down { fault: Fault },
+    /// To be kept on disk at once, and given to the next process at its start: with it a message that
+    /// comes again is known by its name.
+    Lap(u64),
     /// The broker has it (at least once), or it is written (at most once).
     Sent { seq: Seq },
     /// The broker or the link will not have it.

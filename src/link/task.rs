@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::connection::{self, Ended};
 use super::handle::{Counters, LinkHandle, Shared, Submitted};
 use super::held::Held;
+use super::laps::Laps;
 use super::subscriptions::Subscriptions;
 use super::window::Window;
 use super::{Epoch, Event, Fault, FaultKind, LinkOptions, Started, connect};
@@ -35,6 +36,7 @@ pub struct LinkTask {
     pub(super) subscriptions: Subscriptions,
     pub(super) held: Held,
     pub(super) window: Window,
+    pub(super) laps: Laps,
     pub(super) epoch: Epoch,
     /// Why there is no connection, as it was last told.
     last_fault: Option<Fault>,
@@ -53,6 +55,7 @@ pub(super) fn start(options: LinkOptions) -> Started {
     let retry = (broker.backoff_min, broker.backoff_max);
     let task = LinkTask {
         subscriptions: Subscriptions::new(options.subscriptions.clone(), retry),
+        laps: Laps::from(options.lap),
         options,
         shared,
         publishes,

@@ -1,10 +1,9 @@
 //! Predictions as bytes: the message of `docs/topics.md`, as JSON or CBOR.
 
-use std::fmt;
-
 use bytes::Bytes;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
+use super::infer::PredictionId;
 use super::interpret::{Body, Elements, Verdict};
 use super::outcome::Micros;
 use super::reject::Reject;
@@ -18,8 +17,7 @@ const FORMAT: u32 = 1;
 /// One prediction on its way out.
 #[derive(Debug)]
 pub(super) struct Prediction<'a> {
-    /// `gateway-boot-`
-    pub(super) id: (&'a str, u64),
+    pub(super) id: PredictionId<'a>,
     pub(super) gateway: &'a str,
     pub(super) stream: &'a str,
     pub(super) device: &'a str,
@@ -106,7 +104,7 @@ impl Serialize for Prediction<'_> {
         let len = 12_usize.saturating_add(self.verdict.body.fields());
         let mut map = serializer.serialize_map(Some(len))?;
         map.serialize_entry("v", &FORMAT)?;
-        map.serialize_entry("id", &Id(self.id))?;
+        map.serialize_entry("id", &self.id)?;
         map.serialize_entry("gateway", self.gateway)?;
         map.serialize_entry("stream", self.stream)?;
         map.serialize_entry("device", self.device)?;
@@ -118,20 +116,6 @@ impl Serialize for Prediction<'_> {
         map.serialize_entry("us", &self.us)?;
         map.serialize_entry("replayed", &false)?;
         map.end()
-    }
-}
-
-struct Id<'a>((&'a str, u64));
-
-impl fmt::Display for Id<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.0.0, self.0.1)
-    }
-}
-
-impl Serialize for Id<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
     }
 }
 

@@ -1,10 +1,12 @@
 //! What the pipeline needs of the world: something that runs a model, and ids for predictions.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::engine::{RunError, Session};
 use crate::ids::GatewayId;
+use crate::message::Origin;
 use crate::tensor::{Tensor, TensorSpec};
 
 /// A model that can be run; tests bring fakes.
@@ -33,10 +35,13 @@ impl Infer for Session {
     }
 }
 
-/// Gives every prediction an id that is never given again: `gateway-boot-sequence`.
+/// Gives predictions their ids. A result that an input waits for is named after that input, so that
+/// it has the same id when the input comes again after a crash: `gateway-ilap-packet-content-stream`.
+/// All others are numbered: `gateway-boot-sequence`, never given again.
 #[derive(Clone, Debug)]
 pub struct Ids {
-    prefix: Arc<str>,
+    gateway: Arc<str>,
+    boot: Arc<str>,
     sequence: Arc<AtomicU64>,
 }
 
@@ -44,10 +49,39 @@ impl Ids {
     /// `boot` must differ between two starts of the daemon; the sequence may be shared by workers.
     #[must_use]
     pub fn new(gateway: &GatewayId, boot: &str, sequence: Arc<AtomicU64>) -> Self {
-        Self { prefix: format!("{gateway}-{boot}-").into(), sequence }
+        Self { gateway: gateway.as_str().into(), boot: boot.into(), sequence }
     }
 
-    pub(super) fn next(&self) -> (&str, u64) {
-        (&self.prefix, self.sequence.fetch_add(1, Ordering::Relaxed))
+    pub(super) fn next(&self) -> PredictionId<'_> {
+        let number = self.sequence.fetch_add(1, Ordering::Relaxed);
+        PredictionId::Numbered { gateway: &self.gateway, boot: &self.boot, number }
+    }
+
+    /// For the one result that `stream`, by its number, makes of this input.
+    pub(super) fn of_input(&self, origin: Origin, stream: usize) -> PredictionId<'_> {
+        PredictionId::OfInput { gateway: &self.gateway, origin, stream }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum PredictionId<'a> {
+    Numbered { gateway: &'a str, boot: &'a str, number: u64 },
+    OfInput { gateway: &'a str, origin: Origin, stream: usize },
+}
+
+impl fmt::Display for PredictionId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Numbered { gateway, boot, number } => write!(f, "{gateway}-{boot}-{number}"),
+            Self::OfInput { gateway, origin: Origin { lap, packet, content }, stream } => {
+                write!(f, "{gateway}-i{lap:x}-{packet:x}-{content:x}-{stream}")
+            }
+        }
+    }
+}
+
+impl serde::Serialize for PredictionId<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }

@@ -120,8 +120,10 @@ impl Sender {
         card: &Card,
         about: Circumstance<'_>,
     ) -> Result<Bytes, Reject> {
+        let named = about.token.and(about.incoming.origin);
+        let id = named.map_or_else(|| self.ids.next(), |o| self.ids.of_input(o, self.index));
         let prediction = Prediction {
-            id: self.ids.next(),
+            id,
             gateway: self.gateway.as_str(),
             stream: self.stream.as_str(),
             device: about.captured.device(),

@@ -140,7 +140,7 @@ impl Envelope {
         self.signatures.iter().map(|signed| signed.key)
     }
 
-    /// The document. Only [`super::trust`] asks, after the signatures; or a tool that shows what
+    /// The document. Only `super::trust` asks, after the signatures; or a tool that shows what
     /// it has not verified and says so.
     ///
     /// # Errors

@@ -126,6 +126,14 @@ impl Gateway {
         panic!("waited in vain for {wanted:?}; the log:\n{}", self.log());
     }
 
+    /// Reads what nobody waited for: few messages fit into the socket, and the daemon waits to say
+    /// the next.
+    pub(crate) fn skip_notices(&self) {
+        self.socket.set_nonblocking(true).unwrap();
+        while self.socket.recv(&mut [0; 4096]).is_ok() {}
+        self.socket.set_nonblocking(false).unwrap();
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().expect("it does not run").id()
     }
@@ -151,6 +159,13 @@ impl Gateway {
     pub(crate) fn kill(&mut self) {
         self.signal("KILL");
         self.ended();
+    }
+
+    /// The last of the log.
+    pub(crate) fn log_end(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines.get(lines.len().saturating_sub(40)..).unwrap_or_default().join("\n")
     }
 
     pub(crate) fn log(&self) -> String {

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     cuts: Arc<watch::Sender<u64>>,
+    held: Arc<watch::Sender<bool>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -20,11 +21,17 @@ impl Proxy {
         let own = listener.local_addr().unwrap().port();
         let cuts = Arc::new(watch::Sender::new(0));
         let watched = Arc::clone(&cuts);
+        let held = Arc::new(watch::Sender::new(false));
+        let gate = held.subscribe();
         let task = tokio::spawn(async move {
             loop {
                 let (mut near, _) = listener.accept().await.unwrap();
                 let mut cut = watched.subscribe();
+                let mut gate = gate.clone();
                 tokio::spawn(async move {
+                    if gate.wait_for(|held| !held).await.is_err() {
+                        return;
+                    }
                     let Ok(mut far) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else {
                         return;
                     };
@@ -35,7 +42,17 @@ impl Proxy {
                 });
             }
         });
-        Self { port: own, cuts, task }
+        Self { port: own, cuts, held, task }
+    }
+
+    /// Ends every connection, and takes new ones without an answer until [`Self::open`].
+    pub(crate) fn hold(&self) {
+        self.held.send_replace(true);
+        self.cut();
+    }
+
+    pub(crate) fn open(&self) {
+        self.held.send_replace(false);
     }
 
     /// Ends every connection that is there now; new ones are taken.

@@ -90,13 +90,20 @@ impl Rig {
                 subscription("both/#"),
             ],
             intake: Box::new(OneQueue { samples: to_samples, dropped: to_dropped }),
+            lap: 0,
             clock: Arc::new(SystemClock::start()),
         });
         Self { handle, events, samples, dropped, task: tokio::spawn(task.run()) }
     }
 
     pub(crate) async fn event(&mut self) -> Event {
-        soon("an event", self.events.recv()).await.expect("the link ended")
+        loop {
+            let event = soon("an event", self.events.recv()).await.expect("the link ended");
+            // Comes when it likes; [`Event::Lap`] has tests of its own.
+            if !matches!(event, Event::Lap(_)) {
+                return event;
+            }
+        }
     }
 
     /// Waits for a connection: its number, and whether the broker kept our session.

@@ -6,6 +6,7 @@ use crate::clock::Timestamp;
 use crate::config::Encoding;
 use crate::pipeline::encode::{Prediction, encode, mark_replayed};
 use crate::pipeline::fit::{FitError, Problems};
+use crate::pipeline::infer::PredictionId;
 use crate::pipeline::outcome::Micros;
 use crate::pipeline::plan::{Cast, InputPlan, Scaling};
 use crate::pipeline::tests::fixture::{card, spec};
@@ -45,7 +46,7 @@ fn shown(plan: &OutputPlan, data: Data, compared: &[f64]) -> Result<Value, Rejec
 
 fn prediction<'a>(verdict: &'a Verdict<'a>) -> Prediction<'a> {
     Prediction {
-        id: ("gw-17-3f2a-", 18231),
+        id: PredictionId::Numbered { gateway: "gw-17", boot: "3f2a", number: 18231 },
         gateway: "gw-17",
         stream: "motion",
         device: "watch \"7\"",

@@ -235,6 +235,7 @@ impl Bench {
                 mono: Mono(self.clock.mono.load(Ordering::Relaxed)),
             },
             token: Some(InputToken(self.tokens)),
+            origin: None,
             reply: None,
         }
     }

@@ -1,0 +1,35 @@
+//! Where the count that names received messages is kept: among the small state of the store.
+
+use crate::store::Store;
+
+const KEY: &str = "inputs";
+
+/// The one the last process kept; without one, a random place in a range that no folder's count has
+/// come to.
+pub(crate) fn last(store: Option<&mut Store>) -> u64 {
+    let Some(store) = store else { return random() };
+    let kept = store.kept(KEY).unwrap_or_else(|error| {
+        log::warn!("cannot read {KEY}: {error}");
+        None
+    });
+    let lap = kept.and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
+    lap.unwrap_or_else(|| {
+        let lap = random();
+        keep(Some(store), lap);
+        lap
+    })
+}
+
+/// A result of one of the next 16,384 inputs may have another id when it comes again after a crash,
+/// if this fails; nothing is lost.
+pub(crate) fn keep(store: Option<&mut Store>, lap: u64) {
+    match store.map(|store| store.keep(KEY, &lap.to_le_bytes())) {
+        Some(Ok(())) => {}
+        Some(Err(error)) => log::warn!("cannot save {KEY}: {error}"),
+        None => log::debug!("cannot save {KEY}: the store is closed"),
+    }
+}
+
+fn random() -> u64 {
+    fastrand::u64(..1 << 40)
+}

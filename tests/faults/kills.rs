@@ -1,0 +1,58 @@
+//! `kill -9` at random moments, with the broker there and away: `INFERD_KILLS=1000 cargo test --test
+//! tests faults::kills` asks for more than the usual fifty.
+
+use std::time::Duration;
+
+use super::witness::{WHOLE, Witness};
+use crate::common::broker::Mosquitto;
+use crate::common::gateway::Gateway;
+use crate::common::proxy::Proxy;
+use crate::common::skipped;
+
+const KILLS: u32 = 50;
+
+#[tokio::test]
+async fn no_answer_is_lost_reordered_or_renamed_however_often_the_daemon_is_killed() {
+    let Some(broker) = Mosquitto::start("max_inflight_messages 64\n") else {
+        return skipped("kills", "mosquitto is not installed");
+    };
+    let wire = Proxy::to(broker.port()).await;
+    let mut gateway = Gateway::new(wire.port, WHOLE);
+    gateway.ship("whole", crate::daemon::without_window);
+    let mut gateway = aside(move || {
+        gateway.start();
+        gateway.await_notice("subscribed");
+        gateway
+    })
+    .await;
+    let Some(mut witness) = Witness::start(broker.port()) else { return };
+    let kills = std::env::var("INFERD_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(KILLS);
+    let mut random = fastrand::Rng::with_seed(3);
+    for _ in 0..kills {
+        tokio::time::sleep(Duration::from_millis(random.u64(1..900))).await;
+        if random.u8(..) < 100 {
+            // The broker is away for a while: what is in process goes to the disk.
+            wire.hold();
+            tokio::time::sleep(Duration::from_millis(random.u64(1..400))).await;
+            if random.bool() {
+                wire.open();
+                tokio::time::sleep(Duration::from_millis(random.u64(1..200))).await;
+            }
+        }
+        gateway.kill();
+        gateway.skip_notices();
+        wire.open();
+        gateway.spawn();
+    }
+    let verdict = aside(move || witness.verdict()).await;
+    println!("{kills} kills: {verdict}");
+    for wrong in ["lost", "reordered", "twice_under_another_id", "ids_of_two_inputs"] {
+        assert_eq!(verdict[wrong], 0, "{wrong}: {verdict}; the log:\n{}", gateway.log_end());
+    }
+    assert!(verdict["acknowledged"].as_u64() > Some(u64::from(kills) * 20), "{verdict}");
+}
+
+/// Waits for what blocks, while the wire goes on.
+async fn aside<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(act).await.unwrap()
+}

@@ -1,0 +1,66 @@
+//! The independent publisher and checker, `tests/clients/witness.py`.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::common::skipped;
+
+/// One stream of whole inputs, answered where the witness listens.
+pub(super) const WHOLE: &str = r#"
+[[stream]]
+name = "whole"
+model = "whole"
+topic = "inputs/{device}"
+guarantee = "at-least-once"
+payload = { format = "f32le" }
+[stream.publish]
+topic = "predictions/{device}"
+"#;
+
+pub(super) struct Witness {
+    child: Child,
+    says: BufReader<ChildStdout>,
+}
+
+impl Witness {
+    /// Publishes to a broker from now on; `None`, and a word why, without paho-mqtt.
+    pub(super) fn start(port: u16) -> Option<Self> {
+        let python = std::env::var("INFERD_TEST_PYTHON").unwrap_or("python3".into());
+        let paho = Command::new(&python).args(["-c", "import paho.mqtt.client"]).output();
+        if !paho.is_ok_and(|output| output.status.success()) {
+            skipped("faults with paho-mqtt", "pip install -r tests/requirements.txt makes it run");
+            return None;
+        }
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/witness.py");
+        let mut child = Command::new(&python)
+            .args([script, &port.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let says = BufReader::new(child.stdout.take().unwrap());
+        let mut witness = Self { child, says };
+        assert_eq!(witness.line(), "ready");
+        Some(witness)
+    }
+
+    /// Stops publishing, waits for the answers and says what is wrong with them.
+    pub(super) fn verdict(&mut self) -> Value {
+        self.child.stdin.take().unwrap().write_all(b"stop\n").unwrap();
+        serde_json::from_str(&self.line()).unwrap()
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.says.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    }
+}
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        self.child.kill().and_then(|()| self.child.wait()).ok();
+    }
+}
