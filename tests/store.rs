@@ -152,7 +152,7 @@ fn a_disk_that_is_too_small_keeps_the_newest_and_goes_on() {
     }
     println!("{} wait, {evicted} evicted, {failed} groups refused", waiting.len());
     assert_eq!(waiting.len() as u64 + evicted + failed * 50, 30_000, "each is accounted for");
-    assert!(waiting.len() > 5_000, "only {} results on a disk of 12 MB", waiting.len());
+    assert!(waiting.len() > 4_000, "only {} results on a disk of 12 MB", waiting.len());
     assert!(evicted > 0, "the newest took no older one's place");
     assert_eq!(seqs(&load_all(&mut store)), seqs(&waiting));
     // A start in a folder without any room.
