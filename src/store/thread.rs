@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Found, Settings, Store, StoreError};
 use crate::outbox::{Event, Record, Seq};
@@ -47,7 +47,7 @@ pub fn spawn(
     events: impl FnMut(Event) + Send + 'static,
 ) -> std::io::Result<Thread> {
     let (commands, queue) = sync_channel(QUEUE);
-    let work = Work { settings, store, events };
+    let work = Work { settings, store, events, tried: Instant::now() };
     let thread =
         std::thread::Builder::new().name("store".into()).spawn(move || work.run(&queue))?;
     Ok(Thread { commands, thread })
@@ -103,6 +103,8 @@ struct Work<F> {
     settings: Settings,
     store: Option<Store>,
     events: F,
+    /// When the store was opened in vain, or not at all, the last time.
+    tried: Instant,
 }
 
 impl<F: FnMut(Event)> Work<F> {
@@ -110,8 +112,12 @@ impl<F: FnMut(Event)> Work<F> {
         loop {
             match queue.recv_timeout(REOPEN) {
                 Ok(command) => self.obey(command),
-                Err(RecvTimeoutError::Timeout) => self.reopen(),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
+            }
+            // After commands, too: where they keep coming there is no pause.
+            if self.store.is_none() && self.tried.elapsed() >= REOPEN {
+                self.reopen();
             }
         }
     }
@@ -146,9 +152,7 @@ impl<F: FnMut(Event)> Work<F> {
     }
 
     fn reopen(&mut self) {
-        if self.store.is_some() {
-            return;
-        }
+        self.tried = Instant::now();
         match Store::open(&self.settings) {
             Ok((store, Found { opened, .. })) => {
                 self.store = Some(store);
