@@ -35,6 +35,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+mod crash;
 pub mod ctl;
 pub mod daemon;
 #[cfg(feature = "demo")]

@@ -11,6 +11,8 @@ use inferd::message::{Outgoing, Qos};
 use inferd::outbox::{Record, Seq};
 use inferd::store::{Settings, Store, StoreError};
 
+use crate::common::disk::SmallDisk;
+
 /// Random damages by default; `INFERD_DAMAGES` asks for more.
 const DAMAGES: u32 = 100;
 
@@ -156,10 +158,10 @@ fn a_disk_that_is_too_small_keeps_the_newest_and_goes_on() {
     assert!(evicted > 0, "the newest took no older one's place");
     assert_eq!(seqs(&load_all(&mut store)), seqs(&waiting));
     // A start in a folder without any room.
-    let ballast = disk.fill();
+    let filler = disk.fill();
     drop(store);
     let opened = Store::open(&settings(&root));
-    fs::remove_file(ballast).unwrap();
+    fs::remove_file(filler).unwrap();
     match opened {
         Ok((store, found)) => {
             assert_eq!(found.quarantined, None, "a full disk is not a broken one");
@@ -185,7 +187,7 @@ fn a_disk_that_fills_up_at_any_step_costs_nothing_that_was_acknowledged() {
         let group: Vec<Record> = (1..=50).map(record).collect();
         store.append(&group).unwrap();
         store.keep("windows.motion", b"before").unwrap();
-        let ballast = disk.fill();
+        let filler = disk.fill();
         let more: Vec<Record> = (51..=250).map(record).collect();
         // What has room left in the file may succeed; what has not must fail, and neither may hurt.
         match step {
@@ -194,7 +196,7 @@ fn a_disk_that_fills_up_at_any_step_costs_nothing_that_was_acknowledged() {
             2 => drop(store.remove(&[Seq(1)])),
             _ => drop(store.load(None, 10)),
         }
-        fs::remove_file(ballast).unwrap();
+        fs::remove_file(filler).unwrap();
         assert!(load_all(&mut store).len() >= 49, "step {step}");
         store.append(&more).unwrap_or_else(|error| panic!("step {step}: {error}"));
         drop(store);
@@ -205,46 +207,6 @@ fn a_disk_that_fills_up_at_any_step_costs_nothing_that_was_acknowledged() {
         assert!(store.kept("windows.motion").unwrap().is_some(), "step {step}");
         drop(store);
         fs::remove_dir_all(&root).unwrap();
-    }
-}
-
-/// A file system of its own in memory; needs the right to mount.
-struct SmallDisk {
-    dir: tempfile::TempDir,
-}
-
-impl SmallDisk {
-    fn mount(megabytes: u32) -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        let size = format!("size={megabytes}m");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &size, "inferd-test"]).arg(dir.path());
-        if mount.output().is_ok_and(|output| output.status.success()) {
-            return Some(Self { dir });
-        }
-        println!("NOT TESTED: a full disk, mounting a small one needs root");
-        None
-    }
-
-    fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
-    /// Takes all the room there is.
-    fn fill(&self) -> PathBuf {
-        use std::io::Write;
-        let path = self.path().join("ballast");
-        let mut file = fs::File::create(&path).unwrap();
-        let block = [1; 4096];
-        while file.write_all(&block).is_ok() {}
-        path
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg("-l").arg(self.path()).status();
-        assert!(unmounted.is_ok_and(|status| status.success()), "cannot unmount");
     }
 }
 

@@ -17,6 +17,7 @@ use super::control::{Asked, Door};
 use super::desk::{Desk, FromStore, Sources};
 use super::intake::Intake;
 use super::lane::{Lane, SaveIntervals, SharedStats};
+use super::seen::Seen;
 use super::serving::{self, Serving};
 use super::shared::Shared;
 use super::switch::{Lanes, Switch};
@@ -185,10 +186,12 @@ fn lanes(
         let mut pipeline =
             Pipeline::new(index, stream, &config.gateway.id, card, session, ids.clone())
                 .map_err(|problems| misfit(stream, &problems))?;
+        // A broker may send more than it was allowed to.
+        let mut seen = Seen::new(2 * usize::from(config.broker.receive_maximum));
         if let Some((database, _)) = database.as_mut() {
-            restore(&mut pipeline, stream, database, now);
+            restore(&mut pipeline, &mut seen, stream, database, now);
         }
-        Ok(Lane::new(index, stream, pipeline, saves))
+        Ok(Lane::new(index, stream, pipeline, saves, seen))
     };
     config.streams.iter().enumerate().map(lane).collect()
 }
@@ -202,14 +205,20 @@ fn misfit(stream: &Stream, problems: &[crate::pipeline::FitError]) -> RunError {
 }
 
 /// Takes up the windows that the last stop, or the last checkpoint, saved.
-fn restore(pipeline: &mut Pipeline, stream: &Stream, database: &mut Store, now: Now) {
+fn restore(
+    pipeline: &mut Pipeline,
+    seen: &mut Seen,
+    stream: &Stream,
+    database: &mut Store,
+    now: Now,
+) {
     let key = windows_key(&stream.name);
     let saved = match database.kept(&key) {
         Ok(Some(bytes)) if !bytes.is_empty() => bytes,
         Ok(_) => return,
         Err(error) => return log::warn!("cannot read {key}: {error}"),
     };
-    match pipeline.restore(&saved, now) {
+    match pipeline.restore(seen.restore(&saved), now) {
         Ok(restored) => log::info!(
             "stream {}: windows of {} devices restored, {} left out",
             stream.name,

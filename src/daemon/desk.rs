@@ -11,20 +11,21 @@ use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender};
 use tokio::time::{Instant, sleep_until};
 
 use super::control::Asked;
-use super::laps;
 use super::losses::Losses;
 use super::rejects::RejectSample;
-use super::report::{self, HealthParts, QueueReport};
+use super::report;
+use super::saves::Saves;
 use super::serving::Serving;
 use super::shared::Shared;
 use super::switch::Switch;
-use super::worker::{FromWorker, SavedWindows, also};
+use super::worker::{FromWorker, also};
 use crate::clock::Mono;
+use crate::crash::point;
 use crate::ids::StreamName;
 use crate::link::{self, Epoch, LinkHandle};
 use crate::message::{Outgoing, Qos};
 use crate::monitor::Repeats;
-use crate::outbox::{Action, Event, Mode, Outbox, Seq};
+use crate::outbox::{Action, Event, Outbox, Seq};
 use crate::pipeline::mark_replayed;
 use crate::store::Usage;
 use crate::store::thread::Thread;
@@ -54,18 +55,19 @@ pub(crate) struct Sources {
 /// The outbox machine among its partners.
 pub(crate) struct Desk {
     pub(super) shared: Arc<Shared>,
-    outbox: Outbox,
+    pub(super) outbox: Outbox,
     pub(super) link: LinkHandle,
     pub(super) store: Thread,
     pub(super) to_self: UnboundedSender<FromStore>,
     pub(super) serving: Vec<Serving>,
     pub(super) switch: Switch,
     /// The connection there is.
-    epoch: Option<Epoch>,
+    pub(super) epoch: Option<Epoch>,
     actions: Vec<Action>,
     /// Publishes the link had no room for; tried again with every event of its.
     unsent: VecDeque<(Seq, Outgoing)>,
-    losses: Losses,
+    pub(super) losses: Losses,
+    pub(super) saves: Saves,
     said: Repeats,
     health_due: Instant,
 }
@@ -92,6 +94,7 @@ impl Desk {
             actions: Vec::new(),
             unsent: VecDeque::new(),
             losses: Losses::default(),
+            saves: Saves::default(),
             said: Repeats::new(Duration::from_secs(60)),
             health_due: Instant::now(),
         }
@@ -137,6 +140,7 @@ impl Desk {
         while !self.outbox.is_settled() && Instant::now() < deadline {
             self.next(sources, deadline).await;
         }
+        self.keep_all_windows();
         self.outbox.unsafe_records()
     }
 
@@ -192,7 +196,10 @@ impl Desk {
                 self.feed(Event::LinkDown);
             }
             link::Event::Lap(lap) => self.keep_lap(lap),
-            link::Event::Sent { seq } => self.feed(Event::Sent(seq)),
+            link::Event::Sent { seq } => {
+                point("sent");
+                self.feed(Event::Sent(seq));
+            }
             link::Event::Refused { seq, refusal } => {
                 if let Some(held) = self.said.say(self.now(), refusal.as_str()) {
                     log::warn!("a result was refused: {}{}", refusal.as_str(), also(held));
@@ -209,17 +216,28 @@ impl Desk {
 
     fn store_said(&mut self, event: FromStore) {
         match event {
-            FromStore::Event(event) => self.feed(event),
+            FromStore::Event(event) => {
+                point("store-answered");
+                self.feed(event);
+            }
             FromStore::Usage(usage) => self.publish_health(usage),
             FromStore::Then(then) => then(self),
         }
+        self.keep_ready_windows();
     }
 
     fn worker_said(&mut self, message: FromWorker) {
         match message {
-            FromWorker::Finished(finished) => self.feed(Event::Push(finished)),
+            FromWorker::Finished(finished) => {
+                point("finished");
+                self.saves.pushed(finished.input);
+                self.feed(Event::Push(finished));
+            }
             FromWorker::Rejected(sample) => self.publish_reject(&sample),
-            FromWorker::Windows(saved) => self.keep_windows(saved),
+            FromWorker::Windows(saved) => {
+                self.saves.hold(saved);
+                self.keep_ready_windows();
+            }
         }
     }
 
@@ -240,6 +258,7 @@ impl Desk {
                 self.publish(seq, Arc::unwrap_or_clone(message), replayed);
             }
             Action::Store(group) => {
+                point("store");
                 if self.store.append(group).is_err() {
                     self.say_to_self(Event::StoreFailed);
                 }
@@ -256,7 +275,12 @@ impl Desk {
                     self.say_to_self(Event::LoadFailed);
                 }
             }
-            Action::Release(input) => self.link.done(input),
+            Action::Release(input) => {
+                point("release");
+                self.saves.released(input);
+                self.link.done(input);
+                self.keep_ready_windows();
+            }
             Action::Lost { stream, loss, count } => {
                 let key = format!("{stream}/{}", loss.as_str());
                 if let Some(held) = self.said.say(self.now(), &key) {
@@ -288,6 +312,7 @@ impl Desk {
     }
 
     fn publish(&mut self, seq: Seq, mut message: Outgoing, replayed: bool) {
+        point(if replayed { "replay" } else { "publish" });
         if replayed && let Some(marked) = mark_replayed(&message.payload) {
             message.payload = marked;
         }
@@ -318,81 +343,5 @@ impl Desk {
         if !self.link.tell(message) {
             log::debug!("no connection, or a busy one: a rejected input is not shown");
         }
-    }
-
-    fn keep_windows(&mut self, saved: SavedWindows) {
-        let Some(stream) = self.shared.config.streams.get(saved.stream) else { return };
-        let name = super::windows_key(&stream.name);
-        let link = self.link.clone();
-        let SavedWindows { bytes, waiting, .. } = saved;
-        // Inputs are let go even where the disk fails: a full disk must not stop the line of
-        // acknowledgements for every stream. The failure is said and counted by the store.
-        let keep = move |store: Option<&mut crate::store::Store>| {
-            match store.map(|store| store.keep(&name, &bytes)) {
-                Some(Ok(())) => {}
-                Some(Err(error)) => log::warn!("cannot save {name}: {error}"),
-                None => log::warn!("cannot save {name}: the store is closed"),
-            }
-            waiting.into_iter().for_each(|taken| link.taken(taken));
-        };
-        if self.store.ask(keep).is_err() {
-            log::warn!("cannot save partial windows: the store does not keep up");
-        }
-    }
-
-    fn keep_lap(&self, lap: u64) {
-        if self.store.ask(move |store| laps::keep(store, lap)).is_err() {
-            log::warn!("cannot save the count of inputs: the store does not keep up");
-        }
-    }
-
-    fn ask_usage(&mut self) {
-        let to_self = self.to_self.clone();
-        let answer = move |store: Option<&mut crate::store::Store>| {
-            let usage = store.map(|store| store.usage());
-            if to_self.send(FromStore::Usage(usage)).is_err() {
-                log::debug!("the desk is closing");
-            }
-        };
-        if self.store.ask(answer).is_err() {
-            self.publish_health(None);
-        }
-    }
-
-    fn publish_health(&mut self, usage: Option<Usage>) {
-        let payload = self.health(usage);
-        self.link.set_retained(report::topic(&self.shared.config.gateway, "health"), payload);
-    }
-
-    pub(super) fn health(&self, usage: Option<Usage>) -> bytes::Bytes {
-        report::health(HealthParts {
-            config: &self.shared.config,
-            started: self.shared.started,
-            now: self.shared.clock.now(),
-            stats: &self.shared.stats,
-            connected: self.epoch.is_some(),
-            link: self.link.counters(),
-            unacknowledged: self.link.unacknowledged(),
-            queue: self.queue(usage),
-        })
-    }
-
-    /// What waits, in memory and on disk.
-    pub(super) fn queue(&self, usage: Option<Usage>) -> QueueReport<'_> {
-        QueueReport {
-            mode: mode_name(self.outbox.mode()),
-            memory_records: self.outbox.unsafe_records(),
-            lost: &self.losses,
-            disk: usage,
-        }
-    }
-}
-
-fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Offline => "offline",
-        Mode::Backlog => "backlog",
-        Mode::Live => "live",
-        Mode::Stopping => "stopping",
     }
 }

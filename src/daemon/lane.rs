@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::seen::Seen;
 use super::worker::{SavedWindows, SwapOutcome};
 use crate::bundle::Loaded;
 use crate::clock::{Clock, Mono, Now};
@@ -23,6 +24,8 @@ pub(crate) struct Lane {
     stats: SharedStats,
     safety: WindowSafety,
     saves: SaveIntervals,
+    /// Inputs whose samples the windows have.
+    seen: Seen,
     waiting: Vec<Taken>,
     /// When the windows changed first since the last save.
     changed: Option<Mono>,
@@ -34,6 +37,7 @@ impl Lane {
         stream: &Stream,
         pipeline: Pipeline,
         saves: SaveIntervals,
+        seen: Seen,
     ) -> Self {
         Self {
             index,
@@ -42,6 +46,7 @@ impl Lane {
             stats: SharedStats::default(),
             safety: stream.windows,
             saves,
+            seen,
             waiting: Vec::new(),
             changed: None,
         }
@@ -53,10 +58,15 @@ impl Lane {
         clock: &dyn Clock,
         out: &mut Vec<Finished>,
     ) -> Outcome {
+        if self.seen.knows(incoming.origin) {
+            // Its samples came back with the windows, and what they completed was safe before.
+            return Outcome::default();
+        }
         let outcome = self.pipeline.step(incoming, clock, out);
         let after = clock.now().mono;
-        if self.save_every().is_some() && self.changed.is_none() && outcome.samples > 0 {
-            self.changed = Some(after);
+        if self.save_every().is_some() && outcome.samples > 0 {
+            self.changed.get_or_insert(after);
+            self.seen.note(incoming.origin);
         }
         let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
         count(&mut stats, &outcome, after.since(incoming.received.mono));
@@ -91,7 +101,7 @@ impl Lane {
         self.changed = None;
         SavedWindows {
             stream: self.index,
-            bytes: self.pipeline.snapshot(now),
+            bytes: self.seen.before(&self.pipeline.snapshot(now)),
             waiting: std::mem::take(&mut self.waiting),
         }
     }

@@ -10,12 +10,16 @@ mod claim;
 mod control;
 mod desk;
 mod intake;
+mod keeping;
 mod lane;
 mod laps;
 mod losses;
 mod notify;
 mod rejects;
 mod report;
+mod saves;
+mod saying;
+mod seen;
 mod serving;
 mod shared;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::lane::{Lane, SaveIntervals};
 use super::report;
+use super::seen::Seen;
 use super::switch::Lanes;
 use super::worker::{FromWorker, ToWorker, Worker};
 use crate::bundle::{Bundle, Loaded};
@@ -87,7 +88,7 @@ impl Bench {
         let saves = SaveIntervals { checkpoint: hour, journal: hour };
         let worker = Worker {
             inbox,
-            lanes: BTreeMap::from([(0, Lane::new(0, stream, pipeline, saves))]),
+            lanes: BTreeMap::from([(0, Lane::new(0, stream, pipeline, saves, Seen::new(256)))]),
             desk,
             link: link(&config, clock.clone()),
             beat: Arc::default(),

@@ -53,7 +53,7 @@ pub(crate) enum FromWorker {
 }
 
 /// All partial windows of one stream as they were between two steps.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SavedWindows {
     pub(crate) stream: usize,
     pub(crate) bytes: Vec<u8>,

@@ -16,6 +16,7 @@ use super::outbound::What;
 use super::outgoing::InFlight;
 use super::task::LinkTask;
 use super::{Event, Fault, connect, ledger};
+use crate::crash::point;
 
 /// An alarm that is set for nothing.
 const FAR: Duration = Duration::from_secs(24 * 3600);
@@ -230,6 +231,7 @@ impl Connection<'_> {
                 }
             }
             Written::PubAck(pkid) => {
+                point("acknowledged");
                 let mut state = self.task.shared.state();
                 state.ledger.written(*pkid);
                 state.counters.acknowledged += 1;

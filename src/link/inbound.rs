@@ -8,6 +8,7 @@ use super::connection::Connection;
 use super::ledger::{Arrival, Arrived, Flooded, UNACKNOWLEDGED};
 use super::subscriptions::Answer;
 use super::{Event, Fault};
+use crate::crash::point;
 use crate::message::{Incoming, InputToken, Origin, Qos, Reply};
 
 impl Connection<'_> {
@@ -32,6 +33,7 @@ impl Connection<'_> {
         }
         if let Some(token) = self.note(&publish, streams.len())? {
             let origin = token.and_then(|_| self.name(&publish));
+            point("received");
             self.hand_out(&publish, topic, &streams, token, origin);
         }
         self.streams = streams;

@@ -16,7 +16,7 @@ use crate::bundle::card::Card;
 use crate::clock::Timestamp;
 use crate::config::{Publish, Stream};
 use crate::ids::{GatewayId, StreamName};
-use crate::message::{Finished, Incoming, InputToken, Outgoing, Qos, Reply};
+use crate::message::{Finished, Incoming, InputToken, Origin, Outgoing, Qos, Reply};
 
 /// Where and how a stream's results go.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub(super) struct Circumstance<'a> {
     pub(super) us: Micros,
     /// The input whose acknowledgement waits for the result.
     pub(super) token: Option<InputToken>,
+    /// The input that the result is named after.
+    pub(super) name: Option<Origin>,
 }
 
 impl Sender {
@@ -120,8 +122,7 @@ impl Sender {
         card: &Card,
         about: Circumstance<'_>,
     ) -> Result<Bytes, Reject> {
-        let named = about.token.and(about.incoming.origin);
-        let id = named.map_or_else(|| self.ids.next(), |o| self.ids.of_input(o, self.index));
+        let id = about.name.map_or_else(|| self.ids.next(), |o| self.ids.of_input(o, self.index));
         let prediction = Prediction {
             id,
             gateway: self.gateway.as_str(),

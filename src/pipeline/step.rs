@@ -16,7 +16,7 @@ use super::topics::Captured;
 use super::window::{Devices, Forgotten};
 use crate::bundle::card::Card;
 use crate::clock::{Clock, Now, Timestamp};
-use crate::config::{Guarantee, Stream};
+use crate::config::{Guarantee, Stream, WindowSafety};
 use crate::ids::GatewayId;
 use crate::message::{Finished, Incoming, InputToken};
 
@@ -95,10 +95,12 @@ impl Pipeline {
     }
 
     /// The token that results carry: an at-least-once input is acknowledged when its results are
-    /// safe, a sample of a window when it is in the window.
+    /// safe. Where windows are not saved, no sample of theirs waits for the whole: it would be of
+    /// no use alone when it comes again.
     fn awaiting(&self, incoming: &Incoming) -> Option<InputToken> {
         let whole = self.runner.plan.shape.is_none();
-        let waits = whole && self.stream.guarantee == Guarantee::AtLeastOnce;
+        let comes_back = whole || self.stream.windows != WindowSafety::Memory;
+        let waits = comes_back && self.stream.guarantee == Guarantee::AtLeastOnce;
         incoming.token.filter(|_| waits)
     }
 
@@ -153,8 +155,9 @@ impl Pipeline {
         };
         let verdict = self.runner.run(source, watch);
         outcome.us.add(watch.take());
+        let name = token.and(incoming.origin);
         let about =
-            Circumstance { incoming, captured: &self.captured, time, us: outcome.us, token };
+            Circumstance { incoming, captured: &self.captured, time, us: outcome.us, token, name };
         let (verdict, card) = verdict?;
         outcome.samples = 1;
         outcome.runs = 1;
@@ -172,6 +175,7 @@ impl Pipeline {
         out: &mut Vec<Finished>,
         outcome: &mut Outcome,
     ) -> Result<(), Reject> {
+        let token = self.awaiting(incoming);
         let Self { stream, captured, samples, devices, runner, sender, .. } = self;
         let admits = |own: &Option<Timestamp>| admit(stream, *own, incoming, started.wall);
         if !samples.times.iter().any(|own| admits(own).is_ok()) {
@@ -212,7 +216,10 @@ impl Pipeline {
             let (prepare, run) = watch.take();
             outcome.us.add((prepare, run));
             let us = Micros { queue: outcome.us.queue, prepare, run };
-            let about = Circumstance { incoming, captured, time, us, token: None };
+            // The same window comes again after a crash only where every sample was kept.
+            let again = stream.windows == WindowSafety::Journal && outcome.runs == 0;
+            let name = token.and(incoming.origin).filter(|_| again);
+            let about = Circumstance { incoming, captured, time, us, token, name };
             let sent = verdict.and_then(|(verdict, card)| {
                 outcome.runs = outcome.runs.saturating_add(1);
                 sender.send(&verdict, card, &mut device.memory, about, out, outcome)

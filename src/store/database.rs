@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::barrier;
+use crate::crash::point;
 
 /// sled keeps this much of the database in memory; the default is a gigabyte.
 const CACHE_BYTES: u64 = 1 << 20;
@@ -99,6 +100,7 @@ impl Database {
         remove_torn_snapshots(dir)?;
         let tree = Some(guarded(|| open_when_unlocked(dir))?);
         let database = Self { tree, dir: dir.to_owned() };
+        point("open");
         let before = barrier::calls();
         // sled writes nothing where the value is the one that is there, so this one is always new.
         let last = database.act(|tree| Ok(tree.get(OPENED_KEY)?))?;
@@ -112,6 +114,7 @@ impl Database {
             return Err(Fault::System(reason.into()));
         }
         database.sync_names()?;
+        point("opened");
         Ok(database)
     }
 

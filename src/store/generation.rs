@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::database::{Database, Fault, sync_folder};
 use super::space;
+use crate::crash::point;
 
 const PREFIX: &str = "results-";
 /// The one broken database that is kept.
@@ -93,7 +94,9 @@ pub(super) fn renew(
     let number = number_of(&dir).unwrap_or(0) + 1;
     let database = begin(root, number, |to| fill(&old, to))?;
     drop(old);
+    point("renew");
     remove(&dir)?;
+    point("renewed");
     Ok(database)
 }
 

@@ -10,6 +10,7 @@ use super::progress::Progress;
 use super::scan::Scan;
 use super::slots::{self, Slots};
 use super::states::States;
+use crate::crash::point;
 use crate::ids::StreamName;
 use crate::outbox::{Record, Seq};
 
@@ -102,7 +103,9 @@ impl Ledger {
             }
             Ok(())
         })?;
+        point("append");
         self.flush(database)?;
+        point("appended");
         self.note_evicted(group.iter().filter(|record| batch::is_too_long(record)));
         self.disowned.clear();
         Ok(())
@@ -199,7 +202,13 @@ impl Ledger {
             gone.into_iter().try_for_each(|place| self.delete(tree, place))?;
             self.clear_stray(tree)
         })?;
-        if self.gone.is_empty() { Ok(()) } else { self.flush(database) }
+        if self.gone.is_empty() {
+            return Ok(());
+        }
+        point("remove");
+        self.flush(database)?;
+        point("removed");
+        Ok(())
     }
 
     /// Notes the batch that holds a result nobody has loaded.
@@ -291,7 +300,10 @@ impl Ledger {
         value: &[u8],
     ) -> Result<(), Fault> {
         database.act(|tree| self.write_state(tree, name, value))?;
-        self.flush(database)
+        point("keep");
+        self.flush(database)?;
+        point("kept");
+        Ok(())
     }
 
     fn write_state(&mut self, tree: &sled::Tree, name: &str, value: &[u8]) -> Result<(), Fault> {

@@ -63,8 +63,9 @@ while not stop.wait(1 / PER_SECOND):
     request = Properties(PacketTypes.PUBLISH)
     request.ResponseTopic = f"answers/{device}"
     request.CorrelationData = struct.pack("<Q", number)
+    # Without the lock: the client has one of its own, and holds that while it calls published().
+    sent = client.publish(f"inputs/d{device}", payload, qos=1, properties=request)
     with lock:
-        sent = client.publish(f"inputs/d{device}", payload, qos=1, properties=request)
         if sent.mid in early:
             early.remove(sent.mid)
             acknowledged.add(number)

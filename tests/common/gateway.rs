@@ -144,6 +144,38 @@ impl Gateway {
         assert!(told.success());
     }
 
+    /// Whether the daemon has ended by itself; it may be spawned again then.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let child = self.child.as_mut().expect("it does not run");
+        let ended = child.try_wait().unwrap().is_some();
+        if ended {
+            self.child = None;
+        }
+        ended
+    }
+
+    /// What the running daemon answers to a command, as JSON; `Null` while it does not.
+    pub(crate) fn ask(&self, args: &[&str]) -> serde_json::Value {
+        let output = self.command(&[args, &["--json"]].concat());
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
+    }
+
+    /// Asks for the health until it is as wanted.
+    pub(crate) fn await_health(
+        &self,
+        what: &str,
+        wanted: impl Fn(&serde_json::Value) -> bool,
+    ) -> serde_json::Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let health = self.ask(&["status"])["health"].take();
+            if wanted(&health) {
+                return health;
+            }
+            assert!(Instant::now() < deadline, "waited in vain for {what}: {health}");
+        }
+    }
+
     /// Waits until the daemon has ended.
     pub(crate) fn ended(&mut self) -> ExitStatus {
         self.child.take().expect("it does not run").wait().unwrap()

@@ -1,6 +1,7 @@
 //! What several integration tests need: brokers, a second client, a link with its own end.
 
 pub(crate) mod broker;
+pub(crate) mod disk;
 pub(crate) mod fake;
 pub(crate) mod gateway;
 pub(crate) mod peer;

@@ -1,9 +1,10 @@
-//! A wire between client and broker that can be cut.
+//! A wire between client and broker that can be cut, and that can fall silent without an end.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -12,6 +13,9 @@ pub(crate) struct Proxy {
     pub(crate) port: u16,
     cuts: Arc<watch::Sender<u64>>,
     held: Arc<watch::Sender<bool>>,
+    /// How many of the connections so far lose what the client says, and what the broker says.
+    deaf: Arc<[AtomicU64; 2]>,
+    taken: Arc<AtomicU64>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -23,26 +27,34 @@ impl Proxy {
         let watched = Arc::clone(&cuts);
         let held = Arc::new(watch::Sender::new(false));
         let gate = held.subscribe();
+        let deaf = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
+        let taken = Arc::new(AtomicU64::new(0));
+        let (deafness, count) = (Arc::clone(&deaf), Arc::clone(&taken));
         let task = tokio::spawn(async move {
             loop {
-                let (mut near, _) = listener.accept().await.unwrap();
+                let (near, _) = listener.accept().await.unwrap();
+                let number = count.fetch_add(1, Ordering::SeqCst);
+                let deaf = Arc::clone(&deafness);
                 let mut cut = watched.subscribe();
                 let mut gate = gate.clone();
                 tokio::spawn(async move {
                     if gate.wait_for(|held| !held).await.is_err() {
                         return;
                     }
-                    let Ok(mut far) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else {
+                    let Ok(far) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else {
                         return;
                     };
+                    let ((from_near, to_near), (from_far, to_far)) =
+                        (near.into_split(), far.into_split());
                     tokio::select! {
-                        _ = copy_bidirectional(&mut near, &mut far) => {}
+                        () = pass(from_near, to_far, || number < deaf[0].load(Ordering::SeqCst)) => {}
+                        () = pass(from_far, to_near, || number < deaf[1].load(Ordering::SeqCst)) => {}
                         _ = cut.changed() => {}
                     }
                 });
             }
         });
-        Self { port: own, cuts, held, task }
+        Self { port: own, cuts, held, deaf, taken, task }
     }
 
     /// Ends every connection, and takes new ones without an answer until [`Self::open`].
@@ -55,9 +67,39 @@ impl Proxy {
         self.held.send_replace(false);
     }
 
+    /// From now on the broker hears nothing of the connections that are there, and they go on
+    /// hearing the broker.
+    pub(crate) fn deafen(&self) {
+        self.deaf[0].store(self.taken.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+
+    /// Half-open: the connections that are there carry nothing any more, either way, and do not end.
+    pub(crate) fn silence(&self) {
+        self.deafen();
+        self.deaf[1].store(self.taken.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+
     /// Ends every connection that is there now; new ones are taken.
     pub(crate) fn cut(&self) {
         self.cuts.send_modify(|cuts| *cuts += 1);
+    }
+}
+
+/// Until the end; what is read while the wire is deaf is gone.
+async fn pass(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    is_deaf: impl Fn() -> bool,
+) {
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(len @ 1..) = from.read(&mut buffer).await {
+        if !is_deaf() && to.write_all(&buffer[..len]).await.is_err() {
+            return;
+        }
+    }
+    if is_deaf() {
+        // Nobody hears of the end either.
+        std::future::pending::<()>().await;
     }
 }
 

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use super::witness::{WHOLE, Witness};
+use super::aside;
+use super::witness::{WHOLE, Witness, nothing_is_wrong};
 use crate::common::broker::Mosquitto;
 use crate::common::gateway::Gateway;
 use crate::common::proxy::Proxy;
@@ -46,13 +47,6 @@ async fn no_answer_is_lost_reordered_or_renamed_however_often_the_daemon_is_kill
     }
     let verdict = aside(move || witness.verdict()).await;
     println!("{kills} kills: {verdict}");
-    for wrong in ["lost", "reordered", "twice_under_another_id", "ids_of_two_inputs"] {
-        assert_eq!(verdict[wrong], 0, "{wrong}: {verdict}; the log:\n{}", gateway.log_end());
-    }
+    nothing_is_wrong(&verdict, &gateway);
     assert!(verdict["acknowledged"].as_u64() > Some(u64::from(kills) * 20), "{verdict}");
-}
-
-/// Waits for what blocks, while the wire goes on.
-async fn aside<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(act).await.unwrap()
 }

@@ -1,4 +1,13 @@
 //! The daemon among all that goes wrong at once, watched by a client written by others.
 
+mod full_disk;
 mod kills;
+mod outages;
+mod points;
+mod windows;
 mod witness;
+
+/// Waits for what blocks, while the wire goes on.
+async fn aside<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(act).await.unwrap()
+}

@@ -5,6 +5,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 
+use crate::common::gateway::Gateway;
 use crate::common::skipped;
 
 /// One stream of whole inputs, answered where the witness listens.
@@ -18,6 +19,13 @@ payload = { format = "f32le" }
 [stream.publish]
 topic = "predictions/{device}"
 "#;
+
+/// Nothing lost, nothing out of order, one id for each input.
+pub(super) fn nothing_is_wrong(verdict: &Value, gateway: &Gateway) {
+    for wrong in ["lost", "reordered", "twice_under_another_id", "ids_of_two_inputs"] {
+        assert_eq!(verdict[wrong], 0, "{wrong}: {verdict}; the log:\n{}", gateway.log_end());
+    }
+}
 
 pub(super) struct Witness {
     child: Child,

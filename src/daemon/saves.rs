@@ -1,0 +1,120 @@
+//! Saved windows wait until every result that was made before them is safe.
+//!
+//! Windows on disk that are past a result which is not: after a crash the samples would come again
+//! and find themselves taken, and nothing would make the result a second time.
+
+use std::collections::BTreeMap;
+
+use super::worker::SavedWindows;
+use crate::message::InputToken;
+
+#[derive(Debug, Default)]
+pub(crate) struct Saves {
+    /// Results that inputs wait for and that are not safe yet, by input.
+    unsafe_results: BTreeMap<InputToken, u32>,
+    held: Vec<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    saved: SavedWindows,
+    /// The newest input that something waited for when these windows came.
+    upto: Option<InputToken>,
+}
+
+/// Held of one stream: the older one goes on, newer ones take each other's place.
+const HELD: usize = 2;
+
+impl Saves {
+    pub(crate) fn pushed(&mut self, input: Option<InputToken>) {
+        if let Some(input) = input {
+            *self.unsafe_results.entry(input).or_default() += 1;
+        }
+    }
+
+    pub(crate) fn released(&mut self, input: InputToken) {
+        if let Some(count) = self.unsafe_results.get_mut(&input) {
+            *count -= 1;
+            if *count == 0 {
+                self.unsafe_results.remove(&input);
+            }
+        }
+    }
+
+    pub(crate) fn hold(&mut self, saved: SavedWindows) {
+        let upto = self.unsafe_results.last_key_value().map(|(input, _)| *input);
+        let stream = saved.stream;
+        if self.held.iter().filter(|held| held.saved.stream == stream).count() >= HELD
+            && let Some(last) = self.held.iter_mut().rfind(|held| held.saved.stream == stream)
+        {
+            let older = std::mem::replace(last, Held { saved, upto });
+            last.saved.waiting.splice(0..0, older.saved.waiting);
+            return;
+        }
+        self.held.push(Held { saved, upto });
+    }
+
+    /// The oldest windows that nothing is to be waited for.
+    pub(crate) fn ready(&mut self) -> Option<SavedWindows> {
+        let oldest = self.unsafe_results.first_key_value().map(|(input, _)| *input);
+        let is_safe = |held: &Held| oldest.is_none_or(|oldest| held.upto < Some(oldest));
+        let at = self.held.iter().position(is_safe)?;
+        Some(self.held.remove(at).saved)
+    }
+
+    /// Takes back what could not be sent to the disk now.
+    pub(crate) fn put_back(&mut self, saved: SavedWindows) {
+        self.held.insert(0, Held { saved, upto: None });
+    }
+
+    /// All of them, safe or not: the daemon ends.
+    pub(crate) fn take_all(&mut self) -> Vec<SavedWindows> {
+        self.held.drain(..).map(|held| held.saved).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Taken;
+
+    fn windows(stream: usize, input: u64) -> SavedWindows {
+        let waiting = vec![Taken { input: InputToken(input), results: 0 }];
+        SavedWindows { stream, bytes: input.to_le_bytes().to_vec(), waiting }
+    }
+
+    #[test]
+    fn windows_wait_for_the_results_before_them_and_for_no_later_ones() {
+        let mut saves = Saves::default();
+        saves.hold(windows(0, 1));
+        assert_eq!(saves.ready(), Some(windows(0, 1)), "nothing is to be waited for");
+        for input in [2, 3, 3] {
+            saves.pushed(Some(InputToken(input)));
+        }
+        saves.hold(windows(0, 4));
+        saves.pushed(Some(InputToken(5)));
+        saves.pushed(None);
+        for input in [3, 2] {
+            saves.released(InputToken(input));
+            assert_eq!(saves.ready(), None);
+        }
+        saves.released(InputToken(3));
+        assert_eq!(saves.ready(), Some(windows(0, 4)));
+    }
+
+    #[test]
+    fn newer_windows_take_the_place_of_all_but_the_oldest_and_let_go_what_waited_for_those() {
+        let mut saves = Saves::default();
+        saves.pushed(Some(InputToken(1)));
+        for input in [2, 4, 6] {
+            saves.hold(windows(0, input));
+        }
+        saves.hold(windows(1, 7));
+        saves.released(InputToken(1));
+        assert_eq!(saves.ready(), Some(windows(0, 2)), "they never starve");
+        let newest = saves.ready().unwrap();
+        assert_eq!(newest.bytes, 6u64.to_le_bytes());
+        assert_eq!(newest.waiting.iter().map(|t| t.input.0).collect::<Vec<_>>(), [4, 6]);
+        assert_eq!(saves.take_all(), [windows(1, 7)]);
+    }
+}

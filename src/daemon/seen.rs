@@ -1,0 +1,110 @@
+//! Which inputs are in the saved windows: one that comes again after a crash is not added twice.
+//!
+//! Saved with the windows, as one value: `INFJ`, how many (u32), then lap (u64), packet id (u16)
+//! and checksum (u32) of each, oldest first; the windows follow. All integers are little-endian.
+
+use std::collections::{HashSet, VecDeque};
+
+use crate::message::Origin;
+
+const MAGIC: &[u8] = b"INFJ";
+
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    order: VecDeque<Origin>,
+    known: HashSet<Origin>,
+    most: usize,
+}
+
+impl Seen {
+    /// Remembers the last `most`: more than the broker sends ahead of acknowledgements.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { most, ..Self::default() }
+    }
+
+    pub(crate) fn knows(&self, origin: Option<Origin>) -> bool {
+        origin.is_some_and(|origin| self.known.contains(&origin))
+    }
+
+    pub(crate) fn note(&mut self, origin: Option<Origin>) {
+        let Some(origin) = origin else { return };
+        if self.known.insert(origin) {
+            self.order.push_back(origin);
+        }
+        while self.order.len() > self.most {
+            self.order.pop_front().map(|oldest| self.known.remove(&oldest));
+        }
+    }
+
+    /// The windows with these before them.
+    pub(crate) fn before(&self, windows: &[u8]) -> Vec<u8> {
+        let count = u32::try_from(self.order.len()).unwrap_or(u32::MAX);
+        let mut out = [MAGIC, &count.to_le_bytes()].concat();
+        for Origin { lap, packet, content } in &self.order {
+            out.extend(lap.to_le_bytes());
+            out.extend(packet.to_le_bytes());
+            out.extend(content.to_le_bytes());
+        }
+        out.extend(windows);
+        out
+    }
+
+    /// Takes up what [`Self::before`] wrote, and gives the windows. Windows that were saved alone
+    /// are all there is.
+    pub(crate) fn restore<'a>(&mut self, saved: &'a [u8]) -> &'a [u8] {
+        let Some((origins, windows)) = split(saved) else { return saved };
+        origins.into_iter().for_each(|origin| self.note(Some(origin)));
+        windows
+    }
+}
+
+fn split(saved: &[u8]) -> Option<(Vec<Origin>, &[u8])> {
+    let (count, mut rest) = saved.strip_prefix(MAGIC)?.split_first_chunk()?;
+    let mut origins = Vec::new();
+    for _ in 0..u32::from_le_bytes(*count) {
+        let (lap, after) = rest.split_first_chunk()?;
+        let (packet, after) = after.split_first_chunk()?;
+        let (content, after) = after.split_first_chunk()?;
+        origins.push(Origin {
+            lap: u64::from_le_bytes(*lap),
+            packet: u16::from_le_bytes(*packet),
+            content: u32::from_le_bytes(*content),
+        });
+        rest = after;
+    }
+    Some((origins, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(packet: u16) -> Option<Origin> {
+        Some(Origin { lap: 7, packet, content: 9 })
+    }
+
+    #[test]
+    fn the_last_inputs_are_known_across_a_restart_and_older_ones_are_not() {
+        let mut seen = Seen::new(3);
+        (1..=5).for_each(|packet| seen.note(origin(packet)));
+        let saved = seen.before(b"INFW windows");
+        let mut again = Seen::new(3);
+        assert_eq!(again.restore(&saved), b"INFW windows");
+        let known: Vec<u16> = (1..=6).filter(|packet| again.knows(origin(*packet))).collect();
+        assert_eq!(known, [3, 4, 5]);
+        assert!(!again.knows(None));
+    }
+
+    #[test]
+    fn windows_that_were_saved_alone_and_bytes_cut_short_name_no_inputs() {
+        let mut seen = Seen::new(3);
+        assert_eq!(seen.restore(b"INFW windows"), b"INFW windows");
+        let mut full = Seen::new(3);
+        full.note(origin(1));
+        let saved = full.before(b"");
+        for len in 0..saved.len() {
+            assert_eq!(seen.restore(&saved[..len]), &saved[..len]);
+        }
+        assert!(!seen.knows(origin(1)));
+    }
+}
