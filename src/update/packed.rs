@@ -121,12 +121,18 @@ impl Packed {
         &mut self.envelope
     }
 
+    /// The bytes that name the release.
+    #[must_use]
+    pub fn manifest_bytes(&self) -> Vec<u8> {
+        self.envelope.bytes()
+    }
+
     /// What may be installed: signatures and every byte checked.
     ///
     /// # Errors
     /// Signatures that do not suffice, or files that are not those of the manifest.
     pub fn verify(self, trust: &Trust) -> Result<Installable, PackError> {
-        let manifest = trust.manifest(&self.envelope.bytes())?;
+        let manifest = trust.manifest(&self.manifest_bytes())?;
         for entry in &manifest.deltas {
             let path = delta_name(&entry.blob);
             let bytes = self.deltas.get(&path);

@@ -87,6 +87,12 @@ impl Peer {
         self.answer("PUBACK", |packet| matches!(packet, Packet::PubAck(_))).await;
     }
 
+    /// Publishes a retained message and waits for the acknowledgement.
+    pub(crate) async fn publish_retained(&mut self, topic: &str, payload: impl Into<Vec<u8>>) {
+        self.client.publish(topic, QoS::AtLeastOnce, true, payload.into()).await.unwrap();
+        self.answer("PUBACK", |packet| matches!(packet, Packet::PubAck(_))).await;
+    }
+
     /// Publishes QoS 1 and leaves the acknowledgement unheard.
     pub(crate) async fn publish_unheard(&self, topic: &str, payload: impl Into<Vec<u8>>) {
         self.client.publish(topic, QoS::AtLeastOnce, false, payload.into()).await.unwrap();

@@ -75,7 +75,7 @@ impl Rig {
         let (to_samples, samples) = mpsc::channel(queue);
         let (to_dropped, dropped) = mpsc::unbounded_channel();
         let subscription =
-            |filter: &str| Subscription { filter: filter.into(), qos: Qos::AtLeastOnce };
+            |filter: &str| Subscription { filter: filter.into(), qos: Qos::AtLeastOnce, pull: false };
         let Started { handle, events, task } = Link::start(LinkOptions {
             broker,
             status: Status {

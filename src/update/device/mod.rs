@@ -42,6 +42,8 @@ pub struct Settings {
     /// Of this inferd, e.g. `0.2.0`.
     pub version: String,
     pub ram_mb: u64,
+    /// The gateway's own limit on what it fetches; 0 is none.
+    pub max_bytes_per_s: u64,
     /// Makes the delays of gateways differ.
     pub seed: u64,
 }

@@ -86,7 +86,9 @@ impl Device {
             return self.end(State::Rejected, Some(Reason::Disk), effects);
         }
         let sources = &deployment.sources;
-        let fetch = Fetch::new(&blobs, held, sources, deployment.max_bytes_per_s);
+        let limits = [deployment.max_bytes_per_s, self.settings.max_bytes_per_s];
+        let rate = limits.into_iter().filter(|limit| *limit > 0).min().unwrap_or(0);
+        let fetch = Fetch::new(&blobs, held, sources, rate);
         let blobs = blobs.iter().map(|blob| blob.sha256).collect();
         work.doing = Doing::Fetching(fetch, recipes, blobs);
         self.go_on_fetching(now, effects);
