@@ -150,10 +150,7 @@ fn workers(section: &Section<'_>) -> Workers {
 }
 
 fn updates(section: &Section<'_>) -> Updates {
-    Updates {
-        keyset: section.path_if("keyset"),
-        max_bytes_per_s: section.size("max_bytes_per_s"),
-    }
+    Updates { keyset: section.path_if("keyset"), max_bytes_per_s: section.size("max_bytes_per_s") }
 }
 
 fn report(section: &Section<'_>) -> Report {

@@ -1,7 +1,7 @@
 //! From the link's poll loop into the workers' queues: routes, never waits.
 
-use std::sync::{Arc, PoisonError};
 use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, PoisonError};
 
 use super::lane::SharedStats;
 use super::updates::Post;

@@ -158,7 +158,10 @@ mod tests {
         version.renew();
         version.renew();
         run(&mut version, 400, 20);
-        assert!((version.slowdown().unwrap() - 1.0).abs() < 0.1, "one that never ran is passed over");
+        assert!(
+            (version.slowdown().unwrap() - 1.0).abs() < 0.1,
+            "one that never ran is passed over"
+        );
     }
 
     #[test]

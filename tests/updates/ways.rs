@@ -74,7 +74,8 @@ async fn a_good_model_takes_over_under_load_and_no_sample_is_lost() {
 async fn a_model_that_fails_its_golden_vectors_is_refused_and_the_old_one_serves_on() {
     let Some(mut fleet) = Fleet::start("golden vectors over MQTT").await else { return };
     fleet.gateway.start();
-    let made = release(&fleet.keys, "2.0.0", 1, &Change { fails_golden: true, ..Change::default() });
+    let made =
+        release(&fleet.keys, "2.0.0", 1, &Change { fails_golden: true, ..Change::default() });
     fleet.publish(&made).await;
     fleet.deploy(&deployment(&made, 1)).await;
     let end = fleet.ends("motion-2.0.0").await;

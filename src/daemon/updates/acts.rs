@@ -13,8 +13,8 @@ use crate::crash;
 use crate::daemon::switch::{Choice, SwitchError};
 use crate::daemon::worker::also;
 use crate::ids::Digest;
-use crate::update::Source;
 use crate::update::Recipe;
+use crate::update::Source;
 use crate::update::device::{Effect, Event, Reason, Record, Report, Slot};
 
 /// Between two attempts to write the record.
@@ -68,11 +68,7 @@ impl Unit {
                 answer
             }
             Effect::Sweep => {
-                if self.device.record().job.is_none() {
-                    self.shelf.keep_only(&BTreeSet::new());
-                }
-                self.switch.sweep().await;
-                crash::point("update-swept");
+                self.sweep().await;
                 None
             }
             Effect::Report(report) => {
@@ -92,7 +88,8 @@ impl Unit {
     pub(super) async fn save(&mut self, record: Record) {
         let mut wait = AGAIN;
         loop {
-            let (model, record, mut names) = (self.model.clone(), record.clone(), self.names.clone());
+            let (model, record, mut names) =
+                (self.model.clone(), record.clone(), self.names.clone());
             let candidate = self.candidate();
             let saved = self.switch.at_store(move |store| {
                 let mut slots = store.slots(&model)?;
@@ -109,7 +106,11 @@ impl Unit {
             };
             let now = self.now().mono;
             if let Some(held) = self.said.say(now, "save") {
-                log::error!("model {}: its update waits for the disk: {why}{}", self.model, also(held));
+                log::error!(
+                    "model {}: its update waits for the disk: {why}{}",
+                    self.model,
+                    also(held)
+                );
             }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(AGAIN_MAX);
@@ -138,6 +139,15 @@ impl Unit {
         };
         let nothing = Event::Held { chunks: BTreeSet::new(), files: BTreeSet::new(), room: 0 };
         spawn_blocking(survey).await.unwrap_or(nothing)
+    }
+
+    /// What an update that has ended leaves behind.
+    async fn sweep(&self) {
+        if self.device.record().job.is_none() {
+            self.shelf.keep_only(&BTreeSet::new());
+        }
+        self.switch.sweep().await;
+        crash::point("update-swept");
     }
 
     async fn keep(&mut self, chunk: Digest, bytes: Vec<u8>) -> Option<Event> {
@@ -269,6 +279,7 @@ impl Unit {
 
     pub(super) fn tell_counts(&mut self) {
         self.counts.dropped(self.post.dropped());
+        self.counts.trusts(self.device.trust().keyset().version);
         let (model, counts) = (self.model.clone(), self.counts.clone());
         if self.switch.tell_desk(move |desk| desk.count_updates(&model, counts)).is_err() {
             log::debug!("the desk is closing");
@@ -280,7 +291,11 @@ impl Unit {
         self.counts.refused(&word);
         let now = self.now().mono;
         if let Some(held) = self.said.say(now, &word) {
-            log::warn!("model {}: something of an update is refused: {word}{}", self.model, also(held));
+            log::warn!(
+                "model {}: something of an update is refused: {word}{}",
+                self.model,
+                also(held)
+            );
         }
         self.refuse_waiting(reason);
         self.tell_counts();

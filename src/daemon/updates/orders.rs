@@ -101,7 +101,10 @@ impl Unit {
 
     async fn go_back(&mut self) -> Result<serde_json::Value, Refusal> {
         let Some(from) = self.device.record().active.clone() else {
-            return Err((Code::Model, "the shipped model serves: there is nothing before it".into()));
+            return Err((
+                Code::Model,
+                "the shipped model serves: there is nothing before it".into(),
+            ));
         };
         self.feed(Event::Back).await;
         let to = self.device.record().active.as_ref().map(|slot| slot.version.clone());
@@ -135,8 +138,8 @@ impl Unit {
         })?;
         let record = self.device.record();
         let manifest = self.names.manifest(stored);
-        let known = [&record.active, &record.previous].into_iter().flatten();
-        let known = known.cloned().find(|slot| slot.manifest == manifest);
+        let mut known = [&record.active, &record.previous].into_iter().flatten();
+        let known = known.find(|slot| slot.manifest == manifest).cloned();
         Ok(known.unwrap_or(Slot { manifest, version, counter: 0 }))
     }
 
@@ -153,7 +156,9 @@ fn not_verified(error: &PackError) -> Refusal {
 fn sentence(reason: Reason, version: &str) -> String {
     let why = match reason {
         Reason::Busy => "another version is on trial; wait for its end, or roll back",
-        Reason::Counter => "its counter is below the one committed here; pack it under a higher one",
+        Reason::Counter => {
+            "its counter is below the one committed here; pack it under a higher one"
+        }
         Reason::Refused => "it failed here before, or was taken back",
         Reason::Requires => "it needs a newer inferd or more memory",
         Reason::Disk => "there is no room for it, or the disk fails",

@@ -67,7 +67,12 @@ impl Shelf {
     }
 
     /// Which of these are held, in any version, and how much may still be written.
-    pub(super) fn survey(&self, chunks: Vec<Digest>, files: Vec<Digest>, stored: &[Digest]) -> Event {
+    pub(super) fn survey(
+        &self,
+        chunks: Vec<Digest>,
+        files: Vec<Digest>,
+        stored: &[Digest],
+    ) -> Event {
         let parts = self.parts(stored);
         let here = |digest: &Digest| parts.places.contains_key(digest);
         let held = |digest: &Digest| here(digest) || self.chunks.read(*digest).is_some();
@@ -109,11 +114,8 @@ impl Shelf {
 
     /// Writes a version into the model store, unless it is there whole.
     pub(super) fn install(&self, packed: &Bytes) -> Result<(), Reason> {
-        let written = if self.versions.read(packed.digest).is_ok() {
-            Ok(())
-        } else {
-            self.write(packed)
-        };
+        let written =
+            if self.versions.read(packed.digest).is_ok() { Ok(()) } else { self.write(packed) };
         written.map_err(|error| {
             log::error!("model {}: the version is not written: {error}", self.model);
             match error {

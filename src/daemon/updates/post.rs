@@ -25,7 +25,11 @@ pub(super) enum Letter {
     /// The bytes of a deployment and whom its topic is for; empty where it was withdrawn.
     Deployment(Target, Vec<u8>),
     Keyset(Vec<u8>),
-    Chunk { blob: Digest, index: u32, bytes: Vec<u8> },
+    Chunk {
+        blob: Digest,
+        index: u32,
+        bytes: Vec<u8>,
+    },
 }
 
 /// What a topic stands for, and whose it is.
@@ -56,11 +60,7 @@ struct State {
 }
 
 impl Post {
-    pub(crate) fn new(
-        config: &Config,
-        streams: Vec<Subscription>,
-        drafts: &[Draft],
-    ) -> Arc<Self> {
+    pub(crate) fn new(config: &Config, streams: Vec<Subscription>, drafts: &[Draft]) -> Arc<Self> {
         let mut state = State { came: vec![BTreeMap::new(); drafts.len()], ..State::default() };
         let prefix = config.gateway.prefix.clone();
         for (index, draft) in drafts.iter().enumerate() {
@@ -110,9 +110,10 @@ impl Post {
             }
         };
         for model in models {
-            let replaced = state.came.get_mut(model).and_then(|came| {
-                came.insert(topic.to_owned(), letter.clone())
-            });
+            let replaced = state
+                .came
+                .get_mut(model)
+                .and_then(|came| came.insert(topic.to_owned(), letter.clone()));
             state.dropped += u64::from(replaced.is_some());
             self.boxes.get(model).iter().for_each(|notify| notify.notify_one());
         }

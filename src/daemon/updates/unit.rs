@@ -113,6 +113,7 @@ impl Unit {
         if self.device.record().job.is_none() {
             self.shelf.keep_only(&std::collections::BTreeSet::new());
         }
+        self.tell_counts();
         loop {
             self.ask_broker();
             let wake = self.wake();
