@@ -51,8 +51,9 @@ impl Proxy {
                     };
                     let ((from_near, to_near), (from_far, to_far)) =
                         (near.into_split(), far.into_split());
+                    let unheard = AtomicU64::new(0);
                     tokio::select! {
-                        () = pass(from_near, to_far, &AtomicU64::new(0), || number < deaf[0].load(Ordering::SeqCst)) => {}
+                        () = pass(from_near, to_far, &unheard, || number < deaf[0].load(Ordering::SeqCst)) => {}
                         () = pass(from_far, to_near, &counted, || number < deaf[1].load(Ordering::SeqCst)) => {}
                         _ = cut.changed() => {}
                     }

@@ -16,7 +16,7 @@ use crate::common::{PATIENCE, skipped};
 /// Text added to the model: some hundred and fifty chunks, of which four may be lost on the way.
 const PADDING: usize = 3 << 20;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn killed_at_every_place_an_update_is_committed_and_fetched_once() {
     if !cfg!(debug_assertions) {
         return skipped("kills during an update", "a release build has no named places");
@@ -42,7 +42,6 @@ async fn killed_at_every_place_an_update_is_committed_and_fetched_once() {
         worst = worst.max(ratio);
     }
     println!("the worst: {worst:.3}");
-    fleet.gateway.stop();
 }
 
 /// Deploys a version, kills the daemon at the place, and sees it committed. Gives the bytes that the

@@ -1,5 +1,6 @@
 //! Trials that end badly.
 
+use inferd::update::ModelReport;
 use inferd::update::device::{Reason, State};
 
 use super::fleet::{Change, Fleet, deployment, release, state};
@@ -16,8 +17,10 @@ async fn a_model_whose_answers_are_no_numbers_is_rolled_back_and_not_taken_again
     let made = release(&fleet.keys, "2.0.0", 1, &Change { not_numbers: true, ..Change::default() });
     fleet.publish(&made).await;
     fleet.deploy(&deployment(&made, 1)).await;
-    let trial = fleet.reports(|report| state(report) == Some(State::Trial)).await.pop().unwrap();
-    assert_eq!(trial.active.version, "2.0.0");
+    let serves = |report: &ModelReport| {
+        state(report) == Some(State::Trial) && report.active.version == "2.0.0"
+    };
+    fleet.reports(serves).await;
     sensor.publish_all("sensors/w1/imu", samples(0, 60)).await;
     let end = fleet.ends("motion-2.0.0").await;
     assert_eq!((state(&end), end.reason), (Some(State::RolledBack), Some(Reason::NotANumber)));

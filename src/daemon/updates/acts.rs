@@ -90,7 +90,7 @@ impl Unit {
         loop {
             let (model, record, mut names) =
                 (self.model.clone(), record.clone(), self.names.clone());
-            let candidate = self.candidate();
+            let candidate = self.candidate().or(self.staging);
             let saved = self.switch.at_store(move |store| {
                 let mut slots = store.slots(&model)?;
                 notes::write(&mut slots, &record, &mut names, candidate);
