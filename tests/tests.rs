@@ -10,6 +10,7 @@ mod faults;
 mod inferctl;
 mod layers;
 mod link;
+mod operator;
 mod outbox;
 mod power_cut;
 mod processors;

@@ -73,6 +73,13 @@ impl Peer {
         }
     }
 
+    /// Publishes QoS 1, to be retained, and waits for the acknowledgement.
+    pub(crate) async fn retain(&mut self, topic: &str, payload: &str) {
+        let payload = payload.to_owned();
+        self.client.publish(topic, QoS::AtLeastOnce, true, payload).await.unwrap();
+        self.answer("PUBACK", |packet| matches!(packet, Packet::PubAck(_))).await;
+    }
+
     pub(crate) async fn publish_with(
         &mut self,
         topic: &str,
