@@ -235,7 +235,7 @@ impl Session {
         if lost { Err(self.gone(progress.fault)) } else { Ok(()) }
     }
 
-    pub(super) fn answered(&self) -> u64 {
+    pub(super) fn acknowledgements(&self) -> u64 {
         self.progress.borrow().acknowledged
     }
 

@@ -169,12 +169,12 @@ async fn send(
     safe: &mut usize,
     bar: &indicatif::ProgressBar,
 ) -> Result<(), Failure> {
-    let (first, begun) = (session.answered(), *safe);
+    let (first, begun) = (session.acknowledgements(), *safe);
     for (number, piece) in (1_u64..).zip(pieces) {
         let topic = broker.topic(&format!("blob/{}/{}", piece.blob, piece.index));
         session.send(&topic, piece.bytes.clone()).await?;
         session.acknowledged(first + number.saturating_sub(IN_FLIGHT)).await?;
-        let answered = session.answered() - first;
+        let answered = session.acknowledgements() - first;
         *safe = begun + usize::try_from(answered).unwrap_or(usize::MAX);
         bar.set_position(u64::try_from(*safe).unwrap_or(u64::MAX));
     }
