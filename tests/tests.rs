@@ -16,3 +16,4 @@ mod power_cut;
 mod processors;
 mod store;
 mod store_bound;
+mod updates;

@@ -6,7 +6,7 @@ use super::section::Section;
 use super::tree::Node;
 use super::{
     Broker, Config, Control, Gateway, Login, Models, Outbox, Report, Store, Tls, TopicTemplate,
-    Workers,
+    Updates, Workers,
 };
 use crate::ids::GatewayId;
 
@@ -22,13 +22,25 @@ pub(super) fn config(root: &Node, problems: &Problems) -> Option<Config> {
     let models = Models { dir: root.section("models").path_if("dir").unwrap_or_default() };
     let outbox = outbox(&root.section("outbox"));
     let workers = workers(&root.section("workers"));
+    let updates = updates(&root.section("updates"));
     let report = report(&root.section("report"));
     let control = Control { dir: root.section("control").path_if("dir").unwrap_or_default() };
     // One left out would shift the numbers of those after it.
     let streams = streams.into_iter().collect::<Option<Vec<_>>>();
     let (gateway, broker, streams) = (gateway?, broker?, streams?);
     super::build_stream::together(&sections, &streams, &gateway, &broker);
-    Some(Config { broker, gateway, models, store, outbox, workers, report, control, streams })
+    Some(Config {
+        broker,
+        gateway,
+        models,
+        store,
+        outbox,
+        workers,
+        updates,
+        report,
+        control,
+        streams,
+    })
 }
 
 fn broker(section: &Section<'_>, gateway: Option<&Gateway>) -> Option<Broker> {
@@ -135,6 +147,10 @@ fn workers(section: &Section<'_>) -> Workers {
         queue: section.int("queue"),
         stop_deadline: section.span("stop_deadline"),
     }
+}
+
+fn updates(section: &Section<'_>) -> Updates {
+    Updates { keyset: section.path_if("keyset"), max_bytes_per_s: section.size("max_bytes_per_s") }
 }
 
 fn report(section: &Section<'_>) -> Report {

@@ -35,6 +35,7 @@ pub struct Config {
     pub store: Store,
     pub outbox: Outbox,
     pub workers: Workers,
+    pub updates: Updates,
     pub report: Report,
     pub control: Control,
     /// In the order of the file; a stream's place here is its number everywhere else.
@@ -133,6 +134,15 @@ pub struct Workers {
     pub queue: usize,
     /// A stop has this long to drain and save; below the service's `TimeoutStopSec`.
     pub stop_deadline: Duration,
+}
+
+/// `[updates]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Updates {
+    /// The provisioned keyset; `None` turns updates off.
+    pub keyset: Option<PathBuf>,
+    /// 0 is no limit.
+    pub max_bytes_per_s: u64,
 }
 
 /// `[report]`

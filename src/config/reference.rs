@@ -128,6 +128,14 @@ pub const REFERENCE: &[Opt] = options! {
     "workers.stop_deadline": span(SECOND, 5 * MINUTE) => Is("\"20s\""),
         "A stop has this long to finish and save; keep it below the service's TimeoutStopSec.";
 
+    "updates.keyset": Kind::File => Absent, eg "\"keyset-1.json\"",
+        "The keyset that came with the gateway's provisioning (`inferctl keys`): who may release \
+         and deploy models. Without it the shipped models serve and nothing is taken over the air. \
+         Later keysets come over the broker.";
+    "updates.max_bytes_per_s": Kind::Size { min: 0, max: TIB } => Is("0"),
+        "The most bytes of a release fetched a second, for each model, whatever a deployment \
+         allows; 0 is no limit of ours.";
+
     "report.health_interval": span(SECOND, DAY) => Is("\"30s\""),
         "Time between two messages on the health topic.";
     "report.rejects_per_minute": Kind::Int { min: 0, max: 6000 } => Is("10"),
@@ -213,6 +221,7 @@ pub const TABLES: &[(&str, &str)] = &[
     ("store", "What is kept on disk while the broker is away."),
     ("outbox", "How results are sent."),
     ("workers", "The threads that run models."),
+    ("updates", "Models over the air."),
     ("report", "What the daemon says of itself."),
     ("control", "How `inferd status`, `queue` and `models` reach the running daemon."),
     ("stream[]", "A sensor input and the model that reads it. As many as there are inputs."),

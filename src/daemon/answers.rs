@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use tokio::sync::mpsc::Sender;
 
 use super::control::{Asked, Asker};
 use super::desk::{Desk, FromStore};
 use super::serving::Serving;
 use super::switch::{Choice, SwitchError};
+use super::updates::Order;
 use crate::control::{Ask, Code, PEEK_MAX};
 use crate::ids::{Digest, ModelName, StreamName};
 use crate::outbox::{Event, Record, Seq};
@@ -117,6 +119,9 @@ impl Desk {
         let Ok(model) = ModelName::parse(model) else {
             return answer.refuse(Code::Model, format!("{model:?} is no name of a model"));
         };
+        if let Some(orders) = self.orders.get(&model) {
+            return send_order(orders, Order::Use(digest, answer));
+        }
         let choice = digest.map_or(Choice::Shipped, Choice::Stored);
         let switch = self.switch.clone();
         tokio::spawn(async move {
@@ -208,6 +213,13 @@ impl Desk {
             });
             rows.collect()
         }
+    }
+}
+
+/// An order that finds no place is not answered, and whoever asked is told that the daemon is busy.
+fn send_order(orders: &Sender<Order>, order: Order) {
+    if orders.try_send(order).is_err() {
+        log::debug!("a model's updates do not keep up with orders");
     }
 }
 

@@ -1,19 +1,15 @@
 //! Puts the parts together: store, outbox, link, workers, and the queues between them.
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 
-use super::beat::{Beat, Pulse};
 use super::claim::Claim;
 use super::control::{Asked, Door};
+use super::crew::Crew;
 use super::desk::{Desk, FromStore, Sources};
 use super::intake::Intake;
 use super::lane::{Lane, SaveIntervals, SharedStats};
@@ -21,13 +17,13 @@ use super::seen::Seen;
 use super::serving::{self, Serving};
 use super::shared::Shared;
 use super::switch::{Lanes, Switch};
-use super::worker::{FromWorker, ToWorker, Worker};
-use super::{RunError, laps, notify, report, windows_key};
+use super::updates::{self, Post, Updates};
+use super::worker::ToWorker;
+use super::{RunError, laps, report, windows_key};
 use crate::bundle::Loaded;
 use crate::clock::{Clock, Now};
 use crate::config::{Config, Stream, WindowSafety};
 use crate::link::{Link, LinkHandle, LinkOptions, LinkTask, Subscription};
-use crate::monitor::{Bucket, Repeats};
 use crate::outbox::{self, Event, Outbox};
 use crate::pipeline::{Ids, Pipeline, Router};
 use crate::store::models::ModelStore;
@@ -49,6 +45,7 @@ pub(crate) struct Assembly {
     /// `None` where the control socket cannot be.
     pub(crate) door: Option<(Door, mpsc::Sender<Asked>)>,
     pub(crate) claim: Claim,
+    pub(crate) updates: Updates,
 }
 
 pub(crate) fn assemble(
@@ -60,6 +57,10 @@ pub(crate) fn assemble(
     let claim = Claim::of(&config.store.dir)?;
     let (mut database, boot) = open_store(&config, started)?;
     let lap = laps::last(database.as_mut().map(|(store, _)| store));
+    let store = database.as_mut().map(|(store, _)| store);
+    let names = shipped.iter().map(|loaded| loaded.card.name.clone());
+    // Before a version on trial is loaded: one that takes the daemon down then is counted, too.
+    let drafts = updates::wake(&config, names, store, started);
     let (serving, versions) = models(&config, shipped, database.as_mut());
     let lanes = lanes(&config, &serving, &boot, started, database.as_mut())?;
     let stats: Vec<SharedStats> = lanes.iter().map(Lane::stats).collect();
@@ -70,7 +71,8 @@ pub(crate) fn assemble(
     let by_stream = by_stream(&shared.config, &queues);
     let names = shared.config.streams.iter().map(|stream| stream.model.clone());
     let ways_in = Lanes::new(names.zip(by_stream.iter().cloned()));
-    let link = start_link(&shared, by_stream, lap);
+    let post = Post::new(&shared.config, subscriptions(&shared.config), &drafts);
+    let link = start_link(&shared, by_stream, lap, &post);
     for serving in &serving {
         let topic = format!("model/{}", serving.name());
         let topic = report::topic(&shared.config.gateway, &topic);
@@ -88,11 +90,21 @@ pub(crate) fn assemble(
         desk: store_says.clone(),
         turn: Arc::new(Semaphore::new(1)),
     };
-    let desk =
-        Desk::new(shared.clone(), outbox, link.handle.clone(), store, store_says, serving, switch);
+    let updates = Updates::new(drafts, &post, &link.handle, &switch, &serving);
+    let desk = Desk::new(
+        shared.clone(),
+        outbox,
+        link.handle.clone(),
+        store,
+        store_says,
+        serving,
+        switch,
+        updates.orders(),
+    );
     let (door, asked) = open_door(&shared.config);
     let sources = Sources { link: link.events, store: from_store, results: from_workers, asked };
-    Ok(Assembly { shared, desk, sources, link: link.handle, task: link.task, crew, door, claim })
+    let (link, task) = (link.handle, link.task);
+    Ok(Assembly { shared, desk, sources, link, task, crew, door, claim, updates })
 }
 
 /// The models that serve, from the store where it has better ones than were shipped.
@@ -252,24 +264,31 @@ fn start_link(
     shared: &Shared,
     by_stream: Vec<SyncSender<ToWorker>>,
     lap: u64,
+    post: &Arc<Post>,
 ) -> crate::link::Started {
     let config = &shared.config;
-    let intake = Intake::new(Router::new(&config.streams), by_stream, shared.stats.clone());
-    let mut subscriptions: BTreeMap<String, Subscription> = BTreeMap::new();
-    for stream in &config.streams {
-        let filter = stream.topic.filter();
-        let wanted = Subscription { filter: filter.clone(), qos: stream.qos };
-        let best = subscriptions.entry(filter).or_insert(wanted);
-        best.qos = best.qos.max(stream.qos);
-    }
+    let (router, stats) = (Router::new(&config.streams), shared.stats.clone());
+    let intake = Intake::new(router, by_stream, stats, post.clone());
     Link::start(LinkOptions {
         broker: config.broker.clone(),
         status: report::status(&config.gateway, shared.started.wall),
-        subscriptions: subscriptions.into_values().collect(),
+        subscriptions: post.subscriptions(),
         intake: Box::new(intake),
         lap,
         clock: shared.clock.clone(),
     })
+}
+
+/// What the streams listen to.
+fn subscriptions(config: &Config) -> Vec<Subscription> {
+    let mut subscriptions: BTreeMap<String, Subscription> = BTreeMap::new();
+    for stream in &config.streams {
+        let filter = stream.topic.filter();
+        let wanted = Subscription { filter: filter.clone(), qos: stream.qos, pull: false };
+        let best = subscriptions.entry(filter).or_insert(wanted);
+        best.qos = best.qos.max(stream.qos);
+    }
+    subscriptions.into_values().collect()
 }
 
 fn start_store(
@@ -285,115 +304,4 @@ fn start_store(
     let answer = move |event| drop(says.send(FromStore::Event(event)));
     answer(first);
     Ok(store::thread::spawn(store::Settings::from(&config.store), database, answer)?)
-}
-
-/// The inference threads.
-pub(crate) struct Crew {
-    queues: Vec<SyncSender<ToWorker>>,
-    threads: Vec<JoinHandle<()>>,
-    beats: Vec<Arc<Beat>>,
-    death: Arc<Death>,
-}
-
-/// Set by a worker that panicked.
-#[derive(Default)]
-struct Death {
-    happened: AtomicBool,
-    told: Notify,
-}
-
-impl Crew {
-    fn start(
-        shared: &Arc<Shared>,
-        queues: Vec<SyncSender<ToWorker>>,
-        inboxes: Vec<std::sync::mpsc::Receiver<ToWorker>>,
-        lanes: Vec<Lane>,
-        link: &LinkHandle,
-        desk: &mpsc::Sender<FromWorker>,
-    ) -> Result<Self, RunError> {
-        let mut shares: Vec<BTreeMap<usize, Lane>> =
-            inboxes.iter().map(|_| BTreeMap::new()).collect();
-        let count = shares.len().max(1);
-        for (index, lane) in lanes.into_iter().enumerate() {
-            if let Some(share) = shares.get_mut(index % count) {
-                share.insert(index, lane);
-            }
-        }
-        let per_minute = shared.config.report.rejects_per_minute;
-        let samples = Arc::new(Mutex::new(Bucket::new(per_minute, shared.started.mono)));
-        let mut crew =
-            Self { queues, threads: Vec::new(), beats: Vec::new(), death: Arc::default() };
-        for (inbox, lanes) in inboxes.into_iter().zip(shares) {
-            let worker = Worker {
-                inbox,
-                lanes,
-                desk: desk.clone(),
-                link: link.clone(),
-                beat: Arc::default(),
-                clock: shared.clock.clone(),
-                samples: samples.clone(),
-                said: Repeats::new(Duration::from_secs(60)),
-            };
-            crew.hire(worker)?;
-        }
-        Ok(crew)
-    }
-
-    fn hire(&mut self, worker: Worker) -> Result<(), RunError> {
-        self.beats.push(worker.beat.clone());
-        let death = self.death.clone();
-        let name = format!("infer-{}", self.threads.len());
-        let life = move || {
-            if catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
-                death.happened.store(true, Ordering::Release);
-                death.told.notify_one();
-            }
-        };
-        self.threads.push(std::thread::Builder::new().name(name).spawn(life)?);
-        Ok(())
-    }
-
-    /// Ready once a worker has panicked.
-    pub(crate) fn died(&self) -> impl Future<Output = ()> + use<> {
-        let death = self.death.clone();
-        async move {
-            while !death.happened.load(Ordering::Acquire) {
-                death.told.notified().await;
-            }
-        }
-    }
-
-    /// Feeds systemd's watchdog while every worker makes progress or has nothing to do.
-    pub(crate) fn watch(&self) -> impl Future<Output = ()> + Send + use<> {
-        let beats = self.beats.clone();
-        async move {
-            let Some(period) = notify::watchdog_period() else { return };
-            let mut pulses = vec![Pulse::default(); beats.len()];
-            loop {
-                let looks =
-                    beats.iter().zip(&mut pulses).map(|(beat, last)| beat.alive_since(last));
-                let stuck = looks.filter(|alive| !alive).count();
-                if stuck == 0 {
-                    notify::watchdog();
-                } else {
-                    log::error!("{stuck} workers have been in one step for {period:?}");
-                }
-                tokio::time::sleep(period).await;
-            }
-        }
-    }
-
-    /// Lets every worker finish its queue and save its windows. Blocks until all have ended.
-    pub(crate) fn stop(self) {
-        for queue in &self.queues {
-            if queue.send(ToWorker::Stop).is_err() {
-                log::debug!("a worker has ended before it was told to");
-            }
-        }
-        for thread in self.threads {
-            if thread.join().is_err() {
-                log::error!("a worker panicked while it stopped");
-            }
-        }
-    }
 }

@@ -3,7 +3,7 @@
 //! One task, three sources of events: the link, the store's thread, the workers. It never blocks:
 //! the link and the store are asked by calls that return at once, and answer with events.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,10 +18,11 @@ use super::saves::Saves;
 use super::serving::Serving;
 use super::shared::Shared;
 use super::switch::Switch;
+use super::updates::{Counts, Orders};
 use super::worker::{FromWorker, also};
 use crate::clock::Mono;
 use crate::crash::point;
-use crate::ids::StreamName;
+use crate::ids::{ModelName, StreamName};
 use crate::link::{self, Epoch, LinkHandle};
 use crate::message::{Outgoing, Qos};
 use crate::monitor::Repeats;
@@ -61,6 +62,9 @@ pub(crate) struct Desk {
     pub(super) to_self: UnboundedSender<FromStore>,
     pub(super) serving: Vec<Serving>,
     pub(super) switch: Switch,
+    /// The ways to the update machines.
+    pub(super) orders: Orders,
+    pub(super) update_counts: BTreeMap<ModelName, Counts>,
     /// The connection there is.
     pub(super) epoch: Option<Epoch>,
     actions: Vec<Action>,
@@ -73,6 +77,7 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
+    #[expect(clippy::too_many_arguments, reason = "each is a partner of the desk")]
     pub(crate) fn new(
         shared: Arc<Shared>,
         outbox: Outbox,
@@ -81,6 +86,7 @@ impl Desk {
         to_self: UnboundedSender<FromStore>,
         serving: Vec<Serving>,
         switch: Switch,
+        orders: Orders,
     ) -> Self {
         Self {
             shared,
@@ -90,6 +96,8 @@ impl Desk {
             to_self,
             serving,
             switch,
+            orders,
+            update_counts: BTreeMap::new(),
             epoch: None,
             actions: Vec::new(),
             unsent: VecDeque::new(),

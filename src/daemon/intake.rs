@@ -1,9 +1,10 @@
 //! From the link's poll loop into the workers' queues: routes, never waits.
 
-use std::sync::PoisonError;
 use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, PoisonError};
 
 use super::lane::SharedStats;
+use super::updates::Post;
 use super::worker::ToWorker;
 use crate::link;
 use crate::message::Incoming;
@@ -16,6 +17,8 @@ pub(crate) struct Intake {
     queues: Vec<SyncSender<ToWorker>>,
     /// By stream index.
     stats: Vec<SharedStats>,
+    /// What is for the updates.
+    post: Arc<Post>,
 }
 
 impl Intake {
@@ -23,14 +26,19 @@ impl Intake {
         router: Router,
         queues: Vec<SyncSender<ToWorker>>,
         stats: Vec<SharedStats>,
+        post: Arc<Post>,
     ) -> Self {
-        Self { router, queues, stats }
+        Self { router, queues, stats, post }
     }
 }
 
 impl link::Intake for Intake {
     fn route(&mut self, topic: &str, _payload: &[u8], streams: &mut Vec<usize>) {
         streams.extend(self.router.streams(topic));
+    }
+
+    fn take(&mut self, topic: &str, payload: &[u8]) -> bool {
+        self.post.take(topic, payload)
     }
 
     fn offer(&mut self, sample: Incoming) -> Result<(), Incoming> {

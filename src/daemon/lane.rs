@@ -11,7 +11,7 @@ use crate::config::{Stream, WindowSafety};
 use crate::ids::StreamName;
 use crate::message::{Finished, Incoming, Taken};
 use crate::monitor::StreamStats;
-use crate::pipeline::{Outcome, Pipeline};
+use crate::pipeline::{Outcome, Pipeline, Reject};
 
 /// Counters of one stream: written by its worker, read by health.
 pub(crate) type SharedStats = Arc<Mutex<StreamStats>>;
@@ -116,7 +116,11 @@ impl Lane {
 
     /// Runs another model from the next step on. Nothing may wait for a save.
     pub(crate) fn swap(&mut self, loaded: Loaded) -> SwapOutcome {
-        self.pipeline.swap(loaded.card, Box::new(loaded.model.session()))
+        let swapped = self.pipeline.swap(loaded.card, Box::new(loaded.model.session()));
+        if swapped.is_ok() {
+            self.stats.lock().unwrap_or_else(PoisonError::into_inner).version.renew();
+        }
+        swapped
     }
 
     pub(crate) fn name(&self) -> &StreamName {
@@ -140,11 +144,20 @@ fn count(stats: &mut StreamStats, outcome: &Outcome, latency: Duration) {
     stats.gaps += u64::from(outcome.gaps);
     stats.keys_evicted += u64::from(outcome.evicted);
     stats.keys_expired += u64::from(outcome.expired);
+    stats.version.runs += u64::from(outcome.runs);
     for rejected in &outcome.rejects {
-        stats.reject(rejected.reject.code(), u64::from(rejected.count));
+        let count = u64::from(rejected.count);
+        stats.reject(rejected.reject.code(), count);
+        match rejected.reject {
+            Reject::RunFailed { .. } => stats.version.failed += count,
+            Reject::BadOutput { .. } => stats.version.bad_outputs += count,
+            _ => {}
+        }
     }
     if outcome.runs > 0 {
         stats.latency.record(latency);
-        stats.run.record(Duration::from_micros(outcome.us.run / u64::from(outcome.runs)));
+        let run = Duration::from_micros(outcome.us.run / u64::from(outcome.runs));
+        stats.run.record(run);
+        stats.version.run.record(run);
     }
 }

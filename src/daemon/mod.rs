@@ -8,6 +8,7 @@ mod assembly;
 mod beat;
 mod claim;
 mod control;
+mod crew;
 mod desk;
 mod intake;
 mod keeping;
@@ -25,6 +26,7 @@ mod shared;
 #[cfg(test)]
 mod swap_tests;
 mod switch;
+mod updates;
 mod worker;
 
 use std::future::Future;
@@ -101,9 +103,11 @@ pub fn run(
 }
 
 async fn serve(assembly: Assembly, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
-    let Assembly { shared, mut desk, mut sources, link, task, crew, door, claim } = assembly;
+    let Assembly { shared, mut desk, mut sources, link, task, crew, door, claim, updates } =
+        assembly;
     let serving_door = door.map(|(door, asked)| tokio::spawn(door.serve(asked)));
     let allowed = shared.config.workers.stop_deadline;
+    let updating = updates.start();
     let link_task = tokio::spawn(LinkTask::run(task));
     let feeding = tokio::spawn(crew.watch());
     let ended = tokio::select! {
@@ -114,6 +118,8 @@ async fn serve(assembly: Assembly, shutdown: impl Future<Output = ()>) -> Result
     log::info!("stopping: finishing what was received, saving what is not sent");
     notify::stopping();
     feeding.abort();
+    // Whatever it was doing goes on at the next start.
+    drop(updating);
     if let Some(door) = serving_door {
         door.abort();
     }

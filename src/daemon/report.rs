@@ -9,11 +9,14 @@ use serde::Serialize;
 use super::lane::SharedStats;
 use super::losses::Losses;
 use super::serving::Serving;
+use super::updates::Counts;
 use crate::clock::{Now, Timestamp};
 use crate::config::{Config, Gateway};
+use crate::ids::ModelName;
 use crate::link::{Counters, Status};
 use crate::monitor::StreamStats;
 use crate::store::Usage;
+use crate::update::{CandidateReport, ModelReport, ModelState, VersionReport};
 
 /// The daemon's own version, as in every message that names it.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -54,38 +57,37 @@ pub(crate) fn status(gateway: &Gateway, since: Timestamp) -> Status {
     }
 }
 
-#[derive(Serialize)]
-struct ModelMessage<'a> {
-    v: u8,
-    state: &'static str,
-    active: ModelVersion<'a>,
-    previous: Option<ModelVersion<'a>>,
-    candidate: Option<ModelVersion<'a>>,
-    nodes: crate::engine::NodeCounts,
-    since: Timestamp,
-}
-
-#[derive(Serialize)]
-struct ModelVersion<'a> {
-    version: &'a str,
-    digest: String,
-}
-
 /// The retained message of `model/{name}`.
-pub(crate) fn model(serving: &Serving, since: Timestamp) -> Bytes {
-    let loaded = &serving.loaded;
-    json(&ModelMessage {
+pub(crate) fn model(serving: &Serving, now: Timestamp) -> Bytes {
+    let told = serving.told.as_ref();
+    let report = told.map(|told| &told.report);
+    let candidate = told.and_then(|told| {
+        let (version, digest) = (told.candidate_version.clone(), told.report.candidate?);
+        Some(CandidateReport { version, digest })
+    });
+    json(&ModelReport {
         v: 1,
-        state: "idle",
-        active: ModelVersion {
-            version: &loaded.card.version,
-            digest: serving.digest().to_string(),
-        },
-        previous: None,
-        candidate: None,
-        nodes: loaded.model.nodes(),
-        since,
+        state: report.map_or(ModelState::Idle, |report| ModelState::Update(report.state)),
+        active: active(serving),
+        previous: report.and_then(|report| report.previous.as_ref()).map(VersionReport::from),
+        candidate,
+        progress: report.map_or(0.0, |report| report.progress),
+        reason: report.and_then(|report| report.reason),
+        deployment: report.map(|report| report.deployment.clone()),
+        nodes: serving.loaded.model.nodes(),
+        since: told.map_or(now, |told| told.since),
     })
+}
+
+/// What serves, by its manifest where it has one.
+fn active(serving: &Serving) -> VersionReport {
+    let version = serving.loaded.card.version.clone();
+    let named = serving.told.as_ref().and_then(|told| told.report.active.as_ref());
+    let named = named.filter(|slot| serving.stored.is_some() && slot.version == version);
+    named.map_or_else(
+        || VersionReport { version: version.clone(), digest: serving.digest() },
+        VersionReport::from,
+    )
 }
 
 /// What waits, in memory and on disk.
@@ -127,6 +129,7 @@ pub(crate) struct HealthParts<'a> {
     pub(crate) link: Counters,
     pub(crate) unacknowledged: usize,
     pub(crate) queue: QueueReport<'a>,
+    pub(crate) updates: &'a BTreeMap<ModelName, Counts>,
 }
 
 #[derive(Serialize)]
@@ -139,6 +142,8 @@ struct Health<'a> {
     link: LinkReport,
     queue: QueueReport<'a>,
     streams: BTreeMap<&'a str, StreamStats>,
+    /// By model; empty where updates are off.
+    updates: &'a BTreeMap<ModelName, Counts>,
 }
 
 /// The retained health message.
@@ -155,6 +160,7 @@ pub(crate) fn health(parts: HealthParts<'_>) -> Bytes {
         link: link(parts.connected, parts.link, parts.unacknowledged),
         queue: parts.queue,
         streams: names.zip(stats).collect(),
+        updates: parts.updates,
     })
 }
 

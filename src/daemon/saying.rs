@@ -34,6 +34,7 @@ impl Desk {
             link: self.link.counters(),
             unacknowledged: self.link.unacknowledged(),
             queue: self.queue(usage),
+            updates: &self.update_counts,
         })
     }
 

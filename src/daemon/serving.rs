@@ -1,6 +1,7 @@
 //! Which version of a model serves: the active one of the store, else the one before it, else the
 //! shipped one, which is always there.
 
+use super::updates::Told;
 use crate::bundle::{Bundle, Loaded};
 use crate::config::Config;
 use crate::ids::{Digest, ModelName};
@@ -17,6 +18,8 @@ pub(crate) struct Serving {
     pub(crate) shipped: Shipped,
     /// Why it is not the version that was chosen.
     pub(crate) trouble: Option<String>,
+    /// Where its update is, once its machine has said so.
+    pub(crate) told: Option<Told>,
 }
 
 /// What is to be said of the shipped model while another serves.
@@ -29,7 +32,7 @@ pub(crate) struct Shipped {
 impl Serving {
     pub(crate) fn shipped(loaded: Loaded) -> Self {
         let shipped = Shipped { version: loaded.card.version.clone(), digest: loaded.digest };
-        Self { loaded, stored: None, shipped, trouble: None }
+        Self { loaded, stored: None, shipped, trouble: None, told: None }
     }
 
     pub(crate) fn name(&self) -> &ModelName {

@@ -118,16 +118,32 @@ impl Switch {
             store.set_slots(&model, &slots)
         })
         .await??;
-        let (lanes, serving) = (self.lanes.clone(), loaded.clone());
-        let swapped = spawn_blocking(move || lanes.serve(&serving)).await;
-        let swapped = swapped.map_err(|_| SwitchError::Stopping)??;
-        self.tell_desk(move |desk| desk.serves(loaded, stored))?;
+        let swapped = self.take_up(loaded, choice).await?;
         self.sweep().await;
         Ok(swapped)
     }
 
+    /// Has the version serve that the slots name already.
+    pub(crate) async fn serve(
+        &self,
+        model: ModelName,
+        choice: Choice,
+    ) -> Result<Vec<Swapped>, SwitchError> {
+        let _turn = self.turn.acquire().await.map_err(|_| SwitchError::Stopping)?;
+        let loaded = self.load(model, choice).await?;
+        self.take_up(loaded, choice).await
+    }
+
+    async fn take_up(&self, loaded: Loaded, choice: Choice) -> Result<Vec<Swapped>, SwitchError> {
+        let (lanes, serving) = (self.lanes.clone(), loaded.clone());
+        let swapped = spawn_blocking(move || lanes.serve(&serving)).await;
+        let swapped = swapped.map_err(|_| SwitchError::Stopping)??;
+        self.tell_desk(move |desk| desk.serves(loaded, choice.stored()))?;
+        Ok(swapped)
+    }
+
     /// Removes what no slot needs any more.
-    async fn sweep(&self) {
+    pub(crate) async fn sweep(&self) {
         let Some(versions) = self.versions.clone() else { return };
         let shared = self.shared.clone();
         let sweep = move |store: &mut Store| {
@@ -179,7 +195,10 @@ impl Switch {
         found.await.map_err(|_| SwitchError::NoStore)
     }
 
-    fn tell_desk(&self, act: impl FnOnce(&mut Desk) + Send + 'static) -> Result<(), SwitchError> {
+    pub(crate) fn tell_desk(
+        &self,
+        act: impl FnOnce(&mut Desk) + Send + 'static,
+    ) -> Result<(), SwitchError> {
         let sent = self.desk.send(FromStore::Then(Box::new(act)));
         sent.map_err(|_| SwitchError::Stopping)
     }

@@ -28,8 +28,12 @@ impl Connection<'_> {
             return Ok(());
         }
         drop(state);
-        if is_valid {
-            self.task.options.intake.route(&topic, &publish.payload, &mut streams);
+        let intake = &mut *self.task.options.intake;
+        let taken = is_valid && intake.take(&topic, &publish.payload);
+        if is_valid && !taken {
+            intake.route(&topic, &publish.payload, &mut streams);
+            let unrouted = u64::from(streams.is_empty());
+            self.task.shared.state().counters.unrouted += unrouted;
         }
         if let Some(token) = self.note(&publish, streams.len())? {
             let origin = token.and_then(|_| self.name(&publish));
@@ -48,7 +52,6 @@ impl Connection<'_> {
         streams: usize,
     ) -> Result<Option<Option<InputToken>>, Fault> {
         let mut state = self.task.shared.state();
-        state.counters.unrouted += u64::from(streams == 0);
         match publish.qos {
             QoS::AtMostOnce => return Ok(Some(None)),
             QoS::AtLeastOnce => {}
@@ -130,6 +133,7 @@ impl Connection<'_> {
     pub(super) fn subscribed(&mut self, suback: &SubAck) {
         let answers: Vec<Answer> = suback.return_codes.iter().map(answer).collect();
         let (now, random) = (Instant::now().into_std(), fastrand::u64(..));
+        let was_complete = self.task.subscriptions.is_complete();
         for trouble in self.task.subscriptions.answered(suback.pkid, &answers, now, random) {
             match trouble.retry_in {
                 None => log::warn!("subscription {}: {}", trouble.filter, trouble.reason),
@@ -140,7 +144,7 @@ impl Connection<'_> {
                 }
             }
         }
-        if self.task.subscriptions.is_complete() {
+        if !was_complete && self.task.subscriptions.is_complete() {
             self.tell(Event::Subscribed);
         }
         self.retry_at = self.task.subscriptions.next_retry().map(Instant::from_std);

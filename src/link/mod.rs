@@ -101,6 +101,10 @@ pub struct Status {
 pub struct Subscription {
     pub filter: String,
     pub qos: Qos,
+    /// What matters is the retained message: it is wanted each time that this is asked for, also
+    /// where the broker's session has the subscription already. It does not count for
+    /// [`Event::Subscribed`].
+    pub pull: bool,
 }
 
 /// Where received messages go. Called from inside the poll loop: none of these may wait.
@@ -108,6 +112,13 @@ pub trait Intake: Send {
     /// Pushes the numbers of all streams a message on `topic` is for; none where nobody wants it.
     /// A redelivered message may be routed again.
     fn route(&mut self, topic: &str, payload: &[u8], streams: &mut Vec<usize>);
+
+    /// Takes a message that is for no stream. It is acknowledged at once, so it must be one that comes
+    /// again when it is asked for.
+    fn take(&mut self, topic: &str, payload: &[u8]) -> bool {
+        let (_, _) = (topic, payload);
+        false
+    }
 
     /// Puts a sample in the queue of its stream's worker.
     ///

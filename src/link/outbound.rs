@@ -95,7 +95,11 @@ impl Connection<'_> {
                 break;
             }
             let filters = due.into_iter().map(|wanted| Filter {
-                retain_forward_rule: RetainForwardRule::OnNewSubscribe,
+                retain_forward_rule: if wanted.pull {
+                    RetainForwardRule::OnEverySubscribe
+                } else {
+                    RetainForwardRule::OnNewSubscribe
+                },
                 ..Filter::new(wanted.filter, qos(wanted.qos))
             });
             self.client.try_subscribe_many(filters).map_err(|_full| overfull())?;

@@ -117,9 +117,9 @@ impl Subscriptions {
         self.wanted.len() + self.unwanted.len()
     }
 
-    /// True where the broker has granted every filter.
+    /// True where the broker has granted every filter that messages are waited for on.
     pub(crate) fn is_complete(&self) -> bool {
-        self.wanted.iter().all(|(_, state)| matches!(state, State::Granted))
+        self.wanted.iter().all(|(asked, state)| asked.pull || matches!(state, State::Granted))
     }
 
     /// A filter to unsubscribe from.
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     fn one(filter: &str) -> Subscription {
-        Subscription { filter: filter.into(), qos: Qos::AtLeastOnce }
+        Subscription { filter: filter.into(), qos: Qos::AtLeastOnce, pull: false }
     }
 
     fn set(filters: &[&str]) -> Subscriptions {
@@ -266,6 +266,22 @@ mod tests {
         set.replace(vec![one("b"), one("c")]);
         assert_eq!(due(&mut set, now), ["c"]);
         assert_eq!((set.next_unwanted(), set.next_unwanted()), (Some("a".into()), None));
+    }
+
+    #[test]
+    fn what_is_pulled_is_not_waited_for_and_asked_for_anew_when_it_was_left() {
+        let now = Instant::now();
+        let mut set = set(&["a"]);
+        let pull = |filter: &str| Subscription { pull: true, ..one(filter) };
+        set.replace(vec![one("a"), pull("chunk")]);
+        set.next_due(now);
+        set.written(1);
+        set.answered(1, &[YES, Answer::Refused("not authorized".into())], now, 0);
+        assert!(set.is_complete());
+        set.replace(vec![one("a")]);
+        assert_eq!(set.next_unwanted().as_deref(), Some("chunk"));
+        set.replace(vec![one("a"), pull("chunk")]);
+        assert_eq!(due(&mut set, now), ["chunk"]);
     }
 
     #[test]

@@ -7,4 +7,4 @@ mod limit;
 mod stats;
 
 pub use limit::{Bucket, Repeats};
-pub use stats::{Latency, StreamStats, Summary};
+pub use stats::{Latency, StreamStats, Summary, VersionStats};

@@ -31,6 +31,50 @@ pub struct StreamStats {
     pub latency: Latency,
     /// The model alone.
     pub run: Latency,
+    /// The version that serves now: how a version on trial is judged.
+    #[serde(skip)]
+    pub version: VersionStats,
+}
+
+/// What one version of a model has done on one stream since it was taken up.
+#[derive(Debug, Clone, Default)]
+pub struct VersionStats {
+    /// Runs that gave a verdict.
+    pub runs: u64,
+    pub failed: u64,
+    /// Outputs that were no finite number or named no label.
+    pub bad_outputs: u64,
+    pub run: Latency,
+    /// The runs of the version before, where there were any.
+    pub before: Option<Latency>,
+}
+
+/// Runs from which a median says anything.
+const RUNS_MIN: u64 = 10;
+/// Below this the clock and the scheduler are what is measured, in microseconds.
+const NOISE_US: u64 = 50;
+
+impl VersionStats {
+    /// Another version is taken up.
+    pub fn renew(&mut self) {
+        let old = std::mem::take(self);
+        let ran = old.run.summary().count >= RUNS_MIN;
+        self.before = if ran { Some(old.run) } else { old.before };
+    }
+
+    /// The median latency over that of the version before; `None` where too little ran.
+    #[must_use]
+    pub fn slowdown(&self) -> Option<f64> {
+        let (now, before) = (self.run.summary(), self.before.as_ref()?.summary());
+        if now.count < RUNS_MIN || before.count < RUNS_MIN {
+            return None;
+        }
+        let median = |summary: Summary| {
+            let us = summary.p50_us.max(NOISE_US);
+            Some(f64::from(u32::try_from(us).ok()?))
+        };
+        Some(median(now)? / median(before)?)
+    }
 }
 
 impl StreamStats {
@@ -98,6 +142,26 @@ mod tests {
         assert_eq!(summary.count, 1000);
         assert!(summary.p50_us.abs_diff(500_000) <= 5_000, "{summary:?}");
         assert!(summary.p99_us.abs_diff(990_000) <= 9_900, "{summary:?}");
+    }
+
+    #[test]
+    fn a_version_is_measured_against_the_one_before_it() {
+        let mut version = VersionStats::default();
+        let run = |version: &mut VersionStats, us, count| {
+            (0..count).for_each(|_| version.run.record(Duration::from_micros(us)));
+        };
+        run(&mut version, 100, 20);
+        version.renew();
+        assert_eq!(version.slowdown(), None, "nothing ran yet");
+        run(&mut version, 400, 20);
+        assert!((version.slowdown().unwrap() - 4.0).abs() < 0.1, "{:?}", version.slowdown());
+        version.renew();
+        version.renew();
+        run(&mut version, 400, 20);
+        assert!(
+            (version.slowdown().unwrap() - 1.0).abs() < 0.1,
+            "one that never ran is passed over"
+        );
     }
 
     #[test]

@@ -136,7 +136,7 @@ impl Packed {
             let bytes = among.get(&path).ok_or(Mismatch::Missing { path })?;
             blobs.push((blob, bytes.clone()));
         }
-        let manifest = self.envelope.bytes();
+        let manifest = self.manifest_bytes();
         blobs.push((blob(&manifest), manifest));
         Ok(blobs)
     }
@@ -151,12 +151,18 @@ impl Packed {
         Ok(Self { envelope: Envelope::of(&manifest)?, ..self.clone() })
     }
 
+    /// The bytes that name the release.
+    #[must_use]
+    pub fn manifest_bytes(&self) -> Vec<u8> {
+        self.envelope.bytes()
+    }
+
     /// What may be installed: signatures and every byte checked.
     ///
     /// # Errors
     /// Signatures that do not suffice, or files that are not those of the manifest.
     pub fn verify(self, trust: &Trust) -> Result<Installable, PackError> {
-        let manifest = trust.manifest(&self.envelope.bytes())?;
+        let manifest = trust.manifest(&self.manifest_bytes())?;
         for entry in &manifest.deltas {
             let path = delta_name(&entry.blob);
             let bytes = self.deltas.get(&path);

@@ -73,13 +73,6 @@ impl Peer {
         }
     }
 
-    /// Publishes QoS 1, to be retained, and waits for the acknowledgement.
-    pub(crate) async fn retain(&mut self, topic: &str, payload: &str) {
-        let payload = payload.to_owned();
-        self.client.publish(topic, QoS::AtLeastOnce, true, payload).await.unwrap();
-        self.answer("PUBACK", |packet| matches!(packet, Packet::PubAck(_))).await;
-    }
-
     pub(crate) async fn publish_with(
         &mut self,
         topic: &str,
@@ -91,6 +84,12 @@ impl Peer {
             .publish_with_properties(topic, QoS::AtLeastOnce, false, payload, with)
             .await
             .unwrap();
+        self.answer("PUBACK", |packet| matches!(packet, Packet::PubAck(_))).await;
+    }
+
+    /// Publishes a retained message and waits for the acknowledgement.
+    pub(crate) async fn publish_retained(&mut self, topic: &str, payload: impl Into<Vec<u8>>) {
+        self.client.publish(topic, QoS::AtLeastOnce, true, payload.into()).await.unwrap();
         self.answer("PUBACK", |packet| matches!(packet, Packet::PubAck(_))).await;
     }
 

@@ -74,8 +74,11 @@ impl Rig {
     pub(crate) fn start(broker: Broker, queue: usize) -> Self {
         let (to_samples, samples) = mpsc::channel(queue);
         let (to_dropped, dropped) = mpsc::unbounded_channel();
-        let subscription =
-            |filter: &str| Subscription { filter: filter.into(), qos: Qos::AtLeastOnce };
+        let subscription = |filter: &str| Subscription {
+            filter: filter.into(),
+            qos: Qos::AtLeastOnce,
+            pull: false,
+        };
         let Started { handle, events, task } = Link::start(LinkOptions {
             broker,
             status: Status {

@@ -63,7 +63,7 @@ async fn live(
     for index in 0..count {
         let status = serde_json::json!({ "v": 1, "state": "online", "version": "0.1.0",
             "since": "2026-11-26T09:00:00Z", "groups": [GROUP] });
-        peer.retain(&format!("inferd/v1/{}/status", id(index)), &status.to_string()).await;
+        peer.publish_retained(&format!("inferd/v1/{}/status", id(index)), status.to_string()).await;
     }
     peer.subscribe(&format!("inferd/v1/deploy/group/{GROUP}/motion")).await;
     ready.send(()).unwrap();
@@ -87,7 +87,7 @@ async fn live(
                         "reason": (state == "rolled-back").then_some("slow"),
                         "active": { "version": "1.0.0", "digest": "00" } });
                     let topic = format!("inferd/v1/{gateway}/model/motion");
-                    peer.retain(&topic, &report.to_string()).await;
+                    peer.publish_retained(&topic, report.to_string()).await;
                 }
             }
         }

@@ -86,6 +86,7 @@ impl<'a> Fleet<'a> {
                 model: published.model.clone(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 ram_mb: 256,
+                max_bytes_per_s: 0,
                 seed: random.u64(..),
             };
             let fails = random.f64() * 100.0 < args.failing;

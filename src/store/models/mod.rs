@@ -206,6 +206,16 @@ impl ModelStore {
         self.root.join(digest.to_string())
     }
 
+    /// Bytes of a version that may still be written.
+    ///
+    /// # Errors
+    /// A file system that does not say.
+    pub fn room(&self) -> Result<u64, ModelStoreError> {
+        let spare = space::spare_bytes(&self.settings);
+        let spare = spare.map_err(|error| self.failed(error.into(), 0))?;
+        Ok(spare.saturating_sub(FLOOR) / 2)
+    }
+
     /// Whether a model of so many bytes may still be written: sled takes twice as much.
     fn check_room(&self, size: u64) -> Result<(), ModelStoreError> {
         let wanted = size.saturating_mul(2).saturating_add(FLOOR);

@@ -48,6 +48,15 @@ pub enum Event {
     Ran(Runs),
     /// The active version cannot be loaded.
     Unusable,
+    /// What was to be kept could not be written: no room, or a disk that fails.
+    Unkept,
+    /// The manifest's envelope of a release that somebody brought to the gateway; its files are in
+    /// the store already.
+    Installed(Vec<u8>),
+    /// Whoever is at the gateway wants the version before the active one back.
+    Back,
+    /// Whoever is at the gateway chose another of the versions that are there.
+    Chosen(Option<Slot>),
     Tick,
 }
 
@@ -71,7 +80,14 @@ pub enum Effect {
     /// Say which of these chunks and files are held, in any version.
     Survey { chunks: Vec<Digest>, files: Vec<Digest> },
     /// Get a chunk; the answer is [`Event::Chunk`] or [`Event::Lost`].
-    Fetch { source: Source, blob: Digest, index: u32, chunk: Chunk },
+    Fetch {
+        source: Source,
+        blob: Digest,
+        index: u32,
+        /// Where the chunk begins in its blob.
+        offset: u64,
+        chunk: Chunk,
+    },
     /// Keep the verified bytes of a chunk.
     Keep { chunk: Digest, bytes: Vec<u8> },
     /// Read these kept chunks, which are the manifest.
@@ -188,6 +204,10 @@ pub enum Reason {
     Slow,
     /// Withdrawn or held before it was switched to.
     Cancelled,
+    /// Taken back by whoever is at the gateway.
+    Operator,
+    /// Another version is on trial.
+    Busy,
 }
 
 impl Reason {
@@ -203,6 +223,7 @@ impl Reason {
                 | Self::ErrorRate
                 | Self::NotANumber
                 | Self::Slow
+                | Self::Operator
         )
     }
 }

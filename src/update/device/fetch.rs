@@ -23,11 +23,18 @@ const BAD_MAX: u32 = 3;
 /// Names a chunk at its source.
 type Place = (Digest, u32);
 
+/// A chunk, and where it begins in its blob.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    chunk: Chunk,
+    offset: u64,
+}
+
 /// Chunks on their way.
 #[derive(Clone, Debug)]
 pub(super) struct Fetch {
     sources: VecDeque<Source>,
-    missing: VecDeque<(Place, Chunk)>,
+    missing: VecDeque<(Place, Piece)>,
     asked: BTreeMap<Place, Asked>,
     /// How often the bytes of a chunk were wrong, by source.
     bad: BTreeMap<(Place, Source), u32>,
@@ -41,7 +48,7 @@ pub(super) struct Fetch {
 /// A chunk that was asked for.
 #[derive(Clone, Debug)]
 struct Asked {
-    chunk: Chunk,
+    piece: Piece,
     at: Mono,
     source: Source,
 }
@@ -69,13 +76,16 @@ impl Fetch {
         let mut seen = held.clone();
         let mut missing = VecDeque::new();
         for blob in blobs {
+            let mut offset = 0_u64;
             for (index, chunk) in (0..).zip(&blob.chunks) {
                 if seen.insert(chunk.sha256) {
-                    missing.push_back(((blob.sha256, index), *chunk));
+                    let piece = Piece { chunk: *chunk, offset };
+                    missing.push_back(((blob.sha256, index), piece));
                 }
+                offset = offset.saturating_add(chunk.len.into());
             }
         }
-        let total = missing.iter().map(|(_, chunk)| u64::from(chunk.len)).sum();
+        let total = missing.iter().map(|(_, piece)| u64::from(piece.chunk.len)).sum();
         Self {
             sources: sources.iter().cloned().collect(),
             missing,
@@ -107,14 +117,21 @@ impl Fetch {
         }
         while self.asked.len() < AT_ONCE && now >= self.not_before {
             let Some(source) = self.sources.front().cloned() else { return };
-            let Some((place, chunk)) = self.missing.pop_front() else { return };
-            self.asked.insert(place, Asked { chunk, at: now, source: source.clone() });
+            let Some((place, piece)) = self.missing.pop_front() else { return };
+            let Piece { chunk, offset } = piece;
+            self.asked.insert(place, Asked { piece, at: now, source: source.clone() });
             if let Some(micros) = (u64::from(chunk.len) * 1_000_000).checked_div(self.rate) {
                 self.not_before = now.plus(Duration::from_micros(micros));
             }
             let (blob, index) = place;
-            effects.push(Effect::Fetch { source, blob, index, chunk });
+            effects.push(Effect::Fetch { source, blob, index, offset, chunk });
         }
+    }
+
+    /// The chunks that were asked of the broker and have not come.
+    pub(super) fn awaited(&self) -> impl Iterator<Item = Place> {
+        let of_broker = self.asked.iter().filter(|(_, asked)| asked.source == Source::Mqtt);
+        of_broker.map(|(place, _)| *place)
     }
 
     /// When [`Fetch::ask`] has something to do, if nothing comes before.
@@ -131,7 +148,7 @@ impl Fetch {
         bytes: &[u8],
         random: u64,
     ) -> Arrived {
-        let Some(Asked { chunk, source, .. }) = self.asked.get(&place) else {
+        let Some(Asked { piece: Piece { chunk, .. }, source, .. }) = self.asked.get(&place) else {
             return Arrived::Stray;
         };
         if is_chunk(chunk, bytes) {
@@ -153,8 +170,8 @@ impl Fetch {
 
     /// Puts a chunk back and waits before the next is asked for.
     pub(super) fn lost(&mut self, now: Mono, place: Place, random: u64) {
-        let Some(Asked { chunk, .. }) = self.asked.remove(&place) else { return };
-        self.missing.push_front((place, chunk));
+        let Some(Asked { piece, .. }) = self.asked.remove(&place) else { return };
+        self.missing.push_front((place, piece));
         let wait = backoff::delay(self.attempt, RETRY_MIN, RETRY_MAX, random);
         self.not_before = self.not_before.max(now.plus(wait));
         self.attempt = self.attempt.saturating_add(1);

@@ -13,6 +13,7 @@
 
 mod face;
 mod fetch;
+mod local;
 mod offer;
 mod record;
 mod stage;
@@ -23,7 +24,7 @@ mod trial;
 use std::collections::BTreeSet;
 
 pub use face::{Effect, Event, Reason, Report, Runs, State};
-pub use record::{Job, Record, Slot};
+pub use record::{Job, Outcome, Record, Slot};
 
 use super::deployment::Deployment;
 use super::manifest::Manifest;
@@ -41,6 +42,8 @@ pub struct Settings {
     /// Of this inferd, e.g. `0.2.0`.
     pub version: String,
     pub ram_mb: u64,
+    /// The gateway's own limit on what it fetches; 0 is none.
+    pub max_bytes_per_s: u64,
     /// Makes the delays of gateways differ.
     pub seed: u64,
 }
@@ -61,11 +64,16 @@ pub struct Device {
 /// What is known of the update under way since the last start.
 #[derive(Debug)]
 struct Work {
-    deployment: Verified<Deployment>,
+    /// As it was verified, or what a release that was brought as a file amounts to.
+    deployment: Deployment,
+    /// The name of the envelope it came in.
+    envelope: Digest,
     manifest: Option<Verified<Manifest>>,
     doing: Doing,
     /// A whole fetch has failed to make the files: this one is the last.
     refetched: bool,
+    /// The files were brought here: there is nothing to fetch.
+    is_local: bool,
 }
 
 #[derive(Debug)]
@@ -102,10 +110,10 @@ impl Device {
 
     /// Takes up what a stop or a power cut interrupted.
     pub fn start(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let Some(mut job) = self.record.job.clone() else { return };
-        let deployment = self.trust.deployment(job.deployment.as_bytes());
+        let Some(mut job) = self.record.job.clone() else { return self.repeat(effects) };
+        let work = self.work_of(&job);
         let in_trial = job.stage == State::Trial;
-        let Ok(deployment) = deployment else {
+        let Some(mut work) = work else {
             // The keys have changed under it. What is on trial stays until the trial is judged,
             // and that needs its terms.
             let reason = Reason::Signatures;
@@ -122,18 +130,41 @@ impl Device {
         let crashed = job.tries > trial::TRIES_MAX;
         self.record.job = Some(job);
         effects.push(Effect::Save(self.record.clone()));
-        let name = deployment.deployment.clone();
-        let doing = if in_trial {
-            Doing::Trial { since: now.mono, best: Runs::default() }
-        } else {
-            Doing::Surveying
-        };
-        self.work = Some(Work { deployment, manifest: None, doing, refetched: false });
+        let (name, is_local) = (work.deployment.deployment.clone(), work.is_local);
+        if in_trial {
+            work.doing = Doing::Trial { since: now.mono, best: Runs::default() };
+        }
+        self.work = Some(work);
         match (in_trial, crashed) {
             (true, true) => self.roll_back(Reason::Crash, name, effects),
             (true, false) => self.report(State::Trial, None, effects),
             (false, true) => self.fail(Reason::Crash, effects),
+            (false, false) if is_local => self.probe(effects),
             (false, false) => self.wait(now, effects),
+        }
+    }
+
+    /// What a job that was interrupted was about; `None` where its signatures no longer count.
+    fn work_of(&self, job: &Job) -> Option<Work> {
+        let envelope = job.order.as_bytes();
+        if let Ok(deployment) = self.trust.deployment(envelope) {
+            return Some(Work::following(deployment));
+        }
+        self.trust.manifest(envelope).ok().map(|manifest| self.local(manifest))
+    }
+
+    /// Says again how the last update ended: whoever watches may have missed it.
+    fn repeat(&self, effects: &mut Vec<Effect>) {
+        if let Some(last) = &self.record.last {
+            effects.push(Effect::Report(Report {
+                state: last.state,
+                active: self.record.active.clone(),
+                previous: self.record.previous.clone(),
+                candidate: last.candidate,
+                progress: 0.0,
+                reason: last.reason,
+                deployment: last.deployment.clone(),
+            }));
         }
     }
 
@@ -156,6 +187,10 @@ impl Device {
             Event::Shadowed(result) => self.shadowed(now, result, effects),
             Event::Ran(runs) => self.ran(now, runs, effects),
             Event::Unusable => self.unusable(effects),
+            Event::Unkept => self.unkept(effects),
+            Event::Installed(envelope) => self.installed(&envelope, effects),
+            Event::Back => self.back(effects),
+            Event::Chosen(slot) => self.chosen(slot, effects),
             Event::Tick => self.tick(now, effects),
         }
         if self.work.is_none()
@@ -175,6 +210,47 @@ impl Device {
             Doing::Surveying | Doing::Asked => None,
             Doing::Trial { since, .. } => Some(since.plus(work.deployment.trial.max())),
         }
+    }
+
+    /// The keyset that counts.
+    #[must_use]
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// The deployment that is followed.
+    #[must_use]
+    pub fn deployment(&self) -> Option<&Deployment> {
+        Some(&self.work.as_ref()?.deployment)
+    }
+
+    /// The candidate's manifest, once it is here.
+    #[must_use]
+    pub fn manifest(&self) -> Option<&Verified<Manifest>> {
+        self.work.as_ref()?.manifest.as_ref()
+    }
+
+    /// The chunks that the broker was asked for and that have not come, by blob and index.
+    #[must_use]
+    pub fn awaited(&self) -> BTreeSet<(Digest, u32)> {
+        match self.work.as_ref().map(|work| &work.doing) {
+            Some(Doing::Fetching(fetch, ..)) => fetch.awaited().collect(),
+            _ => BTreeSet::new(),
+        }
+    }
+
+    /// Of the bytes to fetch, 0 to 1; `None` while none are fetched.
+    #[must_use]
+    pub fn progress(&self) -> Option<f32> {
+        match self.work.as_ref().map(|work| &work.doing) {
+            Some(Doing::Fetching(fetch, ..)) => Some(fetch.progress()),
+            _ => None,
+        }
+    }
+
+    #[must_use]
+    pub fn is_on_trial(&self) -> bool {
+        self.work.as_ref().is_some_and(|work| matches!(work.doing, Doing::Trial { .. }))
     }
 
     #[must_use]
@@ -233,6 +309,14 @@ impl Device {
             reason,
             deployment,
         }));
+    }
+}
+
+impl Work {
+    fn following(deployment: Verified<Deployment>) -> Self {
+        let (envelope, doing) = (deployment.digest(), Doing::Surveying);
+        let deployment = Deployment::clone(&deployment);
+        Self { deployment, envelope, manifest: None, doing, refetched: false, is_local: false }
     }
 }
 

@@ -6,7 +6,7 @@ use super::super::deployment::Deployment;
 use super::super::trust::{Verified, VerifyError};
 use super::super::window::until_open;
 use super::face::{Effect, Reason, State};
-use super::record::Job;
+use super::record::{Job, Outcome};
 use super::{Device, Doing, Work};
 use crate::clock::Now;
 
@@ -22,7 +22,7 @@ impl Device {
         if let Some(work) = &self.work
             && matches!(work.doing, Doing::Trial { .. })
         {
-            if work.deployment.digest() != deployment.digest() {
+            if work.envelope != deployment.digest() {
                 self.later = Some(bytes);
             }
             return;
@@ -72,33 +72,49 @@ impl Device {
         let manifest = deployment.manifest.sha256;
         let active = self.record.active.as_ref().is_some_and(|slot| slot.manifest == manifest);
         if deployment.hold || active || self.record.refused.contains(&manifest) {
-            effects.push(Effect::Save(self.record.clone()));
-            if deployment.hold {
-                self.cancel(effects);
-            } else if active {
-                self.cancel(effects);
-                let name = deployment.deployment.clone();
-                self.report_of(name, State::Committed, None, effects);
+            let outcome = if active {
+                (State::Committed, None)
             } else {
-                effects.push(Effect::Refuse(Reason::Refused));
-                let name = deployment.deployment.clone();
-                self.report_of(name, State::Rejected, Some(Reason::Refused), effects);
-            }
-            return;
+                (State::Rejected, Some(Reason::Refused))
+            };
+            return self.answer(&deployment, outcome, effects);
         }
         let text = String::from_utf8_lossy(bytes).into_owned();
         let same = self.work.as_mut().filter(|w| w.deployment.manifest.sha256 == manifest);
         if let (Some(work), Some(job)) = (same, &mut self.record.job) {
             // The next wave of the rollout that is under way here.
-            work.deployment = deployment;
-            job.deployment = text;
+            work.envelope = deployment.digest();
+            work.deployment = Deployment::clone(&deployment);
+            job.order = text;
             return effects.push(Effect::Save(self.record.clone()));
         }
-        self.record.job = Some(Job { deployment: text, stage: State::Waiting, tries: 0 });
+        self.record.job = Some(Job { order: text, stage: State::Waiting, tries: 0 });
         effects.push(Effect::Save(self.record.clone()));
-        let doing = Doing::Surveying;
-        self.work = Some(Work { deployment, manifest: None, doing, refetched: false });
+        self.work = Some(Work::following(deployment));
         self.wait(now, effects);
+    }
+
+    /// To a deployment that asks for nothing to be fetched: it holds the rollout, or names what is
+    /// active, or what was refused.
+    fn answer(
+        &mut self,
+        deployment: &Deployment,
+        (state, reason): (State, Option<Reason>),
+        effects: &mut Vec<Effect>,
+    ) {
+        if deployment.hold || state == State::Committed {
+            self.cancel(effects);
+        }
+        if !deployment.hold {
+            let candidate = Some(deployment.manifest.sha256);
+            let deployment = deployment.deployment.clone();
+            self.record.last = Some(Outcome { deployment, state, reason, candidate });
+        }
+        effects.push(Effect::Save(self.record.clone()));
+        if !deployment.hold {
+            effects.extend(reason.map(Effect::Refuse));
+            self.report_of(deployment.deployment.clone(), state, reason, effects);
+        }
     }
 
     /// Waits for the time, the window and this gateway's turn within the spread.

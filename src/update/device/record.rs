@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::face::State;
+use super::face::{Reason, State};
 use crate::clock::Timestamp;
 use crate::ids::Digest;
 
@@ -37,13 +37,26 @@ pub struct Record {
     /// The newest keyset's envelope, where it is not the provisioned one.
     pub keyset: Option<String>,
     pub job: Option<Job>,
+    /// How the last update ended: said again after a start.
+    #[serde(default)]
+    pub last: Option<Outcome>,
+}
+
+/// How an update ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    pub deployment: String,
+    pub state: State,
+    pub reason: Option<Reason>,
+    pub candidate: Option<Digest>,
 }
 
 /// An update under way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
-    /// The deployment's envelope; it is verified again after every start.
-    pub deployment: String,
+    /// The envelope of the deployment, or of the manifest where somebody brought the release to
+    /// the gateway; it is verified again after every start.
+    pub order: String,
     pub stage: State,
     /// Starts and probes that have ended badly or not at all.
     pub tries: u32,
@@ -60,6 +73,7 @@ impl Default for Record {
             refused: Vec::new(),
             keyset: None,
             job: None,
+            last: None,
         }
     }
 }

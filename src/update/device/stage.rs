@@ -81,11 +81,14 @@ impl Device {
         // The chunks while they are kept, and the files made of them.
         let chunks = blobs.iter().map(|blob| missing_of(blob, held)).fold(0, u64::saturating_add);
         let made = work.manifest.as_ref().map_or(0, |manifest| manifest.size());
-        if chunks.saturating_add(made) > room {
+        let wanted = work.manifest.as_ref().map_or(0, |manifest| manifest.requires.disk_mb);
+        if chunks.saturating_add(made).max(wanted.saturating_mul(1 << 20)) > room {
             return self.end(State::Rejected, Some(Reason::Disk), effects);
         }
         let sources = &deployment.sources;
-        let fetch = Fetch::new(&blobs, held, sources, deployment.max_bytes_per_s);
+        let limits = [deployment.max_bytes_per_s, self.settings.max_bytes_per_s];
+        let rate = limits.into_iter().filter(|limit| *limit > 0).min().unwrap_or(0);
+        let fetch = Fetch::new(&blobs, held, sources, rate);
         let blobs = blobs.iter().map(|blob| blob.sha256).collect();
         work.doing = Doing::Fetching(fetch, recipes, blobs);
         self.go_on_fetching(now, effects);
@@ -162,7 +165,7 @@ impl Device {
         self.survey(effects);
     }
 
-    fn allowed(&self, manifest: &Manifest) -> Result<(), Reason> {
+    pub(super) fn allowed(&self, manifest: &Manifest) -> Result<(), Reason> {
         if manifest.name != self.settings.model {
             return Err(Reason::Target);
         }
@@ -190,7 +193,10 @@ impl Device {
     pub(super) fn assembled(&mut self, result: Result<(), Reason>, effects: &mut Vec<Effect>) {
         let Some(work) = &mut self.work else { return };
         let Doing::Fetching(_, _, blobs) = &mut work.doing else { return };
-        if result.is_err() {
+        if let Err(reason) = result {
+            if reason == Reason::Disk {
+                return self.unkept(effects);
+            }
             effects.push(Effect::Discard { blobs: std::mem::take(blobs) });
             if work.refetched {
                 return self.end(State::Failed, Some(Reason::Bytes), effects);
@@ -199,10 +205,24 @@ impl Device {
             work.refetched = true;
             return self.survey(effects);
         }
+        self.probe(effects);
+    }
+
+    /// The files are there, whole: does the model run?
+    pub(super) fn probe(&mut self, effects: &mut Vec<Effect>) {
+        let Some(work) = &mut self.work else { return };
         work.doing = Doing::Asked;
         let manifest = work.deployment.manifest.sha256;
         self.enter(State::Probing, effects);
         effects.push(Effect::Probe { manifest });
+    }
+
+    /// The disk does not take what is fetched. The version is not to blame.
+    pub(super) fn unkept(&mut self, effects: &mut Vec<Effect>) {
+        if self.work.as_ref().is_some_and(|work| matches!(work.doing, Doing::Fetching(..))) {
+            self.end(State::Failed, Some(Reason::Disk), effects);
+            effects.push(Effect::Sweep);
+        }
     }
 
     pub(super) fn probed(

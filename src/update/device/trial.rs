@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::deployment::Trial;
 use super::face::{Effect, Reason, Runs, State};
+use super::record::Outcome;
 use super::{Device, Doing};
 use crate::clock::Now;
 
@@ -64,7 +65,7 @@ impl Device {
             self.record.refuse(slot.manifest);
         }
         self.record.active = self.record.previous.take();
-        self.record.job = None;
+        self.conclude(name.clone(), State::RolledBack, Some(reason));
         effects.push(Effect::Save(self.record.clone()));
         effects.push(Effect::Activate(self.record.active.clone()));
         self.report_of(name, State::RolledBack, Some(reason), effects);
@@ -93,8 +94,17 @@ impl Device {
         effects.push(Effect::Sweep);
     }
 
-    pub(super) fn end(&mut self, state: State, reason: Option<Reason>, effects: &mut Vec<Effect>) {
+    /// Remembers the end, in the write that makes it one.
+    fn conclude(&mut self, deployment: String, state: State, reason: Option<Reason>) {
+        let candidate = self.work.as_ref().map(|work| work.deployment.manifest.sha256);
         self.record.job = None;
+        self.record.last = Some(Outcome { deployment, state, reason, candidate });
+    }
+
+    pub(super) fn end(&mut self, state: State, reason: Option<Reason>, effects: &mut Vec<Effect>) {
+        let work = self.work.as_ref();
+        let name = work.map(|work| work.deployment.deployment.clone()).unwrap_or_default();
+        self.conclude(name, state, reason);
         effects.push(Effect::Save(self.record.clone()));
         self.report(state, reason, effects);
         self.work = None;

@@ -308,6 +308,7 @@ pub(super) fn settings() -> Settings {
         model: ModelName::parse("motion").unwrap(),
         version: "0.1.0".into(),
         ram_mb: 512,
+        max_bytes_per_s: 0,
         seed: 7,
     }
 }

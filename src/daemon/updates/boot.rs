@@ -1,0 +1,136 @@
+//! The machines as a start finds them. Every start with a version on trial counts as a try, and is
+//! counted before that version is loaded: one that takes the daemon down is given up all the same.
+
+use std::fs;
+use std::path::Path;
+
+use super::notes::{self, Names};
+use crate::clock::Now;
+use crate::config::Config;
+use crate::daemon::report::VERSION;
+use crate::ids::{Digest, ModelName};
+use crate::store::models::Slots;
+use crate::store::{Settings as StoreSettings, Store, StoreError, chunks};
+use crate::update::Trust;
+use crate::update::device::{Device, Effect, Settings};
+
+/// A keyset is far shorter.
+const KEYSET_MAX: u64 = 64 << 10;
+
+/// One model's machine, started and not running yet.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(super) model: ModelName,
+    pub(super) device: Device,
+    pub(super) names: Names,
+    /// What the start led to and is still to be done.
+    pub(super) effects: Vec<Effect>,
+    /// What the slots name as active.
+    pub(super) active: Option<Digest>,
+}
+
+impl Draft {
+    /// The keyset that would follow the one that counts.
+    pub(super) fn next_keyset(&self) -> u64 {
+        self.device.trust().keyset().version.saturating_add(1)
+    }
+}
+
+/// Starts the machines of these models; none where updates are not configured or cannot be kept.
+pub(crate) fn wake(
+    config: &Config,
+    models: impl IntoIterator<Item = ModelName>,
+    store: Option<&mut Store>,
+    now: Now,
+) -> Vec<Draft> {
+    let Some(path) = &config.updates.keyset else { return Vec::new() };
+    let off = |why: &dyn std::fmt::Display| {
+        log::error!("no updates over the air until the next start: {why}");
+        Vec::new()
+    };
+    let Some(store) = store else { return off(&"the store is closed") };
+    let trust = match provisioned(path) {
+        Ok(trust) => trust,
+        Err(why) => return off(&why),
+    };
+    let models: Vec<ModelName> = models.into_iter().collect();
+    if let Err(error) = chunks::forget_others(&StoreSettings::from(&config.store), &models) {
+        log::warn!("chunks of other models stay on disk: {error}");
+    }
+    let drafts = models.into_iter().map(|model| draft(config, model, &trust, store, now));
+    match drafts.collect::<Result<Vec<Draft>, String>>() {
+        Ok(drafts) => drafts,
+        Err(why) => off(&why),
+    }
+}
+
+fn provisioned(path: &Path) -> Result<Trust, String> {
+    let told = |why: String| format!("the keyset {}: {why}", path.display());
+    let size = fs::metadata(path).map_err(|error| told(error.to_string()))?.len();
+    if size > KEYSET_MAX {
+        return Err(told(format!("{size} bytes are none")));
+    }
+    let bytes = fs::read(path).map_err(|error| told(error.to_string()))?;
+    Trust::provisioned(&bytes).map_err(|error| told(error.to_string()))
+}
+
+fn draft(
+    config: &Config,
+    model: ModelName,
+    trust: &Trust,
+    store: &mut Store,
+    now: Now,
+) -> Result<Draft, String> {
+    let told = |why: &dyn std::fmt::Display| format!("model {model}: {why}");
+    let slots = store.slots(&model).map_err(|error| told(&error))?;
+    let (record, mut names) = notes::read(&slots);
+    let settings = Settings {
+        gateway: config.gateway.id.clone(),
+        groups: config.gateway.groups.clone(),
+        model: model.clone(),
+        version: VERSION.to_owned(),
+        ram_mb: ram_mb(),
+        max_bytes_per_s: config.updates.max_bytes_per_s,
+        seed: fastrand::u64(..),
+    };
+    let device = Device::new(settings, trust.clone(), record);
+    let mut device = device.map_err(|error| told(&error))?;
+    let mut effects = Vec::new();
+    device.start(now, &mut effects);
+    let mut draft_slots = slots;
+    save_first(&mut effects, &device, &model, store, &mut draft_slots, &mut names);
+    let active = draft_slots.active.map(|slot| slot.digest);
+    Ok(Draft { model, device, names, effects, active })
+}
+
+/// Does the writes that a start begins with. One that fails is tried again by the running machine.
+fn save_first(
+    effects: &mut Vec<Effect>,
+    device: &Device,
+    model: &ModelName,
+    store: &mut Store,
+    slots: &mut Slots,
+    names: &mut Names,
+) {
+    let mut saved = 0;
+    for effect in effects.iter() {
+        let Effect::Save(record) = effect else { break };
+        let candidate = device.deployment().map(|deployment| deployment.manifest.sha256);
+        notes::write(slots, record, names, candidate);
+        let kept: Result<(), StoreError> = store.set_slots(model, slots);
+        if let Err(error) = kept {
+            log::error!("model {model}: {error}");
+            break;
+        }
+        saved += 1;
+    }
+    effects.drain(..saved);
+}
+
+/// Megabytes of memory of this machine; all that is asked for where it does not say.
+fn ram_mb() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+    kib.map_or(u64::MAX, |kib| kib / 1024)
+}

@@ -1,0 +1,267 @@
+//! A fleet of one gateway: a broker, the keys, releases, and whoever deploys them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use inferd::bundle::Bundle;
+use inferd::clock::Timestamp;
+use inferd::ids::{Digest, GatewayId, ModelName};
+use inferd::update::device::State;
+use inferd::update::manifest::{Blob, Requires};
+use inferd::update::{
+    Deployment, Document, Envelope, Keyset, ModelReport, ModelState, Packed, Release, Role,
+    SecretKey, Source, Target, Trial, chunking,
+};
+
+use crate::common::broker::Mosquitto;
+use crate::common::gateway::Gateway;
+use crate::common::peer::Peer;
+use crate::common::skipped;
+use crate::daemon::MOTION;
+
+pub(super) const PREFIX: &str = "inferd/v1";
+
+/// One release key, one deploy key.
+pub(super) struct Keys {
+    pub(super) release: SecretKey,
+    pub(super) deploy: SecretKey,
+}
+
+impl Keys {
+    pub(super) fn of(seed: u8) -> Self {
+        let key = |seed| SecretKey::from_seed(&[seed; 32]);
+        Self { release: key(seed), deploy: key(seed + 100) }
+    }
+
+    pub(super) fn keyset(&self, version: u64) -> Keyset {
+        let role = |key: &SecretKey| Role { keys: vec![key.public()], threshold: 1 };
+        Keyset { version, release: role(&self.release), deploy: role(&self.deploy) }
+    }
+}
+
+pub(super) fn signed<D: Document>(document: &D, keys: &[&SecretKey]) -> Vec<u8> {
+    let mut envelope = Envelope::of(document).unwrap();
+    keys.iter().for_each(|key| envelope.sign(key));
+    envelope.bytes()
+}
+
+/// A signed release: its packed file and its blobs.
+pub(super) struct Made {
+    pub(super) version: String,
+    pub(super) envelope: Vec<u8>,
+    pub(super) packed: Vec<u8>,
+    pub(super) blobs: Vec<(Blob, Vec<u8>)>,
+}
+
+impl Made {
+    pub(super) fn manifest(&self) -> Digest {
+        Digest::of(&self.envelope)
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.blobs.iter().map(|(blob, _)| blob.len).sum()
+    }
+}
+
+/// How a release differs from the shipped model.
+#[derive(Default)]
+pub(super) struct Change {
+    /// Bytes of text in the model that nothing reads.
+    pub(super) padding: usize,
+    /// Its golden vectors ask for what it does not give.
+    pub(super) fails_golden: bool,
+    /// What it answers is no finite number; it has no golden vectors.
+    pub(super) not_numbers: bool,
+}
+
+/// A release of the demonstration model under another version.
+pub(super) fn release(keys: &Keys, version: &str, counter: u64, change: &Change) -> Made {
+    let dir = tempfile::tempdir().unwrap();
+    let files = folder(dir.path(), version, change);
+    let bundle = Bundle::open(dir.path()).unwrap();
+    let created = Timestamp::parse("2026-11-22T10:00:00Z").unwrap();
+    let release = Release { counter, created, requires: Requires::default() };
+    let mut packed = Packed::new(&bundle, release, &[]).unwrap();
+    packed.envelope_mut().sign(&keys.release);
+    let envelope = packed.envelope().bytes();
+    let mut blobs: Vec<(Blob, Vec<u8>)> = files
+        .iter()
+        .map(|path| fs::read(path).unwrap())
+        .map(|bytes| (chunking::blob(&bytes), bytes))
+        .collect();
+    blobs.push((chunking::blob(&envelope), envelope.clone()));
+    Made { version: version.into(), packed: packed.write().unwrap(), envelope, blobs }
+}
+
+fn folder(dir: &Path, version: &str, change: &Change) -> Vec<PathBuf> {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/motion");
+    let mut model = fs::read(from.join("model.onnx")).unwrap();
+    let golden = fs::read(from.join("golden.npz")).unwrap();
+    let card = fs::read_to_string(from.join("card.toml")).unwrap();
+    let mut card = card.replace("version = \"1.0.0\"", &format!("version = \"{version}\""));
+    if change.padding > 0 {
+        model.extend(doc_string(change.padding));
+    }
+    if change.fails_golden {
+        model[5000..6000].iter_mut().for_each(|weight| *weight ^= 0x55);
+    }
+    if change.not_numbers {
+        let output = card.find("[output]").unwrap();
+        card.truncate(output);
+        card.push_str(
+            "[output]\nname = \"logits\"\nkind = \"regression\"\n\
+             names = [\"a\", \"b\", \"c\", \"d\"]\nscale = 3e38\n",
+        );
+    }
+    let files = [("card.toml", card.into_bytes()), ("model.onnx", model), ("golden.npz", golden)];
+    let files = files.into_iter().filter(|(name, _)| *name != "golden.npz" || !change.not_numbers);
+    files
+        .map(|(name, bytes)| {
+            let path = dir.join(name);
+            fs::write(&path, bytes).unwrap();
+            path
+        })
+        .collect()
+}
+
+/// Field 6 of an ONNX model, its documentation: text that differs everywhere.
+fn doc_string(len: usize) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(9);
+    let mut field = vec![6 << 3 | 2];
+    let mut rest = len;
+    while rest >= 0x80 {
+        field.push(u8::try_from(rest & 0x7f).unwrap() | 0x80);
+        rest >>= 7;
+    }
+    field.push(u8::try_from(rest).unwrap());
+    field.extend((0..len).map(|_| random.alphanumeric() as u8));
+    field
+}
+
+/// A broker with a gateway that trusts `keys`, and whoever publishes.
+pub(super) struct Fleet {
+    pub(super) broker: Mosquitto,
+    pub(super) gateway: Gateway,
+    pub(super) keys: Keys,
+    pub(super) operator: Peer,
+    /// Hears what the gateway says of its model.
+    pub(super) watcher: Peer,
+}
+
+impl Fleet {
+    /// `None`, said aloud, where mosquitto is not installed.
+    pub(super) async fn start(test: &str) -> Option<Self> {
+        let Some(broker) = Mosquitto::start("") else {
+            skipped(test, "mosquitto is not installed");
+            return None;
+        };
+        let port = broker.port();
+        Some(Self::on(broker, port).await)
+    }
+
+    /// With the gateway's way to the broker by another port.
+    pub(super) async fn on(broker: Mosquitto, port: u16) -> Self {
+        let keys = Keys::of(1);
+        let gateway = Gateway::new(port, MOTION);
+        let updates = "[updates]\nkeyset = \"keyset-1.json\"\n";
+        gateway.configure(port, &format!("{updates}{MOTION}"));
+        let keyset = signed(&keys.keyset(1), &[&keys.release]);
+        fs::write(gateway.dir().join("keyset-1.json"), keyset).unwrap();
+        let operator = Peer::connect(broker.port(), "operator").await;
+        let mut watcher = Peer::connect(broker.port(), "watcher").await;
+        watcher.subscribe(&format!("{PREFIX}/+/model/motion")).await;
+        Self { broker, gateway, keys, operator, watcher }
+    }
+
+    /// Puts the release's chunks where gateways can pull them.
+    pub(super) async fn publish(&mut self, made: &Made) {
+        for (blob, bytes) in &made.blobs {
+            let mut at = 0;
+            for (index, chunk) in blob.chunks.iter().enumerate() {
+                let end = at + usize::try_from(chunk.len).unwrap();
+                let topic = format!("{PREFIX}/blob/{}/{index}", blob.sha256);
+                self.operator.publish_retained(&topic, &bytes[at..end]).await;
+                at = end;
+            }
+        }
+    }
+
+    /// Says that the gateway should run it.
+    pub(super) async fn deploy(&mut self, deployment: &Deployment) {
+        let bytes = signed(deployment, &[&self.keys.deploy]);
+        self.operator.publish_retained(&topic(deployment), bytes).await;
+    }
+
+    /// Reports until one is as wanted; gives all of them.
+    pub(super) async fn reports(
+        &mut self,
+        wanted: impl Fn(&ModelReport) -> bool,
+    ) -> Vec<ModelReport> {
+        let mut reports = Vec::new();
+        loop {
+            let message = self.watcher.next().await;
+            let report: ModelReport = serde_json::from_slice(&message.payload).unwrap();
+            let found = wanted(&report);
+            reports.push(report);
+            if found {
+                return reports;
+            }
+        }
+    }
+
+    /// Waits for the end of an update.
+    pub(super) async fn ends(&mut self, deployment: &str) -> ModelReport {
+        let over = |report: &ModelReport| {
+            let is_final = matches!(report.state, ModelState::Update(state) if state.is_final());
+            is_final && report.deployment.as_deref() == Some(deployment)
+        };
+        self.reports(over).await.pop().unwrap()
+    }
+
+    /// The version that serves, as the daemon itself says.
+    pub(super) fn serving(&self) -> String {
+        let models = self.gateway.ask(&["models"]);
+        let rows = models["models"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["state"] == "serving").unwrap();
+        row["version"].as_str().unwrap().to_owned()
+    }
+}
+
+pub(super) fn topic(deployment: &Deployment) -> String {
+    match &deployment.target {
+        Target::Group(group) => format!("{PREFIX}/deploy/group/{group}/{}", deployment.model),
+        Target::Gateway(id) => format!("{PREFIX}/deploy/gateway/{id}/{}", deployment.model),
+    }
+}
+
+/// A deployment of the release to the one gateway, with a short trial.
+pub(super) fn deployment(made: &Made, seq: u64) -> Deployment {
+    let now = Timestamp::from(std::time::SystemTime::now());
+    Deployment {
+        deployment: format!("motion-{}", made.version),
+        seq,
+        model: ModelName::parse("motion").unwrap(),
+        target: Target::Gateway(GatewayId::parse("gw-1").unwrap()),
+        manifest: chunking::blob(&made.envelope),
+        sources: vec![Source::Mqtt],
+        percent: 100.0,
+        seed: "s".into(),
+        hold: false,
+        created: now,
+        not_before: now,
+        expires: now.plus(Duration::from_secs(3600)),
+        windows: Vec::new(),
+        spread_s: 0,
+        max_bytes_per_s: 0,
+        shadow_runs: 0,
+        trial: Trial { min_runs: 3, max_s: 600, max_error_rate: 0.02, max_slowdown: 1000.0 },
+    }
+}
+
+pub(super) fn state(report: &ModelReport) -> Option<State> {
+    match report.state {
+        ModelState::Update(state) => Some(state),
+        ModelState::Idle => None,
+    }
+}
