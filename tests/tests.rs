@@ -7,6 +7,7 @@ mod common;
 mod control;
 mod daemon;
 mod faults;
+mod fleet;
 mod inferctl;
 mod layers;
 mod link;

@@ -2,10 +2,11 @@
 
 mod access;
 mod fakes;
+mod manual;
 mod publish;
 mod rollouts;
 mod views;
-mod witness;
+pub(crate) mod witness;
 
 use std::process::{Child, Command, Stdio};
 

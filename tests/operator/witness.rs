@@ -7,7 +7,7 @@ use super::{Office, Running};
 use crate::common::PATIENCE;
 
 /// Writes down every message below a filter that comes while it lives.
-pub(super) struct Witness {
+pub(crate) struct Witness {
     path: std::path::PathBuf,
     port: u16,
     _client: Running,
@@ -16,7 +16,7 @@ pub(super) struct Witness {
 const MARK: &str = "inferd/v1/deploy/group/mark/mark";
 
 impl Witness {
-    pub(super) fn of_deployments(office: &Office) -> Self {
+    pub(crate) fn of_deployments(office: &Office) -> Self {
         let (path, port) = (office.desk.folder.path().join("witness"), office.broker.port());
         let client = Command::new("mosquitto_sub")
             .args(["-p", &port.to_string(), "-q", "1", "-t", "inferd/v1/deploy/#", "-R"])
@@ -30,7 +30,7 @@ impl Witness {
     }
 
     /// How many deployments were published until now.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         let marks = self.lines().iter().filter(|line| line.starts_with(MARK)).count();
         self.marks(marks + 1);
         self.lines().iter().filter(|line| !line.starts_with(MARK)).count()
@@ -53,7 +53,7 @@ impl Witness {
 }
 
 /// The retained message of a topic, to the byte.
-pub(super) fn retained(port: u16, topic: &str) -> Option<Vec<u8>> {
+pub(crate) fn retained(port: u16, topic: &str) -> Option<Vec<u8>> {
     let output = Command::new("mosquitto_sub")
         .args(["-p", &port.to_string(), "-t", topic, "-C", "1", "-N", "-W", "2"])
         .stderr(Stdio::null())
@@ -63,14 +63,14 @@ pub(super) fn retained(port: u16, topic: &str) -> Option<Vec<u8>> {
 }
 
 /// Another's SHA-256.
-pub(super) fn sha256sum(folder: &std::path::Path, bytes: &[u8]) -> String {
+pub(crate) fn sha256sum(folder: &std::path::Path, bytes: &[u8]) -> String {
     std::fs::write(folder.join("summed"), bytes).unwrap();
     let output = Command::new("sha256sum").arg(folder.join("summed")).output().unwrap();
     String::from_utf8(output.stdout).unwrap().split(' ').next().unwrap().to_owned()
 }
 
 /// Empties a topic.
-pub(super) fn empty(port: u16, topic: &str) {
+pub(crate) fn empty(port: u16, topic: &str) {
     let args = ["-p", &port.to_string(), "-q", "1", "-r", "-n", "-t", topic];
     assert!(Command::new("mosquitto_pub").args(args).status().unwrap().success());
 }
