@@ -8,19 +8,19 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-struct Desk {
-    folder: TempDir,
+pub(crate) struct Desk {
+    pub(crate) folder: TempDir,
 }
 
-struct Ended {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Desk {
     /// A folder with the keys and the keyset of a fleet.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let desk = Self { folder: tempfile::tempdir().unwrap() };
         fs::write(desk.folder.path().join("password"), "correct horse\n").unwrap();
         desk.well(&["keygen", "--out", "release.key", "--password-file", "password"]);
@@ -39,7 +39,7 @@ impl Desk {
         desk
     }
 
-    fn run(&self, args: &[&str]) -> Ended {
+    pub(crate) fn run(&self, args: &[&str]) -> Ended {
         let mut command = Command::new(env!("CARGO_BIN_EXE_inferctl"));
         let output = command.args(args).env_clear().current_dir(self.folder.path()).output();
         let output = output.unwrap();
@@ -50,19 +50,19 @@ impl Desk {
         }
     }
 
-    fn well(&self, args: &[&str]) -> String {
+    pub(crate) fn well(&self, args: &[&str]) -> String {
         let ended = self.run(args);
         assert_eq!(ended.code, 0, "{args:?}: {}", ended.err);
         ended.out
     }
 
-    fn refused(&self, args: &[&str]) -> String {
+    pub(crate) fn refused(&self, args: &[&str]) -> String {
         let ended = self.run(args);
         assert_eq!(ended.code, 1, "{args:?}: {}{}", ended.out, ended.err);
         ended.err
     }
 
-    fn pack(&self, more: &[&str]) -> Value {
+    pub(crate) fn pack(&self, more: &[&str]) -> Value {
         let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/motion");
         let args = ["pack", model.to_str().unwrap(), "--json"];
         serde_json::from_str(&self.well(&[&args[..], more].concat())).unwrap()
@@ -185,8 +185,13 @@ fn golden_vectors_are_made_of_inputs_where_there_are_none() {
 #[test]
 fn every_verb_has_help_with_an_example() {
     let desk = Desk { folder: tempfile::tempdir().unwrap() };
-    for verb in ["keygen", "keys", "pack", "sign", "verify", "inspect", "simulate"] {
+    let plain =
+        "keygen keys pack sign verify inspect simulate publish rollback withdraw fleet tail";
+    for verb in plain.split(' ').chain(["rollout"]) {
         assert!(desk.well(&[verb, "--help"]).contains("Example"), "{verb} --help");
+    }
+    for verb in ["start", "watch", "pause", "resume", "abort"] {
+        assert!(desk.well(&["rollout", verb, "--help"]).contains("Example"), "{verb} --help");
     }
     assert_eq!(desk.run(&[]).code, 2);
     assert_eq!(desk.run(&["keygen", "--out", "k"]).code, 2, "in the clear only when asked for");

@@ -26,7 +26,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("rumqttd", &["demo"]),
     ("sled", &["store"]),
     ("rustls", &["link"]),
-    ("tokio", &["link", "daemon", "demo", "cli"]),
+    ("tokio", &["link", "daemon", "demo", "cli", "ctl"]),
     ("clap", &["cli", "ctl", "bin"]),
     ("anyhow", &["cli", "ctl", "bin", "demo"]),
     ("indicatif", &["cli", "ctl", "demo"]),

@@ -22,7 +22,7 @@ use clap::{Parser, Subcommand};
 
 pub use failure::{Exit, Failure};
 pub(crate) use infer::{read_arrays, unfit, write_whole};
-pub(crate) use terminal::{print, print_json, table};
+pub(crate) use terminal::{print, print_json, progress, table};
 
 /// Runs quantized ONNX models on MQTT sensor data.
 #[derive(Debug, Parser)]

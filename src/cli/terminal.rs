@@ -25,7 +25,7 @@ pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
 }
 
 /// A progress bar on standard error; nothing where that is no terminal.
-pub(super) fn progress(total: u64, what: &'static str) -> ProgressBar {
+pub(crate) fn progress(total: u64, what: &'static str) -> ProgressBar {
     let bar = ProgressBar::new(total);
     let template = "{msg} {wide_bar} {pos}/{len} ({eta} left)";
     if let Ok(style) = ProgressStyle::with_template(template) {

@@ -11,6 +11,7 @@ mod secret;
 pub mod section;
 #[cfg(test)]
 mod tests;
+mod tool;
 mod topic;
 pub mod tree;
 mod units;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use load::{ConfigError, Surroundings};
+pub use tool::{parse_size, parse_span};
 pub use topic::TopicError;
 
 use crate::ids::{GatewayId, ModelName, StreamName};

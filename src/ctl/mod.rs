@@ -1,26 +1,34 @@
 //! The command line of `inferctl`: one file a verb.
 
+mod broker;
+mod fleet;
 mod inspect;
 mod keyfile;
 mod keygen;
 mod keys;
 mod pack;
+mod publish;
+mod rollback;
 mod rollout;
 mod sign;
 mod simulate;
+mod tail;
+mod upload;
 mod verify;
+mod withdraw;
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 
 pub use crate::cli::Failure;
 use crate::cli::{Exit, write_whole};
-use crate::update::{SecretKey, Trust};
+use crate::update::{Envelope, Keyset, SecretKey, Trust};
 
-/// Packs, signs and checks models for a fleet of inferd gateways.
+/// Packs, signs and rolls out models to a fleet of inferd gateways.
 #[derive(Debug, Parser)]
 #[command(name = "inferctl", version, about, long_about = LONG_ABOUT, after_help = EXAMPLES)]
 struct Cli {
@@ -29,9 +37,10 @@ struct Cli {
 }
 
 const LONG_ABOUT: &str = "\
-Packs, signs and checks models for a fleet of inferd gateways.
+Packs, signs and rolls out models to a fleet of inferd gateways.
 
-Exit codes: 0 well; 1 failed or refused; 2 wrong usage; 74 a file cannot be read or written.";
+Exit codes: 0 well; 1 failed or refused; 2 wrong usage; 69 the broker cannot be reached; 74 a file \
+cannot be read or written.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,7 +51,11 @@ Examples:
   inferctl sign motion-1.0.0.bundle --key release.key
   inferctl verify motion-1.0.0.bundle --keyset keyset-1.json
   inferctl inspect motion-1.0.0.bundle
-  inferctl simulate --gateways 10000 --failing 8%";
+  inferctl simulate --gateways 10000 --failing 8%
+  inferctl publish motion-1.0.0.bundle --keyset keyset-1.json
+  inferctl rollout start --model motion --group line-a --bundle motion-1.0.0.bundle \
+      --keyset keyset-1.json --key deploy.key --record motion.rollout
+  inferctl fleet --watch";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -53,6 +66,13 @@ enum Verb {
     Verify(verify::Args),
     Inspect(inspect::Args),
     Simulate(simulate::Args),
+    Publish(publish::Args),
+    #[command(subcommand)]
+    Rollout(rollout::Verbs),
+    Rollback(rollback::Args),
+    Withdraw(withdraw::Args),
+    Fleet(fleet::Args),
+    Tail(tail::Args),
 }
 
 /// Does what the arguments (the program's name first) ask for.
@@ -77,11 +97,17 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         Verb::Verify(args) => verify::verify(&args),
         Verb::Inspect(args) => inspect::inspect(&args),
         Verb::Simulate(args) => simulate::simulate(&args),
+        Verb::Publish(args) => publish::publish(&args),
+        Verb::Rollout(verb) => rollout::rollout(&verb),
+        Verb::Rollback(args) => rollback::rollback(&args),
+        Verb::Withdraw(args) => withdraw::withdraw(&args),
+        Verb::Fleet(args) => fleet::fleet(&args),
+        Verb::Tail(args) => tail::tail(&args),
     }
 }
 
 /// The password of key files.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 struct Password {
     /// A file whose first line is the password of the key files
     #[arg(long, value_name = "FILE")]
@@ -118,6 +144,26 @@ fn load_trust(paths: &[PathBuf]) -> Result<Trust, Failure> {
     };
     let first = Trust::provisioned(&read(first)?).map_err(refused(first))?;
     rest.iter().try_fold(first, |trust, path| trust.advance(&read(path)?).map_err(refused(path)))
+}
+
+/// The keysets with their numbers, as they are published. Judge them by [`load_trust`] first.
+fn numbered_keysets(paths: &[PathBuf]) -> Result<Vec<(u64, Vec<u8>)>, Failure> {
+    let numbered = |path: &PathBuf| {
+        let bytes = read(path)?;
+        let keyset: Keyset = Envelope::read::<Keyset>(&bytes)?.unverified()?;
+        Ok((keyset.version, bytes))
+    };
+    paths.iter().map(numbered).collect()
+}
+
+/// Refuses a file with a secret that everybody may read.
+fn closed_to_others(path: &Path) -> Result<(), Failure> {
+    let found = fs::metadata(path).map_err(|error| Failure::io("read", path, &error))?;
+    if found.permissions().mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    let path = path.display();
+    Err(Failure::new(Exit::Failed, format!("{path} may be read by others: chmod 600 {path}")))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {

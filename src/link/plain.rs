@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::Packet;
+use rumqttc::v5::mqttbytes::v5::{Packet, PubAckReason, SubscribeReasonCode};
 use rumqttc::v5::{AsyncClient, ClientError, Event, EventLoop};
 use tokio::sync::{mpsc, watch};
 
@@ -40,10 +40,16 @@ pub struct PlainMessage {
 #[derive(Debug, Clone, Default)]
 pub struct Progress {
     pub connected: bool,
+    /// Connections made so far: what was sent before the last one may be lost.
+    pub connections: u64,
     /// Why the last attempt failed or the last connection ended.
     pub fault: Option<Fault>,
-    /// QoS 1 publishes that the broker acknowledged.
+    /// QoS 1 publishes that the broker answered.
     pub acknowledged: u64,
+    /// Subscriptions that the broker answered.
+    pub answered: u64,
+    /// The last answer that was a refusal.
+    pub refusal: Option<String>,
 }
 
 /// The client's task has ended.
@@ -99,6 +105,17 @@ impl PlainClient {
         let wanted = (filter.to_owned(), level(qos));
         self.subscribed.lock().unwrap_or_else(PoisonError::into_inner).push(wanted);
         Ok(self.client.subscribe(filter, level(qos)).await?)
+    }
+
+    /// Ends a subscription; what is on its way still comes.
+    ///
+    /// # Errors
+    /// The client has ended.
+    pub async fn unsubscribe(&self, filter: &str) -> Result<(), Closed> {
+        let mut subscribed = self.subscribed.lock().unwrap_or_else(PoisonError::into_inner);
+        subscribed.retain(|(wanted, _)| wanted != filter);
+        drop(subscribed);
+        Ok(self.client.unsubscribe(filter).await?)
     }
 
     /// Hands over a message; waits while too many are under way.
@@ -171,9 +188,28 @@ impl Poll {
                 if !ack.session_present {
                     self.subscribe_again();
                 }
-                self.tell.send_modify(|progress| progress.connected = true);
+                self.tell.send_modify(|progress| {
+                    progress.connected = true;
+                    progress.connections += 1;
+                });
             }
-            Packet::PubAck(_) => self.tell.send_modify(|progress| progress.acknowledged += 1),
+            Packet::PubAck(ack) => self.tell.send_modify(|progress| {
+                progress.acknowledged += 1;
+                if !matches!(
+                    ack.reason,
+                    PubAckReason::Success | PubAckReason::NoMatchingSubscribers
+                ) {
+                    progress.refusal = Some(format!("a publish: {:?}", ack.reason));
+                }
+            }),
+            Packet::SubAck(ack) => self.tell.send_modify(|progress| {
+                progress.answered += 1;
+                let refused =
+                    ack.return_codes.iter().find(|c| !matches!(c, SubscribeReasonCode::Success(_)));
+                if let Some(code) = refused {
+                    progress.refusal = Some(format!("a subscription: {code:?}"));
+                }
+            }),
             Packet::Publish(publish) => {
                 let topic = String::from_utf8_lossy(&publish.topic).into_owned();
                 let message =

@@ -125,11 +125,18 @@ impl Deployment {
 /// gateways.
 #[must_use]
 pub fn drawn(seed: &str, gateway: &GatewayId, percent: f64) -> bool {
+    f64::from(place(seed, gateway)) < percent * 100.0
+}
+
+/// A gateway's place in a rollout, below 10,000: it is reached when that many hundredths of a
+/// percent and one more are.
+#[must_use]
+pub fn place(seed: &str, gateway: &GatewayId) -> u32 {
     let mut hash = Sha256::new();
     hash.update(seed);
     hash.update(gateway.as_str());
     let [a, b, c, d, ..] = <[u8; 32]>::from(hash.finalize());
-    f64::from(u32::from_be_bytes([a, b, c, d]) % 10_000) < percent * 100.0
+    u32::from_be_bytes([a, b, c, d]) % 10_000
 }
 
 impl Document for Deployment {

@@ -100,6 +100,17 @@ impl Manifest {
 }
 
 impl Blob {
+    /// The pieces of the blob's bytes, one for each chunk; shorter where bytes are missing.
+    pub fn pieces<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let mut rest = bytes;
+        self.chunks.iter().map(move |chunk| {
+            let len = usize::try_from(chunk.len).unwrap_or(usize::MAX).min(rest.len());
+            let (piece, after) = rest.split_at(len);
+            rest = after;
+            piece
+        })
+    }
+
     /// Whether the chunks add up and none is too long.
     pub(super) fn check(&self, path: &str) -> Result<(), String> {
         if self.chunks.iter().any(|chunk| !(1..=CHUNK_MAX).contains(&chunk.len)) {

@@ -28,7 +28,7 @@ mod trust;
 mod window;
 
 pub use assemble::{AssembleError, Origin, Recipe, assemble};
-pub use deployment::{Deployment, Source, Target, Trial, drawn};
+pub use deployment::{Deployment, Source, Target, Trial, drawn, place};
 pub use envelope::{Document, Envelope};
 pub use install::{Installable, Mismatch, is_chunk};
 pub use keys::{PublicKey, SecretKey};

@@ -121,6 +121,36 @@ impl Packed {
         &mut self.envelope
     }
 
+    /// All that a gateway may fetch of it, cut as the manifest says: files and deltas, the manifest
+    /// itself last, so that where it is, everything is. Nothing of it is verified here.
+    ///
+    /// # Errors
+    /// A manifest that names what is not there.
+    pub fn blobs(&self) -> Result<Vec<(Blob, Vec<u8>)>, PackError> {
+        let manifest: Manifest = self.envelope.unverified()?;
+        let files = manifest.files.into_iter().map(|file| (file.path, &self.files, file.blob));
+        let deltas = manifest.deltas.into_iter();
+        let deltas = deltas.map(|delta| (delta_name(&delta.blob), &self.deltas, delta.blob));
+        let mut blobs = Vec::new();
+        for (path, among, blob) in files.chain(deltas) {
+            let bytes = among.get(&path).ok_or(Mismatch::Missing { path })?;
+            blobs.push((blob, bytes.clone()));
+        }
+        let manifest = self.manifest_bytes();
+        blobs.push((blob(&manifest), manifest));
+        Ok(blobs)
+    }
+
+    /// The same files as another release, not signed: how a fleet goes back on purpose.
+    ///
+    /// # Errors
+    /// As [`Packed::new`].
+    pub fn again(&self, counter: u64, created: Timestamp) -> Result<Self, PackError> {
+        let manifest: Manifest = self.envelope.unverified()?;
+        let manifest = Manifest { counter, created, ..manifest };
+        Ok(Self { envelope: Envelope::of(&manifest)?, ..self.clone() })
+    }
+
     /// The bytes that name the release.
     #[must_use]
     pub fn manifest_bytes(&self) -> Vec<u8> {

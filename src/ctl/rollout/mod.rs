@@ -4,8 +4,16 @@
 //! with a higher percentage. What is saved before a wave is published lets a controller that was
 //! killed go on without skipping or repeating one: publishing the same number twice changes nothing.
 
+mod ask;
+mod bars;
+mod controller;
+mod order;
+mod record;
+pub(super) mod terms;
 #[cfg(test)]
 mod tests;
+mod verbs;
+pub(super) mod waves;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,8 +22,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::ids::GatewayId;
-use crate::update::device::{Report, State};
+use crate::update::device::State;
 use crate::update::drawn;
+
+pub(super) use order::Order;
+pub(super) use verbs::{Signing, Verbs, begin, rollout};
 
 /// How a rollout goes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,12 +44,14 @@ pub(super) struct Plan {
     pub min_reports: usize,
 }
 
-/// All that a controller remembers: the record file.
+/// What a controller remembers of the way so far; a part of the record file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Rollout {
     plan: Plan,
     /// Waves begun; 0 is none.
     wave: usize,
+    /// Deployments decided on; the one to be retained has this number.
+    number: usize,
     since: Timestamp,
     pub course: Course,
     ended: BTreeMap<String, bool>,
@@ -48,8 +61,21 @@ pub(super) struct Rollout {
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Course {
     Running,
+    /// Held back until someone resumes it.
+    Paused,
     Aborted,
+    /// Someone else has emptied the topic or put another deployment there.
+    Replaced,
     Done,
+}
+
+/// How one wave stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Progress {
+    pub percent: f64,
+    pub reached: usize,
+    pub ended: usize,
+    pub failed: usize,
 }
 
 /// What the controller must do, in this order.
@@ -57,14 +83,14 @@ pub(super) enum Course {
 pub(super) enum Action {
     /// Write the record file; durable before what follows.
     Save,
-    /// Publish the deployment, retained. The wave's number is added to the rollout's first `seq`.
-    Publish { wave: usize, percent: f64, hold: bool },
+    /// Publish the deployment, retained, unless that of this number has been published.
+    Publish { number: usize, percent: f64, hold: bool },
 }
 
 impl Rollout {
     pub(super) fn new(plan: Plan, now: Timestamp) -> Self {
-        let (wave, ended) = (0, BTreeMap::new());
-        Self { plan, wave, since: now, course: Course::Running, ended }
+        let ended = BTreeMap::new();
+        Self { plan, wave: 0, number: 0, since: now, course: Course::Running, ended }
     }
 
     /// What is to be done first, also after the controller was killed.
@@ -76,35 +102,35 @@ impl Rollout {
     pub(super) fn reported(
         &mut self,
         gateway: &GatewayId,
-        report: &Report,
+        deployment: &str,
+        state: State,
         actions: &mut Vec<Action>,
     ) {
-        if report.deployment != self.plan.name || !report.state.is_final() {
+        if deployment != self.plan.name || !state.is_final() {
             return;
         }
-        let well = report.state == State::Committed;
-        if report.state != State::Cancelled {
-            self.ended.insert(gateway.to_string(), well);
+        if state != State::Cancelled {
+            self.ended.insert(gateway.to_string(), state == State::Committed);
         }
-        let failures = self.failures();
-        #[expect(clippy::cast_precision_loss, reason = "counts of gateways")]
-        let share = failures as f64 / self.ended.len().max(1) as f64;
-        let enough = self.ended.len() >= self.plan.min_reports;
-        if self.course == Course::Running && enough && share > self.plan.abort_above {
-            self.course = Course::Aborted;
-            self.publish(actions);
+        if self.course == Course::Running && self.fails(self.plan.min_reports) {
+            self.abort(actions);
         }
     }
 
     /// Begins the next wave when this one was watched long enough. `fleet` is every gateway that
     /// is known.
     pub(super) fn tick(&mut self, now: Timestamp, fleet: &[GatewayId], actions: &mut Vec<Action>) {
-        if self.course != Course::Running || now.since(self.since) < self.plan.soak {
+        let soaked = now.since(self.since) >= self.plan.soak;
+        let failing = self.fails(1);
+        if self.course != Course::Running || self.wave == 0 || !(soaked || failing) {
             return;
         }
-        let percent = self.percent();
-        let reached = fleet.iter().filter(|id| drawn(&self.plan.seed, id, percent)).count();
-        if self.ended.len() < self.plan.min_reports.min(reached) {
+        let reached = self.reached(fleet);
+        let enough = self.plan.min_reports.min(reached);
+        if failing && self.ended.len() >= enough.max(1) {
+            return self.abort(actions);
+        }
+        if !soaked || self.ended.len() < enough {
             return;
         }
         if self.wave < self.plan.waves.len() {
@@ -116,22 +142,103 @@ impl Rollout {
         }
     }
 
+    /// Holds back who has not switched, until [`Rollout::resume`].
+    pub(super) fn pause(&mut self, actions: &mut Vec<Action>) {
+        if self.course == Course::Running {
+            self.course = Course::Paused;
+            self.say_anew(actions);
+        }
+    }
+
+    /// Goes on with the wave that was held back; it is watched from now on.
+    pub(super) fn resume(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        if self.course == Course::Paused {
+            (self.course, self.since) = (Course::Running, now);
+            self.say_anew(actions);
+        }
+    }
+
+    /// Holds back who has not switched, for good.
+    pub(super) fn abort(&mut self, actions: &mut Vec<Action>) {
+        if matches!(self.course, Course::Running | Course::Paused) {
+            self.course = Course::Aborted;
+            self.say_anew(actions);
+        }
+    }
+
+    /// Another deployment counts now: nothing more is published.
+    pub(super) fn replaced(&mut self, actions: &mut Vec<Action>) {
+        if matches!(self.course, Course::Running | Course::Paused) {
+            self.course = Course::Replaced;
+            actions.push(Action::Save);
+        }
+    }
+
+    pub(super) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Waves begun.
+    pub(super) fn wave(&self) -> usize {
+        self.wave
+    }
+
+    /// Gateways whose update ended, well or not.
+    pub(super) fn ended(&self) -> usize {
+        self.ended.len()
+    }
+
     pub(super) fn failures(&self) -> usize {
         self.ended.values().filter(|well| !**well).count()
+    }
+
+    /// How many of these gateways the waves so far are for.
+    pub(super) fn reached(&self, fleet: &[GatewayId]) -> usize {
+        let percent = if self.wave == 0 { 0.0 } else { self.percent() };
+        fleet.iter().filter(|id| drawn(&self.plan.seed, id, percent)).count()
+    }
+
+    /// How the waves begun stand, each with the gateways that it added.
+    pub(super) fn progress(&self, fleet: &[GatewayId]) -> Vec<Progress> {
+        let waves = self.plan.waves.iter().take(self.wave);
+        let mut progress: Vec<_> =
+            waves.map(|&percent| Progress { percent, reached: 0, ended: 0, failed: 0 }).collect();
+        for id in fleet {
+            let reached = |of: &&mut Progress| drawn(&self.plan.seed, id, of.percent);
+            let Some(of) = progress.iter_mut().find(reached) else { continue };
+            of.reached += 1;
+            if let Some(well) = self.ended.get(id.as_str()) {
+                of.ended += 1;
+                of.failed += usize::from(!well);
+            }
+        }
+        progress
+    }
+
+    /// Whether too many of at least `enough` reports are failures.
+    fn fails(&self, enough: usize) -> bool {
+        #[expect(clippy::cast_precision_loss, reason = "counts of gateways")]
+        let share = self.failures() as f64 / self.ended.len().max(1) as f64;
+        self.ended.len() >= enough && share > self.plan.abort_above
     }
 
     fn next_wave(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         self.wave += 1;
         self.since = now;
+        self.say_anew(actions);
+    }
+
+    /// What is to be retained has changed.
+    fn say_anew(&mut self, actions: &mut Vec<Action>) {
+        self.number += 1;
         self.publish(actions);
     }
 
     fn publish(&self, actions: &mut Vec<Action>) {
-        let hold = self.course == Course::Aborted;
-        // Holding back is one more message, under the next number.
-        let wave = self.wave + usize::from(hold);
+        let hold = self.course != Course::Running && self.course != Course::Done;
+        let (number, percent) = (self.number, self.percent());
         actions.push(Action::Save);
-        actions.push(Action::Publish { wave, percent: self.percent(), hold });
+        actions.push(Action::Publish { number, percent, hold });
     }
 
     fn percent(&self) -> f64 {

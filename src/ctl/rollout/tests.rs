@@ -15,17 +15,12 @@ fn fleet() -> Vec<GatewayId> {
     (0..1000).map(|i| GatewayId::parse(&format!("gw-{i}")).unwrap()).collect()
 }
 
-fn report(state: State) -> Report {
-    let (active, previous, candidate, reason) = Default::default();
-    Report { state, active, previous, candidate, progress: 0.0, reason, deployment: "r".into() }
-}
-
 fn at(seconds: i64) -> Timestamp {
     Timestamp(seconds * 1_000_000)
 }
 
-fn publish(wave: usize, percent: f64) -> Vec<Action> {
-    vec![Action::Save, Action::Publish { wave, percent, hold: false }]
+fn publish(number: usize, percent: f64) -> Vec<Action> {
+    vec![Action::Save, Action::Publish { number, percent, hold: false }]
 }
 
 #[test]
@@ -36,8 +31,8 @@ fn waves_follow_each_other_after_soak_and_reports() {
     rollout.tick(at(601), &fleet(), &mut actions);
     assert_eq!(actions, [], "nobody has reported");
     for gateway in &fleet()[..10] {
-        rollout.reported(gateway, &report(State::Trial), &mut actions);
-        rollout.reported(gateway, &report(State::Committed), &mut actions);
+        rollout.reported(gateway, "r", State::Trial, &mut actions);
+        rollout.reported(gateway, "r", State::Committed, &mut actions);
     }
     rollout.tick(at(599), &fleet(), &mut actions);
     assert_eq!(actions, [], "too early");
@@ -49,7 +44,7 @@ fn waves_follow_each_other_after_soak_and_reports() {
     rollout.tick(at(9999), &fleet(), &mut actions);
     assert_eq!(rollout.course, Course::Running, "not everyone has ended");
     for gateway in &fleet() {
-        rollout.reported(gateway, &report(State::Committed), &mut actions);
+        rollout.reported(gateway, "r", State::Committed, &mut actions);
     }
     rollout.tick(at(9999), &fleet(), &mut actions);
     assert_eq!((rollout.course, actions), (Course::Done, vec![Action::Save]));
@@ -61,16 +56,16 @@ fn too_many_failures_hold_everyone_else_back() {
     rollout.start(at(0), &mut actions);
     actions.clear();
     let fleet = fleet();
-    rollout.reported(&fleet[0], &report(State::RolledBack), &mut actions);
+    rollout.reported(&fleet[0], "r", State::RolledBack, &mut actions);
     for gateway in &fleet[1..9] {
-        rollout.reported(gateway, &report(State::Committed), &mut actions);
+        rollout.reported(gateway, "r", State::Committed, &mut actions);
     }
     assert_eq!(actions, [], "nine reports say nothing yet");
-    rollout.reported(&fleet[9], &report(State::Committed), &mut actions);
-    let hold = Action::Publish { wave: 2, percent: 1.0, hold: true };
+    rollout.reported(&fleet[9], "r", State::Committed, &mut actions);
+    let hold = Action::Publish { number: 2, percent: 1.0, hold: true };
     assert_eq!(std::mem::take(&mut actions), [Action::Save, hold]);
     rollout.tick(at(9999), &fleet, &mut actions);
-    rollout.reported(&fleet[10], &report(State::Failed), &mut actions);
+    rollout.reported(&fleet[10], "r", State::Failed, &mut actions);
     assert_eq!((rollout.course, actions), (Course::Aborted, vec![]));
 }
 
@@ -79,7 +74,7 @@ fn a_killed_controller_goes_on_where_it_was() {
     let (mut rollout, mut actions) = (Rollout::new(plan(), at(0)), Vec::new());
     rollout.start(at(0), &mut actions);
     for gateway in &fleet()[..10] {
-        rollout.reported(gateway, &report(State::Committed), &mut actions);
+        rollout.reported(gateway, "r", State::Committed, &mut actions);
     }
     rollout.tick(at(601), &fleet(), &mut actions);
     // Killed between saving and publishing: the record says wave 2.
@@ -95,9 +90,57 @@ fn a_killed_controller_goes_on_where_it_was() {
 fn reports_of_another_rollout_count_nothing() {
     let (mut rollout, mut actions) = (Rollout::new(plan(), at(0)), Vec::new());
     for gateway in &fleet()[..20] {
-        let other = Report { deployment: "before".into(), ..report(State::Failed) };
-        rollout.reported(gateway, &other, &mut actions);
-        rollout.reported(gateway, &report(State::Cancelled), &mut actions);
+        rollout.reported(gateway, "before", State::Failed, &mut actions);
+        rollout.reported(gateway, "r", State::Cancelled, &mut actions);
     }
     assert_eq!((rollout.failures(), actions), (0, vec![]));
+}
+
+#[test]
+fn a_wave_smaller_than_the_minimum_of_reports_is_judged_when_all_of_it_has_ended() {
+    let small = &fleet()[..3];
+    let plan = Plan { waves: vec![100.0], ..plan() };
+    let (mut rollout, mut actions) = (Rollout::new(plan, at(0)), Vec::new());
+    rollout.start(at(0), &mut actions);
+    actions.clear();
+    for gateway in &small[..2] {
+        rollout.reported(gateway, "r", State::RolledBack, &mut actions);
+        rollout.tick(at(1), small, &mut actions);
+    }
+    assert_eq!(actions, [], "the third may do well");
+    rollout.reported(&small[2], "r", State::Committed, &mut actions);
+    rollout.tick(at(1), small, &mut actions);
+    let hold = Action::Publish { number: 2, percent: 100.0, hold: true };
+    assert_eq!((rollout.course, actions), (Course::Aborted, vec![Action::Save, hold]));
+}
+
+#[test]
+fn a_pause_holds_back_and_a_resume_goes_on_with_the_same_wave() {
+    let (mut rollout, mut actions) = (Rollout::new(plan(), at(0)), Vec::new());
+    rollout.start(at(0), &mut actions);
+    actions.clear();
+    rollout.pause(&mut actions);
+    rollout.pause(&mut actions);
+    let hold = Action::Publish { number: 2, percent: 1.0, hold: true };
+    assert_eq!(std::mem::take(&mut actions), [Action::Save, hold]);
+    rollout.tick(at(9999), &[], &mut actions);
+    assert_eq!(actions, [], "a paused rollout begins no wave");
+    rollout.resume(at(700), &mut actions);
+    assert_eq!(std::mem::take(&mut actions), publish(3, 1.0));
+    rollout.tick(at(1200), &[], &mut actions);
+    assert_eq!(actions, [], "it soaks again");
+    rollout.abort(&mut actions);
+    rollout.resume(at(1300), &mut actions);
+    assert_eq!((rollout.course, actions.len()), (Course::Aborted, 2), "an abort is for good");
+}
+
+#[test]
+fn where_another_deployment_counts_nothing_more_is_published() {
+    let (mut rollout, mut actions) = (Rollout::new(plan(), at(0)), Vec::new());
+    rollout.start(at(0), &mut actions);
+    actions.clear();
+    rollout.replaced(&mut actions);
+    rollout.tick(at(9999), &[], &mut actions);
+    rollout.abort(&mut actions);
+    assert_eq!((rollout.course, actions), (Course::Replaced, vec![Action::Save]));
 }

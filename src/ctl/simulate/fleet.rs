@@ -242,15 +242,15 @@ impl<'a> Fleet<'a> {
         }
         let mut actions = Vec::new();
         if let Some(id) = self.ids.get(gateway) {
-            self.rollout.reported(id, report, &mut actions);
+            self.rollout.reported(id, &report.deployment, report.state, &mut actions);
         }
         self.act(actions)
     }
 
     fn act(&mut self, actions: Vec<Action>) -> Result<(), Failure> {
         for action in actions {
-            let Action::Publish { wave, percent, hold } = action else { continue };
-            let seq = u64::try_from(wave).unwrap_or(u64::MAX);
+            let Action::Publish { number, percent, hold } = action else { continue };
+            let seq = u64::try_from(number).unwrap_or(u64::MAX);
             let bytes = self.published.wave(seq, percent, hold)?;
             self.outcome.controller_messages += 1;
             let began_s = self.now.mono.0 / 1_000_000;

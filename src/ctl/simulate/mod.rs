@@ -62,7 +62,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-fn percent(text: &str) -> Result<f64, String> {
+pub(super) fn percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).parse().ok();
     let number = number.filter(|number| (0.0..=100.0).contains(number));
     number.ok_or_else(|| "not a percentage from 0% to 100%".to_owned())

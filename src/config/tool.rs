@@ -1,0 +1,48 @@
+//! A broker as a tool is told of it: an address, and nothing to tune.
+
+use std::time::Duration;
+
+use super::build::Url;
+use super::{Broker, Tls};
+
+impl Broker {
+    /// The broker at `mqtt://HOST[:PORT]` or `mqtts://…`, without a login.
+    ///
+    /// # Errors
+    /// What is wrong with the address.
+    pub fn of_tool(url: &str, client_id: String) -> Result<Self, &'static str> {
+        let Url { tls, host, port } = Url::parse(url)?;
+        let none = Tls { ca_file: None, client_cert_file: None, client_key_file: None };
+        Ok(Self {
+            host,
+            port,
+            tls: tls.then_some(none),
+            client_id,
+            login: None,
+            keep_alive: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            session_expiry: Duration::ZERO,
+            receive_maximum: u16::MAX,
+            in_flight: 16,
+            max_packet: 1 << 20,
+            backoff_min: Duration::from_secs(1),
+            backoff_max: Duration::from_secs(10),
+        })
+    }
+}
+
+/// A span of time as people write it: `500ms`, `10s`, `5m`, `1h`, `2d`.
+///
+/// # Errors
+/// Any other text.
+pub fn parse_span(text: &str) -> Result<Duration, String> {
+    super::units::span(text).ok_or_else(|| "not a span of time such as 90s, 10m, 2h or 7d".into())
+}
+
+/// A number of bytes as people write it: `64KiB`, `10MB`.
+///
+/// # Errors
+/// Any other text.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    super::units::size(text).ok_or_else(|| "not a size such as 64KiB or 2MB".into())
+}

@@ -1,0 +1,164 @@
+//! The fleet as a table and as JSON.
+
+use serde_json::Value;
+
+use super::view::{Gateway, Model, View};
+use crate::cli::table;
+use crate::clock::Timestamp;
+use crate::ids::GatewayId;
+use crate::update::device::State;
+
+#[derive(serde::Serialize)]
+pub(super) struct Object<'a> {
+    gateway: &'a GatewayId,
+    #[serde(flatten)]
+    of: &'a Gateway,
+}
+
+/// Each gateway with all that it said.
+pub(super) fn objects<'a>(view: &'a View, group: Option<&str>) -> Vec<Object<'a>> {
+    shown(view, group).map(|(gateway, of)| Object { gateway, of }).collect()
+}
+
+/// One line for every model of every gateway, and how many there are.
+pub(super) fn table_of(view: &View, group: Option<&str>, now: Timestamp) -> String {
+    let head = ["GATEWAY", "STATE", "GROUPS", "MODEL", "VERSION", "UPDATE", "HEALTH", "SEEN"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let (mut all, mut online) = (0, 0);
+    for (id, gateway) in shown(view, group) {
+        all += 1;
+        online += usize::from(gateway.status.state == "online");
+        rows.extend(lines(id, gateway, now));
+    }
+    format!("{}{online} of {all} gateways online\n", table(&rows))
+}
+
+fn shown<'a>(
+    view: &'a View,
+    group: Option<&str>,
+) -> impl Iterator<Item = (&'a GatewayId, &'a Gateway)> {
+    let member = move |gateway: &Gateway| {
+        group.is_none_or(|group| gateway.status.groups.iter().any(|of| of == group))
+    };
+    view.gateways.iter().filter(move |(_, gateway)| member(gateway))
+}
+
+fn lines(id: &GatewayId, gateway: &Gateway, now: Timestamp) -> Vec<Vec<String>> {
+    let state = if gateway.status.state.is_empty() { "?" } else { &gateway.status.state };
+    let groups = gateway.status.groups.join(",");
+    let seen = gateway.seen.map_or("-".to_owned(), |seen| age(now.since(seen).as_secs()));
+    let line = |name: &str, version: &str, update: String| {
+        let health = gateway.health.as_ref().map_or("-".to_owned(), health);
+        let cells = [id.as_str(), state, &groups, name, version, &update, &health, &seen];
+        cells.map(str::to_owned).to_vec()
+    };
+    if gateway.models.is_empty() {
+        return vec![line("-", "-", "-".to_owned())];
+    }
+    let of = |(name, model): (&String, &Model)| {
+        let active = model.active.as_ref().map_or("-", |active| active.version.as_str());
+        line(name, active, update(model))
+    };
+    gateway.models.iter().map(of).collect()
+}
+
+/// The state of the update, with the progress or the reason that goes with it.
+fn update(model: &Model) -> String {
+    let state = model.state.as_str();
+    let progress = model.progress.unwrap_or(0.0) * 100.0;
+    match (&model.reason, model.update()) {
+        (Some(reason), _) => format!("{state}: {reason}"),
+        (None, Some(State::Fetching)) => format!("{state} {progress:.0} %"),
+        (None, _) => state.to_owned(),
+    }
+}
+
+/// The few figures that tell whether to look closer.
+fn health(health: &Value) -> String {
+    let number = |path: &str| health.pointer(path).and_then(Value::as_u64).unwrap_or(0);
+    let waiting = number("/queue/memory_records").saturating_add(number("/queue/disk/records"));
+    let lost = health.pointer("/queue/lost").map_or(0, sum);
+    let mut parts = Vec::new();
+    if waiting > 0 {
+        parts.push(format!("{waiting} waiting"));
+    }
+    if lost > 0 {
+        parts.push(format!("{lost} lost"));
+    }
+    if parts.is_empty() {
+        parts.push("ok".to_owned());
+    }
+    if let Some(bytes) = health.get("rss_bytes").and_then(Value::as_u64) {
+        parts.push(format!("{} MB", bytes / 1_000_000));
+    }
+    parts.join(", ")
+}
+
+/// All numbers in a tree of counters together.
+fn sum(tree: &Value) -> u64 {
+    match tree {
+        Value::Number(number) => number.as_u64().unwrap_or(0),
+        Value::Array(items) => items.iter().map(sum).fold(0, u64::saturating_add),
+        Value::Object(items) => items.values().map(sum).fold(0, u64::saturating_add),
+        Value::Null | Value::Bool(_) | Value::String(_) => 0,
+    }
+}
+
+fn age(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s ago"),
+        120..7200 => format!("{} min ago", seconds / 60),
+        7200..172_800 => format!("{} h ago", seconds / 3600),
+        _ => format!("{} d ago", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::PlainMessage;
+
+    #[test]
+    fn the_table_says_what_runs_where_and_how_it_is() {
+        let mut view = View::default();
+        let now = Timestamp::parse("2026-01-01T00:05:00Z").unwrap();
+        let mut hear = |topic: &str, payload: &str| {
+            let topic = format!("p/{topic}");
+            let message = PlainMessage { topic, payload: payload.to_owned().into(), retain: true };
+            view.hear("p", &message, now);
+        };
+        hear("gw-1/status", r#"{"state":"online","groups":["a","b"]}"#);
+        hear(
+            "gw-1/health",
+            r#"{"time":"2026-01-01T00:00:00Z","rss_bytes":14000000,
+            "queue":{"memory_records":1,"disk":{"records":2},"lost":{"s":{"evicted":4}}}}"#,
+        );
+        hear(
+            "gw-1/model/motion",
+            r#"{"state":"fetching","progress":0.25,
+            "active":{"version":"1.0.0","digest":""}}"#,
+        );
+        hear("gw-2/model/motion", r#"{"state":"failed","reason":"golden"}"#);
+        let text = table_of(&view, None, now);
+        let lines: Vec<_> = text
+            .lines()
+            .map(|l| {
+                l.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>()
+            })
+            .collect();
+        let first = [
+            "gw-1",
+            "online",
+            "a,b",
+            "motion",
+            "1.0.0",
+            "fetching 25 %",
+            "3 waiting, 4 lost, 14 MB",
+            "5 min ago",
+        ];
+        assert_eq!(lines[1], first);
+        assert_eq!(&lines[2][..2], ["gw-2", "?"]);
+        assert!(text.contains("failed: golden") && text.ends_with("1 of 2 gateways online\n"));
+        assert!(!table_of(&view, Some("a"), now).contains("gw-2"));
+    }
+}

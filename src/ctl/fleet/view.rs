@@ -1,0 +1,204 @@
+//! What a fleet says of itself, from its retained messages. Read leniently: gateways may be newer or
+//! older than this tool.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::clock::Timestamp;
+use crate::ids::{GatewayId, ModelName};
+use crate::link::PlainMessage;
+use crate::update::Target;
+use crate::update::device::State;
+
+/// More gateways than any broker of one site has; strangers may make names up.
+const GATEWAYS_MAX: usize = 200_000;
+
+/// The fleet as far as it is known.
+#[derive(Debug, Default)]
+pub(in crate::ctl) struct View {
+    pub(in crate::ctl) gateways: BTreeMap<GatewayId, Gateway>,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub(in crate::ctl) struct Gateway {
+    pub(in crate::ctl) status: Status,
+    pub(in crate::ctl) models: BTreeMap<String, Model>,
+    pub(in crate::ctl) health: Option<Value>,
+    /// The latest moment it is known to have said something.
+    pub(in crate::ctl) seen: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(in crate::ctl) struct Status {
+    pub(in crate::ctl) state: String,
+    pub(in crate::ctl) version: String,
+    pub(in crate::ctl) since: Option<String>,
+    pub(in crate::ctl) groups: Vec<String>,
+}
+
+/// A gateway's report of one model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(in crate::ctl) struct Model {
+    pub(in crate::ctl) state: String,
+    pub(in crate::ctl) active: Option<Version>,
+    pub(in crate::ctl) previous: Option<Version>,
+    pub(in crate::ctl) progress: Option<f64>,
+    pub(in crate::ctl) reason: Option<String>,
+    pub(in crate::ctl) deployment: Option<String>,
+    pub(in crate::ctl) since: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(in crate::ctl) struct Version {
+    pub(in crate::ctl) version: String,
+    pub(in crate::ctl) digest: String,
+}
+
+impl Model {
+    /// The state, where it is one of an update that this tool knows.
+    pub(in crate::ctl) fn update(&self) -> Option<State> {
+        serde_json::from_value(Value::String(self.state.clone())).ok()
+    }
+}
+
+/// What a message was about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::ctl) enum Heard {
+    Status(GatewayId),
+    Health(GatewayId),
+    Model(GatewayId, String),
+}
+
+/// What a fleet's messages are found by; `model` for the reports of one model only.
+pub(in crate::ctl) fn filters(model: Option<&ModelName>) -> [String; 2] {
+    let model = model.map_or("+", ModelName::as_str);
+    ["+/status".to_owned(), format!("+/model/{model}")]
+}
+
+impl View {
+    /// Takes a message of whatever topic; `None` where it says nothing of a gateway.
+    pub(in crate::ctl) fn hear(
+        &mut self,
+        prefix: &str,
+        message: &PlainMessage,
+        now: Timestamp,
+    ) -> Option<Heard> {
+        let rest = message.topic.strip_prefix(prefix)?.strip_prefix('/')?;
+        let mut levels = rest.split('/');
+        let (id, kind, name) = (levels.next()?, levels.next()?, levels.next());
+        let id = GatewayId::parse(id).ok()?;
+        if levels.next().is_some()
+            || (self.gateways.len() >= GATEWAYS_MAX && !self.gateways.contains_key(&id))
+        {
+            return None;
+        }
+        let payload = &message.payload;
+        let (heard, said) = match (kind, name) {
+            ("status", None) => {
+                let status: Status = serde_json::from_slice(payload).ok()?;
+                let said = status.since.clone();
+                self.gateways.entry(id.clone()).or_default().status = status;
+                (Heard::Status(id.clone()), said)
+            }
+            ("health", None) => {
+                let health: Value = serde_json::from_slice(payload).ok()?;
+                let said = health.get("time").and_then(Value::as_str).map(str::to_owned);
+                self.gateways.entry(id.clone()).or_default().health = Some(health);
+                (Heard::Health(id.clone()), said)
+            }
+            ("model", Some(name)) => {
+                let model: Model = serde_json::from_slice(payload).ok()?;
+                let said = model.since.clone();
+                let models = &mut self.gateways.entry(id.clone()).or_default().models;
+                models.insert(name.to_owned(), model);
+                (Heard::Model(id.clone(), name.to_owned()), said)
+            }
+            _ => return None,
+        };
+        // A retained message is as old as it says; one that has just come is of now. That the
+        // broker says of a dead one that it is offline is no sign of its life.
+        let offline = matches!(&heard, Heard::Status(id)
+            if self.gateways.get(id).is_some_and(|gateway| gateway.status.state == "offline"));
+        let said = said.and_then(|text| Timestamp::parse(&text));
+        let moment = if message.retain || offline { said } else { Some(now) };
+        let gateway = self.gateways.get_mut(&id)?;
+        gateway.seen = gateway.seen.max(moment);
+        Some(heard)
+    }
+
+    /// The known gateways that a deployment for this target is for.
+    pub(in crate::ctl) fn members(&self, target: &Target) -> Vec<GatewayId> {
+        let member = |(id, gateway): (&GatewayId, &Gateway)| match target {
+            Target::Group(group) => gateway.status.groups.contains(group),
+            Target::Gateway(wanted) => id == wanted,
+        };
+        let of = self.gateways.iter().filter(|entry| member((entry.0, entry.1)));
+        of.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// What a gateway last reported of a model.
+    pub(in crate::ctl) fn model(&self, id: &GatewayId, name: &str) -> Option<&Model> {
+        self.gateways.get(id)?.models.get(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
+
+    fn message(topic: &str, payload: &str, retain: bool) -> PlainMessage {
+        PlainMessage { topic: topic.into(), payload: payload.to_owned().into(), retain }
+    }
+
+    #[test]
+    fn reports_are_read_whoever_wrote_them_and_nothing_else_is() {
+        let mut view = View::default();
+        let mut hear = |topic: &str, payload: &str| {
+            view.hear("inferd/v1", &message(topic, payload, true), NOW)
+        };
+        let status = r#"{"state":"online","groups":["a"],"since":"2026-01-01T00:00:00Z","new":1}"#;
+        assert!(hear("inferd/v1/gw-1/status", status).is_some());
+        let idle =
+            r#"{"v":1,"state":"idle","active":{"version":"1.0.0","digest":"00"},"previous":null}"#;
+        assert!(hear("inferd/v1/gw-1/model/motion", idle).is_some());
+        let trial = r#"{"state":"rolled-back","reason":"slow","deployment":"r","progress":0.5}"#;
+        assert!(hear("inferd/v1/gw-2/model/motion", trial).is_some());
+        for (topic, payload) in [
+            ("inferd/v1/gw-1/status", "not JSON"),
+            ("inferd/v1/gw-1/status", ""),
+            ("inferd/v1/deploy/group/a/motion", "{}"),
+            ("inferd/v1/blob/00/1", "{}"),
+            ("other/gw-1/status", status),
+            ("inferd/v1/+/status", status),
+        ] {
+            assert_eq!(hear(topic, payload), None, "{topic} {payload}");
+        }
+        let first = GatewayId::parse("gw-1").unwrap();
+        assert_eq!(view.members(&Target::Group("a".into())), [first.clone()]);
+        assert_eq!(view.model(&first, "motion").unwrap().update(), None);
+        let second = view.model(&GatewayId::parse("gw-2").unwrap(), "motion").unwrap();
+        assert_eq!(second.update(), Some(State::RolledBack));
+        assert_eq!(second.reason.as_deref(), Some("slow"));
+    }
+
+    #[test]
+    fn a_gateway_was_seen_when_it_last_spoke_and_not_when_the_broker_spoke_for_it() {
+        let mut view = View::default();
+        let since = "2026-01-01T00:00:00.000Z";
+        let say = |state: &str| format!(r#"{{"state":"{state}","since":"{since}"}}"#);
+        let id = GatewayId::parse("gw-1").unwrap();
+        let topic = "inferd/v1/gw-1/status";
+        view.hear("inferd/v1", &message(topic, &say("online"), true), NOW);
+        view.hear("inferd/v1", &message(topic, &say("offline"), false), NOW);
+        assert_eq!(view.gateways[&id].seen, Timestamp::parse(since));
+        view.hear("inferd/v1", &message(topic, &say("online"), false), NOW);
+        assert_eq!(view.gateways[&id].seen, Some(NOW));
+    }
+}

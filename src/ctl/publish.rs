@@ -1,0 +1,106 @@
+//! `inferctl publish`
+
+use std::path::{Path, PathBuf};
+
+use super::broker::{BrokerArgs, block_on};
+use super::upload::{Checked, Published, checked, upload, upload_keysets};
+use super::{Failure, load_trust, numbered_keysets, write};
+use crate::cli::{print, print_json};
+
+/// Put a signed bundle where gateways fetch it: the broker, or a folder for a web server
+///
+/// Checks signatures and files against the keysets first. On the broker every chunk is one retained
+/// message of at most 64 KiB; what is there already is not sent again, so a publish that was
+/// interrupted goes on. With --web the files are written as DIR/SHA256, for any static web server
+/// (`--source 'https://…/{sha256}'` of a rollout). Nothing runs anywhere because of it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  inferctl publish motion-1.1.0.bundle --keyset keyset-1.json
+  inferctl publish motion-1.1.0.bundle --keyset keyset-1.json --keyset keyset-2.json --broker mqtts://b.example
+  inferctl publish motion-1.1.0.bundle --keyset keyset-1.json --web /var/www/models")]
+pub(super) struct Args {
+    /// The packed and signed bundle
+    bundle: PathBuf,
+    /// The keysets, from the one the gateways came with; they are published, too
+    #[arg(long, value_name = "FILE", required = true)]
+    keyset: Vec<PathBuf>,
+    /// Write files into this folder; nothing is sent to the broker
+    #[arg(long, value_name = "DIR")]
+    web: Option<PathBuf>,
+    /// Send every chunk, without a look at what the broker has
+    #[arg(long, conflicts_with = "web")]
+    all: bool,
+    #[command(flatten)]
+    broker: BrokerArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(serde::Serialize)]
+struct Done {
+    name: String,
+    version: String,
+    counter: u64,
+    manifest: String,
+    keysets_sent: u64,
+    #[serde(flatten)]
+    published: Published,
+}
+
+pub(super) fn publish(args: &Args) -> Result<(), Failure> {
+    let checked = checked(&args.bundle, &load_trust(&args.keyset)?)?;
+    let (published, keysets_sent) = match &args.web {
+        Some(folder) => (write_web(&checked, folder)?, 0),
+        None => block_on(async {
+            let published = upload(&args.broker, &checked, args.all).await?;
+            let sent = upload_keysets(&args.broker, &numbered_keysets(&args.keyset)?).await?;
+            Ok((published, sent))
+        })?,
+    };
+    let done = Done {
+        name: checked.manifest.name.to_string(),
+        version: checked.manifest.version.clone(),
+        counter: checked.manifest.counter,
+        manifest: checked.manifest.digest().to_string(),
+        keysets_sent,
+        published,
+    };
+    if args.json { print_json(&done) } else { print(&shown(&done, args.web.as_deref())) }
+}
+
+fn shown(done: &Done, web: Option<&Path>) -> String {
+    let place = web.map_or("the broker".to_owned(), |folder| folder.display().to_string());
+    format!(
+        "{} {} (counter {}): {} bytes in {} chunks on {place}; {} bytes in {} chunks sent now\n\
+         manifest {}\n",
+        done.name,
+        done.version,
+        done.counter,
+        done.published.bytes,
+        done.published.chunks,
+        done.published.sent_bytes,
+        done.published.sent_chunks,
+        done.manifest,
+    )
+}
+
+/// Writes each blob under its digest, the manifest last; what is there already stays.
+fn write_web(checked: &Checked, folder: &Path) -> Result<Published, Failure> {
+    std::fs::create_dir_all(folder).map_err(|error| Failure::io("make", folder, &error))?;
+    let mut published = Published::default();
+    for (blob, bytes) in &checked.blobs {
+        let chunks = u64::try_from(blob.chunks.len()).unwrap_or(u64::MAX);
+        published.chunks += chunks;
+        published.bytes += blob.len;
+        let path = folder.join(blob.sha256.to_string());
+        if std::fs::read(&path).is_ok_and(|there| there == *bytes) {
+            continue;
+        }
+        write(&path, bytes)?;
+        published.sent_chunks += chunks;
+        published.sent_bytes += blob.len;
+    }
+    Ok(published)
+}

@@ -1,0 +1,157 @@
+//! The record file: all that a controller must not forget, and the lock that keeps a second one away.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::Rollout;
+use crate::cli::Exit;
+use crate::ctl::Failure;
+use crate::update::Deployment;
+
+/// A record is written by nobody but a controller.
+const MAX: u64 = 256 << 20;
+
+/// A rollout on disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Record {
+    /// Of this format.
+    v: u8,
+    /// Where the deployment is retained.
+    pub topic: String,
+    /// What does not change with the waves; the rest is filled in when one is signed.
+    pub terms: Deployment,
+    pub rollout: Rollout,
+    /// The last deployment that was signed.
+    pub sent: Option<Sent>,
+    pub files: Files,
+}
+
+/// A signed deployment. It is in the record before it is published, so that whoever goes on
+/// publishes the same bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sent {
+    /// The machine's number.
+    pub number: usize,
+    pub seq: u64,
+    pub envelope: String,
+    /// The broker has acknowledged it.
+    pub taken: bool,
+}
+
+/// What a controller needs again after it was killed, as full paths.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Files {
+    pub bundle: PathBuf,
+    pub keysets: Vec<PathBuf>,
+    pub keys: Vec<PathBuf>,
+    pub key_password: Option<PathBuf>,
+}
+
+/// A record that is this process's alone.
+#[derive(Debug)]
+pub(super) struct Held {
+    path: PathBuf,
+    pub record: Record,
+    /// Locked while it lives, by the system: a killed controller leaves no lock behind.
+    _lock: File,
+}
+
+impl Record {
+    pub(super) fn new(topic: String, terms: Deployment, rollout: Rollout, files: Files) -> Self {
+        Self { v: 1, topic, terms, rollout, sent: None, files }
+    }
+
+    /// Reads a record without holding it.
+    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+        let failed = |error: io::Error| Failure::io("read", path, &error);
+        if fs::metadata(path).map_err(failed)?.len() > MAX {
+            let message = format!("{}: too large for a record", path.display());
+            return Err(Failure::new(Exit::Failed, message));
+        }
+        let record: Result<Self, _> = serde_json::from_slice(&fs::read(path).map_err(failed)?);
+        let no_record = |why: String| {
+            Failure::new(
+                Exit::Failed,
+                format!("{} is no record of a rollout: {why}", path.display()),
+            )
+        };
+        let record = record.map_err(|error| no_record(error.to_string()))?;
+        if record.v != 1 {
+            return Err(no_record(format!("format {}", record.v)));
+        }
+        Ok(record)
+    }
+}
+
+impl Held {
+    /// Keeps a new record; there must be none.
+    pub(super) fn create(path: &Path, record: Record, lock: File) -> Result<Self, Failure> {
+        let held = Self { path: path.to_owned(), record, _lock: lock };
+        held.save()?;
+        Ok(held)
+    }
+
+    /// Takes up a record.
+    pub(super) fn open(path: &Path, lock: File) -> Result<Self, Failure> {
+        Ok(Self { path: path.to_owned(), record: Record::read(path)?, _lock: lock })
+    }
+
+    /// Durable when this is back: written beside, flushed, renamed, and the folder flushed.
+    pub(super) fn save(&self) -> Result<(), Failure> {
+        let failed = |error: io::Error| Failure::io("write", &self.path, &error);
+        let text = serde_json::to_vec(&self.record);
+        let text = text.map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+        let part = beside(&self.path, "part");
+        let write = || {
+            let mut file = File::create(&part)?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            fs::rename(&part, &self.path)?;
+            File::open(folder(&self.path))?.sync_all()
+        };
+        write().map_err(failed)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// The lock of a record; `None` where another process holds it.
+pub(super) fn lock(record: &Path) -> Result<Option<File>, Failure> {
+    let path = beside(record, "lock");
+    let failed = |error: io::Error| Failure::io("lock", &path, &error);
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// A file beside the record.
+pub(super) fn beside(record: &Path, extension: &str) -> PathBuf {
+    let mut name = record.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(extension);
+    record.with_file_name(name)
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Another controller is at work.
+pub(super) fn taken(record: &Path) -> Failure {
+    let message = format!(
+        "{} is held by another controller; `inferctl rollout pause` and `abort` tell it, and \
+         `inferctl fleet --watch` shows what happens",
+        record.display()
+    );
+    Failure::new(Exit::Failed, message)
+}

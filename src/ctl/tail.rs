@@ -1,0 +1,70 @@
+//! `inferctl tail`
+
+use serde_json::Value;
+
+use super::Failure;
+use super::broker::{BrokerArgs, Session, block_on};
+use crate::cli::{print, print_json};
+use crate::link::PlainMessage;
+
+/// What the daemons say of themselves.
+const DAEMON: [&str; 5] = ["+/status", "+/health", "+/model/+", "+/rejects", "+/drift/+"];
+
+/// Print messages as they come: predictions, or what the daemons say
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  inferctl tail
+  inferctl tail 'predictions/motion/+' --json
+  inferctl tail --daemons
+  inferctl tail --count 10 --json | jq .payload.label")]
+pub(super) struct Args {
+    /// Topic filters
+    #[arg(value_name = "FILTER", default_value = "predictions/#")]
+    filters: Vec<String>,
+    /// Status, health, models, rejects and drift of every gateway instead
+    #[arg(long)]
+    daemons: bool,
+    /// End after so many messages
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+    #[command(flatten)]
+    broker: BrokerArgs,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn tail(args: &Args) -> Result<(), Failure> {
+    let filters = if args.daemons {
+        DAEMON.map(|rest| args.broker.topic(rest)).to_vec()
+    } else {
+        args.filters.clone()
+    };
+    block_on(async {
+        let mut session = Session::open(&args.broker).await?;
+        let mut left = args.count.unwrap_or(u64::MAX);
+        for message in session.retained(&filters).await? {
+            show(&message, args.json, &mut left)?;
+        }
+        while left > 0 {
+            let Some(message) = session.next().await else { break };
+            show(&message, args.json, &mut left)?;
+        }
+        Ok(())
+    })
+}
+
+fn show(message: &PlainMessage, json: bool, left: &mut u64) -> Result<(), Failure> {
+    if *left == 0 {
+        return Ok(());
+    }
+    *left -= 1;
+    let text = String::from_utf8_lossy(&message.payload);
+    if !json {
+        return print(&format!("{} {text}\n", message.topic));
+    }
+    let payload = serde_json::from_slice(&message.payload).unwrap_or(Value::String(text.into()));
+    let (topic, retained) = (&message.topic, message.retain);
+    print_json(&serde_json::json!({ "topic": topic, "retained": retained, "payload": payload }))
+}

@@ -1,0 +1,46 @@
+//! `inferctl withdraw`
+
+use super::Failure;
+use super::broker::{BrokerArgs, Session, TargetArgs, block_on, model};
+use crate::cli::{print, print_json};
+use crate::ids::ModelName;
+
+/// Empty a deployment's topic
+///
+/// Gateways that have not switched yet give the update up; those that have keep the new model. A
+/// gateway that comes online later finds nothing to do. `inferctl rollout abort` does the same by a
+/// signed message, which nobody on the broker can take back.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  inferctl withdraw --model motion --group line-a
+  inferctl withdraw --model motion --gateway gw-17")]
+pub(super) struct Args {
+    /// The model
+    #[arg(long, value_name = "NAME", value_parser = model)]
+    model: ModelName,
+    #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
+    broker: BrokerArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn withdraw(args: &Args) -> Result<(), Failure> {
+    let topic = args.broker.deploy_topic(&args.target.target()?, &args.model);
+    let there = block_on(async {
+        let mut session = Session::open(&args.broker).await?;
+        let there = !session.look(std::slice::from_ref(&topic)).await?.is_empty();
+        if there {
+            session.publish(&topic, Vec::new()).await?;
+        }
+        Ok(there)
+    })?;
+    if args.json {
+        return print_json(&serde_json::json!({ "topic": topic, "withdrawn": there }));
+    }
+    let said = if there { "withdrawn" } else { "nothing was deployed there" };
+    print(&format!("{topic}: {said}\n"))
+}

@@ -1,0 +1,180 @@
+//! A fleet of three real daemons on a real broker, and its operator: a good release and a bad one,
+//! the way back, new keys, and a controller that is killed half way.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::common::PATIENCE;
+use crate::common::gateway::Gateway;
+use crate::common::peer::Peer;
+use crate::daemon::{MOTION, samples};
+use crate::operator::Office;
+use crate::operator::witness::Witness;
+
+const IDS: [&str; 3] = ["gw-1", "gw-2", "gw-3"];
+
+/// Gateways of group `a` that came with keyset 1.
+fn gateways(office: &Office) -> Vec<Gateway> {
+    let gateway = |id: &&str| {
+        let mut gateway = Gateway::new(office.broker.port(), MOTION);
+        let updates = "[updates]\nkeyset = \"keyset-1.json\"\n";
+        gateway.configure(office.broker.port(), &format!("{updates}{MOTION}"));
+        let keyset = office.desk.folder.path().join("keyset-1.json");
+        std::fs::copy(keyset, gateway.dir().join("keyset-1.json")).unwrap();
+        gateway.set("INFERD__GATEWAY__ID", id);
+        gateway.set("INFERD__BROKER__CLIENT_ID", id);
+        gateway.set("INFERD__GATEWAY__GROUPS", "[\"a\"]");
+        gateway.start();
+        gateway
+    };
+    IDS.iter().map(gateway).collect()
+}
+
+/// Sensors that send without end, to every gateway, until it is dropped.
+struct Sensors {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Sensors {
+    fn start(port: u16) -> Self {
+        let (stop, mut stopped) = oneshot::channel::<()>();
+        let feed = async move {
+            let mut sensor = Peer::connect(port, "sensor").await;
+            let mut devices = 0;
+            while matches!(stopped.try_recv(), Err(oneshot::error::TryRecvError::Empty)) {
+                let topic = format!("sensors/w{}/imu", devices % 500);
+                sensor.publish_all(&topic, samples(0, 50)).await;
+                devices += 1;
+            }
+        };
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(feed);
+        });
+        Self { stop: Some(stop), thread: Some(thread) }
+    }
+}
+
+impl Drop for Sensors {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        self.thread.take().map(std::thread::JoinHandle::join);
+    }
+}
+
+/// Packs the demonstration model under another version; one that answers no numbers where it is
+/// `bad`, which nobody finds out before it is asked.
+fn release(office: &Office, version: &str, counter: u64, bad: bool) -> String {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/motion");
+    let to = office.desk.folder.path().join(version);
+    std::fs::create_dir(&to).unwrap();
+    let card = std::fs::read_to_string(from.join("card.toml")).unwrap();
+    let mut card = card.replace("version = \"1.0.0\"", &format!("version = \"{version}\""));
+    std::fs::copy(from.join("model.onnx"), to.join("model.onnx")).unwrap();
+    if bad {
+        card.truncate(card.find("[output]").unwrap());
+        card.push_str(
+            "[output]\nname = \"logits\"\nkind = \"regression\"\n\
+             names = [\"a\", \"b\", \"c\", \"d\"]\nscale = 3e38\n",
+        );
+    } else {
+        std::fs::copy(from.join("golden.npz"), to.join("golden.npz")).unwrap();
+    }
+    std::fs::write(to.join("card.toml"), card).unwrap();
+    let bundle = format!("motion-{version}.bundle");
+    let counter = counter.to_string();
+    office.desk.well(&["pack", version, "--counter", &counter, "--out", &bundle]);
+    bundle
+}
+
+const TERMS: [&str; 4] = ["--trial-min-runs", "5", "--trial-max-slowdown", "1000"];
+
+fn start<'a>(bundle: &'a str, record: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let args = ["rollout", "start", "--model", "motion", "--group", "a", "--bundle", bundle];
+    [&args[..], &["--record", record, "--soak", "500ms"], &TERMS, more].concat()
+}
+
+const KEYS: [&str; 4] = ["--keyset", "keyset-1.json", "--key", "deploy.key"];
+
+/// What each gateway says of the model.
+fn reports(office: &Office) -> Vec<Value> {
+    let fleet = office.json(&["fleet"]);
+    let of = |id: &&str| {
+        let found = fleet.as_array().unwrap().iter().find(|gateway| gateway["gateway"] == **id);
+        found.unwrap()["models"]["motion"].clone()
+    };
+    IDS.iter().map(of).collect()
+}
+
+fn versions(office: &Office) -> Vec<String> {
+    let active = |report: &Value| report["active"]["version"].as_str().unwrap().to_owned();
+    reports(office).iter().map(active).collect()
+}
+
+#[test]
+fn a_fleet_goes_forward_stops_goes_back_and_gets_new_keys() {
+    let Some(office) = Office::open("a fleet of three daemons") else { return };
+    let witness = Witness::of_deployments(&office);
+    let mut gateways = gateways(&office);
+    let _sensors = Sensors::start(office.broker.port());
+    assert_eq!(versions(&office), ["1.0.0"; 3]);
+
+    // A good release, wave by wave; its controller is killed in the first.
+    let good = release(&office, "1.1.0", 2, false);
+    office.sign(&good);
+    let waves = ["--waves", "1,2,100%"];
+    let killed = office.spawn(&start(&good, "good.rollout", &[&KEYS[..], &waves].concat()), "out");
+    let deadline = Instant::now() + PATIENCE;
+    while witness.count() == 0 {
+        assert!(Instant::now() < deadline, "no wave is published");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    killed.kill();
+    assert!(witness.count() < 3, "it was killed half way");
+    office.well(&["rollout", "watch", "good.rollout"]);
+    assert_eq!(versions(&office), ["1.1.0"; 3]);
+    assert_eq!(witness.count(), 3, "one message a wave");
+
+    // A bad one is found out on one gateway, which goes back by itself; the rest never has it.
+    let bad = release(&office, "1.2.0", 3, true);
+    office.sign(&bad);
+    let more = ["--waves", "1,100%", "--name", "bad"];
+    let ended = office.run(&start(&bad, "bad.rollout", &[&KEYS[..], &more].concat()));
+    assert_eq!(ended.code, 1, "{}{}", ended.out, ended.err);
+    assert!(ended.out.contains("rolled-back (not-a-number)"), "{}", ended.out);
+    assert_eq!(versions(&office), ["1.1.0"; 3]);
+    let tried = reports(&office).iter().filter(|report| report["deployment"] == "bad").count();
+    assert_eq!((tried, witness.count()), (1, 5));
+
+    // Back to the version that was shipped, on purpose.
+    let shipped = office.release(1);
+    let back = ["rollback", "--model", "motion", "--group", "a", "--to", &shipped];
+    let keys = ["--release-key", "release.key", "--key-password-file", "password"];
+    let back = [&back[..], &keys, &KEYS, &TERMS, &["--record", "back.rollout"]].concat();
+    office.well(&back);
+    assert_eq!(versions(&office), ["1.0.0"; 3]);
+    assert_eq!(witness.count(), 6);
+
+    // New keys; the old ones are worth nothing from then on.
+    for key in ["new-release.key", "new-deploy.key"] {
+        office.desk.well(&["keygen", "--out", key, "--unencrypted"]);
+    }
+    let next = ["keys", "--after", "keyset-1.json", "--sign-with", "release.key"];
+    let new = ["--release", "new-release.key", "--deploy", "new-deploy.key"];
+    let out = ["--password-file", "password", "--out", "keyset-2.json"];
+    office.desk.well(&[&next[..], &new, &out].concat());
+    let newest = release(&office, "1.3.0", 5, false);
+    office.desk.well(&["sign", &newest, "--key", "new-release.key"]);
+    let both = ["--keyset", "keyset-1.json", "--keyset", "keyset-2.json", "--waves", "100%"];
+    let old = [&both[..], &["--key", "deploy.key"]].concat();
+    let refused = office.run(&start(&newest, "old-key.rollout", &old));
+    assert!(refused.err.contains("0 of the 1 deploy signatures"), "{}", refused.err);
+    let new = [&both[..], &["--key", "new-deploy.key"]].concat();
+    office.well(&start(&newest, "new.rollout", &new));
+    assert_eq!(versions(&office), ["1.3.0"; 3]);
+    gateways.iter_mut().for_each(Gateway::stop);
+}

@@ -1,0 +1,110 @@
+//! The operator's verbs against a real broker, with gateways that do as theirs would.
+
+mod access;
+mod fakes;
+mod manual;
+mod publish;
+mod rollouts;
+mod views;
+pub(crate) mod witness;
+
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::common::broker::Mosquitto;
+use crate::common::skipped;
+use crate::inferctl::{Desk, Ended};
+
+/// A desk with signed releases, and a broker.
+pub(crate) struct Office {
+    pub(crate) desk: Desk,
+    pub(crate) broker: Mosquitto,
+}
+
+impl Office {
+    /// `None`, said loudly, where there is no mosquitto.
+    pub(crate) fn open(test: &str) -> Option<Self> {
+        let Some(broker) = Mosquitto::start("") else {
+            skipped(test, "mosquitto is not installed");
+            return None;
+        };
+        Some(Self { desk: Desk::new(), broker })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("mqtt://127.0.0.1:{}", self.broker.port())
+    }
+
+    /// Packs and signs the demonstration model.
+    pub(crate) fn release(&self, counter: u64) -> String {
+        let name = format!("motion-{counter}.bundle");
+        self.desk.pack(&["--counter", &counter.to_string(), "--out", &name]);
+        self.sign(&name);
+        name
+    }
+
+    pub(crate) fn sign(&self, bundle: &str) {
+        let password = ["--password-file", "password"];
+        self.desk.well(&[&["sign", bundle, "--key", "release.key"], &password[..]].concat());
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> Ended {
+        self.desk.run(&[args, &["--broker", &self.url()]].concat())
+    }
+
+    pub(crate) fn well(&self, args: &[&str]) -> String {
+        let ended = self.run(args);
+        assert_eq!(ended.code, 0, "{args:?}: {}{}", ended.out, ended.err);
+        ended.out
+    }
+
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.well(&[args, &["--json"]].concat())).unwrap()
+    }
+
+    /// Starts `inferctl` and does not wait; what it says goes to a file of this name.
+    pub(crate) fn spawn(&self, args: &[&str], out: &str) -> Running {
+        let out = std::fs::File::create(self.desk.folder.path().join(out)).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_inferctl"))
+            .args(args)
+            .args(["--broker", &self.url()])
+            .env_clear()
+            .current_dir(self.desk.folder.path())
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().unwrap())
+            .stderr(out)
+            .spawn()
+            .unwrap();
+        Running(Some(child))
+    }
+}
+
+/// A program under way; killed when dropped.
+pub(crate) struct Running(pub(crate) Option<Child>);
+
+impl Running {
+    pub(crate) fn kill(mut self) {
+        let mut child = self.0.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Its exit code once it has ended by itself.
+    pub(crate) fn ended(mut self) -> i32 {
+        self.0.take().unwrap().wait().unwrap().code().expect("it ended by itself")
+    }
+
+    /// Whether it has ended meanwhile.
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.0.as_mut().unwrap().try_wait().unwrap().is_some()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            child.kill().and_then(|()| child.wait()).ok();
+        }
+    }
+}
