@@ -12,6 +12,8 @@ mod layers;
 mod link;
 mod outbox;
 mod power_cut;
+mod probe;
 mod processors;
 mod store;
 mod store_bound;
+mod web;

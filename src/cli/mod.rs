@@ -9,6 +9,7 @@ mod infer;
 mod local;
 mod log;
 mod models;
+mod probe;
 mod queue;
 mod run;
 mod status;
@@ -64,6 +65,8 @@ enum Verb {
     Models(models::Args),
     #[command(subcommand)]
     Queue(queue::Queue),
+    #[command(hide = true)]
+    Probe(probe::Args),
 }
 
 impl Verb {
@@ -73,6 +76,8 @@ impl Verb {
             // Its output is what it shows; the log would stand in between.
             #[cfg(feature = "demo")]
             Self::Demo(_) => ::log::LevelFilter::Error,
+            // What it has to say is in its answer.
+            Self::Probe(_) => ::log::LevelFilter::Error,
             Self::Run(_)
             | Self::Check(_)
             | Self::Infer(_)
@@ -117,5 +122,6 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         Verb::Status(args) => status::status(&args),
         Verb::Models(args) => models::models(&args),
         Verb::Queue(queue) => queue::queue(&queue),
+        Verb::Probe(args) => probe::probe(&args),
     }
 }

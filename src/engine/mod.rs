@@ -51,7 +51,7 @@ pub struct LoadOptions {
 }
 
 /// How many graph nodes run in integers and how many in float.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct NodeCounts {
     pub integer: usize,
     pub float: usize,

@@ -99,12 +99,7 @@ impl Wanted {
         }
     }
 
-    fn take_part(
-        &self,
-        from: &Address,
-        body: &mut Body,
-        pace: &Pace,
-    ) -> Result<Vec<u8>, WebError> {
+    fn take_part(&self, from: &Address, body: &mut Body, pace: &Pace) -> Result<Vec<u8>, WebError> {
         let mut reader = Paced { from, body: body.as_reader(), pace, read: 0 };
         let bytes = reader.fill(self.len)?;
         if reader.read(&mut [0])? > 0 {
@@ -225,9 +220,19 @@ mod tests {
             wanted.check_part(right, Some(51)).unwrap_err();
         }
         for wrong in [
-            "", "bytes", "bytes 100-149", "bytes 100-148/150", "bytes 0-149/150", "bytes */150",
-            "bytes 100-149/149", "bytes 101-150/200", "bytes 100-18446744073709551615/*",
-            "bytes +100-149/150", "items 100-149/150", "bytes 100-149/150 ", "bytes 149-100/150",
+            "",
+            "bytes",
+            "bytes 100-149",
+            "bytes 100-148/150",
+            "bytes 0-149/150",
+            "bytes */150",
+            "bytes 100-149/149",
+            "bytes 101-150/200",
+            "bytes 100-18446744073709551615/*",
+            "bytes +100-149/150",
+            "items 100-149/150",
+            "bytes 100-149/150 ",
+            "bytes 149-100/150",
         ] {
             wanted.check_part(wrong, None).unwrap_err();
         }
