@@ -11,7 +11,7 @@ use inferd::daemon::probe::{Limits, Measured, Probe};
 use inferd::update::device::Reason;
 use tempfile::TempDir;
 
-use crate::common::{PATIENCE, soon};
+use crate::common::{PATIENCE, skipped, soon};
 
 fn motion() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models/motion")
@@ -74,20 +74,12 @@ async fn a_good_bundle_is_measured_and_compared() {
 
 #[tokio::test]
 async fn outputs_other_than_the_golden_ones_are_refused() {
-    let strict = changed("card.toml", |card| {
-        let card = String::from_utf8(card).unwrap();
-        let line = card.lines().find(|line| line.starts_with("tolerance")).unwrap().to_owned();
-        card.replace(&line, "tolerance = 0.0").into_bytes()
-    });
-    // Even bit for bit the demonstration model may be right; its weights changed it is not.
-    drop(measured(limits(), strict).await);
     let other = changed("model.onnx", |mut model| {
         let middle = model.len() / 2;
         model[middle..middle + 64].iter_mut().for_each(|byte| *byte = byte.wrapping_add(77));
         model
     });
-    let reason = measured(limits(), other).await.unwrap_err();
-    assert_eq!(reason, Reason::Golden);
+    assert_eq!(measured(limits(), other).await, Err(Reason::Golden));
 }
 
 #[tokio::test]
@@ -103,17 +95,43 @@ async fn what_is_no_bundle_or_no_model_does_not_load() {
     }
 }
 
+/// Widens the limit step by step until the bundle can be measured; whatever fails before that,
+/// reading, unpacking or an allocation somewhere in the model, it is the memory.
+async fn memory_or_nothing(bundle: Bytes, step: u64) {
+    for refused in 0..200 {
+        let memory = (refused + 1) * step;
+        match measured(Limits { memory, ..limits() }, bundle.clone()).await {
+            Ok(_) => {
+                println!("refused {refused} times, measured with {memory} bytes");
+                assert!(refused > 0, "the limit was not one");
+                return;
+            }
+            Err(reason) => assert_eq!(reason, Reason::Memory, "with {memory} bytes"),
+        }
+    }
+    panic!("refused with all limits");
+}
+
 #[tokio::test]
 async fn more_memory_than_allowed_ends_the_child_and_not_the_daemon() {
-    // The bundle alone, and what loading it takes.
+    memory_or_nothing(packed(&motion()), 64 << 10).await;
     let large = changed("model.onnx", |mut model| {
         model.resize(96 << 20, 0);
         model
     });
-    let reason = measured(Limits { memory: 64 << 20, ..limits() }, large).await.unwrap_err();
-    assert_eq!(reason, Reason::Memory);
-    let little = Limits { memory: 1 << 20, ..limits() };
-    assert_eq!(measured(little, packed(&motion())).await, Err(Reason::Memory));
+    let little = Limits { memory: 64 << 20, ..limits() };
+    assert_eq!(measured(little, large).await, Err(Reason::Memory));
+    let model = "../shared/models/mlperf-tiny/ad01_fp32.onnx";
+    let Ok(model) = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(model)) else {
+        return skipped("memory of a model in float", &format!("{model} is absent"));
+    };
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("model.onnx"), model).unwrap();
+    let card = "format = 1\n[model]\nname = \"ad\"\nversion = \"1.0.0\"\nfile = \"model.onnx\"\n\
+                description = \"d\"\nlicence = \"l\"\nsource = \"s\"\n\
+                [[input]]\nname = \"input_1\"\n[output]\nkind = \"raw\"\n";
+    fs::write(dir.path().join("card.toml"), card).unwrap();
+    memory_or_nothing(packed(dir.path()), 512 << 10).await;
 }
 
 #[tokio::test]
@@ -223,10 +241,11 @@ async fn the_child_limits_itself_before_it_reads() {
     let nice = || {
         let stat = fs::read_to_string(about.join("stat")).unwrap();
         // The 19th field; the second one is in parentheses and may have spaces.
-        stat.rsplit_once(')').unwrap().1.split_whitespace().nth(16).unwrap().to_owned()
+        stat.rsplit_once(')').unwrap().1.split_whitespace().nth(16).unwrap().parse::<i32>().unwrap()
     };
     soon("a low priority, which is the last thing it asks for", async {
-        while nice() != "15" {
+        // The test itself may be of low priority already.
+        while nice() < 15 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })

@@ -32,6 +32,9 @@ pub(super) struct Args {
 /// How much less urgent than the daemon this is, of 19.
 const NICE: i32 = 15;
 
+/// How the standard library says that memory is out, where it does not abort.
+const NO_MEMORY: [&str; 2] = ["out of memory", "memory allocation failed"];
+
 type Refusal = (Reason, String);
 
 pub(super) fn probe(args: &Args) -> Result<(), Failure> {
@@ -89,6 +92,12 @@ fn read() -> Result<Vec<u8>, Refusal> {
 }
 
 fn refusal(error: BundleError) -> Refusal {
+    let why: String = error.to_string().chars().take(2000).collect();
+    // Most allocations end the program where there is no memory; those of readers say so, and not
+    // every one of them lets the kind of the error through.
+    if NO_MEMORY.iter().any(|words| why.contains(words)) {
+        return (Reason::Memory, why);
+    }
     let reason = match error {
         BundleError::Golden { .. } => Reason::Golden,
         BundleError::Read { .. }
@@ -101,7 +110,7 @@ fn refusal(error: BundleError) -> Refusal {
         | BundleError::Model { .. }
         | BundleError::Misfit { .. } => Reason::Load,
     };
-    (reason, error.to_string().chars().take(2000).collect())
+    (reason, why)
 }
 
 /// The median of so many runs, or of as many as the time is enough for; at least one.

@@ -28,10 +28,8 @@ pub(crate) enum ToWorker {
     Sample(Incoming),
     /// Run another model from the next sample on.
     Swap(Swap),
-    #[cfg_attr(not(test), expect(dead_code, reason = "the driver of updates will send it"))]
     /// Run a candidate beside the model from the next sample on.
     Shadow(Shadowing),
-    #[cfg_attr(not(test), expect(dead_code, reason = "the driver of updates will send it"))]
     /// Let go of a stream's candidate, if its shadow is over.
     ShadowOver(usize),
     /// Save all partial windows and end; what is behind this in the queue stays unacknowledged.

@@ -45,9 +45,11 @@ fn say(stream: &mut TcpStream, bytes: &[u8]) {
 
 fn says_for_ever(stream: &mut TcpStream, bytes: &[u8], pause: Duration) {
     while stream.write_all(bytes).is_ok() {
-        std::thread::sleep(pause);
+        std::thread::park_timeout(pause);
     }
 }
+
+type Script = fn(&mut TcpStream, Duration);
 
 fn refused(answer: &'static str) -> WebError {
     let (url, _heads) = answering(answer);
@@ -172,7 +174,7 @@ fn whoever_is_too_slow_is_left() {
     let started = Instant::now();
     let drip = Duration::from_millis(20);
     // Nothing at all; a head without end; a body by the byte; a body that stops.
-    let scripts: [(&str, fn(&mut TcpStream, Duration)); 4] = [
+    let scripts: [(&str, Script); 4] = [
         ("silence", |stream, _| _ = stream.read(&mut [0])),
         ("a slow head", |stream, drip| says_for_ever(stream, b"H", drip)),
         ("a slow body", |stream, drip| {

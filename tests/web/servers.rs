@@ -56,7 +56,7 @@ fn started(dir: TempDir, mut command: Command, plain: u16, secure: u16) -> Serve
     while TcpStream::connect((Ipv4Addr::LOCALHOST, plain)).is_err() {
         assert_eq!(server.child.try_wait().unwrap(), None, "the server ended");
         assert!(Instant::now() < until, "the server does not listen");
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::park_timeout(Duration::from_millis(20));
     }
     server
 }
