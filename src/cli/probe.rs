@@ -1,5 +1,6 @@
 //! `inferd probe`: the child's side of [`crate::daemon::probe`].
 
+use std::fs;
 use std::io::{self, Read as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use super::bench::{noise, peak_rss};
 use super::terminal::print_json;
 use super::{Exit, Failure};
 use crate::bundle::{BUNDLE_MAX, Bundle, BundleError};
-use crate::daemon::probe::{Answer, Measured};
+use crate::daemon::probe::{Answer, Measured, is_for_want_of_memory};
 use crate::engine::{Model, RunError};
 use crate::tensor::Tensor;
 use crate::update::device::Reason;
@@ -31,9 +32,6 @@ pub(super) struct Args {
 
 /// How much less urgent than the daemon this is, of 19.
 const NICE: i32 = 15;
-
-/// How the standard library says that memory is out, where it does not abort.
-const NO_MEMORY: [&str; 2] = ["out of memory", "memory allocation failed"];
 
 type Refusal = (Reason, String);
 
@@ -59,6 +57,10 @@ fn confine(args: &Args) -> io::Result<()> {
     // A crash is an answer; its image would only fill the disk.
     setrlimit(Resource::Core, hard(0))?;
     nice(NICE)?;
+    // Where memory is short this goes first, and not the daemon.
+    if let Err(error) = fs::write("/proc/self/oom_score_adj", "1000") {
+        log::debug!("the kernel may prefer to kill another: {error}");
+    }
     Ok(())
 }
 
@@ -75,7 +77,7 @@ fn measure(args: &Args) -> Result<Measured, Refusal> {
     }
     let budget = Duration::from_secs(args.seconds) / 4;
     let median_us = median_us(&model, &inputs, args.runs, budget)
-        .map_err(|error| (Reason::ErrorRate, format!("a run failed: {error}")))?;
+        .map_err(|error| told(Reason::ErrorRate, format!("a run failed: {error}")))?;
     let peak_rss_bytes = peak_rss().unwrap_or(0);
     Ok(Measured { load_ms, golden, median_us, peak_rss_bytes, nodes: model.nodes() })
 }
@@ -92,12 +94,6 @@ fn read() -> Result<Vec<u8>, Refusal> {
 }
 
 fn refusal(error: BundleError) -> Refusal {
-    let why: String = error.to_string().chars().take(2000).collect();
-    // Most allocations end the program where there is no memory; those of readers say so, and not
-    // every one of them lets the kind of the error through.
-    if NO_MEMORY.iter().any(|words| why.contains(words)) {
-        return (Reason::Memory, why);
-    }
     let reason = match error {
         BundleError::Golden { .. } => Reason::Golden,
         BundleError::Read { .. }
@@ -110,7 +106,14 @@ fn refusal(error: BundleError) -> Refusal {
         | BundleError::Model { .. }
         | BundleError::Misfit { .. } => Reason::Load,
     };
-    (reason, why)
+    told(reason, error.to_string())
+}
+
+/// Most allocations end the program where there is no memory. Some say so in an error, and not
+/// every one of these lets the kind of the error through.
+fn told(reason: Reason, why: String) -> Refusal {
+    let reason = if is_for_want_of_memory(&why) { Reason::Memory } else { reason };
+    (reason, why.chars().take(2000).collect())
 }
 
 /// The median of so many runs, or of as many as the time is enough for; at least one.

@@ -23,7 +23,8 @@
 //! | over [`Limits::memory`], killed for want of memory, or far more than the active model | `Memory` |
 //! | a panic, a signal, the time is up, no answer or a malformed one | `Crash` |
 //! | slower than [`Limits::slowdown`] times the active model | `Slow` |
-//! | the child cannot be started | `Requires`: no fault of the version, which is not refused for it |
+//! | a golden input or a random one on which it fails | `ErrorRate` |
+//! | the child cannot be started, or is kept from limiting itself | `Requires`: no fault of the version, which is not refused for it |
 
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
@@ -47,8 +48,14 @@ const STDERR_MAX: usize = 8 << 10;
 const MEMORY_SLACK: f64 = 16.0 * 1024.0 * 1024.0;
 /// Medians that differ by less say nothing, in microseconds.
 const TIME_SLACK: f64 = 100.0;
-/// How the standard library says that memory is out, before it aborts.
-const OUT_OF_MEMORY: &str = "memory allocation of";
+/// How the standard library and the float runtime say that memory is out, in an error or before
+/// they end the program.
+const NO_MEMORY: [&str; 4] =
+    ["memory allocation of", "memory allocation failed", "out of memory", "failed to allocate"];
+/// A system call that a filter forbids (SIGSYS).
+const FORBIDDEN: i32 = 31;
+/// How the child ends where it cannot limit itself.
+const UNCONFINED: i32 = 70;
 
 /// What a candidate may take.
 #[derive(Clone, Copy, Debug)]
@@ -187,7 +194,11 @@ impl Ended {
     fn judge(&self) -> Result<Measured, (Reason, String)> {
         let said = String::from_utf8_lossy(&self.err);
         let said = said.trim();
-        if self.status.signal().is_some() && said.contains(OUT_OF_MEMORY) {
+        if self.status.code() == Some(UNCONFINED) || self.status.signal() == Some(FORBIDDEN) {
+            let why = format!("it may not limit itself here ({}): {said}", self.status);
+            return Err((Reason::Requires, why));
+        }
+        if !self.status.success() && is_for_want_of_memory(said) {
             return Err((Reason::Memory, format!("more memory than is allowed: {said}")));
         }
         // Nobody here sent it: it is how the kernel makes room.
@@ -204,6 +215,12 @@ impl Ended {
             _ => Err((Reason::Crash, format!("it ended with {} and said {said:?}", self.status))),
         }
     }
+}
+
+/// Whether this text of an error says that an allocation failed.
+#[must_use]
+pub fn is_for_want_of_memory(text: &str) -> bool {
+    NO_MEMORY.iter().any(|words| text.contains(words))
 }
 
 fn sane(measured: &Measured) -> bool {
@@ -310,6 +327,10 @@ mod tests {
             assert_eq!(ended(status, out, ""), Err(Reason::Crash), "{status} {out:?}");
         }
         assert_eq!(ended(6, "", "memory allocation of 77 bytes failed\n"), Err(Reason::Memory));
+        assert_eq!(ended(101 << 8, "", "failed to allocate Layout\n"), Err(Reason::Memory));
+        // Whoever forbids the child its limits says nothing of the model.
+        assert_eq!(ended(70 << 8, "", ""), Err(Reason::Requires));
+        assert_eq!(ended(31, "", ""), Err(Reason::Requires));
         assert_eq!(ended(9, "", ""), Err(Reason::Memory));
     }
 
