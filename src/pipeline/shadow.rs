@@ -113,7 +113,7 @@ impl Shadow {
         source: Source<'_>,
         window: &[f64],
         active_us: u64,
-        watch: &Watch<'_>,
+        watch: &mut Watch<'_>,
     ) {
         let Some(active) = self.said.take() else { return };
         self.tally.runs = self.tally.runs.saturating_add(1);
@@ -123,11 +123,12 @@ impl Shadow {
         }
         self.runner.window.clear();
         self.runner.window.extend_from_slice(window);
-        let mut watch = watch.another();
+        let mut own = watch.another();
         let runner = &mut self.runner;
-        let run = || runner.run(source, &mut watch).map(|(verdict, _)| said(&verdict));
+        let run = || runner.run(source, &mut own).map(|(verdict, _)| said(&verdict));
         let candidate = catch_unwind(AssertUnwindSafe(run));
-        let (_, candidate_us) = watch.take();
+        let (_, candidate_us) = own.take();
+        watch.pass();
         match candidate {
             Ok(Ok(candidate)) => self.compare(&active, &candidate, active_us, candidate_us),
             Ok(Err(Reject::BadOutput { .. })) => {

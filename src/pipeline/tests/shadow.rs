@@ -143,6 +143,23 @@ fn the_first_run_is_not_timed_and_the_others_are() {
 }
 
 #[test]
+fn the_time_of_the_candidate_is_not_said_to_be_the_models() {
+    let us = |shadowed: bool| {
+        let mut bench = Bench::new(stream(), labelled(1), classifier(1, &[0.1, 0.9]));
+        bench.clock.tick = 10;
+        if shadowed {
+            let candidate = Box::new(classifier(1, &[0.1, 0.9]));
+            bench.pipeline.shadow(Arc::new(labelled(1)), candidate).unwrap();
+        }
+        // Two windows in one message.
+        let (outcome, _) = bench.step("sensors/x/imu", r#"[{"a":1,"b":1},{"a":2,"b":1}]"#);
+        assert_eq!(outcome.runs, 2);
+        (outcome.us.prepare, outcome.us.run)
+    };
+    assert_eq!(us(true), us(false));
+}
+
+#[test]
 fn what_takes_or_says_something_else_cannot_be_compared() {
     let mut bench = Bench::new(stream(), labelled(2), classifier(2, &[0.1, 0.9]));
     let mut why = |card: Card, model: Fake| {
