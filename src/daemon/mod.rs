@@ -16,12 +16,17 @@ mod lane;
 mod laps;
 mod losses;
 mod notify;
+pub mod probe;
 mod rejects;
 mod report;
 mod saves;
 mod saying;
 mod seen;
 mod serving;
+#[cfg_attr(not(test), expect(dead_code, reason = "the driver of updates will call it"))]
+mod shadow;
+#[cfg(test)]
+mod shadow_tests;
 mod shared;
 #[cfg(test)]
 mod swap_tests;
