@@ -23,7 +23,6 @@ mod saves;
 mod saying;
 mod seen;
 mod serving;
-#[cfg_attr(not(test), expect(dead_code, reason = "the driver of updates will call it"))]
 mod shadow;
 #[cfg(test)]
 mod shadow_tests;

@@ -27,6 +27,7 @@ use super::worker::ToWorker;
 use crate::bundle::Loaded;
 use crate::ids::ModelName;
 use crate::pipeline::ShadowTally;
+use crate::update::ShadowReport;
 use crate::update::device::Reason;
 
 /// Timed runs from which a slowdown says anything.
@@ -79,6 +80,19 @@ impl ShadowOutcome {
             return Err(Reason::Disagrees);
         }
         if self.is_slow(terms.max_slowdown) { Err(Reason::Slow) } else { Ok(()) }
+    }
+
+    /// For the gateway's report.
+    #[must_use]
+    pub(crate) fn report(&self) -> ShadowReport {
+        let tally = &self.0;
+        let mean = |sum: u64| sum.checked_div(tally.timed.into()).unwrap_or(0);
+        ShadowReport {
+            runs: tally.runs,
+            agreed: tally.agreed,
+            active_us: mean(tally.active_us),
+            candidate_us: mean(tally.candidate_us),
+        }
     }
 
     fn is_slow(&self, max_slowdown: f64) -> bool {
