@@ -65,7 +65,8 @@ pub(crate) fn wake(
     }
 }
 
-fn provisioned(path: &Path) -> Result<Trust, String> {
+/// The trust that a gateway begins with.
+pub(crate) fn provisioned(path: &Path) -> Result<Trust, String> {
     let told = |why: String| format!("the keyset {}: {why}", path.display());
     let size = fs::metadata(path).map_err(|error| told(error.to_string()))?.len();
     if size > KEYSET_MAX {
