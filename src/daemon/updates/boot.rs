@@ -101,6 +101,13 @@ fn draft(
     device.start(now, &mut effects);
     let mut draft_slots = slots;
     save_first(&mut effects, &device, &model, store, &mut draft_slots, &mut names);
+    if device.record().job.is_none() && draft_slots.staged.is_some() {
+        // Put in place for an order that never came to be: the start's sweep removes it.
+        notes::write(&mut draft_slots, device.record(), &mut names, None);
+        if let Err(error) = store.set_slots(&model, &draft_slots) {
+            log::warn!("model {model}: {error}");
+        }
+    }
     let active = draft_slots.active.map(|slot| slot.digest);
     Ok(Draft { model, device, names, effects, active })
 }
