@@ -33,7 +33,8 @@ fn gateways(office: &Office) -> Vec<Gateway> {
     IDS.iter().map(gateway).collect()
 }
 
-/// Sensors that send without end, to every gateway, until it is dropped.
+/// A sensor after the other sends a window to every gateway, until it is dropped. Not as fast as
+/// the broker takes it: deployments would wait behind samples.
 struct Sensors {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -44,11 +45,14 @@ impl Sensors {
         let (stop, mut stopped) = oneshot::channel::<()>();
         let feed = async move {
             let mut sensor = Peer::connect(port, "sensor").await;
-            let mut devices = 0;
-            while matches!(stopped.try_recv(), Err(oneshot::error::TryRecvError::Empty)) {
-                let topic = format!("sensors/w{}/imu", devices % 500);
-                sensor.publish_all(&topic, samples(0, 50)).await;
-                devices += 1;
+            let mut pace = tokio::time::interval(Duration::from_millis(200));
+            for device in 0_u32.. {
+                tokio::select! {
+                    _ = &mut stopped => return,
+                    _ = pace.tick() => {}
+                }
+                let topic = format!("sensors/w{device}/imu");
+                sensor.publish_all(&topic, samples(0, 40)).await;
             }
         };
         let thread = std::thread::spawn(move || {
