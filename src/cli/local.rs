@@ -21,7 +21,12 @@ pub(super) struct Daemon {
 impl Daemon {
     /// The daemon's answer, as it came.
     pub(super) fn ask(&self, ask: Ask) -> Result<Value, Failure> {
-        Ok(client::ask(&self.socket()?, ask)?)
+        self.ask_with(ask, &[])
+    }
+
+    /// As [`Daemon::ask`], with bytes that follow the question.
+    pub(super) fn ask_with(&self, ask: Ask, body: &[u8]) -> Result<Value, Failure> {
+        Ok(client::ask_with(&self.socket()?, ask, body)?)
     }
 
     fn socket(&self) -> Result<PathBuf, Failure> {

@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod failure;
 mod infer;
+mod install;
 mod local;
 mod log;
 mod models;
@@ -62,6 +63,8 @@ enum Verb {
     Bench(bench::Args),
     Status(status::Args),
     Models(models::Args),
+    Install(install::Install),
+    Rollback(install::Rollback),
     #[command(subcommand)]
     Queue(queue::Queue),
 }
@@ -79,6 +82,8 @@ impl Verb {
             | Self::Bench(_)
             | Self::Status(_)
             | Self::Models(_)
+            | Self::Install(_)
+            | Self::Rollback(_)
             | Self::Queue(_) => ::log::LevelFilter::Info,
         }
     }
@@ -116,6 +121,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         Verb::Bench(args) => bench::bench(&args),
         Verb::Status(args) => status::status(&args),
         Verb::Models(args) => models::models(&args),
+        Verb::Install(args) => install::install(&args),
+        Verb::Rollback(args) => install::rollback(&args),
         Verb::Queue(queue) => queue::queue(&queue),
     }
 }

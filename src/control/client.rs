@@ -39,6 +39,14 @@ pub enum AskError {
 /// # Errors
 /// No daemon, no right to ask it, no answer within a minute, or its refusal.
 pub fn ask(path: &Path, ask: Ask) -> Result<Value, AskError> {
+    ask_with(path, ask, &[])
+}
+
+/// As [`ask`], with bytes that follow the request.
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_with(path: &Path, ask: Ask, body: &[u8]) -> Result<Value, AskError> {
     let mut stream = UnixStream::connect(path).map_err(|source| {
         let path = path.to_owned();
         match source.kind() {
@@ -47,7 +55,7 @@ pub fn ask(path: &Path, ask: Ask) -> Result<Value, AskError> {
         }
     })?;
     let no_answer = |reason: String| AskError::NoAnswer { path: path.to_owned(), reason };
-    let bytes = exchange(&mut stream, ask).map_err(|error| no_answer(error.to_string()))?;
+    let bytes = exchange(&mut stream, ask, body).map_err(|error| no_answer(error.to_string()))?;
     if bytes.is_empty() {
         return Err(no_answer("it closed the connection".into()));
     }
@@ -57,12 +65,17 @@ pub fn ask(path: &Path, ask: Ask) -> Result<Value, AskError> {
     }
 }
 
-fn exchange(stream: &mut UnixStream, ask: Ask) -> io::Result<Vec<u8>> {
+fn exchange(stream: &mut UnixStream, ask: Ask, body: &[u8]) -> io::Result<Vec<u8>> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.write_all(&request_line(ask))?;
+    // A daemon that has heard enough says why.
+    let written = stream.write_all(body);
     let mut bytes = Vec::new();
     let limit = u64::try_from(ANSWER_MAX).unwrap_or(u64::MAX);
-    stream.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    let read = stream.take(limit.saturating_add(1)).read_to_end(&mut bytes);
+    if bytes.is_empty() {
+        written.and(read)?;
+    }
     Ok(bytes)
 }

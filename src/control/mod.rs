@@ -14,6 +14,8 @@ pub const VERSION: u32 = 1;
 pub const SOCKET: &str = "control.sock";
 /// The longest request in bytes, its newline counted.
 pub const REQUEST_MAX: usize = 16 << 10;
+/// The largest release that is taken through the socket, in bytes: it is held in memory.
+pub const RELEASE_MAX: u64 = 128 << 20;
 /// The longest answer in bytes.
 pub const ANSWER_MAX: usize = 8 << 20;
 /// Records that one look at the queue shows at most.
@@ -35,6 +37,10 @@ pub enum Ask {
     QueuePeek { limit: u32 },
     /// Send what waits as fast as the broker takes it, whatever `outbox.drain_rate` says.
     QueueDrain,
+    /// Install a signed release, whose `bytes` follow the request's line.
+    Install { bytes: u64 },
+    /// Take the version before the active one back.
+    Rollback { model: String },
     /// Remove what waits on disk. What is on its way to the broker is still sent.
     QueuePurge,
 }
@@ -79,6 +85,8 @@ pub enum Code {
     Model,
     /// The broker is away.
     NoBroker,
+    /// Updates are off.
+    NoUpdates,
     /// The daemon is stopping.
     Stopping,
 }
@@ -149,7 +157,9 @@ mod tests {
 
     #[test]
     fn a_request_reads_back() {
-        for ask in [Ask::Status, Ask::QueuePeek { limit: 3 }, Ask::QueuePurge] {
+        for ask in
+            [Ask::Status, Ask::QueuePeek { limit: 3 }, Ask::Install { bytes: 9 }, Ask::QueuePurge]
+        {
             assert_eq!(parse_request(&request_line(ask.clone())), Ok(ask));
         }
         assert_eq!(parse_request(b"{\"ask\":\"queue-stat\",\"v\":1}\n"), Ok(Ask::QueueStat));

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use tokio::sync::mpsc::Sender;
 
 use super::control::{Asked, Asker};
 use super::desk::{Desk, FromStore};
 use super::serving::Serving;
 use super::switch::{Choice, SwitchError};
-use super::updates::Order;
+use super::updates::{self, Order};
 use crate::control::{Ask, Code, PEEK_MAX};
 use crate::ids::{Digest, ModelName, StreamName};
 use crate::outbox::{Event, Record, Seq};
@@ -71,7 +70,7 @@ impl From<Record> for Waiting {
 
 impl Desk {
     pub(super) fn asked(&mut self, asked: Asked) {
-        let Asked { ask, answer } = asked;
+        let Asked { ask, body, answer } = asked;
         match ask {
             Ask::Status => self.tell_status(answer),
             Ask::Models => {
@@ -81,6 +80,8 @@ impl Desk {
                 });
             }
             Ask::Use { model, digest } => self.use_version(&model, digest, answer),
+            Ask::Install { .. } => updates::install(self.orders.clone(), body, answer),
+            Ask::Rollback { model } => updates::roll_back(&self.orders, &model, answer),
             Ask::QueueStat => self.tell_queue(answer),
             Ask::QueuePeek { limit } => self.look(
                 answer,
@@ -120,7 +121,7 @@ impl Desk {
             return answer.refuse(Code::Model, format!("{model:?} is no name of a model"));
         };
         if let Some(orders) = self.orders.get(&model) {
-            return send_order(orders, Order::Use(digest, answer));
+            return updates::order(orders, Order::Use(digest, answer));
         }
         let choice = digest.map_or(Choice::Shipped, Choice::Stored);
         let switch = self.switch.clone();
@@ -213,13 +214,6 @@ impl Desk {
             });
             rows.collect()
         }
-    }
-}
-
-/// An order that finds no place is not answered, and whoever asked is told that the daemon is busy.
-fn send_order(orders: &Sender<Order>, order: Order) {
-    if orders.try_send(order).is_err() {
-        log::debug!("a model's updates do not keep up with orders");
     }
 }
 

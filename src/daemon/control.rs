@@ -8,13 +8,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Take};
+use tokio::net::unix::OwnedReadHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::control::{Answer, Ask, Code, REQUEST_MAX, Refused, SOCKET, answer_line, parse_request};
+use crate::control::{
+    Answer, Ask, Code, RELEASE_MAX, REQUEST_MAX, Refused, SOCKET, answer_line, parse_request,
+};
 
+/// Bytes of a release read at a time.
+const PIECE: usize = 64 << 10;
 /// Connections that are served at once; more wait to be accepted.
 const CONNECTIONS: usize = 8;
 const LINE_PATIENCE: Duration = Duration::from_secs(5);
@@ -25,6 +30,8 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(50);
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) ask: Ask,
+    /// What followed the question.
+    pub(crate) body: Vec<u8>,
     pub(crate) answer: Asker,
 }
 
@@ -81,13 +88,16 @@ impl Door {
     /// Serves until it is dropped.
     pub(crate) async fn serve(self, desk: mpsc::Sender<Asked>) {
         let places = Arc::new(Semaphore::new(CONNECTIONS));
+        // One at a time: each is held in memory.
+        let releases = Arc::new(Semaphore::new(1));
         loop {
             let Ok(place) = places.clone().acquire_owned().await else { return };
             match self.listener.accept().await {
                 Ok((stream, _)) => {
                     let (desk, patience) = (desk.clone(), self.patience);
+                    let releases = releases.clone();
                     tokio::spawn(async move {
-                        if let Err(error) = attend(stream, &desk, patience).await {
+                        if let Err(error) = attend(stream, &desk, patience, &releases).await {
                             log::debug!("a control connection ended: {error}");
                         }
                         drop(place);
@@ -129,6 +139,7 @@ async fn attend(
     stream: UnixStream,
     desk: &mpsc::Sender<Asked>,
     patience: Duration,
+    releases: &Semaphore,
 ) -> io::Result<()> {
     let (reading, mut writing) = stream.into_split();
     let limit = u64::try_from(REQUEST_MAX).unwrap_or(u64::MAX).saturating_add(1);
@@ -136,23 +147,59 @@ async fn attend(
     let mut reading = BufReader::new(reading.take(limit));
     timeout(patience, reading.read_until(b'\n', &mut request)).await??;
     let answer = match parse_request(&request) {
-        Ok(ask) => answered(ask, desk).await,
+        Ok(Ask::Install { bytes }) => match releases.try_acquire() {
+            Err(_) => refuse(Code::Busy, "another release is being installed; try again"),
+            Ok(_place) if bytes > RELEASE_MAX => {
+                let why = format!("a release has at most {RELEASE_MAX} bytes");
+                refuse(Code::BadRequest, why)
+            }
+            Ok(_place) => {
+                let body = body(&mut reading, bytes, patience).await?;
+                answered(Ask::Install { bytes }, body, desk).await
+            }
+        },
+        Ok(ask) => answered(ask, Vec::new(), desk).await,
         Err(refused) => Answer::Refused(refused),
     };
     timeout(patience, writing.write_all(&answer_line(&answer))).await??;
     timeout(patience, writing.shutdown()).await?
 }
 
-async fn answered(ask: Ask, desk: &mpsc::Sender<Asked>) -> Answer {
+/// So many bytes behind the request; whoever pauses for too long has them sent in vain.
+async fn body(
+    reading: &mut BufReader<Take<OwnedReadHalf>>,
+    bytes: u64,
+    patience: Duration,
+) -> io::Result<Vec<u8>> {
+    let buffered = u64::try_from(reading.buffer().len()).unwrap_or(0);
+    reading.get_mut().set_limit(bytes.saturating_sub(buffered));
+    let mut body = Vec::new();
+    let mut piece = vec![0; PIECE];
+    loop {
+        let left = usize::try_from(bytes).unwrap_or(usize::MAX).saturating_sub(body.len());
+        let Some(room) = piece.get_mut(..left.min(PIECE)).filter(|room| !room.is_empty()) else {
+            return Ok(body);
+        };
+        match timeout(patience, reading.read(room)).await?? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => body.extend_from_slice(room.get(..read).unwrap_or_default()),
+        }
+    }
+}
+
+fn refuse(code: Code, message: impl Into<String>) -> Answer {
+    Answer::Refused(Refused::new(code, message))
+}
+
+async fn answered(ask: Ask, body: Vec<u8>, desk: &mpsc::Sender<Asked>) -> Answer {
     let (answer, found) = oneshot::channel();
-    let refuse = |code, message| Answer::Refused(Refused::new(code, message));
-    if desk.send(Asked { ask, answer: Asker(answer) }).await.is_err() {
+    if desk.send(Asked { ask, body, answer: Asker(answer) }).await.is_err() {
         return refuse(Code::Stopping, "the daemon is stopping");
     }
     match timeout(ANSWER_PATIENCE, found).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => refuse(Code::Busy, "the store does not keep up, or the daemon is stopping"),
-        Err(_) => refuse(Code::Busy, "the store is busy; what was asked may still be done"),
+        Err(_) => refuse(Code::Busy, "the daemon is busy; what was asked may still be done"),
     }
 }
 
@@ -169,7 +216,7 @@ mod tests {
         let path = door.path.clone();
         tokio::spawn(door.serve(desk));
         tokio::spawn(async move {
-            while let Some(Asked { ask, answer }) = asked.recv().await {
+            while let Some(Asked { ask, answer, .. }) = asked.recv().await {
                 answer.ok(&ask);
             }
         });

@@ -16,6 +16,8 @@ pub(crate) struct Proxy {
     /// How many of the connections so far lose what the client says, and what the broker says.
     deaf: Arc<[AtomicU64; 2]>,
     taken: Arc<AtomicU64>,
+    /// Bytes that the broker said.
+    said: Arc<AtomicU64>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -29,12 +31,15 @@ impl Proxy {
         let gate = held.subscribe();
         let deaf = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
         let taken = Arc::new(AtomicU64::new(0));
+        let said = Arc::new(AtomicU64::new(0));
         let (deafness, count) = (Arc::clone(&deaf), Arc::clone(&taken));
+        let counted = Arc::clone(&said);
         let task = tokio::spawn(async move {
             loop {
                 let (near, _) = listener.accept().await.unwrap();
                 let number = count.fetch_add(1, Ordering::SeqCst);
                 let deaf = Arc::clone(&deafness);
+                let counted = Arc::clone(&counted);
                 let mut cut = watched.subscribe();
                 let mut gate = gate.clone();
                 tokio::spawn(async move {
@@ -46,15 +51,21 @@ impl Proxy {
                     };
                     let ((from_near, to_near), (from_far, to_far)) =
                         (near.into_split(), far.into_split());
+                    let unheard = AtomicU64::new(0);
                     tokio::select! {
-                        () = pass(from_near, to_far, || number < deaf[0].load(Ordering::SeqCst)) => {}
-                        () = pass(from_far, to_near, || number < deaf[1].load(Ordering::SeqCst)) => {}
+                        () = pass(from_near, to_far, &unheard, || number < deaf[0].load(Ordering::SeqCst)) => {}
+                        () = pass(from_far, to_near, &counted, || number < deaf[1].load(Ordering::SeqCst)) => {}
                         _ = cut.changed() => {}
                     }
                 });
             }
         });
-        Self { port: own, cuts, held, deaf, taken, task }
+        Self { port: own, cuts, held, deaf, taken, said, task }
+    }
+
+    /// How many bytes the broker has said so far.
+    pub(crate) fn said(&self) -> u64 {
+        self.said.load(Ordering::SeqCst)
     }
 
     /// Ends every connection, and takes new ones without an answer until [`Self::open`].
@@ -89,6 +100,7 @@ impl Proxy {
 async fn pass(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
+    count: &AtomicU64,
     is_deaf: impl Fn() -> bool,
 ) {
     let mut buffer = vec![0; 1 << 16];
@@ -96,6 +108,7 @@ async fn pass(
         if !is_deaf() && to.write_all(&buffer[..len]).await.is_err() {
             return;
         }
+        count.fetch_add(u64::try_from(len).unwrap(), Ordering::SeqCst);
     }
     if is_deaf() {
         // Nobody hears of the end either.

@@ -1,4 +1,8 @@
 //! Models over the air: the daemon, a real broker, and whoever deploys.
 
+mod attacks;
 mod fleet;
+mod kills;
+mod local;
+mod trials;
 mod ways;

@@ -68,11 +68,7 @@ impl Unit {
                 answer
             }
             Effect::Sweep => {
-                if self.device.record().job.is_none() {
-                    self.shelf.keep_only(&BTreeSet::new());
-                }
-                self.switch.sweep().await;
-                crash::point("update-swept");
+                self.sweep().await;
                 None
             }
             Effect::Report(report) => {
@@ -94,7 +90,7 @@ impl Unit {
         loop {
             let (model, record, mut names) =
                 (self.model.clone(), record.clone(), self.names.clone());
-            let candidate = self.candidate();
+            let candidate = self.candidate().or(self.staging);
             let saved = self.switch.at_store(move |store| {
                 let mut slots = store.slots(&model)?;
                 notes::write(&mut slots, &record, &mut names, candidate);
@@ -143,6 +139,15 @@ impl Unit {
         };
         let nothing = Event::Held { chunks: BTreeSet::new(), files: BTreeSet::new(), room: 0 };
         spawn_blocking(survey).await.unwrap_or(nothing)
+    }
+
+    /// What an update that has ended leaves behind.
+    async fn sweep(&self) {
+        if self.device.record().job.is_none() {
+            self.shelf.keep_only(&BTreeSet::new());
+        }
+        self.switch.sweep().await;
+        crash::point("update-swept");
     }
 
     async fn keep(&mut self, chunk: Digest, bytes: Vec<u8>) -> Option<Event> {
@@ -274,6 +279,7 @@ impl Unit {
 
     pub(super) fn tell_counts(&mut self) {
         self.counts.dropped(self.post.dropped());
+        self.counts.trusts(self.device.trust().keyset().version);
         let (model, counts) = (self.model.clone(), self.counts.clone());
         if self.switch.tell_desk(move |desk| desk.count_updates(&model, counts)).is_err() {
             log::debug!("the desk is closing");

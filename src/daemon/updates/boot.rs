@@ -7,6 +7,7 @@ use std::path::Path;
 use super::notes::{self, Names};
 use crate::clock::Now;
 use crate::config::Config;
+use crate::crash;
 use crate::daemon::report::VERSION;
 use crate::ids::{Digest, ModelName};
 use crate::store::models::Slots;
@@ -123,6 +124,7 @@ fn save_first(
             break;
         }
         saved += 1;
+        crash::point("update-woken");
     }
     effects.drain(..saved);
 }

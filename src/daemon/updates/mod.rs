@@ -23,6 +23,7 @@ mod proof;
 mod tell;
 mod trial;
 mod unit;
+mod ways_in;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub(crate) use boot::wake;
 pub(crate) use orders::Order;
 pub(crate) use post::Post;
 pub(crate) use tell::{Counts, Told};
+pub(crate) use ways_in::{install, order, roll_back};
 
 use super::serving::Serving;
 use super::switch::Switch;

@@ -66,14 +66,13 @@ pub(super) fn read(slots: &Slots) -> (Record, Names) {
     (record, names)
 }
 
-/// Puts the record into the slots. `candidate`: the version that the job is about.
+/// Puts the record into the slots. `candidate`: the version that is being proved or put in place.
 pub(super) fn write(
     slots: &mut Slots,
     record: &Record,
     names: &mut Names,
     candidate: Option<Digest>,
 ) {
-    let candidate = candidate.filter(|_| record.job.is_some());
     let manifest = |slot: &Option<Slot>| slot.as_ref().map(|slot| slot.manifest);
     names.retain(&[manifest(&record.active), manifest(&record.previous), candidate]);
     let stored = |slot: &Option<Slot>| {

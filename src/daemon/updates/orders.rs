@@ -24,6 +24,14 @@ pub(crate) enum Order {
     Use(Option<Digest>, Asker),
 }
 
+/// Who waits for a release to be on trial.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    manifest: Digest,
+    version: String,
+    answer: Asker,
+}
+
 /// Why an order is not followed.
 type Refusal = (Code, String);
 
@@ -48,15 +56,21 @@ impl Unit {
         let refused = match verified {
             Ok(Ok(files)) => match self.place(&files, &envelope).await {
                 Ok(()) => {
-                    self.waiting = Some((files.manifest().digest(), answer));
-                    return self.feed(Event::Installed(envelope)).await;
+                    let (manifest, version) =
+                        (files.manifest().digest(), &files.manifest().version);
+                    let version = version.clone();
+                    self.waiting = Some(Waiting { manifest, version, answer });
+                    self.feed(Event::Installed(envelope)).await;
+                    self.staging = None;
+                    return;
                 }
                 Err(refused) => refused,
             },
             Ok(Err(error)) => not_verified(&error),
             Err(_) => (Code::Stopping, "the daemon is stopping".to_owned()),
         };
-        self.refused_order(&refused.1);
+        self.staging = None;
+        log::warn!("model {}: a release is not installed: {}", self.model, refused.1);
         answer.refuse(refused.0, refused.1);
     }
 
@@ -70,17 +84,19 @@ impl Unit {
         let told = |reason: Reason| (Code::Model, sentence(reason, &manifest.version));
         self.device.may_install(manifest).map_err(told)?;
         let packed = Bytes::of(files, envelope).map_err(|_| told(Reason::Bytes))?;
+        self.staging = Some(manifest.digest());
         self.put_in_store(manifest.digest(), packed).await.map_err(told)
     }
 
     /// Tells whoever waits for a release how it went.
     pub(super) fn answer_waiting(&mut self, report: &Report) {
         let is_over = report.state == State::Trial || report.state.is_final();
-        let ours = |(manifest, _): &(Digest, Asker)| Some(*manifest) == report.candidate;
-        let Some((_, answer)) = self.waiting.take_if(|waiting| is_over && ours(waiting)) else {
+        let ours = |waiting: &Waiting| Some(waiting.manifest) == report.candidate;
+        let Some(Waiting { version, answer, .. }) =
+            self.waiting.take_if(|waiting| is_over && ours(waiting))
+        else {
             return;
         };
-        let version = report.active.as_ref().map_or_else(String::new, |slot| slot.version.clone());
         match report.reason {
             Some(reason) if report.state != State::Trial => {
                 answer.refuse(Code::Model, sentence(reason, &version));
@@ -94,8 +110,8 @@ impl Unit {
 
     /// The machine would not have it.
     pub(super) fn refuse_waiting(&mut self, reason: Reason) {
-        if let Some((_, answer)) = self.waiting.take() {
-            answer.refuse(Code::Model, sentence(reason, "of the file"));
+        if let Some(Waiting { version, answer, .. }) = self.waiting.take() {
+            answer.refuse(Code::Model, sentence(reason, &version));
         }
     }
 
@@ -138,13 +154,9 @@ impl Unit {
         })?;
         let record = self.device.record();
         let manifest = self.names.manifest(stored);
-        let known = [&record.active, &record.previous].into_iter().flatten();
-        let known = known.cloned().find(|slot| slot.manifest == manifest);
+        let mut known = [&record.active, &record.previous].into_iter().flatten();
+        let known = known.find(|slot| slot.manifest == manifest).cloned();
         Ok(known.unwrap_or(Slot { manifest, version, counter: 0 }))
-    }
-
-    fn refused_order(&mut self, why: &str) {
-        log::warn!("model {}: a release that was brought here is refused: {why}", self.model);
     }
 }
 

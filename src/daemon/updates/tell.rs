@@ -21,6 +21,8 @@ pub(crate) struct Told {
 /// What a model's updates counted since the start.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Counts {
+    /// The version of the keyset that counts.
+    keyset: u64,
     /// Chunks that were asked for and came, right or wrong, and their bytes.
     chunks: u64,
     bytes: u64,
@@ -38,6 +40,10 @@ impl Counts {
 
     pub(super) fn refused(&mut self, reason: &str) {
         *self.refused.entry(reason.to_owned()).or_default() += 1;
+    }
+
+    pub(super) fn trusts(&mut self, keyset: u64) {
+        self.keyset = keyset;
     }
 
     pub(super) fn dropped(&mut self, messages: u64) {

@@ -9,14 +9,13 @@ use tokio::time::{Instant, sleep_until};
 
 use super::boot::Draft;
 use super::notes::Names;
-use super::orders::Order;
+use super::orders::{Order, Waiting};
 use super::parts::Shelf;
 use super::post::{Letter, Post};
 use super::tell::{Counts, Told};
 use super::trial;
 use crate::clock::Now;
 use crate::crash;
-use crate::daemon::control::Asker;
 use crate::daemon::switch::Switch;
 use crate::ids::{Digest, ModelName};
 use crate::link::LinkHandle;
@@ -53,7 +52,9 @@ pub(super) struct Unit {
     pub(super) envelope: Option<Vec<u8>>,
     pub(super) to_self: Sender<Answer>,
     /// Whoever waits for the release that was brought here.
-    pub(super) waiting: Option<(Digest, Asker)>,
+    pub(super) waiting: Option<Waiting>,
+    /// A release that was brought here while it is put in place.
+    pub(super) staging: Option<Digest>,
     /// What the last change of version kept.
     pub(super) swapped: Vec<Swapped>,
     answers: Receiver<Answer>,
@@ -94,6 +95,7 @@ impl Unit {
             envelope: None,
             to_self,
             waiting: None,
+            staging: None,
             swapped: Vec::new(),
             answers,
             orders: parts.orders,
@@ -113,6 +115,7 @@ impl Unit {
         if self.device.record().job.is_none() {
             self.shelf.keep_only(&std::collections::BTreeSet::new());
         }
+        self.tell_counts();
         loop {
             self.ask_broker();
             let wake = self.wake();

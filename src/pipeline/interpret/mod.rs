@@ -110,6 +110,10 @@ impl OutputPlan {
                 for ((value, scale), offset) in scratch.reals.iter_mut().zip(scale).zip(offset) {
                     *value = round6(*value * scale + offset);
                 }
+                // A finite output may still be scaled out of all numbers.
+                if !scratch.reals.iter().all(|v| v.is_finite()) {
+                    return Err(self.bad("is not finite when it is scaled".to_owned()));
+                }
                 let mark = mark(scratch.reals.iter().map(|v| v.to_bits()));
                 let body = Body::Regression { names, units, values: &scratch.reals };
                 Ok(Verdict { body, gist: Gist { mark, subject: 0, score: None } })

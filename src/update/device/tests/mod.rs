@@ -2,6 +2,7 @@
 //! can be pulled before any effect.
 
 mod attacks;
+mod local;
 mod power;
 mod ways;
 mod world;

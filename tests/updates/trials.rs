@@ -1,0 +1,57 @@
+//! Trials that end badly.
+
+use inferd::update::ModelReport;
+use inferd::update::device::{Reason, State};
+
+use super::fleet::{Change, Fleet, deployment, release, state};
+use crate::common::peer::Peer;
+use crate::daemon::samples;
+
+#[tokio::test]
+async fn a_model_whose_answers_are_no_numbers_is_rolled_back_and_not_taken_again() {
+    let Some(mut fleet) = Fleet::start("a rollback").await else { return };
+    let mut sensor = Peer::connect(fleet.broker.port(), "sensor").await;
+    let mut listener = Peer::connect(fleet.broker.port(), "listener").await;
+    listener.subscribe("predictions/#").await;
+    fleet.gateway.start();
+    let made = release(&fleet.keys, "2.0.0", 1, &Change { not_numbers: true, ..Change::default() });
+    fleet.publish(&made).await;
+    fleet.deploy(&deployment(&made, 1)).await;
+    let serves = |report: &ModelReport| {
+        state(report) == Some(State::Trial) && report.active.version == "2.0.0"
+    };
+    fleet.reports(serves).await;
+    sensor.publish_all("sensors/w1/imu", samples(0, 60)).await;
+    let end = fleet.ends("motion-2.0.0").await;
+    assert_eq!((state(&end), end.reason), (Some(State::RolledBack), Some(Reason::NotANumber)));
+    assert_eq!((end.active.version.as_str(), fleet.serving().as_str()), ("1.0.0", "1.0.0"));
+    // What serves again answers.
+    sensor.publish_all("sensors/w2/imu", samples(0, 40)).await;
+    let (topic, text) = listener.next_text().await;
+    assert!(topic.ends_with("/w2") && text.contains("\"version\":\"1.0.0\""), "{topic} {text}");
+    fleet.deploy(&deployment(&made, 2)).await;
+    let again = fleet.ends("motion-2.0.0").await;
+    assert_eq!((state(&again), again.reason), (Some(State::Rejected), Some(Reason::Refused)));
+    fleet.gateway.stop();
+}
+
+#[tokio::test]
+async fn a_gateway_that_goes_down_with_a_model_on_trial_gives_it_up() {
+    let Some(mut fleet) = Fleet::start("a crash loop").await else { return };
+    fleet.gateway.start();
+    let made = release(&fleet.keys, "2.0.0", 1, &Change::default());
+    fleet.publish(&made).await;
+    fleet.deploy(&deployment(&made, 1)).await;
+    fleet.reports(|report| state(report) == Some(State::Trial)).await;
+    for _ in 0..3 {
+        fleet.gateway.kill();
+        fleet.gateway.start();
+        assert_eq!(fleet.serving(), "2.0.0");
+    }
+    fleet.gateway.kill();
+    fleet.gateway.start();
+    assert_eq!(fleet.serving(), "1.0.0", "the fourth start does not even load it");
+    let end = fleet.ends("motion-2.0.0").await;
+    assert_eq!((state(&end), end.reason), (Some(State::RolledBack), Some(Reason::Crash)));
+    fleet.gateway.stop();
+}
