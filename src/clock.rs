@@ -50,6 +50,15 @@ impl Timestamp {
         text.parse::<jiff::Timestamp>().ok().map(|t| Self(t.as_microsecond()))
     }
 
+    /// Parses a date of HTTP, e.g. `Sun, 06 Nov 1994 08:49:37 GMT`; `None` for anything else, its
+    /// obsolete forms included.
+    #[must_use]
+    pub fn parse_http(text: &str) -> Option<Self> {
+        let date = text.strip_suffix("GMT")?;
+        let date = jiff::fmt::rfc2822::parse(&format!("{date}+0000")).ok()?;
+        Some(Self(date.timestamp().as_microsecond()))
+    }
+
     /// How much later this is than `earlier`; negative spans are zero.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

@@ -20,6 +20,7 @@
 //! | [`control`] | what local commands and the daemon say to each other |
 //! | [`store`] | results and small state on disk |
 //! | [`link`] | the MQTT connection |
+//! | [`web`] | ranges of files over HTTP(S) |
 //! | [`daemon`] | threads, queues, supervision, stopping |
 //! | [`ctl`] | the verbs of `inferctl` |
 //! | `demo` | real recordings through the whole of it |
@@ -51,3 +52,4 @@ pub mod pipeline;
 pub mod store;
 pub mod tensor;
 pub mod update;
+pub mod web;

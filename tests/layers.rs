@@ -10,7 +10,7 @@ const TIERS: &[&[&str]] = &[
     &["bundle"],
     &["pipeline"],
     &["outbox", "monitor", "control", "update"],
-    &["store", "link"],
+    &["store", "link", "web"],
     &["daemon"],
     &["demo"],
     &["cli"],
@@ -25,7 +25,8 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("rumqttc", &["link"]),
     ("rumqttd", &["demo"]),
     ("sled", &["store"]),
-    ("rustls", &["link"]),
+    ("rustls", &["link", "web"]),
+    ("rustix", &["cli"]),
     ("tokio", &["link", "daemon", "demo", "cli", "ctl"]),
     ("clap", &["cli", "ctl", "bin"]),
     ("anyhow", &["cli", "ctl", "bin", "demo"]),
@@ -41,6 +42,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("argon2", &["ctl"]),
     ("hdrhistogram", &["monitor", "demo"]),
     ("sd_notify", &["daemon"]),
+    ("ureq", &["web"]),
 ];
 
 #[test]

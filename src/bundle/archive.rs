@@ -8,7 +8,7 @@ use tar::{Archive, Builder, EntryType, Header};
 use super::{Bundle, BundleError, CARD, parse};
 
 /// The largest bundle, packed or in a folder: models for gateways are far smaller.
-pub(super) const BUNDLE_MAX: u64 = 512 << 20;
+pub(crate) const BUNDLE_MAX: u64 = 512 << 20;
 const FILES_MAX: usize = 32;
 
 impl Bundle {

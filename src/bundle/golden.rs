@@ -42,11 +42,11 @@ pub enum GoldenError {
     },
 }
 
-/// Runs every golden vector and compares what comes out.
+/// Runs every golden vector and compares what comes out: the largest difference.
 ///
 /// # Errors
 /// The largest difference of the first output that is over `tolerance`, or vectors that do not fit.
-pub(super) fn prove(model: &Arc<Model>, bytes: &[u8], tolerance: f64) -> Result<(), GoldenError> {
+pub(super) fn prove(model: &Arc<Model>, bytes: &[u8], tolerance: f64) -> Result<f64, GoldenError> {
     let arrays = npz::read(bytes, GOLDEN_MAX)?;
     let (inputs, outputs) = (model.inputs(), model.outputs());
     let known = |name: &String| inputs.iter().chain(outputs).any(|spec| spec.name == *name);
@@ -69,6 +69,7 @@ pub(super) fn prove(model: &Arc<Model>, bytes: &[u8], tolerance: f64) -> Result<
     if given.count() == 0 || expected.is_empty() {
         return Err(GoldenError::Nothing);
     }
+    let mut worst = 0.0_f64;
     for run in 0..given.count() {
         let failed = |source| GoldenError::Run { run, source };
         session.run(&given.run(run), &mut results).map_err(failed)?;
@@ -77,11 +78,19 @@ pub(super) fn prove(model: &Arc<Model>, bytes: &[u8], tolerance: f64) -> Result<
                 continue;
             };
             for expected in runs.run(run) {
-                compare(run, &spec.name, &expected, got, tolerance)?;
+                let difference = compare(run, &spec.name, &expected, got, tolerance)?;
+                worst = worst.max(difference);
             }
         }
     }
-    Ok(())
+    Ok(worst)
+}
+
+/// The inputs of every golden vector.
+pub(super) fn inputs(model: &Model, bytes: &[u8]) -> Result<Vec<Vec<Tensor>>, GoldenError> {
+    let arrays = npz::read(bytes, GOLDEN_MAX)?;
+    let given = Runs::new(&arrays, model.inputs(), "input")?;
+    Ok((0..given.count()).map(|run| given.run(run)).collect())
 }
 
 fn compare(
@@ -90,7 +99,7 @@ fn compare(
     expected: &Tensor,
     got: &Tensor,
     tolerance: f64,
-) -> Result<(), GoldenError> {
+) -> Result<f64, GoldenError> {
     let (expected, got) = (reals(&expected.data), reals(&got.data));
     let difference = |(e, g): (&f64, &f64)| {
         // Equal infinities and equal NaNs are no difference; any other comparison with them is.
@@ -101,7 +110,10 @@ fn compare(
     let differences: Vec<f64> = expected.iter().zip(&got).map(difference).collect();
     let differing = differences.iter().filter(|&&difference| difference > tolerance).count();
     let worst = differences.iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b));
-    let Some((element, &difference)) = worst.filter(|_| differing > 0) else { return Ok(()) };
+    let Some((element, &difference)) = worst else { return Ok(0.0) };
+    if differing == 0 {
+        return Ok(difference);
+    }
     Err(GoldenError::Differs {
         run,
         output: output.to_owned(),

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub(crate) use archive::{read_files, write_files};
+pub(crate) use archive::{BUNDLE_MAX, read_files, write_files};
 pub use error::BundleError;
 pub use golden::GoldenError;
 pub use open::open_model;
@@ -27,6 +27,7 @@ pub(crate) use parse::file_name;
 
 use crate::engine::{LoadOptions, Model};
 use crate::ids::Digest;
+use crate::tensor::Tensor;
 use card::Card;
 
 /// The card's file in every bundle.
@@ -127,11 +128,33 @@ impl Bundle {
     /// As [`Bundle::model`], or an output that differs from its golden vector.
     pub fn load(&self) -> Result<Loaded, BundleError> {
         let model = self.model()?;
-        if let Some(golden) = &self.card.golden {
-            let bytes = self.files.get(&golden.file).map_or(&[][..], Vec::as_slice);
-            golden::prove(&model, bytes, golden.tolerance)
-                .map_err(|source| BundleError::Golden { name: self.card.name.clone(), source })?;
-        }
+        self.prove(&model)?;
         Ok(Loaded { card: self.card.clone(), model, digest: self.digest() })
+    }
+
+    /// Runs the golden vectors: the largest difference from them, or `None` where there are none.
+    ///
+    /// # Errors
+    /// An output that differs from its golden vector by more than the card allows.
+    pub(crate) fn prove(&self, model: &Arc<Model>) -> Result<Option<f64>, BundleError> {
+        let prove = |(bytes, tolerance)| golden::prove(model, bytes, tolerance);
+        self.golden().map(prove).transpose().map_err(|source| self.unproven(source))
+    }
+
+    /// The inputs of the golden vectors, run by run.
+    pub(crate) fn golden_inputs(&self, model: &Model) -> Result<Vec<Vec<Tensor>>, BundleError> {
+        let inputs = self.golden().map(|(bytes, _)| golden::inputs(model, bytes)).transpose();
+        inputs.map(Option::unwrap_or_default).map_err(|source| self.unproven(source))
+    }
+
+    /// The file with the golden vectors, and their tolerance.
+    fn golden(&self) -> Option<(&[u8], f64)> {
+        let golden = self.card.golden.as_ref()?;
+        let bytes = self.files.get(&golden.file).map_or(&[][..], Vec::as_slice);
+        Some((bytes, golden.tolerance))
+    }
+
+    fn unproven(&self, source: GoldenError) -> BundleError {
+        BundleError::Golden { name: self.card.name.clone(), source }
     }
 }

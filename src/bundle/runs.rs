@@ -151,7 +151,7 @@ fn append(all: &mut Data, more: &Data) {
 }
 
 /// The elements as real numbers, for comparing.
-pub(super) fn reals(data: &Data) -> Vec<f64> {
+pub(crate) fn reals(data: &Data) -> Vec<f64> {
     match data {
         Data::Bool(v) => v.iter().map(|&x| f64::from(u8::from(x))).collect(),
         #[expect(clippy::cast_precision_loss, reason = "labels and counts are far below 2^53")]

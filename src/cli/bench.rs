@@ -104,7 +104,7 @@ fn inputs(args: &Args, model: &Model) -> Result<Vec<Vec<Tensor>>, Failure> {
     Ok((0..runs.count()).map(|run| runs.run(run)).collect())
 }
 
-fn noise(spec: &TensorSpec, random: &mut fastrand::Rng) -> Tensor {
+pub(super) fn noise(spec: &TensorSpec, random: &mut fastrand::Rng) -> Tensor {
     let n = spec.len();
     macro_rules! draw {
         ($variant:ident, $one:expr) => {
@@ -169,7 +169,7 @@ fn one_thread(
 }
 
 /// The most memory this process has held, in bytes (`VmHWM`).
-fn peak_rss() -> Option<u64> {
+pub(super) fn peak_rss() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use log::{Level, LevelFilter};
 
 /// Libraries whose normal day is nobody's business.
-const QUIET: [&str; 5] = ["rumqttc", "tract", "sled", "rustls", "mio"];
+const QUIET: [&str; 6] = ["rumqttc", "tract", "sled", "rustls", "mio", "ureq"];
 /// The embedded broker, which logs every packet as an error (0.20).
 const SILENT: &str = "rumqttd";
 

@@ -10,6 +10,7 @@ mod install;
 mod local;
 mod log;
 mod models;
+mod probe;
 mod queue;
 mod run;
 mod status;
@@ -67,6 +68,8 @@ enum Verb {
     Rollback(install::Rollback),
     #[command(subcommand)]
     Queue(queue::Queue),
+    #[command(hide = true)]
+    Probe(probe::Args),
 }
 
 impl Verb {
@@ -76,6 +79,8 @@ impl Verb {
             // Its output is what it shows; the log would stand in between.
             #[cfg(feature = "demo")]
             Self::Demo(_) => ::log::LevelFilter::Error,
+            // What it has to say is in its answer.
+            Self::Probe(_) => ::log::LevelFilter::Error,
             Self::Run(_)
             | Self::Check(_)
             | Self::Infer(_)
@@ -124,5 +129,6 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         Verb::Install(args) => install::install(&args),
         Verb::Rollback(args) => install::rollback(&args),
         Verb::Queue(queue) => queue::queue(&queue),
+        Verb::Probe(args) => probe::probe(&args),
     }
 }

@@ -150,7 +150,13 @@ fn workers(section: &Section<'_>) -> Workers {
 }
 
 fn updates(section: &Section<'_>) -> Updates {
-    Updates { keyset: section.path_if("keyset"), max_bytes_per_s: section.size("max_bytes_per_s") }
+    Updates {
+        keyset: section.path_if("keyset"),
+        max_bytes_per_s: section.size("max_bytes_per_s"),
+        ca_file: section.path_if("ca_file"),
+        probe_memory: section.size("probe_memory"),
+        probe_time: section.span("probe_time"),
+    }
 }
 
 fn report(section: &Section<'_>) -> Report {

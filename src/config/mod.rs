@@ -143,6 +143,11 @@ pub struct Updates {
     pub keyset: Option<PathBuf>,
     /// 0 is no limit.
     pub max_bytes_per_s: u64,
+    /// Authorities of web servers beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Bytes that the probe of a candidate may take.
+    pub probe_memory: u64,
+    pub probe_time: Duration,
 }
 
 /// `[report]`

@@ -135,6 +135,13 @@ pub const REFERENCE: &[Opt] = options! {
     "updates.max_bytes_per_s": Kind::Size { min: 0, max: TIB } => Is("0"),
         "The most bytes of a release fetched a second, for each model, whatever a deployment \
          allows; 0 is no limit of ours.";
+    "updates.ca_file": Kind::File => Absent, eg "\"web-ca.pem\"",
+        "PEM file with authorities that may have signed the certificate of a web server with models, \
+         beside the system's.";
+    "updates.probe_memory": Kind::Size { min: 16 * MIB, max: TIB } => Is("\"512MiB\""),
+        "The most memory a candidate may take while it is tried in a process of its own.";
+    "updates.probe_time": span(SECOND, HOUR) => Is("\"60s\""),
+        "How long that may take, from its start to its answer.";
 
     "report.health_interval": span(SECOND, DAY) => Is("\"30s\""),
         "Time between two messages on the health topic.";

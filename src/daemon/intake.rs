@@ -45,12 +45,16 @@ impl link::Intake for Intake {
         // A stream without a queue cannot come out of the router. A worker that is gone takes
         // the daemon down with it; until then its samples stay with the broker.
         let Some(queue) = self.queues.get(sample.stream) else { return Err(sample) };
-        queue.try_send(ToWorker::Sample(sample)).or_else(|refused| match refused {
-            TrySendError::Full(ToWorker::Sample(sample))
-            | TrySendError::Disconnected(ToWorker::Sample(sample)) => Err(sample),
-            // What was not put in does not come out.
-            TrySendError::Full(ToWorker::Swap(_) | ToWorker::Stop)
-            | TrySendError::Disconnected(ToWorker::Swap(_) | ToWorker::Stop) => Ok(()),
+        queue.try_send(ToWorker::Sample(sample)).or_else(|refused| {
+            let (TrySendError::Full(back) | TrySendError::Disconnected(back)) = refused;
+            match back {
+                ToWorker::Sample(sample) => Err(sample),
+                // What was not put in does not come out.
+                ToWorker::Swap(_)
+                | ToWorker::Shadow(_)
+                | ToWorker::ShadowOver(_)
+                | ToWorker::Stop => Ok(()),
+            }
         })
     }
 

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::seen::Seen;
+use super::shadow::Part;
 use super::worker::{SavedWindows, SwapOutcome};
 use crate::bundle::Loaded;
 use crate::clock::{Clock, Mono, Now};
@@ -29,6 +30,8 @@ pub(crate) struct Lane {
     waiting: Vec<Taken>,
     /// When the windows changed first since the last save.
     changed: Option<Mono>,
+    /// In a shadow, while a candidate runs beside the model.
+    shadow: Option<Part>,
 }
 
 impl Lane {
@@ -49,6 +52,7 @@ impl Lane {
             seen,
             waiting: Vec::new(),
             changed: None,
+            shadow: None,
         }
     }
 
@@ -63,6 +67,7 @@ impl Lane {
             return Outcome::default();
         }
         let outcome = self.pipeline.step(incoming, clock, out);
+        self.count_shadow();
         let after = clock.now().mono;
         if self.save_every().is_some() && outcome.samples > 0 {
             self.changed.get_or_insert(after);
@@ -119,8 +124,36 @@ impl Lane {
         let swapped = self.pipeline.swap(loaded.card, Box::new(loaded.model.session()));
         if swapped.is_ok() {
             self.stats.lock().unwrap_or_else(PoisonError::into_inner).version.renew();
+            self.shadow = None;
         }
         swapped
+    }
+
+    /// Runs a candidate beside the model from the next step on.
+    pub(crate) fn shadow(&mut self, candidate: Loaded, part: Part) {
+        if part.is_over() {
+            return;
+        }
+        match self.pipeline.shadow(candidate.card, Box::new(candidate.model.session())) {
+            Ok(()) => self.shadow = Some(part),
+            Err(why) => part.not_comparable(format!("on stream {}, {why}", self.name)),
+        }
+    }
+
+    pub(crate) fn end_shadow_if_over(&mut self) {
+        if self.shadow.as_ref().is_some_and(Part::is_over) {
+            self.shadow = None;
+            self.pipeline.end_shadow();
+        }
+    }
+
+    fn count_shadow(&mut self) {
+        if let Some(part) = &self.shadow
+            && !part.add(&self.pipeline.shadow_tally())
+        {
+            self.shadow = None;
+            self.pipeline.end_shadow();
+        }
     }
 
     pub(crate) fn name(&self) -> &StreamName {

@@ -16,12 +16,16 @@ mod lane;
 mod laps;
 mod losses;
 mod notify;
+pub mod probe;
 mod rejects;
 mod report;
 mod saves;
 mod saying;
 mod seen;
 mod serving;
+mod shadow;
+#[cfg(test)]
+mod shadow_tests;
 mod shared;
 #[cfg(test)]
 mod swap_tests;

@@ -76,6 +76,7 @@ pub(crate) fn model(serving: &Serving, now: Timestamp) -> Bytes {
         deployment: report.map(|report| report.deployment.clone()),
         nodes: serving.loaded.model.nodes(),
         since: told.map_or(now, |told| told.since),
+        shadow: told.and_then(|told| told.shadow),
     })
 }
 

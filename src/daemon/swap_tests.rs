@@ -20,8 +20,8 @@ use crate::message::Incoming;
 use crate::monitor::{Bucket, Repeats};
 use crate::pipeline::{Ids, Pipeline, Swapped};
 
-const LENGTH: usize = 40;
-const HOP: usize = 10;
+pub(super) const LENGTH: usize = 40;
+pub(super) const HOP: usize = 10;
 
 fn config(windows: &str) -> Config {
     Config::parse(&format!(
@@ -31,7 +31,7 @@ fn config(windows: &str) -> Config {
     .unwrap()
 }
 
-fn loaded(version: &str) -> Loaded {
+pub(super) fn loaded(version: &str) -> Loaded {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/motion");
     let mut loaded = Bundle::open(&folder).unwrap().load().unwrap();
     let card = Arc::make_mut(&mut loaded.card);
@@ -66,16 +66,16 @@ fn link(config: &Config, clock: Arc<dyn Clock>) -> LinkHandle {
     Link::start(options).handle
 }
 
-struct Bench {
-    samples: SyncSender<ToWorker>,
-    results: tokio::sync::mpsc::Receiver<FromWorker>,
-    lanes: Lanes,
-    clock: Arc<SystemClock>,
-    worker: std::thread::JoinHandle<()>,
+pub(super) struct Bench {
+    pub(super) samples: SyncSender<ToWorker>,
+    pub(super) results: tokio::sync::mpsc::Receiver<FromWorker>,
+    pub(super) lanes: Lanes,
+    pub(super) clock: Arc<SystemClock>,
+    pub(super) worker: std::thread::JoinHandle<()>,
 }
 
 impl Bench {
-    fn start(windows: &str, first: &Loaded) -> Self {
+    pub(super) fn start(windows: &str, first: &Loaded) -> Self {
         let config = config(windows);
         let clock = Arc::new(SystemClock::start());
         let (samples, inbox): (_, Receiver<ToWorker>) = sync_channel(8);
@@ -102,7 +102,7 @@ impl Bench {
     }
 }
 
-fn sample(clock: &SystemClock, device: usize, n: usize) -> ToWorker {
+pub(super) fn sample(clock: &SystemClock, device: usize, n: usize) -> ToWorker {
     let payload = format!("{n},{},1,2,3,4\n", n % 7);
     ToWorker::Sample(Incoming {
         stream: 0,

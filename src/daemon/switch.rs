@@ -48,7 +48,7 @@ pub(crate) enum Choice {
 
 /// The way to the workers, by stream.
 #[derive(Clone)]
-pub(crate) struct Lanes(Vec<(ModelName, SyncSender<ToWorker>)>);
+pub(crate) struct Lanes(pub(super) Vec<(ModelName, SyncSender<ToWorker>)>);
 
 impl Lanes {
     pub(crate) fn new(lanes: impl IntoIterator<Item = (ModelName, SyncSender<ToWorker>)>) -> Self {

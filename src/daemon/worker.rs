@@ -14,6 +14,7 @@ use tokio::sync::mpsc::Sender;
 use super::beat::Beat;
 use super::lane::Lane;
 use super::rejects::RejectSample;
+use super::shadow::Shadowing;
 use crate::bundle::Loaded;
 use crate::clock::{Clock, Mono};
 use crate::link::LinkHandle;
@@ -27,6 +28,10 @@ pub(crate) enum ToWorker {
     Sample(Incoming),
     /// Run another model from the next sample on.
     Swap(Swap),
+    /// Run a candidate beside the model from the next sample on.
+    Shadow(Shadowing),
+    /// Let go of a stream's candidate, if its shadow is over.
+    ShadowOver(usize),
     /// Save all partial windows and end; what is behind this in the queue stays unacknowledged.
     Stop,
 }
@@ -89,6 +94,8 @@ impl Worker {
             let done = match next {
                 Ok(ToWorker::Sample(incoming)) => self.step(&incoming, &mut finished),
                 Ok(ToWorker::Swap(swap)) => self.swap(swap),
+                Ok(ToWorker::Shadow(shadowing)) => self.shadow(shadowing),
+                Ok(ToWorker::ShadowOver(stream)) => self.shadow_over(stream),
                 Ok(ToWorker::Stop) | Err(RecvTimeoutError::Disconnected) => break self.save_all(),
                 Err(RecvTimeoutError::Timeout) => self.save_due(),
             };
@@ -144,6 +151,22 @@ impl Worker {
         }
         self.beat.done();
         Ok(())
+    }
+
+    fn shadow(&mut self, shadowing: Shadowing) -> Result<(), DeskGone> {
+        self.beat.start();
+        if let Some(lane) = self.lanes.get_mut(&shadowing.stream) {
+            lane.shadow(shadowing.loaded, shadowing.part);
+        }
+        self.beat.done();
+        self.save_due()
+    }
+
+    fn shadow_over(&mut self, stream: usize) -> Result<(), DeskGone> {
+        if let Some(lane) = self.lanes.get_mut(&stream) {
+            lane.end_shadow_if_over();
+        }
+        self.save_due()
     }
 
     fn tell(&mut self, sample: RejectSample) -> Result<(), DeskGone> {

@@ -104,6 +104,16 @@ impl<'c> Watch<'c> {
         Self { clock, last: started, prepare: 0, run: 0 }
     }
 
+    /// One of its own, by the same clock.
+    pub(super) fn another(&self) -> Self {
+        Self::start(self.clock, self.clock.now().mono)
+    }
+
+    /// What passed until now is nobody's time.
+    pub(super) fn pass(&mut self) {
+        self.last = self.clock.now().mono;
+    }
+
     fn lap(&mut self) -> u64 {
         let now = self.clock.now().mono;
         let lap = now.0.saturating_sub(self.last.0);

@@ -11,6 +11,7 @@ use super::policy::Memory;
 use super::reject::Reject;
 use super::runner::{Runner, Source, Watch};
 use super::sender::{Circumstance, Sender};
+use super::shadow::{Shadow, ShadowTally};
 use super::snapshot::{self, RestoreError, Restored};
 use super::topics::Captured;
 use super::window::{Devices, Forgotten};
@@ -30,6 +31,8 @@ pub struct Pipeline {
     devices: Devices,
     runner: Runner,
     sender: Sender,
+    /// A candidate beside the model.
+    shadow: Option<Box<Shadow>>,
 }
 
 /// What a swap of the model kept.
@@ -63,6 +66,7 @@ impl Pipeline {
             devices: Devices::new(stream.max_keys, stream.key_ttl),
             runner,
             sender: Sender::new(index, stream, gateway, ids)?,
+            shadow: None,
         })
     }
 
@@ -154,14 +158,23 @@ impl Pipeline {
             Source::Whole(&self.samples)
         };
         let verdict = self.runner.run(source, watch);
-        outcome.us.add(watch.take());
+        let (prepare, run) = watch.take();
+        outcome.us.add((prepare, run));
         let name = token.and(incoming.origin);
         let about =
             Circumstance { incoming, captured: &self.captured, time, us: outcome.us, token, name };
         let (verdict, card) = verdict?;
         outcome.samples = 1;
         outcome.runs = 1;
-        self.sender.send(&verdict, card, memory.unwrap_or(&mut nothing), about, out, outcome)
+        if let Some(shadow) = &mut self.shadow {
+            shadow.note(&verdict);
+        }
+        let memory = memory.unwrap_or(&mut nothing);
+        let sent = self.sender.send(&verdict, card, memory, about, out, outcome);
+        if let Some(shadow) = &mut self.shadow {
+            shadow.run(source, &[], run, watch);
+        }
+        sent
     }
 
     /// Takes the samples of a message into the device's window. A sample that is refused leaves the
@@ -176,7 +189,7 @@ impl Pipeline {
         outcome: &mut Outcome,
     ) -> Result<(), Reject> {
         let token = self.awaiting(incoming);
-        let Self { stream, captured, samples, devices, runner, sender, .. } = self;
+        let Self { stream, captured, samples, devices, runner, sender, shadow, .. } = self;
         let admits = |own: &Option<Timestamp>| admit(stream, *own, incoming, started.wall);
         if !samples.times.iter().any(|own| admits(own).is_ok()) {
             // No device is made for the sake of samples that are refused.
@@ -222,10 +235,16 @@ impl Pipeline {
             let about = Circumstance { incoming, captured, time, us, token, name };
             let sent = verdict.and_then(|(verdict, card)| {
                 outcome.runs = outcome.runs.saturating_add(1);
+                if let Some(shadow) = shadow.as_mut() {
+                    shadow.note(&verdict);
+                }
                 sender.send(&verdict, card, &mut device.memory, about, out, outcome)
             });
             if let Err(reject) = sent {
                 outcome.reject(reject);
+            }
+            if let Some(shadow) = shadow.as_mut() {
+                shadow.run(Source::Window, &runner.window, run, watch);
             }
         }
         Ok(())
@@ -262,7 +281,27 @@ impl Pipeline {
         };
         self.decoder = decoder(&self.stream, &runner);
         self.runner = runner;
+        self.end_shadow();
         Ok(swapped)
+    }
+
+    /// Runs a candidate beside the model from the next step on, in the place of any before it.
+    ///
+    /// # Errors
+    /// Why it cannot be compared with the model in use.
+    pub fn shadow(&mut self, card: Arc<Card>, model: Box<dyn Infer>) -> Result<(), String> {
+        self.shadow = Some(Box::new(Shadow::new(&self.stream, &self.runner, card, model)?));
+        Ok(())
+    }
+
+    /// What the candidate did since this was asked last.
+    pub fn shadow_tally(&mut self) -> ShadowTally {
+        self.shadow.as_mut().map(|shadow| shadow.take_tally()).unwrap_or_default()
+    }
+
+    /// Lets go of the candidate.
+    pub fn end_shadow(&mut self) {
+        self.shadow = None;
     }
 
     /// All devices' partial windows and publish states as bytes, for [`Pipeline::restore`].

@@ -5,6 +5,7 @@ pub(super) mod fixture;
 mod keys;
 mod replies;
 mod save;
+mod shadow;
 mod tensors;
 
 use std::time::Duration;

@@ -35,6 +35,6 @@ pub use keys::{PublicKey, SecretKey};
 pub use keyset::{Keyset, Role};
 pub use manifest::Manifest;
 pub use packed::{MANIFEST, PackError, Packed, Release};
-pub use report::{CandidateReport, ModelReport, ModelState, VersionReport};
+pub use report::{CandidateReport, ModelReport, ModelState, ShadowReport, VersionReport};
 pub use trust::{Trust, Verified, VerifyError};
 pub use window::{TimeOfDay, Window, until_open};

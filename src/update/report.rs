@@ -1,6 +1,8 @@
 //! What a gateway says of a model on `{prefix}/{gateway}/model/{name}`: the daemon writes it, the
 //! operator's tool reads it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::device::{Reason, Slot, State};
@@ -33,6 +35,30 @@ pub struct ModelReport {
     pub nodes: NodeCounts,
     /// When this state began.
     pub since: Timestamp,
+    /// How the candidate did beside the model that served, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowReport>,
+}
+
+/// A candidate beside the active model on the same live inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShadowReport {
+    pub runs: u32,
+    /// Runs in which both said the same.
+    pub agreed: u32,
+    /// Of one run on average, in microseconds.
+    pub active_us: u64,
+    pub candidate_us: u64,
+}
+
+impl fmt::Display for ShadowReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "beside the active model it said the same in {} of {} runs and took {} us against {}",
+            self.agreed, self.runs, self.candidate_us, self.active_us
+        )
+    }
 }
 
 /// Where a gateway is with a model.
@@ -84,6 +110,7 @@ mod tests {
             deployment: Some("motion-2".into()),
             nodes: NodeCounts { integer: 7, float: 0 },
             since: Timestamp(0),
+            shadow: Some(ShadowReport { runs: 9, agreed: 8, active_us: 7, candidate_us: 6 }),
         }
     }
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 
+use super::notes;
 use super::parts::Bytes;
+use super::proof::Candidate;
 use super::tell::Told;
-use super::unit::Unit;
-use super::{http, notes, proof};
+use super::unit::{Found, Unit};
 use crate::crash;
 use crate::daemon::switch::{Choice, SwitchError};
 use crate::daemon::worker::also;
@@ -35,7 +36,11 @@ impl Unit {
             // The broker is asked for all that is awaited once the effects are done.
             Effect::Fetch { source: Source::Mqtt, .. } => None,
             Effect::Fetch { source: Source::Http(url), blob, index, offset, chunk } => {
-                self.beside(move || http::fetch(&url, (blob, index), offset, chunk));
+                let (web, shared) = (self.web.clone(), self.switch.shared.clone());
+                let place = (blob, index);
+                let fetch = move || web.fetch(&shared.config, &url, place, offset, chunk);
+                let lost = Event::Lost { blob, index, wait: Duration::ZERO };
+                self.beside(async move { spawn_blocking(fetch).await.unwrap_or(lost).into() });
                 None
             }
             Effect::Keep { chunk, bytes } => self.keep(chunk, bytes).await,
@@ -56,9 +61,9 @@ impl Unit {
                 self.probe(manifest);
                 None
             }
-            Effect::Shadow { runs, .. } => {
-                let model = self.model.clone();
-                self.beside(move || Event::Shadowed(said(proof::shadow(&model, runs))));
+            Effect::Shadow { manifest, runs } => {
+                crash::point("update-shadow");
+                self.shadow(manifest, runs);
                 None
             }
             Effect::Activate(slot) => {
@@ -201,22 +206,46 @@ impl Unit {
         spawn_blocking(move || shelf.install(&packed)).await.map_err(|_| Reason::Disk)?
     }
 
-    fn probe(&self, manifest: Digest) {
-        let (shared, model) = (self.switch.shared.clone(), self.model.clone());
-        let (versions, stored) = (self.shelf.versions.clone(), self.names.stored(manifest));
-        self.beside(move || {
-            let outcome = proof::probe(&shared.config, &model, stored, &versions);
-            Event::Probed(said(outcome))
+    fn probe(&mut self, manifest: Digest) {
+        let candidate = self.proposed(manifest);
+        self.beside(async move { Event::Probed(said(candidate.probe().await)).into() });
+    }
+
+    fn shadow(&mut self, manifest: Digest, runs: u32) {
+        let candidate = self.proposed(manifest);
+        let terms = Candidate::terms(&candidate.trial);
+        self.beside(async move {
+            let outcome = match candidate.shadow(runs).await {
+                Ok(Some(outcome)) => outcome,
+                Ok(None) => return Event::Shadowed(Ok(())).into(),
+                Err(wanting) => return Event::Shadowed(said::<()>(Err(wanting))).into(),
+            };
+            let shadow = outcome.report();
+            let verdict = outcome.verdict(&terms).map_err(|reason| (reason, shadow.to_string()));
+            Found { event: Event::Shadowed(said(verdict)), shadow: Some(shadow) }
         });
     }
 
-    /// Finds something out without keeping the machine from other events.
-    fn beside(&self, find: impl FnOnce() -> Event + Send + 'static) {
+    fn proposed(&self, manifest: Digest) -> Candidate {
+        let active = self.device.record().active.as_ref();
+        Candidate {
+            model: self.model.clone(),
+            stored: self.names.stored(manifest),
+            active: active.map(|slot| self.names.stored(slot.manifest)),
+            trial: self.device.deployment().map(|followed| followed.trial).unwrap_or_default(),
+            switch: self.switch.clone(),
+            versions: self.shelf.versions.clone(),
+        }
+    }
+
+    /// Finds something out without keeping the machine from other events. It ends with the update it
+    /// is about, and with the daemon.
+    fn beside(&mut self, find: impl Future<Output = Found> + Send + 'static) {
         let Some(about) = self.candidate() else { return };
         let to_self = self.to_self.clone();
-        tokio::spawn(async move {
-            let Ok(event) = spawn_blocking(find).await else { return };
-            if to_self.send((about, event)).await.is_err() {
+        self.searches.spawn(async move {
+            let found = find.await;
+            if to_self.send((about, found)).await.is_err() {
                 log::debug!("the updates have ended");
             }
         });
@@ -255,10 +284,14 @@ impl Unit {
         log::info!("model {model}: update {name} is {}{reason}", state.as_str().unwrap_or("-"));
         self.answer_waiting(&report);
         let since = self.now().wall;
-        self.tell(Told { report, candidate_version: version, since });
+        if report.state.is_final() {
+            self.searches.abort_all();
+        }
+        self.tell(Told { report, candidate_version: version, since, shadow: None });
     }
 
     fn tell(&mut self, told: Told) {
+        let told = Told { shadow: self.shadow_of(told.report.candidate), ..told };
         self.told = Some(told.clone());
         let model = self.model.clone();
         if self.switch.tell_desk(move |desk| desk.tell_update(&model, told)).is_err() {

@@ -44,6 +44,7 @@ use crate::link::LinkHandle;
 use crate::store::Settings;
 use crate::store::chunks::ChunkStore;
 use boot::Draft;
+use http::Web;
 use parts::Shelf;
 use unit::{Parts, Unit};
 
@@ -70,6 +71,7 @@ impl Updates {
         let mut updates = Self { units: Vec::new(), orders: Orders::new() };
         let Some(versions) = &switch.versions else { return updates };
         let config = &switch.shared.config;
+        let web = Web::default();
         for (index, draft) in drafts.into_iter().enumerate() {
             let (order, orders): (_, Receiver<Order>) = channel(ORDERS);
             updates.orders.insert(draft.model.clone(), order);
@@ -87,6 +89,7 @@ impl Updates {
                 post: post.clone(),
                 link: link.clone(),
                 orders,
+                web: web.clone(),
                 unusable: draft.active.is_some() && serves != draft.active,
             };
             updates.units.push(Unit::new(draft, parts));

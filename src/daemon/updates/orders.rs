@@ -146,12 +146,13 @@ impl Unit {
     async fn provable(&self, stored: Digest) -> Result<Slot, Refusal> {
         let (shared, model) = (self.switch.shared.clone(), self.model.clone());
         let versions = self.shelf.versions.clone();
-        let probe = move || proof::probe(&shared.config, &model, stored, &versions);
+        let probe = move || proof::prove(&shared.config, &model, stored, &versions);
         let proved = spawn_blocking(probe).await;
         let stopping = (Code::Stopping, "the daemon is stopping".to_owned());
-        let version = proved.map_err(|_| stopping)?.map_err(|(_, why)| {
+        let proved = proved.map_err(|_| stopping)?.map_err(|(_, why)| {
             (Code::Model, format!("model {}: {why}; what served goes on", self.model))
         })?;
+        let version = proved.card.version;
         let record = self.device.record();
         let manifest = self.names.manifest(stored);
         let mut known = [&record.active, &record.previous].into_iter().flatten();

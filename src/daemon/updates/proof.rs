@@ -1,20 +1,133 @@
-//! What a candidate must show before it is switched to. Both block.
+//! What a candidate must show before it is switched to: alone in a process of its own, then here,
+//! then beside the active model.
 
-use crate::bundle::{Bundle, BundleError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::task::spawn_blocking;
+
+use crate::bundle::{Bundle, BundleError, Loaded};
 use crate::config::Config;
+use crate::daemon::probe::{Limits, Probe};
 use crate::daemon::serving;
+use crate::daemon::shadow::{ShadowError, ShadowOutcome, Terms, shadow};
+use crate::daemon::switch::Switch;
 use crate::ids::{Digest, ModelName};
 use crate::store::models::{ModelStore, ModelStoreError};
+use crate::update::Trial;
 use crate::update::device::Reason;
 
-/// Loads the candidate, runs its golden vectors and sees that every stream can use it. Gives its
-/// version.
-pub(super) fn probe(
+/// Of a candidate's verdicts beside the active model, so many must be the same.
+const MIN_AGREEMENT: f64 = 0.9;
+
+/// Why a candidate is not taken, and the sentence for the log.
+pub(super) type Wanting = (Reason, String);
+
+/// A candidate, and what it is held against.
+pub(super) struct Candidate {
+    pub(super) model: ModelName,
+    /// Its name in the store, and that of the active version; `None` is the shipped one.
+    pub(super) stored: Digest,
+    pub(super) active: Option<Digest>,
+    pub(super) trial: Trial,
+    pub(super) switch: Switch,
+    pub(super) versions: ModelStore,
+}
+
+impl Candidate {
+    /// Measures it in a child process beside the active model, then loads it here and sees that
+    /// every stream can use it.
+    pub(super) async fn probe(self) -> Result<(), Wanting> {
+        let config = &self.switch.shared.config;
+        let limits = Limits {
+            memory: config.updates.probe_memory,
+            time: config.updates.probe_time,
+            slowdown: self.trial.max_slowdown,
+            ..Limits::default()
+        };
+        let probe = Probe::new(limits);
+        let candidate = self.bytes(Some(self.stored)).await?;
+        // An active model that is not measured is no reason against the candidate.
+        let active = match self.bytes(self.active).await {
+            Ok(active) => probe.measure(active).await.ok(),
+            Err(_) => None,
+        };
+        let told = |reason| (reason, format!("model {}: its probe failed", self.model));
+        let measured = probe.compare(candidate, active.as_ref()).await.map_err(told)?;
+        log::info!(
+            "model {}: the candidate loads in {:.1} ms and takes {:.0} us a run",
+            self.model,
+            measured.load_ms,
+            measured.median_us
+        );
+        self.load().await.map(|_| ())
+    }
+
+    /// Runs it beside the active model on what comes in.
+    pub(super) async fn shadow(self, runs: u32) -> Result<Option<ShadowOutcome>, Wanting> {
+        let loaded = self.load().await?;
+        let max = Duration::from_secs(self.trial.max_s.into());
+        match shadow(&self.switch.lanes, &loaded, runs, max).await {
+            Ok(outcome) => Ok(Some(outcome)),
+            Err(other @ ShadowError::NotComparable(_)) => {
+                log::warn!("model {}: {other}; its trial has to tell", self.model);
+                Ok(None)
+            }
+            Err(other) => Err((Reason::Cancelled, format!("model {}: {other}", self.model))),
+        }
+    }
+
+    /// What the shadow must not fall short of.
+    pub(super) fn terms(trial: &Trial) -> Terms {
+        Terms {
+            min_agreement: MIN_AGREEMENT,
+            max_error_rate: trial.max_error_rate,
+            max_slowdown: trial.max_slowdown,
+        }
+    }
+
+    async fn load(&self) -> Result<Loaded, Wanting> {
+        let (shared, model) = (self.switch.shared.clone(), self.model.clone());
+        let (versions, stored) = (self.versions.clone(), self.stored);
+        let load = move || prove(&shared.config, &model, stored, &versions);
+        spawn_blocking(load).await.map_err(stopping)?
+    }
+
+    /// A version's bundle; `None` is the shipped one.
+    async fn bytes(&self, stored: Option<Digest>) -> Result<Bytes, Wanting> {
+        let (shared, model) = (self.switch.shared.clone(), self.model.clone());
+        let versions = self.versions.clone();
+        let read = move || match stored {
+            Some(stored) => read(stored, &versions),
+            None => {
+                let bundle = Bundle::shipped(&shared.config.models.dir, &model).map_err(wanting)?;
+                let mut bytes = Vec::new();
+                let written = bundle.write(&mut bytes);
+                written.map_err(|error| (Reason::Load, error.to_string()))?;
+                Ok(bytes.into())
+            }
+        };
+        spawn_blocking(read).await.map_err(stopping)?
+    }
+}
+
+/// Loads a stored version, runs its golden vectors and sees that every stream can use it. Blocks.
+pub(super) fn prove(
     config: &Config,
     model: &ModelName,
     stored: Digest,
     versions: &ModelStore,
-) -> Result<String, (Reason, String)> {
+) -> Result<Loaded, Wanting> {
+    let bundle = Bundle::read(&read(stored, versions)?).map_err(wanting)?;
+    if bundle.card().name != *model {
+        return Err((Reason::Load, format!("it holds the model {}", bundle.card().name)));
+    }
+    let loaded = bundle.load().map_err(wanting)?;
+    serving::check_fit(config, &loaded).map_err(|why| (Reason::Load, why))?;
+    Ok(loaded)
+}
+
+fn read(stored: Digest, versions: &ModelStore) -> Result<Bytes, Wanting> {
     let verified = versions.read(stored).map_err(|error| {
         let reason = match error {
             ModelStoreError::Full { .. } | ModelStoreError::Failed { .. } => Reason::Disk,
@@ -22,22 +135,14 @@ pub(super) fn probe(
         };
         (reason, error.to_string())
     })?;
-    let load = |error: BundleError| {
-        let golden = matches!(error, BundleError::Golden { .. });
-        (if golden { Reason::Golden } else { Reason::Load }, error.to_string())
-    };
-    let bundle = Bundle::read(verified.bytes()).map_err(load)?;
-    drop(verified);
-    if bundle.card().name != *model {
-        return Err((Reason::Load, format!("it holds the model {}", bundle.card().name)));
-    }
-    let loaded = bundle.load().map_err(load)?;
-    serving::check_fit(config, &loaded).map_err(|why| (Reason::Load, why))?;
-    Ok(loaded.card.version.clone())
+    Ok(Bytes::copy_from_slice(verified.bytes()))
 }
 
-/// Runs the candidate beside the active model.
-pub(super) fn shadow(model: &ModelName, runs: u32) -> Result<(), (Reason, String)> {
-    log::warn!("model {model}: {runs} runs beside the active model were asked for and are skipped");
-    Ok(())
+fn wanting(error: BundleError) -> Wanting {
+    let golden = matches!(error, BundleError::Golden { .. });
+    (if golden { Reason::Golden } else { Reason::Load }, error.to_string())
+}
+
+fn stopping(_: tokio::task::JoinError) -> Wanting {
+    (Reason::Cancelled, "the daemon is stopping".to_owned())
 }

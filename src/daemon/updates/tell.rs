@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::daemon::desk::Desk;
 use crate::daemon::report;
 use crate::ids::ModelName;
+use crate::update::ShadowReport;
 use crate::update::device::Report;
 
 /// The last word of a model's machine.
@@ -16,6 +17,7 @@ pub(crate) struct Told {
     pub(crate) report: Report,
     pub(crate) candidate_version: Option<String>,
     pub(crate) since: Timestamp,
+    pub(crate) shadow: Option<ShadowReport>,
 }
 
 /// What a model's updates counted since the start.

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::boot::Draft;
+use super::http::Web;
 use super::notes::Names;
 use super::orders::{Order, Waiting};
 use super::parts::Shelf;
@@ -21,8 +23,8 @@ use crate::ids::{Digest, ModelName};
 use crate::link::LinkHandle;
 use crate::monitor::Repeats;
 use crate::pipeline::Swapped;
-use crate::update::Target;
 use crate::update::device::{Device, Effect, Event};
+use crate::update::{ShadowReport, Target};
 
 /// How often a trial is looked at, and progress is reported.
 const LOOK: Duration = Duration::from_secs(1);
@@ -32,7 +34,21 @@ const REST: Duration = Duration::from_secs(3600);
 const ANSWERS: usize = 8;
 
 /// What was found out beside the machine, and about which candidate.
-pub(super) type Answer = (Digest, Event);
+pub(super) type Answer = (Digest, Found);
+
+/// What was found out beside the machine.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) event: Event,
+    /// How the candidate did beside the active model, where that was the question.
+    pub(super) shadow: Option<ShadowReport>,
+}
+
+impl From<Event> for Found {
+    fn from(event: Event) -> Self {
+        Self { event, shadow: None }
+    }
+}
 
 /// The machine of one model among its partners.
 pub(super) struct Unit {
@@ -46,6 +62,11 @@ pub(super) struct Unit {
     pub(super) link: LinkHandle,
     pub(super) said: Repeats,
     pub(super) counts: Counts,
+    pub(super) web: Web,
+    /// What is found out beside the machine.
+    pub(super) searches: JoinSet<()>,
+    /// How a candidate did beside the active model.
+    shadow: Option<(Digest, ShadowReport)>,
     /// What was said last; its progress is brought up to date.
     pub(super) told: Option<Told>,
     /// The candidate's manifest as it came.
@@ -73,6 +94,7 @@ pub(super) struct Parts {
     pub(super) post: Arc<Post>,
     pub(super) link: LinkHandle,
     pub(super) orders: Receiver<Order>,
+    pub(super) web: Web,
     /// The active version could not be loaded.
     pub(super) unusable: bool,
 }
@@ -91,6 +113,9 @@ impl Unit {
             link: parts.link,
             said: Repeats::new(Duration::from_secs(60)),
             counts: Counts::default(),
+            web: parts.web,
+            searches: JoinSet::new(),
+            shadow: None,
             told: None,
             envelope: None,
             to_self,
@@ -121,16 +146,34 @@ impl Unit {
             let wake = self.wake();
             tokio::select! {
                 () = self.post.comes(self.index) => self.open_letters().await,
-                Some((about, event)) = self.answers.recv() => {
-                    // The answer to a question about another candidate is nobody's.
-                    if self.candidate() == Some(about) {
-                        self.feed(event).await;
-                    }
-                }
+                Some(answer) = self.answers.recv() => self.answered(answer).await,
+                // What has ended is let go of; its answer came by itself.
+                Some(_) = self.searches.join_next() => {}
                 Some(order) = self.orders.recv() => self.obey(order).await,
                 () = sleep_until(wake) => self.woken().await,
             }
         }
+    }
+
+    async fn answered(&mut self, (about, found): Answer) {
+        // The answer to a question about another candidate is nobody's.
+        if self.candidate() != Some(about) {
+            return;
+        }
+        if let Event::Chunk { bytes, .. } = &found.event {
+            self.counts.chunk(bytes.len());
+        }
+        if let Some(shadow) = found.shadow {
+            log::info!("model {}: {shadow}", self.model);
+            self.shadow = Some((about, shadow));
+        }
+        self.feed(found.event).await;
+    }
+
+    /// How this candidate did beside the active model, if it was asked.
+    pub(super) fn shadow_of(&self, candidate: Option<Digest>) -> Option<ShadowReport> {
+        let (about, shadow) = self.shadow?;
+        (Some(about) == candidate).then_some(shadow)
     }
 
     pub(super) fn now(&self) -> Now {

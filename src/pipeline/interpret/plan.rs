@@ -105,6 +105,15 @@ impl OutputPlan {
         !matches!(self.kind, Reading::Regression { .. } | Reading::Raw)
     }
 
+    pub(in crate::pipeline) fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// What a step of a quantized output stands for; 1 where it is not quantized.
+    pub(in crate::pipeline) fn unit(&self) -> f64 {
+        self.quant.map_or(1.0, |quant| quant.scale.into())
+    }
+
     /// The input that the output is compared with, if it is.
     pub(in crate::pipeline) fn compares_with(&self) -> Option<usize> {
         match self.kind {

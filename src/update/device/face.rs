@@ -1,6 +1,7 @@
 //! What the machine is told and what it asks for.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,8 @@ pub enum Event {
     Lost {
         blob: Digest,
         index: u32,
+        /// How long the source wants to be left alone; zero where it did not say.
+        wait: Duration,
     },
     /// The answer to [`Effect::Assemble`].
     Assembled(Result<(), Reason>),

@@ -113,7 +113,7 @@ impl Fetch {
     pub(super) fn ask(&mut self, now: Mono, random: u64, effects: &mut Vec<Effect>) {
         let late = self.asked.iter().filter(|(_, asked)| now.since(asked.at) >= ANSWER);
         for place in late.map(|(place, _)| *place).collect::<Vec<_>>() {
-            self.lost(now, place, random);
+            self.lost(now, place, Duration::ZERO, random);
         }
         while self.asked.len() < AT_ONCE && now >= self.not_before {
             let Some(source) = self.sources.front().cloned() else { return };
@@ -149,14 +149,12 @@ impl Fetch {
         random: u64,
     ) -> Arrived {
         let Some(Asked { piece: Piece { chunk, .. }, source, .. }) = self.asked.get(&place) else {
-            return Arrived::Stray;
+            return self.arrived_late(place, bytes);
         };
         if is_chunk(chunk, bytes) {
             let chunk = *chunk;
             self.asked.remove(&place);
-            self.left = self.left.saturating_sub(chunk.len.into());
-            self.attempt = 0;
-            return Arrived::Kept(chunk.sha256);
+            return self.kept(chunk);
         }
         let source = source.clone();
         let bad = self.bad.entry((place, source.clone())).or_default();
@@ -164,15 +162,33 @@ impl Fetch {
         if *bad >= BAD_MAX {
             self.sources.retain(|other| *other != source);
         }
-        self.lost(now, place, random);
+        self.lost(now, place, Duration::ZERO, random);
         if self.sources.is_empty() { Arrived::NoSource } else { Arrived::Again }
     }
 
-    /// Puts a chunk back and waits before the next is asked for.
-    pub(super) fn lost(&mut self, now: Mono, place: Place, random: u64) {
+    /// On a slow network a chunk may come after it was given up: then it is not asked for again.
+    fn arrived_late(&mut self, place: Place, bytes: &[u8]) -> Arrived {
+        let fits = |(at, piece): &(Place, Piece)| *at == place && is_chunk(&piece.chunk, bytes);
+        let late = self.missing.iter().position(fits);
+        match late.and_then(|at| self.missing.remove(at)) {
+            Some((_, piece)) => self.kept(piece.chunk),
+            None => Arrived::Stray,
+        }
+    }
+
+    fn kept(&mut self, chunk: Chunk) -> Arrived {
+        self.left = self.left.saturating_sub(chunk.len.into());
+        self.attempt = 0;
+        Arrived::Kept(chunk.sha256)
+    }
+
+    /// Puts a chunk back and waits before the next is asked for: `wait` at least, where the only
+    /// source wants it so.
+    pub(super) fn lost(&mut self, now: Mono, place: Place, wait: Duration, random: u64) {
         let Some(Asked { piece, .. }) = self.asked.remove(&place) else { return };
         self.missing.push_front((place, piece));
-        let wait = backoff::delay(self.attempt, RETRY_MIN, RETRY_MAX, random);
+        let alone = if self.sources.len() > 1 { Duration::ZERO } else { wait };
+        let wait = backoff::delay(self.attempt, RETRY_MIN, RETRY_MAX, random).max(alone);
         self.not_before = self.not_before.max(now.plus(wait));
         self.attempt = self.attempt.saturating_add(1);
         // Another source may answer where this one does not; with one source this changes nothing.

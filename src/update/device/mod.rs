@@ -181,7 +181,7 @@ impl Device {
             Event::Chunk { blob, index, bytes } => {
                 self.chunk(now, (blob, index), bytes, effects);
             }
-            Event::Lost { blob, index } => self.lost(now, (blob, index), effects),
+            Event::Lost { blob, index, wait } => self.lost(now, (blob, index), wait, effects),
             Event::Assembled(result) => self.assembled(result, effects),
             Event::Probed(result) => self.probed(now, result, effects),
             Event::Shadowed(result) => self.shadowed(now, result, effects),

@@ -1,6 +1,7 @@
 //! From chunks to a candidate that has proved itself alone.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::super::assemble::recipes;
 use super::super::manifest::{Blob, Manifest};
@@ -113,13 +114,19 @@ impl Device {
         self.go_on_fetching(now, effects);
     }
 
-    pub(super) fn lost(&mut self, now: Now, place: (Digest, u32), effects: &mut Vec<Effect>) {
+    pub(super) fn lost(
+        &mut self,
+        now: Now,
+        place: (Digest, u32),
+        wait: Duration,
+        effects: &mut Vec<Effect>,
+    ) {
         let random = self.random.u64(..);
         if let Some(work) = &mut self.work
             && let Doing::Fetching(fetch, ..) = &mut work.doing
             && !fetch.is_done()
         {
-            fetch.lost(now.mono, place, random);
+            fetch.lost(now.mono, place, wait, random);
             self.go_on_fetching(now, effects);
         }
     }

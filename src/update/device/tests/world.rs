@@ -263,7 +263,7 @@ impl World {
 
     fn fetch(&mut self, blob: Digest, index: u32) -> Event {
         let Some(bytes) = self.network.get(&(blob, index)).cloned() else {
-            return Event::Lost { blob, index };
+            return Event::Lost { blob, index, wait: Duration::ZERO };
         };
         self.fetched += bytes.len() as u64;
         Event::Chunk { blob, index, bytes }

@@ -1,0 +1,145 @@
+//! `inferd probe`: the child's side of [`crate::daemon::probe`].
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, nice, setrlimit};
+
+use super::bench::{noise, peak_rss};
+use super::terminal::print_json;
+use super::{Exit, Failure};
+use crate::bundle::{BUNDLE_MAX, Bundle, BundleError};
+use crate::daemon::probe::{Answer, Measured, is_for_want_of_memory};
+use crate::engine::{Model, RunError};
+use crate::tensor::Tensor;
+use crate::update::device::Reason;
+
+/// Load and measure the bundle on standard input, within limits; the daemon starts this by itself
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Bytes that may be allocated
+    #[arg(long)]
+    memory: u64,
+    /// Seconds of the processor that may be used
+    #[arg(long)]
+    seconds: u64,
+    /// Runs that are measured
+    #[arg(long)]
+    runs: u32,
+}
+
+/// How much less urgent than the daemon this is, of 19.
+const NICE: i32 = 15;
+
+type Refusal = (Reason, String);
+
+pub(super) fn probe(args: &Args) -> Result<(), Failure> {
+    confine(args).map_err(|error| {
+        Failure::new(Exit::Internal, format!("the probe cannot limit itself: {error}"))
+    })?;
+    match measure(args) {
+        Ok(measured) => print_json(&Answer::Measured(measured)),
+        Err((reason, why)) => {
+            print_json(&Answer::Refused { reason, why })?;
+            Err(Failure::said(Exit::Failed))
+        }
+    }
+}
+
+/// Before anything else, and for good: a hard limit is never raised again.
+fn confine(args: &Args) -> io::Result<()> {
+    let hard = |most: u64| Rlimit { current: Some(most), maximum: Some(most) };
+    setrlimit(Resource::Data, hard(args.memory))?;
+    // Should the daemon be gone, nobody else ends a model that does not.
+    setrlimit(Resource::Cpu, hard(args.seconds))?;
+    // A crash is an answer; its image would only fill the disk.
+    setrlimit(Resource::Core, hard(0))?;
+    nice(NICE)?;
+    // Where memory is short this goes first, and not the daemon.
+    if let Err(error) = fs::write("/proc/self/oom_score_adj", "1000") {
+        log::debug!("the kernel may prefer to kill another: {error}");
+    }
+    Ok(())
+}
+
+fn measure(args: &Args) -> Result<Measured, Refusal> {
+    let bundle = Bundle::read(&read()?).map_err(refusal)?;
+    let start = Instant::now();
+    let model = bundle.model().map_err(refusal)?;
+    let load_ms = start.elapsed().as_secs_f64() * 1e3;
+    let golden = bundle.prove(&model).map_err(refusal)?;
+    let mut inputs = bundle.golden_inputs(&model).map_err(refusal)?;
+    if inputs.is_empty() {
+        let mut random = fastrand::Rng::with_seed(1);
+        inputs = vec![model.inputs().iter().map(|spec| noise(spec, &mut random)).collect()];
+    }
+    let budget = Duration::from_secs(args.seconds) / 4;
+    let median_us = median_us(&model, &inputs, args.runs, budget)
+        .map_err(|error| told(Reason::ErrorRate, format!("a run failed: {error}")))?;
+    let peak_rss_bytes = peak_rss().unwrap_or(0);
+    Ok(Measured { load_ms, golden, median_us, peak_rss_bytes, nodes: model.nodes() })
+}
+
+fn read() -> Result<Vec<u8>, Refusal> {
+    let mut bytes = Vec::new();
+    match io::stdin().lock().take(BUNDLE_MAX.saturating_add(1)).read_to_end(&mut bytes) {
+        Ok(_) => Ok(bytes),
+        Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+            Err((Reason::Memory, "the bundle alone is more than may be allocated".to_owned()))
+        }
+        Err(error) => Err((Reason::Crash, format!("standard input cannot be read: {error}"))),
+    }
+}
+
+fn refusal(error: BundleError) -> Refusal {
+    let reason = match error {
+        BundleError::Golden { .. } => Reason::Golden,
+        BundleError::Read { .. }
+        | BundleError::TooLarge { .. }
+        | BundleError::NoSuchModel { .. }
+        | BundleError::OtherModel { .. }
+        | BundleError::Archive(_)
+        | BundleError::File { .. }
+        | BundleError::Card(_)
+        | BundleError::Model { .. }
+        | BundleError::Misfit { .. } => Reason::Load,
+    };
+    told(reason, error.to_string())
+}
+
+/// Most allocations end the program where there is no memory. Some say so in an error, and not
+/// every one of these lets the kind of the error through.
+fn told(reason: Reason, why: String) -> Refusal {
+    let reason = if is_for_want_of_memory(&why) { Reason::Memory } else { reason };
+    (reason, why.chars().take(2000).collect())
+}
+
+/// The median of so many runs, or of as many as the time is enough for; at least one.
+fn median_us(
+    model: &Arc<Model>,
+    inputs: &[Vec<Tensor>],
+    runs: u32,
+    budget: Duration,
+) -> Result<f64, RunError> {
+    let mut session = model.session();
+    let mut outputs: Vec<Tensor> =
+        model.outputs().iter().map(|spec| Tensor::zeros(spec.dtype, &spec.shape)).collect();
+    let (start, mut taken) = (Instant::now(), Vec::new());
+    let warm_up = (runs / 10).clamp(1, 20);
+    for (run, inputs) in (0..warm_up.saturating_add(runs.max(1))).zip(inputs.iter().cycle()) {
+        let before = Instant::now();
+        session.run(inputs, &mut outputs)?;
+        taken.push(before.elapsed());
+        if start.elapsed() > budget {
+            break;
+        }
+        if run + 1 == warm_up {
+            taken.clear();
+        }
+    }
+    taken.sort_unstable();
+    let median = taken.get(taken.len() / 2).copied().unwrap_or_default();
+    Ok(median.as_secs_f64() * 1e6)
+}
