@@ -11,6 +11,7 @@ use crate::bundle::{Bundle, BundleError, Loaded};
 use crate::config::problem::Problem;
 use crate::config::tree::Value;
 use crate::config::{Config, Stream, Surroundings, print as reference};
+use crate::daemon;
 use crate::ids::ModelName;
 use crate::pipeline;
 
@@ -72,6 +73,13 @@ pub(super) fn check(args: &Args) -> Result<(), Failure> {
     let mut report = Report { config: path.display().to_string(), problems, ..Report::default() };
     if let Some(config) = config {
         report.warnings = config.warnings();
+        report.problems.extend(daemon::keyset_problem(&config).map(|reason| Problem {
+            origin: None,
+            path: "updates.keyset".to_owned(),
+            value: None,
+            reason,
+            allowed: "a file that `inferctl keys` made".to_owned(),
+        }));
         models_and_streams(&config, &mut report);
     }
     report.ok = report.problems.is_empty();

@@ -206,6 +206,7 @@ async fn answered(ask: Ask, body: Vec<u8>, desk: &mpsc::Sender<Asked>) -> Answer
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::request_line;
 
     /// A door with a desk behind it that answers everything with its own name.
     fn door() -> (tempfile::TempDir, PathBuf) {
@@ -245,6 +246,32 @@ mod tests {
             let refused = matches!(&answer, Answer::Refused(Refused { code, .. }) if *code == Code::BadRequest);
             assert!(refused, "{answer:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_release_follows_its_request_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let (desk, mut asked) = mpsc::channel::<Asked>(1);
+        let mut door = Door::open(dir.path()).unwrap();
+        door.patience = Duration::from_millis(50);
+        let path = door.path.clone();
+        tokio::spawn(door.serve(desk));
+        tokio::spawn(async move {
+            while let Some(Asked { body, answer, .. }) = asked.recv().await {
+                answer.ok(&body.len());
+            }
+        });
+        let request = |bytes: u64| request_line(Ask::Install { bytes });
+        let all = [request(200_000), vec![7; 200_000]].concat();
+        assert_eq!(say(&path, &all).await, Answer::Ok(200_000.into()));
+        let more = say(&path, &request(RELEASE_MAX + 1)).await;
+        let Answer::Refused(refused) = more else { panic!("{more:?}") };
+        assert_eq!(refused.code, Code::BadRequest);
+        let mut half = UnixStream::connect(&path).await.unwrap();
+        half.write_all(&[request(200_000), vec![7; 100]].concat()).await.unwrap();
+        let mut answer = Vec::new();
+        half.read_to_end(&mut answer).await.ok();
+        assert!(answer.is_empty(), "nobody was asked");
     }
 
     #[tokio::test]

@@ -80,6 +80,12 @@ pub(crate) fn windows_key(stream: &StreamName) -> String {
     format!("windows/{stream}")
 }
 
+/// What is wrong with the keyset that the configuration names, if anything.
+#[must_use]
+pub fn keyset_problem(config: &Config) -> Option<String> {
+    updates::provisioned(config.updates.keyset.as_ref()?).err()
+}
+
 /// Runs until `shutdown` is ready, then drains and saves. `shipped` holds one loaded bundle for
 /// every model that a stream names; where the store has an active version of one, that serves in
 /// its place. Blocks the calling thread.

@@ -1,7 +1,7 @@
 //! What an attacker or a change of mind does to an update over a real broker.
 
-use inferd::update::Deployment;
 use inferd::update::device::{Reason, State};
+use inferd::update::{Deployment, Target};
 
 use super::fleet::{Change, Fleet, Keys, PREFIX, deployment, release, signed, state, topic};
 
@@ -73,11 +73,13 @@ async fn a_withdrawn_deployment_is_given_up_before_it_is_switched_to() {
     let made = release(&fleet.keys, "2.0.0", 1, &Change::default());
     // Its chunks are not there yet.
     fleet.gateway.start();
-    let wish = deployment(&made, 1);
+    // To a group: the topic that withdraws it is the one it came on.
+    let target = Target::Group("line-a".into());
+    let wish = Deployment { target, ..deployment(&made, 1) };
     fleet.deploy(&wish).await;
     fleet.reports(|report| state(report) == Some(State::Fetching)).await;
     // Another topic's withdrawal is none of this deployment's.
-    let other = format!("{PREFIX}/deploy/gateway/gw-2/motion");
+    let other = format!("{PREFIX}/deploy/gateway/gw-1/motion");
     fleet.operator.publish_retained(&other, Vec::new()).await;
     fleet.operator.publish_retained(&topic(&wish), Vec::new()).await;
     let end = fleet.ends("motion-2.0.0").await;

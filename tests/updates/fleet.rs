@@ -11,7 +11,7 @@ use inferd::update::device::State;
 use inferd::update::manifest::{Blob, Requires};
 use inferd::update::{
     Deployment, Document, Envelope, Keyset, ModelReport, ModelState, Packed, Release, Role,
-    SecretKey, Source, Target, Trial, chunking,
+    SecretKey, Source, Target, Trial, chunking, delta,
 };
 
 use crate::common::broker::Mosquitto;
@@ -52,6 +52,7 @@ pub(super) struct Made {
     pub(super) envelope: Vec<u8>,
     pub(super) packed: Vec<u8>,
     pub(super) blobs: Vec<(Blob, Vec<u8>)>,
+    bundle: Bundle,
 }
 
 impl Made {
@@ -71,6 +72,8 @@ pub(super) struct Change {
     pub(super) padding: usize,
     /// Makes them differ from those of other releases.
     pub(super) seed: u64,
+    /// Some of those bytes differ from the release with the same seed, everywhere.
+    pub(super) nudged: bool,
     /// Its golden vectors ask for what it does not give.
     pub(super) fails_golden: bool,
     /// What it answers is no finite number; it has no golden vectors.
@@ -79,12 +82,24 @@ pub(super) struct Change {
 
 /// A release of the demonstration model under another version.
 pub(super) fn release(keys: &Keys, version: &str, counter: u64, change: &Change) -> Made {
+    release_after(keys, version, counter, change, None)
+}
+
+/// With deltas from the release before.
+pub(super) fn release_after(
+    keys: &Keys,
+    version: &str,
+    counter: u64,
+    change: &Change,
+    before: Option<&Made>,
+) -> Made {
     let dir = tempfile::tempdir().unwrap();
     let files = folder(dir.path(), version, change);
     let bundle = Bundle::open(dir.path()).unwrap();
     let created = Timestamp::parse("2026-11-22T10:00:00Z").unwrap();
     let release = Release { counter, created, requires: Requires::default() };
-    let mut packed = Packed::new(&bundle, release, &[]).unwrap();
+    let bases: Vec<&Bundle> = before.iter().map(|made| &made.bundle).collect();
+    let mut packed = Packed::new(&bundle, release, &bases).unwrap();
     packed.envelope_mut().sign(&keys.release);
     let envelope = packed.envelope().bytes();
     let mut blobs: Vec<(Blob, Vec<u8>)> = files
@@ -92,8 +107,14 @@ pub(super) fn release(keys: &Keys, version: &str, counter: u64, change: &Change)
         .map(|path| fs::read(path).unwrap())
         .map(|bytes| (chunking::blob(&bytes), bytes))
         .collect();
+    let old = before.iter().flat_map(|made| &made.blobs).map(|(_, bytes)| bytes);
+    let pairs = old.zip(&blobs).filter(|(old, (_, new))| *old != new);
+    let deltas = pairs.filter_map(|(old, (_, new))| delta::between(old, new));
+    let deltas: Vec<_> = deltas.map(|delta| (chunking::blob(&delta), delta)).collect();
+    blobs.extend(deltas);
     blobs.push((chunking::blob(&envelope), envelope.clone()));
-    Made { version: version.into(), packed: packed.write().unwrap(), envelope, blobs }
+    let packed = packed.write().unwrap();
+    Made { version: version.into(), packed, envelope, blobs, bundle }
 }
 
 fn folder(dir: &Path, version: &str, change: &Change) -> Vec<PathBuf> {
@@ -103,7 +124,10 @@ fn folder(dir: &Path, version: &str, change: &Change) -> Vec<PathBuf> {
     let card = fs::read_to_string(from.join("card.toml")).unwrap();
     let mut card = card.replace("version = \"1.0.0\"", &format!("version = \"{version}\""));
     if change.padding > 0 {
-        model.extend(doc_string(change.padding, change.seed));
+        let mut text = doc_string(change.padding, change.seed);
+        let nudged = text.iter_mut().skip(10).step_by(50).filter(|_| change.nudged);
+        nudged.for_each(|byte| *byte = b'!');
+        model.extend(text);
     }
     if change.fails_golden {
         model[7400..8400].iter_mut().for_each(|weight| *weight ^= 0x55);
@@ -168,6 +192,10 @@ impl Fleet {
         let gateway = Gateway::new(port, MOTION);
         let updates = "[updates]\nkeyset = \"keyset-1.json\"\n";
         gateway.configure(port, &format!("{updates}{MOTION}"));
+        let drop_in = gateway.dir().join("conf.d");
+        fs::create_dir(&drop_in).unwrap();
+        let group = "[gateway]\ngroups = [\"line-a\"]\n";
+        fs::write(drop_in.join("groups.toml"), group).unwrap();
         let keyset = signed(&keys.keyset(1), &[&keys.release]);
         fs::write(gateway.dir().join("keyset-1.json"), keyset).unwrap();
         let operator = Peer::connect(broker.port(), "operator").await;

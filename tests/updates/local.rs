@@ -64,6 +64,19 @@ async fn a_file_is_installed_and_taken_back_by_the_same_rules() {
     assert!(told.contains("was taken back"), "{told}");
     // Nothing was committed, so the older release is not below the floor.
     assert_eq!(install(&fleet.gateway, &older).unwrap()["version"], "1.9.0");
+
+    // Another version by the word of whoever is here: no trial, and a kill changes nothing of it.
+    let used = fleet.gateway.ask(&["models", "use", "motion", "shipped"]);
+    assert_eq!(used, serde_json::json!({"streams": 1, "windows_kept": 1}));
+    fleet.gateway.kill();
+    fleet.gateway.start();
+    assert_eq!(fleet.serving(), "1.0.0");
+    let back = fleet.gateway.ask(&["models"]);
+    let rows = back["models"].as_array().unwrap();
+    let previous = rows.iter().find(|row| row["slot"] == "previous").unwrap();
+    let digest = previous["digest"].as_str().unwrap();
+    fleet.gateway.ask(&["models", "use", "motion", &digest[..8]]);
+    assert_eq!(fleet.serving(), "1.9.0");
     fleet.gateway.stop();
 }
 

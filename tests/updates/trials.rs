@@ -1,7 +1,7 @@
 //! Trials that end badly.
 
-use inferd::update::ModelReport;
 use inferd::update::device::{Reason, State};
+use inferd::update::{Deployment, ModelReport, Trial};
 
 use super::fleet::{Change, Fleet, deployment, release, state};
 use crate::common::peer::Peer;
@@ -32,6 +32,36 @@ async fn a_model_whose_answers_are_no_numbers_is_rolled_back_and_not_taken_again
     fleet.deploy(&deployment(&made, 2)).await;
     let again = fleet.ends("motion-2.0.0").await;
     assert_eq!((state(&again), again.reason), (Some(State::Rejected), Some(Reason::Refused)));
+    fleet.gateway.stop();
+}
+
+#[tokio::test]
+async fn an_active_version_that_is_damaged_gives_way_to_the_one_before_it() {
+    let Some(mut fleet) = Fleet::start("a damaged version").await else { return };
+    fleet.gateway.start();
+    for (seq, version) in [(1, "2.0.0"), (2, "3.0.0")] {
+        let made = release(&fleet.keys, version, seq, &Change::default());
+        fleet.publish(&made).await;
+        let trial = Trial { max_s: 1, ..Trial::default() };
+        fleet.deploy(&Deployment { trial, ..deployment(&made, seq) }).await;
+        let end = fleet.ends(&format!("motion-{version}")).await;
+        assert_eq!(state(&end), Some(State::Committed));
+    }
+    let models = fleet.gateway.ask(&["models"]);
+    let rows = models["models"].as_array().unwrap();
+    let active = rows.iter().find(|row| row["slot"] == "active").unwrap();
+    let digest = active["digest"].as_str().unwrap();
+    fleet.gateway.stop();
+    let database = fleet.gateway.dir().join(format!("state/models/{digest}/db"));
+    std::fs::write(&database, b"").unwrap();
+    fleet.gateway.start();
+    assert_eq!(fleet.serving(), "2.0.0");
+    let fell_back = |report: &ModelReport| state(report) == Some(State::RolledBack);
+    let end = fleet.reports(fell_back).await.pop().unwrap();
+    assert_eq!((end.reason, end.active.version.as_str()), (Some(Reason::Load), "2.0.0"));
+    fleet.gateway.stop();
+    fleet.gateway.start();
+    assert_eq!(fleet.serving(), "2.0.0");
     fleet.gateway.stop();
 }
 

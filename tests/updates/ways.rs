@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use inferd::update::device::{Reason, State};
+use inferd::update::{Deployment, Trial};
 
-use super::fleet::{Change, Fleet, deployment, release, state};
+use super::fleet::{Change, Fleet, deployment, release, release_after, state};
 use crate::common::peer::Peer;
 use crate::daemon::samples;
 
@@ -67,6 +68,31 @@ async fn a_good_model_takes_over_under_load_and_no_sample_is_lost() {
     fleet.gateway.kill();
     fleet.gateway.start();
     assert_eq!(fleet.serving(), "2.0.0", "what was committed survives a kill");
+    fleet.gateway.stop();
+}
+
+#[tokio::test]
+async fn a_retrained_model_comes_as_a_delta_to_the_one_that_is_here() {
+    let Some(mut fleet) = Fleet::start("a delta over MQTT").await else { return };
+    fleet.gateway.start();
+    let change = Change { padding: 400_000, ..Change::default() };
+    let first = release(&fleet.keys, "2.0.0", 1, &change);
+    let retrained = Change { nudged: true, ..change };
+    let second = release_after(&fleet.keys, "2.1.0", 2, &retrained, Some(&first));
+    let trial = Trial { max_s: 1, ..Trial::default() };
+    let mut came = Vec::new();
+    for (seq, made) in [(1, &first), (2, &second)] {
+        fleet.publish(made).await;
+        fleet.deploy(&Deployment { trial, ..deployment(made, seq) }).await;
+        let end = fleet.ends(&format!("motion-{}", made.version)).await;
+        assert_eq!(state(&end), Some(State::Committed), "{end:?}");
+        let bytes = |health: &serde_json::Value| health["updates"]["motion"]["bytes"].as_u64();
+        came.push(bytes(&fleet.gateway.ask(&["status"])["health"]).unwrap());
+    }
+    assert_eq!(fleet.serving(), "2.1.0");
+    let (whole, delta) = (came[0], came[1] - came[0]);
+    println!("{whole} bytes for the first, {delta} for the second");
+    assert!(delta * 3 < whole, "{delta} of {whole} bytes");
     fleet.gateway.stop();
 }
 

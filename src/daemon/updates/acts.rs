@@ -258,6 +258,7 @@ impl Unit {
         match self.switch.serve(self.model.clone(), choice).await {
             Ok(swapped) => {
                 self.swapped = swapped;
+                self.answer_on_trial();
                 None
             }
             Err(error @ SwitchError::Unusable { .. }) => {
@@ -282,7 +283,7 @@ impl Unit {
         let state = serde_json::to_value(report.state).unwrap_or_default();
         let (model, name) = (&self.model, &report.deployment);
         log::info!("model {model}: update {name} is {}{reason}", state.as_str().unwrap_or("-"));
-        self.answer_waiting(&report);
+        self.answer_ended(&report);
         let since = self.now().wall;
         if report.state.is_final() {
             self.searches.abort_all();

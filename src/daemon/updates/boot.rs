@@ -65,7 +65,8 @@ pub(crate) fn wake(
     }
 }
 
-fn provisioned(path: &Path) -> Result<Trust, String> {
+/// The trust that a gateway begins with.
+pub(crate) fn provisioned(path: &Path) -> Result<Trust, String> {
     let told = |why: String| format!("the keyset {}: {why}", path.display());
     let size = fs::metadata(path).map_err(|error| told(error.to_string()))?.len();
     if size > KEYSET_MAX {
@@ -100,6 +101,13 @@ fn draft(
     device.start(now, &mut effects);
     let mut draft_slots = slots;
     save_first(&mut effects, &device, &model, store, &mut draft_slots, &mut names);
+    if device.record().job.is_none() && draft_slots.staged.is_some() {
+        // Put in place for an order that never came to be: the start's sweep removes it.
+        notes::write(&mut draft_slots, device.record(), &mut names, None);
+        if let Err(error) = store.set_slots(&model, &draft_slots) {
+            log::warn!("model {model}: {error}");
+        }
+    }
     let active = draft_slots.active.map(|slot| slot.digest);
     Ok(Draft { model, device, names, effects, active })
 }

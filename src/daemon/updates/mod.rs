@@ -31,7 +31,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 
-pub(crate) use boot::wake;
+pub(crate) use boot::{provisioned, wake};
 pub(crate) use orders::Order;
 pub(crate) use post::Post;
 pub(crate) use tell::{Counts, Told};

@@ -88,23 +88,24 @@ impl Unit {
         self.put_in_store(manifest.digest(), packed).await.map_err(told)
     }
 
-    /// Tells whoever waits for a release how it went.
-    pub(super) fn answer_waiting(&mut self, report: &Report) {
-        let is_over = report.state == State::Trial || report.state.is_final();
-        let ours = |waiting: &Waiting| Some(waiting.manifest) == report.candidate;
-        let Some(Waiting { version, answer, .. }) =
-            self.waiting.take_if(|waiting| is_over && ours(waiting))
-        else {
-            return;
-        };
-        match report.reason {
-            Some(reason) if report.state != State::Trial => {
-                answer.refuse(Code::Model, sentence(reason, &version));
-            }
-            _ => answer.ok(&serde_json::json!({
-                "model": self.model, "version": version, "state": report.state,
-                "manifest": report.candidate,
-            })),
+    /// Tells whoever waits for a release that it serves now.
+    pub(super) fn answer_on_trial(&mut self) {
+        let candidate = self.candidate();
+        let ours = |waiting: &mut Waiting| Some(waiting.manifest) == candidate;
+        if let Some(Waiting { manifest, version, answer }) = self.waiting.take_if(ours) {
+            answer.ok(&serde_json::json!({
+                "model": self.model, "version": version, "state": State::Trial,
+                "manifest": manifest,
+            }));
+        }
+    }
+
+    /// Tells whoever waits for a release that it came to nothing.
+    pub(super) fn answer_ended(&mut self, report: &Report) {
+        let Some(reason) = report.reason.filter(|_| report.state.is_final()) else { return };
+        let ours = |waiting: &mut Waiting| Some(waiting.manifest) == report.candidate;
+        if let Some(Waiting { version, answer, .. }) = self.waiting.take_if(ours) {
+            answer.refuse(Code::Model, sentence(reason, &version));
         }
     }
 

@@ -203,3 +203,45 @@ fn deployments(config: &Config, model: &ModelName) -> Vec<(String, Target)> {
     let own = (own, Target::Gateway(id.clone()));
     gateway.groups.iter().map(of_group).chain([own]).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODELS: usize = 1;
+
+    fn post() -> Post {
+        let mut state = State { came: vec![BTreeMap::new(); MODELS], ..State::default() };
+        let group = Target::Group("line-a".into());
+        state.want("p/deploy/group/line-a/motion".into(), Topic::Deployment(group), 0);
+        state.want("p/keys/2".into(), Topic::Keyset, 0);
+        let boxes = vec![Arc::default(); MODELS];
+        Post { prefix: "p".into(), streams: Vec::new(), boxes, state: Mutex::new(state) }
+    }
+
+    #[test]
+    fn the_latest_document_of_a_topic_wins_and_keysets_are_read_first() {
+        let post = post();
+        for bytes in [&b"first"[..], b"second"] {
+            assert!(post.take("p/deploy/group/line-a/motion", bytes));
+        }
+        assert!(post.take("p/keys/2", b"keys"));
+        let target = Target::Group("line-a".into());
+        let letters =
+            [Letter::Keyset(b"keys".to_vec()), Letter::Deployment(target, b"second".to_vec())];
+        assert_eq!(post.collect(0), letters);
+        assert_eq!((post.collect(0), post.dropped()), (Vec::new(), 1));
+    }
+
+    #[test]
+    fn what_nobody_asked_for_goes_nowhere_and_what_is_endless_is_cut() {
+        let post = post();
+        assert!(post.take("p/blob/00/1", b"late"), "ours, and of no use");
+        assert!(!post.take("p/gw-1/status", b"online"));
+        assert!(!post.take("sensors/1", b"1,2,3"));
+        assert_eq!((post.collect(0), post.dropped()), (Vec::new(), 1));
+        assert!(post.take("p/keys/2", &vec![b'['; 1 << 20]));
+        let Some(Letter::Keyset(bytes)) = post.collect(0).pop() else { panic!("no keyset") };
+        assert_eq!(bytes.len(), DOCUMENT_MAX + 1);
+    }
+}

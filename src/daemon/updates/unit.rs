@@ -30,6 +30,8 @@ use crate::update::{ShadowReport, Target};
 const LOOK: Duration = Duration::from_secs(1);
 /// A machine with nothing to do is woken this often all the same.
 const REST: Duration = Duration::from_secs(3600);
+/// Between two looks at documents: whoever floods us with them gets no more of the processor.
+const BREATH: Duration = Duration::from_millis(50);
 /// Answers of what runs beside the machine.
 const ANSWERS: usize = 8;
 
@@ -212,7 +214,9 @@ impl Unit {
     }
 
     async fn open_letters(&mut self) {
-        for letter in self.post.collect(self.index) {
+        let letters = self.post.collect(self.index);
+        let only_documents = !letters.iter().any(|l| matches!(l, Letter::Chunk { .. }));
+        for letter in letters {
             match letter {
                 Letter::Keyset(bytes) => self.feed(Event::Keyset(bytes)).await,
                 Letter::Deployment(target, bytes) if bytes.is_empty() => {
@@ -230,6 +234,9 @@ impl Unit {
             self.ask_broker();
         }
         self.tell_counts();
+        if only_documents {
+            tokio::time::sleep(BREATH).await;
+        }
     }
 
     /// Whether the deployment that is followed came for this target: only its own topic withdraws it.

@@ -177,6 +177,15 @@ fn a_regression_has_names_units_and_scale() {
         shown(&bare, Data::F64(vec![1.0 / 3.0]), &[]).unwrap(),
         json!({"kind":"regression","values":{"t":0.333333}})
     );
+    let huge = Kind::Regression {
+        names: labels(&["t"]),
+        units: Vec::new(),
+        scale: vec![3e38],
+        offset: Vec::new(),
+    };
+    let huge = plan(huge, Activation::None, float(&[1, 1])).unwrap();
+    let refused = shown(&huge, Data::F32(vec![9.0]), &[]).unwrap_err();
+    assert!(matches!(refused, Reject::BadOutput { .. }), "{refused}");
 }
 
 #[test]

@@ -94,14 +94,22 @@ enum Doing {
 }
 
 impl Device {
-    /// The machine as it was when the record was written. Feed it [`Device::start`] next.
+    /// The machine as it was when the record was written. Feed it [`Device::start`] next. `trust` is
+    /// what the gateway was provisioned with; the keysets that followed are in the record, and the
+    /// newest counts, so that a gateway can be provisioned anew.
     ///
     /// # Errors
     /// A kept keyset that does not read back.
-    pub fn new(settings: Settings, trust: Trust, record: Record) -> Result<Self, VerifyError> {
-        let trust = match &record.keyset {
-            // Judged when it was kept; the record is the gateway's own.
-            Some(keyset) => Trust::provisioned(keyset.as_bytes())?,
+    pub fn new(settings: Settings, trust: Trust, mut record: Record) -> Result<Self, VerifyError> {
+        // Judged when it was kept; the record is the gateway's own.
+        let kept = record.keyset.as_ref().map(|kept| Trust::provisioned(kept.as_bytes()));
+        let trust = match kept.transpose()? {
+            Some(kept) if kept.keyset().version >= trust.keyset().version => kept,
+            Some(kept) => {
+                record.keyset = None;
+                record.change_keys(kept.keyset(), trust.keyset());
+                trust
+            }
             None => trust,
         };
         let random = fastrand::Rng::with_seed(settings.seed);
@@ -267,16 +275,7 @@ impl Device {
         let Ok(trust) = self.trust.advance(bytes) else {
             return effects.push(Effect::Refuse(Reason::Keyset));
         };
-        let (old, new) = (self.trust.keyset(), trust.keyset());
-        // Who loses a key may have lost it to someone who signed the highest numbers there are:
-        // with new keys the numbers begin anew (fast-forward recovery, TUF 5.3.11).
-        if old.deploy.keys != new.deploy.keys {
-            self.record.seq = 0;
-            self.record.time = Timestamp(0);
-        }
-        if old.release.keys != new.release.keys {
-            self.record.floor = 0;
-        }
+        self.record.change_keys(self.trust.keyset(), trust.keyset());
         self.trust = trust;
         self.record.keyset = Some(String::from_utf8_lossy(bytes).into_owned());
         effects.push(Effect::Save(self.record.clone()));

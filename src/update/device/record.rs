@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::super::keyset::Keyset;
 use super::face::{Reason, State};
 use crate::clock::Timestamp;
 use crate::ids::Digest;
@@ -79,6 +80,18 @@ impl Default for Record {
 }
 
 impl Record {
+    /// Who loses a key may have lost it to someone who signed the highest numbers there are: with
+    /// new keys the numbers begin anew (fast-forward recovery, TUF 5.3.11).
+    pub(super) fn change_keys(&mut self, old: &Keyset, new: &Keyset) {
+        if old.deploy.keys != new.deploy.keys {
+            self.seq = 0;
+            self.time = Timestamp(0);
+        }
+        if old.release.keys != new.release.keys {
+            self.floor = 0;
+        }
+    }
+
     pub(super) fn refuse(&mut self, manifest: Digest) {
         if !self.refused.contains(&manifest) {
             self.refused.push(manifest);

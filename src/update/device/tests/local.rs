@@ -89,10 +89,27 @@ fn what_is_chosen_serves_without_a_trial_and_ends_what_was_under_way() {
     let five = world.disk.record.active.clone();
     world.tell(Event::Chosen(None)).unwrap();
     assert_eq!((world.active(), &world.disk.record.previous), (None, &five));
-    world.tell(Event::Chosen(five.clone())).unwrap();
+    world.tell(Event::Chosen(five)).unwrap();
     assert_eq!((world.active(), &world.disk.record.previous), (Some(5), &None));
     world.boot().unwrap();
     assert_eq!(world.active(), Some(5));
+}
+
+#[test]
+fn a_gateway_that_is_provisioned_anew_trusts_the_newer_keyset() {
+    let mut world = committed(5);
+    let old = keys(1);
+    let second = signed(
+        &keys(20).keyset(2),
+        &[&old.release[0], &old.release[1], &keys(20).release[0], &keys(20).release[1]],
+    );
+    world.tell(Event::Keyset(second)).unwrap();
+    let record = world.disk.record.clone();
+    let third = signed(&keys(40).keyset(3), &[&keys(40).release[0], &keys(40).release[1]]);
+    let device = |trust| Device::new(super::world::settings(), trust, record.clone()).unwrap();
+    assert_eq!(device(old.trust()).trust().keyset().version, 2, "what followed counts");
+    let anew = device(Trust::provisioned(&third).unwrap());
+    assert_eq!((anew.trust().keyset().version, anew.record().floor), (3, 0));
 }
 
 #[test]
