@@ -1,23 +1,26 @@
 //! A fleet of three real daemons on a real broker, and its operator: a good release and a bad one,
 //! the way back, new keys, and a controller that is killed half way.
 
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use crate::common::PATIENCE;
+use crate::common::broker::free_port;
 use crate::common::gateway::Gateway;
 use crate::common::peer::Peer;
+use crate::common::{PATIENCE, skipped};
 use crate::daemon::{MOTION, samples};
-use crate::operator::Office;
-use crate::operator::witness::Witness;
+use crate::operator::witness::{Witness, retained};
+use crate::operator::{Office, Running};
 
 const IDS: [&str; 3] = ["gw-1", "gw-2", "gw-3"];
 
 /// Gateways of group `a` that came with keyset 1.
-fn gateways(office: &Office) -> Vec<Gateway> {
+fn gateways(office: &Office, ids: &[&str]) -> Vec<Gateway> {
     let gateway = |id: &&str| {
         let mut gateway = Gateway::new(office.broker.port(), MOTION);
         let updates = "[updates]\nkeyset = \"keyset-1.json\"\n";
@@ -30,10 +33,11 @@ fn gateways(office: &Office) -> Vec<Gateway> {
         gateway.start();
         gateway
     };
-    IDS.iter().map(gateway).collect()
+    ids.iter().map(gateway).collect()
 }
 
-/// Sensors that send without end, to every gateway, until it is dropped.
+/// A sensor after the other sends a window to every gateway, until it is dropped. Not as fast as
+/// the broker takes it: deployments would wait behind samples.
 struct Sensors {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -44,11 +48,14 @@ impl Sensors {
         let (stop, mut stopped) = oneshot::channel::<()>();
         let feed = async move {
             let mut sensor = Peer::connect(port, "sensor").await;
-            let mut devices = 0;
-            while matches!(stopped.try_recv(), Err(oneshot::error::TryRecvError::Empty)) {
-                let topic = format!("sensors/w{}/imu", devices % 500);
-                sensor.publish_all(&topic, samples(0, 50)).await;
-                devices += 1;
+            let mut pace = tokio::time::interval(Duration::from_millis(200));
+            for device in 0_u32.. {
+                tokio::select! {
+                    _ = &mut stopped => return,
+                    _ = pace.tick() => {}
+                }
+                let topic = format!("sensors/w{device}/imu");
+                sensor.publish_all(&topic, samples(0, 40)).await;
             }
         };
         let thread = std::thread::spawn(move || {
@@ -119,7 +126,7 @@ fn versions(office: &Office) -> Vec<String> {
 fn a_fleet_goes_forward_stops_goes_back_and_gets_new_keys() {
     let Some(office) = Office::open("a fleet of three daemons") else { return };
     let witness = Witness::of_deployments(&office);
-    let mut gateways = gateways(&office);
+    let mut gateways = gateways(&office, &IDS);
     let _sensors = Sensors::start(office.broker.port());
     assert_eq!(versions(&office), ["1.0.0"; 3]);
 
@@ -176,5 +183,46 @@ fn a_fleet_goes_forward_stops_goes_back_and_gets_new_keys() {
     let new = [&both[..], &["--key", "new-deploy.key"]].concat();
     office.well(&start(&newest, "new.rollout", &new));
     assert_eq!(versions(&office), ["1.3.0"; 3]);
+    gateways.iter_mut().for_each(Gateway::stop);
+}
+
+/// A static file server by somebody else.
+fn web_server(folder: &Path) -> Option<(u16, Running)> {
+    let port = free_port();
+    let child = Command::new("python3")
+        .args(["-m", "http.server", "--bind", "127.0.0.1", &port.to_string()])
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let server = Running(Some(child));
+    let deadline = Instant::now() + PATIENCE;
+    while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+        assert!(Instant::now() < deadline, "the web server does not listen");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    Some((port, server))
+}
+
+#[test]
+fn from_a_web_server_a_fleet_is_updated_with_nothing_but_documents_on_the_broker() {
+    let test = "a rollout from a web server";
+    let Some(office) = Office::open(test) else { return };
+    let mut gateways = gateways(&office, &IDS[..1]);
+    let good = release(&office, "1.1.0", 1, false);
+    office.sign(&good);
+    let www = office.desk.folder.path().join("www");
+    office.desk.well(&["publish", &good, "--keyset", "keyset-1.json", "--web", "www"]);
+    let Some((port, _server)) = web_server(&www) else {
+        return skipped(test, "python3 is not installed");
+    };
+    let source = format!("http://127.0.0.1:{port}/{{sha256}}");
+    let more = ["--waves", "1", "--trial-max", "1s", "--source", &source];
+    office.well(&start(&good, "web.rollout", &[&KEYS[..], &more].concat()));
+    let fleet = office.json(&["fleet"]);
+    assert_eq!(fleet[0]["models"]["motion"]["active"]["version"], "1.1.0");
+    assert_eq!(fleet[0]["models"]["motion"]["state"], "committed");
+    assert_eq!(retained(office.broker.port(), "inferd/v1/blob/#"), None, "no chunk was sent");
     gateways.iter_mut().for_each(Gateway::stop);
 }

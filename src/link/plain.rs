@@ -112,10 +112,13 @@ impl PlainClient {
     /// # Errors
     /// The client has ended.
     pub async fn unsubscribe(&self, filter: &str) -> Result<(), Closed> {
+        self.forget(filter);
+        Ok(self.client.unsubscribe(filter).await?)
+    }
+
+    fn forget(&self, filter: &str) {
         let mut subscribed = self.subscribed.lock().unwrap_or_else(PoisonError::into_inner);
         subscribed.retain(|(wanted, _)| wanted != filter);
-        drop(subscribed);
-        Ok(self.client.unsubscribe(filter).await?)
     }
 
     /// Hands over a message; waits while too many are under way.

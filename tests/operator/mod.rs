@@ -25,7 +25,12 @@ pub(crate) struct Office {
 impl Office {
     /// `None`, said loudly, where there is no mosquitto.
     pub(crate) fn open(test: &str) -> Option<Self> {
-        let Some(broker) = Mosquitto::start("") else {
+        Self::open_with(test, "")
+    }
+
+    /// With more in the broker's configuration.
+    pub(crate) fn open_with(test: &str, configuration: &str) -> Option<Self> {
+        let Some(broker) = Mosquitto::start(configuration) else {
             skipped(test, "mosquitto is not installed");
             return None;
         };

@@ -131,6 +131,25 @@ fn what_was_signed_and_not_published_is_published_by_the_next_controller_to_the_
 }
 
 #[test]
+fn a_broker_that_restarts_is_waited_for() {
+    let broker = "persistence true\n";
+    let Some(mut office) = Office::open_with("a broker restarts", broker) else { return };
+    let fakes = Fakes::start(office.broker.port(), 8, |_| "committed");
+    let bundle = office.release(1);
+    let controller = office.spawn(&start(&bundle, &["--waves", "1,100%", "--soak", "5s"]), "out");
+    wait_until("the first wave", || fakes.seen().len() == 1);
+    let first = fakes.seen();
+    drop(fakes);
+    office.broker.stop();
+    office.broker.run();
+    let fakes = Fakes::start(office.broker.port(), 8, |_| "committed");
+    assert_eq!(controller.ended(), 0);
+    let seen = fakes.seen();
+    assert_eq!(seen.len(), 2, "the wave that was retained, and the last: {:?}", percents(&seen));
+    assert_eq!(seen[0], first[0]);
+}
+
+#[test]
 fn a_record_has_one_controller_which_others_may_tell_to_pause() {
     let Some(office) = Office::open("pause and resume") else { return };
     let fakes = Fakes::start(office.broker.port(), 8, |_| "committed");

@@ -181,7 +181,7 @@ mod tests {
             assert_eq!(hear(topic, payload), None, "{topic} {payload}");
         }
         let first = GatewayId::parse("gw-1").unwrap();
-        assert_eq!(view.members(&Target::Group("a".into())), [first.clone()]);
+        assert_eq!(view.members(&Target::Group("a".into())), std::slice::from_ref(&first));
         assert_eq!(view.model(&first, "motion").unwrap().update(), None);
         let second = view.model(&GatewayId::parse("gw-2").unwrap(), "motion").unwrap();
         assert_eq!(second.update(), Some(State::RolledBack));
