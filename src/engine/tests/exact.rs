@@ -139,7 +139,21 @@ fn results(node: &NodeProto, values: &Values, nearest: &mut f64) -> Vec<Exact> {
         }
         "Split" => split(at(0), channel, node.output.len()),
         "Pad" => vec![pad(at(0), &at(1).x)],
-        "Cast" => vec![Exact { dtype: Dtype::F32, ..at(0).clone() }],
+        "Div" => vec![zip(at(0), at(1), |a, b| a / b)],
+        "Cast" if node.int("to") == Some(6) => vec![map(at(0), f64::trunc)],
+        "Cast" => vec![at(0).clone()],
+        "Constant" => {
+            let value = node.attribute.iter().find_map(|a| a.t.as_ref()).unwrap();
+            vec![Exact::of(&crate::engine::constant::read(value).unwrap().unwrap())]
+        }
+        "Shape" => {
+            let shape: Vec<f64> = at(0).shape.iter().map(|&d| d as f64).collect();
+            vec![Exact::real(&[shape.len()], shape)]
+        }
+        "ConstantOfShape" => {
+            let shape: Vec<usize> = at(0).x.iter().map(|&d| d as usize).collect();
+            vec![Exact::real(&shape, vec![0.0; shape.iter().product()])]
+        }
         other => panic!("no exact {other}"),
     }
 }

@@ -7,6 +7,7 @@
 )]
 
 mod exact;
+mod exported;
 mod float;
 mod generate;
 mod hostile;
