@@ -55,7 +55,8 @@ pub struct Loaded {
 }
 
 impl Bundle {
-    /// The files by name, the card checked and every file it names found.
+    /// The files by name, the card checked and the files found that it cannot do without. Golden
+    /// vectors are asked for by [`Bundle::load`]: to try a model out they are not needed.
     pub(crate) fn from_files(
         files: BTreeMap<String, Vec<u8>>,
         folder: Option<PathBuf>,
@@ -66,11 +67,9 @@ impl Bundle {
         };
         let card = text(CARD).map_err(|why| BundleError::File { name: CARD.into(), why })?;
         let card = Card::parse(&card, |name| text(name).map_err(str::to_owned))?;
-        for name in std::iter::once(&card.file).chain(card.golden.as_ref().map(|g| &g.file)) {
-            if !files.contains_key(name) {
-                let why = "named in the card and not in the bundle";
-                return Err(BundleError::File { name: name.clone(), why });
-            }
+        if !files.contains_key(&card.file) {
+            let why = "named in the card and not in the bundle";
+            return Err(BundleError::File { name: card.file, why });
         }
         Ok(Self { card: Arc::new(card), files, folder })
     }
@@ -124,11 +123,15 @@ impl Bundle {
     /// Loads the model and proves it: the one way to a model that may predict.
     ///
     /// # Errors
-    /// As [`Bundle::model`], or an output that differs from its golden vector.
+    /// As [`Bundle::model`], golden vectors that are missing, or an output that differs from its own.
     pub fn load(&self) -> Result<Loaded, BundleError> {
         let model = self.model()?;
         if let Some(golden) = &self.card.golden {
-            let bytes = self.files.get(&golden.file).map_or(&[][..], Vec::as_slice);
+            let bytes = self.files.get(&golden.file).ok_or_else(|| BundleError::File {
+                name: golden.file.clone(),
+                why: "these golden vectors are named in the card and not in the bundle: put them \
+                      there, or leave [golden] out of the card",
+            })?;
             golden::prove(&model, bytes, golden.tolerance)
                 .map_err(|source| BundleError::Golden { name: self.card.name.clone(), source })?;
         }
