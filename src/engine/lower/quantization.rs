@@ -3,7 +3,7 @@
 use super::amounts::Amounts;
 use super::value::{Affine, Real, Scaling, Stored, Value, Weights};
 use super::weights::bytes;
-use super::{Holds, Lower, Lowering, float};
+use super::{Holds, Lower, Lowering, Stop, float};
 use crate::engine::kernels::{Fit, Table};
 use crate::engine::plan::Action;
 use crate::engine::proto::Attributes;
@@ -55,6 +55,9 @@ impl Target {
 
 impl Lowering<'_> {
     pub(super) fn dequantize(&mut self, node: &Node) -> Lower {
+        if let Value::Opaque = self.value(&node.proto, 0)? {
+            return Err(self.of_no_use(node));
+        }
         let amounts = self.amounts(node)?;
         let value = match self.value(&node.proto, 0)? {
             Value::Constant(tensor) => self.weights(node, &tensor.clone(), amounts)?,
@@ -63,6 +66,19 @@ impl Lowering<'_> {
         };
         self.set(node, Value::Real(value));
         Ok(())
+    }
+
+    /// Constants of a type that only the float runtime may know. It knows floats of 16 bits, and
+    /// none of the types of 4 and 8 bits that came later.
+    fn of_no_use(&self, node: &Node) -> Stop {
+        let name = node.proto.input.first().map_or("", String::as_str);
+        match self.opaque.get(name).map(|tensor| tensor.data_type) {
+            Some(21 | 22) => self.refuse(node, "nothing here computes with 4-bit integers").into(),
+            Some(17..=20 | 23..) => {
+                self.refuse(node, "nothing here computes with floats of 4 and 8 bits").into()
+            }
+            _ => Stop::Float("its input is not a tensor of bytes".into()),
+        }
     }
 
     fn weights(&self, node: &Node, tensor: &Rc<Tensor>, amounts: Amounts) -> Lower<Real> {

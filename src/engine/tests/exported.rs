@@ -180,3 +180,21 @@ fn per_channel_scales_of_a_float_constant_are_held_against_its_shape() {
     assert!(text.contains("\"w_q_node\" (QuantizeLinear)"), "{text}");
     assert!(text.contains("3 scales do not fit axis 0 of shape [4, 2, 3]"), "{text}");
 }
+
+#[test]
+fn weights_of_4_bits_are_refused_by_the_name_of_their_node() {
+    let graph = amounts(build().input("x", Dtype::F32, &[1, 2]), "x_q", 0.01, 64);
+    let graph = dequantize(quantize(graph, "x", "x_q"), "x_q", "x_q", "x_real")
+        .constant("w", &[2, 2], Data::I8(vec![0; 4]))
+        .scale("w_scale", 0.1)
+        .node("DequantizeLinear", &["w", "w_scale"], &["w_real"])
+        .node("MatMul", &["x_real", "w_real"], &["y"])
+        .output("y", Dtype::F32, &[1, 2]);
+    let mut model = graph.model();
+    let tensors = &mut model.graph.as_mut().unwrap().initializer;
+    let weights = tensors.iter_mut().find(|t| t.name == "w").unwrap();
+    (weights.data_type, weights.raw_data) = (22, vec![0; 2]);
+    let text = super::refusal(&prost::Message::encode_to_vec(&model));
+    let node = "node \"w_real_node\" (DequantizeLinear)";
+    assert_eq!(text, format!("{node}: nothing here computes with 4-bit integers"));
+}
