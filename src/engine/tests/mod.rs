@@ -13,6 +13,7 @@ mod generate;
 mod hostile;
 mod lowering;
 mod model;
+mod operators;
 mod random;
 mod reference;
 
