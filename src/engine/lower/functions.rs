@@ -28,7 +28,10 @@ impl Lowering<'_> {
                 None => {}
                 Some(value) => match operand(value) {
                     Some(operand) => operands.push(operand),
-                    None if matches!(value, Value::Constant(_)) && self.joins_quantized(node) => {
+                    None if matches!(value, Value::Constant(_))
+                        && self.joins_quantized(node)
+                        && binary(&proto.op_type, 1.0, 1.0).is_some() =>
+                    {
                         return float("its constant is not one number");
                     }
                     None => return float(self.why_not(node)),

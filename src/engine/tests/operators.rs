@@ -144,6 +144,23 @@ fn functions_with_a_constant_are_exact_tables() {
     expect_function("hard swish", 128, swish, |x| x * ((x + 3.0).clamp(0.0, 6.0) / 6.0));
 }
 
+#[test]
+fn a_constant_of_several_numbers_runs_in_float_and_says_so() {
+    let graph = build()
+        .input("x", Dtype::U8, &[1, 2])
+        .scale("s", 0.5)
+        .constant("z", &[], Data::U8(vec![0]))
+        .node("DequantizeLinear", &["x", "s", "z"], &["d"])
+        .constant("c", &[2], Data::F32(vec![1.0, 2.0]))
+        .node("Mul", &["d", "c"], &["r"])
+        .node("QuantizeLinear", &["r", "s", "z"], &["y"])
+        .output("y", Dtype::U8, &[1, 2]);
+    let model = load(&graph.bytes()).unwrap();
+    let reasons: Vec<_> = model.explain().iter().map(|f| (&*f.node, &*f.reason)).collect();
+    assert_eq!(reasons, [("r_node", "its constant is not one number")]);
+    assert_eq!(run_model(&model, &[Data::U8(vec![3, 5])])[0].data, Data::U8(vec![3, 10]));
+}
+
 /// `x` is 0, 1, 2, … of shape [1, 2, 4], one step a unit; so are the results.
 fn moved(node: impl Fn(Build) -> Build, outputs: &[&str]) -> Vec<Tensor> {
     let mut graph = build()
