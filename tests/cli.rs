@@ -134,6 +134,7 @@ fn check_finds_the_file_and_the_overrides_in_the_environment() {
     let missing = run(&["check", "--config", "/nowhere/inferd.toml"]);
     assert_eq!(missing.code, 78);
     assert!(missing.err.contains("cannot read /nowhere/inferd.toml"), "{}", missing.err);
+    assert!(missing.err.contains("--config") && missing.err.contains("check --reference"));
 }
 
 #[test]
@@ -182,6 +183,22 @@ fn infer_explains_what_runs_in_float() {
     assert!(ran.out.starts_with("0 nodes in integers"), "{}", ran.out);
     assert!(ran.out.contains("WHY") && ran.out.contains("Conv"), "{}", ran.out);
     assert_eq!(run(&["infer", text(&float), "--inputs", "in.npz"]).code, 2);
+    let ran = run(&["infer", text(&float), "--explain", "--json"]);
+    let said: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(said["nodes"]["integer"], 0);
+    assert_eq!(said["float"].as_array().unwrap().len() as u64, said["nodes"]["float"]);
+    assert_eq!(said["float"][0]["reason"], "the model is not quantized");
+    assert!(said["float"][0]["node"].is_string() && said["float"][0]["operator"].is_string());
+}
+
+/// The float runtime panics on this one; what the user sees is the refusal and nothing else.
+#[test]
+fn a_model_that_makes_the_float_runtime_panic_is_refused_in_one_line() {
+    let model = root().join("tests/corpus/panic-index-in-tract.onnx");
+    let ran = run(&["infer", text(&model), "--explain"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("cannot run") && ran.err.contains("panicked: "), "{}", ran.err);
+    assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
 }
 
 #[test]

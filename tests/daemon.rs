@@ -1,8 +1,12 @@
 //! The daemon as its owner meets it: the real binary, a real broker, real signals.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::{Value, json};
 
 use crate::common::broker::{Broker, Mosquitto, free_port};
+use crate::common::fake::{self, Fake};
 use crate::common::gateway::Gateway;
 use crate::common::peer::Peer;
 use crate::common::skipped;
@@ -160,6 +164,55 @@ async fn without_a_broker_it_is_ready_and_waits() {
     let mut peer = Peer::connect(mosquitto.port(), "peer").await;
     peer.subscribe("inferd/v1/gw-1/status").await;
     await_json(&mut peer, "status", |s| s["state"] == "online").await;
+}
+
+/// A sample published once the service manager says that we are up is not lost, not even on the very
+/// first start, when the broker keeps nothing for us yet.
+#[tokio::test]
+async fn ready_waits_for_the_subscriptions() {
+    let granted = Arc::new(AtomicBool::new(false));
+    let by_broker = granted.clone();
+    let broker = Fake::start(1, move |_, client| {
+        client.accept(fake::CONNACK);
+        let subscribe = client.read_until(fake::SUBSCRIBE);
+        by_broker.store(true, Ordering::Release);
+        let [high, low] = subscribe.pkid().to_be_bytes();
+        client.write(&[0x90, 4, high, low, 0, 1]);
+        client.read_to_the_end();
+    });
+    let mut gateway = Gateway::new(broker.port, MOTION);
+    gateway.start();
+    assert!(granted.load(Ordering::Acquire), "ready before the broker had granted anything");
+    gateway.await_notice("subscribed");
+    gateway.stop();
+    broker.finish().await;
+}
+
+/// The broker refuses the subscription: that is for a person to mend, and no restart mends it.
+#[tokio::test]
+async fn a_refused_subscription_does_not_hold_up_readiness() {
+    let broker = Fake::start(1, move |_, client| {
+        client.accept(fake::CONNACK);
+        let [high, low] = client.read_until(fake::SUBSCRIBE).pkid().to_be_bytes();
+        client.write(&[0x90, 4, high, low, 0, 0x87]);
+        client.read_to_the_end();
+    });
+    let mut gateway = Gateway::new(broker.port, MOTION);
+    gateway.start();
+    assert!(gateway.log().contains("refuses the subscription sensors/+/imu"), "{}", gateway.log());
+    gateway.stop();
+    broker.finish().await;
+}
+
+/// It takes the connection and says nothing, as a network that drops packets does. An attempt takes
+/// longer here than the test waits.
+#[tokio::test]
+async fn a_broker_that_never_answers_does_not_hold_up_readiness() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut gateway = Gateway::new(silent.local_addr().unwrap().port(), MOTION);
+    gateway.set("INFERD__BROKER__CONNECT_TIMEOUT", "5m");
+    gateway.start();
+    gateway.stop();
 }
 
 #[tokio::test]

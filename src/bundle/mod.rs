@@ -56,7 +56,8 @@ pub struct Loaded {
 }
 
 impl Bundle {
-    /// The files by name, the card checked and every file it names found.
+    /// The files by name, the card checked and the files found that it cannot do without. Golden
+    /// vectors are asked for by [`Bundle::load`]: to try a model out they are not needed.
     pub(crate) fn from_files(
         files: BTreeMap<String, Vec<u8>>,
         folder: Option<PathBuf>,
@@ -67,11 +68,9 @@ impl Bundle {
         };
         let card = text(CARD).map_err(|why| BundleError::File { name: CARD.into(), why })?;
         let card = Card::parse(&card, |name| text(name).map_err(str::to_owned))?;
-        for name in std::iter::once(&card.file).chain(card.golden.as_ref().map(|g| &g.file)) {
-            if !files.contains_key(name) {
-                let why = "named in the card and not in the bundle";
-                return Err(BundleError::File { name: name.clone(), why });
-            }
+        if !files.contains_key(&card.file) {
+            let why = "named in the card and not in the bundle";
+            return Err(BundleError::File { name: card.file, why });
         }
         Ok(Self { card: Arc::new(card), files, folder })
     }
@@ -125,7 +124,7 @@ impl Bundle {
     /// Loads the model and proves it: the one way to a model that may predict.
     ///
     /// # Errors
-    /// As [`Bundle::model`], or an output that differs from its golden vector.
+    /// As [`Bundle::model`], golden vectors that are missing, or an output that differs from its own.
     pub fn load(&self) -> Result<Loaded, BundleError> {
         let model = self.model()?;
         self.prove(&model)?;
@@ -135,23 +134,28 @@ impl Bundle {
     /// Runs the golden vectors: the largest difference from them, or `None` where there are none.
     ///
     /// # Errors
-    /// An output that differs from its golden vector by more than the card allows.
+    /// Golden vectors that are missing, or an output that differs from its own by more than the card
+    /// allows.
     pub(crate) fn prove(&self, model: &Arc<Model>) -> Result<Option<f64>, BundleError> {
         let prove = |(bytes, tolerance)| golden::prove(model, bytes, tolerance);
-        self.golden().map(prove).transpose().map_err(|source| self.unproven(source))
+        self.golden()?.map(prove).transpose().map_err(|source| self.unproven(source))
     }
 
     /// The inputs of the golden vectors, run by run.
     pub(crate) fn golden_inputs(&self, model: &Model) -> Result<Vec<Vec<Tensor>>, BundleError> {
-        let inputs = self.golden().map(|(bytes, _)| golden::inputs(model, bytes)).transpose();
+        let inputs = self.golden()?.map(|(bytes, _)| golden::inputs(model, bytes)).transpose();
         inputs.map(Option::unwrap_or_default).map_err(|source| self.unproven(source))
     }
 
     /// The file with the golden vectors, and their tolerance.
-    fn golden(&self) -> Option<(&[u8], f64)> {
-        let golden = self.card.golden.as_ref()?;
-        let bytes = self.files.get(&golden.file).map_or(&[][..], Vec::as_slice);
-        Some((bytes, golden.tolerance))
+    fn golden(&self) -> Result<Option<(&[u8], f64)>, BundleError> {
+        let Some(golden) = &self.card.golden else { return Ok(None) };
+        let bytes = self.files.get(&golden.file).ok_or_else(|| BundleError::File {
+            name: golden.file.clone(),
+            why: "these golden vectors are named in the card and not in the bundle: put them \
+                  there, or leave [golden] out of the card",
+        })?;
+        Ok(Some((bytes, golden.tolerance)))
     }
 
     fn unproven(&self, source: GoldenError) -> BundleError {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, ErrorKind::NotFound, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -54,8 +54,14 @@ impl Bundle {
             String::from_utf8(bytes).map_err(|_| "not UTF-8 text".to_owned())
         })?;
         let mut files = labels.into_inner();
-        for name in std::iter::once(&card.file).chain(card.golden.as_ref().map(|g| &g.file)) {
-            files.insert(name.clone(), read(&folder.join(name), BUNDLE_MAX)?);
+        files.insert(card.file.clone(), read(&folder.join(&card.file), BUNDLE_MAX)?);
+        if let Some(golden) = &card.golden {
+            match read(&folder.join(&golden.file), BUNDLE_MAX) {
+                Ok(bytes) => drop(files.insert(golden.file.clone(), bytes)),
+                // Asked for when they are needed.
+                Err(BundleError::Read { source, .. }) if source.kind() == NotFound => {}
+                Err(other) => return Err(other),
+            }
         }
         files.insert(CARD.to_owned(), bytes);
         Ok(Self { card: Arc::new(card), files, folder: Some(folder.to_owned()) })

@@ -88,6 +88,20 @@ fn a_bundle_is_a_folder_or_one_file() {
 }
 
 #[test]
+fn golden_vectors_that_are_missing_hinder_no_trial_and_every_service() {
+    let (folder, _) = altered("tolerance = 0.0307", "tolerance = 0.03");
+    fs::remove_file(folder.path().join("golden.npz")).unwrap();
+    open_model(folder.path()).unwrap();
+    let bundle = Bundle::open(folder.path()).unwrap();
+    let mut file = Vec::new();
+    bundle.write(&mut file).unwrap();
+    for bundle in [bundle, Bundle::read(&file).unwrap()] {
+        let refused = bundle.load().unwrap_err().to_string();
+        assert!(refused.contains("golden.npz: these golden vectors are named"), "{refused}");
+    }
+}
+
+#[test]
 fn a_golden_mismatch_refuses_the_model_and_shows_where() {
     let (folder, _) = altered("tolerance = 0.0307", "tolerance = 0.0");
     let golden = fs::read(folder.path().join("golden.npz")).unwrap();

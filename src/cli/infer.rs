@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::terminal::{print, progress, table};
+use super::terminal::{print, print_json, progress, table};
 use super::{Exit, Failure};
 use crate::bundle::open_model;
 use crate::bundle::runs::{Collected, Runs};
-use crate::engine::Model;
+use crate::engine::{FloatNode, Model, NodeCounts};
 use crate::npz::{self, Arrays};
 use crate::tensor::Tensor;
 
@@ -27,7 +27,8 @@ const INPUTS_MAX: u64 = 4 << 30;
 Examples:
   inferd infer models/motion --inputs in.npz --outputs out.npz
   inferd infer model.onnx --inputs in.npz --outputs out.npz
-  inferd infer model.onnx --explain")]
+  inferd infer model.onnx --explain
+  inferd infer model.onnx --explain --json | jq '.float[].reason'")]
 pub(super) struct Args {
     /// An .onnx file, or a bundle (a folder or a .bundle file)
     model: PathBuf,
@@ -40,10 +41,24 @@ pub(super) struct Args {
     /// Show how the model's nodes run here
     #[arg(long)]
     explain: bool,
+    /// With --explain, print one JSON object
+    #[arg(long, requires = "explain", conflicts_with = "inputs")]
+    json: bool,
+}
+
+/// What --explain says.
+#[derive(serde::Serialize)]
+struct Explained<'a> {
+    nodes: NodeCounts,
+    /// Those that run in float.
+    float: &'a [FloatNode],
 }
 
 pub(super) fn infer(args: &Args) -> Result<(), Failure> {
     let model = open_model(&args.model)?;
+    if args.json {
+        return print_json(&Explained { nodes: model.nodes(), float: model.explain() });
+    }
     if args.explain {
         print(&explained(&model))?;
     }

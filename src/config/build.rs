@@ -25,10 +25,15 @@ pub(super) fn config(root: &Node, problems: &Problems) -> Option<Config> {
     let updates = updates(&root.section("updates"));
     let report = report(&root.section("report"));
     let control = Control { dir: root.section("control").path_if("dir").unwrap_or_default() };
+    let built: Vec<_> = sections
+        .iter()
+        .zip(&streams)
+        .filter_map(|(s, stream)| Some((s, stream.as_ref()?)))
+        .collect();
+    super::build_stream::together(&built, gateway.as_ref(), broker.as_ref());
     // One left out would shift the numbers of those after it.
     let streams = streams.into_iter().collect::<Option<Vec<_>>>();
     let (gateway, broker, streams) = (gateway?, broker?, streams?);
-    super::build_stream::together(&sections, &streams, &gateway, &broker);
     Some(Config {
         broker,
         gateway,

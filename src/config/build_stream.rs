@@ -151,25 +151,28 @@ fn scores(section: &Section<'_>) -> (Option<f32>, Option<f32>) {
     (enter.map(|score| score as f32), leave.map(|score| score as f32))
 }
 
-/// What streams must not do to each other, to the link and to themselves.
+/// What streams must not do to each other, to the link and to themselves; as far as they, and what
+/// they are held against, could be built.
 pub(super) fn together(
-    sections: &[Section<'_>],
-    streams: &[Stream],
-    gateway: &Gateway,
-    broker: &Broker,
+    built: &[(&Section<'_>, &Stream)],
+    gateway: Option<&Gateway>,
+    broker: Option<&Broker>,
 ) {
-    for (place, (section, stream)) in sections.iter().zip(streams).enumerate() {
+    let streams: Vec<&Stream> = built.iter().map(|(_, stream)| *stream).collect();
+    for (place, (section, stream)) in built.iter().enumerate() {
         if streams.iter().take(place).any(|other| other.name == stream.name) {
             section.problem("name", "another stream has this name", "a name of its own");
         }
-        if stream.max_payload > usize::try_from(broker.max_packet).unwrap_or(usize::MAX) {
+        let packet = broker.map_or(u64::MAX, |broker| u64::from(broker.max_packet));
+        if stream.max_payload > usize::try_from(packet).unwrap_or(usize::MAX) {
             section.problem("max_payload", "larger than a packet", "at most broker.max_packet");
         }
+        let Some(gateway) = gateway else { continue };
         if hears_the_daemon(stream, gateway) {
             let reason = format!("matches the daemon's own topics below {}", gateway.prefix);
             section.problem("topic", reason, "a topic that only sensors publish to");
         }
-        if let Some(way) = feeds_itself(place, streams, gateway) {
+        if let Some(way) = feeds_itself(place, &streams, gateway) {
             let way: Vec<_> = way.iter().map(|stream| stream.name.as_str()).collect();
             let reason = format!("its predictions become its own input ({})", way.join(" -> "));
             section.section("publish").problem("topic", reason, "a topic no such stream reads");
@@ -190,7 +193,7 @@ fn hears_the_daemon(stream: &Stream, gateway: &Gateway) -> bool {
 /// The way from a stream's predictions through other streams back to its own input.
 fn feeds_itself<'a>(
     start: usize,
-    streams: &'a [Stream],
+    streams: &[&'a Stream],
     gateway: &Gateway,
 ) -> Option<Vec<&'a Stream>> {
     let next = |from: &Stream| {
@@ -200,7 +203,7 @@ fn feeds_itself<'a>(
             ("model", from.model.as_str()),
         ];
         let template = &from.publish.topic;
-        let heard = |(_, to): &(usize, &Stream)| to.topic.may_match(template, &known);
+        let heard = |(_, to): &(usize, &&Stream)| to.topic.may_match(template, &known);
         streams.iter().enumerate().filter(heard).map(|(place, _)| place).collect::<Vec<_>>()
     };
     // Breadth first, so the shortest way is shown; every stream is visited once.
@@ -213,7 +216,9 @@ fn feeds_itself<'a>(
         for to in next(last) {
             let longer = [&*way, &[to]].concat();
             if to == start {
-                return Some(longer.iter().filter_map(|&place| streams.get(place)).collect());
+                return Some(
+                    longer.iter().filter_map(|&place| streams.get(place).copied()).collect(),
+                );
             }
             if let Some(seen) = visited.get_mut(to)
                 && !std::mem::replace(seen, true)

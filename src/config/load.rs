@@ -55,10 +55,20 @@ impl Surroundings {
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("cannot read {path}: {source}", path = path.display())]
+    #[error("cannot read {path}: {source}{advice}", path = path.display(), advice = advice(source))]
     Read { path: PathBuf, source: io::Error },
     #[error("{}", listed(.0))]
     Invalid(Vec<Problem>),
+}
+
+fn advice(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::NotFound => {
+            "; name the configuration with --config or INFERD_CONFIG, or begin with the output of \
+             `inferd check --reference`"
+        }
+        _ => "",
+    }
 }
 
 fn listed(problems: &[Problem]) -> String {

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::control::Asked;
 use super::losses::Losses;
+use super::opening::Opening;
 use super::rejects::RejectSample;
 use super::report;
 use super::saves::Saves;
@@ -73,6 +74,7 @@ pub(crate) struct Desk {
     pub(super) losses: Losses,
     pub(super) saves: Saves,
     said: Repeats,
+    opening: Opening,
     health_due: Instant,
 }
 
@@ -88,6 +90,7 @@ impl Desk {
         switch: Switch,
         orders: Orders,
     ) -> Self {
+        let opening = Opening::new(shared.config.streams.len());
         Self {
             shared,
             outbox,
@@ -104,6 +107,7 @@ impl Desk {
             losses: Losses::default(),
             saves: Saves::default(),
             said: Repeats::new(Duration::from_secs(60)),
+            opening,
             health_due: Instant::now(),
         }
     }
@@ -168,7 +172,7 @@ impl Desk {
 
     fn wake(&self) -> Instant {
         let due = self.outbox.deadline().map(|at| Instant::now() + at.since(self.now()));
-        due.map_or(self.health_due, |due| due.min(self.health_due))
+        [due, self.opening.due()].into_iter().flatten().fold(self.health_due, Instant::min)
     }
 
     fn now(&self) -> Mono {
@@ -176,6 +180,7 @@ impl Desk {
     }
 
     fn woken(&mut self) {
+        self.opening.say_if_due(Instant::now());
         if Instant::now() >= self.health_due {
             self.health_due = Instant::now() + self.shared.config.report.health_interval;
             self.ask_usage();
@@ -193,11 +198,15 @@ impl Desk {
                 self.epoch = Some(epoch);
                 self.feed(Event::LinkUp);
             }
-            link::Event::Subscribed => super::notify::status("connected and subscribed"),
+            link::Event::Subscribed => {
+                self.opening.say();
+                super::notify::status("connected and subscribed");
+            }
             link::Event::Down { fault } => {
                 if let Some(held) = self.said.say(self.now(), &fault.to_string()) {
                     log::warn!("no connection to the broker: {fault}{}", also(held));
                 }
+                self.opening.say();
                 super::notify::status(&format!("no connection to the broker: {fault}"));
                 self.epoch = None;
                 self.unsent.clear();
@@ -214,10 +223,13 @@ impl Desk {
                 }
                 self.feed(Event::Refused { seq, refusal });
             }
-            link::Event::NotSubscribed { filter, reason } => log::error!(
-                "the broker refuses the subscription {filter}: {reason}; allow it in the broker's \
-                 access list (it is asked again later)"
-            ),
+            link::Event::NotSubscribed { filter, reason } => {
+                log::error!(
+                    "the broker refuses the subscription {filter}: {reason}; allow it in the \
+                     broker's access list (it is asked again later)"
+                );
+                self.opening.say();
+            }
         }
         self.send_unsent();
     }

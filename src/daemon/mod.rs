@@ -16,6 +16,7 @@ mod lane;
 mod laps;
 mod losses;
 mod notify;
+mod opening;
 pub mod probe;
 mod rejects;
 mod report;
@@ -101,10 +102,6 @@ pub fn run(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         let assembly = assembly::assemble(config, shipped, clock)?;
-        let streams = assembly.shared.config.streams.len();
-        let ready = format!("ready, {streams} stream{}", if streams == 1 { "" } else { "s" });
-        log::info!("{ready}");
-        notify::ready(&ready);
         serve(assembly, shutdown).await
     });
     // A store that hangs in a system call must not hold the process past its deadline.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// The service is up: configuration and models are loaded and the workers run. The broker may
-/// still be away: waiting for it is this daemon's normal work.
+/// The service is up: configuration and models are loaded, the workers run, and the broker takes
+/// our subscriptions or is away. See [`super::opening`].
 pub(crate) fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }

@@ -143,12 +143,41 @@ fn copy_slice<T: Copy>(from: &[T], to: &mut [T]) -> Result<(), RunError> {
 
 /// Calls into tract, which may panic on graphs it did not expect: that must not end the program.
 fn fenced<T>(f: impl FnOnce() -> TractResult<T>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(f)) {
+    quiet::hush();
+    let was = quiet::FENCED.replace(true);
+    let outcome = catch_unwind(AssertUnwindSafe(f));
+    quiet::FENCED.set(was);
+    match outcome {
         Ok(result) => result.map_err(|e| format!("{e:#}")),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
             Err(format!("it panicked: {}", text.unwrap_or("without a message")))
         }
+    }
+}
+
+/// A panic that becomes a refusal is told once, in the refusal: not on standard error as well.
+mod quiet {
+    use std::cell::Cell;
+    use std::panic;
+    use std::sync::Once;
+
+    thread_local! {
+        /// Whether a panic of this thread is about to be caught.
+        pub(super) static FENCED: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// Puts a hook before the one there is that is silent behind the fence.
+    pub(super) fn hush() {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            let usual = panic::take_hook();
+            panic::set_hook(Box::new(move |info| {
+                if !FENCED.get() {
+                    usual(info);
+                }
+            }));
+        });
     }
 }

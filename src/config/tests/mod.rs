@@ -164,6 +164,9 @@ fn what_does_not_fit_together_is_a_problem() {
     assert!(with("payload = { fields = [\"a\", \"a\"] }").contains("\"a\" is there twice"));
     assert!(with("publish = { topic = \"p/{devcie}\" }").contains("no value for {devcie}"));
     assert!(with(STREAM).contains("another stream has this name"));
+    let third = STREAM.replace("sensors/{device}/imu", "a//b");
+    let shown = problems(&format!("{STREAM}{STREAM}{third}"));
+    assert_eq!(shown.len(), 2, "one that cannot be built hides nothing of the others: {shown:?}");
     assert!(with("[broker]\nbackoff_min = \"1m\"\nbackoff_max = \"1s\"").contains("backoff_max"));
 }
 

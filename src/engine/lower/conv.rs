@@ -198,7 +198,7 @@ fn rows_of_taps(weights: &Weights, depth: usize, taps: usize) -> Option<Matrix> 
 
 /// The bytes of weights and their zero points, both as stored.
 pub(super) fn matrix_parts(weights: &Weights) -> Option<(Vec<i8>, Vec<i8>)> {
-    let (values, unsigned) = super::quantization::bytes(&weights.tensor)?;
+    let (values, unsigned) = super::weights::bytes(&weights.tensor)?;
     let zeros = weights.zeros.iter().map(|&z| super::value::Stored::shift(unsigned, z));
     Some((values, zeros.collect::<Option<_>>()?))
 }

@@ -1,16 +1,21 @@
 //! Dynamic quantization: ranges measured at run time, and raw sums with the scaling that follows.
 
 use super::conv::fits;
+use super::moves::shape;
 use super::value::{Product, Real, Scaling, Stored, Unit, Value, Weights, Zero};
-use super::{Holds, Lower, Lowering, float};
+use super::{Holds, Lower, Lowering, Stop, float};
 use crate::engine::constant::integers;
 use crate::engine::plan::Action;
 use crate::engine::proto::Attributes;
 use crate::engine::qoperator::Node;
+use crate::engine::spec::data_type;
 use crate::engine::view::View;
 use crate::tensor::{Data, Dtype};
 use std::rc::Rc;
 use tract_onnx::pb::tensor_proto::DataType;
+
+/// So many products of two bytes fit into 32 bits whatever they are.
+const SURE: usize = (i32::MAX / (255 * 255)) as usize;
 
 impl Lowering<'_> {
     pub(super) fn dynamic_quantize(&mut self, node: &Node) -> Lower {
@@ -28,19 +33,48 @@ impl Lowering<'_> {
     }
 
     pub(super) fn matmul_integer(&mut self, node: &Node) -> Lower {
-        let (view, zero, weights) = self.integer_operands(node, 1)?;
-        let product = self.times(node, &view, zero, &weights, Unit::None)?;
-        fits(&product)?;
-        self.set(node, Value::Sums(Rc::new(product)));
-        Ok(())
+        let lowered = self.matrix_sums(node);
+        let last = |shape: Vec<usize>| shape.last().copied();
+        let depth = self.optional(&node.proto, 0).and_then(shape).and_then(last);
+        self.never_wrapped(node, lowered, depth)
     }
 
     pub(super) fn conv_integer(&mut self, node: &Node) -> Lower {
+        let lowered = self.window_sums(node);
+        let taps = |shape: Vec<usize>| shape.iter().skip(1).product();
+        let depth = self.optional(&node.proto, 1).and_then(shape).map(taps);
+        self.never_wrapped(node, lowered, depth)
+    }
+
+    fn matrix_sums(&mut self, node: &Node) -> Lower<Product> {
+        let (view, zero, weights) = self.integer_operands(node, 1)?;
+        self.times(node, &view, zero, &weights, Unit::None)
+    }
+
+    fn window_sums(&mut self, node: &Node) -> Lower<Product> {
         let (view, zero, weights) = self.integer_operands(node, 0)?;
-        let product = self.convolution(node, &view, zero, &weights, Unit::None)?;
-        fits(&product)?;
-        self.set(node, Value::Sums(Rc::new(product)));
-        Ok(())
+        self.convolution(node, &view, zero, &weights, Unit::None)
+    }
+
+    /// The float runtime sums such products in 32 bits too, and where they do not fit it goes round
+    /// without a word, as ONNX allows: what could come to that is refused. `depth` is the number of
+    /// products in a sum.
+    fn never_wrapped(
+        &mut self,
+        node: &Node,
+        lowered: Lower<Product>,
+        depth: Option<usize>,
+    ) -> Lower {
+        match lowered.and_then(|product| fits(&product).map(|()| product)) {
+            Ok(product) => {
+                self.set(node, Value::Sums(Rc::new(product)));
+                Ok(())
+            }
+            Err(Stop::Float(_)) if depth.is_some_and(|k| k > SURE) => {
+                Err(self.refuse(node, "a 32-bit sum of it could overflow").into())
+            }
+            Err(stop) => Err(stop),
+        }
     }
 
     /// Input, its zero point, and constant weights with theirs (per output, counted along the last
@@ -92,6 +126,14 @@ impl Lowering<'_> {
 
     pub(super) fn cast(&mut self, node: &Node) -> Lower {
         let to = node.proto.int("to").unwrap_or(0);
+        if let Value::Stored(stored) = self.value(&node.proto, 0)?
+            && to
+                == i64::from(data_type(if stored.unsigned { Dtype::U8 } else { Dtype::I8 }) as i32)
+        {
+            let same = Value::Stored(stored.clone());
+            self.set(node, same);
+            return Ok(());
+        }
         if to != i64::from(DataType::Float as i32) {
             return float("it casts to another type than f32");
         }

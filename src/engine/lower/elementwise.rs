@@ -1,7 +1,9 @@
 //! Sums, products and bounds of real numbers that are not in memory.
 
-use super::value::{Affine, Lazy, Move, Op, Product, Real, Value};
+use super::value::{Affine, Lazy, Move, Op, Product, Real, Stored, Value};
 use super::{Holds, Lower, Lowering, float};
+use crate::engine::kernels::Table;
+use crate::engine::plan::Action;
 use crate::engine::proto::Attributes;
 use crate::engine::qoperator::Node;
 use crate::engine::strided::Side;
@@ -108,6 +110,9 @@ impl Lowering<'_> {
 
     /// Relu and Clip.
     pub(super) fn clamp(&mut self, node: &Node) -> Lower {
+        if let Value::Stored(stored) = self.value(&node.proto, 0)? {
+            return self.clamp_stored(node, stored.clone());
+        }
         let Value::Real(Real::Lazy(lazy)) = self.value(&node.proto, 0)? else {
             return self.function(node);
         };
@@ -117,6 +122,27 @@ impl Lowering<'_> {
         let bound = |x: f64| x.max(low).min(high);
         let clamp = (bound(lazy.clamp.0), bound(lazy.clamp.1));
         self.set(node, Value::Real(Real::Lazy(Box::new(Lazy { clamp, ..*lazy }))));
+        Ok(())
+    }
+
+    /// Bounds on stored integers themselves: PyTorch writes a range of 7 bits as a Clip behind the
+    /// quantization.
+    fn clamp_stored(&mut self, node: &Node, stored: Stored) -> Lower {
+        if node.proto.op_type == "Relu" {
+            return float("it works on integers");
+        }
+        let (low, high) = self.bounds(node)?;
+        let shift = if stored.unsigned { 128 } else { 0 };
+        let bound = |x: i8| {
+            let kept = f64::from(i32::from(x) + shift).max(low).min(high);
+            // Within the type unless the bounds are not, which ONNX does not allow.
+            #[expect(clippy::cast_possible_truncation, reason = "`as` saturates")]
+            let kept = (kept - f64::from(shift)) as i8;
+            kept
+        };
+        let table = Action::Table(Box::new(Table::new(bound)));
+        let view = self.draft.make_like(table, &[&stored.view], Holds::Bytes);
+        self.set(node, Value::Stored(Stored { view, ..stored }));
         Ok(())
     }
 

@@ -28,6 +28,12 @@ impl Lowering<'_> {
                 None => {}
                 Some(value) => match operand(value) {
                     Some(operand) => operands.push(operand),
+                    None if matches!(value, Value::Constant(_))
+                        && self.joins_quantized(node)
+                        && binary(&proto.op_type, 1.0, 1.0).is_some() =>
+                    {
+                        return float("its constant is not one number");
+                    }
                     None => return float(self.why_not(node)),
                 },
             }
@@ -67,11 +73,15 @@ impl Lowering<'_> {
     }
 
     fn why_not(&self, node: &Node) -> &'static str {
-        let quantized = |i: usize| matches!(self.optional(&node.proto, i), Some(Value::Real(_)));
-        match (0..node.proto.input.len()).any(quantized) {
+        match self.joins_quantized(node) {
             true => "the operator has no integer form here",
             false => "it works on floats",
         }
+    }
+
+    fn joins_quantized(&self, node: &Node) -> bool {
+        let quantized = |i: usize| matches!(self.optional(&node.proto, i), Some(Value::Real(_)));
+        (0..node.proto.input.len()).any(quantized)
     }
 }
 
@@ -109,10 +119,26 @@ fn evaluate(proto: &NodeProto, arguments: &[f64], bounds: (f64, f64)) -> Option<
         return arguments.first().map(|x| x.max(bounds.0).min(bounds.1));
     }
     match *arguments {
+        [x] if op == "Gelu" && proto.text("approximate") == Some("tanh") => Some(gelu_by_tanh(x)),
+        [x] if STEPS.contains(&op) => unary(op, in_float(x), attribute),
         [x] => unary(op, x, attribute),
         [x, y] => binary(op, x, y),
         _ => None,
     }
+}
+
+/// Functions that jump: which side of the jump a number falls on, its float decides. The twentieth step
+/// of a scale of 0.05 is 1 in floats, and a little more in exact arithmetic with that float.
+const STEPS: [&str; 4] = ["Ceil", "Floor", "Round", "ThresholdedRelu"];
+
+#[expect(clippy::cast_possible_truncation, reason = "the float it is in the model")]
+fn in_float(x: f64) -> f64 {
+    f64::from(x as f32)
+}
+
+fn gelu_by_tanh(x: f64) -> f64 {
+    let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);
+    0.5 * x * (1.0 + libm::tanh(inner))
 }
 
 fn unary(op: &str, x: f64, attribute: impl Fn(&str, f32) -> f64) -> Option<f64> {

@@ -26,6 +26,7 @@ mod quantization;
 mod region;
 mod value;
 mod walk;
+mod weights;
 
 pub(super) use draft::Draft;
 use draft::Holds;

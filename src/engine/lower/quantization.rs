@@ -2,14 +2,14 @@
 
 use super::amounts::Amounts;
 use super::value::{Affine, Real, Scaling, Stored, Value, Weights};
-use super::{Holds, Lower, Lowering, float};
-use crate::engine::constant::{floats, integers};
+use super::weights::bytes;
+use super::{Holds, Lower, Lowering, Stop, float};
 use crate::engine::kernels::{Fit, Table};
 use crate::engine::plan::Action;
 use crate::engine::proto::Attributes;
 use crate::engine::qoperator::Node;
 use crate::engine::view::{Place, View};
-use crate::tensor::{Data, Dtype, Quant, Tensor};
+use crate::tensor::{Dtype, Quant, Tensor};
 use std::rc::Rc;
 
 /// What a QuantizeLinear makes: eight-bit integers with one scale.
@@ -21,6 +21,13 @@ pub(super) struct Target {
 }
 
 impl Target {
+    pub(super) fn new(scale: f32, zero: i32, unsigned: bool) -> Lower<Self> {
+        match Stored::shift(unsigned, zero) {
+            Some(zero) => Ok(Self { scale, fit: Fit::full(zero), unsigned }),
+            None => float("its zero point is out of range"),
+        }
+    }
+
     fn quant(&self) -> Quant {
         let shift = if self.unsigned { 128 } else { 0 };
         Quant { scale: self.scale, zero: i32::from(self.fit.zero) + shift }
@@ -38,17 +45,6 @@ impl Target {
         }
     }
 
-    /// Constants quantized at load, as some tools leave that to be done.
-    fn tensor(&self, shape: &[usize], reals: Vec<f64>) -> Tensor {
-        let stored = reals.into_iter().map(|x| self.store(x));
-        let data = if self.unsigned {
-            Data::U8(stored.map(|x| x.cast_unsigned() ^ 0x80).collect())
-        } else {
-            Data::I8(stored.collect())
-        };
-        Tensor { shape: shape.to_vec(), data }
-    }
-
     /// The target with its bounds narrowed to what `clamp` lets through. Rounding never changes the
     /// order of two numbers, so clamping before it or after it is the same.
     pub(super) fn narrowed(self, clamp: (f64, f64)) -> Self {
@@ -59,6 +55,9 @@ impl Target {
 
 impl Lowering<'_> {
     pub(super) fn dequantize(&mut self, node: &Node) -> Lower {
+        if let Value::Opaque = self.value(&node.proto, 0)? {
+            return Err(self.of_no_use(node));
+        }
         let amounts = self.amounts(node)?;
         let value = match self.value(&node.proto, 0)? {
             Value::Constant(tensor) => self.weights(node, &tensor.clone(), amounts)?,
@@ -67,6 +66,19 @@ impl Lowering<'_> {
         };
         self.set(node, Value::Real(value));
         Ok(())
+    }
+
+    /// Constants of a type that only the float runtime may know. It knows floats of 16 bits, and
+    /// none of the types of 4 and 8 bits that came later.
+    fn of_no_use(&self, node: &Node) -> Stop {
+        let name = node.proto.input.first().map_or("", String::as_str);
+        match self.opaque.get(name).map(|tensor| tensor.data_type) {
+            Some(21 | 22) => self.refuse(node, "nothing here computes with 4-bit integers").into(),
+            Some(17..=20 | 23..) => {
+                self.refuse(node, "nothing here computes with floats of 4 and 8 bits").into()
+            }
+            _ => Stop::Float("its input is not a tensor of bytes".into()),
+        }
     }
 
     fn weights(&self, node: &Node, tensor: &Rc<Tensor>, amounts: Amounts) -> Lower<Real> {
@@ -109,24 +121,14 @@ impl Lowering<'_> {
     }
 
     pub(super) fn quantize(&mut self, node: &Node) -> Lower {
+        if self.quantize_constant(node)? {
+            return Ok(());
+        }
         let target = self.target(node)?;
         let view = match self.value(&node.proto, 0)?.clone() {
             Value::Float(view) => {
                 let action = Action::Quantize { scale: target.scale, fit: target.fit };
                 self.draft.make_like(action, &[&view], Holds::Bytes)
-            }
-            Value::Real(Real::Weights(weights)) => {
-                let tensor = target.tensor(&weights.tensor.shape, weights.reals());
-                self.set(node, Value::Constant(Rc::new(tensor)));
-                return Ok(());
-            }
-            Value::Constant(tensor) => {
-                let Some(reals) = floats(&tensor) else {
-                    return float("its input is not of floats");
-                };
-                let tensor = target.tensor(&tensor.shape, reals);
-                self.set(node, Value::Constant(Rc::new(tensor)));
-                return Ok(());
             }
             Value::Real(Real::Affine(a))
                 if a.scale == target.scale && a.zero == target.fit.zero =>
@@ -152,20 +154,11 @@ impl Lowering<'_> {
     /// What the node quantizes to.
     fn target(&self, node: &Node) -> Lower<Target> {
         let amounts = self.amounts(node)?;
-        // 0 stands for the type of the zero point, or u8.
-        let unsigned = match (amounts.dtype, node.proto.int("output_dtype").unwrap_or(0)) {
-            (Some(Dtype::U8), 0 | 2) | (None, 0 | 2) => true,
-            (Some(Dtype::I8), 0 | 3) | (None, 3) => false,
-            (Some(dtype), _) => return float(format!("it quantizes to {dtype}")),
-            (None, _) => return float("it quantizes to another type than i8 and u8"),
-        };
-        let ([scale], [zero]) = (amounts.scales.as_slice(), amounts.zeros.as_slice()) else {
-            return float("its scales are per channel, which activations here have not");
-        };
-        let Some(zero) = Stored::shift(unsigned, *zero) else {
-            return float("its zero point is out of range");
-        };
-        Ok(Target { scale: *scale, fit: Fit::full(zero), unsigned })
+        let unsigned = unsigned(node, &amounts)?;
+        match (amounts.scales.as_slice(), amounts.zeros.as_slice()) {
+            ([scale], [zero]) => Target::new(*scale, *zero, unsigned),
+            _ => float("its scales are per channel, which activations here have not"),
+        }
     }
 
     /// The constant as a tensor in the plan, where it has one scale.
@@ -197,29 +190,12 @@ pub(super) fn at(values: &[f64; 256], x: i8) -> f64 {
     values.get(usize::from(x.cast_unsigned())).copied().unwrap_or(0.0)
 }
 
-/// An eight-bit constant as it is stored, and whether it was unsigned.
-pub(super) fn bytes(tensor: &Tensor) -> Option<(Vec<i8>, bool)> {
-    match &tensor.data {
-        Data::I8(v) => Some((v.clone(), false)),
-        Data::U8(v) => Some((v.iter().map(|&x| (x ^ 0x80).cast_signed()).collect(), true)),
-        _ => None,
-    }
-}
-
-impl Weights {
-    /// The real numbers, in the order of the tensor.
-    pub(super) fn reals(&self) -> Vec<f64> {
-        let inner: usize = self.tensor.shape.iter().skip(self.axis + 1).product();
-        let integers = integers(&self.tensor).unwrap_or_default();
-        let real = |(i, q): (usize, i64)| {
-            let channel =
-                if self.scales.len() == 1 { 0 } else { i / inner.max(1) % self.scales.len() };
-            let scale = self.scales.get(channel).copied().unwrap_or(0.0);
-            let zero = self.zeros.get(channel).copied().unwrap_or(0);
-            #[expect(clippy::cast_precision_loss, reason = "at most 33 bits")]
-            let q = (q - i64::from(zero)) as f64;
-            f64::from(scale) * q
-        };
-        integers.into_iter().enumerate().map(real).collect()
+/// Whether the node makes u8 rather than i8. 0 stands for the type of the zero point, or u8.
+pub(super) fn unsigned(node: &Node, amounts: &Amounts) -> Lower<bool> {
+    match (amounts.dtype, node.proto.int("output_dtype").unwrap_or(0)) {
+        (Some(Dtype::U8), 0 | 2) | (None, 0 | 2) => Ok(true),
+        (Some(Dtype::I8), 0 | 3) | (None, 3) => Ok(false),
+        (Some(dtype), _) => float(format!("it quantizes to {dtype}")),
+        (None, _) => float("it quantizes to another type than i8 and u8"),
     }
 }

@@ -88,7 +88,8 @@ fn results(node: &NodeProto, values: &Values, nearest: &mut f64) -> Vec<Exact> {
     let at = |i: usize| input(i).unwrap_or_else(|| panic!("{node:?} has no input {i}"));
     let axis = node.int("axis");
     let channel = axis.unwrap_or(1) as usize;
-    if let Some(results) = qoperator(node, values, nearest) {
+    let made = || made_or_cast(node, input(0)).map(|result| vec![result]);
+    if let Some(results) = qoperator(node, values, nearest).or_else(made) {
         return results;
     }
     match node.op_type.as_str() {
@@ -139,9 +140,30 @@ fn results(node: &NodeProto, values: &Values, nearest: &mut f64) -> Vec<Exact> {
         }
         "Split" => split(at(0), channel, node.output.len()),
         "Pad" => vec![pad(at(0), &at(1).x)],
-        "Cast" => vec![Exact { dtype: Dtype::F32, ..at(0).clone() }],
+        "Div" => vec![zip(at(0), at(1), |a, b| a / b)],
         other => panic!("no exact {other}"),
     }
+}
+
+/// What exporters write around the arithmetic.
+fn made_or_cast(node: &NodeProto, input: Option<&Exact>) -> Option<Exact> {
+    Some(match node.op_type.as_str() {
+        "Constant" => {
+            let value = node.attribute.iter().find_map(|a| a.t.as_ref()).unwrap();
+            Exact::of(&crate::engine::constant::read(value).unwrap().unwrap())
+        }
+        "Cast" if node.int("to") == Some(6) => map(input.unwrap(), f64::trunc),
+        "Cast" => input.unwrap().clone(),
+        "Shape" => {
+            let shape: Vec<f64> = input.unwrap().shape.iter().map(|&d| d as f64).collect();
+            Exact::real(&[shape.len()], shape)
+        }
+        "ConstantOfShape" => {
+            let shape: Vec<usize> = input.unwrap().x.iter().map(|&d| d as usize).collect();
+            Exact::real(&shape, vec![0.0; shape.iter().product()])
+        }
+        _ => return None,
+    })
 }
 
 /// Dequantize, compute, quantize: the operators that do all three.

@@ -136,6 +136,33 @@ fn sums_that_could_overflow_run_in_float_and_say_so() {
     assert_eq!(bytes_of(&run_model(&model, &[Data::U8(vec![255; k])])[0]), [11]);
 }
 
+/// The float runtime would let these go round.
+#[test]
+fn raw_sums_that_could_overflow_are_refused() {
+    let k = 70_000;
+    let sums = |graph: Build, right: &str| {
+        let graph = graph.constant("z", &[], Data::U8(vec![0]));
+        let graph = graph.node("MatMulInteger", &["x", right, "z"], &["y"]);
+        graph.output("y", Dtype::I32, &[1, 1]).bytes()
+    };
+    let graph = build().input("x", Dtype::U8, &[1, k]);
+    let text = refusal(&sums(graph.clone().constant("w", &[k, 1], Data::I8(vec![127; k])), "w"));
+    assert_eq!(text, "node \"y_node\" (MatMulInteger): a 32-bit sum of it could overflow");
+    let text = refusal(&sums(graph.clone().input("right", Dtype::U8, &[k, 1]), "right"));
+    assert_eq!(text, "node \"y_node\" (MatMulInteger): a 32-bit sum of it could overflow");
+    // As deep, and small enough.
+    load(&sums(graph.constant("w", &[k, 1], Data::I8(vec![1; k])), "w")).unwrap();
+    let graph = build()
+        .input("x", Dtype::U8, &[1, 40_000, 2])
+        .constant("w", &[1, 40_000, 1], Data::I8(vec![-128; 40_000]))
+        .constant("wz", &[], Data::I8(vec![127]))
+        .constant("z", &[], Data::U8(vec![0]))
+        .node("ConvInteger", &["x", "w", "z", "wz"], &["y"])
+        .output("y", Dtype::I32, &[1, 1, 2]);
+    let text = refusal(&graph.bytes());
+    assert!(text.contains("y_node") && text.contains("could overflow"), "{text}");
+}
+
 #[test]
 fn a_model_with_an_operator_without_integer_form_is_split() {
     let graph = start(&[1, 4])

@@ -7,11 +7,13 @@
 )]
 
 mod exact;
+mod exported;
 mod float;
 mod generate;
 mod hostile;
 mod lowering;
 mod model;
+mod operators;
 mod random;
 mod reference;
 
