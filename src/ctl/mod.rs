@@ -14,7 +14,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub use crate::cli::Failure;
 use crate::cli::{Exit, write_whole};
@@ -53,6 +53,12 @@ enum Verb {
     Verify(verify::Args),
     Inspect(inspect::Args),
     Simulate(simulate::Args),
+}
+
+/// What `inferctl` takes, for its manual pages and completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Does what the arguments (the program's name first) ask for.
