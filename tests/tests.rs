@@ -13,5 +13,6 @@ mod link;
 mod outbox;
 mod power_cut;
 mod processors;
+mod service;
 mod store;
 mod store_bound;
