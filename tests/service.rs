@@ -93,6 +93,15 @@ async fn a_state_folder_that_is_read_only_costs_the_disk_and_is_said() {
     gateway.stop();
 }
 
+#[test]
+fn a_stop_right_after_ready_is_a_stop_in_order() {
+    let mut gateway = Gateway::new(free_port(), MOTION);
+    for _ in 0..5 {
+        gateway.start();
+        gateway.stop();
+    }
+}
+
 /// What systemd sees of a daemon that hangs: no sign of life, so it kills and restarts it.
 #[tokio::test]
 async fn a_daemon_that_hangs_feeds_no_watchdog() {

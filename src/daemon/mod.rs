@@ -27,8 +27,9 @@ mod swap_tests;
 mod switch;
 mod worker;
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,10 +90,18 @@ pub fn run(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         let assembly = assembly::assemble(config, shipped, clock)?;
+        let mut shutdown = pin!(shutdown);
+        // Whoever stops the service as soon as it is ready is heard.
+        let told = tokio::select! { biased; () = &mut shutdown => true, () = ready(()) => false };
         let streams = assembly.shared.config.streams.len();
-        let ready = format!("ready, {streams} stream{}", if streams == 1 { "" } else { "s" });
-        log::info!("{ready}");
-        notify::ready(&ready);
+        let words = format!("ready, {streams} stream{}", if streams == 1 { "" } else { "s" });
+        log::info!("{words}");
+        notify::ready(&words);
+        let shutdown = async {
+            if !told {
+                shutdown.await;
+            }
+        };
         serve(assembly, shutdown).await
     });
     // A store that hangs in a system call must not hold the process past its deadline.
