@@ -120,6 +120,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn seconds_that_take_more_than_32_bits_are_times() {
+        let late = UNIX_EPOCH + Duration::from_secs(1 << 33);
+        assert_eq!(Timestamp::from(late).to_string(), "2242-03-16T12:56:32.000Z");
+        let parsed = Timestamp::parse("2242-03-16T12:56:32Z").unwrap();
+        assert_eq!(parsed, Timestamp::from(late));
+        let start = Timestamp::parse("2038-01-19T03:14:07Z").unwrap();
+        assert_eq!(start.plus(Duration::from_secs(1)).to_string(), "2038-01-19T03:14:08.000Z");
+        assert!(parsed.since(start) > Duration::from_secs(1 << 32));
+    }
+
+    #[test]
     fn a_timestamp_prints_as_it_was_read_to_the_millisecond() {
         let text = "2026-11-22T10:00:00.120Z";
         assert_eq!(Timestamp::parse(text).unwrap().to_string(), text);

@@ -16,6 +16,7 @@ mod outbox;
 mod power_cut;
 mod probe;
 mod processors;
+mod service;
 mod store;
 mod store_bound;
 mod updates;

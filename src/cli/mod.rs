@@ -19,7 +19,7 @@ mod terminal;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub use failure::{Exit, Failure};
 pub(crate) use infer::{read_arrays, unfit, write_whole};
@@ -100,6 +100,12 @@ struct ConfigFile {
     /// The configuration file [default: $INFERD_CONFIG, else /etc/inferd/inferd.toml]
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+/// What `inferd` takes, for its manual pages and completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Does what the arguments (the program's name first) ask for.

@@ -83,6 +83,7 @@ mod tests {
         assert_eq!(print_size(1 << 30), "1GiB");
         assert_eq!(print_size(1_000), "1000B");
         assert_eq!(print_size(0), "0B");
+        assert_eq!(size("6GiB"), Some(6 * (1 << 30)), "more than 32 bits");
         for bad in ["", "KiB", "64", "64k", "64kb", "-1B", "18446744073709551615KiB"] {
             assert_eq!(size(bad), None, "{bad:?}");
         }

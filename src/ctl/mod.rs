@@ -22,7 +22,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub use crate::cli::Failure;
 use crate::cli::{Exit, write_whole};
@@ -73,6 +73,12 @@ enum Verb {
     Withdraw(withdraw::Args),
     Fleet(fleet::Args),
     Tail(tail::Args),
+}
+
+/// What `inferctl` takes, for its manual pages and completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Does what the arguments (the program's name first) ask for.

@@ -29,6 +29,23 @@ fn record(seq: u64, priority: u8, payload: &[u8]) -> Record {
     Record { seq: Seq(seq), stream, priority, message: Arc::new(message) }
 }
 
+/// sled reads and writes at places in one file, by these calls.
+#[test]
+fn a_file_of_more_than_four_gibibytes_has_its_bytes_at_their_places() {
+    use std::os::unix::fs::{FileExt, MetadataExt};
+    let file = tempfile::tempfile().unwrap();
+    let (low, high) = (0x1000, 0x1_4000_1000);
+    file.write_all_at(b"low", low).unwrap();
+    file.write_all_at(b"high", high).unwrap();
+    let mut read = [0; 4];
+    file.read_exact_at(&mut read, high).unwrap();
+    assert_eq!(&read, b"high");
+    file.read_exact_at(&mut read[..3], low).unwrap();
+    assert_eq!(&read[..3], b"low");
+    assert_eq!(file.metadata().unwrap().size(), high + 4);
+    assert!(file.metadata().unwrap().blocks() < 1 << 20, "a file with a hole");
+}
+
 /// Bytes that no compression makes smaller.
 fn noise(len: usize, seed: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);

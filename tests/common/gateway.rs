@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -15,6 +15,7 @@ pub(crate) struct Gateway {
     socket: UnixDatagram,
     child: Option<Child>,
     environment: Vec<(String, String)>,
+    under: Vec<String>,
 }
 
 impl Gateway {
@@ -23,7 +24,7 @@ impl Gateway {
         let dir = tempfile::tempdir().unwrap();
         let socket = UnixDatagram::bind(dir.path().join("notify")).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        let gateway = Self { dir, socket, child: None, environment: Vec::new() };
+        let gateway = Self { dir, socket, child: None, environment: Vec::new(), under: Vec::new() };
         gateway.configure(port, streams);
         gateway.ship("motion", |card| card);
         gateway
@@ -83,6 +84,11 @@ impl Gateway {
         self.environment.push((name.into(), value.into()));
     }
 
+    /// Another program that starts the daemon.
+    pub(crate) fn start_under(&mut self, program: &Path) {
+        self.under = vec![program.to_str().unwrap().to_owned()];
+    }
+
     /// Starts the daemon and waits until it says READY.
     pub(crate) fn start(&mut self) {
         self.spawn();
@@ -96,7 +102,7 @@ impl Gateway {
             .append(true)
             .open(self.dir.path().join("log"))
             .unwrap();
-        let child = program::inferd()
+        let child = program::inferd(&self.under)
             .arg("run")
             .arg("--config")
             .arg(self.config())
@@ -124,6 +130,15 @@ impl Gateway {
             }
         }
         panic!("waited in vain for {wanted:?}; the log:\n{}", self.log());
+    }
+
+    /// Whether it says nothing to the service manager for this long.
+    pub(crate) fn is_silent_for(&self, span: Duration) -> bool {
+        self.skip_notices();
+        self.socket.set_read_timeout(Some(span)).unwrap();
+        let heard = self.socket.recv(&mut [0; 4096]);
+        self.socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        heard.is_err()
     }
 
     /// Reads what nobody waited for: few messages fit into the socket, and the daemon waits to say

@@ -1,0 +1,33 @@
+# What the scripts of this folder share; read by them, not run.
+# shellcheck shell=bash
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# Products: $out/NAME/inferd, $out/NAME/inferctl.
+out=${INFERD_BOARD_DIR:-$root/target/board}
+all_targets="aarch64 armv7 armv6 x86_64"
+# The time in every product that holds one.
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$root" log -1 --format=%ct 2>/dev/null || echo 0)}
+export SOURCE_DATE_EPOCH
+
+fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
+
+# Sets what a name stands for: triple, features, emulator, architecture of Debian, its tools' prefix.
+target() {
+    features="" deb="" tools=""
+    case ${1:-} in
+    aarch64) triple=aarch64-unknown-linux-musl emulator="qemu-aarch64-static -cpu max"
+        deb=arm64 tools=aarch64-linux-gnu- ;;
+    armv7) triple=armv7-unknown-linux-musleabihf emulator="qemu-arm-static -cpu max"
+        features=+neon deb=armhf tools=arm-linux-gnueabihf- ;;
+    # Debian's armhf is ARMv7: there is no package for this one (Raspberry Pi 1 and Zero).
+    armv6) triple=arm-unknown-linux-musleabihf emulator="qemu-arm-static -cpu arm1176"
+        tools=arm-linux-gnueabihf- ;;
+    x86_64) triple=x86_64-unknown-linux-musl emulator="" deb=amd64 ;;
+    *) fail "'${1:-}' is no target: $all_targets" ;;
+    esac
+    name=$1
+}
+
+# The first of the venv that cross/setup made and what is installed.
+export PATH="$root/target/cross-venv/bin:$PATH"
+has() { command -v "$1" >/dev/null 2>&1; }

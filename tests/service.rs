@@ -1,0 +1,166 @@
+//! The daemon as the service of a board: confined as its unit says, watched, without a disk it may
+//! write to, with a clock that begins in 1970.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::common::broker::{Broker, free_port};
+use crate::common::gateway::Gateway;
+use crate::common::peer::Peer;
+use crate::common::skipped;
+use crate::daemon::{MOTION, samples};
+
+/// Samples that carry no time of their own.
+const TIMELESS: &str = r#"
+[[stream]]
+name = "motion"
+model = "motion"
+topic = "sensors/{device}/imu"
+payload = { format = "json", fields = ["ax", "ay", "az", "gx", "gy", "gz"] }
+[stream.publish]
+topic = "predictions/{stream}/{device}"
+"#;
+
+/// What confines a program as systemd would; `None` where it cannot.
+fn confinement() -> Option<PathBuf> {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("cross/confined");
+    let works = Command::new(&program).arg("true").output();
+    if works.is_ok_and(|output| output.status.success()) {
+        return Some(program);
+    }
+    skipped("the unit's confinement", "it takes root, systemd-analyze and python3-seccomp");
+    None
+}
+
+async fn prediction(peer: &mut Peer) -> Value {
+    serde_json::from_str(&peer.next_text().await.1).unwrap()
+}
+
+#[test]
+fn what_the_unit_denies_is_denied() {
+    let Some(program) = confinement() else { return };
+    let does = |args: &[&str]| Command::new(&program).args(args).output().unwrap().status.success();
+    assert!(does(&["cat", "/proc/self/status"]));
+    assert!(!does(&["chroot", "/", "true"]), "a privileged call");
+    assert!(!does(&["ip", "link"]), "a netlink socket");
+    assert!(!does(&["chown", "1", "/tmp"]), "another's file");
+}
+
+#[tokio::test]
+async fn confined_as_its_unit_says_it_predicts_and_tells_systemd() {
+    let Some(program) = confinement() else { return };
+    let broker = Broker::start();
+    let mut peer = Peer::connect(broker.port(), "peer").await;
+    peer.subscribe("predictions/#").await;
+    let mut gateway = Gateway::new(broker.port(), MOTION);
+    gateway.set("WATCHDOG_USEC", "300000");
+    gateway.start_under(&program);
+    gateway.spawn();
+    let ready = gateway.await_notice("READY=1");
+    assert!(ready.contains("STATUS="), "{ready}");
+    gateway.await_notice("subscribed");
+    gateway.await_notice("WATCHDOG=1");
+    peer.publish_all("sensors/watch-7/imu", samples(0, 40)).await;
+    assert_eq!(prediction(&mut peer).await["label"], "resting");
+    let health = gateway.await_health("a store", |health| !health["queue"]["disk"].is_null());
+    assert_eq!(health["link"]["connected"], true, "{health}");
+    gateway.signal("TERM");
+    gateway.await_notice("STOPPING=1");
+    assert!(gateway.ended().success(), "{}", gateway.log());
+}
+
+#[tokio::test]
+async fn a_state_folder_that_is_read_only_costs_the_disk_and_is_said() {
+    let Some(program) = confinement() else { return };
+    let broker = Broker::start();
+    let mut peer = Peer::connect(broker.port(), "peer").await;
+    peer.subscribe("predictions/#").await;
+    let mut gateway = Gateway::new(broker.port(), MOTION);
+    gateway.set("CONFINED_STATE", "read-only");
+    gateway.start_under(&program);
+    gateway.start();
+    gateway.await_notice("subscribed");
+    peer.publish_all("sensors/watch-7/imu", samples(0, 40)).await;
+    assert_eq!(prediction(&mut peer).await["label"], "resting");
+    let status = gateway.command(&["status"]);
+    let text = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert_eq!(status.status.code(), Some(1), "{text}");
+    assert!(text.contains("the store is closed"), "{text}");
+    assert!(gateway.log().contains("Read-only file system"), "{}", gateway.log());
+    gateway.stop();
+}
+
+#[test]
+fn a_stop_right_after_ready_is_a_stop_in_order() {
+    let mut gateway = Gateway::new(free_port(), MOTION);
+    for _ in 0..5 {
+        gateway.start();
+        gateway.stop();
+    }
+}
+
+/// What systemd sees of a daemon that hangs: no sign of life, so it kills and restarts it.
+#[tokio::test]
+async fn a_daemon_that_hangs_feeds_no_watchdog() {
+    let mut gateway = Gateway::new(free_port(), MOTION);
+    gateway.set("WATCHDOG_USEC", "300000");
+    gateway.start();
+    gateway.await_notice("WATCHDOG=1");
+    gateway.signal("STOP");
+    assert!(gateway.is_silent_for(Duration::from_secs(1)), "a stopped daemon was heard");
+    gateway.signal("CONT");
+    gateway.await_notice("WATCHDOG=1");
+    gateway.stop();
+}
+
+/// A board without a clock of its own starts in 1970 and jumps when it has the time.
+#[tokio::test]
+async fn a_clock_that_jumps_from_1970_breaks_no_window_and_no_order() {
+    let Some(library) = faketime() else {
+        return skipped("a clock at 1970", "faketime is not installed");
+    };
+    let broker = Broker::start();
+    let mut peer = Peer::connect(broker.port(), "peer").await;
+    peer.subscribe("predictions/#").await;
+    let mut gateway = Gateway::new(broker.port(), TIMELESS);
+    gateway.ship("motion", |card| card.replace("max_gap = \"1s\"", "max_gap = \"10m\""));
+    let time = gateway.dir().join("time");
+    std::fs::write(&time, "@1970-01-01 00:01:00").unwrap();
+    gateway.set("LD_PRELOAD", library);
+    gateway.set("FAKETIME_TIMESTAMP_FILE", time.to_str().unwrap());
+    gateway.set("FAKETIME_NO_CACHE", "1");
+    gateway.set("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    gateway.set("DONT_FAKE_MONOTONIC", "1");
+    gateway.start();
+    gateway.await_notice("subscribed");
+    let all = samples(0, 80);
+    peer.publish_all("sensors/watch-7/imu", all[..40].to_vec()).await;
+    let first = prediction(&mut peer).await;
+    assert!(first["time"].as_str().unwrap().starts_with("1970-01-01"), "{first}");
+    std::fs::write(&time, "+0").unwrap();
+    let mut jumped = Vec::new();
+    // The window of the second prediction began in 1970.
+    for part in [40..50, 50..60] {
+        peer.publish_all("sensors/watch-7/imu", all[part].to_vec()).await;
+        jumped.push(prediction(&mut peer).await);
+    }
+    for said in &jumped {
+        assert!(!said["time"].as_str().unwrap().starts_with("1970"), "{said}");
+        assert_ne!(said["id"], first["id"]);
+    }
+    let health = gateway.await_health("counters", |health| {
+        health["streams"]["motion"]["predictions"].as_u64() >= Some(3)
+    });
+    assert_eq!(health["streams"]["motion"]["gaps"].as_u64().unwrap_or(0), 0, "{health}");
+    gateway.stop();
+}
+
+fn faketime() -> Option<&'static str> {
+    ["x86_64-linux-gnu", "aarch64-linux-gnu", "arm-linux-gnueabihf"].iter().find_map(|triple| {
+        let path = format!("/usr/lib/{triple}/faketime/libfaketime.so.1");
+        Path::new(&path).exists().then(|| &*Box::leak(path.into_boxed_str()))
+    })
+}
