@@ -153,7 +153,7 @@ impl Unit {
         let proved = proved.map_err(|_| stopping)?.map_err(|(_, why)| {
             (Code::Model, format!("model {}: {why}; what served goes on", self.model))
         })?;
-        let version = proved.card.version;
+        let version = proved.card.version.clone();
         let record = self.device.record();
         let manifest = self.names.manifest(stored);
         let mut known = [&record.active, &record.previous].into_iter().flatten();
