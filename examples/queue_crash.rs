@@ -116,11 +116,7 @@ fn append(store: &mut Store, first: u64, last: u64) -> Result<(), StoreError> {
 }
 
 /// Removes the oldest.
-fn remove(
-    store: &mut Store,
-    waiting: &mut BTreeSet<u64>,
-    count: usize,
-) -> Result<(), StoreError> {
+fn remove(store: &mut Store, waiting: &mut BTreeSet<u64>, count: usize) -> Result<(), StoreError> {
     let removed: Vec<u64> = waiting.iter().copied().take(count).collect();
     let Some(upto) = removed.last() else { return Ok(()) };
     say(&format!("DEL {}", upto - 1));

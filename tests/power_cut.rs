@@ -61,6 +61,42 @@ fn without_the_barrier_the_same_cuts_lose_what_was_acknowledged() {
     assert!(verdict.good < verdict.images / 2, "the control loses nothing:\n{}", verdict.text);
 }
 
+/// sled zeroes what only the snapshot before needs: first the new one's name must be durable.
+#[test]
+fn a_snapshot_has_its_name_for_good_before_anything_else_is_written() {
+    let Some(bench) = Bench::prepare() else { return };
+    let trace = fs::read(bench.record("write", 20)).unwrap();
+    let is_snapshot = |op: &Op<'_>| op.kind == b'N' && !op.path.ends_with("boot.new");
+    let ops: Vec<Op<'_>> = ops(&trace).filter(|op| op.kind != b'P').collect();
+    let renames: Vec<&[Op<'_>]> = ops.windows(2).filter(|pair| is_snapshot(&pair[0])).collect();
+    assert!(renames.len() >= RUNS as usize, "{} snapshots in {RUNS} runs", renames.len());
+    for pair in renames {
+        let folder = pair[0].path.rsplit_once('/').unwrap().0;
+        assert_eq!((pair[1].kind, pair[1].path), (b'D', folder), "after {}", pair[0].path);
+    }
+}
+
+/// One entry of a trace: what was done, to what, and its bytes there.
+struct Op<'a> {
+    kind: u8,
+    path: &'a str,
+    bytes: &'a [u8],
+}
+
+fn ops(trace: &[u8]) -> impl Iterator<Item = Op<'_>> {
+    const HEADER: usize = 32;
+    let mut rest = trace;
+    std::iter::from_fn(move || {
+        let header = rest.get(..HEADER)?;
+        let path = usize::from(u16::from_le_bytes(header[2..4].try_into().unwrap()));
+        let written = u32::from_le_bytes(header[4..8].try_into().unwrap()) as usize;
+        let bytes = &rest[..HEADER + path + written];
+        rest = &rest[bytes.len()..];
+        let path = std::str::from_utf8(&bytes[HEADER..HEADER + path]).unwrap();
+        Some(Op { kind: bytes[0], path, bytes })
+    })
+}
+
 struct Bench {
     dir: tempfile::TempDir,
     program: PathBuf,
@@ -88,7 +124,16 @@ impl Bench {
             fs::copy(tool.join(name), dir.path().join(name)).unwrap();
         }
         let mut compiler = Command::new("cc");
-        compiler.args(["-O2", "-shared", "-fPIC", "-o", "cstrace.so", "cstrace.c", "-ldl", "-lpthread"]);
+        compiler.args([
+            "-O2",
+            "-shared",
+            "-fPIC",
+            "-o",
+            "cstrace.so",
+            "cstrace.c",
+            "-ldl",
+            "-lpthread",
+        ]);
         let built = compiler.current_dir(dir.path()).status().is_ok_and(|status| status.success());
         let python = Command::new("python3").arg("--version").output().is_ok();
         if !built || !python {
@@ -127,19 +172,9 @@ impl Bench {
 
     /// The trace of a program whose barrier does nothing.
     fn without_fdatasync(&self, trace: &Path) -> PathBuf {
-        const HEADER: usize = 32;
         let bytes = fs::read(trace).unwrap();
-        let mut kept = Vec::new();
-        let mut at = 0;
-        while at + HEADER <= bytes.len() {
-            let path = usize::from(u16::from_le_bytes(bytes[at + 2..at + 4].try_into().unwrap()));
-            let data = u32::from_le_bytes(bytes[at + 4..at + 8].try_into().unwrap()) as usize;
-            let end = at + HEADER + path + data;
-            if bytes[at] != b'S' {
-                kept.extend_from_slice(&bytes[at..end]);
-            }
-            at = end;
-        }
+        let kept = ops(&bytes).filter(|op| op.kind != b'S');
+        let kept: Vec<u8> = kept.flat_map(|op| op.bytes.iter().copied()).collect();
         assert!(kept.len() < bytes.len(), "the run synced nothing");
         let control = self.dir.path().join("control");
         fs::write(&control, kept).unwrap();

@@ -18,6 +18,7 @@ use super::saves::Saves;
 use super::serving::Serving;
 use super::shared::Shared;
 use super::switch::Switch;
+use super::wear::LastHour;
 use super::worker::{FromWorker, also};
 use crate::clock::Mono;
 use crate::crash::point;
@@ -68,6 +69,9 @@ pub(crate) struct Desk {
     unsent: VecDeque<(Seq, Outgoing)>,
     pub(super) losses: Losses,
     pub(super) saves: Saves,
+    pub(super) syncs: LastHour,
+    /// As last told by the store.
+    pub(super) syncs_per_hour: u64,
     said: Repeats,
     health_due: Instant,
 }
@@ -95,6 +99,8 @@ impl Desk {
             unsent: VecDeque::new(),
             losses: Losses::default(),
             saves: Saves::default(),
+            syncs: LastHour::default(),
+            syncs_per_hour: 0,
             said: Repeats::new(Duration::from_secs(60)),
             health_due: Instant::now(),
         }

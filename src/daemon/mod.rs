@@ -25,6 +25,7 @@ mod shared;
 #[cfg(test)]
 mod swap_tests;
 mod switch;
+mod wear;
 mod worker;
 
 use std::future::Future;

@@ -1,5 +1,5 @@
 //! `kill -9` at random moments, with the broker there and away: `INFERD_KILLS=1000 cargo test --test
-//! tests faults::kills` asks for more than the usual fifty.
+//! tests faults::kills` asks for more than the usual hundred.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::common::gateway::Gateway;
 use crate::common::proxy::Proxy;
 use crate::common::skipped;
 
-const KILLS: u32 = 50;
+const KILLS: u32 = 100;
 
 #[tokio::test]
 async fn no_answer_is_lost_reordered_or_renamed_however_often_the_daemon_is_killed() {
