@@ -28,6 +28,8 @@ mod switch;
 mod wear;
 mod worker;
 
+pub(crate) use seen::seen_bytes;
+
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
