@@ -1,6 +1,7 @@
 //! A queue that waited, sent by the daemon, beside a bare rumqttc publisher with the same payloads
 //! and the same window, to the same broker and the same listener.
 
+use std::borrow::Cow;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -143,9 +144,11 @@ pub(crate) fn bare(port: u16, records: u64) {
         let publish = async {
             for seq in 0..records {
                 let message = record(seq, json).message;
+                let own =
+                    |(name, value): &(Cow<'_, str>, String)| (name.to_string(), value.clone());
                 let properties = PublishProperties {
                     content_type: Some(message.content_type.to_string()),
-                    user_properties: message.properties.clone(),
+                    user_properties: message.properties.iter().map(own).collect(),
                     ..PublishProperties::default()
                 };
                 let payload = message.payload.clone();
