@@ -69,7 +69,7 @@ fn a_snapshot_has_its_name_for_good_before_anything_else_is_written() {
     let is_snapshot = |op: &Op<'_>| op.kind == b'N' && !op.path.ends_with("boot.new");
     let ops: Vec<Op<'_>> = ops(&trace).filter(|op| op.kind != b'P').collect();
     let renames: Vec<&[Op<'_>]> = ops.windows(2).filter(|pair| is_snapshot(&pair[0])).collect();
-    assert!(renames.len() as u32 >= RUNS - 1, "{} snapshots in {RUNS} runs", renames.len());
+    assert!(renames.len() + 1 >= RUNS as usize, "{} snapshots in {RUNS} runs", renames.len());
     for pair in renames {
         let folder = pair[0].path.rsplit_once('/').unwrap().0;
         assert_eq!((pair[1].kind, pair[1].path), (b'D', folder), "after {}", pair[0].path);

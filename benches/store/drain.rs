@@ -67,7 +67,7 @@ impl Broker {
         command.arg("-c").arg(conf).stdout(Stdio::null()).stderr(Stdio::null());
         let broker = Self { child: command.spawn().unwrap(), port };
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::park_timeout(Duration::from_millis(20));
         }
         broker
     }

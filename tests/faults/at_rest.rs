@@ -82,7 +82,8 @@ fn a_broken_database_is_set_aside_and_told_while_the_shipped_model_serves() {
     store.append(&(1..=50).map(record).collect::<Vec<_>>()).unwrap();
     drop(store);
     let db = dir.join("results-1/db");
-    fs::write(&db, vec![0; fs::metadata(&db).unwrap().len() as usize]).unwrap();
+    let zeros = vec![0; fs::read(&db).unwrap().len()];
+    fs::write(&db, zeros).unwrap();
     gateway.start();
     let status = gateway.ask(&["status"]);
     assert_eq!(status["health"]["queue"]["disk"]["quarantined"], 1, "{status}");
