@@ -1,10 +1,12 @@
 //! A queue that says what it is about to do and what it has done, for power-cut tests.
 //!
 //! `queue_crash write --dir D --seed S --rounds N` appends and removes groups at random and dies
-//! by abort; it prints `TRY a b` before it stores a..=b, `ACK n` once all up to n is durable,
+//! by abort, `queue_crash long …` lets the queue grow and empty until its database is replaced by a
+//! fresh one, several times; both print `TRY a b` before it stores a..=b, `ACK n` once all up to n is durable,
 //! `DEL n` before it removes what is up to n, `DELD n` after. `queue_crash check --dir D` opens the
 //! store and prints `STATE count first last corrupt=N holes=[(a, b), …]`: what is there, and the
-//! numbers on either side of each hole. The numbers begin at 0.
+//! numbers on either side of each hole. The numbers begin at 0. Small state is kept beside them: it
+//! says `POST state BAD` where that is older than a result which was stored after it.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -16,6 +18,13 @@ use inferd::ids::StreamName;
 use inferd::message::{Outgoing, Qos};
 use inferd::outbox::{Record, Seq};
 use inferd::store::{Settings, Store, StoreError};
+
+/// A result of every so many is written only after a state that tells of it.
+const TOLD: u64 = 64;
+/// From this number on results are long.
+const LONG: u64 = 100_000;
+/// Above this an empty database is replaced.
+const LARGE_BYTES: u64 = 9 << 20;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -31,6 +40,7 @@ fn main() -> ExitCode {
     };
     let result = match arguments.first().map(String::as_str) {
         Some("write") => write(dir, number("--seed", 1), number("--rounds", 100)),
+        Some("long") => long(dir, number("--seed", 1), number("--rounds", 3)),
         _ => check(dir),
     };
     match result {
@@ -54,29 +64,68 @@ fn write(dir: PathBuf, seed: u64, rounds: u64) -> Result<(), StoreError> {
     for _ in 0..rounds {
         let most = if random.u8(..) < 200 { 16 } else { 200 };
         let last = next + random.u64(0..most);
-        let group: Vec<Record> = (next..=last).map(record).collect();
-        say(&format!("TRY {} {}", next - 1, last - 1));
-        store.append(&group)?;
-        say(&format!("ACK {}", last - 1));
+        append(&mut store, next, last)?;
         waiting.extend(next..=last);
         next = last + 1;
         if random.u8(..) < 100 {
             let count = random.usize(0..=waiting.len());
-            let removed: Vec<u64> = waiting.iter().copied().take(count).collect();
-            if let Some(upto) = removed.last() {
-                say(&format!("DEL {}", upto - 1));
-                let seqs: Vec<Seq> = removed.iter().copied().map(Seq).collect();
-                store.load(None, count)?;
-                store.remove(&seqs)?;
-                say(&format!("DELD {}", upto - 1));
-            }
-            waiting.retain(|seq| !removed.contains(seq));
-        }
-        if random.u8(..) < 20 {
-            store.keep("windows", &payload(next))?;
+            remove(&mut store, &mut waiting, count)?;
         }
     }
     std::process::abort()
+}
+
+/// Every round ends with an empty queue and a fresh database.
+fn long(dir: PathBuf, seed: u64, rounds: u64) -> Result<(), StoreError> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let (mut store, found) = Store::open(&settings(dir))?;
+    let mut next = found.opened.next.0.max(LONG);
+    let mut waiting: BTreeSet<u64> = stored(&mut store)?.0.into_iter().collect();
+    if waiting.is_empty() {
+        store.keep("windows", &state(next - 1))?;
+        say(&format!("DEL {}", next - 2));
+        say(&format!("DELD {}", next - 2));
+    }
+    for _ in 0..rounds {
+        while store.usage().disk_bytes <= LARGE_BYTES {
+            let last = next + random.u64(5..40);
+            append(&mut store, next, last)?;
+            waiting.extend(next..=last);
+            next = last + 1;
+        }
+        let part = random.usize(0..waiting.len());
+        remove(&mut store, &mut waiting, part)?;
+        let rest = waiting.len();
+        remove(&mut store, &mut waiting, rest)?;
+        append(&mut store, next, next + 9)?;
+        waiting.extend(next..next + 10);
+        next += 10;
+    }
+    std::process::abort()
+}
+
+fn append(store: &mut Store, first: u64, last: u64) -> Result<(), StoreError> {
+    if last / TOLD > (first - 1) / TOLD {
+        store.keep("windows", &state(last))?;
+    }
+    let group: Vec<Record> = (first..=last).map(record).collect();
+    say(&format!("TRY {} {}", first - 1, last - 1));
+    store.append(&group)?;
+    say(&format!("ACK {}", last - 1));
+    Ok(())
+}
+
+/// Removes the oldest.
+fn remove(store: &mut Store, waiting: &mut BTreeSet<u64>, count: usize) -> Result<(), StoreError> {
+    let removed: Vec<u64> = waiting.iter().copied().take(count).collect();
+    let Some(upto) = removed.last() else { return Ok(()) };
+    say(&format!("DEL {}", upto - 1));
+    let seqs: Vec<Seq> = removed.iter().copied().map(Seq).collect();
+    store.load(None, count)?;
+    store.remove(&seqs)?;
+    say(&format!("DELD {}", upto - 1));
+    waiting.retain(|seq| seq > upto);
+    Ok(())
 }
 
 fn check(dir: PathBuf) -> Result<(), StoreError> {
@@ -94,10 +143,29 @@ fn check(dir: PathBuf) -> Result<(), StoreError> {
         ends.0,
         ends.1
     ));
+    if !tells_of(store.kept("windows")?.as_deref(), last / TOLD * TOLD) {
+        say("POST state BAD");
+    }
     // The store must also go on working.
     let next = record(last + 1);
     store.append(std::slice::from_ref(&next))?;
     store.remove(&[next.seq])
+}
+
+/// What is kept before results up to `last` are written.
+fn state(last: u64) -> Vec<u8> {
+    let mut state = last.to_le_bytes().to_vec();
+    state.extend(payload(last));
+    state
+}
+
+/// Whether the state is whole and was kept before result `told` was.
+fn tells_of(kept: Option<&[u8]>, told: u64) -> bool {
+    let Some((number, _)) = kept.and_then(|kept| kept.split_first_chunk()) else {
+        return told == 0;
+    };
+    let last = u64::from_le_bytes(*number);
+    last >= told && kept == Some(&state(last))
 }
 
 /// The numbers of all that is there, rising, and how many were not as they were written.
@@ -136,8 +204,10 @@ fn record(seq: u64) -> Record {
 /// Noise of a length of its own for each number, now and then longer than a page.
 fn payload(seq: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seq);
-    let len = if random.u8(..) < 8 { random.usize(..20_000) } else { random.usize(..400) };
-    std::iter::repeat_with(|| random.u8(..)).take(len).collect()
+    let long = seq >= LONG || random.u8(..) < 8;
+    let mut payload = vec![0; if long { random.usize(..20_000) } else { random.usize(..400) }];
+    random.fill(&mut payload);
+    payload
 }
 
 /// One line with one write, so that a trace shows it whole and in its place.

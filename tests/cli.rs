@@ -99,6 +99,32 @@ fn check_prints_what_it_found_in_order() {
 }
 
 #[test]
+fn check_tells_what_saved_windows_write_in_a_day() {
+    let folder = tempfile::tempdir().unwrap();
+    let a_day = |windows: &str, args: &[&str]| -> Vec<u64> {
+        let path = config(&folder, &format!("windows = \"{windows}\"\n"));
+        let checked = run(&[&["check", "--json", "--config", text(&path)], args].concat());
+        let report: Value = serde_json::from_str(&checked.out).unwrap();
+        let wear = &report["wear"][0];
+        assert_eq!(wear["windows"], windows, "{report}");
+        ["bytes_per_day", "with_checkpoint", "with_journal"]
+            .map(|of| wear[of].as_u64().unwrap())
+            .into()
+    };
+    let few = a_day("journal", &["--rate", "10", "--devices", "10"]);
+    let many = a_day("checkpoint", &["--rate", "10", "--devices", "1000"]);
+    assert_eq!((few[0], many[0]), (few[2], many[1]));
+    // Windows of 40 samples with 6 channels in 4 bytes, every 500 ms or 5 s.
+    let journal = 1000 * 40 * 6 * 4 * 2 * 86_400;
+    assert!((journal..3 * journal).contains(&many[2]), "{many:?}");
+    assert!(many[2] > 9 * many[1] && many[2] > 20 * few[2], "{few:?} {many:?}");
+    assert_eq!(a_day("memory", &[])[0], 0);
+    let shown = run(&["check", "--rate", "25", "--config", text(&config(&folder, ""))]);
+    assert!(shown.out.contains("25 samples a second from each of 10 devices"), "{}", shown.out);
+    assert_eq!(run(&["check", "--rate", "0"]).code, 2);
+}
+
+#[test]
 fn check_prints_every_problem_and_ends_with_78() {
     let folder = tempfile::tempdir().unwrap();
     let second = "[[stream]]\nname = \"b\"\nmodel = \"nowhere\"\ntopic = \"b/{device}\"\n";

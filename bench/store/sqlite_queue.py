@@ -69,6 +69,7 @@ for _ in range(records // GROUP):
 while depth > 0:
     pop(db)
     depth -= GROUP
+figure("payload", 300)
 figure("queue", seq / (time.time() - started))
 figure("queue_amplification", (written() - before) / size)
 figure("queue_device", (device() - flash) / size)

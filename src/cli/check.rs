@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::terminal::{print, print_json, table};
+use super::wear::{self, Rate, Wear};
 use super::{ConfigFile, Exit, Failure};
 use crate::bundle::{Bundle, BundleError, Loaded};
 use crate::config::problem::Problem;
@@ -25,6 +26,7 @@ use crate::pipeline;
 Examples:
   inferd check --config /etc/inferd/inferd.toml
   inferd check --json | jq '.problems[]'
+  inferd check --rate 25 --devices 200           what saved windows would write in a day
   inferd check --reference > inferd.toml         every option with its default")]
 pub(super) struct Args {
     #[command(flatten)]
@@ -35,6 +37,8 @@ pub(super) struct Args {
     /// Print a configuration file with every option, its meaning and default, and check nothing
     #[arg(long, conflicts_with_all = ["json", "config"])]
     reference: bool,
+    #[command(flatten)]
+    rate: Rate,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -45,6 +49,8 @@ struct Report {
     warnings: Vec<String>,
     streams: Vec<StreamRow>,
     models: Vec<ModelRow>,
+    /// What saved windows write, for the streams that have windows.
+    wear: Vec<Wear>,
 }
 
 #[derive(Debug, Serialize)]
@@ -80,18 +86,18 @@ pub(super) fn check(args: &Args) -> Result<(), Failure> {
             reason,
             allowed: "a file that `inferctl keys` made".to_owned(),
         }));
-        models_and_streams(&config, &mut report);
+        models_and_streams(&config, args.rate, &mut report);
     }
     report.ok = report.problems.is_empty();
     if args.json {
         print_json(&report)?;
     } else {
-        print(&shown(&report, &path))?;
+        print(&shown(&report, &path, args.rate))?;
     }
     if report.ok { Ok(()) } else { Err(Failure::said(Exit::Config)) }
 }
 
-fn models_and_streams(config: &Config, report: &mut Report) {
+fn models_and_streams(config: &Config, rate: Rate, report: &mut Report) {
     let mut models: BTreeMap<&ModelName, Option<Loaded>> = BTreeMap::new();
     for (place, stream) in config.streams.iter().enumerate() {
         let loaded = models.entry(&stream.model).or_insert_with(|| {
@@ -100,6 +106,7 @@ fn models_and_streams(config: &Config, report: &mut Report) {
         });
         if let Some(loaded) = loaded {
             report.problems.extend(misfits(place, stream, loaded));
+            report.wear.extend(Wear::of(config, stream, loaded, rate));
         }
         report.streams.push(StreamRow {
             name: stream.name.to_string(),
@@ -145,7 +152,7 @@ fn misfits(place: usize, stream: &Stream, loaded: &Loaded) -> Vec<Problem> {
     fit.err().unwrap_or_default().into_iter().map(problem).collect()
 }
 
-fn shown(report: &Report, path: &Path) -> String {
+fn shown(report: &Report, path: &Path, rate: Rate) -> String {
     let mut out = String::new();
     for problem in &report.problems {
         out += &format!("{problem}\n");
@@ -170,6 +177,9 @@ fn shown(report: &Report, path: &Path) -> String {
     }));
     if !report.streams.is_empty() {
         out += &format!("{}\n{}\n", table(&streams), table(&models));
+    }
+    if !report.wear.is_empty() {
+        out += &wear::shown(&report.wear, rate);
     }
     out + &format!("{}: ok\n", path.display())
 }

@@ -15,6 +15,7 @@ mod queue;
 mod run;
 mod status;
 mod terminal;
+mod wear;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

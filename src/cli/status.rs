@@ -65,7 +65,9 @@ pub(super) fn waiting(queue: &Value) -> String {
     let disk = match queue.get("disk").filter(|disk| !disk.is_null()) {
         Some(disk) => {
             let taken = bytes(disk["disk_bytes"].as_u64());
-            format!("{} results on disk (the database takes {taken})", number(disk, "/records"))
+            let syncs = number(queue, "/syncs_per_hour");
+            let records = number(disk, "/records");
+            format!("{records} results on disk (the database takes {taken}, {syncs} syncs an hour)")
         }
         None => "the store is closed".to_owned(),
     };

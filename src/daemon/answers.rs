@@ -22,6 +22,8 @@ const PEEK_BYTES: usize = 1 << 20;
 const PURGE_AT_ONCE: usize = 1024;
 const CLOSED: &str = "the store is closed, results are kept in memory only; the daemon's log says \
                       why, and it tries again every few seconds";
+const SET_ASIDE: &str = "the database was damaged: what waited in it is lost, unless `quarantine` in \
+                         the store's folder still has it; a restart ends this warning";
 
 #[derive(Serialize)]
 struct Status<'a> {
@@ -148,6 +150,7 @@ impl Desk {
             answer,
             |store| store.map(|store| store.usage()),
             |desk, usage, answer| {
+                desk.note_syncs(usage.as_ref());
                 answer.ok(&desk.queue(usage));
             },
         );
@@ -172,6 +175,9 @@ impl Desk {
         let mut problems = Vec::new();
         if usage.is_none() {
             problems.push(CLOSED.to_owned());
+        }
+        if usage.is_some_and(|usage| usage.quarantined > 0) {
+            problems.push(SET_ASIDE.to_owned());
         }
         for serving in &self.serving {
             let told =

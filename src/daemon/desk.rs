@@ -20,6 +20,7 @@ use super::serving::Serving;
 use super::shared::Shared;
 use super::switch::Switch;
 use super::updates::{Counts, Orders};
+use super::wear::LastHour;
 use super::worker::{FromWorker, also};
 use crate::clock::Mono;
 use crate::crash::point;
@@ -73,6 +74,9 @@ pub(crate) struct Desk {
     unsent: VecDeque<(Seq, Outgoing)>,
     pub(super) losses: Losses,
     pub(super) saves: Saves,
+    pub(super) syncs: LastHour,
+    /// As last told by the store.
+    pub(super) syncs_per_hour: u64,
     said: Repeats,
     opening: Opening,
     health_due: Instant,
@@ -106,6 +110,8 @@ impl Desk {
             unsent: VecDeque::new(),
             losses: Losses::default(),
             saves: Saves::default(),
+            syncs: LastHour::default(),
+            syncs_per_hour: 0,
             said: Repeats::new(Duration::from_secs(60)),
             opening,
             health_due: Instant::now(),

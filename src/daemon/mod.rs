@@ -32,7 +32,10 @@ mod shared;
 mod swap_tests;
 mod switch;
 mod updates;
+mod wear;
 mod worker;
+
+pub(crate) use seen::seen_bytes;
 
 use std::future::Future;
 use std::path::PathBuf;

@@ -99,6 +99,8 @@ pub(crate) struct QueueReport<'a> {
     pub(crate) memory_records: usize,
     /// Results that will never arrive, by stream and reason.
     pub(crate) lost: &'a Losses,
+    /// Syncs in the last hour, or since the start: each wears a flash card.
+    pub(crate) syncs_per_hour: u64,
     /// `null` while the store is closed.
     pub(crate) disk: Option<Usage>,
 }

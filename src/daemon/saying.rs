@@ -24,7 +24,8 @@ impl Desk {
         self.link.set_retained(report::topic(&self.shared.config.gateway, "health"), payload);
     }
 
-    pub(super) fn health(&self, usage: Option<Usage>) -> bytes::Bytes {
+    pub(super) fn health(&mut self, usage: Option<Usage>) -> bytes::Bytes {
+        self.note_syncs(usage.as_ref());
         report::health(HealthParts {
             config: &self.shared.config,
             started: self.shared.started,
@@ -38,12 +39,19 @@ impl Desk {
         })
     }
 
+    pub(super) fn note_syncs(&mut self, usage: Option<&Usage>) {
+        if let Some(usage) = usage {
+            self.syncs_per_hour = self.syncs.rise(self.shared.clock.now().mono, usage.syncs);
+        }
+    }
+
     /// What waits, in memory and on disk.
     pub(super) fn queue(&self, usage: Option<Usage>) -> QueueReport<'_> {
         QueueReport {
             mode: mode_name(self.outbox.mode()),
             memory_records: self.outbox.unsafe_records(),
             lost: &self.losses,
+            syncs_per_hour: self.syncs_per_hour,
             disk: usage,
         }
     }

@@ -16,6 +16,12 @@ pub(crate) struct Seen {
     most: usize,
 }
 
+/// Bytes that go before saved windows, and how many inputs they name: a broker may send more than
+/// it was allowed to.
+pub(crate) fn seen_bytes(receive_maximum: u16) -> u64 {
+    8 + 14 * 2 * u64::from(receive_maximum)
+}
+
 impl Seen {
     /// Remembers the last `most`: more than the broker sends ahead of acknowledgements.
     pub(crate) fn new(most: usize) -> Self {

@@ -30,6 +30,20 @@ pub fn fit(
     Plan::new(stream, card, inputs, outputs).map(|_| ())
 }
 
+/// Bytes of the windows of so many devices as they are saved, every window full; `None` where
+/// messages are whole inputs, or where the stream does not fit.
+#[must_use]
+pub fn windows_bytes(
+    stream: &Stream,
+    card: &Card,
+    inputs: &[TensorSpec],
+    outputs: &[TensorSpec],
+    devices: u32,
+) -> Option<u64> {
+    let plan = Plan::new(stream, card, inputs, outputs).ok()?;
+    plan.shape.map(|shape| super::snapshot::bytes(&shape, devices))
+}
+
 /// Collects everything that does not fit.
 #[derive(Debug, Default)]
 pub(super) struct Problems(Vec<FitError>);

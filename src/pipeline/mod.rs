@@ -26,7 +26,7 @@ mod window;
 mod tests;
 
 pub use encode::mark_replayed;
-pub use fit::{FitError, fit};
+pub use fit::{FitError, fit, windows_bytes};
 pub use infer::{Ids, Infer};
 pub use outcome::{Micros, Outcome, Rejected};
 pub use reject::Reject;

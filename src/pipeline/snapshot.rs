@@ -17,6 +17,8 @@ use crate::ids::DeviceKey;
 const MAGIC: &[u8; 4] = b"INFW";
 const VERSION: u16 = 1;
 const NO_TIME: i64 = i64::MIN;
+/// A name of usual length.
+const NAME: usize = 12;
 
 /// What was brought back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,6 +68,17 @@ pub(super) fn save(devices: &Devices, shape: Option<&Shape>, now: Now) -> Vec<u8
     let crc = crc32fast::hash(&out);
     out.extend(crc.to_le_bytes());
     out
+}
+
+/// Bytes that [`save`] gives for so many devices whose windows are full and whose names have
+/// [`NAME`] bytes.
+pub(super) fn bytes(shape: &Shape, devices: u32) -> u64 {
+    const AROUND: usize = 4 + 2 + 13 + 8 + 4 + 4;
+    const BESIDE: usize = 2 + NAME + 8 + 8 + (8 + 4 + 9 + 9) + (4 + 4 + 1);
+    let number = if shape.wide { 8 } else { 4 };
+    let window = shape.length.saturating_mul(shape.channels).saturating_mul(number);
+    let size = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+    size(AROUND) + u64::from(devices).saturating_mul(size(BESIDE.saturating_add(window)))
 }
 
 fn narrow(n: usize) -> u32 {

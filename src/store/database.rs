@@ -232,3 +232,18 @@ pub(super) fn bytes_below(dir: &Path) -> io::Result<u64> {
     }
     Ok(bytes)
 }
+
+/// sled takes some megabytes for every database it opens, and more to read it, and the C library
+/// keeps them for the next: without this a gateway would pay for each version it ever loaded.
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "the standard library has no malloc_trim")]
+pub(super) fn give_memory_back() {
+    // SAFETY: it takes no pointer and may be called at any time, from any thread.
+    if unsafe { libc::malloc_trim(0) } == 0 {
+        log::trace!("no memory to give back");
+    }
+}
+
+/// Other C libraries give memory back by themselves.
+#[cfg(not(target_env = "gnu"))]
+pub(super) fn give_memory_back() {}

@@ -2,7 +2,7 @@
 
 use super::ballast::Ballast;
 use super::batch::{self, Packed};
-use super::database::{Database, Fault};
+use super::database::{Database, Fault, give_memory_back};
 use super::generation::{self, OpenFault};
 use super::ledger::{Bounds, Ledger};
 use super::scan::Scan;
@@ -186,6 +186,7 @@ impl Store {
         }
         self.ledger.recount(current.scanned);
         self.database = Some(current.database);
+        give_memory_back();
         Ok(current.quarantined)
     }
 

@@ -1,5 +1,6 @@
 //! The daemon among all that goes wrong at once, watched by a client written by others.
 
+mod at_rest;
 mod full_disk;
 mod kills;
 mod outages;

@@ -167,3 +167,22 @@ fn a_swap_that_does_not_fit_changes_nothing() {
     step(&mut bench, "x");
     assert!(!step(&mut bench, "x").is_empty());
 }
+
+#[test]
+fn what_a_save_takes_is_known_beforehand() {
+    let mut saved = bench(4);
+    let devices = 3;
+    for n in 0..devices {
+        (0..6).for_each(|_| drop(step(&mut saved, &format!("press-hall-{n}"))));
+    }
+    let model = echo(&[4, 2]);
+    let expected = crate::pipeline::windows_bytes(
+        &stream(),
+        &windowed(4, 1),
+        &model.inputs,
+        &model.outputs,
+        devices,
+    );
+    let bytes = saved.pipeline.snapshot(saved.clock.now());
+    assert_eq!(expected, Some(bytes.len() as u64));
+}

@@ -25,7 +25,7 @@ use sha2::{Digest as _, Sha256};
 pub use slots::{Slot, Slots};
 pub use writer::Writer;
 
-use super::database::{Database, Fault, bytes_below, sync_folder};
+use super::database::{Database, Fault, bytes_below, give_memory_back, sync_folder};
 use super::{Settings, space};
 use crate::ids::Digest;
 
@@ -237,21 +237,6 @@ impl ModelStore {
         }
     }
 }
-
-/// sled takes some megabytes for every database it opens, and the C library keeps them for the next:
-/// without this a gateway would pay for each version it ever loaded.
-#[cfg(target_env = "gnu")]
-#[expect(unsafe_code, reason = "the standard library has no malloc_trim")]
-fn give_memory_back() {
-    // SAFETY: it takes no pointer and may be called at any time, from any thread.
-    if unsafe { libc::malloc_trim(0) } == 0 {
-        log::trace!("no memory to give back");
-    }
-}
-
-/// Other C libraries give memory back by themselves.
-#[cfg(not(target_env = "gnu"))]
-fn give_memory_back() {}
 
 /// The size that `whole` says; `None` without that file or with a torn one.
 fn whole_size(dir: &Path) -> Option<u64> {

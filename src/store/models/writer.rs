@@ -1,11 +1,10 @@
 //! A version on its way to the disk.
 
 use super::{
-    CHUNK, ModelStore, ModelStoreError, Verified, give_memory_back, mark_whole, read_all, verify,
-    whole_size,
+    CHUNK, ModelStore, ModelStoreError, Verified, mark_whole, read_all, verify, whole_size,
 };
 use crate::ids::Digest;
-use crate::store::database::{Database, Fault};
+use crate::store::database::{Database, Fault, give_memory_back};
 
 /// Chunks between two flushes: bounds what sled keeps in memory, and what a power cut costs.
 const FLUSH_EVERY: u32 = 256;

@@ -1,0 +1,113 @@
+//! What saving windows writes in a day: what a stream's choice of safety costs a flash card.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::local::bytes;
+use super::terminal::table;
+use crate::bundle::Loaded;
+use crate::config::{Config, Stream, WindowSafety};
+use crate::{daemon, pipeline};
+
+/// What the disk takes for a save whatever its size, and for each byte of it: the upper ends of
+/// what `bench/store/run` measured on ext4.
+const A_SAVE: f64 = 24_000.0;
+const A_BYTE: f64 = 1.3;
+const DAY: f64 = 86_400.0;
+
+/// How much comes in.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct Rate {
+    /// Samples a second of each device, for what saved windows write in a day
+    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = positive)]
+    rate: f64,
+    /// Devices of each stream, for the same
+    #[arg(long, value_name = "N", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    devices: u32,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let rate = text.parse::<f64>().ok().filter(|rate| *rate > 0.0 && *rate <= 1e6);
+    rate.ok_or_else(|| "a number above 0, at most 1000000".to_owned())
+}
+
+/// Bytes a day that go to the disk for the windows of one stream; results that wait are not in it.
+#[derive(Debug, Serialize)]
+pub(super) struct Wear {
+    stream: String,
+    windows: &'static str,
+    bytes_per_day: u64,
+    /// The same with each of the choices that write.
+    with_checkpoint: u64,
+    with_journal: u64,
+}
+
+impl Wear {
+    /// `None` for a stream without windows.
+    pub(super) fn of(
+        config: &Config,
+        stream: &Stream,
+        loaded: &Loaded,
+        rate: Rate,
+    ) -> Option<Self> {
+        let (card, model) = (&loaded.card, &loaded.model);
+        let windows =
+            pipeline::windows_bytes(stream, card, model.inputs(), model.outputs(), rate.devices)?;
+        let size = windows + daemon::seen_bytes(config.broker.receive_maximum);
+        let a_day = |interval| a_day(size, interval, rate.rate * f64::from(rate.devices));
+        let with_checkpoint = a_day(config.store.checkpoint_interval);
+        let with_journal = a_day(config.store.group_delay);
+        let (windows, bytes_per_day) = match stream.windows {
+            WindowSafety::Memory => ("memory", 0),
+            WindowSafety::Checkpoint => ("checkpoint", with_checkpoint),
+            WindowSafety::Journal => ("journal", with_journal),
+        };
+        let stream = stream.name.to_string();
+        Some(Self { stream, windows, bytes_per_day, with_checkpoint, with_journal })
+    }
+}
+
+/// A save comes one interval after the first sample that the one before does not have.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "an estimate, and positive"
+)]
+fn a_day(size: u64, interval: Duration, samples_a_second: f64) -> u64 {
+    let saves = DAY / (interval.as_secs_f64() + 1.0 / samples_a_second);
+    (saves * (A_SAVE + A_BYTE * size as f64)) as u64
+}
+
+pub(super) fn shown(rows: &[Wear], rate: Rate) -> String {
+    let Rate { rate, devices } = rate;
+    let header = ["STREAM", "WINDOWS", "WRITES A DAY", "AS CHECKPOINT", "AS JOURNAL"];
+    let mut cells = vec![header.map(str::to_owned).to_vec()];
+    cells.extend(rows.iter().map(|row| {
+        let day = [row.bytes_per_day, row.with_checkpoint, row.with_journal];
+        let mut cells = vec![row.stream.clone(), row.windows.to_owned()];
+        cells.extend(day.map(|day| bytes(Some(day))));
+        cells
+    }));
+    format!(
+        "Saved windows at {rate} samples a second from each of {devices} devices (--rate, \
+         --devices), about:\n{}\n",
+        table(&cells)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_has_a_save_for_every_interval_or_for_every_sample() {
+        let busy = a_day(10_000, Duration::from_millis(500), 1e6);
+        let saves = 2.0 * DAY * (A_SAVE + A_BYTE * 10_000.0);
+        assert!((busy as f64 / saves - 1.0).abs() < 1e-3, "{busy}");
+        let quiet = a_day(10_000, Duration::from_millis(500), 1.0 / 3_600.0);
+        assert!(quiet < busy / 6_000, "{quiet}");
+    }
+}
