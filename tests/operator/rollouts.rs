@@ -64,6 +64,8 @@ fn too_many_failures_hold_the_rest_back() {
     assert_eq!(ended.code, 1, "{}{}", ended.out, ended.err);
     assert!(ended.err.contains("aborted"), "{}", ended.err);
     assert!(ended.out.contains("rolled-back (slow)"), "{}", ended.out);
+    // The gateways may still be at their reports when the controller has gone.
+    wait_until("the hold", || fakes.seen().len() > 1);
     let seen = fakes.seen();
     assert_eq!((seen.len(), witness.count()), (2, 2), "a wave and a hold");
     assert!(seen[1].hold && seen[1].seq > seen[0].seq && seen[1].percent == seen[0].percent);
