@@ -17,6 +17,7 @@ use crate::ids::Digest;
 use crate::update::Recipe;
 use crate::update::Source;
 use crate::update::device::{Effect, Event, Reason, Record, Report, Slot};
+use crate::update::manifest::Chunk;
 
 /// Between two attempts to write the record.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -36,11 +37,7 @@ impl Unit {
             // The broker is asked for all that is awaited once the effects are done.
             Effect::Fetch { source: Source::Mqtt, .. } => None,
             Effect::Fetch { source: Source::Http(url), blob, index, offset, chunk } => {
-                let (web, shared) = (self.web.clone(), self.switch.shared.clone());
-                let place = (blob, index);
-                let fetch = move || web.fetch(&shared.config, &url, place, offset, chunk);
-                let lost = Event::Lost { blob, index, wait: Duration::ZERO };
-                self.beside(async move { spawn_blocking(fetch).await.unwrap_or(lost).into() });
+                self.fetch_from_web(url, (blob, index), offset, chunk);
                 None
             }
             Effect::Keep { chunk, bytes } => self.keep(chunk, bytes).await,
@@ -204,6 +201,14 @@ impl Unit {
         self.save(self.device.record().clone()).await;
         let shelf = self.shelf.clone();
         spawn_blocking(move || shelf.install(&packed)).await.map_err(|_| Reason::Disk)?
+    }
+
+    fn fetch_from_web(&mut self, url: String, place: (Digest, u32), offset: u64, chunk: Chunk) {
+        let (web, shared) = (self.web.clone(), self.switch.shared.clone());
+        let fetch = move || web.fetch(&shared.config, &url, place, offset, chunk);
+        let (blob, index) = place;
+        let lost = Event::Lost { blob, index, wait: Duration::ZERO };
+        self.beside(async move { spawn_blocking(fetch).await.unwrap_or(lost).into() });
     }
 
     fn probe(&mut self, manifest: Digest) {
