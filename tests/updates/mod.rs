@@ -4,5 +4,6 @@ mod attacks;
 mod fleet;
 mod kills;
 mod local;
+mod shadows;
 mod trials;
 mod ways;
