@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Broker")]
 pub(super) struct BrokerArgs {
-    /// mqtt://HOST[:PORT], or mqtts:// for TLS
+    /// mqtt://HOST:PORT, or mqtts:// for TLS
     #[arg(long, value_name = "URL", env = "INFERCTL_BROKER", hide_env_values = true)]
     #[arg(default_value = "mqtt://127.0.0.1:1883")]
     broker: String,

@@ -20,7 +20,9 @@ async fn a_candidate_that_says_the_same_beside_the_active_model_goes_on_trial() 
 
 #[tokio::test]
 async fn a_candidate_that_says_something_else_is_not_switched_to() {
-    let Some(end) = shadowed(&Change { wrong: true, ..Change::default() }).await else { return };
+    let Some(end) = shadowed(&Change { mislabelled: true, ..Change::default() }).await else {
+        return;
+    };
     assert_eq!((state(&end), end.reason), (Some(State::Failed), Some(Reason::Disagrees)));
     assert_eq!(end.active.version, "1.0.0");
     assert!(end.shadow.is_some_and(|shadow| shadow.agreed < shadow.runs), "{:?}", end.shadow);
