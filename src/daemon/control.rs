@@ -210,6 +210,10 @@ mod tests {
 
     /// A door with a desk behind it that answers everything with its own name.
     fn door() -> (tempfile::TempDir, PathBuf) {
+        door_to(|Asked { ask, answer, .. }| answer.ok(&ask))
+    }
+
+    fn door_to(mut desk_says: impl FnMut(Asked) + Send + 'static) -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let (desk, mut asked) = mpsc::channel::<Asked>(1);
         let mut door = Door::open(dir.path()).unwrap();
@@ -217,8 +221,8 @@ mod tests {
         let path = door.path.clone();
         tokio::spawn(door.serve(desk));
         tokio::spawn(async move {
-            while let Some(Asked { ask, answer, .. }) = asked.recv().await {
-                answer.ok(&ask);
+            while let Some(question) = asked.recv().await {
+                desk_says(question);
             }
         });
         (dir, path)
@@ -250,17 +254,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_release_follows_its_request_whole_or_not_at_all() {
-        let dir = tempfile::tempdir().unwrap();
-        let (desk, mut asked) = mpsc::channel::<Asked>(1);
-        let mut door = Door::open(dir.path()).unwrap();
-        door.patience = Duration::from_millis(50);
-        let path = door.path.clone();
-        tokio::spawn(door.serve(desk));
-        tokio::spawn(async move {
-            while let Some(Asked { body, answer, .. }) = asked.recv().await {
-                answer.ok(&body.len());
-            }
-        });
+        let (_dir, path) = door_to(|Asked { body, answer, .. }| answer.ok(&body.len()));
         let request = |bytes: u64| request_line(Ask::Install { bytes });
         let all = [request(200_000), vec![7; 200_000]].concat();
         assert_eq!(say(&path, &all).await, Answer::Ok(200_000.into()));
