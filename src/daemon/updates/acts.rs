@@ -59,7 +59,6 @@ impl Unit {
                 None
             }
             Effect::Shadow { manifest, runs } => {
-                crash::point("update-shadow");
                 self.shadow(manifest, runs);
                 None
             }
