@@ -2,7 +2,7 @@
 //! shipped one, which is always there.
 
 use super::updates::Told;
-use crate::bundle::{Bundle, Loaded};
+use crate::bundle::{Bundle, BundleError, Loaded};
 use crate::config::Config;
 use crate::ids::{Digest, ModelName};
 use crate::pipeline;
@@ -94,6 +94,19 @@ fn prefer_stored(config: &Config, serving: &mut Serving, store: &mut Store, vers
     }
 }
 
+/// Why a stored version does not serve.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unusable {
+    #[error(transparent)]
+    Store(#[from] ModelStoreError),
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    #[error("it holds the model {0}")]
+    OtherModel(ModelName),
+    #[error("{0}")]
+    Misfit(String),
+}
+
 /// Reads, verifies, loads and proves a stored version, and sees that every stream it is for can
 /// use it. Blocks.
 pub(crate) fn load(
@@ -101,24 +114,23 @@ pub(crate) fn load(
     name: &ModelName,
     digest: Digest,
     versions: &ModelStore,
-) -> Result<Loaded, String> {
-    let verified = versions.read(digest).map_err(|error| {
+) -> Result<Loaded, Unusable> {
+    let verified = versions.read(digest).inspect_err(|error| {
         // What is damaged is to be written again, and its place is better used for that.
         if matches!(error, ModelStoreError::Damaged { .. })
             && let Err(error) = versions.remove(digest)
         {
             log::warn!("a damaged model version stays on disk: {error}");
         }
-        error.to_string()
     })?;
-    let bundle = Bundle::read(verified.bytes()).map_err(|error| error.to_string())?;
+    let bundle = Bundle::read(verified.bytes())?;
     drop(verified);
-    let found = &bundle.card().name;
-    if found != name {
-        return Err(format!("it holds the model {found}"));
+    if bundle.card().name != *name {
+        return Err(Unusable::OtherModel(bundle.card().name.clone()));
     }
-    let loaded = bundle.load().map_err(|error| error.to_string())?;
-    check_fit(config, &loaded).map(|()| loaded)
+    let loaded = bundle.load()?;
+    check_fit(config, &loaded).map_err(Unusable::Misfit)?;
+    Ok(loaded)
 }
 
 /// Whether every stream of the model can use it.

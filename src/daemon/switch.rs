@@ -160,6 +160,7 @@ impl Switch {
         let load = move || match (choice, versions) {
             (Choice::Stored(digest), Some(versions)) => {
                 serving::load(&shared.config, &name, digest, &versions)
+                    .map_err(|why| why.to_string())
             }
             (Choice::Stored(_), None) => Err("there is no model store, see the log".to_owned()),
             (Choice::Shipped, _) => {

@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use crate::bundle::{Bundle, BundleError, Loaded};
 use crate::config::Config;
 use crate::daemon::probe::{Limits, Probe};
-use crate::daemon::serving;
+use crate::daemon::serving::{self, Unusable};
 use crate::daemon::shadow::{ShadowError, ShadowOutcome, Terms, shadow};
 use crate::daemon::switch::Switch;
 use crate::ids::{Digest, ModelName};
@@ -100,7 +100,9 @@ impl Candidate {
         let read = move || match stored {
             Some(stored) => read(stored, &versions),
             None => {
-                let bundle = Bundle::shipped(&shared.config.models.dir, &model).map_err(wanting)?;
+                let bundle = Bundle::shipped(&shared.config.models.dir, &model);
+                let bundle =
+                    bundle.map_err(|error| (reason_of_bundle(&error), error.to_string()))?;
                 let mut bytes = Vec::new();
                 let written = bundle.write(&mut bytes);
                 written.map_err(|error| (Reason::Load, error.to_string()))?;
@@ -118,29 +120,31 @@ pub(super) fn prove(
     stored: Digest,
     versions: &ModelStore,
 ) -> Result<Loaded, Wanting> {
-    let bundle = Bundle::read(&read(stored, versions)?).map_err(wanting)?;
-    if bundle.card().name != *model {
-        return Err((Reason::Load, format!("it holds the model {}", bundle.card().name)));
-    }
-    let loaded = bundle.load().map_err(wanting)?;
-    serving::check_fit(config, &loaded).map_err(|why| (Reason::Load, why))?;
-    Ok(loaded)
+    serving::load(config, model, stored, versions).map_err(|unusable| {
+        let reason = match &unusable {
+            Unusable::Store(error) => reason_of_store(error),
+            Unusable::Bundle(error) => reason_of_bundle(error),
+            Unusable::OtherModel(_) | Unusable::Misfit(_) => Reason::Load,
+        };
+        (reason, unusable.to_string())
+    })
 }
 
 fn read(stored: Digest, versions: &ModelStore) -> Result<Bytes, Wanting> {
-    let verified = versions.read(stored).map_err(|error| {
-        let reason = match error {
-            ModelStoreError::Full { .. } | ModelStoreError::Failed { .. } => Reason::Disk,
-            _ => Reason::Bytes,
-        };
-        (reason, error.to_string())
-    })?;
-    Ok(Bytes::copy_from_slice(verified.bytes()))
+    let verified = versions.read(stored);
+    let verified = verified.map_err(|error| (reason_of_store(&error), error.to_string()))?;
+    Ok(verified.into_bytes().into())
 }
 
-fn wanting(error: BundleError) -> Wanting {
-    let golden = matches!(error, BundleError::Golden { .. });
-    (if golden { Reason::Golden } else { Reason::Load }, error.to_string())
+fn reason_of_store(error: &ModelStoreError) -> Reason {
+    match error {
+        ModelStoreError::Full { .. } | ModelStoreError::Failed { .. } => Reason::Disk,
+        _ => Reason::Bytes,
+    }
+}
+
+fn reason_of_bundle(error: &BundleError) -> Reason {
+    if matches!(error, BundleError::Golden { .. }) { Reason::Golden } else { Reason::Load }
 }
 
 fn stopping(_: tokio::task::JoinError) -> Wanting {

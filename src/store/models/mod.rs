@@ -69,6 +69,11 @@ impl Verified {
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
 }
 
 /// A version that is on disk.
