@@ -1,8 +1,9 @@
 //! What a power cut leaves: a run is traced down to its writes and syncs, the disk is rebuilt as a
-//! cut at a random place would leave it, and what was acknowledged must be there.
+//! cut at a random place would leave it, and what was acknowledged must be there, and leave in the
+//! order in which it was acknowledged.
 //!
 //! Needs python3 and a C compiler for the simulator in `tests/crashsim`. `INFERD_IMAGES` asks for
-//! more than the usual number of cuts for each case; 400 make more than 2,000 in all.
+//! more than the usual number of cuts for each case; 400 make more than 3,000 in all.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,10 @@ use std::process::Command;
 
 use crate::common::skipped;
 
-/// Cuts for each case; six cases and the control.
+#[path = "../examples/queue_crash/order.rs"]
+mod order;
+
+/// Cuts for each case; eight cases and the control.
 const IMAGES: u32 = 40;
 /// Runs in one trace, each after the abrupt end of the one before.
 const RUNS: u32 = 3;
@@ -30,9 +34,31 @@ const LONG: [&[&str]; 2] = [
     &["--sfr", "none", "--meta", "posix", "--near", "results-[0-9]+(/whole)?$"],
 ];
 
+/// Versions are stored, made active and replaced; the second case cuts around the renames and the
+/// marks that make them count.
+const MODELS: [&[&str]; 2] = [
+    &["--sfr", "none", "--meta", "posix"],
+    &["--sfr", "none", "--meta", "posix", "--near", "/whole$"],
+];
+
 #[test]
-fn what_was_acknowledged_survives_a_power_cut() {
+fn what_was_acknowledged_survives_a_power_cut_and_leaves_in_order() {
     survives("write", 60, &SHORT);
+}
+
+#[test]
+fn a_stored_model_version_survives_a_power_cut_and_a_slot_names_no_broken_one() {
+    survives("models", 5, &MODELS);
+}
+
+#[test]
+fn results_that_would_leave_in_another_order_are_found() {
+    let found = |sent: &[(&str, u64)]| order::first_out_of_order(sent.iter().copied());
+    assert_eq!(found(&[("a", 1), ("b", 3), ("b", 4), ("a", 2), ("a", 7)]), None);
+    assert_eq!(found(&[("a", 1), ("b", 4), ("a", 2), ("b", 3)]), Some((3, 4)));
+    assert_eq!(found(&[("a", 1), ("a", 1)]), Some((1, 1)), "sent twice");
+    let reversed: Vec<_> = (1..=9).rev().map(|number| ("a", number)).collect();
+    assert_eq!(found(&reversed), Some((8, 9)));
 }
 
 #[test]
@@ -45,7 +71,8 @@ fn survives(run: &str, rounds: u32, cases: &[&[&str]]) {
     let trace = bench.record(run, rounds);
     let images = std::env::var("INFERD_IMAGES").ok().and_then(|n| n.parse().ok()).unwrap_or(IMAGES);
     for case in cases {
-        let verdict = bench.cut(&trace, case, images);
+        let check = if run == "models" { "check-models" } else { "check" };
+        let verdict = bench.cut(&trace, check, case, images);
         println!("{run} {}: {}", case.join(" "), verdict.text);
         assert_eq!(verdict.images, images, "{case:?}:\n{}", verdict.text);
         assert_eq!(verdict.good, verdict.images, "{case:?}:\n{}", verdict.text);
@@ -54,11 +81,17 @@ fn survives(run: &str, rounds: u32, cases: &[&[&str]]) {
 
 #[test]
 fn without_the_barrier_the_same_cuts_lose_what_was_acknowledged() {
-    let Some(bench) = Bench::prepare() else { return };
-    let trace = bench.without_fdatasync(&bench.record("write", 60));
-    let verdict = bench.cut(&trace, &["--sfr", "none", "--meta", "ordered"], IMAGES);
-    println!("control, no barrier: {}", verdict.text);
-    assert!(verdict.good < verdict.images / 2, "the control loses nothing:\n{}", verdict.text);
+    for (run, check, rounds) in [("write", "check", 60), ("models", "check-models", 5)] {
+        let Some(bench) = Bench::prepare() else { return };
+        let trace = bench.without_fdatasync(&bench.record(run, rounds));
+        let verdict = bench.cut(&trace, check, &["--sfr", "none", "--meta", "ordered"], IMAGES);
+        println!("control, {run} with no barrier: {}", verdict.text);
+        assert!(
+            verdict.good < verdict.images / 4 * 3,
+            "the control loses nothing:\n{}",
+            verdict.text
+        );
+    }
 }
 
 /// sled zeroes what only the snapshot before needs: first the new one's name must be durable.
@@ -181,7 +214,7 @@ impl Bench {
         control
     }
 
-    fn cut(&self, trace: &Path, case: &[&str], images: u32) -> Verdict {
+    fn cut(&self, trace: &Path, check: &str, case: &[&str], images: u32) -> Verdict {
         let output = self
             .simulator()
             .arg("run")
@@ -191,7 +224,7 @@ impl Bench {
             .args(case)
             .arg("--")
             .arg(&self.program)
-            .args(["check", "--dir={dir}"])
+            .args([check, "--dir={dir}"])
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();

@@ -6,17 +6,24 @@
 //! `DEL n` before it removes what is up to n, `DELD n` after. `queue_crash check --dir D` opens the
 //! store and prints `STATE count first last corrupt=N holes=[(a, b), …]`: what is there, and the
 //! numbers on either side of each hole. The numbers begin at 0. Small state is kept beside them: it
-//! says `POST state BAD` where that is older than a result which was stored after it.
+//! says `POST state BAD` where that is older than a result which was stored after it, and
+//! `POST order BAD` where a daemon that starts there would send the results of a stream and key in
+//! another order than they were acknowledged in. `models` and `check-models` do the same with
+//! versions of a model.
+
+mod models;
+mod order;
+mod replay;
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use inferd::ids::StreamName;
 use inferd::message::{Outgoing, Qos};
-use inferd::outbox::{Record, Seq};
+use inferd::outbox::{Opened, Record, Seq};
 use inferd::store::{Settings, Store, StoreError};
 
 /// A result of every so many is written only after a state that tells of it.
@@ -25,6 +32,8 @@ const TOLD: u64 = 64;
 const LONG: u64 = 100_000;
 /// Above this an empty database is replaced.
 const LARGE_BYTES: u64 = 9 << 20;
+
+type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -35,13 +44,17 @@ fn main() -> ExitCode {
     };
     let number = |name: &str, default| option(name).and_then(|n| n.parse().ok()).unwrap_or(default);
     let Some(dir) = option("--dir").map(PathBuf::from) else {
-        eprintln!("usage: queue_crash write|check --dir D [--seed S] [--rounds N]");
+        eprintln!(
+            "usage: queue_crash write|long|models|check|check-models --dir D [--seed S] [--rounds N]"
+        );
         return ExitCode::from(2);
     };
     let result = match arguments.first().map(String::as_str) {
-        Some("write") => write(dir, number("--seed", 1), number("--rounds", 100)),
-        Some("long") => long(dir, number("--seed", 1), number("--rounds", 3)),
-        _ => check(dir),
+        Some("write") => write(&dir, number("--seed", 1), number("--rounds", 100)),
+        Some("long") => long(&dir, number("--seed", 1), number("--rounds", 3)),
+        Some("models") => models::write(&dir, number("--rounds", 6)),
+        Some("check-models") => models::check(&dir),
+        _ => check(&dir),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -52,11 +65,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn settings(dir: PathBuf) -> Settings {
+fn settings(dir: &Path) -> Settings {
+    let dir = dir.to_owned();
     Settings { dir, max_bytes: 1 << 28, max_records: 1 << 20, reserve_bytes: 0 }
 }
 
-fn write(dir: PathBuf, seed: u64, rounds: u64) -> Result<(), StoreError> {
+fn write(dir: &Path, seed: u64, rounds: u64) -> Result<(), Failure> {
     let mut random = fastrand::Rng::with_seed(seed);
     let (mut store, found) = Store::open(&settings(dir))?;
     let mut next = found.opened.next.0;
@@ -76,7 +90,7 @@ fn write(dir: PathBuf, seed: u64, rounds: u64) -> Result<(), StoreError> {
 }
 
 /// Every round ends with an empty queue and a fresh database.
-fn long(dir: PathBuf, seed: u64, rounds: u64) -> Result<(), StoreError> {
+fn long(dir: &Path, seed: u64, rounds: u64) -> Result<(), Failure> {
     let mut random = fastrand::Rng::with_seed(seed);
     let (mut store, found) = Store::open(&settings(dir))?;
     let mut next = found.opened.next.0.max(LONG);
@@ -128,28 +142,46 @@ fn remove(store: &mut Store, waiting: &mut BTreeSet<u64>, count: usize) -> Resul
     Ok(())
 }
 
-fn check(dir: PathBuf) -> Result<(), StoreError> {
-    let (mut store, _) = Store::open(&settings(dir))?;
+fn check(dir: &Path) -> Result<(), Failure> {
+    let (mut store, found) = Store::open(&settings(dir))?;
     let (seqs, corrupt) = stored(&mut store)?;
     let last = seqs.last().copied().unwrap_or(0);
-    let numbers: Vec<u64> = seqs.iter().map(|seq| seq - 1).collect();
-    let pairs = numbers.iter().zip(numbers.iter().skip(1));
-    let holes: Vec<(u64, u64)> =
-        pairs.filter(|(a, b)| *a + 1 < **b).map(|(a, b)| (*a, *b)).collect();
-    let ends = (numbers.first().unwrap_or(&0), numbers.last().unwrap_or(&0));
-    say(&format!(
-        "STATE {} {} {} corrupt={corrupt} holes={holes:?}",
-        numbers.len(),
-        ends.0,
-        ends.1
-    ));
+    say_state(&seqs.iter().map(|seq| seq - 1).collect::<Vec<_>>(), corrupt);
+    check_order(&mut store, found.opened, &seqs)?;
     if !tells_of(store.kept("windows")?.as_deref(), last / TOLD * TOLD) {
         say("POST state BAD");
     }
     // The store must also go on working.
     let next = record(last + 1);
     store.append(std::slice::from_ref(&next))?;
-    store.remove(&[next.seq])
+    Ok(store.remove(&[next.seq])?)
+}
+
+/// What is there: its numbers, rising.
+fn say_state(numbers: &[u64], corrupt: usize) {
+    let pairs = numbers.iter().zip(numbers.iter().skip(1));
+    let holes: Vec<(u64, u64)> =
+        pairs.filter(|(a, b)| *a + 1 < **b).map(|(a, b)| (*a, *b)).collect();
+    let (count, first) = (numbers.len(), numbers.first().unwrap_or(&0));
+    let last = numbers.last().unwrap_or(&0);
+    say(&format!("STATE {count} {first} {last} corrupt={corrupt} holes={holes:?}"));
+}
+
+/// Has a daemon's outbox send everything, once.
+fn check_order(store: &mut Store, opened: Opened, stored: &[u64]) -> Result<(), StoreError> {
+    let mut sent = replay::sent(store, opened)?;
+    let key = |seq: &u64| {
+        let record = record(*seq);
+        ((record.stream, record.message.topic.clone()), *seq)
+    };
+    if let Some((seq, later)) = order::first_out_of_order(sent.iter().map(key)) {
+        say(&format!("POST order BAD: {seq} behind {later}"));
+    }
+    sent.sort_unstable();
+    if sent != stored {
+        say(&format!("POST sent BAD: {} of {}", sent.len(), stored.len()));
+    }
+    Ok(())
 }
 
 /// What is kept before results up to `last` are written.
@@ -195,10 +227,13 @@ fn record(seq: u64) -> Record {
         qos: Qos::AtLeastOnce,
     };
     let urgent = seq.is_multiple_of(11);
-    let name = if urgent { "alarm" } else { "motion" };
-    #[expect(clippy::unwrap_used, reason = "both names are names")]
-    let stream = StreamName::parse(name).unwrap();
+    let stream = stream(if urgent { "alarm" } else { "motion" });
     Record { seq: Seq(seq), stream, priority: u8::from(urgent), message: Arc::new(message) }
+}
+
+#[expect(clippy::unwrap_used, reason = "all of them are names")]
+fn stream(name: &str) -> StreamName {
+    StreamName::parse(name).unwrap()
 }
 
 /// Noise of a length of its own for each number, now and then longer than a page.
