@@ -27,6 +27,8 @@ pub struct Restored {
     pub devices: usize,
     /// Devices left out: silent for too long, or more than `max_keys`.
     pub dropped: usize,
+    /// Additions left out: damaged, or behind one that is missing.
+    pub left_out: usize,
 }
 
 /// Why saved windows were not taken; the stream then starts with empty ones.
@@ -94,7 +96,7 @@ fn shape_bytes(shape: Option<&Shape>) -> [u8; 13] {
     bytes
 }
 
-fn save_memory(memory: &Memory, out: &mut Vec<u8>) {
+pub(super) fn save_memory(memory: &Memory, out: &mut Vec<u8>) {
     out.extend(memory.mark.to_le_bytes());
     out.extend(memory.run.to_le_bytes());
     for option in [memory.inside, memory.last] {
@@ -119,7 +121,24 @@ fn save_ring(ring: &Ring, shape: &Shape, out: &mut Vec<u8>) {
     }
 }
 
-/// Puts saved devices in the place of those there are.
+/// The time of a snapshot on this start's clock, in microseconds; negative for one from before it. A
+/// clock that was set back counts as no time passed.
+pub(super) fn taken_at(bytes: &[u8], now: Now) -> Result<i64, RestoreError> {
+    let mut cursor = Cursor::new(bytes);
+    cursor.take(4 + 2 + 13)?;
+    let saved = Timestamp(i64::from_le_bytes(cursor.array()?));
+    let away = i64::try_from(now.wall.since(saved).as_micros()).unwrap_or(i64::MAX);
+    Ok(micros(now.mono).saturating_sub(away))
+}
+
+/// How many devices it says it has.
+pub(super) fn devices(bytes: &[u8]) -> Result<usize, RestoreError> {
+    let mut cursor = Cursor::new(bytes);
+    cursor.take(4 + 2 + 13 + 8)?;
+    cursor.usize()
+}
+
+/// Puts saved devices, as they were at the time `taken`, in the place of those there are.
 ///
 /// # Errors
 /// Bytes that are damaged, of another version or of another window shape; nothing is changed.
@@ -127,11 +146,11 @@ pub(super) fn load(
     bytes: &[u8],
     devices: &mut Devices,
     shape: Option<&Shape>,
-    now: Now,
-) -> Result<Restored, RestoreError> {
+    taken: i64,
+) -> Result<(), RestoreError> {
     let damaged = RestoreError::Damaged;
     let (body, crc) = bytes.split_last_chunk::<4>().ok_or(damaged("too short"))?;
-    let mut cursor = Cursor { rest: body };
+    let mut cursor = Cursor::new(body);
     if &cursor.array::<4>()? != MAGIC {
         return Err(damaged("not a snapshot"));
     }
@@ -145,21 +164,19 @@ pub(super) fn load(
     if cursor.array()? != shape_bytes(shape) {
         return Err(RestoreError::Shape);
     }
-    // A clock that was set back counts as no time passed.
-    let saved = Timestamp(i64::from_le_bytes(cursor.array()?));
-    let away = i64::try_from(now.wall.since(saved).as_micros()).unwrap_or(i64::MAX);
+    cursor.take(8)?;
     let mut read = Vec::new();
     for _ in 0..cursor.u32()? {
         let (key, mut device) = load_device(&mut cursor, shape)?;
         // Until here `seen` is how long the device was silent when saved.
-        let silent = device.seen.saturating_add(away);
-        device.seen = micros(now.mono).saturating_sub(silent);
+        device.seen = taken.saturating_sub(device.seen);
         read.push((key, device));
     }
-    if !cursor.rest.is_empty() {
+    if !cursor.is_empty() {
         return Err(damaged("bytes after the last device"));
     }
-    Ok(devices.replace(read, now.mono))
+    devices.replace(read);
+    Ok(())
 }
 
 fn load_device(
@@ -171,8 +188,7 @@ fn load_device(
     let key = name.and_then(DeviceKey::parse).ok_or(RestoreError::Damaged("device name"))?;
     let seen = i64::try_from(cursor.u64()?).unwrap_or(i64::MAX);
     let time = Some(i64::from_le_bytes(cursor.array()?)).filter(|&t| t != NO_TIME).map(Timestamp);
-    let (mark, run) = (cursor.u64()?, cursor.u32()?);
-    let memory = Memory { mark, run, inside: cursor.option()?, last: cursor.option()? };
+    let memory = cursor.memory()?;
     let ring = match shape {
         Some(shape) => load_ring(cursor, shape)?,
         None => Ring::default(),
@@ -197,30 +213,85 @@ fn load_ring(cursor: &mut Cursor<'_>, shape: &Shape) -> Result<Ring, RestoreErro
 }
 
 /// What is left to read.
-struct Cursor<'b> {
+pub(super) struct Cursor<'b> {
     rest: &'b [u8],
 }
 
 impl<'b> Cursor<'b> {
-    fn take(&mut self, n: usize) -> Result<&'b [u8], RestoreError> {
+    pub(super) fn new(bytes: &'b [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    pub(super) fn rest(self) -> &'b [u8] {
+        self.rest
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// LEB128.
+    pub(super) fn number(&mut self) -> Result<u64, RestoreError> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let [byte] = self.array()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(number);
+            }
+        }
+        Err(RestoreError::Damaged("number"))
+    }
+
+    /// The same in zigzag.
+    pub(super) fn signed(&mut self) -> Result<i64, RestoreError> {
+        let number = self.number()?;
+        Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
+    }
+
+    /// Numbers as windows keep them.
+    pub(super) fn numbers(
+        &mut self,
+        shape: &Shape,
+        count: usize,
+        into: &mut Vec<f64>,
+    ) -> Result<(), RestoreError> {
+        into.clear();
+        if shape.wide {
+            let (numbers, _) = self.take(count.saturating_mul(8))?.as_chunks();
+            into.extend(numbers.iter().map(|n| f64::from_le_bytes(*n)));
+        } else {
+            let (numbers, _) = self.take(count.saturating_mul(4))?.as_chunks();
+            into.extend(numbers.iter().map(|n| f64::from(f32::from_le_bytes(*n))));
+        }
+        Ok(())
+    }
+
+    /// What the publish rules remember.
+    pub(super) fn memory(&mut self) -> Result<Memory, RestoreError> {
+        let (mark, run) = (self.u64()?, self.u32()?);
+        Ok(Memory { mark, run, inside: self.option()?, last: self.option()? })
+    }
+
+    pub(super) fn take(&mut self, n: usize) -> Result<&'b [u8], RestoreError> {
         let (head, rest) =
             self.rest.split_at_checked(n).ok_or(RestoreError::Damaged("ends too early"))?;
         self.rest = rest;
         Ok(head)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], RestoreError> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], RestoreError> {
         let (head, rest) =
             self.rest.split_first_chunk().ok_or(RestoreError::Damaged("ends too early"))?;
         self.rest = rest;
         Ok(*head)
     }
 
-    fn u32(&mut self) -> Result<u32, RestoreError> {
+    pub(super) fn u32(&mut self) -> Result<u32, RestoreError> {
         self.array().map(u32::from_le_bytes)
     }
 
-    fn u64(&mut self) -> Result<u64, RestoreError> {
+    pub(super) fn u64(&mut self) -> Result<u64, RestoreError> {
         self.array().map(u64::from_le_bytes)
     }
 

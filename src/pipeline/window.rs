@@ -15,7 +15,6 @@ use lru::LruCache;
 use super::outcome::Outcome;
 use super::plan::Shape;
 use super::policy::Memory;
-use super::snapshot::Restored;
 use crate::clock::{Mono, Timestamp};
 use crate::ids::DeviceKey;
 
@@ -72,7 +71,16 @@ impl Devices {
         now: Mono,
         forgotten: &mut Forgotten,
     ) -> Option<&mut Device> {
-        let now = micros(now);
+        self.device_at(name, micros(now), forgotten)
+    }
+
+    /// The same, at a time that may be before the start.
+    pub(super) fn device_at(
+        &mut self,
+        name: &str,
+        now: i64,
+        forgotten: &mut Forgotten,
+    ) -> Option<&mut Device> {
         self.sweep(now, forgotten);
         if !self.known.contains(name) {
             let key = DeviceKey::parse(name)?;
@@ -107,18 +115,28 @@ impl Devices {
     }
 
     /// Puts other devices in the place of these, the least recently used first.
-    pub(super) fn replace(&mut self, devices: Vec<(DeviceKey, Device)>, now: Mono) -> Restored {
+    pub(super) fn replace(&mut self, devices: Vec<(DeviceKey, Device)>) {
         self.known.clear();
-        let mut restored = Restored::default();
         for (key, device) in devices {
-            let left_out =
-                silent(&device, micros(now), self.ttl) || self.known.push(key, device).is_some();
-            if left_out {
-                restored.dropped = restored.dropped.saturating_add(1);
-            }
+            self.known.push(key, device);
         }
-        restored.devices = self.known.len();
-        restored
+    }
+
+    /// Drops all that were silent for too long.
+    pub(super) fn drop_silent(&mut self, now: i64) {
+        let ttl = self.ttl;
+        let gone = self.known.iter().filter(|(_, device)| silent(device, now, ttl));
+        let gone: Vec<DeviceKey> = gone.map(|(key, _)| key.clone()).collect();
+        gone.iter().for_each(|key| drop(self.known.pop(key)));
+    }
+
+    /// None yet, with the same bounds.
+    pub(super) fn another(&self) -> Self {
+        Self { known: LruCache::sparse(self.known.cap()), ttl: self.ttl, spare: None }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
     }
 
     /// Empties every window and keeps what the publish rules remember.
@@ -161,7 +179,17 @@ impl Device {
         time: Option<Timestamp>,
         received: Mono,
     ) -> Result<Added, Duration> {
-        let received = micros(received);
+        self.add_at(shape, sample, time, micros(received))
+    }
+
+    /// The same for one received at a time that may be before the start.
+    pub(super) fn add_at(
+        &mut self,
+        shape: &Shape,
+        sample: &[f64],
+        time: Option<Timestamp>,
+        received: i64,
+    ) -> Result<Added, Duration> {
         let gap = match (time, self.time) {
             (Some(new), Some(last)) if new < last => return Err(last.since(new)),
             (Some(new), Some(last)) => new.since(last),

@@ -122,6 +122,16 @@ pub(crate) fn classifier(length: usize, scores: &[f32; 2]) -> Fake {
     constant(&[length, 2], scores)
 }
 
+/// One of two labels by what the window of two channels sums up to.
+pub(crate) fn summing(length: usize) -> Fake {
+    fake(&[length, 2], &[2], |inputs, outputs| {
+        let Data::F32(numbers) = &inputs[0].data else { panic!() };
+        let is_odd = numbers.iter().sum::<f32>() % 4.0 != 0.0;
+        outputs[0].data = Data::F32(if is_odd { vec![0.1, 0.9] } else { vec![0.8, 0.2] });
+        Ok(())
+    })
+}
+
 /// Fails on every window of two channels.
 pub(crate) fn failing(length: usize) -> Fake {
     fake(&[length, 2], &[2], |_, _| {

@@ -28,7 +28,7 @@ fn a_restored_pipeline_goes_on_where_the_saved_one_was() {
     let mut restored = bench(4);
     restored.clock.pass(Duration::from_micros(7));
     let report = restored.pipeline.restore(&bytes, restored.clock.now()).unwrap();
-    assert_eq!(report, Restored { devices: 2, dropped: 0 });
+    assert_eq!(report, Restored { devices: 2, dropped: 0, left_out: 0 });
     assert_eq!(restored.pipeline.snapshot(restored.clock.now()), bytes);
     for device in ["x", "y", "y", "x"] {
         let strip = |payload: Vec<u8>| {
@@ -70,7 +70,7 @@ fn time_spent_away_counts_as_silence() {
     let mut gone = make();
     later.wall = later.wall.plus(Duration::from_secs(600));
     let report = gone.pipeline.restore(&bytes, later).unwrap();
-    assert_eq!(report, Restored { devices: 0, dropped: 1 });
+    assert_eq!(report, Restored { devices: 0, dropped: 1, left_out: 0 });
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn more_devices_than_there_is_room_for_leaves_the_latest() {
     config.max_keys = 2;
     let mut small = Bench::new(config, windowed(4, 1), echo(&[4, 2]));
     let report = small.pipeline.restore(&bytes, small.clock.now()).unwrap();
-    assert_eq!(report, Restored { devices: 2, dropped: 1 });
+    assert_eq!(report, Restored { devices: 2, dropped: 1, left_out: 0 });
     for _ in 0..3 {
         step(&mut small, "z");
     }
