@@ -56,6 +56,7 @@ def pop(db):
     db.execute("DELETE FROM queue WHERE seq <= ?", (last,))
 
 
+memory = proc("/proc/self/status", "VmRSS:")
 db, seq = connect(), 0
 flash = device()
 before, started, size, depth = written(), time.time(), 0, 0
@@ -69,18 +70,19 @@ for _ in range(records // GROUP):
 while depth > 0:
     pop(db)
     depth -= GROUP
+figure("idle_rss", (proc("/proc/self/status", "VmRSS:") - memory) / 1e3)
 figure("payload", 300)
 figure("queue", seq / (time.time() - started))
 figure("queue_amplification", (written() - before) / size)
 figure("queue_device", (device() - flash) / size)
 figure("syncs", 2 / GROUP)
 flash = device()
-rss, before, begun, size, started = proc("/proc/self/status", "VmRSS:"), written(), seq, 0, time.time()
+before, begun, size, started = written(), seq, 0, time.time()
 while seq - begun < records:
     size += push(db, seq)
     seq += GROUP
 figure("append", (seq - begun) / (time.time() - started))
-figure("rss", (proc("/proc/self/status", "VmRSS:") - rss) / 1e3)
+figure("rss", (proc("/proc/self/status", "VmRSS:") - memory) / 1e3)
 figure("disk_filled", disk() / 1e6)
 db.close()
 started = time.time()

@@ -10,11 +10,13 @@ use crate::queues::Queue;
 use crate::records::record;
 use crate::{CYCLES, DEPTH, GROUP};
 
+/// `before`: memory before the queue was opened.
 pub(crate) fn measure(
     queue: &mut dyn Queue,
     dir: &Path,
     records: u64,
     payload: fn(u64) -> Vec<u8>,
+    before: u64,
 ) {
     let mut seq = 0;
     let group = |seq: &mut u64| {
@@ -39,6 +41,7 @@ pub(crate) fn measure(
     while depth > 0 {
         depth -= queue.pop();
     }
+    figure("idle_rss", rss().saturating_sub(before) as f64 / 1e6);
     figure("payload", bytes as f64 / seq as f64);
     figure("queue", seq as f64 / started.elapsed().as_secs_f64());
     figure("queue_amplification", (written_bytes() - written) as f64 / bytes as f64);
@@ -46,7 +49,6 @@ pub(crate) fn measure(
     figure("syncs", (queue.syncs() - syncs) as f64 / seq as f64);
     // A long outage.
     let device = device_bytes(dir);
-    let before = rss();
     let written = written_bytes();
     let begun = seq;
     bytes = 0;

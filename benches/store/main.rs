@@ -34,7 +34,7 @@ const CYCLES: u64 = 20;
 
 const CONTENDERS: [&str; 4] = ["inferd json", "inferd noise", "sqlite noise", "log noise"];
 /// What is measured, by the name it has in a contender's output, and its digits.
-const ROWS: [(&str, &str, usize); 14] = [
+const ROWS: [(&str, &str, usize); 15] = [
     ("append", "long: appended a second", 0),
     ("drain", "long: drained a second", 0),
     ("queue", "short: pushed and popped a second", 0),
@@ -45,8 +45,9 @@ const ROWS: [(&str, &str, usize); 14] = [
     ("syncs", "short: syncs for a result", 4),
     ("disk_filled", "long: MB on disk", 1),
     ("disk_cycles", "MB on disk after 20 cycles", 1),
-    ("rss", "long: MB of memory added", 1),
-    ("opened_rss", "long: MB of memory once opened anew", 1),
+    ("idle_rss", "short: MB of memory added, all in all", 1),
+    ("rss", "long: MB of memory added, all in all", 1),
+    ("opened_rss", "long: MB of memory added once opened anew", 1),
     ("open_ms", "long: ms to open", 0),
     ("payload", "bytes of a payload", 0),
 ];
@@ -73,16 +74,19 @@ fn main() {
 }
 
 fn contend(name: &str, dir: &Path, records: u64) {
+    let before = figures::rss();
     match name {
-        "inferd json" => load::measure(&mut queues::Inferd::open(dir), dir, records, records::json),
+        "inferd json" => {
+            load::measure(&mut queues::Inferd::open(dir), dir, records, records::json, before);
+        }
         "inferd noise" => {
-            load::measure(&mut queues::Inferd::open(dir), dir, records, records::noise);
+            load::measure(&mut queues::Inferd::open(dir), dir, records, records::noise, before);
         }
         "model" => state::model(dir),
         "windows" => state::windows(dir),
         "sending" => drain::compare(dir, records),
         "bare" => drain::bare(dir.to_str().unwrap().parse().unwrap(), records),
-        _ => load::measure(&mut queues::Log::open(dir), dir, records, records::noise),
+        _ => load::measure(&mut queues::Log::open(dir), dir, records, records::noise, before),
     }
 }
 

@@ -182,9 +182,7 @@ impl Ledger {
     /// Writes a batch, its first piece last, then clears what it replaces.
     fn write(&mut self, tree: &sled::Tree, packed: &Packed) -> Result<(), Fault> {
         let (header, slots) = (packed.header(), self.slots.take(tree, packed.header().pieces)?);
-        for (slot, value) in packed.values(&slots).rev() {
-            tree.insert(slots::key(slot), value)?;
-        }
+        slots::fill(tree, packed.values(&slots).rev())?;
         let batch = Batch::new(header, slots, packed.bytes());
         let replaced = self.index.insert(header.place, batch);
         self.clear(tree, replaced)
@@ -311,9 +309,7 @@ impl Ledger {
         let packed = packed.ok_or(Fault::TooLong(value.len()))?;
         debug_assert_eq!(packed.header().kind, Kind::State);
         let slots = self.slots.take(tree, packed.header().pieces)?;
-        for (slot, value) in packed.values(&slots).rev() {
-            tree.insert(slots::key(slot), value)?;
-        }
+        slots::fill(tree, packed.values(&slots).rev())?;
         let batch = Batch::new(packed.header(), slots, packed.bytes());
         let turn = packed.header().place.first;
         let replaced = self.states.keep_newer(Some(name.to_owned()), turn, batch);

@@ -8,6 +8,7 @@ mod ballast;
 mod barrier;
 mod batch;
 mod boot;
+mod cache;
 pub mod chunks;
 mod database;
 mod generation;

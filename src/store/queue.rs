@@ -12,6 +12,8 @@ use crate::outbox::{Opened, Record, Seq};
 
 /// An empty database larger than this is replaced by a fresh one: sled's files never shrink.
 const RENEW_BYTES: u64 = 8 << 20;
+/// After so many bytes appended the C library gives back what sled has freed.
+const TRIM_BYTES: usize = 1 << 20;
 
 /// The database. One at a time for a folder.
 ///
@@ -23,6 +25,8 @@ pub struct Store {
     database: Option<Database>,
     ledger: Ledger,
     ballast: Ballast,
+    /// Bytes appended since memory was given back.
+    untrimmed: usize,
     failures: u64,
     quarantined: u64,
 }
@@ -39,6 +43,7 @@ impl Store {
             database: None,
             ledger: Ledger::default(),
             ballast: Ballast::find(&settings.dir),
+            untrimmed: 0,
             failures: 0,
             quarantined: 0,
         };
@@ -67,6 +72,7 @@ impl Store {
             ledger.append(database, group, &packed, bounds)
         })?;
         self.take_ballast();
+        self.give_memory_back_after(group);
         Ok(self.ledger.take_evicted())
     }
 
@@ -188,6 +194,16 @@ impl Store {
         self.database = Some(current.database);
         give_memory_back();
         Ok(current.quarantined)
+    }
+
+    /// Results come and go on other threads than sled's pages: what both have freed lies between
+    /// what is in use.
+    fn give_memory_back_after(&mut self, group: &[Record]) {
+        self.untrimmed += group.iter().map(|record| record.message.payload.len()).sum::<usize>();
+        if self.untrimmed > TRIM_BYTES {
+            self.untrimmed = 0;
+            give_memory_back();
+        }
     }
 
     fn take_ballast(&mut self) {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::batch::{self, Header, Kind, Place};
+use super::cache;
 use super::database::Fault;
 use super::index::{Batch, Index};
 use super::slots::{self, Slots};
@@ -44,10 +45,12 @@ impl Scan {
                 scan.slots.found(slot, value.is_empty());
                 if !value.is_empty() {
                     scan.take(slot, &value, &mut partials);
+                    cache::turn_over(tree, &key, value.len())?;
                 }
             }
         }
         partials.into_values().for_each(|partial| scan.give_up(&partial));
+        cache::free_dropped(tree)?;
         Ok(scan)
     }
 

@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 
+use super::cache;
 use super::database::Fault;
 use super::wire::Reader;
 
@@ -73,6 +74,19 @@ pub(super) fn of_key(key: &[u8]) -> Option<u32> {
     let ours = reader.byte()? == PREFIX;
     let slot = u32::from_be_bytes(reader.array()?);
     (ours && reader.is_empty()).then_some(slot)
+}
+
+/// Writes values into their slots.
+pub(super) fn fill(
+    tree: &sled::Tree,
+    values: impl Iterator<Item = (u32, Vec<u8>)>,
+) -> Result<(), Fault> {
+    for (slot, value) in values {
+        let (key, bytes) = (key(slot), value.len());
+        tree.insert(key, value)?;
+        cache::turn_over(tree, &key, bytes)?;
+    }
+    Ok(())
 }
 
 /// The values of slots; empty where there is none.
