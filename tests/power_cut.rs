@@ -3,7 +3,7 @@
 //! order in which it was acknowledged.
 //!
 //! Needs python3 and a C compiler for the simulator in `tests/crashsim`. `INFERD_IMAGES` asks for
-//! more than the usual number of cuts for each case; 400 make more than 3,000 in all.
+//! more than the usual number of cuts for each case; 400 make 4,000 in all.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::common::skipped;
 #[path = "../examples/queue_crash/order.rs"]
 mod order;
 
-/// Cuts for each case; eight cases and the control.
+/// Cuts for each case; ten cases and the controls.
 const IMAGES: u32 = 40;
 /// Runs in one trace, each after the abrupt end of the one before.
 const RUNS: u32 = 3;
@@ -51,6 +51,15 @@ fn a_stored_model_version_survives_a_power_cut_and_a_slot_names_no_broken_one() 
     survives("models", 5, &MODELS);
 }
 
+/// A base in the place of additions, and additions behind it.
+const WINDOWS: [&[&str]; 2] =
+    [&["--sfr", "none", "--meta", "posix"], &["--sfr", "none", "--meta", "posix", "--nest", "2"]];
+
+#[test]
+fn saved_windows_survive_a_power_cut_with_all_that_was_added_to_them() {
+    survives("windows", 60, &WINDOWS);
+}
+
 #[test]
 fn results_that_would_leave_in_another_order_are_found() {
     let found = |sent: &[(&str, u64)]| order::first_out_of_order(sent.iter().copied());
@@ -71,8 +80,7 @@ fn survives(run: &str, rounds: u32, cases: &[&[&str]]) {
     let trace = bench.record(run, rounds);
     let images = std::env::var("INFERD_IMAGES").ok().and_then(|n| n.parse().ok()).unwrap_or(IMAGES);
     for case in cases {
-        let check = if run == "models" { "check-models" } else { "check" };
-        let verdict = bench.cut(&trace, check, case, images);
+        let verdict = bench.cut(&trace, check_of(run), case, images);
         println!("{run} {}: {}", case.join(" "), verdict.text);
         assert_eq!(verdict.images, images, "{case:?}:\n{}", verdict.text);
         assert_eq!(verdict.good, verdict.images, "{case:?}:\n{}", verdict.text);
@@ -81,10 +89,11 @@ fn survives(run: &str, rounds: u32, cases: &[&[&str]]) {
 
 #[test]
 fn without_the_barrier_the_same_cuts_lose_what_was_acknowledged() {
-    for (run, check, rounds) in [("write", "check", 60), ("models", "check-models", 5)] {
+    for (run, rounds) in [("write", 60), ("models", 5), ("windows", 60)] {
         let Some(bench) = Bench::prepare() else { return };
         let trace = bench.without_fdatasync(&bench.record(run, rounds));
-        let verdict = bench.cut(&trace, check, &["--sfr", "none", "--meta", "ordered"], IMAGES);
+        let verdict =
+            bench.cut(&trace, check_of(run), &["--sfr", "none", "--meta", "ordered"], IMAGES);
         println!("control, {run} with no barrier: {}", verdict.text);
         assert!(
             verdict.good < verdict.images / 4 * 3,
@@ -106,6 +115,15 @@ fn a_snapshot_has_its_name_for_good_before_anything_else_is_written() {
     for pair in renames {
         let folder = pair[0].path.rsplit_once('/').unwrap().0;
         assert_eq!((pair[1].kind, pair[1].path), (b'D', folder), "after {}", pair[0].path);
+    }
+}
+
+/// What looks at a disk after a cut in that run.
+fn check_of(run: &str) -> &'static str {
+    match run {
+        "models" => "check-models",
+        "windows" => "check-windows",
+        _ => "check",
     }
 }
 

@@ -9,11 +9,12 @@
 //! says `POST state BAD` where that is older than a result which was stored after it, and
 //! `POST order BAD` where a daemon that starts there would send the results of a stream and key in
 //! another order than they were acknowledged in. `models` and `check-models` do the same with
-//! versions of a model.
+//! versions of a model, `windows` and `check-windows` with saved windows.
 
 mod models;
 mod order;
 mod replay;
+mod windows;
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
     let number = |name: &str, default| option(name).and_then(|n| n.parse().ok()).unwrap_or(default);
     let Some(dir) = option("--dir").map(PathBuf::from) else {
         eprintln!(
-            "usage: queue_crash write|long|models|check|check-models --dir D [--seed S] [--rounds N]"
+            "usage: queue_crash write|long|models|windows|check|check-models|check-windows --dir D [--seed S] [--rounds N]"
         );
         return ExitCode::from(2);
     };
@@ -53,6 +54,8 @@ fn main() -> ExitCode {
         Some("write") => write(&dir, number("--seed", 1), number("--rounds", 100)),
         Some("long") => long(&dir, number("--seed", 1), number("--rounds", 3)),
         Some("models") => models::write(&dir, number("--rounds", 6)),
+        Some("windows") => windows::write(&dir, number("--seed", 1), number("--rounds", 100)),
+        Some("check-windows") => windows::check(&dir),
         Some("check-models") => models::check(&dir),
         _ => check(&dir),
     };

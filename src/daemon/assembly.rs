@@ -12,6 +12,7 @@ use super::control::{Asked, Door};
 use super::crew::Crew;
 use super::desk::{Desk, FromStore, Sources};
 use super::intake::Intake;
+use super::journal::{self, SharedJournal};
 use super::lane::{Lane, SaveIntervals, SharedStats};
 use super::seen::Seen;
 use super::serving::{self, Serving};
@@ -64,10 +65,11 @@ pub(crate) fn assemble(
     let (serving, versions) = models(&config, shipped, database.as_mut());
     let lanes = lanes(&config, &serving, &boot, started, database.as_mut())?;
     let stats: Vec<SharedStats> = lanes.iter().map(Lane::stats).collect();
+    let journals: Vec<SharedJournal> = lanes.iter().map(Lane::journal).collect();
     let threads = worker_count(&config);
     let (queues, inboxes): (Vec<_>, Vec<_>) =
         (0..threads).map(|_| sync_channel::<ToWorker>(config.workers.queue)).unzip();
-    let shared = Arc::new(Shared { config, clock, started, stats });
+    let shared = Arc::new(Shared { config, clock, started, stats, journals });
     let by_stream = by_stream(&shared.config, &queues);
     let names = shared.config.streams.iter().map(|stream| stream.model.clone());
     let ways_in = Lanes::new(names.zip(by_stream.iter().cloned()));
@@ -225,23 +227,35 @@ fn restore(
     now: Now,
 ) {
     let key = windows_key(&stream.name);
-    let saved = match database.kept(&key) {
-        Ok(Some(bytes)) if !bytes.is_empty() => bytes,
-        Ok(_) => return,
+    let (base, additions) = match journal::kept(database, &key) {
+        Ok(Some(saved)) => saved,
+        Ok(None) => return,
         Err(error) => return log::warn!("cannot read {key}: {error}"),
     };
-    match pipeline.restore(seen.restore(&saved), now) {
-        Ok(restored) => log::info!(
-            "stream {}: windows of {} devices restored, {} left out",
-            stream.name,
-            restored.devices,
-            restored.dropped
-        ),
+    let (mut origins, additions) = (Vec::new(), additions.iter().map(Vec::as_slice));
+    match pipeline.replay(seen.restore(&base), additions, now, &mut origins) {
+        Ok(restored) => {
+            log::info!(
+                "stream {}: windows of {} devices restored, {} left out",
+                stream.name,
+                restored.devices,
+                restored.dropped
+            );
+            if restored.left_out > 0 {
+                log::warn!(
+                    "stream {}: {} groups of samples that came after the saved windows do not read \
+                     back and are left out",
+                    stream.name,
+                    restored.left_out
+                );
+            }
+        }
         Err(error) => log::warn!("stream {}: {error}", stream.name),
     }
+    origins.into_iter().for_each(|origin| seen.note(Some(origin)));
     // Saved at a clean stop only: after a crash they would be older than what came since.
     if stream.windows == WindowSafety::Memory
-        && let Err(error) = database.keep(&key, &[])
+        && let Err(error) = database.clear_windows(&key)
     {
         log::warn!("cannot clear {key}: {error}");
     }

@@ -29,6 +29,7 @@ impl Desk {
     /// Gives them back where the store is busy.
     fn keep_windows(&self, saved: SavedWindows) -> Result<(), SavedWindows> {
         let Some(stream) = self.shared.config.streams.get(saved.stream) else { return Ok(()) };
+        let Some(journal) = self.shared.journals.get(saved.stream).cloned() else { return Ok(()) };
         let name = super::windows_key(&stream.name);
         let link = self.link.clone();
         let saved = Arc::new(saved);
@@ -36,10 +37,13 @@ impl Desk {
         // Inputs are let go even where the disk fails: a full disk must not stop the line of
         // acknowledgements for every stream. The failure is said and counted by the store.
         let keep = move |store: Option<&mut crate::store::Store>| {
-            match store.map(|store| store.keep(&name, &shared.bytes)) {
+            match store.map(|store| journal.keep(store, &name, &shared.windows)) {
                 Some(Ok(())) => log::debug!("saved {name}"),
                 Some(Err(error)) => log::warn!("cannot save {name}: {error}"),
-                None => log::warn!("cannot save {name}: the store is closed"),
+                None => {
+                    journal.want_whole();
+                    log::warn!("cannot save {name}: the store is closed");
+                }
             }
             shared.waiting.iter().for_each(|taken| link.taken(*taken));
         };

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::journal::SharedJournal;
 use super::seen::Seen;
 use super::shadow::Part;
 use super::worker::{SavedWindows, SwapOutcome};
@@ -13,9 +14,18 @@ use crate::ids::StreamName;
 use crate::message::{Finished, Incoming, Taken};
 use crate::monitor::StreamStats;
 use crate::pipeline::{Outcome, Pipeline, Reject};
+use crate::store::windows::Windows;
 
 /// Counters of one stream: written by its worker, read by health.
 pub(crate) type SharedStats = Arc<Mutex<StreamStats>>;
+
+/// Additions take so many times the bytes of their base before there is a new one: more of them
+/// would take room, fewer would have the base written more often.
+const ADDITIONS: usize = 4;
+/// Fewer bytes of additions than this never make a new base.
+const ADDITIONS_LEAST: usize = 64 * 1024;
+/// What an addition takes beside its bytes, about.
+const AN_ADDITION: usize = 128;
 
 /// One stream on its worker.
 pub(crate) struct Lane {
@@ -30,6 +40,9 @@ pub(crate) struct Lane {
     waiting: Vec<Taken>,
     /// When the windows changed first since the last save.
     changed: Option<Mono>,
+    journal: SharedJournal,
+    /// Bytes of additions that may still come before the next base.
+    room: usize,
     /// In a shadow, while a candidate runs beside the model.
     shadow: Option<Part>,
 }
@@ -52,6 +65,8 @@ impl Lane {
             seen,
             waiting: Vec::new(),
             changed: None,
+            journal: SharedJournal::default(),
+            room: 0,
             shadow: None,
         }
     }
@@ -106,9 +121,35 @@ impl Lane {
         self.changed = None;
         SavedWindows {
             stream: self.index,
-            bytes: self.seen.before(&self.pipeline.snapshot(now)),
+            windows: self.windows(now),
             waiting: std::mem::take(&mut self.waiting),
         }
+    }
+
+    /// The same, with all windows in it.
+    pub(crate) fn save_whole(&mut self, now: Now) -> SavedWindows {
+        self.journal.want_whole();
+        self.save(now)
+    }
+
+    fn windows(&mut self, now: Now) -> Windows {
+        if self.safety != WindowSafety::Journal {
+            return Windows::whole(0, self.seen.before(&self.pipeline.snapshot(now)));
+        }
+        if self.journal.take_want() || !self.pipeline.has_base() || self.room == 0 {
+            let number = fastrand::u64(..);
+            let bytes = self.seen.before(&self.pipeline.base(number, now));
+            self.room = bytes.len().saturating_mul(ADDITIONS).max(ADDITIONS_LEAST);
+            return Windows::whole(number, bytes);
+        }
+        let addition = self.pipeline.addition(now);
+        let size = addition.as_ref().map_or(0, |addition| addition.bytes.len() + AN_ADDITION);
+        self.room = self.room.saturating_sub(size);
+        Windows { whole: None, additions: addition.into_iter().collect() }
+    }
+
+    pub(crate) fn journal(&self) -> SharedJournal {
+        self.journal.clone()
     }
 
     pub(crate) fn stats(&self) -> SharedStats {

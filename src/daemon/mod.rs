@@ -11,6 +11,7 @@ mod control;
 mod crew;
 mod desk;
 mod intake;
+mod journal;
 mod keeping;
 mod lane;
 mod laps;

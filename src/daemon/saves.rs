@@ -22,7 +22,7 @@ struct Held {
     upto: Option<InputToken>,
 }
 
-/// Held of one stream: the older one goes on, newer ones take each other's place.
+/// Held of one stream: the older one goes on, newer ones become one.
 const HELD: usize = 2;
 
 impl Saves {
@@ -47,8 +47,9 @@ impl Saves {
         if self.held.iter().filter(|held| held.saved.stream == stream).count() >= HELD
             && let Some(last) = self.held.iter_mut().rfind(|held| held.saved.stream == stream)
         {
-            let older = std::mem::replace(last, Held { saved, upto });
-            last.saved.waiting.splice(0..0, older.saved.waiting);
+            last.saved.windows.then(saved.windows);
+            last.saved.waiting.extend(saved.waiting);
+            last.upto = last.upto.max(upto);
             return;
         }
         self.held.push(Held { saved, upto });
@@ -58,7 +59,11 @@ impl Saves {
     pub(crate) fn ready(&mut self) -> Option<SavedWindows> {
         let oldest = self.unsafe_results.first_key_value().map(|(input, _)| *input);
         let is_safe = |held: &Held| oldest.is_none_or(|oldest| held.upto < Some(oldest));
-        let at = self.held.iter().position(is_safe)?;
+        let is_first = |at: usize, stream| {
+            self.held.iter().position(|held| held.saved.stream == stream) == Some(at)
+        };
+        let mut held = self.held.iter().enumerate();
+        let (at, _) = held.find(|(at, held)| is_safe(held) && is_first(*at, held.saved.stream))?;
         Some(self.held.remove(at).saved)
     }
 
@@ -77,10 +82,21 @@ impl Saves {
 mod tests {
     use super::*;
     use crate::message::Taken;
+    use crate::pipeline::Addition;
+    use crate::store::windows::Windows;
 
     fn windows(stream: usize, input: u64) -> SavedWindows {
         let waiting = vec![Taken { input: InputToken(input), results: 0 }];
-        SavedWindows { stream, bytes: input.to_le_bytes().to_vec(), waiting }
+        let windows = Windows::whole(input, input.to_le_bytes().to_vec());
+        SavedWindows { stream, windows, waiting }
+    }
+
+    /// What came since the windows of input 1.
+    fn added(stream: usize, input: u64) -> SavedWindows {
+        let bytes = input.to_le_bytes().to_vec();
+        let addition = Addition { base: 1, from: input, upto: input + 1, bytes };
+        let windows = Windows { whole: None, additions: vec![addition] };
+        SavedWindows { windows, ..self::windows(stream, input) }
     }
 
     #[test]
@@ -113,8 +129,47 @@ mod tests {
         saves.released(InputToken(1));
         assert_eq!(saves.ready(), Some(windows(0, 2)), "they never starve");
         let newest = saves.ready().unwrap();
-        assert_eq!(newest.bytes, 6u64.to_le_bytes());
+        assert_eq!(newest.windows, windows(0, 6).windows);
         assert_eq!(newest.waiting.iter().map(|t| t.input.0).collect::<Vec<_>>(), [4, 6]);
         assert_eq!(saves.take_all(), [windows(1, 7)]);
+    }
+    #[test]
+    fn additions_that_are_held_become_one_save_in_their_order() {
+        let mut saves = Saves::default();
+        saves.pushed(Some(InputToken(9)));
+        saves.hold(added(0, 2));
+        saves.hold(added(0, 3));
+        saves.hold(added(0, 4));
+        saves.released(InputToken(9));
+        assert_eq!(saves.ready(), Some(added(0, 2)));
+        let both = saves.ready().unwrap();
+        assert_eq!(both.windows.additions.iter().map(|a| a.from).collect::<Vec<_>>(), [3, 4]);
+        assert_eq!(both.waiting.iter().map(|t| t.input.0).collect::<Vec<_>>(), [3, 4]);
+        saves.pushed(Some(InputToken(9)));
+        for saved in [added(0, 5), windows(0, 6), added(0, 7), windows(0, 8), added(0, 9)] {
+            saves.hold(saved);
+        }
+        saves.released(InputToken(9));
+        assert_eq!(saves.ready(), Some(added(0, 5)));
+        let newest = saves.ready().unwrap();
+        assert_eq!(newest.windows.whole, windows(0, 8).windows.whole);
+        assert_eq!(newest.windows.additions, added(0, 9).windows.additions);
+        assert_eq!(newest.waiting.len(), 4);
+    }
+
+    /// A result of a slow stream may be told of late, with an input that is older than others.
+    #[test]
+    fn no_windows_pass_older_ones_of_their_stream() {
+        let mut saves = Saves::default();
+        saves.pushed(Some(InputToken(9)));
+        saves.hold(windows(0, 1));
+        saves.released(InputToken(9));
+        saves.hold(windows(0, 2));
+        saves.hold(windows(1, 3));
+        saves.pushed(Some(InputToken(5)));
+        assert_eq!(saves.ready(), Some(windows(1, 3)));
+        assert_eq!(saves.ready(), None, "the older ones of stream 0 wait for input 5");
+        saves.released(InputToken(5));
+        assert_eq!(saves.ready(), Some(windows(0, 1)));
     }
 }

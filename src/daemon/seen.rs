@@ -64,6 +64,11 @@ impl Seen {
     }
 }
 
+/// What [`Seen::restore`] gives, and nothing taken up.
+pub(crate) fn windows_of(saved: &[u8]) -> &[u8] {
+    split(saved).map_or(saved, |(_, windows)| windows)
+}
+
 fn split(saved: &[u8]) -> Option<(Vec<Origin>, &[u8])> {
     let (count, mut rest) = saved.strip_prefix(MAGIC)?.split_first_chunk()?;
     let mut origins = Vec::new();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::journal::SharedJournal;
 use super::lane::SharedStats;
 use crate::clock::{Clock, Now};
 use crate::config::Config;
@@ -12,4 +13,6 @@ pub(crate) struct Shared {
     pub(crate) started: Now,
     /// By stream index.
     pub(crate) stats: Vec<SharedStats>,
+    /// By stream index.
+    pub(crate) journals: Vec<SharedJournal>,
 }

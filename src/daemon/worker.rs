@@ -21,6 +21,7 @@ use crate::link::LinkHandle;
 use crate::message::{Finished, Incoming, Taken};
 use crate::monitor::{Bucket, Repeats};
 use crate::pipeline::{FitError, Swapped};
+use crate::store::windows::Windows;
 
 /// What a worker is told.
 #[derive(Debug)]
@@ -57,11 +58,11 @@ pub(crate) enum FromWorker {
     Windows(SavedWindows),
 }
 
-/// All partial windows of one stream as they were between two steps.
+/// The partial windows of one stream as they were between two steps.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SavedWindows {
     pub(crate) stream: usize,
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) windows: Windows,
     pub(crate) waiting: Vec<Taken>,
 }
 
@@ -205,7 +206,7 @@ impl Worker {
     fn save_all(&mut self) -> Result<(), DeskGone> {
         let now = self.clock.now();
         for lane in self.lanes.values_mut().filter(|lane| lane.windowed()) {
-            send(&self.desk, FromWorker::Windows(lane.save(now)))?;
+            send(&self.desk, FromWorker::Windows(lane.save_whole(now)))?;
         }
         Ok(())
     }

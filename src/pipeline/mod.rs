@@ -29,7 +29,7 @@ mod tests;
 pub use encode::mark_replayed;
 pub use fit::{FitError, fit, windows_bytes};
 pub use infer::{Ids, Infer};
-pub use journal::Addition;
+pub use journal::{Addition, base_number};
 pub use outcome::{Micros, Outcome, Rejected};
 pub use reject::Reject;
 pub use shadow::ShadowTally;

@@ -21,7 +21,10 @@ const WHOLE: &str = "whole";
 const FORMAT_KEY: &[u8] = b"format";
 /// What this program writes and reads. Raise it when older programs must not read the result, and
 /// migrate what they wrote.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
+/// The same without additions to windows: all of it is read, and an older program must not read
+/// what is written from now on.
+const WITHOUT_ADDITIONS: u32 = 2;
 
 /// Why no generation could be opened.
 #[derive(Debug, thiserror::Error)]
@@ -110,10 +113,14 @@ fn begin(
     let database = Database::open(&dir)?;
     database.act(fill)?;
     database.flush()?;
-    database.act(|tree| Ok(tree.insert(FORMAT_KEY, &FORMAT.to_le_bytes()).map(|_| ())?))?;
-    database.flush()?;
+    write_format(&database)?;
     mark_whole(&dir)?;
     Ok(database)
+}
+
+fn write_format(database: &Database) -> Result<(), Fault> {
+    database.act(|tree| Ok(tree.insert(FORMAT_KEY, &FORMAT.to_le_bytes()).map(|_| ())?))?;
+    database.flush()
 }
 
 /// `None` for a generation that was never finished.
@@ -133,11 +140,14 @@ fn open_whole<T>(
     };
     let format = <[u8; 4]>::try_from(&*format).map(u32::from_le_bytes);
     match format {
-        Ok(FORMAT) => {}
+        Ok(FORMAT | WITHOUT_ADDITIONS) => {}
         Ok(other) => return Err(OpenFault::Format(other)),
         Err(_) => return Err(Fault::Broken("its format key is wrong".into()).into()),
     }
     let scanned = database.act(scan)?;
+    if matches!(format, Ok(WITHOUT_ADDITIONS)) {
+        write_format(&database)?;
+    }
     database.drop_cached_pages()?;
     mark_whole(dir)?;
     Ok(Some((database, scanned)))

@@ -291,13 +291,21 @@ impl Ledger {
 
 /// Small state.
 impl Ledger {
-    pub(super) fn keep(
+    /// Writes values in the place of those there are, then removes what is named in `gone`. A cut
+    /// leaves the first so many of these steps.
+    pub(super) fn change(
         &mut self,
         database: &Database,
-        name: &str,
-        value: &[u8],
+        values: &[(&str, &[u8])],
+        gone: &[String],
     ) -> Result<(), Fault> {
-        database.act(|tree| self.write_state(tree, name, value))?;
+        database.act(|tree| {
+            values.iter().try_for_each(|(name, value)| self.write_state(tree, name, value))?;
+            gone.iter().try_for_each(|name| {
+                let removed = self.states.remove(name);
+                self.clear(tree, removed)
+            })
+        })?;
         point("keep");
         self.flush(database)?;
         point("kept");
@@ -325,7 +333,7 @@ impl Ledger {
     /// Writes all state into an empty database.
     pub(super) fn copy_states(&self, from: &Database, to: &sled::Tree) -> Result<(), Fault> {
         let mut copy = Self::default();
-        for name in self.states.names() {
+        for name in self.states.names("") {
             if let Some(value) = self.kept(from, name)? {
                 copy.write_state(to, name, &value)?;
             }

@@ -25,6 +25,7 @@ mod states;
 #[cfg(test)]
 mod tests;
 pub mod thread;
+pub mod windows;
 mod wire;
 
 use std::path::PathBuf;

@@ -99,7 +99,24 @@ impl Store {
     /// # Errors
     /// The disk is full or failed: what was there before is still there.
     pub fn keep(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        self.run(|database, ledger| ledger.keep(database, name, bytes))
+        self.change(&[(name, bytes)], &[])
+    }
+
+    /// Keeps several values and removes those named in `gone`, in this order. Durable when this
+    /// returns; a cut leaves the first so many of them done.
+    ///
+    /// # Errors
+    /// The disk is full or failed: any number of these steps may be done.
+    pub fn change(&mut self, values: &[(&str, &[u8])], gone: &[String]) -> Result<(), StoreError> {
+        self.run(|database, ledger| ledger.change(database, values, gone))
+    }
+
+    /// The names under which something is kept and that begin so, rising.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn names(&mut self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        self.run(|_, ledger| Ok(ledger.states().names(prefix).map(str::to_owned).collect()))
     }
 
     /// What was kept under `name`; `None` where nothing was, or where it does not read back whole.
@@ -215,7 +232,9 @@ impl Store {
     }
 
     fn renew_when_empty(&mut self) -> Result<(), StoreError> {
-        let is_large = |database: &Database| database.disk_bytes().is_ok_and(|b| b > RENEW_BYTES);
+        // What is copied must not make the next one large again.
+        let large = RENEW_BYTES + 4 * self.ledger.states().bytes();
+        let is_large = |database: &Database| database.disk_bytes().is_ok_and(|b| b > large);
         if !self.ledger.index().is_empty() || !self.database.as_ref().is_some_and(is_large) {
             return Ok(());
         }

@@ -1,13 +1,13 @@
 //! Small state beside the results: a name, and the slots of its newest value.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::index::Batch;
 use crate::outbox::Seq;
 
 #[derive(Debug, Default)]
 pub(super) struct States {
-    states: HashMap<String, (Seq, Batch)>,
+    states: BTreeMap<String, (Seq, Batch)>,
 }
 
 impl States {
@@ -39,7 +39,13 @@ impl States {
         self.states.values().map(|(_, batch)| batch.bytes).sum()
     }
 
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.states.keys().map(String::as_str)
+    /// Those that begin so, rising.
+    pub(super) fn names<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+        let from = self.states.range(prefix.to_owned()..);
+        from.map(|(name, _)| name.as_str()).take_while(move |name| name.starts_with(prefix))
+    }
+
+    pub(super) fn remove(&mut self, name: &str) -> Option<Batch> {
+        self.states.remove(name).map(|(_, batch)| batch)
     }
 }

@@ -31,6 +31,7 @@ use super::window::micros;
 use crate::clock::{Mono, Now, Timestamp};
 use crate::message::Origin;
 
+pub use replay::base_number;
 pub(super) use replay::replay;
 
 const BASE: &[u8; 4] = b"INFB";

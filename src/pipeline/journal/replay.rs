@@ -51,6 +51,12 @@ pub(in super::super) fn replay<'a>(
     Ok(Restored { devices: devices.len(), dropped, left_out })
 }
 
+/// What the additions to a base call it by; `None` for a snapshot alone.
+#[must_use]
+pub fn base_number(base: &[u8]) -> Option<u64> {
+    split(base).0
+}
+
 /// The number of a base and its snapshot. A snapshot that is no base has no additions.
 fn split(base: &[u8]) -> (Option<u64>, &[u8]) {
     let parts = base.strip_prefix(BASE).and_then(<[u8]>::split_first_chunk);

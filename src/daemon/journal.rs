@@ -1,0 +1,51 @@
+//! What a stream's lane and the store's thread know together of saved windows.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::seen::windows_of;
+use crate::pipeline::base_number;
+use crate::store::windows::{KeepError, OnDisk, Windows};
+use crate::store::{Store, StoreError};
+
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    on_disk: Mutex<OnDisk>,
+    wants_whole: AtomicBool,
+}
+
+pub(crate) type SharedJournal = Arc<Journal>;
+
+impl Journal {
+    /// Asks the lane to save all windows the next time.
+    pub(crate) fn want_whole(&self) {
+        self.wants_whole.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn take_want(&self) -> bool {
+        self.wants_whole.swap(false, Ordering::Relaxed)
+    }
+
+    /// Keeps windows under `key`, on the store's thread.
+    pub(crate) fn keep(
+        &self,
+        store: &mut Store,
+        key: &str,
+        windows: &Windows,
+    ) -> Result<(), KeepError> {
+        let mut on_disk = self.on_disk.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = store.keep_windows(key, windows, &mut on_disk);
+        if kept.is_err() {
+            self.want_whole();
+        }
+        kept
+    }
+}
+
+/// Windows as they were kept: the base with the inputs that are in it, and the additions.
+pub(crate) fn kept(
+    store: &mut Store,
+    key: &str,
+) -> Result<Option<(Vec<u8>, Vec<Vec<u8>>)>, StoreError> {
+    store.kept_windows(key, |base| base_number(windows_of(base)))
+}
