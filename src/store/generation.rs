@@ -118,6 +118,12 @@ fn begin(
     Ok(database)
 }
 
+pub(super) fn format(database: &Database) -> Result<u32, Fault> {
+    let format = database.act(|tree| Ok(tree.get(FORMAT_KEY)?))?.unwrap_or_default();
+    let format = <[u8; 4]>::try_from(&*format).map(u32::from_le_bytes);
+    format.map_err(|_| Fault::Broken("its format key is wrong".into()))
+}
+
 fn write_format(database: &Database) -> Result<(), Fault> {
     database.act(|tree| Ok(tree.insert(FORMAT_KEY, &FORMAT.to_le_bytes()).map(|_| ())?))?;
     database.flush()
@@ -132,20 +138,17 @@ fn open_whole<T>(
         return Err(Fault::Broken(format!("{} is not a folder", dir.display())).into());
     }
     let database = Database::open(dir)?;
-    let format = database.act(|tree| Ok(tree.get(FORMAT_KEY)?))?;
-    let Some(format) = format else {
+    if database.act(|tree| Ok(tree.get(FORMAT_KEY)?))?.is_none() {
         let was_whole = dir.join(WHOLE).exists();
         let reason = "what it held cannot be read any more";
         return if was_whole { Err(Fault::Broken(reason.into()).into()) } else { Ok(None) };
-    };
-    let format = <[u8; 4]>::try_from(&*format).map(u32::from_le_bytes);
-    match format {
-        Ok(FORMAT | WITHOUT_ADDITIONS) => {}
-        Ok(other) => return Err(OpenFault::Format(other)),
-        Err(_) => return Err(Fault::Broken("its format key is wrong".into()).into()),
+    }
+    let format = format(&database)?;
+    if !matches!(format, FORMAT | WITHOUT_ADDITIONS) {
+        return Err(OpenFault::Format(format));
     }
     let scanned = database.act(scan)?;
-    if matches!(format, Ok(WITHOUT_ADDITIONS)) {
+    if format == WITHOUT_ADDITIONS {
         write_format(&database)?;
     }
     database.drop_cached_pages()?;

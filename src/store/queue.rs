@@ -127,6 +127,14 @@ impl Store {
         self.run(|database, ledger| ledger.kept(database, name))
     }
 
+    /// The format that the database says it has.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn format(&mut self) -> Result<u32, StoreError> {
+        self.run(|database, _| generation::format(database))
+    }
+
     #[must_use]
     pub fn usage(&self) -> Usage {
         let disk_bytes = self.database.as_ref().and_then(|database| database.disk_bytes().ok());

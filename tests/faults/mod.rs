@@ -5,6 +5,7 @@ mod full_disk;
 mod kills;
 mod outages;
 mod points;
+mod upgrade;
 mod windows;
 mod witness;
 

@@ -148,10 +148,16 @@ async fn a_journal_costs_nothing_and_every_window_is_the_same() {
     let wire = Proxy::to(broker.port()).await;
     let mut peer = Peer::connect(broker.port(), "peer").await;
     peer.subscribe("predictions/#").await;
-    let mut gateway = ready(Gateway::new(wire.port, &stream("journal"))).await;
+    let mut gateway = Gateway::new(wire.port, &stream("journal"));
+    gateway.set("INFERD__STORE__GROUP_DELAY", "10ms");
+    gateway = ready(gateway).await;
     let mut random = fastrand::Rng::with_seed(11);
     for part in all.chunks(20) {
-        peer.publish_all(TOPIC, part.to_vec()).await;
+        // Many saves in each life.
+        for some in part.chunks(2) {
+            peer.publish_all(TOPIC, some.to_vec()).await;
+            tokio::time::sleep(Duration::from_millis(random.u64(1..60))).await;
+        }
         if random.bool() {
             wire.deafen();
         }
@@ -160,6 +166,13 @@ async fn a_journal_costs_nothing_and_every_window_is_the_same() {
         gateway.skip_notices();
         gateway.spawn();
     }
+    let log = gateway.log();
+    let said = |what: &str| log.matches(&format!("{what} windows/motion")).count();
+    let (saved, added) = (said("saved"), said("added to"));
+    assert!(
+        saved > 20 && added > 40,
+        "windows were saved {saved} times and added to {added} times"
+    );
     let mut ids: BTreeMap<usize, String> = BTreeMap::new();
     let mut again = 0;
     while ids.len() < expected.len() {
@@ -172,7 +185,11 @@ async fn a_journal_costs_nothing_and_every_window_is_the_same() {
             again += 1;
         }
     }
-    println!("journal: {} windows over 30 kills, {again} came twice", ids.len());
+    println!(
+        "journal: {} windows over 30 kills, {again} came twice; saved {saved} times, added to {added} \
+         times",
+        ids.len()
+    );
 }
 
 /// The scores of every window by its last sample, as a daemon gives them that nobody kills.
