@@ -12,6 +12,8 @@ mod crew;
 mod desk;
 mod intake;
 mod journal;
+#[cfg(test)]
+mod journal_tests;
 mod keeping;
 mod lane;
 mod laps;

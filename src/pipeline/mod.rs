@@ -24,7 +24,7 @@ mod topics;
 mod window;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use encode::mark_replayed;
 pub use fit::{FitError, fit, windows_bytes};

@@ -1,7 +1,7 @@
 //! The whole pipeline against fake models: one message in, messages and an outcome out.
 
 mod fit;
-pub(super) mod fixture;
+pub(crate) mod fixture;
 mod keys;
 mod replies;
 mod save;
