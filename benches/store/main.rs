@@ -3,7 +3,7 @@
 //! Side by side, each in a process of its own: inferd's store, SQLite (WAL, synchronous=FULL,
 //! through Python) and a plain append log, all with a real sync for each group of 64. Rates are
 //! only good as ratios; bytes and syncs carry over to a board. Then a model of 4 MB, windows kept
-//! as state, and a waiting queue sent by the daemon beside a bare rumqttc publisher.
+//! as state and as a journal, and a waiting queue sent by the daemon beside a bare rumqttc publisher.
 //!
 //! "short" is a push and a pop at a depth of 1,000; "long" fills `--records N` (100,000), opens the
 //! database again and drains it. "written" is what the process wrote for each byte of payload by
@@ -22,6 +22,7 @@ mod load;
 mod queues;
 mod records;
 mod state;
+mod windows;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -65,7 +66,7 @@ fn main() {
         Some(name) => contend(&name, &dir, records),
         None => {
             compare(&dir, records);
-            for part in ["model", "windows", "sending"] {
+            for part in ["model", "windows", "journal", "sending"] {
                 print!("{}", said(&run(part, &fresh(&dir), records)));
             }
             remove(&place(&dir));
@@ -84,6 +85,7 @@ fn contend(name: &str, dir: &Path, records: u64) {
         }
         "model" => state::model(dir),
         "windows" => state::windows(dir),
+        "journal" => windows::journal(dir),
         "sending" => drain::compare(dir, records),
         "bare" => drain::bare(dir.to_str().unwrap().parse().unwrap(), records),
         _ => load::measure(&mut queues::Log::open(dir), dir, records, records::noise, before),

@@ -16,11 +16,11 @@ const CHUNK: usize = 64 * 1024;
 /// A device of forty samples with six channels.
 const DEVICE: usize = 1_020;
 
-fn settings(dir: &Path) -> Settings {
+pub(crate) fn settings(dir: &Path) -> Settings {
     Settings { dir: dir.to_owned(), max_bytes: 1 << 30, max_records: 1 << 30, reserve_bytes: 0 }
 }
 
-fn noise(len: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
     let mut bytes = vec![0; len];
     fastrand::Rng::with_seed(seed).fill(&mut bytes);
     bytes
