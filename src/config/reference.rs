@@ -167,8 +167,8 @@ pub const REFERENCE: &[Opt] = options! {
         "at-least-once: an input is acknowledged when its result is safe. best-effort: at once.";
     "stream[].windows": Kind::Choice(&["memory", "checkpoint", "journal"]) => Is("\"memory\""),
         "What a crash may cost of windows that are not full yet: all of them (nothing is written to \
-         flash), the last seconds, or nothing (at the price of writing all windows of the stream to \
-         flash every `store.group_delay`: `inferd check` says how much). A clean stop costs nothing.";
+         flash), the last seconds, or nothing (at the price of writing every sample to flash, in \
+         groups every `store.group_delay`: `inferd check` says how much). A clean stop costs nothing.";
     "stream[].max_age": span(MILLISECOND, 365 * DAY) => Absent, eg "\"10s\"",
         "Samples older than this by their own time are rejected as stale. Needs `payload.time`.";
     "stream[].max_ahead": span(0, 365 * DAY) => Is("\"5m\""),

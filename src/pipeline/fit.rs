@@ -44,6 +44,18 @@ pub fn windows_bytes(
     plan.shape.map(|shape| super::snapshot::bytes(&shape, devices))
 }
 
+/// Bytes that a sample takes in an addition to them, where every message has one.
+#[must_use]
+pub fn sample_bytes(
+    stream: &Stream,
+    card: &Card,
+    inputs: &[TensorSpec],
+    outputs: &[TensorSpec],
+) -> Option<u64> {
+    let plan = Plan::new(stream, card, inputs, outputs).ok()?;
+    plan.shape.map(|shape| super::journal::sample_bytes(&shape))
+}
+
 /// Collects everything that does not fit.
 #[derive(Debug, Default)]
 pub(super) struct Problems(Vec<FitError>);

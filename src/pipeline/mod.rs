@@ -27,7 +27,7 @@ mod window;
 pub(crate) mod tests;
 
 pub use encode::mark_replayed;
-pub use fit::{FitError, fit, windows_bytes};
+pub use fit::{FitError, fit, sample_bytes, windows_bytes};
 pub use infer::{Ids, Infer};
 pub use journal::{Addition, base_number};
 pub use outcome::{Micros, Outcome, Rejected};

@@ -178,6 +178,14 @@ impl Recorder {
     }
 }
 
+/// What a message with one sample takes, about: beside its numbers the device, three times, and the
+/// name of the message.
+pub(super) fn sample_bytes(shape: &Shape) -> u64 {
+    const BESIDE: usize = 22;
+    let width = if shape.wide { 8 } else { 4 };
+    number(shape.channels.saturating_mul(width).saturating_add(BESIDE))
+}
+
 fn number(n: usize) -> u64 {
     u64::try_from(n).unwrap_or(u64::MAX)
 }

@@ -248,3 +248,20 @@ fn a_base_of_another_shape_is_refused_and_a_plain_snapshot_is_a_base_without_add
     assert_eq!((report.devices, report.left_out), (2, 1));
     assert_eq!(plain.pipeline.snapshot(now), after[3]);
 }
+
+#[test]
+fn what_an_addition_takes_is_known_beforehand() {
+    let disk = Disk::default();
+    let mut run = Run { bench: bench(), disk, bases: 0, packets: 0, fresh: Vec::new() };
+    run.save(true);
+    for n in 0..200 {
+        run.bench.clock.pass(Duration::from_millis(2));
+        run.message(n % 3, &[(1, n)], true);
+    }
+    run.save(false);
+    let (stream, card, model) = (stream(), card(), summing(LENGTH));
+    let expected = crate::pipeline::sample_bytes(&stream, &card, &model.inputs, &model.outputs);
+    let (bytes, expected) = (run.disk.additions[0].bytes.len() as u64, 200 * expected.unwrap());
+    // The publish rules' memory comes to every other sample.
+    assert!((expected * 3 / 4..expected * 2).contains(&bytes), "{bytes} for {expected}");
+}
