@@ -130,7 +130,7 @@ impl Source {
         );
         let ids = Ids::new(&config.gateway.id, "1", Arc::new(AtomicU64::new(0)));
         let session = Box::new(loaded.model.session());
-        let stream = &config.streams[0];
+        let stream = config.streams.first().unwrap();
         let pipeline = Pipeline::new(0, stream, &config.gateway.id, loaded.card, session, ids);
         let file = root.join("models/recordings/basic-motions-test.csv");
         let text = std::fs::read_to_string(file).unwrap();
@@ -158,12 +158,11 @@ impl Source {
         let place = (self.sent / self.devices + device * 17) % self.rows.len() as u64;
         // On its way for some milliseconds.
         let ts = wall.0 / 1000 - 3 - i64::try_from(device % 5).unwrap();
-        let row = &self.rows[usize::try_from(place).unwrap()];
+        let row = self.rows.get(usize::try_from(place).unwrap()).unwrap();
         // No two devices send the same: a hundredth of the unit is noise.
         let mut noisy = |value: &f64| value + 0.01 * (self.random.f64() - 0.5);
-        let [ax, ay, az, gx, gy, gz] = row.iter().map(&mut noisy).collect::<Vec<_>>()[..] else {
-            panic!("{row:?}")
-        };
+        let noisy: Vec<f64> = row.iter().map(&mut noisy).collect();
+        let [ax, ay, az, gx, gy, gz]: [f64; 6] = noisy.try_into().unwrap();
         let payload = format!(
             "{{\"ts\":{ts},\"ax\":{ax:.6},\"ay\":{ay:.6},\"az\":{az:.6},\"gx\":{gx:.6},\
              \"gy\":{gy:.6},\"gz\":{gz:.6}}}"

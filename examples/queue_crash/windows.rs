@@ -60,10 +60,10 @@ pub(crate) fn check(dir: &Path) -> Result<(), Failure> {
 /// The number that comes next, and how many values were not as they were written or not in order.
 fn kept(store: &mut Store) -> Result<(u64, usize), Failure> {
     let number = |base: &[u8]| Some(read(base)?.0);
-    let Some((base, additions)) = store.kept_windows(NAME, number)? else { return Ok((0, 0)) };
-    let Some((base, mut next)) = read(&base) else { return Ok((0, 1)) };
+    let Some(kept) = store.kept_windows(NAME, number)? else { return Ok((0, 0)) };
+    let Some((base, mut next)) = read(&kept.whole) else { return Ok((0, 1)) };
     let mut wrong = 0;
-    for addition in additions {
+    for addition in kept.additions {
         match read(&addition) {
             Some(found) if found == (base, next) => next += 1,
             _ => wrong += 1,

@@ -227,13 +227,13 @@ fn restore(
     now: Now,
 ) {
     let key = windows_key(&stream.name);
-    let (base, additions) = match journal::kept(database, &key) {
+    let kept = match journal::kept(database, &key) {
         Ok(Some(saved)) => saved,
         Ok(None) => return,
         Err(error) => return log::warn!("cannot read {key}: {error}"),
     };
-    let (mut origins, additions) = (Vec::new(), additions.iter().map(Vec::as_slice));
-    match pipeline.replay(seen.restore(&base), additions, now, &mut origins) {
+    let (mut origins, additions) = (Vec::new(), kept.additions.iter().map(Vec::as_slice));
+    match pipeline.replay(seen.restore(&kept.whole), additions, now, &mut origins) {
         Ok(restored) => {
             log::info!(
                 "stream {}: windows of {} devices restored, {} left out",

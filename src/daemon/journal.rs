@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::seen::windows_of;
 use crate::pipeline::base_number;
-use crate::store::windows::{KeepError, OnDisk, Windows};
+use crate::store::windows::{KeepError, Kept, OnDisk, Windows};
 use crate::store::{Store, StoreError};
 
 #[derive(Debug, Default)]
@@ -43,9 +43,6 @@ impl Journal {
 }
 
 /// Windows as they were kept: the base with the inputs that are in it, and the additions.
-pub(crate) fn kept(
-    store: &mut Store,
-    key: &str,
-) -> Result<Option<(Vec<u8>, Vec<Vec<u8>>)>, StoreError> {
+pub(crate) fn kept(store: &mut Store, key: &str) -> Result<Option<Kept>, StoreError> {
     store.kept_windows(key, |base| base_number(windows_of(base)))
 }

@@ -82,10 +82,11 @@ fn open(dir: &Path) -> Store {
 
 fn lane(start: u32, store: &mut Store) -> Lane {
     let (mut pipeline, mut seen) = (pipeline(start), Seen::new(2 * RECEIVE_MAXIMUM));
-    if let Some((base, additions)) = journal::kept(store, KEY).unwrap() {
+    if let Some(kept) = journal::kept(store, KEY).unwrap() {
         let (mut origins, now) = (Vec::new(), SystemClock::start().now());
-        let additions = additions.iter().map(Vec::as_slice);
-        let report = pipeline.replay(seen.restore(&base), additions, now, &mut origins).unwrap();
+        let additions = kept.additions.iter().map(Vec::as_slice);
+        let report =
+            pipeline.replay(seen.restore(&kept.whole), additions, now, &mut origins).unwrap();
         assert_eq!((report.left_out, report.dropped), (0, 0));
         origins.into_iter().for_each(|origin| seen.note(Some(origin)));
     }

@@ -16,6 +16,7 @@ mod policy;
 mod prepare;
 mod reject;
 mod runner;
+mod saving;
 mod sender;
 mod shadow;
 mod snapshot;

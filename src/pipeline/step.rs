@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::decode::{Decoder, Expect, Samples};
 use super::fit::FitError;
 use super::infer::{Ids, Infer};
-use super::journal::{self, Addition, Recorder};
+use super::journal::Recorder;
 use super::outcome::{Micros, Outcome};
 use super::plan::Shape;
 use super::policy::Memory;
@@ -13,14 +13,13 @@ use super::reject::Reject;
 use super::runner::{Runner, Source, Watch};
 use super::sender::{Circumstance, Sender};
 use super::shadow::{Shadow, ShadowTally};
-use super::snapshot::{self, RestoreError, Restored};
 use super::topics::Captured;
 use super::window::{Devices, Forgotten};
 use crate::bundle::card::Card;
 use crate::clock::{Clock, Now, Timestamp};
 use crate::config::{Guarantee, Stream, WindowSafety};
 use crate::ids::GatewayId;
-use crate::message::{Finished, Incoming, InputToken, Origin};
+use crate::message::{Finished, Incoming, InputToken};
 
 /// One stream: its model, its devices' windows, its buffers. Lives on one worker thread.
 #[derive(Debug)]
@@ -29,13 +28,13 @@ pub struct Pipeline {
     captured: Captured,
     decoder: Decoder,
     samples: Samples,
-    devices: Devices,
-    runner: Runner,
+    pub(super) devices: Devices,
+    pub(super) runner: Runner,
     sender: Sender,
     /// A candidate beside the model.
     shadow: Option<Box<Shadow>>,
-    /// Once a base was given that additions can follow.
-    recorder: Option<Recorder>,
+    /// What comes into the windows after a base.
+    pub(super) recorder: Recorder,
 }
 
 /// What a swap of the model kept.
@@ -70,7 +69,7 @@ impl Pipeline {
             runner,
             sender: Sender::new(index, stream, gateway, ids)?,
             shadow: None,
-            recorder: None,
+            recorder: Recorder::default(),
         })
     }
 
@@ -198,11 +197,8 @@ impl Pipeline {
         let admits = |own: &Option<Timestamp>| admit(stream, *own, incoming, started.wall);
         if !samples.times.iter().any(|own| admits(own).is_ok()) {
             // No device is made for the sake of samples that are refused.
-            samples
-                .times
-                .iter()
-                .filter_map(|own| admits(own).err())
-                .for_each(|r| outcome.reject(r));
+            let refused = samples.times.iter().filter_map(|own| admits(own).err());
+            refused.for_each(|reject| outcome.reject(reject));
             return Ok(());
         }
         let mut forgotten = Forgotten::default();
@@ -212,9 +208,7 @@ impl Pipeline {
             let problem = "names no device";
             return Err(Reject::Topic { topic: incoming.topic.clone(), problem });
         };
-        if let Some(recorder) = recorder {
-            recorder.begin(captured.device(), incoming.received.mono, started.mono);
-        }
+        recorder.begin(captured.device(), &device.memory, incoming.received.mono, started.mono);
         for (sample, own) in samples.values.chunks_exact(shape.channels).zip(&samples.times) {
             let added = admits(own).and_then(|time| {
                 let added = device.add(shape, sample, *own, incoming.received.mono);
@@ -227,9 +221,7 @@ impl Pipeline {
                     continue;
                 }
             };
-            if let Some(recorder) = recorder {
-                recorder.sample(shape, sample, *own);
-            }
+            recorder.sample(shape, sample, *own);
             outcome.samples = outcome.samples.saturating_add(1);
             outcome.gaps = outcome.gaps.saturating_add(u32::from(added.gap));
             if !added.complete {
@@ -244,7 +236,6 @@ impl Pipeline {
             let again = stream.windows == WindowSafety::Journal && outcome.runs == 0;
             let name = token.and(incoming.origin).filter(|_| again);
             let about = Circumstance { incoming, captured, time, us, token, name };
-            let before = device.memory;
             let sent = verdict.and_then(|(verdict, card)| {
                 outcome.runs = outcome.runs.saturating_add(1);
                 if let Some(shadow) = shadow.as_mut() {
@@ -255,16 +246,12 @@ impl Pipeline {
             if let Err(reject) = sent {
                 outcome.reject(reject);
             }
-            if let Some(recorder) = recorder.as_mut().filter(|_| device.memory != before) {
-                recorder.memory(&device.memory);
-            }
+            recorder.memory(&device.memory);
             if let Some(shadow) = shadow.as_mut() {
                 shadow.run(Source::Window, &runner.window, run, watch);
             }
         }
-        if let Some(recorder) = recorder {
-            recorder.end(incoming.origin.filter(|_| outcome.samples > 0));
-        }
+        recorder.end(incoming.origin.filter(|_| outcome.samples > 0));
         Ok(())
     }
 
@@ -299,7 +286,7 @@ impl Pipeline {
         };
         self.decoder = decoder(&self.stream, &runner);
         self.runner = runner;
-        self.recorder = None;
+        self.recorder = Recorder::default();
         self.end_shadow();
         Ok(swapped)
     }
@@ -321,56 +308,6 @@ impl Pipeline {
     /// Lets go of the candidate.
     pub fn end_shadow(&mut self) {
         self.shadow = None;
-    }
-
-    /// All devices' partial windows and publish states as bytes, for [`Pipeline::restore`].
-    #[must_use]
-    pub fn snapshot(&self, now: Now) -> Vec<u8> {
-        snapshot::save(&self.devices, self.runner.plan.shape.as_ref(), now)
-    }
-
-    /// The same as a base of that number, which [`Pipeline::addition`] goes on from. A swap ends
-    /// that.
-    #[must_use]
-    pub fn base(&mut self, number: u64, now: Now) -> Vec<u8> {
-        self.recorder = Some(Recorder::new(number, now.mono));
-        journal::base(number, &self.snapshot(now))
-    }
-
-    /// Whether a base was given that additions can follow.
-    #[must_use]
-    pub fn has_base(&self) -> bool {
-        self.recorder.is_some()
-    }
-
-    /// What came into the windows since the base, or since this was asked last.
-    #[must_use]
-    pub fn addition(&mut self, now: Now) -> Option<Addition> {
-        self.recorder.as_mut()?.take(now)
-    }
-
-    /// Takes up what [`Pipeline::snapshot`] or [`Pipeline::base`] saved.
-    ///
-    /// # Errors
-    /// Bytes that are damaged, of another version or of another window shape; nothing is changed.
-    pub fn restore(&mut self, bytes: &[u8], now: Now) -> Result<Restored, RestoreError> {
-        self.replay(bytes, [], now, &mut Vec::new())
-    }
-
-    /// The same with the additions that came after the base, in order. `origins` gets the messages
-    /// that were in them.
-    ///
-    /// # Errors
-    /// As [`Pipeline::restore`].
-    pub fn replay<'a>(
-        &mut self,
-        base: &[u8],
-        additions: impl IntoIterator<Item = &'a [u8]>,
-        now: Now,
-        origins: &mut Vec<Origin>,
-    ) -> Result<Restored, RestoreError> {
-        let shape = self.runner.plan.shape.as_ref();
-        journal::replay(base, additions, &mut self.devices, shape, now, origins)
     }
 }
 

@@ -38,6 +38,14 @@ impl Windows {
     }
 }
 
+/// Windows as they were kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    pub whole: Vec<u8>,
+    /// What came after that, in order.
+    pub additions: Vec<Vec<u8>>,
+}
+
 /// Why windows were not kept.
 #[derive(Debug, thiserror::Error)]
 pub enum KeepError {
@@ -104,7 +112,7 @@ impl Store {
         &mut self,
         name: &str,
         number: impl FnOnce(&[u8]) -> Option<u64>,
-    ) -> Result<Option<(Vec<u8>, Vec<Vec<u8>>)>, StoreError> {
+    ) -> Result<Option<Kept>, StoreError> {
         let Some(whole) = self.kept(name)?.filter(|bytes| !bytes.is_empty()) else {
             return Ok(None);
         };
@@ -113,7 +121,7 @@ impl Store {
         for name in names.unwrap_or_default() {
             additions.extend(self.kept(&name)?);
         }
-        Ok(Some((whole, additions)))
+        Ok(Some(Kept { whole, additions }))
     }
 
     /// Clears what was kept under `name`.
@@ -164,8 +172,8 @@ mod tests {
 
     /// The number of the base, and where each addition begins.
     fn found(store: &mut Store) -> (u8, Vec<u8>) {
-        let (whole, additions) = store.kept_windows(KEY, number).unwrap().unwrap();
-        (whole[4], additions.iter().map(|bytes| bytes[0]).collect())
+        let kept = store.kept_windows(KEY, number).unwrap().unwrap();
+        (kept.whole[4], kept.additions.iter().map(|bytes| bytes[0]).collect())
     }
 
     #[test]

@@ -62,10 +62,10 @@ pub(super) fn base(number: u64, snapshot: &[u8]) -> Vec<u8> {
     [&BASE[..], &number.to_le_bytes(), snapshot].concat()
 }
 
-/// Notes what comes into the windows after a base.
-#[derive(Debug)]
+/// Notes what comes into the windows after a base, once there is one.
+#[derive(Debug, Default)]
 pub(super) struct Recorder {
-    base: u64,
+    base: Option<u64>,
     began: i64,
     /// Messages in earlier additions.
     from: u64,
@@ -74,6 +74,8 @@ pub(super) struct Recorder {
     messages: Vec<u8>,
     names: HashMap<Box<str>, u64>,
     before: Before,
+    /// Of the device at hand.
+    memory: Memory,
 }
 
 /// What the next message is told from.
@@ -87,19 +89,20 @@ struct Before {
 
 impl Recorder {
     pub(super) fn new(base: u64, now: Mono) -> Self {
-        Self {
-            base,
-            began: micros(now),
-            from: 0,
-            count: 0,
-            messages: Vec::new(),
-            names: HashMap::new(),
-            before: Before { received: micros(now), ..Before::default() },
-        }
+        let before = Before { received: micros(now), ..Before::default() };
+        Self { base: Some(base), began: micros(now), before, ..Self::default() }
+    }
+
+    pub(super) fn has_base(&self) -> bool {
+        self.base.is_some()
     }
 
     /// A message reached its device.
-    pub(super) fn begin(&mut self, device: &str, received: Mono, looked_up: Mono) {
+    pub(super) fn begin(&mut self, device: &str, memory: &Memory, received: Mono, looked_up: Mono) {
+        if !self.has_base() {
+            return;
+        }
+        self.memory = *memory;
         match self.names.get(device) {
             Some(number) => put_number(&mut self.messages, *number),
             None => {
@@ -117,6 +120,9 @@ impl Recorder {
 
     /// A sample of it is in the window.
     pub(super) fn sample(&mut self, shape: &Shape, sample: &[f64], time: Option<Timestamp>) {
+        if !self.has_base() {
+            return;
+        }
         match time {
             None => self.messages.push(SAMPLE),
             Some(Timestamp(time)) => {
@@ -135,14 +141,20 @@ impl Recorder {
         }
     }
 
-    /// The publish rules remember something else of the device.
+    /// What the publish rules remember of the device behind a window.
     pub(super) fn memory(&mut self, memory: &Memory) {
-        self.messages.push(MEMORY);
-        save_memory(memory, &mut self.messages);
+        if self.has_base() && self.memory != *memory {
+            self.memory = *memory;
+            self.messages.push(MEMORY);
+            save_memory(memory, &mut self.messages);
+        }
     }
 
     /// Nothing more comes of it. `origin` names it where its samples are in the window.
     pub(super) fn end(&mut self, origin: Option<Origin>) {
+        if !self.has_base() {
+            return;
+        }
         if let Some(Origin { lap, packet, content }) = origin {
             self.messages.push(ORIGIN);
             put_signed(&mut self.messages, lap.wrapping_sub(self.before.lap).cast_signed());
@@ -157,10 +169,8 @@ impl Recorder {
 
     /// What was noted since the last time; `None` where that is nothing.
     pub(super) fn take(&mut self, now: Now) -> Option<Addition> {
-        if self.count == 0 {
-            return None;
-        }
-        let (base, from, upto) = (self.base, self.from, self.from + self.count);
+        let base = self.base.filter(|_| self.count > 0)?;
+        let (from, upto) = (self.from, self.from + self.count);
         let mut bytes = Vec::with_capacity(self.messages.len() + 64);
         bytes.extend(ADDITION);
         bytes.extend(base.to_le_bytes());
