@@ -61,10 +61,10 @@ pub(crate) fn measure(
     figure("append", (seq - begun) as f64 / started.elapsed().as_secs_f64());
     figure("rss", rss().saturating_sub(before) as f64 / 1e6);
     figure("disk_filled", disk_bytes(dir) as f64 / 1e6);
+    queue.opened_alone();
     let started = Instant::now();
     queue.reopen();
     figure("open_ms", started.elapsed().as_secs_f64() * 1e3);
-    figure("opened_rss", rss().saturating_sub(before) as f64 / 1e6);
     let started = Instant::now();
     let mut left = seq - begun;
     while left > 0 {

@@ -48,7 +48,7 @@ const ROWS: [(&str, &str, usize); 15] = [
     ("disk_cycles", "MB on disk after 20 cycles", 1),
     ("idle_rss", "short: MB of memory added, all in all", 1),
     ("rss", "long: MB of memory added, all in all", 1),
-    ("opened_rss", "long: MB of memory added once opened anew", 1),
+    ("opened_rss", "long: MB of memory added by opening it, in a new process", 1),
     ("open_ms", "long: ms to open", 0),
     ("payload", "bytes of a payload", 0),
 ];
@@ -82,6 +82,12 @@ fn contend(name: &str, dir: &Path, records: u64) {
         }
         "inferd noise" => {
             load::measure(&mut queues::Inferd::open(dir), dir, records, records::noise, before);
+        }
+        "open" => {
+            let queue = queues::Inferd::open(dir);
+            let added = figures::rss().saturating_sub(before);
+            figures::figure("opened_rss", added as f64 / 1e6);
+            drop(queue);
         }
         "model" => state::model(dir),
         "windows" => state::windows(dir),

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use inferd::outbox::{Record, Seq};
 use inferd::store::{Settings, Store};
@@ -15,6 +16,8 @@ pub(crate) trait Queue {
     /// Takes the oldest group; how many that were.
     fn pop(&mut self) -> u64;
     fn reopen(&mut self);
+    /// Prints what a process of its own takes to open it, where that is of interest.
+    fn opened_alone(&mut self) {}
     fn syncs(&self) -> u64;
 }
 
@@ -59,6 +62,13 @@ impl Queue for Inferd {
     fn reopen(&mut self) {
         self.store = None;
         *self = Self::open(&self.dir.clone());
+    }
+
+    fn opened_alone(&mut self) {
+        self.store = None;
+        let mut program = Command::new(std::env::current_exe().unwrap());
+        let alone = program.args(["--contender", "open", "--dir"]).arg(&self.dir).output().unwrap();
+        print!("{}", String::from_utf8_lossy(&alone.stdout));
     }
 
     fn syncs(&self) -> u64 {

@@ -13,7 +13,7 @@ use crate::outbox::{Opened, Record, Seq};
 /// An empty database larger than this is replaced by a fresh one: sled's files never shrink.
 const RENEW_BYTES: u64 = 8 << 20;
 /// After so many bytes appended the C library gives back what sled has freed.
-const TRIM_BYTES: usize = 1 << 20;
+const TRIM_BYTES: usize = 1 << 19;
 
 /// The database. One at a time for a folder.
 ///
