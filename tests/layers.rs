@@ -20,6 +20,7 @@ const TIERS: &[&[&str]] = &[
 
 /// Foreign crates that belong to some rooms only.
 const FOREIGN: &[(&str, &[&str])] = &[
+    ("inferd_kernels", &["engine"]),
     ("tract_onnx", &["engine"]),
     ("prost", &["engine"]),
     ("rumqttc", &["link"]),

@@ -46,6 +46,9 @@ pub(super) struct Args {
     /// The oldest inferd that may run it
     #[arg(long, value_name = "VERSION")]
     requires_inferd: Option<String>,
+    /// A processor it was made for: aarch64, arm, x86_64; may be given several times [default: any]
+    #[arg(long, value_name = "ARCH")]
+    requires_arch: Vec<String>,
     /// Memory a gateway must have
     #[arg(long, value_name = "MB", default_value_t = 0)]
     requires_ram_mb: u64,
@@ -88,6 +91,7 @@ pub(super) fn pack(args: &Args) -> Result<(), Failure> {
         created: args.created.unwrap_or_else(|| SystemTime::now().into()),
         requires: Requires {
             inferd: args.requires_inferd.clone(),
+            arch: args.requires_arch.clone(),
             ram_mb: args.requires_ram_mb,
             disk_mb: 0,
         },

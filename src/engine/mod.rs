@@ -7,7 +7,6 @@ mod constant;
 mod error;
 mod explain;
 mod float;
-pub mod kernels;
 mod lower;
 mod operators;
 mod plan;
@@ -26,7 +25,7 @@ pub use error::{LoadError, RunError};
 pub use explain::FloatNode;
 
 use crate::tensor::{Tensor, TensorSpec};
-use kernels::Isa;
+use inferd_kernels::Isa;
 use lower::{Draft, Lowered};
 use plan::Plan;
 use run::Memory;

@@ -1,12 +1,12 @@
 //! What a lowered model does in a run: a list of steps over buffers.
 
 use super::float::FloatGraph;
-use super::kernels::{
-    AveragePool, Conv, Dense, Depthwise, Fit, Isa, Matmul, Requant, Softmax, Table, Term, Window,
-};
 use super::strided::Strided;
 use super::view::Place;
 use crate::tensor::Dtype;
+use inferd_kernels::{
+    AveragePool, Conv, Dense, Depthwise, Fit, Isa, Matmul, Requant, Softmax, Table, Term, Window,
+};
 
 /// The steps of a model, ready to run.
 #[derive(Debug)]

@@ -8,10 +8,10 @@ mod product;
 
 use super::error::RunError;
 use super::float::{self, FloatState};
-use super::kernels::{self, Scratch};
 use super::plan::{Action, Drain, Feed, Plan, Span, Step, Tail};
 use super::view::Place;
 use crate::tensor::{Data, Dtype, Tensor};
+use inferd_kernels::{self as kernels, Scratch};
 use tract_onnx::prelude::TValue;
 
 /// The memory of one run, kept from run to run.

@@ -26,7 +26,10 @@ pub(super) fn calls() -> u64 {
 /// Syncs all of the file, whatever the range.
 ///
 /// Returns 0, or -1 with `errno` set as `fdatasync` does.
+///
+/// Never inlined, so that its name is found in a binary that was optimised as a whole, too.
 #[expect(unsafe_code, reason = "the symbol must have its C name for the linker to take it")]
+#[inline(never)]
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn sync_file_range(
     fd: libc::c_int,

@@ -85,10 +85,28 @@ pub struct Requires {
     /// The oldest inferd that runs it, e.g. `0.2.0`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inferd: Option<String>,
+    /// Processors it was made for, as [`std::env::consts::ARCH`] names them, e.g. `aarch64`; empty for any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arch: Vec<String>,
     #[serde(default)]
     pub ram_mb: u64,
     #[serde(default)]
     pub disk_mb: u64,
+}
+
+impl Requires {
+    /// Whether an inferd of this version, on this processor, with this memory, is what is asked for.
+    pub(super) fn are_met(&self, version: &str, arch: &str, ram_mb: u64) -> bool {
+        let number = |text: &str| {
+            text.split('.').map(|part| part.parse().ok()).collect::<Option<Vec<u64>>>()
+        };
+        // What is no version is none that this one could be known to reach.
+        let old_enough = self.inferd.as_ref().is_none_or(|wanted| {
+            number(wanted).zip(number(version)).is_some_and(|(wanted, ours)| wanted <= ours)
+        });
+        let fits = self.arch.is_empty() || self.arch.iter().any(|wanted| wanted == arch);
+        old_enough && fits && self.ram_mb <= ram_mb
+    }
 }
 
 impl Manifest {

@@ -91,6 +91,7 @@ fn draft(
         groups: config.gateway.groups.clone(),
         model: model.clone(),
         version: VERSION.to_owned(),
+        arch: std::env::consts::ARCH,
         ram_mb: ram_mb(),
         max_bytes_per_s: config.updates.max_bytes_per_s,
         seed: fastrand::u64(..),

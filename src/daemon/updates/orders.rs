@@ -174,7 +174,7 @@ fn sentence(reason: Reason, version: &str) -> String {
             "its counter is below the one committed here; pack it under a higher one"
         }
         Reason::Refused => "it failed here before, or was taken back",
-        Reason::Requires => "it needs a newer inferd or more memory",
+        Reason::Requires => "it needs a newer inferd, more memory or another processor",
         Reason::Disk => "there is no room for it, or the disk fails",
         Reason::Golden => "it does not give the outputs of its golden vectors",
         Reason::Load => "it cannot be loaded, or does not fit a stream",

@@ -4,11 +4,11 @@ use super::value::{
     Affine, Kind, Lazy, Matrix, Op, Product, Real, Shaped, Unit, Value, Weights, Zero,
 };
 use super::{Holds, Lower, Lowering, float};
-use crate::engine::kernels::Window;
 use crate::engine::proto::Attributes;
 use crate::engine::qoperator::Node;
 use crate::engine::spec::MOST_ELEMENTS;
 use crate::engine::view::View;
+use inferd_kernels::Window;
 use std::rc::Rc;
 use tract_onnx::pb::NodeProto;
 

@@ -1,9 +1,9 @@
 //! The plan under construction: steps over as many buffers as are wanted.
 
-use crate::engine::kernels::{Isa, Table};
 use crate::engine::plan::{Action, Span, Step};
 use crate::engine::strided::{Side, Strided};
 use crate::engine::view::{Place, View};
+use inferd_kernels::{Isa, Table};
 
 /// What a buffer holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

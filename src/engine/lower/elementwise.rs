@@ -2,12 +2,12 @@
 
 use super::value::{Affine, Lazy, Move, Op, Product, Real, Stored, Value};
 use super::{Holds, Lower, Lowering, float};
-use crate::engine::kernels::Table;
 use crate::engine::plan::Action;
 use crate::engine::proto::Attributes;
 use crate::engine::qoperator::Node;
 use crate::engine::strided::Side;
 use crate::engine::view::View;
+use inferd_kernels::Table;
 use std::rc::Rc;
 
 impl Lowering<'_> {

@@ -5,12 +5,12 @@ use super::value::{
     Affine, Average, Kind, Lazy, Matrix, Move, Op, Product, Real, Shaped, Unit, Zero,
 };
 use super::{Holds, Lower, Lowering, float};
-use crate::engine::kernels::{
+use crate::engine::plan::{self, Action, Kernel, Span, Step, Tail};
+use crate::engine::view::View;
+use inferd_kernels::{
     AveragePool, Conv, Dense, Depthwise, Fit, Layout, Matmul, Requant, Softmax, Table, Term,
     Weights, WeightsError,
 };
-use crate::engine::plan::{self, Action, Kernel, Span, Step, Tail};
-use crate::engine::view::View;
 
 /// The part of an output step by which a float bias may be off when it is put into accumulator
 /// units; where it would be more, the bias is added in float.

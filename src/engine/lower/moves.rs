@@ -3,13 +3,13 @@
 use super::amounts::axis;
 use super::value::{Affine, Lazy, Move, Real, Scaling, Stored, Value, Weights};
 use super::{Holds, Lower, Lowering, float};
-use crate::engine::kernels::Table;
 use crate::engine::proto::Attributes;
 use crate::engine::qoperator::Node;
 use crate::engine::spec::volume;
 use crate::engine::strided::{Side, Strided};
 use crate::engine::view::{Place, View};
 use crate::tensor::{Data, Quant, Tensor};
+use inferd_kernels::Table;
 use std::rc::Rc;
 use tract_onnx::pb::NodeProto;
 

@@ -5,12 +5,12 @@ use super::conv::{affine, channels_last_result, window};
 use super::value::{Affine, Average, Lazy, Op, Real, Shaped, Stored, Value};
 use super::{Holds, Lower, Lowering, float};
 use crate::engine::explain::Fate;
-use crate::engine::kernels::Window;
 use crate::engine::plan::Action;
 use crate::engine::proto::Attributes;
 use crate::engine::qoperator::Node;
 use crate::engine::spec::volume;
 use crate::engine::view::View;
+use inferd_kernels::Window;
 
 impl Lowering<'_> {
     /// The largest of the stored integers is that of the real numbers, so the scale stays.

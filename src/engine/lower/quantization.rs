@@ -4,12 +4,12 @@ use super::amounts::Amounts;
 use super::value::{Affine, Real, Scaling, Stored, Value, Weights};
 use super::weights::bytes;
 use super::{Holds, Lower, Lowering, Stop, float};
-use crate::engine::kernels::{Fit, Table};
 use crate::engine::plan::Action;
 use crate::engine::proto::Attributes;
 use crate::engine::qoperator::Node;
 use crate::engine::view::{Place, View};
 use crate::tensor::{Dtype, Quant, Tensor};
+use inferd_kernels::{Fit, Table};
 use std::rc::Rc;
 
 /// What a QuantizeLinear makes: eight-bit integers with one scale.

@@ -1,8 +1,8 @@
 //! What is known, during lowering, of every value of the graph.
 
-use crate::engine::kernels::Window;
 use crate::engine::view::View;
 use crate::tensor::{Dtype, Quant, Tensor};
+use inferd_kernels::Window;
 use std::rc::Rc;
 
 /// A value of the graph.

@@ -1,8 +1,8 @@
 //! Sums of products in a run.
 
 use super::Run;
-use crate::engine::kernels::{Out, Scale, Scratch};
 use crate::engine::plan::{Kernel, Product, Step, Tail};
+use inferd_kernels::{Out, Scale, Scratch};
 
 impl Run<'_> {
     /// A product into whichever of the two buffers its tail wants.

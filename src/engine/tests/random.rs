@@ -4,10 +4,10 @@ use super::exact::{Exact, Values, evaluate};
 use super::generate::{Dialect, dynamic, quantized, stored};
 use super::model::Build;
 use super::{load, run_model};
-use crate::engine::kernels::Isa;
 use crate::engine::{LoadOptions, Model};
 use crate::tensor::{Data, Dtype, Tensor};
 use fastrand::Rng;
+use inferd_kernels::Isa;
 use prost::Message;
 use std::sync::Arc;
 

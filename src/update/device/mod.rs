@@ -41,6 +41,8 @@ pub struct Settings {
     pub model: ModelName,
     /// Of this inferd, e.g. `0.2.0`.
     pub version: String,
+    /// Of this processor, as [`std::env::consts::ARCH`] names it.
+    pub arch: &'static str,
     pub ram_mb: u64,
     /// The gateway's own limit on what it fetches; 0 is none.
     pub max_bytes_per_s: u64,

@@ -8,7 +8,7 @@ use super::super::manifest::{Blob, Manifest};
 use super::face::{Effect, Reason, State};
 use super::fetch::{Arrived, Fetch};
 use super::record::Slot;
-use super::{Device, Doing, Runs, chunks_of, missing_of};
+use super::{Device, Doing, Runs, Settings, chunks_of, missing_of};
 use crate::clock::Now;
 use crate::ids::Digest;
 
@@ -179,19 +179,8 @@ impl Device {
         if manifest.counter < self.record.floor {
             return Err(Reason::Counter);
         }
-        let needs = &manifest.requires;
-        let number = |version: &str| {
-            let parts: Option<Vec<u64>> =
-                version.split('.').map(|part| part.parse().ok()).collect();
-            parts
-        };
-        let newer = needs.inferd.as_ref().is_some_and(|wanted| {
-            match (number(wanted), number(&self.settings.version)) {
-                (Some(wanted), Some(ours)) => wanted > ours,
-                _ => true,
-            }
-        });
-        if newer || needs.ram_mb > self.settings.ram_mb {
+        let Settings { version, arch, ram_mb, .. } = &self.settings;
+        if !manifest.requires.are_met(version, arch, *ram_mb) {
             return Err(Reason::Requires);
         }
         Ok(())

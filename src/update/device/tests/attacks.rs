@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::world::{World, model_bytes, release, small_chunks};
 use super::*;
+use crate::update::manifest::Requires;
 
 /// A world with counter 5 committed by deployment 5.
 fn settled() -> World {
@@ -79,6 +80,38 @@ fn a_release_older_than_the_one_committed_is_refused() {
     let deployment = world.publish(7, &again);
     world.deploy(&deployment).unwrap();
     assert_eq!(world.active(), Some(7));
+}
+
+#[test]
+fn a_release_that_asks_for_another_gateway_is_refused() {
+    let named = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+    let newer = Requires { inferd: Some("0.1.1".into()), ..Requires::default() };
+    let nonsense = Requires { inferd: Some("newest".into()), ..Requires::default() };
+    let larger = Requires { ram_mb: 513, ..Requires::default() };
+    let foreign = Requires { arch: named(&["x86_64", "arm"]), ..Requires::default() };
+    let met = Requires {
+        inferd: Some("0.1".into()),
+        arch: named(&["x86_64", "aarch64"]),
+        ram_mb: 512,
+        disk_mb: 1,
+    };
+    let mut world = settled();
+    let mut take = |counter, requires| {
+        let mut asking = release(&world.keys, counter, &model_bytes(counter), None);
+        asking.manifest.requires = requires;
+        asking.envelope =
+            signed(&asking.manifest, &[&world.keys.release[0], &world.keys.release[1]]);
+        asking.blobs.push((small_chunks(&asking.envelope), asking.envelope.clone()));
+        let deployment = world.publish(counter, &asking);
+        world.deploy(&deployment).unwrap();
+        (world.last(), world.active())
+    };
+    for (counter, requires) in (6..).zip([newer, nonsense, larger, foreign]) {
+        let said = format!("{requires:?}");
+        let refused = (State::Rejected, Some(Reason::Requires));
+        assert_eq!(take(counter, requires), (refused, Some(5)), "{said}");
+    }
+    assert_eq!(take(10, met).1, Some(10));
 }
 
 #[test]

@@ -307,6 +307,7 @@ pub(super) fn settings() -> Settings {
         groups: vec!["line-a".into()],
         model: ModelName::parse("motion").unwrap(),
         version: "0.1.0".into(),
+        arch: "aarch64",
         ram_mb: 512,
         max_bytes_per_s: 0,
         seed: 7,

@@ -10,7 +10,7 @@
     reason = "a benchmark of fixed shapes"
 )]
 
-use inferd::engine::kernels::{
+use inferd_kernels::{
     Conv, Dense, Depthwise, Fit, Isa, Out, Requant, Scratch, Term, Weights, Window, add,
 };
 use std::time::Instant;
