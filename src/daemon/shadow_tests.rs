@@ -121,12 +121,16 @@ fn a_swap_and_a_stop_end_it() {
     for stop in [false, true] {
         let candidate = loaded("2.0.0");
         let asked = asked(&bench.lanes, candidate.clone(), 25, LONG * 60);
-        // Here, the asker's, and the worker's session.
-        taken_up(&candidate, 3);
         if stop {
+            // Here, the asker's, and the worker's session.
+            taken_up(&candidate, 3);
             bench.samples.send(ToWorker::Stop).unwrap();
         } else {
-            bench.lanes.serve(&loaded("1.9.1")).unwrap();
+            // One that overtakes it on its way to the worker ends nothing.
+            let until = std::time::Instant::now() + LONG;
+            while !asked.is_finished() && std::time::Instant::now() < until {
+                bench.lanes.serve(&loaded("1.9.1")).unwrap();
+            }
         }
         assert_eq!(asked.join().unwrap(), Err(ShadowError::Interrupted));
         taken_up(&candidate, 1);

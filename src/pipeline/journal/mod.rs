@@ -2,7 +2,7 @@
 //!
 //! A base is a snapshot with a number before it: `INFB`, the number (u64), the snapshot. Every
 //! message that reaches a device's window is noted; from time to time what was noted is taken as an
-//! addition. Base and additions together give the windows as they were ([`replay`]). Nothing is
+//! addition. Base and additions together give the windows as they were ([`replay()`]). Nothing is
 //! run again: what the publish rules remember is noted with the window that changed it.
 //!
 //! An addition, little-endian: `INFA`, the number of its base (u64), how many messages came between
