@@ -44,6 +44,8 @@ pub mod demo;
 pub mod engine;
 pub mod ids;
 pub mod link;
+#[cfg(any(test, target_env = "musl"))]
+mod memory;
 pub mod message;
 pub mod monitor;
 pub mod npz;
