@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::barrier;
+use super::{barrier, slack};
 use crate::crash::point;
 
 /// sled keeps this much of the database in memory; the default is a gigabyte.
@@ -16,6 +16,8 @@ const CACHE_BYTES: u64 = 1 << 20;
 const SEGMENT_BYTES: usize = 512 * 1024;
 /// sled frees segments only in the thread this sets off; without it the file grows for ever.
 const COLLECT_EVERY_MS: u64 = 2_000;
+/// How late the timers of sled's threads may be: its second becomes eight.
+const THREADS_SLACK: Duration = Duration::from_secs(7);
 /// An in-process reopen may find the lock still held by the last threads of the old one.
 const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 /// Written at every open, so that the first flush has something to flush.
@@ -96,6 +98,11 @@ pub(super) struct Database {
 impl Database {
     /// Opens or creates the database in `dir`, whose parent exists.
     pub(super) fn open(dir: &Path) -> Result<Self, Fault> {
+        // The first flush starts the last of sled's threads.
+        slack::lent(THREADS_SLACK, || Self::open_marked(dir))
+    }
+
+    fn open_marked(dir: &Path) -> Result<Self, Fault> {
         fs::create_dir_all(dir)?;
         remove_torn_snapshots(dir)?;
         let tree = Some(guarded(|| open_when_unlocked(dir))?);

@@ -19,6 +19,7 @@ mod progress;
 mod queue;
 mod record;
 mod scan;
+mod slack;
 mod slots;
 mod space;
 mod states;
