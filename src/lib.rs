@@ -55,3 +55,4 @@ pub mod store;
 pub mod tensor;
 pub mod update;
 pub mod web;
+mod wire;

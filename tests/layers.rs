@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms in the order of their imports: a room may name those of an earlier row, and its own.
 const TIERS: &[&[&str]] = &[
-    &["tensor", "ids", "clock", "message", "backoff", "crash", "memory"],
+    &["tensor", "ids", "clock", "message", "backoff", "crash", "memory", "wire"],
     &["config", "engine", "npz"],
     &["bundle"],
     &["pipeline"],

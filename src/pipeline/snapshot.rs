@@ -13,6 +13,7 @@ use super::policy::Memory;
 use super::window::{Cells, Device, Devices, Ring, micros};
 use crate::clock::{Now, Timestamp};
 use crate::ids::DeviceKey;
+use crate::wire::Reader;
 
 const MAGIC: &[u8; 4] = b"INFW";
 const VERSION: u16 = 1;
@@ -111,12 +112,17 @@ fn save_ring(ring: &Ring, shape: &Shape, out: &mut Vec<u8>) {
     out.push(u8::from(ring.again));
     let mut samples = Vec::with_capacity(ring.len.saturating_mul(shape.channels));
     ring.read(shape, &mut samples);
-    #[expect(clippy::cast_possible_truncation, reason = "they were kept in 32 bits")]
-    for value in samples {
+    save_numbers(&samples, shape, out);
+}
+
+/// Numbers as windows keep them.
+pub(super) fn save_numbers(numbers: &[f64], shape: &Shape, out: &mut Vec<u8>) {
+    #[expect(clippy::cast_possible_truncation, reason = "windows keep no more of them")]
+    for number in numbers {
         if shape.wide {
-            out.extend(value.to_le_bytes());
+            out.extend(number.to_le_bytes());
         } else {
-            out.extend((value as f32).to_le_bytes());
+            out.extend((*number as f32).to_le_bytes());
         }
     }
 }
@@ -212,41 +218,28 @@ fn load_ring(cursor: &mut Cursor<'_>, shape: &Shape) -> Result<Ring, RestoreErro
     Ok(Ring { cells, len, fresh, again, ..Ring::default() })
 }
 
-/// What is left to read.
-pub(super) struct Cursor<'b> {
-    rest: &'b [u8],
-}
+/// What is left to read; what it does not hold is damage.
+pub(super) struct Cursor<'b>(Reader<'b>);
 
 impl<'b> Cursor<'b> {
     pub(super) fn new(bytes: &'b [u8]) -> Self {
-        Self { rest: bytes }
+        Self(Reader::new(bytes))
     }
 
     pub(super) fn rest(self) -> &'b [u8] {
-        self.rest
+        self.0.rest()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.rest.is_empty()
+        self.0.is_empty()
     }
 
-    /// LEB128.
     pub(super) fn number(&mut self) -> Result<u64, RestoreError> {
-        let mut number = 0;
-        for shift in (0..64).step_by(7) {
-            let [byte] = self.array()?;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(number);
-            }
-        }
-        Err(RestoreError::Damaged("number"))
+        self.0.number().ok_or(RestoreError::Damaged("number"))
     }
 
-    /// The same in zigzag.
     pub(super) fn signed(&mut self) -> Result<i64, RestoreError> {
-        let number = self.number()?;
-        Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
+        self.0.signed().ok_or(RestoreError::Damaged("number"))
     }
 
     /// Numbers as windows keep them.
@@ -274,17 +267,11 @@ impl<'b> Cursor<'b> {
     }
 
     pub(super) fn take(&mut self, n: usize) -> Result<&'b [u8], RestoreError> {
-        let (head, rest) =
-            self.rest.split_at_checked(n).ok_or(RestoreError::Damaged("ends too early"))?;
-        self.rest = rest;
-        Ok(head)
+        self.0.take(n).ok_or(RestoreError::Damaged("ends too early"))
     }
 
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], RestoreError> {
-        let (head, rest) =
-            self.rest.split_first_chunk().ok_or(RestoreError::Damaged("ends too early"))?;
-        self.rest = rest;
-        Ok(*head)
+        self.0.array().ok_or(RestoreError::Damaged("ends too early"))
     }
 
     pub(super) fn u32(&mut self) -> Result<u32, RestoreError> {

@@ -27,7 +27,6 @@ mod states;
 mod tests;
 pub mod thread;
 pub mod windows;
-mod wire;
 
 use std::path::PathBuf;
 

@@ -119,6 +119,14 @@ impl Store {
         self.run(|_, ledger| Ok(ledger.states().names(prefix).map(str::to_owned).collect()))
     }
 
+    /// Whether something is kept under `name`.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn keeps(&mut self, name: &str) -> Result<bool, StoreError> {
+        self.run(|_, ledger| Ok(ledger.states().batch(name).is_some()))
+    }
+
     /// What was kept under `name`; `None` where nothing was, or where it does not read back whole.
     ///
     /// # Errors

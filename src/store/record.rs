@@ -17,10 +17,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::wire::{Reader, put_bytes, put_number};
 use crate::ids::StreamName;
 use crate::message::{Outgoing, Qos};
 use crate::outbox::{Record, Seq};
+use crate::wire::{Reader, put_bytes, put_number};
 
 const RETAIN: u8 = 1;
 const AT_LEAST_ONCE: u8 = 2;

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use super::cache;
 use super::database::Fault;
-use super::wire::Reader;
+use crate::wire::Reader;
 
 /// What a key of a slot begins with.
 pub(super) const PREFIX: u8 = b'q';

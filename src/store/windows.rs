@@ -81,7 +81,7 @@ impl Store {
         let there = self.names(&additions(name))?;
         if let Some(whole) = &windows.whole {
             now = OnDisk { base: Some(whole.number), ..OnDisk::default() };
-        } else if there.len() != now.additions || !self.names(name)?.iter().any(|n| n == name) {
+        } else if there.len() != now.additions || !self.keeps(name)? {
             // The database was set aside or repaired in the meantime.
             return Err(KeepError::OutOfTurn);
         }

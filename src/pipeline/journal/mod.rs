@@ -26,10 +26,11 @@ use std::collections::HashMap;
 
 use super::plan::Shape;
 use super::policy::Memory;
-use super::snapshot::save_memory;
+use super::snapshot::{save_memory, save_numbers};
 use super::window::micros;
 use crate::clock::{Mono, Now, Timestamp};
 use crate::message::Origin;
+use crate::wire::{put_bytes, put_number, put_signed};
 
 pub use replay::base_number;
 pub(super) use replay::replay;
@@ -108,8 +109,7 @@ impl Recorder {
             None => {
                 self.names.insert(device.into(), number(self.names.len()).saturating_add(1));
                 put_number(&mut self.messages, 0);
-                put_number(&mut self.messages, number(device.len()));
-                self.messages.extend(device.as_bytes());
+                put_bytes(&mut self.messages, device.as_bytes());
             }
         }
         let (received, looked_up) = (micros(received), micros(looked_up));
@@ -131,14 +131,7 @@ impl Recorder {
                 self.before.time = time;
             }
         }
-        #[expect(clippy::cast_possible_truncation, reason = "the window keeps no more of them")]
-        for value in sample {
-            if shape.wide {
-                self.messages.extend(value.to_le_bytes());
-            } else {
-                self.messages.extend((*value as f32).to_le_bytes());
-            }
-        }
+        save_numbers(sample, shape, &mut self.messages);
     }
 
     /// What the publish rules remember of the device behind a window.
@@ -198,21 +191,4 @@ pub(super) fn sample_bytes(shape: &Shape) -> u64 {
 
 fn number(n: usize) -> u64 {
     u64::try_from(n).unwrap_or(u64::MAX)
-}
-
-/// Seven bits a byte, lowest first.
-fn put_number(to: &mut Vec<u8>, mut number: u64) {
-    loop {
-        let [low, ..] = number.to_le_bytes();
-        number >>= 7;
-        if number == 0 {
-            return to.push(low & 0x7f);
-        }
-        to.push(low | 0x80);
-    }
-}
-
-/// Small numbers stay short, whatever their sign.
-fn put_signed(to: &mut Vec<u8>, number: i64) {
-    put_number(to, ((number << 1) ^ (number >> 63)).cast_unsigned());
 }
