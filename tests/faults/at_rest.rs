@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use inferd::store::{Settings, Store};
 
-use super::aside;
 use super::witness::WHOLE;
+use super::{aside, ready};
 use crate::common::broker::Mosquitto;
 use crate::common::gateway::Gateway;
 use crate::common::peer::Peer;
@@ -24,14 +24,9 @@ async fn nothing_is_written_while_the_broker_takes_every_result() {
     let Some(broker) = Mosquitto::start("") else {
         return skipped("a disk at rest", "mosquitto is not installed");
     };
-    let mut gateway = Gateway::new(broker.port(), &format!("{MOTION}{WHOLE}"));
+    let gateway = Gateway::new(broker.port(), &format!("{MOTION}{WHOLE}"));
     gateway.ship("whole", without_window);
-    let gateway = aside(move || {
-        gateway.start();
-        gateway.await_notice("subscribed");
-        gateway
-    })
-    .await;
+    let gateway = ready(gateway).await;
     let mut peer = Peer::connect(broker.port(), "peer").await;
     peer.subscribe("predictions/#").await;
     // The first inputs of a session are counted on disk.

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::aside;
 use super::witness::{WHOLE, Witness, nothing_is_wrong};
+use super::{aside, ready};
 use crate::common::broker::Mosquitto;
 use crate::common::gateway::Gateway;
 use crate::common::proxy::Proxy;
@@ -21,14 +21,9 @@ async fn no_answer_is_lost_reordered_or_renamed_however_often_the_daemon_is_kill
         return skipped("kills", "mosquitto is not installed");
     };
     let wire = Proxy::to(broker.port()).await;
-    let mut gateway = Gateway::new(wire.port, WHOLE);
+    let gateway = Gateway::new(wire.port, WHOLE);
     gateway.ship("whole", crate::daemon::without_window);
-    let mut gateway = aside(move || {
-        gateway.start();
-        gateway.await_notice("subscribed");
-        gateway
-    })
-    .await;
+    let mut gateway = ready(gateway).await;
     let Some(mut witness) = Witness::start(broker.port()) else { return };
     let kills = std::env::var("INFERD_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(KILLS);
     let mut random = fastrand::Rng::with_seed(3);

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rumqttc::v5::mqttbytes::v5::PublishProperties;
 
-use super::aside;
 use super::witness::{WHOLE, Witness, nothing_is_wrong};
+use super::{aside, ready};
 use crate::common::broker::Mosquitto;
 use crate::common::gateway::Gateway;
 use crate::common::peer::Peer;
@@ -36,14 +36,9 @@ async fn answers_survive_a_restart(keeps_sessions: bool) {
         return skipped("a restart of the broker", "mosquitto is not installed");
     };
     let wire = Proxy::to(broker.port()).await;
-    let mut gateway = Gateway::new(wire.port, WHOLE);
+    let gateway = Gateway::new(wire.port, WHOLE);
     gateway.ship("whole", without_window);
-    let gateway = aside(move || {
-        gateway.start();
-        gateway.await_notice("subscribed");
-        gateway
-    })
-    .await;
+    let gateway = ready(gateway).await;
     let mut peer = Peer::connect(broker.port(), "before").await;
     wire.deafen();
     for number in 0..INPUTS {
@@ -102,12 +97,7 @@ async fn a_wire_that_goes_dead_without_an_end_loses_nothing() {
     let mut gateway = Gateway::new(wire.port, WHOLE);
     gateway.ship("whole", without_window);
     gateway.set("INFERD__BROKER__KEEP_ALIVE", "5s");
-    let mut gateway = aside(move || {
-        gateway.start();
-        gateway.await_notice("subscribed");
-        gateway
-    })
-    .await;
+    let mut gateway = ready(gateway).await;
     let Some(mut witness) = Witness::start(broker.port()) else { return };
     for killed in [false, true] {
         wire.silence();

@@ -10,9 +10,9 @@ use std::time::Duration;
 use inferd::outbox::{Record, Seq};
 use inferd::store::{Settings, Store};
 
-use super::aside;
 use super::windows::stream;
 use super::witness::{WHOLE, Witness, nothing_is_wrong};
+use super::{aside, ready};
 use crate::common::broker::Mosquitto;
 use crate::common::gateway::Gateway;
 use crate::common::peer::Peer;
@@ -33,14 +33,9 @@ async fn no_answer_is_lost_wherever_the_daemon_is_killed() {
         return skipped("kills at named places", "mosquitto is not installed");
     };
     let wire = Proxy::to(broker.port()).await;
-    let mut gateway = Gateway::new(wire.port, &format!("{WHOLE}{}", stream("journal")));
+    let gateway = Gateway::new(wire.port, &format!("{WHOLE}{}", stream("journal")));
     gateway.ship("whole", without_window);
-    let mut gateway = aside(move || {
-        gateway.start();
-        gateway.await_notice("subscribed");
-        gateway
-    })
-    .await;
+    let mut gateway = ready(gateway).await;
     let Some(mut witness) = Witness::start(broker.port()) else { return };
     let mut peer = Peer::connect(broker.port(), "peer").await;
     let places = places();

@@ -6,7 +6,7 @@ use flate2::read::GzDecoder;
 use inferd::store::{Settings, Store};
 use serde_json::Value;
 
-use super::aside;
+use super::ready;
 use super::windows::stream;
 use crate::common::broker::Mosquitto;
 use crate::common::gateway::Gateway;
@@ -53,14 +53,9 @@ async fn a_daemon_on_an_older_store_sends_what_waited_and_goes_on_with_its_windo
     };
     let mut peer = Peer::connect(broker.port(), "peer").await;
     peer.subscribe("predictions/#").await;
-    let mut gateway = Gateway::new(broker.port(), &stream("journal"));
+    let gateway = Gateway::new(broker.port(), &stream("journal"));
     unpack(&gateway.dir().join("state"));
-    let gateway = aside(move || {
-        gateway.start();
-        gateway.await_notice("subscribed");
-        gateway
-    })
-    .await;
+    let gateway = ready(gateway).await;
     for number in 1..=20 {
         let (topic, text) = peer.next_text().await;
         assert_eq!(topic, format!("predictions/motion/watch-{}", number % 3));

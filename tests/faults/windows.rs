@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::aside;
+use super::{aside, ready};
 use crate::common::broker::Mosquitto;
 use crate::common::gateway::Gateway;
 use crate::common::peer::Peer;
@@ -19,15 +19,6 @@ const TOPIC: &str = "sensors/watch-1/imu";
 /// The stream with one choice of safety.
 pub(super) fn stream(windows: &str) -> String {
     MOTION.replace("model = \"motion\"", &format!("model = \"motion\"\nwindows = \"{windows}\""))
-}
-
-async fn ready(mut gateway: Gateway) -> Gateway {
-    aside(move || {
-        gateway.start();
-        gateway.await_notice("subscribed");
-        gateway
-    })
-    .await
 }
 
 /// Waits until the daemon has taken so many samples since its start, and acknowledged them.
