@@ -5,6 +5,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # Products: $out/NAME/inferd, $out/NAME/inferctl.
 out=${INFERD_BOARD_DIR:-$root/target/board}
 all_targets="aarch64 armv7 armv6 x86_64"
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$root/Cargo.toml" | head -1)
 # The time in every product that holds one.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$root" log -1 --format=%ct 2>/dev/null || echo 0)}
 export SOURCE_DATE_EPOCH
@@ -26,6 +27,12 @@ target() {
     *) fail "'${1:-}' is no target: $all_targets" ;;
     esac
     name=$1
+}
+
+# Sets where the packages are that are tried in a Debian root.
+amd64_packages() {
+    daemon="$out/deb/inferd_${version}_amd64.deb" operator="$out/deb/inferctl_${version}_amd64.deb"
+    [ -f "$daemon" ] && [ -f "$operator" ] || fail "cross/build x86_64 and cross/package x86_64 come first"
 }
 
 # The first of the venv that cross/setup made and what is installed.
