@@ -46,6 +46,28 @@ fn outputs_may_differ_in_type_from_inputs() {
 }
 
 #[test]
+fn fourier_transforms_of_any_length_are_their_sums() {
+    for len in [8, 12, 49] {
+        let bytes = build()
+            .input("x", Dtype::F32, &[1, len, 1])
+            .node("DFT", &["x"], &["y"])
+            .output("y", Dtype::F32, &[1, len, 2])
+            .bytes();
+        let x: Vec<f32> = (0..len).map(|j| ((j * j) % 7) as f32 - 3.0).collect();
+        let y = run(&bytes, &[Data::F32(x.clone())]);
+        let Data::F32(y) = &y[0].data else { panic!("{:?}", y[0].data) };
+        for (k, y) in y.chunks(2).enumerate() {
+            let turn = |j: usize| -std::f64::consts::TAU * (j * k) as f64 / len as f64;
+            let terms = || x.iter().enumerate().map(|(j, &x)| (f64::from(x), turn(j)));
+            let re: f64 = terms().map(|(x, turn)| x * turn.cos()).sum();
+            let im: f64 = terms().map(|(x, turn)| x * turn.sin()).sum();
+            let off = (f64::from(y[0]) - re).abs().max((f64::from(y[1]) - im).abs());
+            assert!(off < 1e-5, "{len}, {k}: {y:?} instead of {re}, {im}");
+        }
+    }
+}
+
+#[test]
 fn unknown_dimensions_become_one_or_what_the_caller_says() {
     let mut model = dense().model();
     let graph = model.graph.as_mut().unwrap();
