@@ -65,6 +65,13 @@ impl Timestamp {
         Duration::from_micros(self.0.saturating_sub(earlier.0).try_into().unwrap_or(0))
     }
 
+    /// Whether the clock that said so was set: a board without one of its own starts in 1970, and inferd
+    /// is younger than 2020.
+    #[must_use]
+    pub fn is_set(self) -> bool {
+        self.0 >= 1_577_836_800_000_000
+    }
+
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))

@@ -8,6 +8,8 @@
 //! window (samples u32, fresh u32, again u8, the samples oldest first as f32 or f64); at the end the
 //! CRC-32 of everything before.
 
+use std::time::Duration;
+
 use super::plan::Shape;
 use super::policy::Memory;
 use super::window::{Cells, Device, Devices, Ring, micros};
@@ -128,12 +130,13 @@ pub(super) fn save_numbers(numbers: &[f64], shape: &Shape, out: &mut Vec<u8>) {
 }
 
 /// The time of a snapshot on this start's clock, in microseconds; negative for one from before it. A
-/// clock that was set back counts as no time passed.
+/// clock that was set back counts as no time passed, and so does one that was not set when it was taken.
 pub(super) fn taken_at(bytes: &[u8], now: Now) -> Result<i64, RestoreError> {
     let mut cursor = Cursor::new(bytes);
     cursor.take(4 + 2 + 13)?;
     let saved = Timestamp(i64::from_le_bytes(cursor.array()?));
-    let away = i64::try_from(now.wall.since(saved).as_micros()).unwrap_or(i64::MAX);
+    let away = if saved.is_set() { now.wall.since(saved) } else { Duration::ZERO };
+    let away = i64::try_from(away.as_micros()).unwrap_or(i64::MAX);
     Ok(micros(now.mono).saturating_sub(away))
 }
 

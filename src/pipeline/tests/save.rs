@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::fixture::{Bench, classifier, echo, labelled, stream, windowed};
 use crate::bundle::card::Card;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::config::When;
 use crate::pipeline::{RestoreError, Restored, Swapped};
 
@@ -71,6 +71,22 @@ fn time_spent_away_counts_as_silence() {
     later.wall = later.wall.plus(Duration::from_secs(600));
     let report = gone.pipeline.restore(&bytes, later).unwrap();
     assert_eq!(report, Restored { devices: 0, dropped: 1, left_out: 0 });
+}
+
+#[test]
+fn windows_of_a_board_whose_clock_was_not_set_go_on() {
+    let mut card = windowed(2, 2);
+    card.window.as_mut().unwrap().max_gap = Some(Duration::from_secs(60));
+    let make = || Bench::new(stream(), card.clone(), echo(&[2, 2]));
+    let mut saved = make();
+    step(&mut saved, "x");
+    let mut unset = saved.clock.now();
+    unset.wall = Timestamp::parse("1970-01-01T00:01:00Z").unwrap();
+    let bytes = saved.pipeline.snapshot(unset);
+
+    let mut later = make();
+    assert_eq!(later.pipeline.restore(&bytes, later.clock.now()).unwrap().devices, 1);
+    assert_eq!(later.step("sensors/x/imu", "[1,2]").0.gaps, 0);
 }
 
 #[test]
