@@ -32,6 +32,10 @@ impl Isa {
     /// All that this machine has, the slowest first.
     #[must_use]
     pub fn available() -> Vec<Self> {
+        #[cfg_attr(
+            all(target_arch = "arm", not(target_feature = "neon")),
+            expect(unused_mut, reason = "scalar code is all there is")
+        )]
         let mut all = vec![Self::SCALAR];
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") {
