@@ -16,14 +16,14 @@ fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 target() {
     features="" deb="" tools=""
     case ${1:-} in
-    aarch64) triple=aarch64-unknown-linux-musl emulator="qemu-aarch64-static -cpu max"
+    aarch64) triple=aarch64-unknown-linux-musl emulator="qemu-aarch64 -cpu max"
         deb=arm64 tools=aarch64-linux-gnu- ;;
-    armv7) triple=armv7-unknown-linux-musleabihf emulator="qemu-arm-static -cpu max"
+    armv7) triple=armv7-unknown-linux-musleabihf emulator="qemu-arm -cpu max"
         features=+neon deb=armhf tools=arm-linux-gnueabihf- ;;
     # Debian's armhf is ARMv7: there is no package for this one (Raspberry Pi 1 and Zero).
-    armv6) triple=arm-unknown-linux-musleabihf emulator="qemu-arm-static -cpu arm1176"
+    armv6) triple=arm-unknown-linux-musleabihf emulator="qemu-arm -cpu arm1176"
         tools=arm-linux-gnueabihf- ;;
-    x86_64) triple=x86_64-unknown-linux-musl emulator="" deb=amd64 ;;
+    x86_64) triple=x86_64-unknown-linux-musl emulator="" deb=amd64 tools=x86_64-linux-gnu- ;;
     *) fail "'${1:-}' is no target: $all_targets" ;;
     esac
     name=$1
