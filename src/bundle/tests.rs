@@ -277,6 +277,17 @@ fn a_bare_model_opens_without_a_card() {
     assert!(matches!(refused, BundleError::Model { .. }), "{refused}");
 }
 
+/// A length that 32 bits would make a small one.
+#[test]
+fn a_file_of_more_than_4_gib_is_refused_by_its_size() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model.onnx");
+    fs::File::create(&path).unwrap().set_len((1 << 32) + 16).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().len(), (1 << 32) + 16);
+    let error = open_model(&path).unwrap_err();
+    assert!(matches!(error, BundleError::TooLarge { .. }), "{error}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
