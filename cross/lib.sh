@@ -12,9 +12,9 @@ export SOURCE_DATE_EPOCH
 
 fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
-# Sets what a name stands for: triple, features, emulator, architecture of Debian, its tools' prefix.
+# Sets what a name stands for: triple, profile, features, emulator, architecture of Debian, its tools' prefix.
 target() {
-    features="" deb="" tools=""
+    features="" deb="" tools="" profile=board
     case ${1:-} in
     aarch64) triple=aarch64-unknown-linux-musl emulator="qemu-aarch64 -cpu max"
         deb=arm64 tools=aarch64-linux-gnu- ;;
@@ -23,7 +23,7 @@ target() {
     # Debian's armhf is ARMv7: there is no package for this one (Raspberry Pi 1 and Zero).
     armv6) triple=arm-unknown-linux-musleabihf emulator="qemu-arm -cpu arm1176"
         tools=arm-linux-gnueabihf- ;;
-    x86_64) triple=x86_64-unknown-linux-musl emulator="" deb=amd64 tools=x86_64-linux-gnu- ;;
+    x86_64) triple=x86_64-unknown-linux-musl emulator="" deb=amd64 tools=x86_64-linux-gnu- profile=board-x86_64 ;;
     *) fail "'${1:-}' is no target: $all_targets" ;;
     esac
     name=$1

@@ -68,6 +68,23 @@ fn leave_waiting(gateway: &Gateway, count: u64) {
 }
 
 #[test]
+fn a_secret_that_only_the_service_sees_hinders_no_question() {
+    let broker = Broker::start();
+    let login = "[broker.credentials]\nusername = \"gw\"\npassword_file = \"inferd.password\"\n";
+    let mut gateway = Gateway::new(broker.port(), &format!("{MOTION}\n{login}"));
+    let credentials = gateway.dir().join("credentials");
+    std::fs::create_dir(&credentials).unwrap();
+    std::fs::write(credentials.join("inferd.password"), "sesame\n").unwrap();
+    gateway.set("CREDENTIALS_DIRECTORY", credentials.to_str().unwrap());
+    gateway.start();
+    gateway.await_notice("subscribed");
+    assert_eq!(json_of(&gateway, &["status"])["health"]["link"]["connected"], true);
+    let check = gateway.command(&["check"]);
+    assert_eq!(code(&check), 78, "the file is not to be seen from here");
+    gateway.stop();
+}
+
+#[test]
 fn status_says_how_the_daemon_is() {
     let mut gateway = Gateway::new(free_port(), MOTION);
     let nobody = gateway.command(&["status"]);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::{ConfigFile, Failure};
-use crate::config::{Config, Surroundings};
+use crate::config::{Config, ConfigError, Surroundings};
 use crate::control::{Ask, SOCKET, client};
 
 /// Which daemon is asked.
@@ -35,7 +35,16 @@ impl Daemon {
         }
         let surroundings = Surroundings::of_process();
         let path = surroundings.config_file(self.file.config.as_deref());
-        Ok(Config::load(&path, &surroundings)?.control.dir.join(SOCKET))
+        // Only the socket is wanted. What else is wrong is not in the way: the daemon may run with what the
+        // file said before, and a secret may be for the service's eyes only.
+        let (config, problems) = Config::inspect(&path, &surroundings)?;
+        let is_in_the_way = |path: &str| path.is_empty() || path.starts_with("control");
+        match config {
+            Some(config) if !problems.iter().any(|problem| is_in_the_way(&problem.path)) => {
+                Ok(config.control.dir.join(SOCKET))
+            }
+            _ => Err(ConfigError::Invalid(problems).into()),
+        }
     }
 }
 
