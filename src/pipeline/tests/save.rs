@@ -11,6 +11,13 @@ fn bench(length: usize) -> Bench {
     Bench::new(stream(), windowed(length, 1), echo(&[length, 2]))
 }
 
+/// A window ends where a device was silent for more than a minute.
+fn with_gap() -> Bench {
+    let mut card = windowed(2, 2);
+    card.window.as_mut().unwrap().max_gap = Some(Duration::from_secs(60));
+    Bench::new(stream(), card, echo(&[2, 2]))
+}
+
 fn step(bench: &mut Bench, device: &str) -> Vec<u8> {
     let n = bench.clock.now().mono.0 % 1000;
     bench.clock.pass(Duration::from_micros(1));
@@ -54,20 +61,17 @@ fn what_the_publish_rules_remember_is_restored() {
 
 #[test]
 fn time_spent_away_counts_as_silence() {
-    let mut card = windowed(2, 2);
-    card.window.as_mut().unwrap().max_gap = Some(Duration::from_secs(60));
-    let make = || Bench::new(stream(), card.clone(), echo(&[2, 2]));
-    let mut saved = make();
+    let mut saved = with_gap();
     step(&mut saved, "x");
     let bytes = saved.pipeline.snapshot(saved.clock.now());
     let mut later = saved.clock.now();
 
-    let mut gap = make();
+    let mut gap = with_gap();
     later.wall = later.wall.plus(Duration::from_secs(61));
     assert_eq!(gap.pipeline.restore(&bytes, later).unwrap().devices, 1);
     assert_eq!(gap.step("sensors/x/imu", "[1,2]").0.gaps, 1);
 
-    let mut gone = make();
+    let mut gone = with_gap();
     later.wall = later.wall.plus(Duration::from_secs(600));
     let report = gone.pipeline.restore(&bytes, later).unwrap();
     assert_eq!(report, Restored { devices: 0, dropped: 1, left_out: 0 });
@@ -75,16 +79,13 @@ fn time_spent_away_counts_as_silence() {
 
 #[test]
 fn windows_of_a_board_whose_clock_was_not_set_go_on() {
-    let mut card = windowed(2, 2);
-    card.window.as_mut().unwrap().max_gap = Some(Duration::from_secs(60));
-    let make = || Bench::new(stream(), card.clone(), echo(&[2, 2]));
-    let mut saved = make();
+    let mut saved = with_gap();
     step(&mut saved, "x");
     let mut unset = saved.clock.now();
     unset.wall = Timestamp::parse("1970-01-01T00:01:00Z").unwrap();
     let bytes = saved.pipeline.snapshot(unset);
 
-    let mut later = make();
+    let mut later = with_gap();
     assert_eq!(later.pipeline.restore(&bytes, later.clock.now()).unwrap().devices, 1);
     assert_eq!(later.step("sensors/x/imu", "[1,2]").0.gaps, 0);
 }
