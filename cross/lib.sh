@@ -6,9 +6,6 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 out=${INFERD_BOARD_DIR:-$root/target/board}
 all_targets="aarch64 armv7 armv6 x86_64"
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$root/Cargo.toml" | head -1)
-# The time in every product that holds one.
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$root" log -1 --format=%ct 2>/dev/null || echo 0)}
-export SOURCE_DATE_EPOCH
 
 fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
