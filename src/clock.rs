@@ -11,11 +11,23 @@ pub struct Timestamp(pub i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mono(pub u64);
 
+/// Between two readings, a difference of the clocks that only setting one makes.
+const STEP: Duration = Duration::from_secs(30);
+
 /// One reading of both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
     pub wall: Timestamp,
     pub mono: Mono,
+}
+
+impl Now {
+    /// Whether the wall clock was set in between, by more than a clock that is slewed gains or loses.
+    #[must_use]
+    pub fn is_step_from(self, earlier: Self) -> bool {
+        let expected = earlier.wall.plus(self.mono.since(earlier.mono));
+        self.wall.since(expected).max(expected.since(self.wall)) > STEP
+    }
 }
 
 /// Where the shell gets the time from; tests bring their own.

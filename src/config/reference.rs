@@ -172,7 +172,7 @@ pub const REFERENCE: &[Opt] = options! {
     "stream[].max_age": span(MILLISECOND, 365 * DAY) => Absent, eg "\"10s\"",
         "Samples older than this by their own time are rejected as stale. Needs `payload.time`.";
     "stream[].max_ahead": span(0, 365 * DAY) => Is("\"5m\""),
-        "Samples whose own time is further ahead of our clock than this are rejected.";
+        "Samples whose own time is further ahead of our clock than this are rejected, once it is set (after 2020).";
     "stream[].max_keys": Kind::Int { min: 1, max: 1_000_000 } => Is("1024"),
         "Devices whose windows are kept; beyond it the one silent for longest is forgotten; \
          counted.";

@@ -115,6 +115,9 @@ pub fn run(
     outcome
 }
 
+/// For the note of every update that the gateway stops in order: one durable write.
+const UPDATES_STOP: Duration = Duration::from_secs(1);
+
 async fn serve(assembly: Assembly, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
     let Assembly { shared, mut desk, mut sources, link, task, crew, door, claim, updates } =
         assembly;
@@ -131,12 +134,16 @@ async fn serve(assembly: Assembly, shutdown: impl Future<Output = ()>) -> Result
     log::info!("stopping: finishing what was received, saving what is not sent");
     notify::stopping();
     feeding.abort();
-    // Whatever it was doing goes on at the next start.
-    drop(updating);
     if let Some(door) = serving_door {
         door.abort();
     }
     let deadline = Instant::now() + allowed;
+    // Whatever it was doing goes on at the next start. A worker that died may have been a candidate's.
+    if ended.is_ok() {
+        updating.stop(deadline.min(Instant::now() + UPDATES_STOP)).await;
+    } else {
+        drop(updating);
+    }
     link.close_intake();
     let workers = tokio::task::spawn_blocking(move || crew.stop());
     let drained = tokio::time::timeout_at(deadline, desk.run(&mut sources)).await.is_ok();

@@ -318,21 +318,22 @@ fn decoder(stream: &Stream, runner: &Runner) -> Decoder {
     Decoder::new(stream.payload.format, expect)
 }
 
-/// The time a sample counts for, if it is neither too old nor from the future.
+/// The time a sample counts for: its own, if that is neither too old nor from the future, or when it came. A
+/// clock that is not set knows of no future.
 fn admit(
     stream: &Stream,
     own: Option<Timestamp>,
     incoming: &Incoming,
     now: Timestamp,
 ) -> Result<Timestamp, Reject> {
-    let time = own.unwrap_or(incoming.received.wall);
-    let age = now.since(time);
+    let Some(own) = own else { return Ok(incoming.received.wall) };
+    let age = now.since(own);
     if let Some(max) = stream.max_age.filter(|&max| age > max) {
         return Err(Reject::Stale { age, max });
     }
-    let ahead = time.since(now);
-    if ahead > stream.max_ahead && own.is_some() {
+    let ahead = own.since(now);
+    if ahead > stream.max_ahead && now.is_set() {
         return Err(Reject::Future { ahead, max: stream.max_ahead });
     }
-    Ok(time)
+    Ok(own)
 }

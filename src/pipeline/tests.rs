@@ -138,6 +138,28 @@ fn a_bad_input_is_rejected_by_reason_and_the_next_one_is_taken() {
     }
 }
 
+/// A board without a clock of its own starts in 1970, until it has the time.
+#[test]
+fn a_clock_that_is_not_set_knows_no_future_and_the_order_goes_on_when_it_is_set() {
+    let mut config = stream();
+    config.payload.time = Some("t".into());
+    config.max_age = Some(Duration::from_secs(10));
+    let mut bench = Bench::new(config, windowed(10, 10), echo(&[10, 2]));
+    let mut rejects = |clock: Timestamp, seconds: i64| {
+        bench.clock.set(clock);
+        let time = SECOND.0 / 1_000_000 + seconds;
+        let (outcome, _) = bench.step("sensors/x/imu", &format!(r#"{{"a":1,"b":2,"t":{time}}}"#));
+        outcome.rejects.iter().map(|reject| reject.reject.code()).collect::<Vec<_>>()
+    };
+    let unset = Timestamp(60_000_000);
+    assert!(rejects(unset, 0).is_empty());
+    assert!(rejects(unset, 3600).is_empty());
+    assert_eq!(rejects(SECOND, 7200), ["future"]);
+    assert_eq!(rejects(SECOND, 0), ["out-of-order"]);
+    assert!(rejects(SECOND.plus(Duration::from_secs(3601)), 3601).is_empty());
+    assert_eq!(rejects(SECOND.plus(Duration::from_secs(3621)), 3602), ["stale"]);
+}
+
 #[test]
 fn a_refused_sample_leaves_the_others_of_its_message_alone() {
     let mut config = stream();

@@ -95,17 +95,24 @@ pub struct Requires {
 }
 
 impl Requires {
-    /// Whether an inferd of this version, on this processor, with this memory, is what is asked for.
-    pub(super) fn are_met(&self, version: &str, arch: &str, ram_mb: u64) -> bool {
+    /// What an inferd of this version, on this processor, with this memory, lacks of it.
+    pub(super) fn unmet(&self, version: &str, arch: &str, ram_mb: u64) -> Option<String> {
         let number = |text: &str| {
             text.split('.').map(|part| part.parse().ok()).collect::<Option<Vec<u64>>>()
         };
         // What is no version is none that this one could be known to reach.
-        let old_enough = self.inferd.as_ref().is_none_or(|wanted| {
+        let reaches = |wanted: &String| {
             number(wanted).zip(number(version)).is_some_and(|(wanted, ours)| wanted <= ours)
-        });
-        let fits = self.arch.is_empty() || self.arch.iter().any(|wanted| wanted == arch);
-        old_enough && fits && self.ram_mb <= ram_mb
+        };
+        if let Some(wanted) = self.inferd.as_ref().filter(|wanted| !reaches(wanted)) {
+            return Some(format!("it needs inferd {wanted}, and this is {version}"));
+        }
+        if !self.arch.is_empty() && !self.arch.iter().any(|wanted| wanted == arch) {
+            let wanted = self.arch.join(" or ");
+            return Some(format!("it was made for the processor {wanted}, and this is {arch}"));
+        }
+        let wanted = self.ram_mb;
+        (wanted > ram_mb).then(|| format!("it needs {wanted} MB of memory, and there are {ram_mb}"))
     }
 }
 

@@ -80,6 +80,8 @@ pub(super) struct Change {
     pub(super) not_numbers: bool,
     /// Its labels are in another order.
     pub(super) mislabelled: bool,
+    /// The processors it was made for.
+    pub(super) arch: Vec<String>,
 }
 
 /// A release of the demonstration model under another version.
@@ -99,7 +101,8 @@ pub(super) fn release_after(
     let files = folder(dir.path(), version, change);
     let bundle = Bundle::open(dir.path()).unwrap();
     let created = Timestamp::parse("2026-11-22T10:00:00Z").unwrap();
-    let release = Release { counter, created, requires: Requires::default() };
+    let requires = Requires { arch: change.arch.clone(), ..Requires::default() };
+    let release = Release { counter, created, requires };
     let bases: Vec<&Bundle> = before.iter().map(|made| &made.bundle).collect();
     let mut packed = Packed::new(&bundle, release, &bases).unwrap();
     packed.envelope_mut().sign(&keys.release);

@@ -29,6 +29,8 @@ async fn a_file_is_installed_and_taken_back_by_the_same_rules() {
     let made = |version, counter, change: &Change| release(&fleet.keys, version, counter, change);
     let good = made("2.0.0", 5, &Change { padding: 300_000, ..Change::default() });
     let golden = made("2.1.0", 6, &Change { fails_golden: true, ..Change::default() });
+    let foreign = Change { arch: vec!["riscv64".into()], ..Change::default() };
+    let foreign = made("2.0.1", 6, &foreign);
     let older = made("1.9.0", 4, &Change::default());
     let strange = release(&Keys::of(50), "3.0.0", 9, &Change::default());
     let mut altered = made("2.2.0", 7, &Change::default());
@@ -43,6 +45,7 @@ async fn a_file_is_installed_and_taken_back_by_the_same_rules() {
     };
     refused(&strange, "0 of the 1 release signatures");
     refused(&altered, "is not the file the manifest names");
+    refused(&foreign, "made for the processor riscv64, and this is ");
     refused(&golden, "golden vectors");
     refused(&golden, "failed here before");
     let answer = install(&fleet.gateway, &good).unwrap();

@@ -85,3 +85,25 @@ async fn a_gateway_that_goes_down_with_a_model_on_trial_gives_it_up() {
     assert_eq!((state(&end), end.reason), (Some(State::RolledBack), Some(Reason::Crash)));
     fleet.gateway.stop();
 }
+
+/// A package that is upgraded, or whoever restarts the service, does not end an update half way.
+#[tokio::test]
+async fn a_gateway_that_is_stopped_in_order_goes_on_with_the_trial() {
+    let Some(mut fleet) = Fleet::start("an upgrade of the service").await else { return };
+    fleet.gateway.start();
+    let made = release(&fleet.keys, "2.0.0", 1, &Change::default());
+    fleet.publish(&made).await;
+    let trial = Trial { min_runs: 2, ..Trial::default() };
+    fleet.deploy(&Deployment { trial, ..deployment(&made, 1) }).await;
+    fleet.reports(|report| state(report) == Some(State::Trial)).await;
+    for _ in 0..6 {
+        fleet.gateway.stop();
+        fleet.gateway.start();
+        assert_eq!(fleet.serving(), "2.0.0");
+    }
+    let mut sensor = Peer::connect(fleet.broker.port(), "sensor").await;
+    sensor.publish_all("sensors/w1/imu", samples(0, 80)).await;
+    let end = fleet.ends("motion-2.0.0").await;
+    assert_eq!((state(&end), end.reason), (Some(State::Committed), None));
+    fleet.gateway.stop();
+}

@@ -29,7 +29,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 pub(crate) use boot::{provisioned, wake};
 pub(crate) use orders::Order;
@@ -101,12 +103,33 @@ impl Updates {
         self.orders.clone()
     }
 
-    /// Runs all of them until what this gives is dropped.
-    pub(crate) fn start(self) -> JoinSet<()> {
+    /// Runs all of them until what this gives is stopped or dropped.
+    pub(crate) fn start(self) -> Running {
+        let (stop, stopped) = watch::channel(());
         let mut tasks = JoinSet::new();
         for unit in self.units {
-            tasks.spawn(unit.run());
+            tasks.spawn(unit.run(stopped.clone()));
         }
-        tasks
+        Running { tasks, stop }
+    }
+}
+
+/// The machines at work.
+pub(crate) struct Running {
+    tasks: JoinSet<()>,
+    stop: watch::Sender<()>,
+}
+
+impl Running {
+    /// Has them note that the gateway stops in order. One that has not done so by `deadline` is dropped,
+    /// and the next start counts as one after a crash.
+    pub(crate) async fn stop(mut self, deadline: Instant) {
+        self.stop.send_replace(());
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout_at(deadline, ended).await.is_err() {
+            log::warn!(
+                "stopping: an update was busy, and may take the next start for one after a crash"
+            );
+        }
     }
 }

@@ -101,7 +101,7 @@ mod tests {
     }
 
     fn record(stage: State) -> Record {
-        let job = Some(Job { order: "an envelope".into(), stage, tries: 1 });
+        let job = Some(Job { order: "an envelope".into(), stage, tries: 1, paused: false });
         Record { active: slot(2), previous: slot(1), floor: 1, job, ..Record::default() }
     }
 

@@ -82,7 +82,14 @@ impl Unit {
             return Err((Code::Model, format!("version {} serves already", manifest.version)));
         }
         let told = |reason: Reason| (Code::Model, sentence(reason, &manifest.version));
-        self.device.may_install(manifest).map_err(told)?;
+        if let Err(reason) = self.device.may_install(manifest) {
+            let (code, mut why) = told(reason);
+            if let Some(unmet) = self.device.unmet(manifest).filter(|_| reason == Reason::Requires)
+            {
+                why = format!("{why}: {unmet}");
+            }
+            return Err((code, why));
+        }
         let packed = Bytes::of(files, envelope).map_err(|_| told(Reason::Bytes))?;
         self.staging = Some(manifest.digest());
         self.put_in_store(manifest.digest(), packed).await.map_err(told)
@@ -174,7 +181,7 @@ fn sentence(reason: Reason, version: &str) -> String {
             "its counter is below the one committed here; pack it under a higher one"
         }
         Reason::Refused => "it failed here before, or was taken back",
-        Reason::Requires => "it needs a newer inferd, more memory or another processor",
+        Reason::Requires => "this gateway is not what it was made for",
         Reason::Disk => "there is no room for it, or the disk fails",
         Reason::Golden => "it does not give the outputs of its golden vectors",
         Reason::Load => "it cannot be loaded, or does not fit a stream",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -28,8 +29,8 @@ use crate::update::{ShadowReport, Target};
 
 /// How often a trial is looked at, and progress is reported.
 const LOOK: Duration = Duration::from_secs(1);
-/// A machine with nothing to do is woken this often all the same.
-const REST: Duration = Duration::from_secs(3600);
+/// A machine with nothing to do is woken this often all the same: the wall clock may have been set.
+const REST: Duration = Duration::from_secs(60);
 /// Between two looks at documents: whoever floods us with them gets no more of the processor.
 const BREATH: Duration = Duration::from_millis(50);
 /// Answers of what runs beside the machine.
@@ -132,8 +133,9 @@ impl Unit {
         }
     }
 
-    /// Works until it is dropped. What it was doing then is gone on with at the next start.
-    pub(super) async fn run(mut self) {
+    /// Works until `stop` is said, or it is dropped. What it was doing then is gone on with at the
+    /// next start.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<()>) {
         let first = std::mem::take(&mut self.first);
         self.carry_out_all(first).await;
         if self.unusable {
@@ -153,6 +155,7 @@ impl Unit {
                 Some(_) = self.searches.join_next() => {}
                 Some(order) = self.orders.recv() => self.obey(order).await,
                 () = sleep_until(wake) => self.woken().await,
+                Ok(()) = stop.changed() => return self.feed(Event::Stopping).await,
             }
         }
     }

@@ -1,6 +1,6 @@
 //! A stream, a card, a clock and models that do what a test needs.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ pub(crate) const SECOND: Timestamp = Timestamp(1_795_341_600_000_000);
 /// A clock that goes when it is told, and by `tick` microseconds whenever it is read.
 #[derive(Debug)]
 pub(crate) struct Hand {
+    /// The wall clock's time where the other one is at zero.
+    start: AtomicI64,
     mono: AtomicU64,
     pub(crate) tick: u64,
 }
@@ -30,12 +32,22 @@ impl Hand {
     pub(crate) fn pass(&self, span: Duration) {
         self.mono.fetch_add(u64::try_from(span.as_micros()).unwrap(), Ordering::Relaxed);
     }
+
+    /// Sets the wall clock, which the other one does not notice.
+    pub(crate) fn set(&self, wall: Timestamp) {
+        let passed = i64::try_from(self.mono.load(Ordering::Relaxed)).unwrap();
+        self.start.store(wall.0 - passed, Ordering::Relaxed);
+    }
+
+    fn at(&self, mono: u64) -> Now {
+        let start = Timestamp(self.start.load(Ordering::Relaxed));
+        Now { wall: start.plus(Duration::from_micros(mono)), mono: Mono(mono) }
+    }
 }
 
 impl Clock for Hand {
     fn now(&self) -> Now {
-        let mono = self.mono.fetch_add(self.tick, Ordering::Relaxed);
-        Now { wall: SECOND.plus(Duration::from_micros(mono)), mono: Mono(mono) }
+        self.at(self.mono.fetch_add(self.tick, Ordering::Relaxed))
     }
 }
 
@@ -238,7 +250,8 @@ impl Bench {
         let ids = Ids::new(&gateway, "3f2a", Arc::new(AtomicU64::new(0)));
         let (card, model) = (Arc::new(card), Box::new(model));
         let pipeline = Pipeline::new(0, &stream, &gateway, card, model, ids)?;
-        Ok(Self { pipeline, clock: Hand { mono: AtomicU64::new(0), tick: 0 }, tokens: 0 })
+        let clock = Hand { start: AtomicI64::new(SECOND.0), mono: AtomicU64::new(0), tick: 0 };
+        Ok(Self { pipeline, clock, tokens: 0 })
     }
 
     pub(crate) fn incoming(&mut self, topic: &str, payload: &[u8]) -> Incoming {
@@ -247,10 +260,7 @@ impl Bench {
             stream: 0,
             topic: topic.to_owned(),
             payload: payload.to_vec().into(),
-            received: Now {
-                wall: SECOND.plus(Duration::from_micros(self.clock.mono.load(Ordering::Relaxed))),
-                mono: Mono(self.clock.mono.load(Ordering::Relaxed)),
-            },
+            received: self.clock.at(self.clock.mono.load(Ordering::Relaxed)),
             token: Some(InputToken(self.tokens)),
             origin: None,
             reply: None,

@@ -49,6 +49,8 @@ pub enum Event {
     Shadowed(Result<(), Reason>),
     /// How the active model has done since it was activated.
     Ran(Runs),
+    /// The gateway stops in order: that it did says nothing against the candidate.
+    Stopping,
     /// The active version cannot be loaded.
     Unusable,
     /// What was to be kept could not be written: no room, or a disk that fails.

@@ -37,7 +37,7 @@ impl Device {
         }
         self.cancel(effects);
         let order = String::from_utf8_lossy(envelope).into_owned();
-        self.record.job = Some(Job { order, stage: State::Verifying, tries: 0 });
+        self.record.job = Some(Job { order, stage: State::Verifying, tries: 0, paused: false });
         self.work = Some(self.local(manifest));
         self.probe(effects);
     }

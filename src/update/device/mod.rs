@@ -82,6 +82,8 @@ struct Work {
 enum Doing {
     Waiting {
         until: Mono,
+        /// When the clocks were last looked at.
+        seen: Now,
     },
     /// Which chunks of the manifest are held.
     Surveying,
@@ -134,7 +136,7 @@ impl Device {
             };
         };
         // Whoever was probing or on trial may be why the gateway went down.
-        if matches!(job.stage, State::Probing | State::Shadow | State::Trial) {
+        if !std::mem::take(&mut job.paused) && job.is_risky() {
             job.tries = job.tries.saturating_add(1);
         }
         let crashed = job.tries > trial::TRIES_MAX;
@@ -152,6 +154,13 @@ impl Device {
             (false, false) if is_local => self.probe(effects),
             (false, false) => self.wait(now, effects),
         }
+    }
+
+    /// The next start is not held against the candidate.
+    fn stopping(&mut self, effects: &mut Vec<Effect>) {
+        let Some(job) = self.record.job.as_mut().filter(|job| job.is_risky()) else { return };
+        job.paused = true;
+        effects.push(Effect::Save(self.record.clone()));
     }
 
     /// What a job that was interrupted was about; `None` where its signatures no longer count.
@@ -196,6 +205,7 @@ impl Device {
             Event::Probed(result) => self.probed(now, result, effects),
             Event::Shadowed(result) => self.shadowed(now, result, effects),
             Event::Ran(runs) => self.ran(now, runs, effects),
+            Event::Stopping => self.stopping(effects),
             Event::Unusable => self.unusable(effects),
             Event::Unkept => self.unkept(effects),
             Event::Installed(envelope) => self.installed(&envelope, effects),
@@ -215,7 +225,7 @@ impl Device {
     pub fn deadline(&self) -> Option<Mono> {
         let work = self.work.as_ref()?;
         match &work.doing {
-            Doing::Waiting { until } => Some(*until),
+            Doing::Waiting { until, .. } => Some(*until),
             Doing::Fetching(fetch, ..) => fetch.deadline(),
             Doing::Surveying | Doing::Asked => None,
             Doing::Trial { since, .. } => Some(since.plus(work.deployment.trial.max())),

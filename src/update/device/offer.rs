@@ -88,7 +88,7 @@ impl Device {
             job.order = text;
             return effects.push(Effect::Save(self.record.clone()));
         }
-        self.record.job = Some(Job { order: text, stage: State::Waiting, tries: 0 });
+        self.record.job = Some(Job { order: text, stage: State::Waiting, tries: 0, paused: false });
         effects.push(Effect::Save(self.record.clone()));
         self.work = Some(Work::following(deployment));
         self.wait(now, effects);
@@ -131,7 +131,7 @@ impl Device {
         if wait.is_zero() {
             return self.survey(effects);
         }
-        work.doing = Doing::Waiting { until: now.mono.plus(wait) };
+        work.doing = Doing::Waiting { until: now.mono.plus(wait), seen: now };
         self.report(State::Waiting, None, effects);
     }
 

@@ -61,6 +61,16 @@ pub struct Job {
     pub stage: State,
     /// Starts and probes that have ended badly or not at all.
     pub tries: u32,
+    /// The gateway was stopped in order since.
+    #[serde(default)]
+    pub paused: bool,
+}
+
+impl Job {
+    /// Whether the candidate runs on this gateway, and may take it down.
+    pub(super) fn is_risky(&self) -> bool {
+        matches!(self.stage, State::Probing | State::Shadow | State::Trial)
+    }
 }
 
 impl Default for Record {

@@ -23,10 +23,13 @@ impl Device {
             return self.end(State::Rejected, Some(Reason::Expired), effects);
         }
         match &mut work.doing {
-            Doing::Waiting { until } if now.mono >= *until => self.survey(effects),
+            // The clock has been set: what its old time said of the window says nothing.
+            Doing::Waiting { seen, .. } if now.is_step_from(*seen) => self.wait(now, effects),
+            Doing::Waiting { until, .. } if now.mono >= *until => self.survey(effects),
+            Doing::Waiting { seen, .. } => *seen = now,
             Doing::Fetching(fetch, ..) => fetch.ask(now.mono, random, effects),
             Doing::Trial { .. } => self.judge_trial(now, effects),
-            Doing::Waiting { .. } | Doing::Surveying | Doing::Asked => {}
+            Doing::Surveying | Doing::Asked => {}
         }
     }
 
@@ -179,11 +182,17 @@ impl Device {
         if manifest.counter < self.record.floor {
             return Err(Reason::Counter);
         }
-        let Settings { version, arch, ram_mb, .. } = &self.settings;
-        if !manifest.requires.are_met(version, arch, *ram_mb) {
+        if self.unmet(manifest).is_some() {
             return Err(Reason::Requires);
         }
         Ok(())
+    }
+
+    /// What the release needs and this gateway does not have, in words.
+    #[must_use]
+    pub fn unmet(&self, manifest: &Manifest) -> Option<String> {
+        let Settings { version, arch, ram_mb, .. } = &self.settings;
+        manifest.requires.unmet(version, arch, *ram_mb)
     }
 
     pub(super) fn assembled(&mut self, result: Result<(), Reason>, effects: &mut Vec<Effect>) {

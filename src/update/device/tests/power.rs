@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use std::time::Duration;
+
 use super::world::{Disk, Model, World, model_bytes, release};
 use super::*;
 
@@ -113,6 +115,23 @@ fn a_trial_that_ends_in_reboots_is_rolled_back() {
     world.boot().unwrap();
     assert_eq!(world.last(), (State::RolledBack, Some(Reason::Crash)));
     assert_eq!(world.active(), Some(1));
+}
+
+/// Whoever restarts the service, or upgrades its package, does not stop an update half way.
+#[test]
+fn a_trial_goes_on_after_any_number_of_stops_in_order() {
+    let (mut world, deployment, _) = updated_once(Model::FailsTrial(Runs::default()));
+    world.patience = Duration::from_secs(1);
+    world.deploy(&deployment).unwrap();
+    for _ in 0..10 {
+        assert!(world.device.is_on_trial());
+        world.tell(Event::Stopping).unwrap();
+        world.boot().unwrap();
+    }
+    world.patience = Duration::MAX;
+    world.boot().unwrap();
+    assert_eq!(world.last(), (State::Committed, None));
+    assert_eq!(world.disk.record.job, None);
 }
 
 proptest::proptest! {

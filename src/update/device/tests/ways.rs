@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::world::{Disk, Model, World, model_bytes, release};
 use super::*;
-use crate::update::delta;
+use crate::update::{TimeOfDay, Window, delta};
 
 #[test]
 fn a_good_model_goes_through_every_state() {
@@ -103,6 +103,39 @@ fn what_waits_can_be_held_and_what_serves_cannot() {
     assert_eq!(world.active(), Some(1));
     world.tell(Event::Withdrawn).unwrap();
     assert_eq!(world.active(), Some(1));
+}
+
+/// A board without a clock of its own takes the latest signed time for the present, until it has the time.
+#[test]
+fn a_clock_that_is_set_moves_what_waits_for_its_window_and_ends_what_has_expired() {
+    let day = Duration::from_secs(24 * 3600);
+    let of_day = |text: &str| TimeOfDay::try_from(text.to_owned()).unwrap();
+    let night = Window { from: of_day("22:00"), to: of_day("04:00") };
+    for (set_to, state, wait) in [
+        ("2026-11-25T23:00:00Z", State::Committed, Duration::ZERO),
+        ("2026-11-25T12:00:00Z", State::Waiting, Duration::from_secs(10 * 3600)),
+        ("2027-11-25T12:00:00Z", State::Rejected, Duration::ZERO),
+    ] {
+        let mut world = World::new();
+        world.now.wall = Timestamp(60_000_000);
+        let release = release(&world.keys, 1, &model_bytes(1), None);
+        world.patience = Duration::ZERO;
+        let late = time("2026-11-24T00:00:00Z");
+        let deployment = Deployment {
+            not_before: late,
+            windows: vec![night],
+            expires: late.plus(30 * day),
+            ..world.publish(2, &release)
+        };
+        world.deploy(&deployment).unwrap();
+        assert_eq!(world.last().0, State::Waiting);
+        world.now.wall = time(set_to);
+        world.patience = Duration::from_secs(3600);
+        world.tell(Event::Tick).unwrap();
+        assert_eq!(world.last().0, state, "{set_to}");
+        let due = world.device.deadline().map(|due| due.since(world.now.mono)).unwrap_or_default();
+        assert_eq!(due, wait, "{set_to}");
+    }
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub(super) struct World {
     pub asked: Vec<Source>,
     pub model: Model,
     pub room: u64,
+    /// Nothing is waited for that takes longer.
+    pub patience: Duration,
     /// Effects until the plug is pulled.
     pub fuse: Option<usize>,
     pub reports: Vec<Report>,
@@ -125,6 +127,7 @@ impl World {
             asked,
             model,
             room,
+            patience: Duration::MAX,
             fuse,
             reports,
             refused,
@@ -179,6 +182,9 @@ impl World {
     fn pass(&mut self) -> Result<(), PowerCut> {
         while let Some(due) = self.device.deadline() {
             let wait = due.since(self.now.mono).max(Duration::from_millis(1));
+            if wait > self.patience {
+                break;
+            }
             self.now = Now { wall: self.now.wall.plus(wait), mono: self.now.mono.plus(wait) };
             let mut effects = Vec::new();
             self.device.on(self.now, Event::Tick, &mut effects);
