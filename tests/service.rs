@@ -39,6 +39,12 @@ async fn prediction(peer: &mut Peer) -> Value {
     serde_json::from_str(&peer.next_text().await.1).unwrap()
 }
 
+macro_rules! libc {
+    () => {
+        "import ctypes; libc = ctypes.CDLL(None, use_errno=True)\n"
+    };
+}
+
 /// What the unit denies, as programs for Python: each does by itself, and does not where it is confined.
 const DENIED: &[(&str, &str)] = &[
     ("a netlink socket", "import socket; socket.socket(16, socket.SOCK_RAW)"),
@@ -46,10 +52,27 @@ const DENIED: &[(&str, &str)] = &[
     ("a call that needs rights", "import os; os.chroot('/')"),
     ("another user", "import os; os.setuid(1)"),
     ("a processor of its choice", "import os; os.sched_setaffinity(0, os.sched_getaffinity(0))"),
+    ("a namespace of its own", concat!(libc!(), "assert libc.unshare(0x10000000) == 0")),
+    ("another personality", concat!(libc!(), "assert libc.personality(0x0040000) != -1")),
+    (
+        "a file that runs as its owner",
+        "import os, tempfile; f = tempfile.NamedTemporaryFile(); os.chmod(f.name, 0o4755)",
+    ),
+    (
+        "a new file that runs as its owner",
+        "import os, tempfile; os.open(tempfile.mkdtemp() + '/x', os.O_CREAT, 0o4755)",
+    ),
+    (
+        "shared memory to run",
+        concat!(
+            libc!(),
+            "libc.shmat.restype = ctypes.c_long; id = libc.shmget(0, 4096, 0o1700)\n\
+             at = libc.shmat(id, None, 0o100000); libc.shmctl(id, 0, None); assert at != -1"
+        ),
+    ),
     (
         "sled's own barrier, which does not exist",
-        "import ctypes, os; libc = ctypes.CDLL(None, use_errno=True)\n\
-         libc.sync_file_range(0, 0, 0, 0); assert ctypes.get_errno() != 38",
+        concat!(libc!(), "libc.sync_file_range(0, 0, 0, 0); assert ctypes.get_errno() != 38"),
     ),
 ];
 
@@ -71,6 +94,25 @@ fn what_the_unit_denies_is_denied() {
         } else {
             skipped(what, "it is not to be had on this machine");
         }
+    }
+}
+
+#[test]
+fn the_file_system_is_read_only_but_for_the_state() {
+    let Some(program) = confinement() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("inferd.toml");
+    let state = dir.path().join("state");
+    std::fs::write(&config, format!("[store]\ndir = {state:?}\n")).unwrap();
+    let writes = |folder: &Path| {
+        let code = format!("import tempfile; tempfile.TemporaryFile(dir={folder:?})");
+        let mut command = Command::new(&program);
+        command.args(["python3", "-c", &code, "--config"]).arg(&config);
+        command.output().unwrap().status.success()
+    };
+    assert!(writes(&state));
+    for folder in [dir.path(), Path::new("/usr"), Path::new("/etc"), Path::new("/var/lib")] {
+        assert!(!writes(folder), "{folder:?}");
     }
 }
 
@@ -186,8 +228,9 @@ async fn a_clock_jumps(from: &str, to: &str) {
     }
     for said in &jumped {
         assert!(said["time"].as_str().unwrap().starts_with(&to[..10]), "{said}");
-        assert_ne!(said["id"], first["id"]);
     }
+    let ids = jumped.iter().chain([&first]).map(|said| said["id"].as_str().unwrap());
+    assert_eq!(ids.collect::<std::collections::BTreeSet<_>>().len(), 3);
     let health = gateway.await_health("counters", |health| {
         health["streams"]["motion"]["predictions"].as_u64() >= Some(3)
     });

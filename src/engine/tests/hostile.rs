@@ -304,6 +304,8 @@ fn odd(rng: &mut Rng) -> i64 {
         2 => -1,
         3 => 0,
         4 => i64::from(rng.i32(..)),
+        // Cut to 32 bits it looks sensible.
+        5 => (1 << 32) + rng.i64(1..9),
         _ => rng.i64(1..9),
     }
 }
