@@ -9,9 +9,9 @@ version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$root/Cargo.toml" | head -1)
 
 fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
-# Sets what a name stands for: triple, profile, features, emulator, architecture of Debian, its tools' prefix.
+# Sets what a name stands for: triple, what changes the boards' profile, features, emulator, architecture of Debian, its tools' prefix.
 target() {
-    features="" deb="" tools="" profile=board
+    features="" deb="" tools="" tuning=""
     case ${1:-} in
     aarch64) triple=aarch64-unknown-linux-musl emulator="qemu-aarch64 -cpu max"
         deb=arm64 tools=aarch64-linux-gnu- ;;
@@ -20,7 +20,8 @@ target() {
     # Debian's armhf is ARMv7: there is no package for this one (Raspberry Pi 1 and Zero).
     armv6) triple=arm-unknown-linux-musleabihf emulator="qemu-arm -cpu arm1176"
         tools=arm-linux-gnueabihf- ;;
-    x86_64) triple=x86_64-unknown-linux-musl emulator="" deb=amd64 tools=x86_64-linux-gnu- profile=board-x86_64 ;;
+    x86_64) triple=x86_64-unknown-linux-musl emulator="" deb=amd64 tools=x86_64-linux-gnu-
+        tuning=cross/profiles/x86_64.toml ;;
     *) fail "'${1:-}' is no target: $all_targets" ;;
     esac
     name=$1
@@ -35,3 +36,12 @@ amd64_packages() {
 # The first of the venv that cross/setup made and what is installed.
 export PATH="$root/target/cross-venv/bin:$PATH"
 has() { command -v "$1" >/dev/null 2>&1; }
+
+# Debian packages, where one of them is not installed yet.
+install_packages() {
+    # shellcheck disable=SC2016
+    if [ "$(dpkg-query -W -f '${db:Status-Status}\n' "$@" 2>/dev/null | grep -cx installed)" -ne $# ]; then
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null
+    fi
+}

@@ -1,7 +1,8 @@
 //! Float models on inferd beside stock tract, the runtime that inferd runs them on:
 //! `cargo run --release --example float_time -- MODEL.onnx…` prints the median time of a run of each,
 //! taken in turns on one thread, and their ratio. Without a model: three convolutions, each by itself, the same in
-//! every build, so that builds can be held against each other.
+//! every build, so that builds can be held against each other. `INFERD_RUNS=100` takes that many runs of inferd's and no
+//! time, for whoever counts instructions (`cross/count`).
 
 use anyhow::Context;
 use inferd::engine::{LoadOptions, Model};
@@ -16,15 +17,19 @@ const ROUNDS: usize = 15;
 const TURN: Duration = Duration::from_millis(200);
 
 fn main() -> anyhow::Result<()> {
-    let paths: Vec<_> = std::env::args_os().skip(1).collect();
-    for path in &paths {
-        let name = path.to_string_lossy();
-        compare(name.rsplit('/').next().unwrap_or_default(), &std::fs::read(path)?)?;
+    let convolutions = [
+        ("3x3, 16 to 32", convolution([32, 16, 3, 3], 1, [32, 32])),
+        ("1x1, 64 to 64", convolution([64, 64, 1, 1], 1, [25, 5])),
+        ("by depth, 3x3, 64", convolution([64, 1, 3, 3], 64, [25, 5])),
+    ];
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    for path in wanted.iter().filter(|path| path.ends_with(".onnx")) {
+        compare(path.rsplit('/').next().unwrap_or_default(), &std::fs::read(path)?)?;
     }
-    if paths.is_empty() {
-        compare("3x3, 16 to 32", &convolution([32, 16, 3, 3], 1, [32, 32]))?;
-        compare("1x1, 64 to 64", &convolution([64, 64, 1, 1], 1, [25, 5]))?;
-        compare("3x3, 64 by depth", &convolution([64, 1, 3, 3], 64, [25, 5]))?;
+    for (name, model) in &convolutions {
+        if wanted.is_empty() || wanted.iter().any(|wanted| name.starts_with(wanted)) {
+            compare(name, model)?;
+        }
     }
     Ok(())
 }
@@ -39,6 +44,9 @@ fn compare(name: &str, onnx: &[u8]) -> anyhow::Result<()> {
     let mut outputs: Vec<Tensor> =
         model.outputs().iter().map(|s| Tensor::zeros(s.dtype, &s.shape)).collect();
     let mut session = model.session();
+    if let Ok(runs) = std::env::var("INFERD_RUNS") {
+        return (0..runs.parse::<u32>()?).try_for_each(|_| Ok(session.run(&inputs, &mut outputs)?));
+    }
 
     let stock = tract_onnx::onnx().model_for_read(&mut &*onnx)?;
     let fact = InferenceFact::dt_shape(f32::datum_type(), &input.shape);

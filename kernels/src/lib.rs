@@ -9,7 +9,7 @@
 //! checked when a run begins; a wrong one is a mistake of the caller, not of a model, and panics.
 //!
 //! A crate of its own: boards get it optimised for speed and the rest for size, and it is tested on other
-//! processors, and under checkers of memory accesses, without the rest (`cross/kernels-check`).
+//! processors, and under checkers of memory accesses, without the rest (`cross/test`, `cross/kernels-check`).
 #![expect(
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
