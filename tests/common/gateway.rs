@@ -45,7 +45,7 @@ impl Gateway {
 
     /// Runs a command of the same program with the same configuration.
     pub(crate) fn command(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_inferd"));
+        let mut command = program::inferd(&[]);
         let command = command.args(args).arg("--config").arg(self.config());
         command.env_remove("INFERD_CONFIG").stdin(Stdio::null()).output().unwrap()
     }
