@@ -2,11 +2,11 @@
 //! `cargo run --release --example float_time -- MODEL.onnx…` prints the median time of a run of each,
 //! taken in turns on one thread, and their ratio. Without a model: three convolutions, each by itself, the same in
 //! every build, so that builds can be held against each other. `INFERD_RUNS=100` takes that many runs of inferd's and no
-//! time, for whoever counts instructions (`cross/count`).
+//! time, for whoever counts instructions (`cross/count`), of integer models, too.
 
 use anyhow::Context;
 use inferd::engine::{LoadOptions, Model};
-use inferd::tensor::{Data, Tensor};
+use inferd::tensor::{Data, Dtype, Tensor};
 use prost::Message;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,7 +40,10 @@ fn compare(name: &str, onnx: &[u8]) -> anyhow::Result<()> {
     let mut random = fastrand::Rng::with_seed(1);
     let noise: Vec<f32> = (0..input.len()).map(|_| random.f32() * 4.0 - 2.0).collect();
 
-    let inputs = [Tensor { shape: input.shape.clone(), data: Data::F32(noise.clone()) }];
+    let inputs = [match input.dtype {
+        Dtype::F32 => Tensor { shape: input.shape.clone(), data: Data::F32(noise.clone()) },
+        other => Tensor::zeros(other, &input.shape),
+    }];
     let mut outputs: Vec<Tensor> =
         model.outputs().iter().map(|s| Tensor::zeros(s.dtype, &s.shape)).collect();
     let mut session = model.session();
