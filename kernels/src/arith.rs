@@ -1,5 +1,7 @@
 //! Element by element: sums and products of differently scaled tensors, tables.
 use super::isa::Isa;
+#[cfg(target_arch = "aarch64")]
+use super::neon;
 use super::requant::Fit;
 
 /// One operand of [`add`]: contributes `(x - zero) as f32 * ratio`.
@@ -23,6 +25,8 @@ impl Term {
 /// When the lengths differ.
 pub fn add(isa: Isa, terms: [Term; 2], a: &[i8], b: &[i8], fit: Fit, out: &mut [i8]) {
     check(a, b, out);
+    #[cfg(target_arch = "aarch64")]
+    let (a, b, out) = if isa.has_neon() { neon::add(terms, (a, b), fit, out) } else { (a, b, out) };
     isa.run(
         #[inline(always)]
         || {
@@ -40,6 +44,9 @@ pub fn add(isa: Isa, terms: [Term; 2], a: &[i8], b: &[i8], fit: Fit, out: &mut [
 /// When the lengths differ.
 pub fn mul(isa: Isa, zeros: [i8; 2], ratio: f32, a: &[i8], b: &[i8], fit: Fit, out: &mut [i8]) {
     check(a, b, out);
+    #[cfg(target_arch = "aarch64")]
+    let (a, b, out) =
+        if isa.has_neon() { neon::mul(zeros, ratio, (a, b), fit, out) } else { (a, b, out) };
     isa.run(
         #[inline(always)]
         || {

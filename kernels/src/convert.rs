@@ -1,5 +1,7 @@
 //! Between float and s8, and between u8 and s8.
 use super::isa::Isa;
+#[cfg(target_arch = "aarch64")]
+use super::neon;
 use super::requant::Fit;
 
 /// `out = fit(x / scale)`: ONNX QuantizeLinear. For u8 results `fit` has 128 taken off its zero
@@ -9,6 +11,9 @@ use super::requant::Fit;
 /// When the lengths differ.
 pub fn quantize(isa: Isa, scale: f32, fit: Fit, input: &[f32], out: &mut [i8]) {
     assert_eq!(input.len(), out.len(), "quantize");
+    #[cfg(target_arch = "aarch64")]
+    let (input, out) =
+        if isa.has_neon() { neon::quantize(scale, fit, input, out) } else { (input, out) };
     isa.run(
         #[inline(always)]
         || out.iter_mut().zip(input).for_each(|(y, &x)| *y = fit.store(x / scale)),
@@ -21,6 +26,9 @@ pub fn quantize(isa: Isa, scale: f32, fit: Fit, input: &[f32], out: &mut [i8]) {
 /// When the lengths differ.
 pub fn dequantize(isa: Isa, scale: f32, zero: i8, input: &[i8], out: &mut [f32]) {
     assert_eq!(input.len(), out.len(), "dequantize");
+    #[cfg(target_arch = "aarch64")]
+    let (input, out) =
+        if isa.has_neon() { neon::dequantize(scale, zero, input, out) } else { (input, out) };
     isa.run(
         #[inline(always)]
         || {

@@ -80,6 +80,12 @@ impl Isa {
         }
     }
 
+    /// Whether there is NEON to use, which every aarch64 has.
+    #[cfg(target_arch = "aarch64")]
+    pub(super) fn has_neon(self) -> bool {
+        self != Self::SCALAR
+    }
+
     pub(super) fn set(self) -> Set {
         self.0
     }

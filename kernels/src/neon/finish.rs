@@ -13,16 +13,20 @@ pub(super) fn load(values: &[i32], at: usize) -> Columns {
     unsafe { [0, 4, 8, 12].map(|i| vld1q_s32(values.add(i))) }
 }
 
-/// Four accumulators to rounded integers, the zero point not yet added. `fmaxnm` returns the bound
+/// Four numbers to the nearest integers within the bounds, the zero point not yet added. `fmaxnm` returns the bound
 /// where its other operand is not a number, as [`Fit::store`] does; `fcvtns` rounds half to even.
 #[inline(always)]
-fn round(fit: &Fit, acc: int32x4_t, multipliers: float32x4_t) -> int32x4_t {
+pub(super) fn nearest(fit: &Fit, x: float32x4_t) -> int32x4_t {
     let (low, high) = fit.bounds();
     // SAFETY: every aarch64 has NEON.
-    unsafe {
-        let x = vmulq_f32(vcvtq_f32_s32(acc), multipliers);
-        vcvtnq_s32_f32(vminnmq_f32(vmaxnmq_f32(x, vdupq_n_f32(low)), vdupq_n_f32(high)))
-    }
+    unsafe { vcvtnq_s32_f32(vminnmq_f32(vmaxnmq_f32(x, vdupq_n_f32(low)), vdupq_n_f32(high))) }
+}
+
+/// Four accumulators to rounded integers.
+#[inline(always)]
+fn round(fit: &Fit, acc: int32x4_t, multipliers: float32x4_t) -> int32x4_t {
+    // SAFETY: every aarch64 has NEON.
+    nearest(fit, unsafe { vmulq_f32(vcvtq_f32_s32(acc), multipliers) })
 }
 
 /// Finishes `acc`, the accumulators from element `at` on: `columns` of them, which are the output's
