@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
-
 use std::time::Duration;
 
 use super::world::{Disk, Model, World, model_bytes, release};
