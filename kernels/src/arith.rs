@@ -1,6 +1,6 @@
 //! Element by element: sums and products of differently scaled tensors, tables.
 use super::isa::Isa;
-#[cfg(target_arch = "aarch64")]
+#[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
 use super::neon;
 use super::requant::Fit;
 
@@ -23,6 +23,7 @@ impl Term {
 ///
 /// # Panics
 /// When the lengths differ.
+#[inline(never)]
 pub fn add(isa: Isa, terms: [Term; 2], a: &[i8], b: &[i8], fit: Fit, out: &mut [i8]) {
     check(a, b, out);
     #[cfg(target_arch = "aarch64")]
@@ -42,6 +43,7 @@ pub fn add(isa: Isa, terms: [Term; 2], a: &[i8], b: &[i8], fit: Fit, out: &mut [
 ///
 /// # Panics
 /// When the lengths differ.
+#[inline(never)]
 pub fn mul(isa: Isa, zeros: [i8; 2], ratio: f32, a: &[i8], b: &[i8], fit: Fit, out: &mut [i8]) {
     check(a, b, out);
     #[cfg(target_arch = "aarch64")]
@@ -54,6 +56,38 @@ pub fn mul(isa: Isa, zeros: [i8; 2], ratio: f32, a: &[i8], b: &[i8], fit: Fit, o
             for ((y, &a), &b) in out.iter_mut().zip(a).zip(b) {
                 let product = (i32::from(a) - za) * (i32::from(b) - zb);
                 *y = fit.store(product as f32 * ratio);
+            }
+        },
+    );
+}
+
+/// `out = factor * value`, one by one.
+///
+/// # Panics
+/// When the lengths differ.
+#[inline(never)]
+pub fn times(isa: Isa, factor: f32, values: &[f32], out: &mut [f32]) {
+    assert_eq!(values.len(), out.len(), "factors");
+    #[cfg(target_arch = "aarch64")]
+    let (values, out) =
+        if isa.has_neon() { neon::times(factor, values, out) } else { (values, out) };
+    isa.run(
+        #[inline(always)]
+        || out.iter_mut().zip(values).for_each(|(y, &x)| *y = factor * x),
+    );
+}
+
+/// Keeps values within `low..=high`, in place; not a number becomes `low`, as in the integer tails.
+#[inline(never)]
+pub fn clamp(isa: Isa, values: &mut [f32], low: f32, high: f32) {
+    #[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+    let values = if isa.has_neon() { neon::clamp(values, low, high) } else { values };
+    isa.run(
+        #[inline(always)]
+        || {
+            for v in values {
+                let above = if *v > low { *v } else { low };
+                *v = if above < high { above } else { high };
             }
         },
     );
@@ -90,12 +124,14 @@ impl Table {
     ///
     /// # Panics
     /// When the lengths differ.
+    #[inline(never)]
     pub fn run(&self, input: &[i8], out: &mut [i8]) {
         assert_eq!(input.len(), out.len(), "table lookup");
         out.iter_mut().zip(input).for_each(|(y, &x)| *y = self.at(x));
     }
 
     /// Replaces all by what they look up.
+    #[inline(never)]
     pub fn run_in_place(&self, values: &mut [i8]) {
         values.iter_mut().for_each(|v| *v = self.at(*v));
     }

@@ -80,6 +80,7 @@ impl Conv {
     ///
     /// # Panics
     /// When a buffer has the wrong length or the scratch memory is too small.
+    #[inline(never)]
     pub fn run(&self, input: &[i8], out: Out<'_>, scratch: &mut Scratch) {
         self.convolve(None, input, out, scratch);
     }
@@ -88,6 +89,7 @@ impl Conv {
     ///
     /// # Panics
     /// As [`Conv::run`].
+    #[inline(never)]
     pub fn run_at(&self, zero: i8, input: &[i8], out: Out<'_>, scratch: &mut Scratch) {
         self.convolve(Some(zero), input, out, scratch);
     }
@@ -181,11 +183,11 @@ impl Windowed {
                     let Runs { starts, len } = &self.runs;
                     self.isa.run(
                         #[inline(always)]
-                        || gemm::sum_rows(stage, &grid, starts, *len, sums),
+                        || gemm::sum_rows(self.isa, stage, &grid, starts, *len, sums),
                     );
                 }
                 let left = Left { stage, grid, offsets: &self.offsets, row_sums: sums };
-                let view = if fold { panels.view_at(fill, start) } else { panels.view() };
+                let view = if fold { panels.view_at(self.isa, fill, start) } else { panels.view() };
                 let row = self.bands.first_row(band);
                 let place = Place { row, column: g * panels.columns, width };
                 T::gemm(self.isa, &left, &view, place, out);

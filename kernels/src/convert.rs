@@ -1,6 +1,6 @@
 //! Between float and s8, and between u8 and s8.
 use super::isa::Isa;
-#[cfg(target_arch = "aarch64")]
+#[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
 use super::neon;
 use super::requant::Fit;
 
@@ -9,6 +9,7 @@ use super::requant::Fit;
 ///
 /// # Panics
 /// When the lengths differ.
+#[inline(never)]
 pub fn quantize(isa: Isa, scale: f32, fit: Fit, input: &[f32], out: &mut [i8]) {
     assert_eq!(input.len(), out.len(), "quantize");
     #[cfg(target_arch = "aarch64")]
@@ -24,6 +25,7 @@ pub fn quantize(isa: Isa, scale: f32, fit: Fit, input: &[f32], out: &mut [i8]) {
 ///
 /// # Panics
 /// When the lengths differ.
+#[inline(never)]
 pub fn dequantize(isa: Isa, scale: f32, zero: i8, input: &[i8], out: &mut [f32]) {
     assert_eq!(input.len(), out.len(), "dequantize");
     #[cfg(target_arch = "aarch64")]
@@ -44,6 +46,7 @@ pub fn dequantize(isa: Isa, scale: f32, zero: i8, input: &[i8], out: &mut [f32])
 ///
 /// # Panics
 /// When the lengths differ.
+#[inline(never)]
 pub fn quantize_dynamic(isa: Isa, input: &[f32], out: &mut [i8]) -> (f32, i8) {
     let (low, high) = range(isa, input);
     let span = high - low;
@@ -55,11 +58,12 @@ pub fn quantize_dynamic(isa: Isa, input: &[f32], out: &mut [i8]) -> (f32, i8) {
 
 /// The smallest and the largest value, zero included; not-a-number is passed over.
 fn range(isa: Isa, input: &[f32]) -> (f32, f32) {
+    let (mut low, mut high) = ([0.0f32; 16], [0.0f32; 16]);
+    #[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+    let input = if isa.has_neon() { neon::range(input, &mut low, &mut high) } else { input };
     isa.run(
         #[inline(always)]
         || {
-            let mut low = [0.0f32; 16];
-            let mut high = [0.0f32; 16];
             for chunk in input.chunks(16) {
                 for ((&x, l), h) in chunk.iter().zip(&mut low).zip(&mut high) {
                     *l = if x < *l { x } else { *l };
@@ -77,6 +81,7 @@ fn range(isa: Isa, input: &[f32]) -> (f32, f32) {
 ///
 /// # Panics
 /// When the lengths differ.
+#[inline(never)]
 pub fn s8_from_u8(input: &[u8], out: &mut [i8]) {
     assert_eq!(input.len(), out.len(), "u8 to s8");
     out.iter_mut().zip(input).for_each(|(y, &x)| *y = (x ^ 0x80) as i8);
@@ -86,6 +91,7 @@ pub fn s8_from_u8(input: &[u8], out: &mut [i8]) {
 ///
 /// # Panics
 /// When the lengths differ.
+#[inline(never)]
 pub fn u8_from_s8(input: &[i8], out: &mut [u8]) {
     assert_eq!(input.len(), out.len(), "s8 to u8");
     out.iter_mut().zip(input).for_each(|(y, &x)| *y = x as u8 ^ 0x80);

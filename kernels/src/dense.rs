@@ -64,6 +64,7 @@ impl Dense {
     ///
     /// # Panics
     /// When a buffer has the wrong length or the scratch memory is too small.
+    #[inline(never)]
     pub fn run(&self, m: usize, input: &[i8], mut out: Out<'_>, scratch: &mut Scratch) {
         let mut carver = scratch.carve();
         self.product(m, input, &self.panels.view(), &mut out, &mut carver);
@@ -73,6 +74,7 @@ impl Dense {
     ///
     /// # Panics
     /// As [`Dense::run`].
+    #[inline(never)]
     pub fn run_at(
         &self,
         zero: i8,
@@ -83,7 +85,7 @@ impl Dense {
     ) {
         let mut carver = scratch.carve();
         let start = carver.take(self.panels.start_len());
-        self.product(m, input, &self.panels.view_at(zero, start), &mut out, &mut carver);
+        self.product(m, input, &self.panels.view_at(self.isa, zero, start), &mut out, &mut carver);
     }
 
     fn product(
@@ -129,7 +131,7 @@ fn rows_times(
     if right.zeros.is_some() {
         isa.run(
             #[inline(always)]
-            || gemm::sum_rows(input, &Grid::rows(m, k), &[0], k, sums),
+            || gemm::sum_rows(isa, input, &Grid::rows(m, k), &[0], k, sums),
         );
     }
     let len = chunk_rows(m, k) * k + SLACK;
@@ -217,6 +219,7 @@ impl Matmul {
     ///
     /// # Panics
     /// When a buffer has the wrong length or the scratch memory is too small.
+    #[inline(never)]
     pub fn run(
         &self,
         left: &[i8],

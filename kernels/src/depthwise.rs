@@ -79,6 +79,7 @@ impl Depthwise {
     ///
     /// # Panics
     /// When a buffer has the wrong length or the scratch memory is too small.
+    #[inline(never)]
     pub fn run(&self, input: &[i8], out: Out<'_>, scratch: &mut Scratch) {
         self.convolve(None, input, out, scratch);
     }
@@ -87,6 +88,7 @@ impl Depthwise {
     ///
     /// # Panics
     /// As [`Depthwise::run`].
+    #[inline(never)]
     pub fn run_at(&self, zero: i8, input: &[i8], out: Out<'_>, scratch: &mut Scratch) {
         self.convolve(Some(zero), input, out, scratch);
     }
@@ -100,7 +102,8 @@ impl Depthwise {
         let start = match zero {
             None => &self.filters.start,
             Some(zero) => {
-                fold(&self.filters.bias, &self.filters.sums, zero, own);
+                let Filters { bias, sums, .. } = &self.filters;
+                fold(self.isa, [bias, sums], zero, own);
                 &*own
             }
         };
@@ -187,7 +190,7 @@ impl Filters {
             }
         }
         let mut start = bias.clone();
-        fold(&bias, &sums, weights.input_zero, &mut start);
+        fold(Isa::SCALAR, [&bias, &sums], weights.input_zero, &mut start);
         let zeros = (0..channels).map(|c| weights.zero(c)).collect();
         let (row, rows) = (channels, taps.len());
         Self { channels, values, zeros, row, rows, taps, bias, sums, start }

@@ -1,4 +1,6 @@
 //! The one matrix product behind dense layers, convolutions and run-time products.
+use super::isa::Isa;
+use super::lane::Lane;
 use super::pack::{Offsets, PANEL, View};
 use super::requant::Out;
 
@@ -131,7 +133,8 @@ pub(super) fn scalar(left: &Left<'_, i8>, right: &View<'_>, place: Place, out: &
 
 /// Sums each row's activations: `starts` are those of its runs, each `len` long.
 #[inline(always)]
-pub(super) fn sum_rows<T: Copy + Into<i32>>(
+pub(super) fn sum_rows<T: Lane>(
+    isa: Isa,
     stage: &[T],
     grid: &Grid,
     starts: &[u32],
@@ -141,10 +144,7 @@ pub(super) fn sum_rows<T: Copy + Into<i32>>(
     let mut bases = grid.bases();
     for sum in sums.iter_mut().take(grid.count) {
         let base = bases.step();
-        let run = |&s: &u32| -> i32 {
-            let at = base + s as usize;
-            stage[at..at + len].iter().map(|&a| a.into()).sum()
-        };
+        let run = |&s: &u32| T::sum(isa, &stage[base + s as usize..][..len]);
         *sum = starts.iter().map(run).sum();
     }
 }

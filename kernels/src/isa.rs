@@ -80,8 +80,8 @@ impl Isa {
         }
     }
 
-    /// Whether there is NEON to use, which every aarch64 has.
-    #[cfg(target_arch = "aarch64")]
+    /// Whether there is NEON to use.
+    #[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
     pub(super) fn has_neon(self) -> bool {
         self != Self::SCALAR
     }

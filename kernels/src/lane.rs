@@ -5,10 +5,8 @@ use super::avx2;
 use super::depthwise::Filters;
 use super::gemm::{self, Grid, Left, Place};
 use super::isa::{Isa, Set};
-#[cfg(target_arch = "aarch64")]
+#[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
 use super::neon;
-#[cfg(all(target_arch = "arm", target_feature = "neon"))]
-use super::neon32 as neon;
 use super::pack::View;
 use super::requant::Out;
 use super::scratch::{Plain, bytes_for};
@@ -17,6 +15,16 @@ use super::scratch::{Plain, bytes_for};
 pub(super) trait Lane: Plain + From<i8> + Into<i32> {
     /// The input itself where nothing has to be widened.
     fn as_is(input: &[i8]) -> Option<&[Self]>;
+
+    /// The sum of staged activations.
+    #[cfg_attr(
+        not(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon"))),
+        expect(unused_variables, reason = "the compiler's vectors do")
+    )]
+    #[inline(always)]
+    fn sum(isa: Isa, stage: &[Self]) -> i32 {
+        stage.iter().map(|&a| a.into()).sum()
+    }
 
     /// The product of staged rows and packed columns.
     fn gemm(isa: Isa, left: &Left<'_, Self>, right: &View<'_>, place: Place, out: &mut Out<'_>);
@@ -79,6 +87,13 @@ impl Lane for i8 {
     #[inline(always)]
     fn as_is(input: &[i8]) -> Option<&[Self]> {
         Some(input)
+    }
+
+    #[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+    #[inline(always)]
+    fn sum(isa: Isa, stage: &[Self]) -> i32 {
+        let (sum, rest) = if isa.has_neon() { neon::sum(stage) } else { (0, stage) };
+        sum + rest.iter().map(|&a| i32::from(a)).sum::<i32>()
     }
 
     fn gemm(isa: Isa, left: &Left<'_, Self>, right: &View<'_>, place: Place, out: &mut Out<'_>) {

@@ -9,7 +9,8 @@
 //! checked when a run begins; a wrong one is a mistake of the caller, not of a model, and panics.
 //!
 //! A crate of its own: boards get it optimised for speed and the rest for size, and it is tested on other
-//! processors, and under checkers of memory accesses, without the rest (`cross/test`, `cross/kernels-check`).
+//! processors, and under checkers of memory accesses, without the rest (`cross/test`, `cross/kernels-check`). What a run
+//! enters it by is `#[inline(never)]`: code that is inlined into a caller is compiled for size as that is.
 #![expect(
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
@@ -33,15 +34,18 @@ mod lane;
 mod neon;
 #[cfg(all(target_arch = "arm", target_feature = "neon"))]
 mod neon32;
+#[cfg(all(target_arch = "arm", target_feature = "neon"))]
+use neon32 as neon;
 mod pack;
 mod pool;
 mod requant;
 mod scratch;
 mod softmax;
 mod stage;
+mod strided;
 mod window;
 
-pub use arith::{Table, Term, add, mul};
+pub use arith::{Table, Term, add, clamp, mul, times};
 pub use conv::Conv;
 pub use convert::{dequantize, quantize, quantize_dynamic, s8_from_u8, u8_from_s8};
 pub use dense::{Dense, Layout, Matmul};
@@ -52,6 +56,7 @@ pub use pool::{AveragePool, max_pool};
 pub use requant::{Fit, Out, Requant, Scale};
 pub use scratch::Scratch;
 pub use softmax::Softmax;
+pub use strided::{Side, Strided};
 pub use window::Window;
 
 #[cfg(test)]

@@ -1,12 +1,17 @@
 //! The kernels for 32-bit ARM with NEON: `vmull.s8` and `vpadal.s16` on bytes.
 //!
 //! Rust's intrinsics for this architecture are not stable, `asm!` is; but it takes no vectors here,
-//! so each inner loop is one block from its first load to its last store. Tails are the scalar ones:
-//! NEON on ARMv7 flushes small floats to zero and cannot round to even.
+//! so each inner loop is one block from its first load to its last store. NEON on ARMv7 takes small floats for zeros:
+//! floats that stay floats are left to scalar code.
+mod elementwise;
+mod finish;
+
 use super::gemm::{Left, Place};
 use super::lane::Sweep;
 use super::pack::{PANEL, View};
 use super::requant::Out;
+pub(super) use elementwise::{clamp, fold, largest, range, sum, total};
+use finish::finish;
 use std::arch::asm;
 
 /// 16 accumulators in column order.
@@ -39,14 +44,12 @@ pub(super) fn gemm(left: &Left<'_, i8>, right: &View<'_>, place: Place, out: &mu
             }
             for (i, acc) in acc.iter_mut().take(rows).enumerate() {
                 if let Some(zeros) = right.zeros {
-                    let sum = left.row_sums[row + i];
-                    for (acc, &zero) in acc.iter_mut().zip(&zeros[column..]) {
-                        *acc = acc.wrapping_sub(zero.wrapping_mul(sum));
-                    }
+                    let skewed = *acc;
+                    fold([&skewed, &zeros[column..][..PANEL]], left.row_sums[row + i], acc);
                 }
                 let columns = PANEL.min(right.columns - column);
                 let at = (place.row + row + i) * place.width + place.column + column;
-                out.finish(&acc[..columns], at, place.column + column);
+                finish(acc, columns, out, at, place.column + column);
             }
         }
         row += rows;
@@ -141,7 +144,7 @@ pub(super) fn depthwise(sweep: &Sweep<'_, i8>, out: &mut Out<'_>) {
                 let base = stage.as_ptr().add(bases.step() + channel);
                 sweep_taps(base, taps, weights.as_ptr().add(channel), channels, &mut acc);
             }
-            out.finish(&acc[..columns], (row + position) * channels + channel, channel);
+            finish(&acc, columns, out, (row + position) * channels + channel, channel);
         }
     }
 }

@@ -8,6 +8,9 @@
 //!
 //! The bracket depends on the column only and is what accumulation starts from; the last term is
 //! zero for symmetric weights and otherwise takes one sum per row.
+use super::isa::Isa;
+#[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+use super::neon;
 use super::requant::{SPARE, spread};
 use std::fmt;
 
@@ -206,7 +209,7 @@ impl Panels {
         });
         let bias = per_column(&|c| weights.bias(c));
         let mut start = spread(&[0], n, 0);
-        fold(&bias, &sums, weights.input_zero, &mut start);
+        fold(Isa::SCALAR, [&bias, &sums], weights.input_zero, &mut start);
         let skewed = zeros.iter().any(|&z| z != 0);
         let narrow = !values.contains(&i8::MIN);
         Self { columns: n, groups, depth, values, sums, bias, zeros, start, skewed, narrow }
@@ -226,8 +229,8 @@ impl Panels {
 
     /// The view for activations of another zero point; `start` is working memory for
     /// [`Panels::start_len`] elements.
-    pub(super) fn view_at<'a>(&'a self, zero: i8, start: &'a mut [i32]) -> View<'a> {
-        fold(&self.bias, &self.sums, zero, start);
+    pub(super) fn view_at<'a>(&'a self, isa: Isa, zero: i8, start: &'a mut [i32]) -> View<'a> {
+        fold(isa, [&self.bias, &self.sums], zero, start);
         View { start, ..self.view() }
     }
 
@@ -241,12 +244,23 @@ pub(super) fn panel_bytes(columns: usize, groups: usize, depth: usize) -> usize 
     columns.div_ceil(PANEL) * PANEL * groups * depth
 }
 
-/// What accumulation starts from: bias - za * sum (w - zw). The products of the single terms may
-/// wrap; the accumulators they end in were proven to fit.
-pub(super) fn fold(bias: &[i32], sums: &[i32], zero: i8, start: &mut [i32]) {
-    for ((s, &b), &sum) in start.iter_mut().zip(bias).zip(sums) {
-        *s = b.wrapping_sub(sum.wrapping_mul(i32::from(zero)));
-    }
+/// What accumulation starts from: bias - za * sum (w - zw), all of one length. The products of the
+/// single terms may wrap; the accumulators they end in were proven to fit.
+pub(super) fn fold(isa: Isa, [bias, sums]: [&[i32]; 2], zero: i8, start: &mut [i32]) {
+    #[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+    let ([bias, sums], start) = if isa.has_neon() {
+        neon::fold([bias, sums], zero.into(), start)
+    } else {
+        ([bias, sums], start)
+    };
+    isa.run(
+        #[inline(always)]
+        || {
+            for ((s, &b), &sum) in start.iter_mut().zip(bias).zip(sums) {
+                *s = b.wrapping_sub(sum.wrapping_mul(i32::from(zero)));
+            }
+        },
+    );
 }
 
 /// Packed columns as a kernel gets them, wherever they are kept.

@@ -1,5 +1,7 @@
 //! Pools over one NHWC picture.
 use super::isa::Isa;
+#[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+use super::neon;
 use super::requant::Fit;
 use super::scratch::{Scratch, bytes_for};
 use super::window::Window;
@@ -8,6 +10,7 @@ use super::window::Window;
 ///
 /// # Panics
 /// When a buffer does not fit the window.
+#[inline(never)]
 pub fn max_pool(isa: Isa, window: &Window, input: &[i8], out: &mut [i8]) {
     check(window, input, out.len());
     isa.run(
@@ -16,9 +19,7 @@ pub fn max_pool(isa: Isa, window: &Window, input: &[i8], out: &mut [i8]) {
             for (position, out) in out.chunks_exact_mut(window.channels).enumerate() {
                 out.fill(i8::MIN);
                 for at in taps(window, position) {
-                    for (y, &x) in out.iter_mut().zip(&input[at..at + window.channels]) {
-                        *y = if x > *y { x } else { *y };
-                    }
+                    largest(isa, out, &input[at..at + window.channels]);
                 }
             }
         },
@@ -49,26 +50,25 @@ impl AveragePool {
     ///
     /// # Panics
     /// When a buffer does not fit the window or the scratch memory is too small.
+    #[inline(never)]
     pub fn run(&self, isa: Isa, input: &[i8], out: &mut [i8], scratch: &mut Scratch) {
         check(&self.window, input, out.len());
         let sums = scratch.carve().take::<i32>(self.window.channels);
         isa.run(
             #[inline(always)]
-            || self.pool(input, out, sums),
+            || self.pool(isa, input, out, sums),
         );
     }
 
     #[inline(always)]
-    fn pool(&self, input: &[i8], out: &mut [i8], sums: &mut [i32]) {
+    fn pool(&self, isa: Isa, input: &[i8], out: &mut [i8], sums: &mut [i32]) {
         let channels = self.window.channels;
         for (position, out) in out.chunks_exact_mut(channels).enumerate() {
             sums.fill(0);
             let mut inside = 0;
             for at in taps(&self.window, position) {
                 inside += 1;
-                for (s, &x) in sums.iter_mut().zip(&input[at..at + channels]) {
-                    *s += i32::from(x);
-                }
+                total(isa, sums, &input[at..at + channels]);
             }
             let offset = inside * i32::from(self.input_zero);
             let count =
@@ -78,6 +78,30 @@ impl AveragePool {
             }
         }
     }
+}
+
+/// The larger of each element of `most` and of `input` into `most`.
+#[inline(always)]
+#[cfg_attr(
+    not(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon"))),
+    expect(unused_variables, reason = "the compiler's vectors do")
+)]
+fn largest(isa: Isa, most: &mut [i8], input: &[i8]) {
+    #[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+    let (most, input) = if isa.has_neon() { neon::largest(most, input) } else { (most, input) };
+    most.iter_mut().zip(input).for_each(|(y, &x)| *y = if x > *y { x } else { *y });
+}
+
+/// Adds each element of `input` to that of `sums`.
+#[inline(always)]
+#[cfg_attr(
+    not(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon"))),
+    expect(unused_variables, reason = "the compiler's vectors do")
+)]
+fn total(isa: Isa, sums: &mut [i32], input: &[i8]) {
+    #[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+    let (sums, input) = if isa.has_neon() { neon::total(sums, input) } else { (sums, input) };
+    sums.iter_mut().zip(input).for_each(|(s, &x)| *s += i32::from(x));
 }
 
 /// Where the taps inside the picture start, for one position of the window.

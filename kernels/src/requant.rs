@@ -15,7 +15,7 @@ pub struct Fit {
 
 /// 1.5 * 2^23: the sum of it and a number of at most 2^22 has no bits left below the unit, so the
 /// addition itself rounds half to even, and the integer stands in the sum's low bits.
-const MAGIC: f32 = 12_582_912.0;
+pub(super) const MAGIC: f32 = 12_582_912.0;
 
 impl Fit {
     /// The whole s8 range.

@@ -21,6 +21,7 @@ impl Softmax {
     ///
     /// # Panics
     /// When the lengths differ, or `len` is 0.
+    #[inline(never)]
     pub fn run(&self, len: usize, input: &[i8], out: &mut [f32]) {
         assert_eq!(input.len(), out.len(), "softmax");
         for (x, y) in input.chunks(len).zip(out.chunks_mut(len)) {
@@ -33,6 +34,7 @@ impl Softmax {
     ///
     /// # Panics
     /// As [`Softmax::run`].
+    #[inline(never)]
     pub fn run_s8(&self, len: usize, scale: f32, fit: Fit, input: &[i8], out: &mut [i8]) {
         assert_eq!(input.len(), out.len(), "softmax");
         for (x, y) in input.chunks(len).zip(out.chunks_mut(len)) {

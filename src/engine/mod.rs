@@ -16,7 +16,6 @@ mod resolve;
 mod run;
 mod sound;
 mod spec;
-mod strided;
 #[cfg(test)]
 mod tests;
 mod view;

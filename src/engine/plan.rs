@@ -1,11 +1,11 @@
 //! What a lowered model does in a run: a list of steps over buffers.
 
 use super::float::FloatGraph;
-use super::strided::Strided;
 use super::view::Place;
 use crate::tensor::Dtype;
 use inferd_kernels::{
-    AveragePool, Conv, Dense, Depthwise, Fit, Isa, Matmul, Requant, Softmax, Table, Term, Window,
+    AveragePool, Conv, Dense, Depthwise, Fit, Isa, Matmul, Requant, Softmax, Strided, Table, Term,
+    Window,
 };
 
 /// The steps of a model, ready to run.

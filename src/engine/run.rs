@@ -109,8 +109,8 @@ impl Run<'_> {
             Action::Copy { strided, table } => {
                 let from = self.bytes(step.from[0]);
                 match table {
-                    None => strided.run(from, to, |x| x),
-                    Some(table) => strided.run(from, to, |x| table.at(x)),
+                    None => strided.bytes(from, to),
+                    Some(table) => strided.look_up(table, from, to),
                 }
             }
             Action::Fill(value) => to.fill(*value),
@@ -159,7 +159,7 @@ impl Run<'_> {
                     *y = table[usize::from(x.cast_unsigned())];
                 }
             }
-            Action::CopyFloat(strided) => strided.run(self.floats(step.from[0]), to, |x| x),
+            Action::CopyFloat(strided) => strided.floats(self.floats(step.from[0]), to),
             Action::Softmax { softmax, row, .. } => {
                 softmax.run(*row, self.bytes(step.from[0]), to);
             }

@@ -3,6 +3,8 @@
 //! The kernels want channels last, ONNX says channels first; and models are full of transpositions
 //! and reshapes. With the order of axes kept beside the shape, most of these move nothing.
 
+use inferd_kernels::Side;
+
 /// A buffer of the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Place {
@@ -89,6 +91,11 @@ impl View {
             step *= self.size(axis);
         }
         strides
+    }
+
+    /// The whole of it, as one side of a copy.
+    pub(super) fn side(&self) -> Side {
+        Side { start: 0, strides: self.strides().into_iter().map(usize::cast_signed).collect() }
     }
 }
 

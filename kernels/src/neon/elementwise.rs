@@ -123,3 +123,126 @@ pub(crate) fn dequantize<'a>(
     }
     (rest_in, rest)
 }
+
+/// [`super::super::arith::times`].
+pub(crate) fn times<'a>(
+    factor: f32,
+    values: &'a [f32],
+    out: &'a mut [f32],
+) -> (&'a [f32], &'a mut [f32]) {
+    let ((values, rest_in), (out, rest)) = (values.as_chunks::<4>(), out.as_chunks_mut::<4>());
+    for (y, x) in out.iter_mut().zip(values) {
+        // SAFETY: four elements are read and written; every aarch64 has NEON.
+        unsafe { vst1q_f32(y.as_mut_ptr(), vmulq_n_f32(vld1q_f32(x.as_ptr()), factor)) };
+    }
+    (rest_in, rest)
+}
+
+/// [`super::super::pack::fold`].
+pub(crate) fn fold<'a>(
+    [bias, sums]: [&'a [i32]; 2],
+    zero: i32,
+    start: &'a mut [i32],
+) -> ([&'a [i32]; 2], &'a mut [i32]) {
+    let ((bias, rest_bias), (sums, rest_sums)) = (bias.as_chunks::<4>(), sums.as_chunks::<4>());
+    let (start, rest) = start.as_chunks_mut::<4>();
+    for ((y, b), s) in start.iter_mut().zip(bias).zip(sums) {
+        // SAFETY: four elements are read and written; every aarch64 has NEON.
+        unsafe {
+            let (b, s) = (vld1q_s32(b.as_ptr()), vld1q_s32(s.as_ptr()));
+            vst1q_s32(y.as_mut_ptr(), vmlsq_n_s32(b, s, zero));
+        }
+    }
+    ([rest_bias, rest_sums], rest)
+}
+
+/// Four values within `low..=high`. Not a number becomes `low`, which `fmaxnm` does not do for every one of them.
+#[inline(always)]
+fn within(x: float32x4_t, low: float32x4_t, high: float32x4_t) -> float32x4_t {
+    // SAFETY: every aarch64 has NEON.
+    unsafe {
+        let above = vbslq_f32(vcgtq_f32(x, low), x, low);
+        vbslq_f32(vcltq_f32(above, high), above, high)
+    }
+}
+
+/// [`super::super::arith::clamp`].
+pub(crate) fn clamp(values: &mut [f32], low: f32, high: f32) -> &mut [f32] {
+    let (fours, rest) = values.as_chunks_mut::<4>();
+    for four in fours {
+        // SAFETY: four elements are read and written; every aarch64 has NEON.
+        unsafe {
+            let x = vld1q_f32(four.as_ptr());
+            vst1q_f32(four.as_mut_ptr(), within(x, vdupq_n_f32(low), vdupq_n_f32(high)));
+        }
+    }
+    rest
+}
+
+/// The smallest and the largest of every sixteenth value, for `convert::range`.
+pub(crate) fn range<'a>(
+    input: &'a [f32],
+    low: &mut [f32; LANES],
+    high: &mut [f32; LANES],
+) -> &'a [f32] {
+    let (all, rest) = input.as_chunks::<LANES>();
+    // SAFETY: sixteen elements are read or written; every aarch64 has NEON.
+    unsafe {
+        let load = |from: &[f32; LANES]| [0, 4, 8, 12].map(|i| vld1q_f32(from[i..][..4].as_ptr()));
+        let (mut least, mut most) = (load(low), load(high));
+        for x in all {
+            for (i, x) in load(x).into_iter().enumerate() {
+                least[i] = vbslq_f32(vcltq_f32(x, least[i]), x, least[i]);
+                most[i] = vbslq_f32(vcgtq_f32(x, most[i]), x, most[i]);
+            }
+        }
+        for (i, (low, high)) in low.chunks_exact_mut(4).zip(high.chunks_exact_mut(4)).enumerate() {
+            vst1q_f32(low.as_mut_ptr(), least[i]);
+            vst1q_f32(high.as_mut_ptr(), most[i]);
+        }
+    }
+    rest
+}
+
+/// The larger of each element of `most` and of `input`, of the same length, into `most`.
+pub(crate) fn largest<'a>(most: &'a mut [i8], input: &'a [i8]) -> (&'a mut [i8], &'a [i8]) {
+    let (most, rest) = most.as_chunks_mut::<LANES>();
+    let (input, rest_in) = input.as_chunks::<LANES>();
+    for (y, x) in most.iter_mut().zip(input) {
+        // SAFETY: sixteen elements are read and written; every aarch64 has NEON.
+        unsafe { vst1q_s8(y.as_mut_ptr(), vmaxq_s8(vld1q_s8(y.as_ptr()), vld1q_s8(x.as_ptr()))) };
+    }
+    (rest, rest_in)
+}
+
+/// Adds each element of `input` to that of `sums`, of the same length.
+pub(crate) fn total<'a>(sums: &'a mut [i32], input: &'a [i8]) -> (&'a mut [i32], &'a [i8]) {
+    let (sums, rest) = sums.as_chunks_mut::<LANES>();
+    let (input, rest_in) = input.as_chunks::<LANES>();
+    for (sums, x) in sums.iter_mut().zip(input) {
+        // SAFETY: sixteen elements are read and written; every aarch64 has NEON.
+        unsafe {
+            let x = vld1q_s8(x.as_ptr());
+            let words = [vmovl_s8(vget_low_s8(x)), vmovl_high_s8(x)];
+            let halves = words.map(|w| [vget_low_s16(w), vget_high_s16(w)]);
+            for (sums, x) in sums.chunks_exact_mut(4).zip(halves.iter().flatten()) {
+                vst1q_s32(sums.as_mut_ptr(), vaddw_s16(vld1q_s32(sums.as_ptr()), *x));
+            }
+        }
+    }
+    (rest, rest_in)
+}
+
+/// The sum of the first elements, and those that are left.
+#[inline(always)]
+pub(crate) fn sum(values: &[i8]) -> (i32, &[i8]) {
+    let (all, rest) = values.as_chunks::<LANES>();
+    // SAFETY: sixteen elements are read; every aarch64 has NEON.
+    unsafe {
+        let mut sums = vdupq_n_s32(0);
+        for x in all {
+            sums = vpadalq_s16(sums, vpaddlq_s8(vld1q_s8(x.as_ptr())));
+        }
+        (vaddvq_s32(sums), rest)
+    }
+}

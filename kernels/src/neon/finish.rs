@@ -1,5 +1,5 @@
 //! The tails: accumulators of 16 columns to results.
-use super::super::requant::{Fit, Out};
+use super::super::requant::{Fit, Out, Scale};
 use std::arch::aarch64::*;
 
 /// 16 accumulators in column order.
@@ -49,6 +49,19 @@ pub(super) fn finish(acc: Columns, columns: usize, out: &mut Out<'_>, at: usize,
                 let [low, high] = [vcombine_s16(a, b), vcombine_s16(c, d)]
                     .map(|words| vmovn_s16(vaddq_s16(words, zero)));
                 vst1q_s8(out, vcombine_s8(low, high));
+            }
+        }
+        Out::F32(out, Scale { scale, bias }) if columns == 16 => {
+            let scale = scale[column..][..16].as_ptr();
+            let bias = bias.map(|bias| bias[column..][..16].as_ptr());
+            let out = out[at..][..16].as_mut_ptr();
+            for (i, acc) in acc.into_iter().enumerate() {
+                // SAFETY: 16 elements were just sliced from each; every aarch64 has NEON.
+                unsafe {
+                    let scaled = vmulq_f32(vcvtq_f32_s32(acc), vld1q_f32(scale.add(4 * i)));
+                    let sum = bias.map_or(scaled, |b| vaddq_f32(scaled, vld1q_f32(b.add(4 * i))));
+                    vst1q_f32(out.add(4 * i), sum);
+                }
             }
         }
         out => {

@@ -6,5 +6,7 @@ mod finish;
 mod gemm;
 
 pub(super) use depthwise::depthwise;
-pub(super) use elementwise::{add, dequantize, mul, quantize};
+pub(super) use elementwise::{
+    add, clamp, dequantize, fold, largest, mul, quantize, range, sum, times, total,
+};
 pub(super) use gemm::{gemm, gemm_dot};

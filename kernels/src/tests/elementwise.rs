@@ -90,6 +90,11 @@ fn elementwise_kernels_agree_with_their_formulas() {
             let mut back = vec![0.0; n];
             dequantize(isa, ratios[1], zeros[0], &a, &mut back);
             assert!((0..n).all(|i| back[i] == d(a[i], zeros[0]) * ratios[1]));
+            times(isa, ratios[0], &float, &mut back);
+            assert!((0..n).all(|i| back[i] == float[i] * ratios[0]));
+            let mut kept = float.clone();
+            clamp(isa, &mut kept, -10.0, 20.0);
+            assert!((0..n).all(|i| kept[i] == float[i].clamp(-10.0, 20.0)));
         }
     }
 }
@@ -114,6 +119,50 @@ fn dynamic_quantization_follows_onnx() {
             })
             .collect();
         assert!(results.iter().all(|r| *r == results[0]));
+    }
+}
+
+/// Every kind of not-a-number, in every lane: quiet and signalling.
+#[test]
+fn what_is_not_a_number_becomes_the_least_and_has_no_part_in_a_range() {
+    for bits in [0x7fc0_0000, 0x7f80_0001, 0xffc0_0000, 0xff80_0001] {
+        for (isa, at) in
+            Isa::available().into_iter().flat_map(|isa| (0..37).map(move |at| (isa, at)))
+        {
+            let mut values = [0.5; 37];
+            values[at] = f32::from_bits(bits);
+            let mut out = [0; 37];
+            let (scale, _) = quantize_dynamic(isa, &values, &mut out);
+            assert_eq!((scale, out[at]), (0.5 / 255.0, -128), "{bits:x} at {at}");
+            clamp(isa, &mut values, 0.25, 6.0);
+            assert!(values.iter().enumerate().all(|(i, &v)| v == if i == at { 0.25 } else { 0.5 }));
+        }
+    }
+}
+
+/// Any bits at all, and only such as make numbers that some processors take for zero.
+#[test]
+fn any_floats_are_taken_as_the_definition_takes_them() {
+    let mut dice = Dice::new(10);
+    for case in 0..cases(400) {
+        let n = dice.pick(1, 70);
+        let keep = if case % 2 == 0 { u32::MAX } else { 0x807f_ffff };
+        let values: Vec<_> = (0..n).map(|_| f32::from_bits(dice.next() as u32 & keep)).collect();
+        let results = |isa: Isa| {
+            let mut out = vec![0; n];
+            let (scale, zero) = quantize_dynamic(isa, &values, &mut out);
+            let bounds = [(0.0, 6.0), (-1.0, 1.0), (0.0, f32::INFINITY), (1e-40, 2e-40)];
+            let kept = bounds.map(|(low, high)| {
+                let mut values = values.clone();
+                clamp(isa, &mut values, low, high);
+                values.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            });
+            (scale.to_bits(), zero, out, kept)
+        };
+        let definition = results(Isa::SCALAR);
+        for isa in Isa::available() {
+            assert_eq!(results(isa), definition, "{} of {values:?}", isa.name());
+        }
     }
 }
 

@@ -121,7 +121,12 @@ fn tails(
     dice: &mut Dice,
     mut run: impl FnMut(Out<'_>),
 ) -> (Vec<i32>, Vec<i8>, Vec<f32>) {
-    let requant = Requant::new(&dice.f32s(n, 0.0, 0.01), n, dice.fit());
+    let mut multipliers = dice.f32s(n, 0.0, 0.01);
+    if dice.pick(0, 3) == 0 {
+        let strange = [f32::NAN, f32::INFINITY, 1e-40, -1e-40, -0.004][dice.pick(0, 4)];
+        multipliers[dice.pick(0, n - 1)] = strange;
+    }
+    let requant = Requant::new(&multipliers, n, dice.fit());
     let (scale, bias) = (dice.f32s(n, -0.1, 0.1), dice.f32s(n, -1.0, 1.0));
     let bias = (dice.pick(0, 1) > 0).then_some(&bias[..]);
     let (mut sums, mut s8, mut float) = (vec![7; len], vec![7; len], vec![7.0; len]);
@@ -133,7 +138,8 @@ fn tails(
         let fit = requant.fit;
         let stored =
             (f64::from(real) + f64::from(fit.zero)).clamp(f64::from(fit.low), f64::from(fit.high));
-        assert_eq!(s8[i], stored as i8, "element {i} of accumulator {acc}");
+        let stored = if stored.is_nan() { fit.low } else { stored as i8 };
+        assert_eq!(s8[i], stored, "element {i} of accumulator {acc}");
         let y = acc as f32 * scale[i % n];
         assert_eq!(float[i].to_bits(), bias.map_or(y, |b| y + b[i % n]).to_bits());
     }

@@ -1,9 +1,8 @@
 //! The plan under construction: steps over as many buffers as are wanted.
 
 use crate::engine::plan::{Action, Span, Step};
-use crate::engine::strided::{Side, Strided};
 use crate::engine::view::{Place, View};
-use inferd_kernels::{Isa, Table};
+use inferd_kernels::{Isa, Side, Strided, Table};
 
 /// What a buffer holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +84,7 @@ impl Draft {
             return View { order: order.to_vec(), ..view.clone() };
         }
         let to = View { order: order.to_vec(), ..view.clone() };
-        self.copied(view, &view.shape, Side::of(view), &to, holds)
+        self.copied(view, &view.shape, view.side(), &to, holds)
     }
 
     /// The tensor as its shape says.
@@ -111,7 +110,7 @@ impl Draft {
         to: &View,
         holds: Holds,
     ) -> View {
-        let strided = Strided::new(shape, &from, &Side::of(to));
+        let strided = Strided::new(shape, &from, &to.side());
         let action = match holds {
             Holds::Bytes => Action::Copy { strided, table: None },
             Holds::Floats => Action::CopyFloat(strided),
@@ -128,9 +127,9 @@ impl Draft {
         let len = shape.iter().product();
         let place = self.buffer(Holds::Bytes, len);
         let whole = View { place, shape, order: first.order.clone() };
-        let mut side = Side::of(&whole);
+        let mut side = whole.side();
         for (view, table) in parts {
-            let strided = Strided::new(&view.shape, &Side::of(view), &side);
+            let strided = Strided::new(&view.shape, &view.side(), &side);
             let table = table.clone().map(Box::new);
             self.push(Action::Copy { strided, table }, &[view], place, len);
             let step = side.strides.get(axis).copied().unwrap_or(0).unsigned_abs();

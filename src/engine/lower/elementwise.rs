@@ -5,7 +5,6 @@ use super::{Holds, Lower, Lowering, float};
 use crate::engine::plan::Action;
 use crate::engine::proto::Attributes;
 use crate::engine::qoperator::Node;
-use crate::engine::strided::Side;
 use crate::engine::view::View;
 use inferd_kernels::Table;
 use std::rc::Rc;
@@ -100,7 +99,7 @@ impl Lowering<'_> {
         if view.shape == shape {
             return self.draft.ordered(view, order, Holds::Bytes);
         }
-        let mut from = Side::of(view);
+        let mut from = view.side();
         for (stride, (old, new)) in from.strides.iter_mut().zip(view.shape.iter().zip(shape)) {
             *stride = if old == new { *stride } else { 0 };
         }

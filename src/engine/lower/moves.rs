@@ -6,10 +6,9 @@ use super::{Holds, Lower, Lowering, float};
 use crate::engine::proto::Attributes;
 use crate::engine::qoperator::Node;
 use crate::engine::spec::volume;
-use crate::engine::strided::{Side, Strided};
 use crate::engine::view::{Place, View};
 use crate::tensor::{Data, Quant, Tensor};
-use inferd_kernels::Table;
+use inferd_kernels::{Strided, Table};
 use std::rc::Rc;
 use tract_onnx::pb::NodeProto;
 
@@ -205,7 +204,7 @@ fn moved_weights(weights: &Weights, step: &Move) -> Option<Weights> {
 fn transposed(tensor: &Tensor, perm: &[usize]) -> Tensor {
     let view = View::plain(Place::Constant(0), &tensor.shape).transposed(perm);
     let to = View::plain(Place::Constant(0), &view.shape);
-    let strided = Strided::new(&view.shape, &Side::of(&view), &Side::of(&to));
+    let strided = Strided::new(&view.shape, &view.side(), &to.side());
     let mut data = Data::zeros(tensor.dtype(), view.len());
     match (&tensor.data, &mut data) {
         (Data::I8(from), Data::I8(to)) => strided.run(from, to, |x| x),

@@ -4,9 +4,9 @@ use super::value::{Other, OtherPlace, Real, Value};
 use super::{Holds, Lowered, Lowering};
 use crate::engine::error::LoadError;
 use crate::engine::plan::{Action, Drain};
-use crate::engine::strided::{Side, Strided};
 use crate::engine::view::{Place, View};
 use crate::tensor::{Dtype, Quant, TensorSpec};
+use inferd_kernels::Strided;
 use std::collections::{BTreeSet, HashMap};
 use tract_onnx::pb::GraphProto;
 
@@ -75,7 +75,7 @@ impl Lowering<'_> {
             direct.insert(buffer, i);
             return;
         }
-        let strided = Strided::new(&view.shape, &Side::of(view), &Side::of(view));
+        let strided = Strided::new(&view.shape, &view.side(), &view.side());
         let action = match holds {
             Holds::Bytes => Action::Copy { strided, table: None },
             Holds::Floats => Action::CopyFloat(strided),

@@ -7,8 +7,8 @@ use crate::engine::plan::Action;
 use crate::engine::proto::Attributes;
 use crate::engine::qoperator::Node;
 use crate::engine::spec::volume;
-use crate::engine::strided::{Side, Strided};
 use crate::engine::view::View;
+use inferd_kernels::Strided;
 
 impl Lowering<'_> {
     pub(super) fn slice(&mut self, node: &Node) -> Lower {
@@ -67,7 +67,7 @@ impl Lowering<'_> {
     }
 
     fn cut_view(&mut self, view: &View, parts: &[Part], holds: Holds) -> View {
-        let mut from = Side::of(view);
+        let mut from = view.side();
         let mut start = 0;
         for (stride, part) in from.strides.iter_mut().zip(parts) {
             start += part.start * stride.unsigned_abs();
@@ -132,9 +132,9 @@ impl Lowering<'_> {
         let Ok(len) = volume(&whole.shape) else { return float("its result is too large") };
         whole.place = self.draft.buffer(Holds::Bytes, len);
         self.draft.push(Action::Fill(fill), &[], whole.place, len);
-        let mut to = Side::of(&whole);
+        let mut to = whole.side();
         to.start = to.strides.iter().zip(&before).map(|(s, b)| s.unsigned_abs() * b).sum();
-        let strided = Strided::new(&view.shape, &Side::of(view), &to);
+        let strided = Strided::new(&view.shape, &view.side(), &to);
         self.draft.push(Action::Copy { strided, table: None }, &[view], whole.place, len);
         Ok(whole)
     }

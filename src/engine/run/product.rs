@@ -2,7 +2,7 @@
 
 use super::Run;
 use crate::engine::plan::{Kernel, Product, Step, Tail};
-use inferd_kernels::{Out, Scale, Scratch};
+use inferd_kernels::{Out, Scale, Scratch, clamp, times};
 
 impl Run<'_> {
     /// A product into whichever of the two buffers its tail wants.
@@ -30,7 +30,7 @@ impl Run<'_> {
                     None => scales,
                     Some((scale, _)) => {
                         let row = &mut row[..scales.len()];
-                        row.iter_mut().zip(scales).for_each(|(r, s)| *r = scale * s);
+                        times(self.plan.isa, scale, scales, row);
                         &*row
                     }
                 };
@@ -39,7 +39,7 @@ impl Run<'_> {
                     job.run(i, Out::F32(to, Scale { scale, bias }), &mut scratch);
                 }
                 if let Some((low, high)) = bounds {
-                    clamp(to, *low, *high);
+                    clamp(self.plan.isa, to, *low, *high);
                 }
             }
             _ => unreachable!("a tail goes with its buffer"),
@@ -81,13 +81,5 @@ impl Job<'_> {
                 matmul.run(from, &right[part(right)], *zeros, out, scratch);
             }
         }
-    }
-}
-
-/// Not a number becomes `low`, as in the integer tails.
-fn clamp(values: &mut [f32], low: f32, high: f32) {
-    for v in values {
-        let above = if *v > low { *v } else { low };
-        *v = if above < high { above } else { high };
     }
 }
