@@ -136,3 +136,13 @@ impl Table {
         values.iter_mut().for_each(|v| *v = self.at(*v));
     }
 }
+
+/// A function from s8 to floats, given as its values for the bytes 0 to 255 that an s8 is stored as.
+///
+/// # Panics
+/// When the lengths differ.
+#[inline(never)]
+pub fn look_up(table: &[f32; 256], input: &[i8], out: &mut [f32]) {
+    assert_eq!(input.len(), out.len(), "table lookup");
+    out.iter_mut().zip(input).for_each(|(y, &x)| *y = table[usize::from(x as u8)]);
+}

@@ -17,12 +17,8 @@ pub(super) trait Lane: Plain + From<i8> + Into<i32> {
     fn as_is(input: &[i8]) -> Option<&[Self]>;
 
     /// The sum of staged activations.
-    #[cfg_attr(
-        not(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon"))),
-        expect(unused_variables, reason = "the compiler's vectors do")
-    )]
     #[inline(always)]
-    fn sum(isa: Isa, stage: &[Self]) -> i32 {
+    fn sum(_: Isa, stage: &[Self]) -> i32 {
         stage.iter().map(|&a| a.into()).sum()
     }
 

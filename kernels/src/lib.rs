@@ -45,7 +45,7 @@ mod stage;
 mod strided;
 mod window;
 
-pub use arith::{Table, Term, add, clamp, mul, times};
+pub use arith::{Table, Term, add, clamp, look_up, mul, times};
 pub use conv::Conv;
 pub use convert::{dequantize, quantize, quantize_dynamic, s8_from_u8, u8_from_s8};
 pub use dense::{Dense, Layout, Matmul};

@@ -154,11 +154,7 @@ impl Run<'_> {
             Action::Dequantize { scale, zero } => {
                 kernels::dequantize(self.plan.isa, *scale, *zero, self.bytes(step.from[0]), to);
             }
-            Action::TableFloat(table) => {
-                for (y, &x) in to.iter_mut().zip(self.bytes(step.from[0])) {
-                    *y = table[usize::from(x.cast_unsigned())];
-                }
-            }
+            Action::TableFloat(table) => kernels::look_up(table, self.bytes(step.from[0]), to),
             Action::CopyFloat(strided) => strided.floats(self.floats(step.from[0]), to),
             Action::Softmax { softmax, row, .. } => {
                 softmax.run(*row, self.bytes(step.from[0]), to);
