@@ -9,9 +9,10 @@ version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$root/Cargo.toml" | head -1)
 
 fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
-# Sets what a name stands for: triple, what changes the boards' profile, features, emulator, architecture of Debian, its tools' prefix.
+# Sets what a name stands for: triple, what changes the boards' profile and where cargo works (two profiles are built at a
+# time), features, emulator, architecture of Debian, its tools' prefix.
 target() {
-    features="" deb="" tools="" tuning=""
+    features="" deb="" tools="" tuning="" folder=$out
     case ${1:-} in
     aarch64) triple=aarch64-unknown-linux-musl emulator="qemu-aarch64 -cpu max"
         deb=arm64 tools=aarch64-linux-gnu- ;;
@@ -21,7 +22,7 @@ target() {
     armv6) triple=arm-unknown-linux-musleabihf emulator="qemu-arm -cpu arm1176"
         tools=arm-linux-gnueabihf- ;;
     x86_64) triple=x86_64-unknown-linux-musl emulator="" deb=amd64 tools=x86_64-linux-gnu-
-        tuning=cross/profiles/x86_64.toml ;;
+        tuning=cross/profiles/x86_64.toml folder=$out/tuned ;;
     *) fail "'${1:-}' is no target: $all_targets" ;;
     esac
     name=$1
