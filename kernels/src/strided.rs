@@ -42,11 +42,10 @@ impl Strided {
             .filter(|a| a.size != 1)
             .collect();
         axes.sort_by_key(|a| std::cmp::Reverse(a.to));
-        let mut joined: Vec<Axis> = Vec::new();
         if shape.contains(&0) {
-            axes.clear();
-            joined.push(Axis { size: 0, from: 1, to: 1 });
+            return Self { axes: vec![Axis { size: 0, from: 1, to: 1 }], from: 0, to: 0 };
         }
+        let mut joined: Vec<Axis> = Vec::new();
         for axis in axes {
             match joined.last_mut() {
                 Some(outer) if joins(*outer, axis) => {
@@ -252,10 +251,25 @@ mod tests {
         assert_eq!(y, [4, 5, 4, 5, 4, 5]);
     }
 
+    /// A part of a picture, channels last, into the middle of a larger one, channels first.
+    #[test]
+    fn transposes_a_part_into_a_part() {
+        let from = Side { start: 9, strides: vec![1, 9] };
+        let copy = Strided::new(&[7, 3], &from, &Side { start: 2, strides: vec![5, 1] });
+        let x: Vec<i8> = (0..45).collect();
+        let mut y = [-1; 40];
+        copy.bytes(&x, &mut y);
+        for (at, y) in y.into_iter().enumerate() {
+            let (channel, pixel) = (at / 5, at % 5);
+            let copied = channel < 7 && (2..5).contains(&pixel);
+            assert_eq!(y, if copied { x[9 * (pixel - 1) + channel] } else { -1 }, "{at}");
+        }
+    }
+
     #[test]
     fn nothing_is_copied_out_of_nothing() {
-        let copy = Strided::new(&[5, 0], &from_start(vec![1, 5]), &from_start(vec![0, 1]));
-        copy.bytes(&[], &mut []);
+        let beyond = Side { start: 1, strides: vec![0, 1] };
+        Strided::new(&[5, 0], &from_start(vec![1, 5]), &beyond).bytes(&[], &mut []);
     }
 
     /// A buffer that is too small must panic, not end early.

@@ -1,6 +1,6 @@
 //! Element by element, by comparing the bits of floats as integers: NEON on ARMv7 takes small floats for zeros.
 //!
-//! Each gives back what is left of its slices, less than eight elements.
+//! Each gives back what it has left to plain code, mostly less than a vector or two.
 use std::arch::asm;
 
 const LANES: usize = 8;

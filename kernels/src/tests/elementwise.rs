@@ -174,6 +174,9 @@ fn tables_and_signs() {
     assert_eq!(out, [-128, 6, 127]);
     table.run_in_place(&mut out);
     assert_eq!(out, [-128, 12, 127]);
+    let mut floats = [0.0; 3];
+    look_up(&std::array::from_fn(|byte| byte as f32), &[0, 127, -1], &mut floats);
+    assert_eq!(floats, [0.0, 127.0, 255.0]);
     s8_from_u8(&[0, 128, 255], &mut out);
     assert_eq!(out, [-128, 0, 127]);
     let mut back = vec![0; 3];
