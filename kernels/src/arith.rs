@@ -1,6 +1,6 @@
 //! Element by element: sums and products of differently scaled tensors, tables.
 use super::isa::Isa;
-#[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+#[cfg(target_feature = "neon")]
 use super::neon;
 use super::requant::Fit;
 
@@ -80,7 +80,7 @@ pub fn times(isa: Isa, factor: f32, values: &[f32], out: &mut [f32]) {
 /// Keeps values within `low..=high`, in place; not a number becomes `low`, as in the integer tails.
 #[inline(never)]
 pub fn clamp(isa: Isa, values: &mut [f32], low: f32, high: f32) {
-    #[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+    #[cfg(target_feature = "neon")]
     let values = if isa.has_neon() { neon::clamp(values, low, high) } else { values };
     isa.run(
         #[inline(always)]

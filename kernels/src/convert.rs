@@ -1,6 +1,6 @@
 //! Between float and s8, and between u8 and s8.
 use super::isa::Isa;
-#[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+#[cfg(target_feature = "neon")]
 use super::neon;
 use super::requant::Fit;
 
@@ -59,7 +59,7 @@ pub fn quantize_dynamic(isa: Isa, input: &[f32], out: &mut [i8]) -> (f32, i8) {
 /// The smallest and the largest value, zero included; not-a-number is passed over.
 fn range(isa: Isa, input: &[f32]) -> (f32, f32) {
     let (mut low, mut high) = ([0.0f32; 16], [0.0f32; 16]);
-    #[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+    #[cfg(target_feature = "neon")]
     let input = if isa.has_neon() { neon::range(input, &mut low, &mut high) } else { input };
     isa.run(
         #[inline(always)]

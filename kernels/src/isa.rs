@@ -12,7 +12,7 @@ pub(super) enum Set {
     Scalar,
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    #[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+    #[cfg(target_feature = "neon")]
     Neon,
     /// With the dot product of bytes (ARMv8.2 and later).
     #[cfg(target_arch = "aarch64")]
@@ -60,7 +60,7 @@ impl Isa {
             Set::Scalar => "scalar",
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => "avx2",
-            #[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+            #[cfg(target_feature = "neon")]
             Set::Neon => "neon",
             #[cfg(target_arch = "aarch64")]
             Set::NeonDot => "neon-dot",
@@ -81,7 +81,7 @@ impl Isa {
     }
 
     /// Whether there is NEON to use.
-    #[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+    #[cfg(target_feature = "neon")]
     pub(super) fn has_neon(self) -> bool {
         self != Self::SCALAR
     }

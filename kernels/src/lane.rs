@@ -5,7 +5,7 @@ use super::avx2;
 use super::depthwise::Filters;
 use super::gemm::{self, Grid, Left, Place};
 use super::isa::{Isa, Set};
-#[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+#[cfg(target_feature = "neon")]
 use super::neon;
 use super::pack::View;
 use super::requant::Out;
@@ -63,7 +63,7 @@ pub(super) fn depth(isa: Isa) -> usize {
         Set::Scalar => 1,
         #[cfg(target_arch = "x86_64")]
         Set::Avx2 => 2,
-        #[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+        #[cfg(target_feature = "neon")]
         Set::Neon => 2,
         #[cfg(target_arch = "aarch64")]
         Set::NeonDot => 4,
@@ -85,7 +85,7 @@ impl Lane for i8 {
         Some(input)
     }
 
-    #[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+    #[cfg(target_feature = "neon")]
     #[inline(always)]
     fn sum(isa: Isa, stage: &[Self]) -> i32 {
         let (sum, rest) = if isa.has_neon() { neon::sum(stage) } else { (0, stage) };
@@ -97,7 +97,7 @@ impl Lane for i8 {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: this value exists only where AVX2 was detected.
             Set::Avx2 => unsafe { avx2::vectors(left, right, place, out) },
-            #[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+            #[cfg(target_feature = "neon")]
             Set::Neon => neon::gemm(left, right, place, out),
             #[cfg(target_arch = "aarch64")]
             // SAFETY: this value exists only where the dot product was detected.
@@ -110,7 +110,7 @@ impl Lane for i8 {
         match isa.set() {
             #[cfg(target_arch = "aarch64")]
             Set::NeonDot => neon::depthwise(sweep, out),
-            #[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+            #[cfg(target_feature = "neon")]
             Set::Neon => neon::depthwise(sweep, out),
             _ => super::depthwise::scalar(sweep, out),
         }

@@ -9,7 +9,7 @@
 //! The bracket depends on the column only and is what accumulation starts from; the last term is
 //! zero for symmetric weights and otherwise takes one sum per row.
 use super::isa::Isa;
-#[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+#[cfg(target_feature = "neon")]
 use super::neon;
 use super::requant::{SPARE, spread};
 use std::fmt;
@@ -247,7 +247,7 @@ pub(super) fn panel_bytes(columns: usize, groups: usize, depth: usize) -> usize 
 /// What accumulation starts from: bias - za * sum (w - zw), all of one length. The products of the
 /// single terms may wrap; the accumulators they end in were proven to fit.
 pub(super) fn fold(isa: Isa, [bias, sums]: [&[i32]; 2], zero: i8, start: &mut [i32]) {
-    #[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+    #[cfg(target_feature = "neon")]
     let ([bias, sums], start) = if isa.has_neon() {
         neon::fold([bias, sums], zero.into(), start)
     } else {

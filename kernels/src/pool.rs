@@ -1,6 +1,6 @@
 //! Pools over one NHWC picture.
 use super::isa::Isa;
-#[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+#[cfg(target_feature = "neon")]
 use super::neon;
 use super::requant::Fit;
 use super::scratch::{Scratch, bytes_for};
@@ -83,11 +83,11 @@ impl AveragePool {
 /// The larger of each element of `most` and of `input` into `most`.
 #[inline(always)]
 #[cfg_attr(
-    not(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon"))),
+    not(target_feature = "neon"),
     expect(unused_variables, reason = "the compiler's vectors do")
 )]
 fn largest(isa: Isa, most: &mut [i8], input: &[i8]) {
-    #[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+    #[cfg(target_feature = "neon")]
     let (most, input) = if isa.has_neon() { neon::largest(most, input) } else { (most, input) };
     most.iter_mut().zip(input).for_each(|(y, &x)| *y = if x > *y { x } else { *y });
 }
@@ -95,11 +95,11 @@ fn largest(isa: Isa, most: &mut [i8], input: &[i8]) {
 /// Adds each element of `input` to that of `sums`.
 #[inline(always)]
 #[cfg_attr(
-    not(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon"))),
+    not(target_feature = "neon"),
     expect(unused_variables, reason = "the compiler's vectors do")
 )]
 fn total(isa: Isa, sums: &mut [i32], input: &[i8]) {
-    #[cfg(any(target_arch = "aarch64", all(target_arch = "arm", target_feature = "neon")))]
+    #[cfg(target_feature = "neon")]
     let (sums, input) = if isa.has_neon() { neon::total(sums, input) } else { (sums, input) };
     sums.iter_mut().zip(input).for_each(|(s, &x)| *s += i32::from(x));
 }
