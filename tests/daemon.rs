@@ -1,5 +1,6 @@
 //! The daemon as its owner meets it: the real binary, a real broker, real signals.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -164,6 +165,26 @@ async fn without_a_broker_it_is_ready_and_waits() {
     let mut peer = Peer::connect(mosquitto.port(), "peer").await;
     peer.subscribe("inferd/v1/gw-1/status").await;
     await_json(&mut peer, "status", |s| s["state"] == "online").await;
+}
+
+/// At boot there may be no interface at all, and nobody who knows the broker's name.
+#[test]
+fn without_a_network_it_is_ready_and_waits() {
+    let alone = ["unshare", "--net"];
+    let works = Command::new(alone[0]).args([alone[1], "true"]).output();
+    if !works.is_ok_and(|output| output.status.success()) {
+        return skipped("a start without a network", "`unshare --net` takes root");
+    }
+    let mut gateway = Gateway::new(free_port(), MOTION);
+    gateway.set("INFERD__BROKER__HOST", "broker.example");
+    gateway.start_under(&alone);
+    gateway.start();
+    gateway.await_notice("no connection");
+    let status = gateway.command(&["status"]);
+    let text = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(text.contains("broker: away"), "{text}");
+    assert!(gateway.log().contains("does not resolve"), "{}", gateway.log());
+    gateway.stop();
 }
 
 /// A sample published once the service manager says that we are up is not lost, not even on the very

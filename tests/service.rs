@@ -124,7 +124,7 @@ async fn confined_as_its_unit_says_it_predicts_and_tells_systemd() {
     peer.subscribe("predictions/#").await;
     let mut gateway = Gateway::new(broker.port(), MOTION);
     gateway.set("WATCHDOG_USEC", "300000");
-    gateway.start_under(&program);
+    gateway.start_under(&[program.to_str().unwrap()]);
     gateway.spawn();
     let ready = gateway.await_notice("READY=1");
     assert!(ready.contains("STATUS="), "{ready}");
@@ -147,7 +147,7 @@ async fn a_state_folder_that_is_read_only_costs_the_disk_and_is_said() {
     peer.subscribe("predictions/#").await;
     let mut gateway = Gateway::new(broker.port(), MOTION);
     gateway.set("CONFINED_STATE", "read-only");
-    gateway.start_under(&program);
+    gateway.start_under(&[program.to_str().unwrap()]);
     gateway.start();
     gateway.await_notice("subscribed");
     peer.publish_all("sensors/watch-7/imu", samples(0, 40)).await;

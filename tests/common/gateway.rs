@@ -84,9 +84,9 @@ impl Gateway {
         self.environment.push((name.into(), value.into()));
     }
 
-    /// Another program that starts the daemon.
-    pub(crate) fn start_under(&mut self, program: &Path) {
-        self.under = vec![program.to_str().unwrap().to_owned()];
+    /// Another command that starts the daemon.
+    pub(crate) fn start_under(&mut self, command: &[&str]) {
+        self.under = command.iter().map(|&word| word.to_owned()).collect();
     }
 
     /// Starts the daemon and waits until it says READY.
