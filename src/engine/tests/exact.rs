@@ -7,6 +7,12 @@ use crate::tensor::{Data, Dtype, Tensor};
 use std::collections::HashMap;
 use tract_onnx::pb::{GraphProto, NodeProto};
 
+mod moved;
+mod windows;
+
+use moved::{concat, pad, slice, split, transpose};
+use windows::{average, conv, windows};
+
 /// A tensor of exact numbers.
 #[derive(Clone, Debug)]
 pub(super) struct Exact {
@@ -295,61 +301,6 @@ fn matmul(a: &Exact, b: &Exact) -> Exact {
     Exact::real(&shape, x)
 }
 
-fn transpose(x: &Exact, perm: &[usize]) -> Exact {
-    let shape: Vec<usize> = perm.iter().map(|&p| x.shape[p]).collect();
-    let (from, to) = (x.strides(), strides(&shape));
-    let value = |i: usize| {
-        let at: usize = (0..perm.len()).map(|a| i / to[a] % shape[a] * from[perm[a]]).sum();
-        x.x[at]
-    };
-    Exact { shape: shape.clone(), x: (0..x.x.len()).map(value).collect(), dtype: x.dtype }
-}
-
-fn concat(parts: &[&Exact], axis: usize) -> Exact {
-    let outer: usize = parts[0].shape[..axis].iter().product();
-    let mut x = Vec::new();
-    for o in 0..outer {
-        for part in parts {
-            let n = part.x.len() / outer;
-            x.extend(&part.x[o * n..(o + 1) * n]);
-        }
-    }
-    let mut shape = parts[0].shape.clone();
-    shape[axis] = parts.iter().map(|p| p.shape[axis]).sum();
-    Exact { shape, x, dtype: parts[0].dtype }
-}
-
-fn slice(x: &Exact, start: usize, end: usize, axis: usize) -> Exact {
-    let mut shape = x.shape.clone();
-    shape[axis] = end - start;
-    let (from, to) = (x.strides(), strides(&shape));
-    let value = |i: usize| {
-        let at: usize = (0..shape.len()).map(|a| i / to[a] % shape[a] * from[a]).sum();
-        x.x[at + start * from[axis]]
-    };
-    let len = shape.iter().product();
-    Exact { x: (0..len).map(value).collect(), shape: shape.clone(), dtype: x.dtype }
-}
-
-fn split(x: &Exact, axis: usize, count: usize) -> Vec<Exact> {
-    let each = x.shape[axis] / count;
-    (0..count).map(|i| slice(x, i * each, (i + 1) * each, axis)).collect()
-}
-
-fn pad(x: &Exact, pads: &[f64]) -> Exact {
-    let rank = x.shape.len();
-    let shape: Vec<usize> =
-        (0..rank).map(|a| x.shape[a] + pads[a] as usize + pads[a + rank] as usize).collect();
-    let (from, to) = (x.strides(), strides(&shape));
-    let mut padded = vec![0.0; shape.iter().product()];
-    for (i, &v) in x.x.iter().enumerate() {
-        let at: usize =
-            (0..rank).map(|a| (i / from[a] % x.shape[a] + pads[a] as usize) * to[a]).sum();
-        padded[at] = v;
-    }
-    Exact::real(&shape, padded)
-}
-
 fn softmax(x: &Exact) -> Exact {
     let row = *x.shape.last().unwrap();
     let rows = x.x.chunks(row).flat_map(|row| {
@@ -372,81 +323,4 @@ fn mean(x: &Exact, axes: &[usize]) -> Exact {
     }
     let count = (x.x.len() / sums.len()) as f64;
     Exact::real(&shape, sums.into_iter().map(|s| s / count).collect())
-}
-
-/// Window geometry of a node over one or two spatial axes, as (kernel, stride, dilation, pads).
-fn list(node: &NodeProto, name: &str, count: usize, default: usize) -> Vec<usize> {
-    node.ints(name).map_or(vec![default; count], |v| v.iter().map(|&d| d as usize).collect())
-}
-
-/// `f` of what each window sees (with `fill` for padding), for every channel by itself.
-fn windows(node: &NodeProto, x: &Exact, fill: f64, f: impl Fn(&[f64]) -> f64) -> Exact {
-    let kernel = list(node, "kernel_shape", x.shape.len() - 2, 1);
-    let (patches, spatial) = patches(node, x, &kernel, fill);
-    let shape: Vec<usize> = x.shape[..2].iter().copied().chain(spatial).collect();
-    Exact::real(&shape, patches.iter().map(|p| f(p)).collect())
-}
-
-/// What each window sees, and how many windows there are along each axis.
-type Patches = (Vec<Vec<f64>>, Vec<usize>);
-
-/// For every batch, channel and position, the taps that its window sees.
-fn patches(node: &NodeProto, x: &Exact, kernel: &[usize], fill: f64) -> Patches {
-    let n = kernel.len();
-    let (stride, dilation) = (list(node, "strides", n, 1), list(node, "dilations", n, 1));
-    let pads = list(node, "pads", 2 * n, 0);
-    let size = |a: usize| {
-        (x.shape[2 + a] + pads[a] + pads[a + n] - (kernel[a] - 1) * dilation[a] - 1) / stride[a] + 1
-    };
-    let spatial: Vec<usize> = (0..n).map(size).collect();
-    let (places, taps) = (spatial.iter().product::<usize>(), kernel.iter().product::<usize>());
-    let steps = x.strides();
-    let mut all = Vec::new();
-    for plane in 0..x.shape[0] * x.shape[1] {
-        for place in 0..places {
-            let tap = |tap: usize| {
-                let mut at = plane * steps[1];
-                for a in 0..n {
-                    let out = place / strides(&spatial)[a] % spatial[a];
-                    let k = tap / strides(kernel)[a] % kernel[a];
-                    let i = (out * stride[a] + k * dilation[a]).checked_sub(pads[a])?;
-                    if i >= x.shape[2 + a] {
-                        return None;
-                    }
-                    at += i * steps[2 + a];
-                }
-                Some(x.x[at])
-            };
-            all.push((0..taps).map(|t| tap(t).unwrap_or(fill)).collect());
-        }
-    }
-    (all, spatial)
-}
-
-fn average(node: &NodeProto, x: &Exact) -> Exact {
-    let whole = node.int("count_include_pad") == Some(1);
-    windows(node, x, f64::NAN, |w| {
-        let seen: Vec<f64> = w.iter().copied().filter(|v| !v.is_nan()).collect();
-        seen.iter().sum::<f64>() / if whole { w.len() } else { seen.len() } as f64
-    })
-}
-
-fn conv(node: &NodeProto, x: &Exact, w: &Exact, bias: Option<&Exact>) -> Exact {
-    let (patches, spatial) = patches(node, x, &w.shape[2..], 0.0);
-    let places: usize = spatial.iter().product();
-    let (channels, outputs, depth) = (x.shape[1], w.shape[0], w.shape[1]);
-    let taps: usize = w.shape[2..].iter().product();
-    let group = outputs / (channels / depth);
-    let mut y = Vec::new();
-    for (batch, out, place) in (0..x.shape[0])
-        .flat_map(|b| (0..outputs).flat_map(move |o| (0..places).map(move |p| (b, o, p))))
-    {
-        let term = |c: usize| -> f64 {
-            let patch = &patches[(batch * channels + out / group * depth + c) * places + place];
-            patch.iter().zip(&w.x[(out * depth + c) * taps..]).map(|(a, b)| a * b).sum()
-        };
-        y.push((0..depth).map(term).sum::<f64>() + bias.map_or(0.0, |b| b.x[out]));
-    }
-    let shape: Vec<usize> = [x.shape[0], outputs].into_iter().chain(spatial).collect();
-    Exact::real(&shape, y)
 }
