@@ -42,7 +42,7 @@ pub(super) fn resolve(
                 path: opt.path.to_owned(),
                 value: Some(full.clone()),
                 reason,
-                allowed: opt.kind.to_string(),
+                allowed: places.allowed(text, opt.kind),
             });
         }
         node.value = full;
@@ -66,6 +66,19 @@ impl Places<'_> {
             Some(path) => (path, true),
             None => (self.folder.join(path), false),
         }
+    }
+
+    /// What would do in the place of `text`. Credentials are given to the service alone: whoever checks by hand is told how to
+    /// see them.
+    fn allowed(&self, text: &str, kind: Kind) -> String {
+        let name = !text.contains('/') && self.credentials.is_none();
+        if name && matches!(kind, Kind::Secret) {
+            return format!(
+                "{kind}, or the name of a credential that the service has; \
+                 `CREDENTIALS_DIRECTORY=/etc/credstore inferd check` finds those of /etc/credstore"
+            );
+        }
+        kind.to_string()
     }
 }
 

@@ -124,6 +124,9 @@ fn systemds_credentials_come_first() {
     let creds = folder.path().join("creds");
     let config = load(&folder, &[("CREDENTIALS_DIRECTORY", creds.to_str().unwrap())]).unwrap();
     assert_eq!(config.broker.login.unwrap().password_file, creds.join("password"));
+    // Only the service has them; who checks by hand is told.
+    let shown = load(&folder, &[]).unwrap_err().to_string();
+    assert!(shown.contains("CREDENTIALS_DIRECTORY=/etc/credstore inferd check"), "{shown}");
 }
 
 #[test]
