@@ -1,6 +1,7 @@
 //! The command line of `inferctl`: one file a verb.
 
 mod broker;
+mod chain;
 mod fleet;
 mod inspect;
 mod keyfile;
@@ -141,15 +142,7 @@ fn load_keys(paths: &[PathBuf], password: &Password) -> Result<Vec<SecretKey>, F
 
 /// The trust at the end of a chain of keyset files, the first taken as provisioned.
 fn load_trust(paths: &[PathBuf]) -> Result<Trust, Failure> {
-    let refused = |path: &Path| {
-        let path = path.display().to_string();
-        move |error| Failure::new(Exit::Failed, format!("{path}: {error}"))
-    };
-    let Some((first, rest)) = paths.split_first() else {
-        return Err(Failure::new(Exit::Usage, "no keyset given"));
-    };
-    let first = Trust::provisioned(&read(first)?).map_err(refused(first))?;
-    rest.iter().try_fold(first, |trust, path| trust.advance(&read(path)?).map_err(refused(path)))
+    chain::Chain::load(paths).map(chain::Chain::into_current)
 }
 
 /// The keysets with their numbers, as they are published. Judge them by [`load_trust`] first.

@@ -11,19 +11,24 @@ use crate::clock::Timestamp;
 use crate::npz;
 use crate::tensor::Tensor;
 use crate::update::manifest::Requires;
-use crate::update::{Manifest, Packed, Release};
+use crate::update::{Manifest, PackError, Packed, Release};
 
 /// Pack a model into one file, ready to be signed
 ///
-/// The model is loaded and must reproduce its golden vectors. Where the bundle has none,
-/// --golden-inputs runs the model on arrays of your choice and packs what it says, so that every
-/// gateway proves it computes the same. With --delta-from, gateways that run the older version
-/// fetch only what differs, where that is under 70 % of the file.
+/// The model is loaded and must reproduce its golden vectors. If the bundle has none,
+/// --golden-inputs runs the model on arrays of your choice and packs the outputs, so that every
+/// gateway proves that it computes the same. With --delta-from, gateways that run the older version
+/// fetch only what differs, if that is under 70 % of the file.
+///
+/// A bundle that was packed before can be packed again, as a new release of the same files: to go
+/// back to an older version, for example. Its signatures and deltas are left out, and its
+/// requirements are kept unless --requires-* says otherwise.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   inferctl pack models/motion --counter 1 --out motion-1.0.0.bundle
   inferctl pack models/motion --counter 2 --delta-from motion-1.0.0.bundle --out motion-1.1.0.bundle
+  inferctl pack motion-1.0.0.bundle --counter 3 --out motion-1.0.0-counter-3.bundle
   inferctl pack models/new --counter 1 --golden-inputs windows.npz --out new.bundle")]
 pub(super) struct Args {
     /// A bundle: a folder with a card.toml, or a .bundle file
@@ -49,9 +54,9 @@ pub(super) struct Args {
     /// A processor it was made for: aarch64, arm, x86_64; may be given several times [default: any]
     #[arg(long, value_name = "ARCH")]
     requires_arch: Vec<String>,
-    /// Memory a gateway must have
-    #[arg(long, value_name = "MB", default_value_t = 0)]
-    requires_ram_mb: u64,
+    /// Memory a gateway must have [default: any]
+    #[arg(long, value_name = "MB")]
+    requires_ram_mb: Option<u64>,
     /// When it is released [default: now]; the same time gives the same bytes
     #[arg(long, value_name = "TIME", value_parser = time)]
     created: Option<Timestamp>,
@@ -73,6 +78,9 @@ struct Made {
     bytes: u64,
     chunks: usize,
     deltas: Vec<Delta>,
+    /// The counter of the release that was packed again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    former_counter: Option<u64>,
 }
 
 #[derive(serde::Serialize)]
@@ -83,25 +91,23 @@ struct Delta {
 }
 
 pub(super) fn pack(args: &Args) -> Result<(), Failure> {
-    let bundle = with_golden(Bundle::open(&args.bundle)?, args)?;
+    let bundle = Bundle::open(&args.bundle)?;
+    let former = former(&bundle, &args.bundle)?;
+    let bundle = with_golden(bundle, args)?;
     let bases = args.delta_from.iter().map(|path| Bundle::open(path));
     let bases = bases.collect::<Result<Vec<_>, _>>()?;
     let release = Release {
         counter: args.counter,
         created: args.created.unwrap_or_else(|| SystemTime::now().into()),
-        requires: Requires {
-            inferd: args.requires_inferd.clone(),
-            arch: args.requires_arch.clone(),
-            ram_mb: args.requires_ram_mb,
-            disk_mb: 0,
-        },
+        requires: requires(args, former.as_ref()),
     };
     let packed = Packed::new(&bundle, release, &bases.iter().collect::<Vec<_>>())?;
     let bytes = packed.write()?;
     // As a gateway will load it: nothing outside the file can be missing.
     Bundle::read(&bytes)?.load()?;
     write(&args.out, &bytes)?;
-    let made = made(&packed.envelope().unverified()?, &args.out);
+    let former_counter = former.map(|former| former.counter);
+    let made = Made { former_counter, ..made(&packed.envelope().unverified()?, &args.out) };
     if args.json {
         return print_json(&made);
     }
@@ -109,11 +115,14 @@ pub(super) fn pack(args: &Args) -> Result<(), Failure> {
         "{} {} (counter {}): {} bytes in {} chunks, not signed yet\n",
         made.name, made.version, made.counter, made.bytes, made.chunks
     );
+    if let Some(counter) = made.former_counter {
+        text += &format!("the signatures of its release with counter {counter} are left out\n");
+    }
     for delta in &made.deltas {
         text += &format!("delta of {}: {} of {} bytes\n", delta.path, delta.bytes, delta.of);
     }
     if made.deltas.is_empty() && !bases.is_empty() {
-        text += "no delta pays\n";
+        text += "no delta is small enough to be worthwhile\n";
     }
     print(&format!("{text}written to {}\n", args.out.display()))
 }
@@ -136,10 +145,31 @@ fn made(manifest: &Manifest, path: &Path) -> Made {
         bytes: manifest.size(),
         chunks: manifest.files.iter().map(|file| file.blob.chunks.len()).sum(),
         deltas: manifest.deltas.iter().map(delta).collect(),
+        former_counter: None,
     }
 }
 
-/// The bundle with golden vectors made of the given inputs, where it had none.
+/// The manifest that the bundle was packed with before.
+fn former(bundle: &Bundle, path: &Path) -> Result<Option<Manifest>, Failure> {
+    let named =
+        |error: PackError| Failure::new(Exit::Failed, format!("{}: {error}", path.display()));
+    let former = Packed::former(bundle).map_err(named)?;
+    former.map(|former| former.envelope().unverified().map_err(Failure::from)).transpose()
+}
+
+/// What was asked for; what was not, as it was before.
+fn requires(args: &Args, former: Option<&Manifest>) -> Requires {
+    let former = former.map(|former| former.requires.clone()).unwrap_or_default();
+    let arch = if args.requires_arch.is_empty() { former.arch } else { args.requires_arch.clone() };
+    Requires {
+        inferd: args.requires_inferd.clone().or(former.inferd),
+        arch,
+        ram_mb: args.requires_ram_mb.unwrap_or(former.ram_mb),
+        disk_mb: former.disk_mb,
+    }
+}
+
+/// The bundle with golden vectors made of the given inputs, if it had none.
 fn with_golden(bundle: Bundle, args: &Args) -> Result<Bundle, Failure> {
     let Some(path) = &args.golden_inputs else { return Ok(bundle) };
     if bundle.card().golden.is_some() {

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::broker::{BrokerArgs, block_on};
+use super::chain::Chain;
 use super::upload::{Checked, Published, checked, upload, upload_keysets};
-use super::{Failure, load_trust, numbered_keysets, write};
+use super::{Failure, numbered_keysets, write};
 use crate::cli::{print, print_json};
 
 /// Put a signed bundle where gateways fetch it: the broker, or a folder for a web server
@@ -50,7 +51,7 @@ struct Done {
 }
 
 pub(super) fn publish(args: &Args) -> Result<(), Failure> {
-    let checked = checked(&args.bundle, &load_trust(&args.keyset)?)?;
+    let checked = checked(&args.bundle, &Chain::load(&args.keyset)?)?;
     let (published, keysets_sent) = match &args.web {
         Some(folder) => (write_web(&checked, folder)?, 0),
         None => block_on(async {

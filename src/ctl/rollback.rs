@@ -4,26 +4,29 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::broker::{BrokerArgs, Session, TargetArgs, block_on, model};
+use super::chain::{Chain, Signed};
 use super::rollout::terms::Terms;
 use super::rollout::waves::{Wave, wave};
 use super::rollout::{Order, Signing, begin};
 use super::simulate::percent;
-use super::upload::{Checked, checked};
-use super::{Failure, Password, load_keys, load_trust, write};
+use super::{Failure, Password, load_keys, write};
 use crate::cli::{Exit, print};
 use crate::config::parse_span;
 use crate::ids::ModelName;
+use crate::update::Packed;
 use crate::update::manifest::Blob;
-use crate::update::{Packed, Trust};
 
 /// Bring a fleet back to an older version
 ///
 /// Gateways take no release whose counter is below that of the one they have committed, or an
-/// attacker could bring back an old fault. So going back is a release like any other: the old bytes
+/// attacker could bring back an old fault. So going back is a release like any other: the old files
 /// under a higher counter, signed by the release role (--release-key). The new bundle is written
-/// beside the old one. Nothing but the manifest has to be fetched by gateways that have kept the old
-/// version. Without release keys at hand, `inferctl pack OLD --counter N` and `inferctl sign` make
-/// the same bundle wherever they are.
+/// beside the old one. Gateways that have kept the old version fetch only the manifest. If the
+/// release keys are elsewhere, `inferctl pack OLD.bundle --counter N --out NEW.bundle` and
+/// `inferctl sign NEW.bundle --key release.key` make the same bundle there.
+///
+/// After a rotation of release keys, name all keysets from the first one on and the current release
+/// key: the old release was signed by keys that no longer count.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -67,16 +70,16 @@ pub(super) struct Args {
 }
 
 pub(super) fn rollback(args: &Args) -> Result<(), Failure> {
-    let trust = load_trust(&args.signing.keyset)?;
-    let old = checked(&args.to, &trust)?;
+    let chain = Chain::load(&args.signing.keyset)?;
+    let old = chain.release(&args.to)?;
     let floor = match args.above {
         Some(floor) => floor,
-        None => block_on(deployed(args, &trust))?,
+        None => block_on(deployed(args, &chain))?,
     };
-    let bundle = if old.manifest.counter > floor {
+    let bundle = if old.keyset == chain.number() && old.manifest.counter > floor {
         args.to.clone()
     } else {
-        released_again(args, &old, floor, &trust)?
+        released_again(args, &old, floor, &chain)?
     };
     begin(&Order {
         broker: args.broker.clone(),
@@ -100,16 +103,20 @@ pub(super) fn rollback(args: &Args) -> Result<(), Failure> {
 /// The old files under the next counter, signed and written beside the old bundle.
 fn released_again(
     args: &Args,
-    old: &Checked,
+    old: &Signed,
     floor: u64,
-    trust: &Trust,
+    chain: &Chain,
 ) -> Result<PathBuf, Failure> {
-    let counter = floor.saturating_add(1);
+    let counter = floor.max(old.manifest.counter).saturating_add(1);
     let version = &old.manifest.version;
     let name = format!("{}-{version}-counter-{counter}.bundle", old.manifest.name);
     let path = args.to.with_file_name(name);
     if args.release_key.is_empty() {
-        return Err(no_release_key(&args.to, &path, old.manifest.counter, counter));
+        return Err(no_release_key(args, &path, old, (floor, counter), chain));
+    }
+    if old.keyset != chain.number() {
+        // On standard error: a release of keys that were replaced must not come back unnoticed.
+        eprintln!("{}", replaced(&args.to, old, chain));
     }
     let mut packed = old.packed.again(counter, SystemTime::now().into())?;
     let password = Password { password_file: args.signing.key_password_file.clone() };
@@ -117,7 +124,7 @@ fn released_again(
     keys.iter().for_each(|key| packed.envelope_mut().sign(key));
     let bytes = packed.write()?;
     // As a gateway will judge it.
-    Packed::read(&bytes)?.verify(trust)?;
+    Packed::read(&bytes)?.verify(chain.current())?;
     write(&path, &bytes)?;
     if !args.json {
         print(&format!("{version} under counter {counter} written to {}\n", path.display()))?;
@@ -125,29 +132,63 @@ fn released_again(
     Ok(path)
 }
 
-fn no_release_key(to: &Path, path: &Path, old: u64, counter: u64) -> Failure {
-    let (to, path) = (to.display(), path.display());
+/// What is to be known before a release of replaced keys is signed with the current ones.
+fn replaced(to: &Path, old: &Signed, chain: &Chain) -> String {
+    format!(
+        "warning: {} is signed for keyset {}, and keyset {} has replaced its release keys. It is \
+         released again with the current key. If the old keys were stolen, make sure that this \
+         file is the one you released: manifest {}",
+        to.display(),
+        old.keyset,
+        chain.number(),
+        old.manifest.digest()
+    )
+}
+
+fn no_release_key(
+    args: &Args,
+    path: &Path,
+    old: &Signed,
+    (floor, counter): (u64, u64),
+    chain: &Chain,
+) -> Failure {
+    let (to, path) = (args.to.display(), path.display());
+    let why = if old.keyset == chain.number() {
+        format!("{to} has counter {}, and {floor} is deployed", old.manifest.counter)
+    } else {
+        let (keyset, current) = (old.keyset, chain.number());
+        format!("{to} is signed for keyset {keyset}, and keyset {current} has replaced its keys")
+    };
     let message = format!(
-        "{to} has counter {old}, and {} is deployed: gateways would refuse it. Give --release-key, \
-         or make the release where the release keys are and name it with --to:\n  \
+        "{why}: gateways would refuse it. Give --release-key, or make the release where the \
+         release keys are and name it with --to:\n  \
          inferctl pack {to} --counter {counter} --out {path}\n  \
-         inferctl sign {path} --key release.key",
-        counter - 1
+         inferctl sign {path} --key release.key"
     );
     Failure::new(Exit::Failed, message)
 }
 
-/// The highest counter among the releases that are deployed of the model, anywhere.
-async fn deployed(args: &Args, trust: &Trust) -> Result<u64, Failure> {
+/// The highest counter among the releases that are deployed of the model, anywhere. Those of before
+/// a rotation of keys count, too: gateways have committed them.
+async fn deployed(args: &Args, chain: &Chain) -> Result<u64, Failure> {
     let mut session = Session::open(&args.broker).await?;
     let mut highest = 0;
     for message in session.retained(&args.broker.deploy_filters(&args.model)).await? {
-        let Ok(deployment) = trust.deployment(&message.payload) else { continue };
+        let Some(deployment) = chain.deployment(&message.payload) else {
+            eprintln!(
+                "warning: what is retained on {} is signed for none of the given keysets and does \
+                 not count; if it is yours, name its keyset with --keyset, too, or the counter to \
+                 go beyond with --above",
+                message.topic
+            );
+            continue;
+        };
         let manifest = fetched(&mut session, &args.broker, &deployment.manifest).await?;
-        let Ok(manifest) = trust.manifest(&manifest) else {
+        let Some(manifest) = chain.manifest(&manifest) else {
             let message = format!(
-                "the manifest of what is deployed on {} is not on this broker; say with --above \
-                 which counter to go beyond",
+                "the manifest of what is deployed on {} is not on this broker, or is signed for \
+                 none of the given keysets: name the keysets from the first one on with --keyset, \
+                 or the counter to go beyond with --above",
                 message.topic
             );
             return Err(Failure::new(Exit::Failed, message));

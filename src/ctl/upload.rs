@@ -5,12 +5,12 @@ use std::path::Path;
 
 use super::Failure;
 use super::broker::{BrokerArgs, Session};
-use super::read;
+use super::chain::{Chain, Signed};
 use crate::cli::{Exit, progress};
 use crate::ids::Digest;
 use crate::link::PlainMessage;
+use crate::update::Verified;
 use crate::update::manifest::{Blob, Manifest};
-use crate::update::{Packed, Trust, Verified};
 
 /// Publishes that may wait for their acknowledgement: a megabyte of chunks.
 const IN_FLIGHT: u64 = 16;
@@ -22,7 +22,6 @@ const TRIES: u32 = 5;
 /// A release whose signatures and bytes were found good.
 #[derive(Debug)]
 pub(super) struct Checked {
-    pub(super) packed: Packed,
     pub(super) manifest: Verified<Manifest>,
     /// What gateways fetch, the manifest last.
     pub(super) blobs: Vec<(Blob, Vec<u8>)>,
@@ -40,14 +39,28 @@ pub(super) struct Published {
 }
 
 /// Reads a bundle and checks it as a gateway would.
-pub(super) fn checked(path: &Path, trust: &Trust) -> Result<Checked, Failure> {
-    let packed = Packed::read(&read(path)?)?;
-    let named = |error: crate::update::PackError| {
-        Failure::new(Exit::Failed, format!("{}: {error}", path.display()))
-    };
-    let manifest = packed.clone().verify(trust).map_err(named)?.manifest().clone();
-    let blobs = packed.blobs()?;
-    Ok(Checked { packed, manifest, blobs })
+pub(super) fn checked(path: &Path, chain: &Chain) -> Result<Checked, Failure> {
+    let release = chain.release(path)?;
+    if release.keyset != chain.number() {
+        return Err(outdated(path, &release, chain.number()));
+    }
+    Ok(Checked { blobs: release.packed.blobs()?, manifest: release.manifest })
+}
+
+/// The release is signed by keys that have been replaced.
+fn outdated(path: &Path, release: &Signed, current: u64) -> Failure {
+    let (path, former) = (path.display(), release.keyset);
+    let manifest = &release.manifest;
+    let counter = manifest.counter.saturating_add(1);
+    let out = format!("{}-{}-counter-{counter}.bundle", manifest.name, manifest.version);
+    let message = format!(
+        "{path} is signed for keyset {former}, and keyset {current} has replaced its release keys: \
+         gateways would refuse it. Release the same files with the new key, under a counter above \
+         that of every release:\n  \
+         inferctl pack {path} --counter {counter} --out {out}\n  \
+         inferctl sign {out} --key release.key"
+    );
+    Failure::new(Exit::Failed, message)
 }
 
 impl Checked {

@@ -37,22 +37,7 @@ impl Installable {
         manifest: Verified<Manifest>,
         files: BTreeMap<String, Vec<u8>>,
     ) -> Result<Self, Mismatch> {
-        let known = |path: &String| manifest.files.iter().any(|file| file.path == *path);
-        if let Some(path) = files.keys().find(|path| !known(path)) {
-            return Err(Mismatch::Stranger { path: path.clone() });
-        }
-        for entry in &manifest.files {
-            let path = || entry.path.clone();
-            let bytes = files.get(&entry.path).ok_or_else(|| Mismatch::Missing { path: path() })?;
-            let found = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            if found != entry.blob.len {
-                return Err(Mismatch::Length { path: path(), wanted: entry.blob.len, found });
-            }
-            let found = Digest::of(bytes);
-            if found != entry.blob.sha256 {
-                return Err(Mismatch::Altered { path: path(), found });
-            }
-        }
+        matches(&manifest, &files)?;
         Ok(Self { manifest, files })
     }
 
@@ -84,6 +69,30 @@ impl Installable {
         }
         Ok(bundle)
     }
+}
+
+/// Compares files with a manifest: none missing, none besides, none altered.
+pub(super) fn matches(
+    manifest: &Manifest,
+    files: &BTreeMap<String, Vec<u8>>,
+) -> Result<(), Mismatch> {
+    let known = |path: &String| manifest.files.iter().any(|file| file.path == *path);
+    if let Some(path) = files.keys().find(|path| !known(path)) {
+        return Err(Mismatch::Stranger { path: path.clone() });
+    }
+    for entry in &manifest.files {
+        let path = || entry.path.clone();
+        let bytes = files.get(&entry.path).ok_or_else(|| Mismatch::Missing { path: path() })?;
+        let found = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if found != entry.blob.len {
+            return Err(Mismatch::Length { path: path(), wanted: entry.blob.len, found });
+        }
+        let found = Digest::of(bytes);
+        if found != entry.blob.sha256 {
+            return Err(Mismatch::Altered { path: path(), found });
+        }
+    }
+    Ok(())
 }
 
 /// Whether these are the bytes of the chunk; looked at before a byte of it is kept.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::chunking::blob;
 use super::delta;
 use super::envelope::Envelope;
-use super::install::{Installable, Mismatch};
+use super::install::{Installable, Mismatch, matches};
 use super::manifest::{Algo, Blob, DeltaEntry, FileEntry, Manifest, Requires};
 use super::trust::{Trust, VerifyError};
 use crate::bundle::{Bundle, BundleError, read_files, write_files};
@@ -22,8 +22,10 @@ const DELTA: &str = "delta-";
 pub enum PackError {
     #[error("{0}")]
     Bundle(#[from] BundleError),
-    #[error("it is not signed: there is no {MANIFEST} in it; inferctl pack makes one")]
+    #[error("it is not packed: there is no {MANIFEST} in it; `inferctl pack` makes one")]
     NoManifest,
+    #[error("it was changed after it was packed: {0}")]
+    Changed(Mismatch),
     #[error("{0}")]
     Verify(#[from] VerifyError),
     #[error("{0}")]
@@ -50,11 +52,14 @@ pub struct Release {
 
 impl Packed {
     /// Packs a bundle, with a delta for each file that pays from each of the `bases`. Not signed.
+    /// What an earlier packing left among the files, its manifest with the signatures and its
+    /// deltas, is left out.
     ///
     /// # Errors
     /// A bundle whose manifest would break a rule.
     pub fn new(bundle: &Bundle, release: Release, bases: &[&Bundle]) -> Result<Self, PackError> {
-        let files = bundle.files().clone();
+        let mut files = bundle.files().clone();
+        files.retain(|name, _| !is_packing(name));
         let mut deltas = BTreeMap::new();
         let mut entries = Vec::new();
         for (path, new) in &files {
@@ -86,12 +91,28 @@ impl Packed {
         Ok(Self { envelope: Envelope::of(&manifest)?, files, deltas })
     }
 
+    /// The release that a bundle was packed as, if it was; its signatures are not looked at.
+    ///
+    /// # Errors
+    /// A manifest that cannot be read, or files that are not those it names.
+    pub fn former(bundle: &Bundle) -> Result<Option<Self>, PackError> {
+        if !bundle.files().contains_key(MANIFEST) {
+            return Ok(None);
+        }
+        let former = Self::of_files(bundle.files().clone())?;
+        matches(&former.envelope.unverified()?, &former.files).map_err(PackError::Changed)?;
+        Ok(Some(former))
+    }
+
     /// Takes a packed bundle apart; nothing of it is believed.
     ///
     /// # Errors
     /// Bytes that are no packed bundle.
     pub fn read(bytes: &[u8]) -> Result<Self, PackError> {
-        let mut files = read_files(bytes)?;
+        Self::of_files(read_files(bytes)?)
+    }
+
+    fn of_files(mut files: BTreeMap<String, Vec<u8>>) -> Result<Self, PackError> {
         let envelope = files.remove(MANIFEST).ok_or(PackError::NoManifest)?;
         let envelope = Envelope::read::<Manifest>(&envelope)?;
         let (deltas, files) = files.into_iter().partition(|(name, _)| name.starts_with(DELTA));
@@ -177,6 +198,11 @@ impl Packed {
         }
         Ok(Installable::new(manifest, self.files)?)
     }
+}
+
+/// Whether a file belongs to a packing rather than to the bundle.
+fn is_packing(name: &str) -> bool {
+    name == MANIFEST || name.starts_with(DELTA)
 }
 
 /// Under which name a delta is kept.

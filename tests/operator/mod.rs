@@ -6,6 +6,7 @@ mod manual;
 mod publish;
 mod rollouts;
 mod views;
+mod ways_back;
 pub(crate) mod witness;
 
 use std::process::{Child, Command, Stdio};

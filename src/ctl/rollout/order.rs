@@ -10,8 +10,9 @@ use super::waves::{Wave, percents};
 use crate::cli::Exit;
 use crate::clock::Timestamp;
 use crate::ctl::broker::BrokerArgs;
+use crate::ctl::chain::Chain;
 use crate::ctl::upload::{Checked, checked};
-use crate::ctl::{Failure, Password, load_keys, load_trust};
+use crate::ctl::{Failure, Password, load_keys};
 use crate::ids::{GatewayId, ModelName};
 use crate::update::{Deployment, Envelope, SecretKey, Target, Trust};
 
@@ -47,8 +48,9 @@ pub(super) struct Loaded {
 impl Files {
     /// Reads and checks all of them.
     pub(super) fn load(&self) -> Result<Loaded, Failure> {
-        let trust = load_trust(&self.keysets)?;
-        let checked = checked(&self.bundle, &trust)?;
+        let chain = Chain::load(&self.keysets)?;
+        let checked = checked(&self.bundle, &chain)?;
+        let trust = chain.into_current();
         let password = Password { password_file: self.key_password.clone() };
         Ok(Loaded { keys: load_keys(&self.keys, &password)?, trust, checked })
     }
