@@ -22,6 +22,14 @@ pub struct Now {
 }
 
 impl Now {
+    /// The reading `span` ago, or at the start of the clock where that is later.
+    #[must_use]
+    pub fn back(self, span: Duration) -> Self {
+        let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX).min(self.mono.0);
+        let wall = self.wall.0.saturating_sub(i64::try_from(micros).unwrap_or(i64::MAX));
+        Self { wall: Timestamp(wall), mono: Mono(self.mono.0 - micros) }
+    }
+
     /// Whether the wall clock was set in between, by more than a clock that is slewed gains or loses.
     #[must_use]
     pub fn is_step_from(self, earlier: Self) -> bool {

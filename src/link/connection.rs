@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::gate::Gate;
 use super::goodbye::Goodbye;
-use super::outbound::What;
+use super::outbound::{Sent, What};
 use super::outgoing::InFlight;
 use super::task::LinkTask;
 use super::{Event, Fault, connect, ledger};
@@ -44,7 +44,7 @@ impl Ended {
 pub(super) struct Connection<'a> {
     pub(super) task: &'a mut LinkTask,
     pub(super) client: AsyncClient,
-    pub(super) flight: InFlight<What>,
+    pub(super) flight: InFlight<Sent>,
     pub(super) goodbye: Goodbye,
     pub(super) bounds: Option<Bounds>,
     gate: Gate,
@@ -52,6 +52,8 @@ pub(super) struct Connection<'a> {
     pub(super) streams: Vec<usize>,
     up: Option<OwnedPermit<Event>>,
     pub(super) retry_at: Option<Instant>,
+    /// When unanswered publishes were last looked for.
+    pub(super) looked_at: Instant,
 }
 
 /// What the broker allows, once it has accepted us.
@@ -90,6 +92,7 @@ pub(super) async fn run(
         streams: Vec::new(),
         up: Some(up),
         retry_at: None,
+        looked_at: Instant::now(),
     };
     let fault = match connection.work(&mut poller).await {
         Ok(never) => match never {},
@@ -164,7 +167,7 @@ impl Connection<'_> {
 
     fn next_alarm(&self) -> Instant {
         let silence = self.bounds.map(|bounds| bounds.heard + bounds.silence);
-        [silence, self.retry_at, self.goodbye.alarm()]
+        [silence, self.retry_at, self.goodbye.alarm(), self.next_look()]
             .into_iter()
             .flatten()
             .min()
@@ -176,6 +179,7 @@ impl Connection<'_> {
         if self.goodbye.is_overdue(now) {
             return Err(self.goodbye.ending().unwrap_or(Fault::Stopped));
         }
+        self.look_for_unanswered(now);
         match self.bounds {
             Some(bounds) if bounds.heard + bounds.silence <= now => {
                 Err(Fault::Silent { after: bounds.silence })
@@ -226,8 +230,8 @@ impl Connection<'_> {
     fn on_written(&mut self, written: &Written) {
         match written {
             Written::Publish(pkid) => {
-                if let Some(what) = self.flight.written(*pkid) {
-                    self.settle(what, None);
+                if let Some(sent) = self.flight.written(*pkid) {
+                    self.settle(sent, None);
                 }
             }
             Written::PubAck(pkid) => {
@@ -274,6 +278,7 @@ impl Connection<'_> {
         self.task.subscriptions.connected(session);
         let mut state = self.task.shared.state();
         state.counters.connections += 1;
+        state.tracker.connected(self.task.shared.now(), Vec::new());
         state.ledger.connected(session);
         state.retained.all_due();
         drop(state);

@@ -1,5 +1,6 @@
 //! The link as everybody else sees it: calls that never wait, from any thread.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +9,9 @@ use tokio::sync::{Notify, mpsc};
 
 use super::ledger::Ledger;
 use super::retained::Retained;
+use super::state::{LinkState, Tracker};
 use super::{Epoch, Subscription};
+use crate::clock::{Clock, Now};
 use crate::message::{InputToken, Outgoing, Taken};
 use crate::outbox::Seq;
 
@@ -61,9 +64,9 @@ pub struct Counters {
 }
 
 /// What the handle and the poll loop both touch, each for a moment only.
-#[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<State>,
+    clock: Arc<dyn Clock>,
     /// Something in `state` is for the poll loop to do.
     pub(super) changed: Notify,
     /// A queue may have room again.
@@ -76,15 +79,23 @@ pub(super) struct State {
     pub(super) retained: Retained,
     pub(super) subscriptions: Option<Vec<Subscription>>,
     pub(super) counters: Counters,
+    pub(super) tracker: Tracker,
     /// Set once the intake is closed: what comes is left to the broker.
     pub(super) closed: bool,
     /// Set once the link is to stop, with the time it may take.
     pub(super) stop: Option<Duration>,
 }
 
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
 impl Shared {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         let state = State {
+            tracker: Tracker::new(clock.now()),
             ledger: Ledger::default(),
             retained: Retained::default(),
             subscriptions: None,
@@ -92,7 +103,7 @@ impl Shared {
             closed: false,
             stop: None,
         };
-        Self { state: Mutex::new(state), changed: Notify::new(), room: Notify::new() }
+        Self { state: Mutex::new(state), clock, changed: Notify::new(), room: Notify::new() }
     }
 
     /// Resolves once the link is told to stop.
@@ -100,6 +111,10 @@ impl Shared {
         while self.state().stop.is_none() {
             self.changed.notified().await;
         }
+    }
+
+    pub(super) fn now(&self) -> Now {
+        self.clock.now()
     }
 
     /// A thread that panicked while it held this left nothing half done that matters here.
@@ -190,6 +205,13 @@ impl LinkHandle {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.shared.state().counters
+    }
+
+    /// How the link stands now.
+    #[must_use]
+    pub fn state(&self) -> LinkState {
+        let now = self.shared.now();
+        self.shared.state().tracker.at(now.mono)
     }
 
     /// Received QoS 1 messages of this connection that are not acknowledged.

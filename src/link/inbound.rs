@@ -140,10 +140,14 @@ impl Connection<'_> {
                 Some(wait) => {
                     let (filter, reason) = (trouble.filter, trouble.reason);
                     log::debug!("{filter} is subscribed again in {}s", wait.as_secs());
+                    self.task.shared.state().tracker.filter_refused(&filter, &reason);
                     self.tell(Event::NotSubscribed { filter, reason });
                 }
             }
         }
+        let mut state = self.task.shared.state();
+        state.tracker.keep_filters(|filter| self.task.subscriptions.is_refused(filter));
+        drop(state);
         if !was_complete && self.task.subscriptions.is_complete() {
             self.tell(Event::Subscribed);
         }

@@ -53,9 +53,11 @@ mod outbound;
 mod outgoing;
 mod plain;
 mod retained;
+mod state;
 mod subscriptions;
 mod task;
 mod tls;
+mod unanswered;
 mod window;
 
 use std::fmt;
@@ -66,6 +68,7 @@ use bytes::Bytes;
 pub use fault::{Fault, FaultKind};
 pub use handle::{Counters, LinkHandle, NotTaken};
 pub use plain::{Closed, PlainClient, PlainMessage, Progress};
+pub use state::{LastFault, LinkState, RECENT, RefusedTopic, Unanswered};
 pub use task::LinkTask;
 
 use crate::clock::Clock;

@@ -15,15 +15,24 @@ use super::{Event, Fault};
 use crate::message::{Outgoing, Qos};
 use crate::outbox::{Refusal, Seq};
 
-/// What a publish was for.
+/// A publish under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sent {
+    pub(super) what: What,
+    pub(super) topic: String,
+    /// When it was handed to the client.
+    pub(super) at: Instant,
+}
+
+/// What a publish was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What {
     /// The outbox waits for it.
     Numbered(Seq),
     /// Nobody does.
     Told,
-    /// Retained state of the daemon's own, by topic.
-    State(String),
+    /// Retained state of the daemon's own.
+    State,
     /// The last word.
     Stopped,
 }
@@ -38,6 +47,11 @@ impl Connection<'_> {
         matches!(self.goodbye, Goodbye::NotYet | Goodbye::Asked { .. })
             && self.bounds.is_some_and(|bounds| under_way < bounds.window)
             && self.task.events.capacity() > under_way + SPARE_EVENTS
+    }
+
+    /// Publishes that may be under way at once.
+    pub(super) fn window(&self) -> usize {
+        self.bounds.map_or(0, |bounds| bounds.window)
     }
 
     /// Sends what needs no order from outside. Called before every wait.
@@ -110,15 +124,15 @@ impl Connection<'_> {
     /// The first publish of every connection.
     pub(super) fn announce(&mut self) {
         let status = &self.task.options.status;
-        let (topic, online) = (status.topic.clone(), status.online.clone());
-        self.send(state_message(&topic, online), What::State(topic));
+        let message = state_message(&status.topic, status.online.clone());
+        self.send(message, What::State);
     }
 
     fn send_state(&mut self) {
         while self.has_room() {
             let next = self.task.shared.state().retained.next_due();
             let Some((topic, payload)) = next else { return };
-            self.send(state_message(&topic, payload), What::State(topic));
+            self.send(state_message(&topic, payload), What::State);
         }
     }
 
@@ -133,13 +147,16 @@ impl Connection<'_> {
     pub(super) fn send(&mut self, message: Outgoing, what: What) {
         let limit = self.bounds.map_or(0, |bounds| bounds.max_packet);
         let asked = message.qos;
+        let at = Instant::now();
         let is_topic = (1..=usize::from(u16::MAX)).contains(&message.topic.len())
             && valid_topic(&message.topic)
             && !message.topic.contains('\0');
         if !is_topic {
-            return self.settle(what, Some(Refusal::TopicInvalid));
+            let sent = Sent { what, topic: message.topic, at };
+            return self.settle(sent, Some(Refusal::TopicInvalid));
         }
         let retain = message.retain;
+        let sent = Sent { what, topic: message.topic.clone(), at };
         let properties = properties(&message);
         let mut publish =
             Publish::new(message.topic, qos(asked), message.payload, Some(properties));
@@ -148,12 +165,12 @@ impl Connection<'_> {
             log::warn!(
                 "a message on {} makes a packet of {bytes} bytes, and {limit} are allowed; \
                  raise the broker's limit and broker.max_packet",
-                String::from_utf8_lossy(&publish.topic)
+                sent.topic
             );
-            return self.settle(what, Some(Refusal::TooLarge));
+            return self.settle(sent, Some(Refusal::TooLarge));
         }
         publish.retain = retain;
-        self.flight.submitted(asked, what);
+        self.flight.submitted(asked, sent);
         self.hand_over(publish);
     }
 
@@ -170,28 +187,37 @@ impl Connection<'_> {
 
     /// The broker answered to a publish.
     pub(super) fn acknowledged(&mut self, pkid: u16, reason: PubAckReason) {
-        if let Some(what) = self.flight.acknowledged(pkid) {
-            self.settle(what, refusal(reason));
+        if let Some(sent) = self.flight.acknowledged(pkid) {
+            self.settle(sent, refusal(reason));
         }
     }
 
     /// A publish is over: tells whoever waits for it.
-    pub(super) fn settle(&mut self, what: What, refusal: Option<Refusal>) {
+    pub(super) fn settle(&mut self, sent: Sent, refusal: Option<Refusal>) {
+        let Sent { what, topic, .. } = sent;
         let mut state = self.task.shared.state();
         match refusal {
-            None => state.counters.published += 1,
-            Some(_) => state.counters.refused += 1,
+            None => {
+                state.counters.published += 1;
+                state.tracker.accepted(&topic);
+            }
+            Some(refusal) => {
+                state.counters.refused += 1;
+                state.tracker.refused(self.task.shared.now(), &topic, refusal.as_str());
+            }
         }
         drop(state);
         match (what, refusal) {
             (What::Numbered(seq), None) => self.tell(Event::Sent { seq }),
             (What::Numbered(seq), Some(refusal)) => self.tell(Event::Refused { seq, refusal }),
-            (What::State(topic), Some(refusal)) => {
+            (What::State, Some(refusal)) => {
                 log::warn!("the state on {topic} was not published: {}", refusal.as_str());
             }
-            (What::Told, Some(refusal)) => log::debug!("not published: {}", refusal.as_str()),
+            (What::Told, Some(refusal)) => {
+                log::debug!("{topic}: not published: {}", refusal.as_str());
+            }
             (What::Stopped, _) => self.disconnect(),
-            (What::State(_) | What::Told, None) => {}
+            (What::State | What::Told, None) => {}
         }
     }
 

@@ -43,6 +43,11 @@ impl<T> InFlight<T> {
         self.flying.remove(&pkid)
     }
 
+    /// Written and not acknowledged.
+    pub(crate) fn flying(&self) -> impl Iterator<Item = &T> {
+        self.flying.values()
+    }
+
     /// Handed over and not over.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len() + self.flying.len()

@@ -122,6 +122,18 @@ impl Subscriptions {
         self.wanted.iter().all(|(asked, state)| asked.pull || matches!(state, State::Granted))
     }
 
+    /// True where the broker's last answer for this filter was a refusal.
+    pub(crate) fn is_refused(&self, filter: &str) -> bool {
+        let state = self.wanted.iter().find(|(asked, _)| asked.filter == filter);
+        let attempts = state.map_or(0, |(_, state)| match *state {
+            State::Granted => 0,
+            State::Due { attempt } | State::Asked { attempt } | State::Later { attempt, .. } => {
+                attempt
+            }
+        });
+        attempts > 0
+    }
+
     /// A filter to unsubscribe from.
     pub(crate) fn next_unwanted(&mut self) -> Option<String> {
         self.unwanted.pop()

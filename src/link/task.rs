@@ -49,7 +49,7 @@ pub(super) fn start(options: LinkOptions) -> Started {
     let (publish, publishes) = mpsc::channel(2 * window);
     let (tell, tells) = mpsc::channel(TELLS);
     let (event, events) = mpsc::channel(window + 2 * SPARE_EVENTS);
-    let shared = Arc::new(Shared::new());
+    let shared = Arc::new(Shared::new(Arc::clone(&options.clock)));
     let handle = LinkHandle::new(Arc::clone(&shared), publish, tell);
     let window_asked = broker.receive_maximum;
     let retry = (broker.backoff_min, broker.backoff_max);
@@ -118,6 +118,7 @@ impl LinkTask {
             let mut state = self.shared.state();
             state.ledger.disconnected();
             count(&mut state.counters, fault.kind());
+            state.tracker.failed(self.shared.now(), &fault);
         }
         if ended.lived.is_none() && self.last_fault.as_ref() == Some(&fault) {
             log::debug!("{}: still {fault}", self.address());

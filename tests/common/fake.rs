@@ -54,6 +54,20 @@ impl Packet {
     }
 }
 
+impl Packet {
+    /// The topic of a PUBLISH.
+    pub(crate) fn topic(&self) -> String {
+        let end = 2 + usize::from(self.pkid());
+        String::from_utf8_lossy(&self.body[2..end]).into_owned()
+    }
+
+    /// The packet id of a PUBLISH with QoS 1.
+    pub(crate) fn publish_pkid(&self) -> u16 {
+        let place = 2 + usize::from(self.pkid());
+        u16::from_be_bytes([self.body[place], self.body[place + 1]])
+    }
+}
+
 pub(crate) const PUBLISH: u8 = 3;
 pub(crate) const PUBACK: u8 = 4;
 pub(crate) const SUBSCRIBE: u8 = 8;
@@ -103,13 +117,32 @@ impl Conversation {
         }
     }
 
+    /// Reads until a PUBLISH on `topic`; acknowledges those on other topics.
+    pub(crate) fn read_until_publish_on(&mut self, topic: &str) -> Packet {
+        loop {
+            let packet = self.read().expect("the client went away");
+            if packet.kind() == PUBLISH && packet.topic() == topic {
+                return packet;
+            }
+            self.acknowledge(&packet);
+        }
+    }
+
+    /// Answers pings until the client is gone, and acknowledges nothing.
+    pub(crate) fn answer_all_but_publishes(&mut self) {
+        while let Some(packet) = self.read() {
+            if packet.kind() != PUBLISH {
+                self.acknowledge(&packet);
+            }
+        }
+    }
+
     fn acknowledge(&mut self, packet: &Packet) {
         if packet.kind() == PINGREQ {
             self.write(&[0xd0, 0]);
         }
         if packet.kind() == PUBLISH && packet.first & 0b110 != 0 {
-            let topic = usize::from(packet.pkid());
-            let pkid = &packet.body[2 + topic..4 + topic];
+            let pkid = packet.publish_pkid().to_be_bytes();
             self.write(&[0x40, 2, pkid[0], pkid[1]]);
         }
     }

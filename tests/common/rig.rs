@@ -164,6 +164,23 @@ impl Rig {
         .await;
     }
 
+    /// Waits until the link's state has what `pick` looks for.
+    pub(crate) async fn state<T>(
+        &self,
+        what: &str,
+        pick: impl Fn(&inferd::link::LinkState) -> Option<T>,
+    ) -> T {
+        soon(what, async {
+            loop {
+                if let Some(found) = pick(&self.handle.state()) {
+                    return found;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+    }
+
     /// Hands over a numbered QoS 1 publish.
     pub(crate) fn publish(&self, epoch: Epoch, seq: u64, topic: &str, payload: &str) {
         self.handle.try_publish(epoch, Seq(seq), message(topic, payload)).unwrap();

@@ -309,3 +309,44 @@ async fn a_broker_that_floods_is_asked_for_one_at_a_time_and_nothing_is_taken_tw
     server.finish().await;
     rig.task.abort();
 }
+
+#[tokio::test]
+async fn publishes_that_are_never_acknowledged_show_in_the_state() {
+    let server = Fake::start(1, |_, client| {
+        client.accept(fake::CONNACK);
+        client.answer_all_but_publishes();
+    });
+    let mut rig = Rig::start(broker(server.port, "gw"), 8);
+    let (epoch, _) = rig.up().await;
+    rig.publish(epoch, 1, "out/a", "x");
+    let unanswered = rig.state("unanswered publishes", |state| state.unanswered.clone()).await;
+    assert!(unanswered.publishes >= 1);
+    assert!(unanswered.text.contains("has not acknowledged"), "{}", unanswered.text);
+    let state = rig.handle.state();
+    assert!(state.connected && state.recent_connects == 1, "{state:?}");
+    rig.task.abort();
+}
+
+#[tokio::test]
+async fn what_the_broker_refuses_shows_in_the_state_until_it_is_accepted() {
+    let server = Fake::start(1, |_, client| {
+        client.accept(fake::CONNACK);
+        for reason in [0x87, 0x87, 0] {
+            let publish = client.read_until_publish_on("out/a");
+            let pkid = publish.publish_pkid().to_be_bytes();
+            client.write(&[0x40, 3, pkid[0], pkid[1], reason]);
+        }
+        client.read_to_the_end();
+    });
+    let mut rig = Rig::start(broker(server.port, "gw"), 8);
+    let (epoch, _) = rig.up().await;
+    rig.publish(epoch, 1, "out/a", "x");
+    rig.publish(epoch, 2, "out/a", "x");
+    assert!(!rig.settled(2).await);
+    let refused = rig.handle.state().refused_topics["out/a"].clone();
+    assert_eq!((refused.reason, refused.count), ("not-authorized", 2));
+    rig.publish(epoch, 3, "out/a", "x");
+    assert!(rig.settled(3).await);
+    assert!(rig.handle.state().refused_topics.is_empty());
+    rig.task.abort();
+}

@@ -1,0 +1,206 @@
+//! How the link stands, as plain data for reports: whether it is connected and since when, why it
+//! is not, what the broker refuses, and what it does not answer.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::{Fault, FaultKind};
+use crate::clock::{Mono, Now};
+
+/// The span that [`LinkState::recent_connects`] counts over.
+pub const RECENT: Duration = Duration::from_secs(600);
+
+/// Connects remembered within [`RECENT`]; no more are counted.
+const CONNECTS: usize = 1024;
+
+/// Refused topics remembered one by one; those beyond are counted in
+/// [`LinkState::refused_elsewhere`].
+const TOPICS: usize = 32;
+
+/// The link at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkState {
+    pub connected: bool,
+    /// When the current connection was made, or the last one ended; the start of the link where
+    /// there was none.
+    pub since: Now,
+    /// The last error, with what to do about it. It stays here after a successful connect, so look
+    /// at `connected` first.
+    pub last_fault: Option<LastFault>,
+    /// Connections made in the last [`RECENT`]. More than a few mean that they do not last.
+    pub recent_connects: usize,
+    /// Features that the connected broker does not have and inferd would use, each a sentence that
+    /// says what does not work because of it.
+    pub limits: Vec<String>,
+    /// Topic filters that the broker refuses, with its reason.
+    pub refused_filters: BTreeMap<String, String>,
+    /// Topics on which publishes were refused since the start and none was accepted after that.
+    pub refused_topics: BTreeMap<String, RefusedTopic>,
+    /// Publishes refused on topics that found no place in `refused_topics`.
+    pub refused_elsewhere: u64,
+    /// Publishes that the broker should have acknowledged long ago.
+    pub unanswered: Option<Unanswered>,
+}
+
+/// Why the last attempt to connect failed, or the last connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastFault {
+    pub kind: FaultKind,
+    /// What is wrong and what to do about it, in one line.
+    pub text: String,
+    pub at: Now,
+}
+
+/// A topic on which the broker refuses publishes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedTopic {
+    /// The reason, as in the counts of lost results: `not-authorized` and so on.
+    pub reason: &'static str,
+    pub count: u64,
+    pub last: Now,
+}
+
+/// Publishes without an acknowledgement on a connection that is alive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    pub publishes: usize,
+    /// When the oldest of them was sent.
+    pub since: Now,
+    /// What is wrong and what to do about it, in one line.
+    pub text: String,
+}
+
+/// Keeps a [`LinkState`] up to date.
+#[derive(Debug)]
+pub(super) struct Tracker {
+    state: LinkState,
+    connects: VecDeque<Mono>,
+}
+
+impl Tracker {
+    pub(super) fn new(now: Now) -> Self {
+        let state = LinkState {
+            connected: false,
+            since: now,
+            last_fault: None,
+            recent_connects: 0,
+            limits: Vec::new(),
+            refused_filters: BTreeMap::new(),
+            refused_topics: BTreeMap::new(),
+            refused_elsewhere: 0,
+            unanswered: None,
+        };
+        Self { state, connects: VecDeque::new() }
+    }
+
+    pub(super) fn at(&self, now: Mono) -> LinkState {
+        let recent = self.connects.iter().filter(|at| now.since(**at) < RECENT);
+        LinkState { recent_connects: recent.count(), ..self.state.clone() }
+    }
+
+    pub(super) fn connected(&mut self, now: Now, limits: Vec<String>) {
+        self.state.connected = true;
+        self.state.since = now;
+        self.state.limits = limits;
+        if self.connects.len() == CONNECTS {
+            self.connects.pop_front();
+        }
+        self.connects.push_back(now.mono);
+    }
+
+    pub(super) fn failed(&mut self, now: Now, fault: &Fault) {
+        if self.state.connected {
+            self.state.connected = false;
+            self.state.since = now;
+        }
+        self.state.unanswered = None;
+        let text = fault.to_string();
+        self.state.last_fault = Some(LastFault { kind: fault.kind(), text, at: now });
+    }
+
+    pub(super) fn filter_refused(&mut self, filter: &str, reason: &str) {
+        self.state.refused_filters.insert(filter.to_owned(), reason.to_owned());
+    }
+
+    /// Forgets the refused filters for which `is_refused` no longer holds.
+    pub(super) fn keep_filters(&mut self, is_refused: impl Fn(&str) -> bool) {
+        self.state.refused_filters.retain(|filter, _| is_refused(filter));
+    }
+
+    pub(super) fn refused(&mut self, now: Now, topic: &str, reason: &'static str) {
+        let topics = &mut self.state.refused_topics;
+        if !topics.contains_key(topic) && topics.len() == TOPICS {
+            self.state.refused_elsewhere += 1;
+            return;
+        }
+        let new = RefusedTopic { reason, count: 0, last: now };
+        let entry = topics.entry(topic.to_owned()).or_insert(new);
+        *entry = RefusedTopic { reason, count: entry.count + 1, last: now };
+    }
+
+    pub(super) fn accepted(&mut self, topic: &str) {
+        if !self.state.refused_topics.is_empty() {
+            self.state.refused_topics.remove(topic);
+        }
+    }
+
+    /// True where there were no unanswered publishes before.
+    pub(super) fn set_unanswered(&mut self, unanswered: Option<Unanswered>) -> bool {
+        let is_new = self.state.unanswered.is_none();
+        self.state.unanswered = unanswered;
+        is_new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+
+    fn at(seconds: u64) -> Now {
+        let micros = seconds * 1_000_000;
+        Now { wall: Timestamp(i64::try_from(micros).unwrap()), mono: Mono(micros) }
+    }
+
+    #[test]
+    fn the_state_says_since_when_and_why() {
+        let mut tracker = Tracker::new(at(1));
+        tracker.failed(at(2), &Fault::Banned);
+        let state = tracker.at(at(3).mono);
+        assert_eq!((state.connected, state.since), (false, at(1)), "it never was connected");
+        let fault = state.last_fault.unwrap();
+        assert_eq!((fault.kind, fault.at), (FaultKind::Refused, at(2)));
+        assert!(fault.text.contains("banned"), "{}", fault.text);
+        tracker.connected(at(4), Vec::new());
+        tracker.failed(at(9), &Fault::Banned);
+        tracker.failed(at(10), &Fault::Banned);
+        assert_eq!(tracker.at(at(11).mono).since, at(9), "the end of the connection");
+    }
+
+    #[test]
+    fn connects_are_counted_over_the_last_minutes() {
+        let mut tracker = Tracker::new(at(0));
+        for second in [0, 300, 400] {
+            tracker.connected(at(second), Vec::new());
+        }
+        assert_eq!(tracker.at(at(500).mono).recent_connects, 3);
+        assert_eq!(tracker.at(at(950).mono).recent_connects, 1);
+    }
+
+    #[test]
+    fn refused_topics_are_bounded_and_forgotten_once_accepted() {
+        let mut tracker = Tracker::new(at(0));
+        for number in 0..TOPICS + 2 {
+            tracker.refused(at(1), &format!("t/{number}"), "not-authorized");
+        }
+        tracker.refused(at(2), "t/0", "not-authorized");
+        let state = tracker.at(at(3).mono);
+        assert_eq!((state.refused_topics.len(), state.refused_elsewhere), (TOPICS, 2));
+        assert_eq!(
+            (state.refused_topics["t/0"].count, state.refused_topics["t/0"].last),
+            (2, at(2))
+        );
+        tracker.accepted("t/0");
+        assert!(!tracker.at(at(3).mono).refused_topics.contains_key("t/0"));
+    }
+}
