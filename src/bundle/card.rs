@@ -81,10 +81,14 @@ pub enum Normalize {
 /// `[output]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {
-    /// The model output that is interpreted; the first where it is not named.
+    /// The model output that is interpreted. Where it is not named: the first, or the scores where
+    /// the first is a class and the model gives scores too.
     pub name: Option<String>,
     pub kind: Kind,
     pub activation: Activation,
+    /// Where the output is a class alone: the id of each label, unless they count from 0. Found in
+    /// the model when it is loaded; the card does not have it.
+    pub class_ids: Vec<i64>,
 }
 
 /// What the output means.

@@ -23,7 +23,7 @@ pub enum BundleError {
     #[error("not a bundle: {0}")]
     Archive(String),
     #[error("{name}: {why}")]
-    File { name: String, why: &'static str },
+    File { name: String, why: String },
     #[error("{}", listed("problem", "in the model card", .0.iter()))]
     Card(Vec<Problem>),
     #[error("the model {file} cannot run: {source}")]
@@ -32,13 +32,28 @@ pub enum BundleError {
     Misfit { name: ModelName, misfits: Vec<String> },
     #[error("model {name} is refused by its golden vectors: {source}")]
     Golden { name: ModelName, source: GoldenError },
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Several(Vec<BundleError>),
 }
 
 impl BundleError {
     /// Whether reading failed, rather than what was read.
     #[must_use]
     pub fn is_io(&self) -> bool {
-        matches!(self, Self::Read { .. })
+        match self {
+            Self::Read { .. } => true,
+            Self::Several(errors) => errors.iter().all(Self::is_io),
+            _ => false,
+        }
+    }
+
+    /// Nothing where there are no errors, the error where there is one, else all of them.
+    pub(super) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            _ => Err(Self::Several(errors)),
+        }
     }
 }
 

@@ -3,8 +3,14 @@
 use super::card::{AnomalyScore, Card, Input, Kind, Layout, Output};
 use crate::tensor::{Dtype, TensorSpec};
 
-/// Everything in which card and model differ, in words.
-pub(super) fn misfits(card: &Card, inputs: &[TensorSpec], outputs: &[TensorSpec]) -> Vec<String> {
+/// Everything in which card and model differ, in words. `output` is the place of the output that the
+/// card is about.
+pub(super) fn misfits(
+    card: &Card,
+    inputs: &[TensorSpec],
+    outputs: &[TensorSpec],
+    output: Option<usize>,
+) -> Vec<String> {
     let names = |specs: &[TensorSpec]| {
         let shown =
             specs.iter().map(|spec| format!("{:?} {} {:?}", spec.name, spec.dtype, spec.shape));
@@ -20,14 +26,8 @@ pub(super) fn misfits(card: &Card, inputs: &[TensorSpec], outputs: &[TensorSpec]
         let pairs = card.inputs.iter().zip(inputs);
         misfits.extend(pairs.flat_map(|(input, spec)| input_misfits(card, input, spec)));
     }
-    let name = card.output.name.as_deref();
-    let output = outputs.iter().find(|spec| name.is_none_or(|name| name == spec.name));
-    match (output, name) {
-        (Some(spec), _) => misfits.extend(output_misfit(&card.output, spec, inputs)),
-        (None, name) => {
-            let (name, found) = (name.unwrap_or("the first"), names(outputs));
-            misfits.push(format!("output.name is {name:?}; the model's outputs: {found}"));
-        }
+    if let Some(spec) = output.and_then(|index| outputs.get(index)) {
+        misfits.extend(output_misfit(&card.output, spec, inputs));
     }
     misfits
 }

@@ -9,6 +9,7 @@ mod error;
 mod fit;
 mod golden;
 mod open;
+mod output;
 mod parse;
 pub mod reference;
 pub mod runs;
@@ -25,6 +26,7 @@ pub use golden::GoldenError;
 pub use open::open_model;
 pub(crate) use parse::file_name;
 
+use crate::config::problem::Problem;
 use crate::engine::{LoadOptions, Model};
 use crate::ids::Digest;
 use crate::tensor::Tensor;
@@ -41,6 +43,8 @@ pub struct Bundle {
     card: Arc<Card>,
     /// By name: the card, the model, and what the card names besides.
     files: BTreeMap<String, Vec<u8>>,
+    /// Files that are there and could not be read, with the reason.
+    unread: BTreeMap<String, String>,
     /// Where a bundle in a folder may have tensor data outside its model file.
     folder: Option<PathBuf>,
 }
@@ -53,6 +57,15 @@ pub struct Loaded {
     pub model: Arc<Model>,
     /// Of the model file.
     pub digest: Digest,
+    /// What is right in the strict sense and hardly what was meant.
+    pub warnings: Vec<String>,
+}
+
+/// A model with the card as it was read for it.
+struct Fitted {
+    card: Arc<Card>,
+    model: Arc<Model>,
+    warnings: Vec<String>,
 }
 
 impl Bundle {
@@ -66,13 +79,43 @@ impl Bundle {
             let bytes = files.get(name).ok_or("not in the bundle")?;
             std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| "not UTF-8 text")
         };
-        let card = text(CARD).map_err(|why| BundleError::File { name: CARD.into(), why })?;
-        let card = Card::parse(&card, |name| text(name).map_err(str::to_owned))?;
-        if !files.contains_key(&card.file) {
-            let why = "named in the card and not in the bundle";
-            return Err(BundleError::File { name: card.file, why });
+        let card = text(CARD)
+            .map_err(|why| BundleError::File { name: CARD.into(), why: why.to_owned() })?;
+        let examined = Card::examine(&card, |name| text(name).map_err(str::to_owned));
+        Self::assemble(examined, files, BTreeMap::new(), folder)
+    }
+
+    /// A bundle of a card without problems and its files. Else every problem at once: the card's, and
+    /// those of the files it names.
+    fn assemble(
+        (card, problems): (Option<Card>, Vec<Problem>),
+        files: BTreeMap<String, Vec<u8>>,
+        unread: BTreeMap<String, String>,
+        folder: Option<PathBuf>,
+    ) -> Result<Self, BundleError> {
+        let Some(card) = card else { return Err(problems.into()) };
+        let bundle = Self { card: Arc::new(card), files, unread, folder };
+        let missing = !bundle.files.contains_key(&bundle.card.file);
+        if problems.is_empty() && !missing {
+            return Ok(bundle);
         }
-        Ok(Self { card: Arc::new(card), files, folder })
+        let mut errors = Vec::new();
+        if !problems.is_empty() {
+            errors.push(problems.into());
+        }
+        let loaded =
+            if missing { Err(bundle.missing_model()) } else { bundle.run_time().map(drop) };
+        errors.extend(loaded.err());
+        errors.extend(bundle.golden_file().err());
+        BundleError::all(errors)?;
+        Ok(bundle)
+    }
+
+    fn missing_model(&self) -> BundleError {
+        let name = self.card.file.clone();
+        let why = self.unread.get(&name).cloned();
+        let why = why.unwrap_or_else(|| "named in the card and not in the bundle".to_owned());
+        BundleError::File { name, why }
     }
 
     #[must_use]
@@ -110,25 +153,51 @@ impl Bundle {
     /// # Errors
     /// A model that cannot run here, or that its card does not fit.
     pub fn model(&self) -> Result<Arc<Model>, BundleError> {
+        let (fitted, misfit) = self.fit(self.run_time()?);
+        misfit.map_or(Ok(fitted.model), Err)
+    }
+
+    fn run_time(&self) -> Result<Arc<Model>, BundleError> {
         let options = LoadOptions { dims: self.card.dims.clone(), folder: self.folder.clone() };
         let model = Model::load(self.model_bytes(), &options)
             .map_err(|source| BundleError::Model { file: self.card.file.clone(), source })?;
-        let misfits = fit::misfits(&self.card, model.inputs(), model.outputs());
-        if misfits.is_empty() {
-            Ok(Arc::new(model))
-        } else {
-            Err(BundleError::Misfit { name: self.card.name.clone(), misfits })
-        }
+        Ok(Arc::new(model))
     }
 
-    /// Loads the model and proves it: the one way to a model that may predict.
+    /// The card read for the model, and every point in which the two differ.
+    fn fit(&self, model: Arc<Model>) -> (Fitted, Option<BundleError>) {
+        let output::Chosen { index, class_ids, misfits, warnings } =
+            output::choose(&self.card, model.outputs(), model.facts());
+        let mut all = fit::misfits(&self.card, model.inputs(), model.outputs(), index);
+        all.extend(misfits);
+        let mut card = (*self.card).clone();
+        card.output.name = index.and_then(|i| model.outputs().get(i)).map(|o| o.name.clone());
+        card.output.class_ids = class_ids;
+        let misfit = || BundleError::Misfit { name: self.card.name.clone(), misfits: all.clone() };
+        let misfit = (!all.is_empty()).then(misfit);
+        (Fitted { card: Arc::new(card), model, warnings }, misfit)
+    }
+
+    /// Loads the model and proves it: the one way to a model that may predict. The card that comes
+    /// with it names the output that is interpreted.
     ///
     /// # Errors
-    /// As [`Bundle::model`], golden vectors that are missing, or an output that differs from its own.
+    /// Everything that is wrong, at once: as [`Bundle::model`], golden vectors that are missing, or
+    /// an output that differs from its own.
     pub fn load(&self) -> Result<Loaded, BundleError> {
-        let model = self.model()?;
-        self.prove(&model)?;
-        Ok(Loaded { card: self.card.clone(), model, digest: self.digest() })
+        let model = match self.run_time() {
+            Ok(model) => model,
+            Err(error) => {
+                let golden = self.golden_file().err();
+                let errors = std::iter::once(error).chain(golden).collect();
+                return Err(BundleError::all(errors).err().unwrap_or_else(|| self.missing_model()));
+            }
+        };
+        let proof = self.prove(&model).err();
+        let (fitted, misfit) = self.fit(model);
+        BundleError::all(misfit.into_iter().chain(proof).collect())?;
+        let Fitted { card, model, warnings } = fitted;
+        Ok(Loaded { card, model, digest: self.digest(), warnings })
     }
 
     /// Runs the golden vectors: the largest difference from them, or `None` where there are none.
@@ -150,12 +219,22 @@ impl Bundle {
     /// The file with the golden vectors, and their tolerance.
     fn golden(&self) -> Result<Option<(&[u8], f64)>, BundleError> {
         let Some(golden) = &self.card.golden else { return Ok(None) };
-        let bytes = self.files.get(&golden.file).ok_or_else(|| BundleError::File {
-            name: golden.file.clone(),
-            why: "these golden vectors are named in the card and not in the bundle: put them \
-                  there, or leave [golden] out of the card",
-        })?;
+        let missing = || {
+            let why = self.unread.get(&golden.file).map_or("not in the bundle", String::as_str);
+            let why = format!(
+                "these golden vectors are named in the card and {why}: put them there, or leave \
+                 [golden] out of the card"
+            );
+            BundleError::File { name: golden.file.clone(), why }
+        };
+        let bytes = self.files.get(&golden.file).ok_or_else(missing)?;
         Ok(Some((bytes, golden.tolerance)))
+    }
+
+    /// Whether the golden vectors are there and can be read; they are not run.
+    fn golden_file(&self) -> Result<(), BundleError> {
+        let check = |(bytes, _)| golden::check_file(bytes);
+        self.golden()?.map_or(Ok(()), check).map_err(|source| self.unproven(source))
     }
 
     fn unproven(&self, source: GoldenError) -> BundleError {

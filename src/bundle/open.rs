@@ -45,26 +45,32 @@ impl Bundle {
     /// Reads the card and the files it names, and no other: a folder may hold more than a bundle.
     fn open_folder(folder: &Path) -> Result<Self, BundleError> {
         let bytes = read(&folder.join(CARD), CARD_MAX)?;
-        let text = std::str::from_utf8(&bytes)
-            .map_err(|_| BundleError::File { name: CARD.into(), why: "not UTF-8 text" })?;
+        let not_text = || BundleError::File { name: CARD.into(), why: "not UTF-8 text".into() };
+        let text = std::str::from_utf8(&bytes).map_err(|_| not_text())?;
         let labels = std::cell::RefCell::new(BTreeMap::new());
-        let card = Card::parse(text, |name| {
+        let examined = Card::examine(text, |name| {
             let bytes = read(&folder.join(name), CARD_MAX).map_err(|error| error.to_string())?;
             labels.borrow_mut().insert(name.to_owned(), bytes.clone());
             String::from_utf8(bytes).map_err(|_| "not UTF-8 text".to_owned())
-        })?;
-        let mut files = labels.into_inner();
-        files.insert(card.file.clone(), read(&folder.join(&card.file), BUNDLE_MAX)?);
-        if let Some(golden) = &card.golden {
-            match read(&folder.join(&golden.file), BUNDLE_MAX) {
-                Ok(bytes) => drop(files.insert(golden.file.clone(), bytes)),
-                // Asked for when they are needed.
+        });
+        let (mut files, mut unread) = (labels.into_inner(), BTreeMap::new());
+        let of_card = |card: &Card| {
+            let golden = card.golden.iter().map(|golden| golden.file.clone());
+            std::iter::once(card.file.clone()).chain(golden).collect::<Vec<_>>()
+        };
+        for name in examined.0.as_ref().map(of_card).unwrap_or_default() {
+            match read(&folder.join(&name), BUNDLE_MAX) {
+                Ok(bytes) => drop(files.insert(name, bytes)),
+                // Golden vectors are asked for when they are needed.
                 Err(BundleError::Read { source, .. }) if source.kind() == NotFound => {}
-                Err(other) => return Err(other),
+                Err(BundleError::Read { source, .. }) => {
+                    unread.insert(name, format!("cannot be read ({source})"));
+                }
+                Err(other) => drop(unread.insert(name, other.to_string())),
             }
         }
         files.insert(CARD.to_owned(), bytes);
-        Ok(Self { card: Arc::new(card), files, folder: Some(folder.to_owned()) })
+        Self::assemble(examined, files, unread, Some(folder.to_owned()))
     }
 }
 

@@ -18,12 +18,22 @@ impl Card {
         text: &str,
         file: impl Fn(&str) -> Result<String, String>,
     ) -> Result<Self, Vec<Problem>> {
+        match Self::examine(text, file) {
+            (Some(card), problems) if problems.is_empty() => Ok(card),
+            (_, problems) => Err(problems),
+        }
+    }
+
+    /// As [`Card::parse`]; a card with problems is given too where it is known what it is about, so
+    /// that the files it names can be looked at.
+    pub(super) fn examine(
+        text: &str,
+        file: impl Fn(&str) -> Result<String, String>,
+    ) -> (Option<Self>, Vec<Problem>) {
         let problems = Problems::default();
         let root = Node::parse("card.toml", text, &problems);
-        match card(&Section::root(REFERENCE, &root, &problems), &file) {
-            Some(card) if problems.is_empty() => Ok(card),
-            _ => Err(problems.into_sorted()),
-        }
+        let card = card(&Section::root(REFERENCE, &root, &problems), &file);
+        (card, problems.into_sorted())
     }
 }
 
@@ -182,7 +192,7 @@ fn output(section: &Section<'_>, file: Files<'_>) -> Option<Output> {
         "anomaly" => anomaly(section),
         _ => Kind::Raw,
     };
-    Some(Output { name, kind, activation: activation? })
+    Some(Output { name, kind, activation: activation?, class_ids: Vec::new() })
 }
 
 fn classification(section: &Section<'_>, file: Files<'_>) -> Kind {

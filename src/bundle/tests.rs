@@ -1,3 +1,5 @@
+mod outputs;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

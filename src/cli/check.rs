@@ -106,6 +106,7 @@ fn models_and_streams(config: &Config, rate: Rate, report: &mut Report) {
         });
         if let Some(loaded) = loaded {
             report.problems.extend(misfits(place, stream, loaded));
+            report.warnings.extend(model_warnings(stream, loaded, &report.streams));
             report.wear.extend(Wear::of(config, stream, loaded, rate));
         }
         report.streams.push(StreamRow {
@@ -150,6 +151,15 @@ fn misfits(place: usize, stream: &Stream, loaded: &Loaded) -> Vec<Problem> {
         allowed: String::new(),
     };
     fit.err().unwrap_or_default().into_iter().map(problem).collect()
+}
+
+/// What is said of a model, once however many streams use it.
+fn model_warnings(stream: &Stream, loaded: &Loaded, before: &[StreamRow]) -> Vec<String> {
+    let name = &loaded.card.name;
+    if before.iter().any(|row| row.model == stream.model.as_str()) {
+        return Vec::new();
+    }
+    loaded.warnings.iter().map(|warning| format!("model {name}: {warning}")).collect()
 }
 
 fn shown(report: &Report, path: &Path, rate: Rate) -> String {

@@ -104,7 +104,8 @@ fn refusal(error: BundleError) -> Refusal {
         | BundleError::File { .. }
         | BundleError::Card(_)
         | BundleError::Model { .. }
-        | BundleError::Misfit { .. } => Reason::Load,
+        | BundleError::Misfit { .. }
+        | BundleError::Several(_) => Reason::Load,
     };
     told(reason, error.to_string())
 }

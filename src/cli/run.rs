@@ -45,6 +45,7 @@ fn load_models(config: &Config) -> Result<Vec<Loaded>, Failure> {
         let loaded = Bundle::shipped(&config.models.dir, name).and_then(|bundle| bundle.load())?;
         let (card, digest) = (&loaded.card, loaded.digest);
         log::info!("model {} {} ({digest}) is loaded", card.name, card.version);
+        loaded.warnings.iter().for_each(|warning| log::warn!("model {}: {warning}", card.name));
         Ok(loaded)
     };
     let loaded = names.into_keys().map(load);

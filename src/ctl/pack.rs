@@ -81,6 +81,7 @@ struct Made {
     /// The counter of the release that was packed again.
     #[serde(skip_serializing_if = "Option::is_none")]
     former_counter: Option<u64>,
+    warnings: Vec<String>,
 }
 
 #[derive(serde::Serialize)]
@@ -104,10 +105,12 @@ pub(super) fn pack(args: &Args) -> Result<(), Failure> {
     let packed = Packed::new(&bundle, release, &bases.iter().collect::<Vec<_>>())?;
     let bytes = packed.write()?;
     // As a gateway will load it: nothing outside the file can be missing.
-    Bundle::read(&bytes)?.load()?;
+    let loaded = Bundle::read(&bytes)?.load()?;
     write(&args.out, &bytes)?;
     let former_counter = former.map(|former| former.counter);
-    let made = Made { former_counter, ..made(&packed.envelope().unverified()?, &args.out) };
+    let warnings = loaded.warnings;
+    let made =
+        Made { former_counter, warnings, ..made(&packed.envelope().unverified()?, &args.out) };
     if args.json {
         return print_json(&made);
     }
@@ -120,6 +123,9 @@ pub(super) fn pack(args: &Args) -> Result<(), Failure> {
     }
     for delta in &made.deltas {
         text += &format!("delta of {}: {} of {} bytes\n", delta.path, delta.bytes, delta.of);
+    }
+    for warning in &made.warnings {
+        text += &format!("warning: {warning}\n");
     }
     if made.deltas.is_empty() && !bases.is_empty() {
         text += "no delta is small enough to be worthwhile\n";
@@ -146,6 +152,7 @@ fn made(manifest: &Manifest, path: &Path) -> Made {
         chunks: manifest.files.iter().map(|file| file.blob.chunks.len()).sum(),
         deltas: manifest.deltas.iter().map(delta).collect(),
         former_counter: None,
+        warnings: Vec::new(),
     }
 }
 

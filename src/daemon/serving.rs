@@ -130,6 +130,7 @@ pub(crate) fn load(
     }
     let loaded = bundle.load()?;
     check_fit(config, &loaded).map_err(Unusable::Misfit)?;
+    loaded.warnings.iter().for_each(|warning| log::warn!("model {name}: {warning}"));
     Ok(loaded)
 }
 

@@ -3,9 +3,11 @@
 //! The only room that names tract. Float parts run on tract as it is; quantized parts never reach
 //! it, because tract folds their weights to floats and rewrites softmax into a table.
 
+mod classifier;
 mod constant;
 mod error;
 mod explain;
+mod facts;
 mod float;
 mod lower;
 mod operators;
@@ -22,6 +24,7 @@ mod view;
 
 pub use error::{LoadError, RunError};
 pub use explain::FloatNode;
+pub use facts::{Ending, Label, OutputFact};
 
 use crate::tensor::{Tensor, TensorSpec};
 use inferd_kernels::Isa;
@@ -34,6 +37,7 @@ use run::Memory;
 pub struct Model {
     inputs: Vec<TensorSpec>,
     outputs: Vec<TensorSpec>,
+    facts: Vec<OutputFact>,
     counts: NodeCounts,
     floats: Vec<FloatNode>,
     plan: Plan,
@@ -74,12 +78,13 @@ impl Model {
         resolve::inline_external(&mut graph, options.folder.as_deref())?;
         let onnx = tract_onnx::onnx().with_ignore_value_info(true);
         operators::check(&graph, &onnx)?;
+        let facts = facts::of(&graph);
         let mut inputs = spec::fix_inputs(&mut graph, options)?;
         let draft = Draft::new(isa);
         let Lowered { plan, outputs, nodes, fates } =
             lower::lower(&header, graph, &mut inputs, &onnx, draft)?;
         let (counts, floats) = explain::explain(&nodes, &fates);
-        Ok(Self { inputs, outputs, counts, floats, plan })
+        Ok(Self { inputs, outputs, facts, counts, floats, plan })
     }
 
     #[must_use]
@@ -90,6 +95,12 @@ impl Model {
     #[must_use]
     pub fn outputs(&self) -> &[TensorSpec] {
         &self.outputs
+    }
+
+    /// What the graph shows of each output, in the order of [`Model::outputs`].
+    #[must_use]
+    pub fn facts(&self) -> &[OutputFact] {
+        &self.facts
     }
 
     #[must_use]

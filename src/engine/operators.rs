@@ -1,5 +1,6 @@
 //! Which operators exist here, found out before anything is built.
 
+use super::classifier;
 use super::error::LoadError;
 use super::proto::{label, operator, refuse, subgraphs};
 use tract_onnx::Onnx;
@@ -30,6 +31,7 @@ pub(super) fn check(graph: &GraphProto, onnx: &Onnx) -> Result<(), LoadError> {
             });
         }
         check_sizes(node)?;
+        classifier::check(node)?;
         for graph in subgraphs(node) {
             check(graph, onnx)?;
         }

@@ -65,7 +65,7 @@ impl Installable {
         }
         if card.version != self.manifest.version {
             let name = super::MANIFEST.to_owned();
-            return Err(BundleError::File { name, why: "the card says another version" });
+            return Err(BundleError::File { name, why: "the card says another version".into() });
         }
         Ok(bundle)
     }

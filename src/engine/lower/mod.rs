@@ -31,6 +31,7 @@ mod weights;
 pub(super) use draft::Draft;
 use draft::Holds;
 
+use super::classifier;
 use super::error::LoadError;
 use super::explain::Fate;
 use super::float::FloatGraph;
@@ -107,6 +108,7 @@ fn whole(
     let nodes = graph.node.clone();
     let names: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
     primitives::spell_out(&mut graph, &|_| None);
+    classifier::spell_out(&mut graph);
     let region = FloatGraph::new(header, graph, onnx)?;
     let spec = |(name, (dtype, shape)): (String, &(Dtype, Vec<usize>))| TensorSpec {
         name,

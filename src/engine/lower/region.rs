@@ -3,6 +3,7 @@
 use super::primitives::{Amount, spell_out};
 use super::value::{Other, OtherPlace, Real, Scaling, Stored, Value};
 use super::{Holds, Lower, Lowering, Stop};
+use crate::engine::classifier;
 use crate::engine::constant::write;
 use crate::engine::error::LoadError;
 use crate::engine::explain::Fate;
@@ -95,6 +96,7 @@ impl Lowering<'_> {
         }
         graph.node.clone_from(&nodes);
         spell_out(&mut graph, &|name| self.known_amount(name));
+        classifier::spell_out(&mut graph);
         let index = self.regions.len();
         for node in gathered.iter().filter_map(|&i| self.nodes.get(i)) {
             if let Some(Fate::Float { region, .. }) = self.fates.get_mut(node.origin) {

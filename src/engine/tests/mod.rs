@@ -6,8 +6,10 @@
     reason = "small numbers, chosen here"
 )]
 
+mod classifiers;
 mod exact;
 mod exported;
+mod facts;
 mod float;
 mod generate;
 mod hostile;

@@ -102,7 +102,7 @@ impl OutputPlan {
                 scratch.reals.insert(0, 1.0 - second);
                 Ok(classify(labels, *top_k, *threshold, scratch))
             }
-            Reading::Index { labels } => self.index(labels, &output.data),
+            Reading::Index { labels, ids } => self.index(labels, ids, &output.data),
             Reading::MultiLabel { labels, thresholds } => {
                 Ok(multi_label(labels, thresholds, &scratch.reals))
             }
@@ -125,9 +125,11 @@ impl OutputPlan {
                 Ok(Verdict { body: Body::Anomaly { score, threshold: *threshold, anomaly }, gist })
             }
             Reading::Raw => {
-                let elements = match self.quant {
-                    Some(_) => Elements::Reals(&scratch.reals),
-                    None => Elements::Stored(&output.data),
+                let elements = match (self.quant, self.activation) {
+                    (Some(_), _) | (_, Activation::Softmax | Activation::Sigmoid) => {
+                        Elements::Reals(&scratch.reals)
+                    }
+                    (None, Activation::None) => Elements::Stored(&output.data),
                 };
                 let mark = mark(scratch.reals.iter().map(|v| v.to_bits()));
                 let body = Body::Raw { name: &self.name, shape: &self.shape, elements };
@@ -140,17 +142,25 @@ impl OutputPlan {
         Reject::BadOutput { output: self.name.clone(), problem }
     }
 
-    fn index<'a>(&self, labels: &'a [String], data: &Data) -> Result<Verdict<'a>, Reject> {
+    fn index<'a>(
+        &self,
+        labels: &'a [String],
+        ids: &[i64],
+        data: &Data,
+    ) -> Result<Verdict<'a>, Reject> {
         let number = match data {
             Data::I64(v) => v.first().copied(),
             Data::I32(v) => v.first().map(|&n| i64::from(n)),
             _ => None,
         };
-        let place = number.and_then(|n| usize::try_from(n).ok());
+        let place = match ids {
+            [] => number.and_then(|n| usize::try_from(n).ok()),
+            ids => ids.iter().position(|id| Some(*id) == number),
+        };
         let Some(label) = place.and_then(|place| labels.get(place)) else {
             return Err(self.bad(format!("is {number:?}, not one of {} labels", labels.len())));
         };
-        let subject = number.and_then(|n| u64::try_from(n).ok()).unwrap_or_default();
+        let subject = place.and_then(|n| u64::try_from(n).ok()).unwrap_or_default();
         let scores = Scores { labels: &[], scores: &[], best: &[] };
         let body = Body::Classification { label: Some(label), score: None, scores };
         Ok(Verdict { body, gist: Gist { mark: subject.saturating_add(1), subject, score: None } })

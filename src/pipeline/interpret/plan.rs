@@ -1,6 +1,6 @@
 //! What a model's output means, checked against the card once.
 
-use crate::bundle::card::{Activation, AnomalyScore, Card, Kind};
+use crate::bundle::card::{Activation, AnomalyScore, Card, Kind, Output};
 use crate::pipeline::fit::Problems;
 use crate::pipeline::plan::InputPlan;
 use crate::tensor::{Dtype, Quant, TensorSpec};
@@ -35,6 +35,8 @@ pub(super) enum Reading {
     /// The label's number, without a score (the first output of scikit-learn's classifiers).
     Index {
         labels: Vec<String>,
+        /// The label's number by its place; empty where they count from 0.
+        ids: Vec<i64>,
     },
     MultiLabel {
         labels: Vec<String>,
@@ -75,7 +77,7 @@ impl OutputPlan {
             problems.add("card: output", "the model has no output");
             return None;
         };
-        match reading(&card.output.kind, card.output.activation, spec, inputs) {
+        match reading(&card.output, spec, inputs) {
             Ok(kind) => Some(Self {
                 index,
                 name: spec.name.clone(),
@@ -126,16 +128,16 @@ impl OutputPlan {
 
 type Misfit = (&'static str, String);
 
-fn reading(
-    kind: &Kind,
-    activation: Activation,
-    spec: &TensorSpec,
-    inputs: &[InputPlan],
-) -> Result<Reading, Misfit> {
+fn reading(output: &Output, spec: &TensorSpec, inputs: &[InputPlan]) -> Result<Reading, Misfit> {
     let len = spec.len();
-    match kind {
+    match &output.kind {
         Kind::Classification { labels, top_k, threshold } => {
-            classification(labels, *top_k, *threshold, activation, spec)
+            match classification(labels, *top_k, *threshold, output.activation, spec)? {
+                Reading::Index { labels, .. } => {
+                    Ok(Reading::Index { labels, ids: output.class_ids.clone() })
+                }
+                scores => Ok(scores),
+            }
         }
         Kind::MultiLabel { labels, thresholds } => {
             same("card: output.labels", "labels", labels.len(), spec)?;
@@ -177,7 +179,7 @@ fn classification(
     let labels = labels.to_vec();
     let whole = matches!(spec.dtype, Dtype::I32 | Dtype::I64) && spec.quant.is_none();
     match (spec.len(), labels.len()) {
-        (1, 1..) if whole => Ok(Reading::Index { labels }),
+        (1, 1..) if whole => Ok(Reading::Index { labels, ids: Vec::new() }),
         (1, 2) if activation == Activation::Softmax => {
             Err(("card: output.activation", "softmax over a single score is always 1".to_owned()))
         }

@@ -26,7 +26,7 @@ fn input(len: usize) -> InputPlan {
 
 fn plan(kind: Kind, activation: Activation, spec: TensorSpec) -> Result<OutputPlan, Vec<FitError>> {
     let mut card = card(None, &[], kind.clone());
-    card.output = Output { name: None, kind, activation };
+    card.output = Output { name: None, kind, activation, class_ids: Vec::new() };
     let mut problems = Problems::default();
     let plan = OutputPlan::new(&card, &[input(4)], &[spec], &mut problems);
     plan.ok_or_else(|| problems.into_errors())

@@ -203,7 +203,7 @@ pub(crate) fn card(window: Option<Window>, channels: &[&str], kind: Kind) -> Car
             normalize: Normalize::None,
             quantize: false,
         }],
-        output: Output { name: None, kind, activation: Activation::None },
+        output: Output { name: None, kind, activation: Activation::None, class_ids: Vec::new() },
         golden: None,
         dims: std::collections::BTreeMap::new(),
     }
@@ -217,7 +217,12 @@ pub(crate) fn two_labels() -> Kind {
 /// Windows of two channels, two labels.
 pub(crate) fn labelled(length: usize) -> Card {
     Card {
-        output: Output { name: None, kind: two_labels(), activation: Activation::None },
+        output: Output {
+            name: None,
+            kind: two_labels(),
+            activation: Activation::None,
+            class_ids: Vec::new(),
+        },
         ..windowed(length, length)
     }
 }
