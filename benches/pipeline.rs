@@ -210,6 +210,7 @@ fn card(window: Option<Window>) -> Card {
             name: None,
             kind: Kind::Classification { labels, top_k: 3, threshold: 0.0 },
             activation: Activation::None,
+            class_ids: Vec::new(),
         },
         golden: None,
         dims: BTreeMap::new(),

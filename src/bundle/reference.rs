@@ -64,13 +64,17 @@ pub const REFERENCE: &[Opt] = options! {
     "input[].normalize.offset": PER_CHANNEL => Absent, eg "[0.0]", "For scale-offset; as `mean`.";
 
     "output.name": TENSOR => Derived("the model's first output"), eg "\"logits\"",
-        "The output that is interpreted.";
+        "The output that is interpreted. Where the card names none, or names a class, and the model \
+         also gives the scores that the class was chosen by, the scores are interpreted and `inferd \
+         check` says so. A class that the graph does not derive from the scores is refused.";
     "output.kind":
         Kind::Choice(&["classification", "multi-label", "regression", "anomaly", "raw"])
         => Required, eg "\"classification\"",
         "What the output means.";
     "output.activation": Kind::Choice(&["none", "softmax", "sigmoid"]) => Is("\"none\""),
-        "What turns the model's output into scores, where the model does not do it itself.";
+        "What turns the model's output into scores, where the model does not do it itself. A model \
+         whose graph ends in a softmax or a sigmoid, or gives probabilities, is refused with another \
+         activation than `none`; logits with `none` are a warning.";
     "output.labels": LABELS => Absent, eg "[\"resting\", \"walking\"]",
         "classification, multi-label: a name for each element of the output.";
     "output.labels_file": FILE => Absent, eg "\"labels.txt\"",
