@@ -63,6 +63,13 @@ impl BrokerArgs {
         }
     }
 
+    /// Where the controller of such a deployment retains how it goes.
+    pub(super) fn rollout_topic(&self, target: &Target, model: &ModelName) -> String {
+        let deploy = self.deploy_topic(target, model);
+        let rest = deploy.strip_prefix(&self.topic("deploy/")).unwrap_or_default();
+        self.topic(&format!("rollout/{rest}"))
+    }
+
     /// The filters of everything that is deployed of a model.
     pub(super) fn deploy_filters(&self, model: &ModelName) -> Vec<String> {
         ["group", "gateway"].map(|kind| self.topic(&format!("deploy/{kind}/+/{model}"))).to_vec()
@@ -120,7 +127,7 @@ fn group(text: &str) -> Result<String, String> {
     gateway(text).map(|id| id.to_string())
 }
 
-fn gateway(text: &str) -> Result<GatewayId, String> {
+pub(super) fn gateway(text: &str) -> Result<GatewayId, String> {
     GatewayId::parse(text).map_err(|error| error.to_string())
 }
 
@@ -210,6 +217,12 @@ impl Session {
         let before = self.progress.borrow().acknowledged;
         self.send(topic, payload).await?;
         self.acknowledged(before + 1).await
+    }
+
+    /// Publishes what may be lost, retained. A broker that refuses it says nothing of that.
+    pub(super) async fn inform(&self, topic: &str, payload: Vec<u8>) -> Result<(), Failure> {
+        let sent = self.client.publish(topic, payload, Qos::AtMostOnce, true).await;
+        sent.map_err(|_| self.gone(None))
     }
 
     /// Publishes retained; [`Session::acknowledged`] waits for the broker.

@@ -2,6 +2,7 @@
 
 mod broker;
 mod chain;
+mod counter;
 mod fleet;
 mod inspect;
 mod keyfile;

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::broker::BrokerArgs;
+use super::counter::Counter;
 use super::{Failure, write};
 use crate::bundle::Bundle;
 use crate::bundle::runs::{Collected, Runs};
@@ -28,14 +30,15 @@ use crate::update::{Manifest, PackError, Packed, Release};
 Examples:
   inferctl pack models/motion --counter 1 --out motion-1.0.0.bundle
   inferctl pack models/motion --counter 2 --delta-from motion-1.0.0.bundle --out motion-1.1.0.bundle
+  inferctl pack models/motion --counter next --broker mqtt://broker.example --out motion-1.1.0.bundle
   inferctl pack motion-1.0.0.bundle --counter 3 --out motion-1.0.0-counter-3.bundle
   inferctl pack models/new --counter 1 --golden-inputs windows.npz --out new.bundle")]
 pub(super) struct Args {
     /// A bundle: a folder with a card.toml, or a .bundle file
     bundle: PathBuf,
-    /// The release's number, higher than that of every release before
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    counter: u64,
+    /// The release's number, higher than that of every release before; `next` asks the broker for it
+    #[arg(long, value_name = "N|next")]
+    counter: Counter,
     /// The file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -60,6 +63,9 @@ pub(super) struct Args {
     /// When it is released [default: now]; the same time gives the same bytes
     #[arg(long, value_name = "TIME", value_parser = time)]
     created: Option<Timestamp>,
+    /// For `--counter next`
+    #[command(flatten)]
+    broker: BrokerArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -98,7 +104,7 @@ pub(super) fn pack(args: &Args) -> Result<(), Failure> {
     let bases = args.delta_from.iter().map(|path| Bundle::open(path));
     let bases = bases.collect::<Result<Vec<_>, _>>()?;
     let release = Release {
-        counter: args.counter,
+        counter: args.counter.number(&args.broker, &bundle.card().name)?,
         created: args.created.unwrap_or_else(|| SystemTime::now().into()),
         requires: requires(args, former.as_ref()),
     };

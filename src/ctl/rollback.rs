@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::broker::{BrokerArgs, Session, TargetArgs, block_on, model};
 use super::chain::{Chain, Signed};
+use super::counter::fetched;
 use super::rollout::terms::Terms;
 use super::rollout::waves::{Wave, wave};
 use super::rollout::{Order, Signing, begin};
@@ -14,7 +15,6 @@ use crate::cli::{Exit, print};
 use crate::config::parse_span;
 use crate::ids::ModelName;
 use crate::update::Packed;
-use crate::update::manifest::Blob;
 
 /// Bring a fleet back to an older version
 ///
@@ -60,6 +60,9 @@ pub(super) struct Args {
     /// The share of failures that stops it
     #[arg(long, default_value = "50%", value_parser = percent)]
     abort_above: f64,
+    /// Do not wait for gateways that have been offline for this long [default: wait]
+    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    skip_offline: Option<Duration>,
     #[command(flatten)]
     terms: Terms,
     #[command(flatten)]
@@ -91,11 +94,14 @@ pub(super) fn rollback(args: &Args) -> Result<(), Failure> {
         keys: args.signing.key.clone(),
         key_password: args.signing.key_password_file.clone(),
         terms: args.terms.clone(),
+        // The active model is the one that is given up: to differ from it is the point.
+        usual_shadow: 0,
         name: None,
         waves: args.waves.clone(),
         soak: args.soak,
         abort_above: args.abort_above / 100.0,
         min_reports: 10,
+        skip_offline: args.skip_offline,
         json: args.json,
     })
 }
@@ -196,20 +202,4 @@ async fn deployed(args: &Args, chain: &Chain) -> Result<u64, Failure> {
         highest = highest.max(manifest.counter);
     }
     Ok(highest)
-}
-
-/// A blob's retained chunks, as far as they are there.
-async fn fetched(
-    session: &mut Session,
-    broker: &BrokerArgs,
-    blob: &Blob,
-) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    for index in 0..blob.chunks.len() {
-        let topic = broker.topic(&format!("blob/{}/{index}", blob.sha256));
-        for message in session.look(&[topic]).await? {
-            bytes.extend_from_slice(&message.payload);
-        }
-    }
-    Ok(bytes)
 }

@@ -64,6 +64,11 @@ fn outdated(path: &Path, release: &Signed, current: u64) -> Failure {
 }
 
 impl Checked {
+    /// Whether the release proves its predictions from raw samples on.
+    pub(super) fn has_golden_samples(&self) -> bool {
+        self.manifest.files.iter().any(|file| file.path.starts_with("golden_samples."))
+    }
+
     /// The manifest's envelope as gateways fetch it.
     pub(super) fn manifest_blob(&self) -> Option<&Blob> {
         self.blobs.last().map(|(blob, _)| blob)

@@ -29,11 +29,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn withdraw(args: &Args) -> Result<(), Failure> {
-    let topic = args.broker.deploy_topic(&args.target.target()?, &args.model);
+    let target = args.target.target()?;
+    let topic = args.broker.deploy_topic(&target, &args.model);
+    let status = args.broker.rollout_topic(&target, &args.model);
     let there = block_on(async {
         let mut session = Session::open(&args.broker).await?;
         let there = !session.look(std::slice::from_ref(&topic)).await?.is_empty();
         if there {
+            session.inform(&status, Vec::new()).await?;
             session.publish(&topic, Vec::new()).await?;
         }
         Ok(there)

@@ -86,7 +86,7 @@ fn active(serving: &Serving) -> VersionReport {
     let named = serving.told.as_ref().and_then(|told| told.report.active.as_ref());
     let named = named.filter(|slot| serving.stored.is_some() && slot.version == version);
     named.map_or_else(
-        || VersionReport { version: version.clone(), digest: serving.digest() },
+        || VersionReport { version: version.clone(), digest: serving.digest(), counter: None },
         VersionReport::from,
     )
 }

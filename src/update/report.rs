@@ -77,6 +77,9 @@ pub enum ModelState {
 pub struct VersionReport {
     pub version: String,
     pub digest: Digest,
+    /// The release's counter; none for the shipped model and for what came without a manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counter: Option<u64>,
 }
 
 /// A version of which nothing but the name may be known yet.
@@ -89,7 +92,11 @@ pub struct CandidateReport {
 
 impl From<&Slot> for VersionReport {
     fn from(slot: &Slot) -> Self {
-        Self { version: slot.version.clone(), digest: slot.manifest }
+        Self {
+            version: slot.version.clone(),
+            digest: slot.manifest,
+            counter: Some(slot.counter).filter(|&counter| counter > 0),
+        }
     }
 }
 
@@ -102,7 +109,7 @@ mod tests {
         ModelReport {
             v: 1,
             state,
-            active: VersionReport { version: "1.0.0".into(), digest },
+            active: VersionReport { version: "1.0.0".into(), digest, counter: Some(3) },
             previous: None,
             candidate: Some(CandidateReport { version: None, digest }),
             progress: 0.5,

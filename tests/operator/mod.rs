@@ -1,6 +1,8 @@
 //! The operator's verbs against a real broker, with gateways that do as theirs would.
 
 mod access;
+mod colleagues;
+mod defaults;
 mod fakes;
 mod manual;
 mod publish;

@@ -1,6 +1,8 @@
 //! `inferctl fleet`
 
+mod forget;
 mod rows;
+mod summary;
 pub(super) mod view;
 
 use std::io::IsTerminal as _;
@@ -16,14 +18,22 @@ const DRAW_EVERY: Duration = Duration::from_millis(500);
 
 /// Show every gateway: versions, updates, health, when it was last heard
 ///
-/// All of it is what the gateways themselves have retained on the broker, so it is there at once.
+/// All of it is what the gateways themselves have retained on the broker, so it is there at once. Below
+/// the table stand what the reasons in it mean, how many gateways run which version, and which of them
+/// are behind the newest.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
 Examples:
   inferctl fleet
+  inferctl fleet forget gw-17
   inferctl fleet --group line-a --watch
-  inferctl fleet --json | jq '.[] | select(.status.state != \"online\") | .gateway'")]
+  inferctl fleet --json | jq '.[] | select(.status.state != \"online\") | .gateway'"
+)]
 pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
     /// Only the gateways of this group
     #[arg(long, value_name = "GROUP")]
     group: Option<String>,
@@ -37,7 +47,15 @@ pub(super) struct Args {
     json: bool,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    Forget(forget::Forget),
+}
+
 pub(super) fn fleet(args: &Args) -> Result<(), Failure> {
+    if let Some(Verb::Forget(args)) = &args.verb {
+        return forget::forget(args);
+    }
     let rest = view::filters(None).into_iter().chain(["+/health".to_owned()]);
     let filters: Vec<_> = rest.map(|rest| args.broker.topic(&rest)).collect();
     block_on(async {

@@ -1,8 +1,11 @@
 //! The fleet as a table and as JSON.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use super::view::{Gateway, Model, View};
+use super::summary;
+use super::view::{Gateway, Model, View, age};
 use crate::cli::table;
 use crate::clock::Timestamp;
 use crate::ids::GatewayId;
@@ -22,15 +25,28 @@ pub(super) fn objects<'a>(view: &'a View, group: Option<&str>) -> Vec<Object<'a>
 
 /// One line for every model of every gateway, and how many there are.
 pub(super) fn table_of(view: &View, group: Option<&str>, now: Timestamp) -> String {
-    let head = ["GATEWAY", "STATE", "GROUPS", "MODEL", "VERSION", "UPDATE", "HEALTH", "SEEN"];
+    let head = [
+        "GATEWAY", "STATE", "GROUPS", "MODEL", "VERSION", "COUNTER", "KEYSET", "UPDATE", "HEALTH",
+        "SEEN",
+    ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     let (mut all, mut online) = (0, 0);
     for (id, gateway) in shown(view, group) {
         all += 1;
-        online += usize::from(gateway.status.state == "online");
+        online += usize::from(gateway.is_online());
         rows.extend(lines(id, gateway, now));
     }
-    format!("{}{online} of {all} gateways online\n", table(&rows))
+    let gateways: Vec<_> = shown(view, group).collect();
+    let (explained, versions) = (explained(&gateways), summary::versions(&gateways));
+    format!("{}{explained}{versions}{online} of {all} gateways online\n", table(&rows))
+}
+
+/// What the reasons in the table mean, each once.
+fn explained(gateways: &[(&GatewayId, &Gateway)]) -> String {
+    let models = gateways.iter().flat_map(|(_, gateway)| gateway.models.values());
+    let reasons: BTreeMap<_, _> =
+        models.filter_map(|model| Some((model.reason.as_deref()?, model.explanation()?))).collect();
+    reasons.iter().map(|(reason, text)| format!("{reason}: {text}\n")).collect()
 }
 
 fn shown<'a>(
@@ -46,18 +62,35 @@ fn shown<'a>(
 fn lines(id: &GatewayId, gateway: &Gateway, now: Timestamp) -> Vec<Vec<String>> {
     let state = if gateway.status.state.is_empty() { "?" } else { &gateway.status.state };
     let groups = gateway.status.groups.join(",");
-    let seen = gateway.seen.map_or("-".to_owned(), |seen| age(now.since(seen).as_secs()));
-    let line = |name: &str, version: &str, update: String| {
+    let seen = gateway
+        .seen
+        .map_or("-".to_owned(), |seen| format!("{} ago", age(now.since(seen).as_secs())));
+    let line = |name: &str, version: &str, counter: String, update: String| {
         let health = gateway.health.as_ref().map_or("-".to_owned(), health);
-        let cells = [id.as_str(), state, &groups, name, version, &update, &health, &seen];
+        let keyset = gateway.keyset(name).map_or("-".to_owned(), |number| number.to_string());
+        let cells = [
+            id.as_str(),
+            state,
+            &groups,
+            name,
+            version,
+            &counter,
+            &keyset,
+            &update,
+            &health,
+            &seen,
+        ];
         cells.map(str::to_owned).to_vec()
     };
     if gateway.models.is_empty() {
-        return vec![line("-", "-", "-".to_owned())];
+        return vec![line("-", "-", "-".to_owned(), "-".to_owned())];
     }
     let of = |(name, model): (&String, &Model)| {
-        let active = model.active.as_ref().map_or("-", |active| active.version.as_str());
-        line(name, active, update(model))
+        let active = model.active.as_ref();
+        let version = active.map_or("-", |active| active.version.as_str());
+        let counter = active.and_then(|active| active.counter);
+        let counter = counter.map_or("-".to_owned(), |counter| counter.to_string());
+        line(name, version, counter, update(model))
     };
     gateway.models.iter().map(of).collect()
 }
@@ -104,15 +137,6 @@ fn sum(tree: &Value) -> u64 {
     }
 }
 
-fn age(seconds: u64) -> String {
-    match seconds {
-        0..120 => format!("{seconds} s ago"),
-        120..7200 => format!("{} min ago", seconds / 60),
-        7200..172_800 => format!("{} h ago", seconds / 3600),
-        _ => format!("{} d ago", seconds / 86_400),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,12 +155,12 @@ mod tests {
         hear(
             "gw-1/health",
             r#"{"time":"2026-01-01T00:00:00Z","rss_bytes":14000000,
-            "queue":{"memory_records":1,"disk":{"records":2},"lost":{"s":{"evicted":4}}}}"#,
+            "updates":{"motion":{"keyset":2}},"queue":{"memory_records":1,"disk":{"records":2},"lost":{"s":{"evicted":4}}}}"#,
         );
         hear(
             "gw-1/model/motion",
             r#"{"state":"fetching","progress":0.25,
-            "active":{"version":"1.0.0","digest":""}}"#,
+            "active":{"version":"1.0.0","digest":"","counter":7}}"#,
         );
         hear("gw-2/model/motion", r#"{"state":"failed","reason":"golden"}"#);
         let text = table_of(&view, None, now);
@@ -152,6 +176,8 @@ mod tests {
             "a,b",
             "motion",
             "1.0.0",
+            "7",
+            "2",
             "fetching 25 %",
             "3 waiting, 4 lost, 14 MB",
             "5 min ago",

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::ids::{GatewayId, ModelName};
 use crate::link::PlainMessage;
 use crate::update::Target;
-use crate::update::device::State;
+use crate::update::device::{Reason, State};
 
 /// More gateways than any broker of one site has; strangers may make names up.
 const GATEWAYS_MAX: usize = 200_000;
@@ -28,6 +28,9 @@ pub(in crate::ctl) struct Gateway {
     pub(in crate::ctl) health: Option<Value>,
     /// The latest moment it is known to have said something.
     pub(in crate::ctl) seen: Option<Timestamp>,
+    /// When it was seen to go offline or to stop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::ctl) left: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -50,6 +53,16 @@ pub(in crate::ctl) struct Model {
     pub(in crate::ctl) reason: Option<String>,
     pub(in crate::ctl) deployment: Option<String>,
     pub(in crate::ctl) since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::ctl) shadow: Option<Shadow>,
+}
+
+/// How a candidate compared with the active model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(in crate::ctl) struct Shadow {
+    pub(in crate::ctl) runs: u64,
+    pub(in crate::ctl) agreed: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -57,12 +70,47 @@ pub(in crate::ctl) struct Model {
 pub(in crate::ctl) struct Version {
     pub(in crate::ctl) version: String,
     pub(in crate::ctl) digest: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::ctl) counter: Option<u64>,
+}
+
+impl Gateway {
+    pub(in crate::ctl) fn is_online(&self) -> bool {
+        self.status.state == "online"
+    }
+
+    /// The number of the keyset that it follows for a model; its health says so.
+    pub(in crate::ctl) fn keyset(&self, model: &str) -> Option<u64> {
+        let updates = self.health.as_ref()?.get("updates")?;
+        updates.get(model)?.get("keyset")?.as_u64()
+    }
+
+    /// Since when it is not online, or the last time it was heard where nobody saw it go.
+    pub(in crate::ctl) fn offline_since(&self) -> Option<Timestamp> {
+        if self.is_online() { None } else { self.left.or(self.seen) }
+    }
+}
+
+/// A span as people read it.
+pub(in crate::ctl) fn age(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
 }
 
 impl Model {
     /// The state, where it is one of an update that this tool knows.
     pub(in crate::ctl) fn update(&self) -> Option<State> {
         serde_json::from_value(Value::String(self.state.clone())).ok()
+    }
+
+    /// What the reason means, where this tool knows it.
+    pub(in crate::ctl) fn explanation(&self) -> Option<&'static str> {
+        let reason = serde_json::from_value::<Reason>(Value::String(self.reason.clone()?));
+        reason.ok().map(Reason::explanation)
     }
 }
 
@@ -128,6 +176,13 @@ impl View {
         let moment = if message.retain || offline { said } else { Some(now) };
         let gateway = self.gateways.get_mut(&id)?;
         gateway.seen = gateway.seen.max(moment);
+        if matches!(&heard, Heard::Status(_)) {
+            gateway.left = match (gateway.is_online(), message.retain) {
+                (true, _) => None,
+                (false, true) => gateway.left,
+                (false, false) => Some(gateway.left.unwrap_or(now)),
+            };
+        }
         Some(heard)
     }
 

@@ -1,16 +1,23 @@
 //! How a rollout is shown: a bar for each wave on a terminal, else a line for what happens.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::awaited::{Awaited, Line};
 use super::{Course, Progress, Rollout};
 use crate::cli::{print, print_json};
+use crate::clock::Timestamp;
 use crate::ctl::Failure;
 use crate::ctl::fleet::view::Model;
 use crate::ids::GatewayId;
+
+const WAITING_PAUSE: Duration = Duration::from_secs(30);
+const WAITING_REPEAT: Duration = Duration::from_hours(1);
 
 /// Where it is shown.
 #[derive(Debug)]
@@ -18,8 +25,10 @@ pub(super) struct Bars {
     json: bool,
     screen: Option<MultiProgress>,
     waves: RefCell<Vec<ProgressBar>>,
-    ended: RefCell<std::collections::BTreeSet<GatewayId>>,
+    ended: RefCell<BTreeSet<GatewayId>>,
     connected: bool,
+    /// Whom the rollout was last said to wait for, and when that was said.
+    waiting: Option<(Vec<Awaited>, Instant)>,
 }
 
 impl Bars {
@@ -31,19 +40,31 @@ impl Bars {
             waves: RefCell::default(),
             ended: RefCell::default(),
             connected: true,
+            waiting: None,
         }
     }
 
     /// The broker has the deployment of a wave, or of a hold.
-    pub(super) fn published(&self, rollout: &Rollout, seq: u64, fleet: &[GatewayId]) {
+    pub(super) fn published(
+        &self,
+        rollout: &Rollout,
+        seq: u64,
+        fleet: &[GatewayId],
+        offline: usize,
+    ) {
         let (wave, plan) = (rollout.wave(), rollout.plan());
         let percent = plan.waves.get(wave.saturating_sub(1)).copied().unwrap_or_default();
         let (reached, hold) = (rollout.reached(fleet), rollout.course != Course::Running);
         if self.json {
             return self.line(&json!({ "event": "published", "wave": wave, "percent": percent,
-                "seq": seq, "hold": hold, "reached": reached }));
+                "seq": seq, "hold": hold, "reached": reached,
+                "offline": offline }));
         }
-        let what = if hold { "held back".to_owned() } else { format!("{reached} gateways") };
+        let what = match (hold, offline) {
+            (true, _) => "held back".to_owned(),
+            (false, 0) => format!("{reached} gateways"),
+            (false, _) => format!("{reached} gateways, {offline} of them offline"),
+        };
         self.text(&format!(
             "wave {wave} of {} ({percent} %), number {seq}: {what}",
             plan.waves.len()
@@ -51,19 +72,64 @@ impl Bars {
     }
 
     /// A gateway's update ended; said once.
-    pub(super) fn ended(&self, gateway: &GatewayId, model: &Model) {
+    pub(super) fn ended(&self, gateway: &GatewayId, model: &Model, shadow_runs: u32) {
         if !self.ended.borrow_mut().insert(gateway.clone()) {
             return;
         }
+        let compared = model.shadow.as_ref().map_or(0, |shadow| shadow.runs);
         if self.json {
             let (state, reason) = (&model.state, &model.reason);
             return self.line(&json!({ "event": "ended", "gateway": gateway, "state": state,
-                "reason": reason }));
+                "reason": reason, "compared": compared }));
+        }
+        if model.state == "committed" && shadow_runs > 0 && compared == 0 {
+            self.text(&format!(
+                "{gateway}: committed without a comparison: no window came in the shadow, or the new \
+                 model takes other windows or has other labels"
+            ));
         }
         if model.state != "committed" {
             let reason = model.reason.as_deref().unwrap_or("no reason given");
-            self.text(&format!("{gateway}: {} ({reason})", model.state));
+            let advice = model.explanation().map_or(String::new(), |text| format!(": {text}"));
+            self.text(&format!("{gateway}: {} ({reason}){advice}", model.state));
         }
+    }
+
+    /// Says whom the rollout waits for: when that changes, but not more often than every
+    /// [`WAITING_PAUSE`], and once in a [`WAITING_REPEAT`] where it does not.
+    pub(super) fn waiting(
+        &mut self,
+        awaited: &[Awaited],
+        absent: &BTreeSet<GatewayId>,
+        now: Timestamp,
+    ) {
+        let awaited: Vec<_> =
+            awaited.iter().filter(|of| !absent.contains(&of.gateway)).cloned().collect();
+        let due = self.waiting.as_ref().is_none_or(|(before, at)| {
+            let pause = if *before == awaited { WAITING_REPEAT } else { WAITING_PAUSE };
+            at.elapsed() >= pause
+        });
+        if awaited.is_empty() || !due {
+            return;
+        }
+        let online = awaited.iter().filter(|of| of.is_online()).count();
+        if self.json {
+            self.line(&json!({ "event": "waiting", "gateways": awaited, "online": online,
+                "skipped": absent.len() }));
+        } else {
+            let (all, offline) = (awaited.len(), awaited.len() - online);
+            let advice = if offline > 0 && absent.is_empty() {
+                "; `inferctl rollout watch RECORD --skip-offline SPAN` goes on without those \
+                 offline for longer"
+            } else {
+                ""
+            };
+            self.text(&format!(
+                "waiting for {all} gateways, {offline} of them offline: {}{advice}",
+                Line(&awaited, now)
+            ));
+        }
+        self.waiting = Some((awaited, Instant::now()));
     }
 
     /// Says once that the broker is away, and that it is back.
@@ -104,18 +170,17 @@ impl Bars {
         if self.json {
             return print_json(&json!({ "event": "end", "deployment": name,
                 "course": rollout.course, "wave": rollout.wave(), "waves": waves,
-                "ended": ended, "failed": failed }));
+                "ended": ended, "failed": failed,
+                "skipped": rollout.skipped() }));
         }
-        let course = match rollout.course {
-            Course::Running => "under way",
-            Course::Paused => "paused",
-            Course::Aborted => "aborted",
-            Course::Replaced => "replaced",
-            Course::Done => "done",
+        let skipped = match rollout.skipped() {
+            0 => String::new(),
+            skipped => format!("; {skipped} offline, which update when they are back"),
         };
         print(&format!(
-            "{name}: {course} in wave {} of {waves}; {ended} gateways ended, {failed} of them \
-             failed\n",
+            "{name}: {} in wave {} of {waves}; {ended} gateways ended, {failed} of them \
+             failed{skipped}\n",
+            rollout.course,
             rollout.wave()
         ))
     }

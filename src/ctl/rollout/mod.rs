@@ -5,17 +5,23 @@
 //! killed go on without skipping or repeating one: publishing the same number twice changes nothing.
 
 mod ask;
+mod awaited;
 mod bars;
 mod controller;
+mod hold;
+mod list;
 mod order;
 mod record;
+mod status;
 pub(super) mod terms;
 #[cfg(test)]
 mod tests;
 mod verbs;
+mod warnings;
 pub(super) mod waves;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -42,6 +48,9 @@ pub(super) struct Plan {
     pub abort_above: f64,
     /// Reports before that share means anything (or all of a wave that is smaller).
     pub min_reports: usize,
+    /// Gateways that have been offline for this long are not waited for; `None` waits for all.
+    #[serde(default)]
+    pub skip_offline: Option<Duration>,
 }
 
 /// What a controller remembers of the way so far; a part of the record file.
@@ -55,6 +64,9 @@ pub(super) struct Rollout {
     since: Timestamp,
     pub course: Course,
     ended: BTreeMap<String, bool>,
+    /// Offline gateways that the rollout ended without.
+    #[serde(default)]
+    skipped: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +79,18 @@ pub(super) enum Course {
     /// Someone else has emptied the topic or put another deployment there.
     Replaced,
     Done,
+}
+
+impl fmt::Display for Course {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Aborted => "aborted",
+            Self::Replaced => "replaced",
+            Self::Done => "done",
+        })
+    }
 }
 
 /// How one wave stands.
@@ -90,7 +114,8 @@ pub(super) enum Action {
 impl Rollout {
     pub(super) fn new(plan: Plan, now: Timestamp) -> Self {
         let ended = BTreeMap::new();
-        Self { plan, wave: 0, number: 0, since: now, course: Course::Running, ended }
+        let course = Course::Running;
+        Self { plan, wave: 0, number: 0, since: now, course, ended, skipped: 0 }
     }
 
     /// What is to be done first, also after the controller was killed.
@@ -118,15 +143,24 @@ impl Rollout {
     }
 
     /// Begins the next wave when this one was watched long enough. `fleet` is every gateway that
-    /// is known.
-    pub(super) fn tick(&mut self, now: Timestamp, fleet: &[GatewayId], actions: &mut Vec<Action>) {
-        let soaked = now.since(self.since) >= self.plan.soak;
+    /// is known, `absent` those of it that are not waited for.
+    pub(super) fn tick(
+        &mut self,
+        now: Timestamp,
+        fleet: &[GatewayId],
+        absent: &BTreeSet<GatewayId>,
+        actions: &mut Vec<Action>,
+    ) {
+        let soaked = self.is_soaked(now);
         let failing = self.fails(1);
         if self.course != Course::Running || self.wave == 0 || !(soaked || failing) {
             return;
         }
         let reached = self.reached(fleet);
-        let enough = self.plan.min_reports.min(reached);
+        let skipped = self.awaited(fleet).filter(|id| absent.contains(*id)).count();
+        // Absent gateways alone prove nothing: a wave ends with one report at least.
+        let expected = reached.saturating_sub(skipped).max(reached.min(1));
+        let enough = self.plan.min_reports.min(expected);
         if failing && self.ended.len() >= enough.max(1) {
             return self.abort(actions);
         }
@@ -136,8 +170,8 @@ impl Rollout {
         if self.wave < self.plan.waves.len() {
             return self.next_wave(now, actions);
         }
-        if self.ended.len() >= reached {
-            self.course = Course::Done;
+        if self.ended.len() >= expected {
+            (self.course, self.skipped) = (Course::Done, skipped);
             actions.push(Action::Save);
         }
     }
@@ -166,6 +200,19 @@ impl Rollout {
         }
     }
 
+    /// Somebody else holds the rollout back: what is retained says so already.
+    pub(super) fn held_elsewhere(&mut self, course: Course, actions: &mut Vec<Action>) {
+        let is_later = match self.course {
+            Course::Running => true,
+            Course::Paused => course == Course::Aborted,
+            Course::Aborted | Course::Replaced | Course::Done => false,
+        };
+        if is_later {
+            self.course = course;
+            actions.push(Action::Save);
+        }
+    }
+
     /// Another deployment counts now: nothing more is published.
     pub(super) fn replaced(&mut self, actions: &mut Vec<Action>) {
         if matches!(self.course, Course::Running | Course::Paused) {
@@ -176,6 +223,37 @@ impl Rollout {
 
     pub(super) fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Changes which offline gateways are waited for.
+    pub(super) fn skip_offline(&mut self, span: Duration) {
+        self.plan.skip_offline = Some(span);
+    }
+
+    /// When the wave that counts was begun.
+    pub(super) fn since(&self) -> Timestamp {
+        self.since
+    }
+
+    /// Whether the wave was watched for long enough.
+    pub(super) fn is_soaked(&self, now: Timestamp) -> bool {
+        now.since(self.since) >= self.plan.soak
+    }
+
+    /// The gateways that the waves so far are for and whose update has not ended.
+    pub(super) fn awaited<'a>(
+        &'a self,
+        fleet: &'a [GatewayId],
+    ) -> impl Iterator<Item = &'a GatewayId> + 'a {
+        let percent = if self.wave == 0 { 0.0 } else { self.percent() };
+        fleet.iter().filter(move |id| {
+            drawn(&self.plan.seed, id, percent) && !self.ended.contains_key(id.as_str())
+        })
+    }
+
+    /// Offline gateways that the rollout ended without.
+    pub(super) fn skipped(&self) -> usize {
+        self.skipped
     }
 
     /// Waves begun.

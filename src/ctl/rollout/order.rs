@@ -28,12 +28,15 @@ pub(in crate::ctl) struct Order {
     pub keys: Vec<PathBuf>,
     pub key_password: Option<PathBuf>,
     pub terms: Terms,
+    /// Shadow runs where the terms name none.
+    pub usual_shadow: u32,
     pub name: Option<String>,
     pub waves: Vec<Wave>,
     pub soak: Duration,
     /// 0 to 1.
     pub abort_above: f64,
     pub min_reports: usize,
+    pub skip_offline: Option<Duration>,
     pub json: bool,
 }
 
@@ -87,7 +90,8 @@ impl Order {
         let seed = format!("{name} {now}");
         let waves = percents(&self.waves, &seed, fleet).map_err(usage)?;
         let (soak, abort_above, min_reports) = (self.soak, self.abort_above, self.min_reports);
-        Ok(Plan { name, seed, waves, soak, abort_above, min_reports })
+        let skip_offline = self.skip_offline;
+        Ok(Plan { name, seed, waves, soak, abort_above, min_reports, skip_offline })
     }
 
     /// The deployment of which every wave is a variation.
@@ -115,7 +119,7 @@ impl Order {
             windows: self.terms.windows(),
             spread_s: self.terms.spread_s()?,
             max_bytes_per_s: self.terms.max_rate(),
-            shadow_runs: self.terms.shadow(),
+            shadow_runs: self.terms.shadow(self.usual_shadow),
             trial: self.terms.trial()?,
         })
     }

@@ -29,9 +29,13 @@ pub(in crate::ctl) struct Terms {
     /// Bytes a second that each gateway fetches at most
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     max_rate: Option<u64>,
-    /// Runs beside the active model before the switch
-    #[arg(long, value_name = "RUNS", default_value_t = 0)]
-    shadow: u32,
+    /// Live windows on which the new model must agree with the active one before the switch; 0 for none [default: 20,
+    /// for a rollback 0]
+    ///
+    /// Nine predictions in ten must agree. Give 0 where the new model is meant to answer otherwise, or where the
+    /// active one is wrong.
+    #[arg(long, value_name = "RUNS")]
+    shadow: Option<u32>,
     /// Runs after the switch that must go well
     #[arg(long, value_name = "RUNS", default_value_t = Trial::default().min_runs)]
     trial_min_runs: u32,
@@ -68,8 +72,9 @@ impl Terms {
         self.max_rate.unwrap_or(0)
     }
 
-    pub(super) fn shadow(&self) -> u32 {
-        self.shadow
+    /// The shadow runs; as many as `usual` where the operator did not say.
+    pub(super) fn shadow(&self, usual: u32) -> u32 {
+        self.shadow.unwrap_or(usual)
     }
 
     pub(super) fn trial(&self) -> Result<Trial, Failure> {

@@ -8,6 +8,7 @@ fn plan() -> Plan {
         soak: Duration::from_secs(600),
         abort_above: 0.05,
         min_reports: 10,
+        skip_offline: None,
     }
 }
 
@@ -28,25 +29,25 @@ fn waves_follow_each_other_after_soak_and_reports() {
     let (mut rollout, mut actions) = (Rollout::new(plan(), at(0)), Vec::new());
     rollout.start(at(0), &mut actions);
     assert_eq!(std::mem::take(&mut actions), publish(1, 1.0));
-    rollout.tick(at(601), &fleet(), &mut actions);
+    rollout.tick(at(601), &fleet(), &BTreeSet::new(), &mut actions);
     assert_eq!(actions, [], "nobody has reported");
     for gateway in &fleet()[..10] {
         rollout.reported(gateway, "r", State::Trial, &mut actions);
         rollout.reported(gateway, "r", State::Committed, &mut actions);
     }
-    rollout.tick(at(599), &fleet(), &mut actions);
+    rollout.tick(at(599), &fleet(), &BTreeSet::new(), &mut actions);
     assert_eq!(actions, [], "too early");
-    rollout.tick(at(601), &fleet(), &mut actions);
+    rollout.tick(at(601), &fleet(), &BTreeSet::new(), &mut actions);
     assert_eq!(std::mem::take(&mut actions), publish(2, 10.0));
-    rollout.tick(at(700), &fleet(), &mut actions);
-    rollout.tick(at(1202), &fleet(), &mut actions);
+    rollout.tick(at(700), &fleet(), &BTreeSet::new(), &mut actions);
+    rollout.tick(at(1202), &fleet(), &BTreeSet::new(), &mut actions);
     assert_eq!(std::mem::take(&mut actions), publish(3, 100.0));
-    rollout.tick(at(9999), &fleet(), &mut actions);
+    rollout.tick(at(9999), &fleet(), &BTreeSet::new(), &mut actions);
     assert_eq!(rollout.course, Course::Running, "not everyone has ended");
     for gateway in &fleet() {
         rollout.reported(gateway, "r", State::Committed, &mut actions);
     }
-    rollout.tick(at(9999), &fleet(), &mut actions);
+    rollout.tick(at(9999), &fleet(), &BTreeSet::new(), &mut actions);
     assert_eq!((rollout.course, actions), (Course::Done, vec![Action::Save]));
 }
 
@@ -64,7 +65,7 @@ fn too_many_failures_hold_everyone_else_back() {
     rollout.reported(&fleet[9], "r", State::Committed, &mut actions);
     let hold = Action::Publish { number: 2, percent: 1.0, hold: true };
     assert_eq!(std::mem::take(&mut actions), [Action::Save, hold]);
-    rollout.tick(at(9999), &fleet, &mut actions);
+    rollout.tick(at(9999), &fleet, &BTreeSet::new(), &mut actions);
     rollout.reported(&fleet[10], "r", State::Failed, &mut actions);
     assert_eq!((rollout.course, actions), (Course::Aborted, vec![]));
 }
@@ -76,7 +77,7 @@ fn a_killed_controller_goes_on_where_it_was() {
     for gateway in &fleet()[..10] {
         rollout.reported(gateway, "r", State::Committed, &mut actions);
     }
-    rollout.tick(at(601), &fleet(), &mut actions);
+    rollout.tick(at(601), &fleet(), &BTreeSet::new(), &mut actions);
     // Killed between saving and publishing: the record says wave 2.
     let record = serde_json::to_string(&rollout).unwrap();
     let mut again: Rollout = serde_json::from_str(&record).unwrap();
@@ -105,11 +106,11 @@ fn a_wave_smaller_than_the_minimum_of_reports_is_judged_when_all_of_it_has_ended
     actions.clear();
     for gateway in &small[..2] {
         rollout.reported(gateway, "r", State::RolledBack, &mut actions);
-        rollout.tick(at(1), small, &mut actions);
+        rollout.tick(at(1), small, &BTreeSet::new(), &mut actions);
     }
     assert_eq!(actions, [], "the third may do well");
     rollout.reported(&small[2], "r", State::Committed, &mut actions);
-    rollout.tick(at(1), small, &mut actions);
+    rollout.tick(at(1), small, &BTreeSet::new(), &mut actions);
     let hold = Action::Publish { number: 2, percent: 100.0, hold: true };
     assert_eq!((rollout.course, actions), (Course::Aborted, vec![Action::Save, hold]));
 }
@@ -123,11 +124,11 @@ fn a_pause_holds_back_and_a_resume_goes_on_with_the_same_wave() {
     rollout.pause(&mut actions);
     let hold = Action::Publish { number: 2, percent: 1.0, hold: true };
     assert_eq!(std::mem::take(&mut actions), [Action::Save, hold]);
-    rollout.tick(at(9999), &[], &mut actions);
+    rollout.tick(at(9999), &[], &BTreeSet::new(), &mut actions);
     assert_eq!(actions, [], "a paused rollout begins no wave");
     rollout.resume(at(700), &mut actions);
     assert_eq!(std::mem::take(&mut actions), publish(3, 1.0));
-    rollout.tick(at(1200), &[], &mut actions);
+    rollout.tick(at(1200), &[], &BTreeSet::new(), &mut actions);
     assert_eq!(actions, [], "it soaks again");
     rollout.abort(&mut actions);
     rollout.resume(at(1300), &mut actions);
@@ -140,7 +141,7 @@ fn where_another_deployment_counts_nothing_more_is_published() {
     rollout.start(at(0), &mut actions);
     actions.clear();
     rollout.replaced(&mut actions);
-    rollout.tick(at(9999), &[], &mut actions);
+    rollout.tick(at(9999), &[], &BTreeSet::new(), &mut actions);
     rollout.abort(&mut actions);
     assert_eq!((rollout.course, actions), (Course::Replaced, vec![Action::Save]));
 }

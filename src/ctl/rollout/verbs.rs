@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use super::ask::{Ask, Asked, ask};
 use super::bars::Bars;
-use super::controller::Controller;
+use super::controller::{Controller, over};
+use super::hold::{Signers, hold};
+use super::list::{List, list};
 use super::order::{Loaded, now, sign};
 use super::record::{Held, Record, lock, taken};
 use super::terms::Terms;
+use super::warnings::warnings;
 use super::waves::{Wave, wave};
 use super::{Course, Order, Rollout};
 use crate::cli::{Exit, print};
@@ -21,16 +24,22 @@ use crate::ctl::{Failure, numbered_keysets};
 use crate::ids::ModelName;
 use crate::update::Source;
 
+/// Enough windows to tell a model that is always wrong: one that is right in nine of ten, beside another such,
+/// fails with a probability of a few percent.
+const SHADOW_RUNS: u32 = 20;
+
 /// Bring a release to a fleet, wave by wave
 #[derive(Debug, clap::Subcommand)]
 #[command(after_help = "\
 Examples:
   inferctl rollout start --model motion --group line-a --bundle motion-1.1.0.bundle \\
       --keyset keyset-1.json --key deploy.key --waves 1%,10%,50%,100% --soak 10m --record motion.rollout
+  inferctl rollout list
   inferctl rollout pause motion.rollout
   inferctl rollout resume motion.rollout")]
 pub(in crate::ctl) enum Verbs {
     Start(Box<Start>),
+    List(List),
     Watch(Watch),
     Pause(Paused),
     Resume(Resume),
@@ -74,6 +83,11 @@ pub(in crate::ctl) struct Start {
     /// Reports before that share counts, or all of a smaller wave
     #[arg(long, value_name = "N", default_value_t = 10)]
     min_reports: usize,
+    /// Do not wait for gateways that have been offline for this long [default: wait]
+    ///
+    /// They update when they are back, until the deployment expires.
+    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    skip_offline: Option<Duration>,
     /// The rollout's name in the gateways' reports [default: made up]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -107,6 +121,9 @@ pub(in crate::ctl) struct Signing {
 pub(in crate::ctl) struct OfRecord {
     /// The rollout's record file
     record: PathBuf,
+    /// Do not wait for gateways that have been offline for this long, from now on
+    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    skip_offline: Option<Duration>,
     #[command(flatten)]
     broker: BrokerArgs,
     /// Print one JSON object a line for what happens
@@ -114,9 +131,27 @@ pub(in crate::ctl) struct OfRecord {
     json: bool,
 }
 
+/// The rollout to hold back.
+#[derive(Debug, clap::Args)]
+pub(in crate::ctl) struct ToHold {
+    /// The rollout's record file, or its name as `rollout list` shows it
+    #[arg(value_name = "RECORD|NAME")]
+    rollout: PathBuf,
+    #[command(flatten)]
+    signers: Signers,
+    #[command(flatten)]
+    broker: BrokerArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
 /// Go on with a rollout whose controller was stopped or killed
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  inferctl rollout watch motion.rollout")]
+#[command(after_help = "\
+Examples:
+  inferctl rollout watch motion.rollout
+  inferctl rollout watch motion.rollout --skip-offline 1h")]
 pub(in crate::ctl) struct Watch {
     #[command(flatten)]
     of: OfRecord,
@@ -124,12 +159,16 @@ pub(in crate::ctl) struct Watch {
 
 /// Hold back the gateways that have not switched, until it is resumed
 ///
-/// A controller that is at work does it, and ends.
+/// A controller that is at work pauses it and exits. Without the record file, the rollout's name and
+/// a deploy key do.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  inferctl rollout pause motion.rollout")]
+#[command(after_help = "\
+Examples:
+  inferctl rollout pause motion.rollout
+  inferctl rollout pause motion-1.1.0-5f2e10aa --keyset keyset-1.json --key deploy.key")]
 pub(in crate::ctl) struct Paused {
     #[command(flatten)]
-    of: OfRecord,
+    of: ToHold,
 }
 
 /// Go on with a paused rollout, and watch it; as `watch` with one that is not paused
@@ -142,21 +181,31 @@ pub(in crate::ctl) struct Resume {
 
 /// Hold back the gateways that have not switched, for good
 ///
-/// Those that have switched keep the new model; `inferctl rollback` brings them back.
+/// Those that have switched keep the new model; `inferctl rollback` brings them back. Without the
+/// record file, the rollout's name and a deploy key do.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  inferctl rollout abort motion.rollout")]
+#[command(after_help = "\
+Examples:
+  inferctl rollout abort motion.rollout
+  inferctl rollout abort motion-1.1.0-5f2e10aa --keyset keyset-1.json --key deploy.key")]
 pub(in crate::ctl) struct Abort {
     #[command(flatten)]
-    of: OfRecord,
+    of: ToHold,
 }
 
 pub(in crate::ctl) fn rollout(verb: &Verbs) -> Result<(), Failure> {
     match verb {
         Verbs::Start(args) => begin(&args.order()?),
+        Verbs::List(args) => list(args),
         Verbs::Watch(Watch { of }) | Verbs::Resume(Resume { of }) => {
             let resume = matches!(verb, Verbs::Resume(_));
             let lock = lock(&of.record)?.ok_or_else(|| taken(&of.record))?;
-            go_on(of, Held::open(&of.record, lock)?, resume)
+            let mut held = Held::open(&of.record, lock)?;
+            if let Some(span) = of.skip_offline {
+                held.record.rollout.skip_offline(span);
+                held.save()?;
+            }
+            go_on(of, held, resume)
         }
         Verbs::Pause(Paused { of }) => tell(of, Ask::Pause),
         Verbs::Abort(Abort { of }) => tell(of, Ask::Abort),
@@ -175,11 +224,13 @@ impl Start {
             keys: self.signing.key.clone(),
             key_password: self.signing.key_password_file.clone(),
             terms: self.terms.clone(),
+            usual_shadow: SHADOW_RUNS,
             name: self.name.clone(),
             waves: self.waves.clone(),
             soak: self.soak,
             abort_above: self.abort_above / 100.0,
             min_reports: self.min_reports,
+            skip_offline: self.skip_offline,
             json: self.json,
         })
     }
@@ -203,11 +254,20 @@ pub(in crate::ctl) fn begin(order: &Order) -> Result<(), Failure> {
         return Err(Failure::new(Exit::Failed, message));
     }
     block_on(async {
-        let fleet = members(order).await?;
+        let view = survey(order).await?;
+        let fleet = view.members(&order.target);
+        if fleet.is_empty() {
+            let message = "no gateway of this group or name has ever reported to this broker; \
+                           `inferctl fleet` shows those that have";
+            return Err(Failure::new(Exit::Failed, message));
+        }
         let plan = order.plan(&loaded.checked.manifest.version, &fleet, now())?;
         let terms = order.deployment(&plan, &loaded.checked, now())?;
         // Keys that do not suffice are found out before anything is published.
         sign(&terms, &loaded.keys, &loaded.trust)?;
+        for warning in warnings(&terms, &loaded.checked, &view, &fleet) {
+            eprintln!("warning: {warning}");
+        }
         let topic = order.broker.deploy_topic(&order.target, &order.model);
         let record = Record::new(topic, terms, Rollout::new(plan, now()), files);
         let held = Held::create(&order.record, record, lock)?;
@@ -215,22 +275,17 @@ pub(in crate::ctl) fn begin(order: &Order) -> Result<(), Failure> {
     })
 }
 
-/// The gateways that the rollout is for, as far as they are known.
-async fn members(order: &Order) -> Result<Vec<crate::ids::GatewayId>, Failure> {
+/// What the gateways that run the model have retained.
+async fn survey(order: &Order) -> Result<View, Failure> {
     let mut session = Session::open(&order.broker).await?;
     let mut view = View::default();
-    let filters = view::filters(Some(&order.model)).map(|rest| order.broker.topic(&rest));
+    let filters = view::filters(Some(&order.model)).into_iter().chain(["+/health".to_owned()]);
+    let filters: Vec<_> = filters.map(|rest| order.broker.topic(&rest)).collect();
     let prefix = order.broker.topic("");
     for message in session.retained(&filters).await? {
         view.hear(prefix.trim_end_matches('/'), &message, now());
     }
-    let members = view.members(&order.target);
-    if members.is_empty() {
-        let message = "no gateway of this group or name has ever reported to this broker; \
-                       `inferctl fleet` shows those that have";
-        return Err(Failure::new(Exit::Failed, message));
-    }
-    Ok(members)
+    Ok(view)
 }
 
 /// Publishes what gateways fetch, then takes control.
@@ -273,17 +328,26 @@ fn go_on(of: &OfRecord, held: Held, resume: bool) -> Result<(), Failure> {
 }
 
 /// Has a controller pause or abort, or does it where there is none.
-fn tell(of: &OfRecord, what: Ask) -> Result<(), Failure> {
-    let rollout = Record::read(&of.record)?.rollout;
-    let over = matches!(rollout.course, Course::Done | Course::Aborted | Course::Replaced);
-    if over || (what == Ask::Pause && rollout.course == Course::Paused) {
-        return Bars::new(of.json).finish(&rollout);
+fn tell(of: &ToHold, what: Ask) -> Result<(), Failure> {
+    if !of.rollout.exists() && !of.signers.key.is_empty() {
+        let name = of.rollout.to_string_lossy();
+        return hold(&name, what, &of.signers, &of.broker, of.json);
     }
-    let lock = match ask(&of.record, what)? {
-        Asked::Taken => return say(&of.record, of.json),
+    let record = &of.rollout;
+    let rollout = Record::read(record).map_err(|failure| no_record(record, failure))?.rollout;
+    match rollout.course {
+        Course::Running => {}
+        Course::Paused if what == Ask::Pause => return Bars::new(of.json).finish(&rollout),
+        Course::Paused => {}
+        course @ (Course::Done | Course::Aborted | Course::Replaced) => {
+            return Err(over(&rollout.plan().name, &course.to_string()));
+        }
+    }
+    let lock = match ask(record, what)? {
+        Asked::Taken => return say(record, what, of.json),
         Asked::Alone(lock) => lock,
     };
-    let held = Held::open(&of.record, lock)?;
+    let held = Held::open(record, lock)?;
     let loaded = held.record.files.load()?;
     block_on(async {
         let session = Session::open(&of.broker).await?;
@@ -293,6 +357,24 @@ fn tell(of: &OfRecord, what: Ask) -> Result<(), Failure> {
     })
 }
 
-fn say(record: &Path, json: bool) -> Result<(), Failure> {
-    Bars::new(json).finish(&Record::read(record)?.rollout)
+fn no_record(record: &Path, failure: Failure) -> Failure {
+    if record.exists() {
+        return failure;
+    }
+    let record = record.display();
+    let message = format!(
+        "{record}: no such record file. To hold back the rollout of that name without its record, give \
+         --keyset and --key; `inferctl rollout list` shows the names"
+    );
+    Failure::new(Exit::Failed, message)
+}
+
+/// What a controller that was told has made of it: the rollout may have ended before.
+fn say(record: &Path, what: Ask, json: bool) -> Result<(), Failure> {
+    let rollout = Record::read(record)?.rollout;
+    let wanted = if what == Ask::Abort { Course::Aborted } else { Course::Paused };
+    if rollout.course == wanted {
+        return Bars::new(json).finish(&rollout);
+    }
+    Err(over(&rollout.plan().name, &rollout.course.to_string()))
 }

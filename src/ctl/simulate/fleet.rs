@@ -1,7 +1,7 @@
 //! The fleet, its broker and its controller, from one event to the next.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use super::gateway::{Gateway, Later};
@@ -101,6 +101,7 @@ impl<'a> Fleet<'a> {
             soak: Duration::from_secs(args.soak_s),
             abort_above: args.abort_above / 100.0,
             min_reports: args.min_reports,
+            skip_offline: None,
         };
         Ok(Self {
             args,
@@ -152,7 +153,7 @@ impl<'a> Fleet<'a> {
             Happens::Reported { gateway, report } => self.reported(gateway, &report)?,
             Happens::Controller => {
                 let mut actions = Vec::new();
-                self.rollout.tick(self.now.wall, &self.ids, &mut actions);
+                self.rollout.tick(self.now.wall, &self.ids, &BTreeSet::new(), &mut actions);
                 self.act(actions)?;
                 if self.rollout.course == Course::Running {
                     self.later(SECOND, Happens::Controller);

@@ -11,6 +11,7 @@
 //! the new one on trial. After a start everything before the trial goes through fetching again,
 //! where kept chunks are found and nothing is fetched twice.
 
+mod explanation;
 mod face;
 mod fetch;
 mod local;

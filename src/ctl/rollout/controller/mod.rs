@@ -1,11 +1,15 @@
 //! The controller: the machine, its record, and the broker.
 
+mod others;
+
 use std::time::Duration;
 
 use super::ask::{Ask, answer, asked};
+use super::awaited;
 use super::bars::Bars;
 use super::order::{Loaded, now, sign};
-use super::record::{Held, Sent};
+use super::record::{Held, Record, Sent};
+use super::status::RolloutStatus;
 use super::{Action, Course};
 use crate::cli::Exit;
 use crate::clock::Timestamp;
@@ -15,9 +19,14 @@ use crate::ctl::fleet::view::{self, Heard, View};
 use crate::ids::{Digest, GatewayId};
 use crate::link::PlainMessage;
 use crate::update::Deployment;
+use others::expired;
+pub(super) use others::over;
 
 /// How often the machine is asked and others may ask.
 const TICK: Duration = Duration::from_millis(200);
+
+/// Reports of a wave come within this span where nothing is in their way.
+const WAITING_GRACE: Duration = Duration::from_secs(5);
 
 /// A rollout under control.
 #[derive(Debug)]
@@ -31,6 +40,10 @@ pub(super) struct Controller {
     highest: u64,
     /// What is retained on the rollout's own topic, as far as it was heard.
     retained: Option<Retained>,
+    /// Somebody else has put a hold of this rollout there.
+    is_held_elsewhere: bool,
+    /// What others were last told of the rollout.
+    status: Option<RolloutStatus>,
     bars: Bars,
 }
 
@@ -40,6 +53,8 @@ struct Retained {
     digest: Digest,
     /// Of a deployment that is signed; strangers' are not numbered.
     seq: Option<u64>,
+    /// A signed hold of this very rollout.
+    is_hold: bool,
 }
 
 /// How the numbers of deployments begin: beyond all that is retained, and beyond those of
@@ -59,10 +74,21 @@ impl Controller {
     ) -> Result<Self, Failure> {
         let model = &held.record.terms.model;
         let mut filters = broker.deploy_filters(model);
-        filters.extend(view::filters(Some(model)).iter().map(|rest| broker.topic(rest)));
+        let reports = view::filters(Some(model)).into_iter().chain(["+/health".to_owned()]);
+        filters.extend(reports.map(|rest| broker.topic(&rest)));
         let messages = session.retained(&filters).await?;
-        let (view, highest, retained) = (View::default(), 0, None);
-        let mut controller = Self { held, loaded, broker, session, view, highest, retained, bars };
+        let mut controller = Self {
+            held,
+            loaded,
+            broker,
+            session,
+            view: View::default(),
+            highest: 0,
+            retained: None,
+            is_held_elsewhere: false,
+            status: None,
+            bars,
+        };
         let mut reports = Vec::new();
         for message in messages {
             reports.extend(controller.heard(&message));
@@ -97,6 +123,7 @@ impl Controller {
             }
             self.act(actions).await?;
         }
+        self.flush().await?;
         self.end()
     }
 
@@ -108,8 +135,12 @@ impl Controller {
         if self.is_unsettled() {
             self.settle().await?;
         }
+        self.flush().await?;
         match (ask, self.course()) {
             (Ask::Pause, Course::Paused) | (Ask::Abort, Course::Aborted) => self.say_course(),
+            (_, course @ Course::Done) => {
+                Err(over(&self.held.record.rollout.plan().name, &course.to_string()))
+            }
             _ => self.end(),
         }
     }
@@ -134,12 +165,15 @@ impl Controller {
     fn heard(&mut self, message: &PlainMessage) -> Option<GatewayId> {
         let deploy = self.broker.topic("deploy/");
         if message.topic.starts_with(&deploy) {
-            let seq = self.loaded.trust.deployment(&message.payload).ok().map(|found| found.seq);
+            let found = self.loaded.trust.deployment(&message.payload).ok();
+            let seq = found.as_ref().map(|found| found.seq);
             self.highest = self.highest.max(seq.unwrap_or(0));
             if message.topic == self.held.record.topic {
                 let digest = Digest::of(&message.payload);
                 let some = !message.payload.is_empty();
-                self.retained = some.then_some(Retained { digest, seq });
+                let own = &self.held.record.terms.deployment;
+                let is_hold = found.is_some_and(|found| found.hold && found.deployment == *own);
+                self.retained = some.then_some(Retained { digest, seq, is_hold });
             }
             return None;
         }
@@ -162,8 +196,14 @@ impl Controller {
                     actions.push(Action::Save);
                 }
             }
-            Some(Retained { seq: Some(seq), .. }) if *seq > sent.seq => {
-                record.rollout.replaced(actions);
+            Some(Retained { seq: Some(seq), is_hold, .. }) if *seq > sent.seq => {
+                if *is_hold {
+                    // Theirs counts: what was signed before must not be published after it.
+                    sent.taken = true;
+                    self.is_held_elsewhere = true;
+                } else {
+                    record.rollout.replaced(actions);
+                }
             }
             None if sent.taken => record.rollout.replaced(actions),
             // What was published before, or a stranger's.
@@ -179,7 +219,7 @@ impl Controller {
                 continue;
             };
             if *deployment == self.held.record.terms.deployment && state.is_final() {
-                self.bars.ended(id, model);
+                self.bars.ended(id, model, self.held.record.terms.shadow_runs);
             }
             self.held.record.rollout.reported(id, deployment, state, actions);
         }
@@ -196,15 +236,24 @@ impl Controller {
         if self.is_unsettled() {
             self.settle().await?;
         }
-        let members = self.members();
+        let (members, now) = (self.members(), now());
         self.bars.connected(self.session.is_connected());
         self.bars.draw(&self.held.record.rollout, &members);
-        if now() >= self.held.record.terms.expires && self.course() == Course::Running {
-            let message = "the deployment has expired before every gateway had ended its update; \
-                           start another rollout for the rest";
-            return Err(Failure::new(Exit::Failed, message));
+        let rollout = &mut self.held.record.rollout;
+        if rollout.course != Course::Running {
+            return Ok(());
         }
-        self.held.record.rollout.tick(now(), &members, actions);
+        let name = self.held.record.terms.model.as_str();
+        let awaited = awaited::awaited(rollout, &members, &self.view, name);
+        if now >= self.held.record.terms.expires {
+            return Err(expired(&awaited, now));
+        }
+        let skip = rollout.plan().skip_offline;
+        let absent = skip.map(|span| awaited::absent(&awaited, span, now)).unwrap_or_default();
+        rollout.tick(now, &members, &absent, actions);
+        if actions.is_empty() && now.since(rollout.since()) >= rollout.plan().soak + WAITING_GRACE {
+            self.bars.waiting(&awaited, &absent, now);
+        }
         Ok(())
     }
 
@@ -215,7 +264,10 @@ impl Controller {
         }
     }
 
-    async fn act(&mut self, actions: Vec<Action>) -> Result<(), Failure> {
+    async fn act(&mut self, mut actions: Vec<Action>) -> Result<(), Failure> {
+        if std::mem::take(&mut self.is_held_elsewhere) {
+            self.hold_elsewhere(&mut actions).await?;
+        }
         for action in actions {
             match action {
                 Action::Save => self.held.save()?,
@@ -227,7 +279,7 @@ impl Controller {
                 }
             }
         }
-        Ok(())
+        self.inform().await
     }
 
     /// Signs the deployment of this number, unless it is signed already, and keeps it.
@@ -266,12 +318,15 @@ impl Controller {
             other => other?,
         }
         sent.taken = true;
-        let seq = sent.seq;
-        self.retained =
-            Some(Retained { digest: Digest::of(sent.envelope.as_bytes()), seq: Some(seq) });
+        let (seq, is_hold) = (sent.seq, false);
+        let digest = Digest::of(sent.envelope.as_bytes());
+        self.retained = Some(Retained { digest, seq: Some(seq), is_hold });
         self.held.save()?;
         let members = self.members();
-        self.bars.published(&self.held.record.rollout, seq, &members);
+        let Record { terms, rollout, .. } = &self.held.record;
+        let awaited = awaited::awaited(rollout, &members, &self.view, terms.model.as_str());
+        let offline = awaited.iter().filter(|of| !of.is_online()).count();
+        self.bars.published(rollout, seq, &members, offline);
         Ok(())
     }
 

@@ -1,21 +1,30 @@
 //! `inferctl keys`
 
-use std::path::PathBuf;
+mod show;
 
-use super::{Failure, Password, load_keys, load_trust, write};
+use std::path::{Path, PathBuf};
+
 use crate::cli::{Exit, print};
+use crate::ctl::{Failure, Password, load_keys, load_trust, write};
 use crate::update::{Envelope, Keyset, PublicKey, Role, SecretKey};
 
-/// Make a keyset: whose signatures a fleet believes
+/// Create a keyset (the public keys a fleet trusts), or show one
 ///
 /// Keyset 1 is put on every gateway when it is set up. With --after, makes the next one, signed by
 /// the release keys of both, so that gateways take it over the air.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "\
 Examples:
   inferctl keys --release a.key --release b.key --release-threshold 2 --deploy d.key --out keyset-1.json
-  inferctl keys --after keyset-1.json --sign-with a.key --release new.key --deploy d.key --out keyset-2.json")]
+  inferctl keys --after keyset-1.json --sign-with a.key --release new.key --deploy d.key --out keyset-2.json
+  inferctl keys show keyset-1.json keyset-2.json"
+)]
 pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
     /// A key that may sign models and the next keyset
     #[arg(long, value_name = "FILE", required = true)]
     release: Vec<PathBuf>,
@@ -37,11 +46,24 @@ pub(super) struct Args {
     #[command(flatten)]
     password: Password,
     /// The keyset file to write
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    #[arg(long, value_name = "FILE", required = true)]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    Show(show::Show),
 }
 
 pub(super) fn keys(args: &Args) -> Result<(), Failure> {
+    match (&args.verb, &args.out) {
+        (Some(Verb::Show(args)), _) => show::show(args),
+        (None, Some(out)) => create(args, out),
+        (None, None) => Err(Failure::new(Exit::Usage, "--out FILE is missing")),
+    }
+}
+
+fn create(args: &Args, out: &Path) -> Result<(), Failure> {
     let release = load_keys(&args.release, &args.password)?;
     let deploy = load_keys(&args.deploy, &args.password)?;
     let before = if args.after.is_empty() { None } else { Some(load_trust(&args.after)?) };
@@ -63,6 +85,6 @@ pub(super) fn keys(args: &Args) -> Result<(), Failure> {
         None => crate::update::Trust::provisioned(&bytes),
     };
     judged.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-    write(&args.out, &bytes)?;
-    print(&format!("keyset {version} written to {}\n", args.out.display()))
+    write(out, &bytes)?;
+    print(&format!("keyset {version} written to {}\n", out.display()))
 }

@@ -1,0 +1,228 @@
+//! `inferctl rollout list`: every rollout, as the broker has it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::Course;
+use super::order::now;
+use super::status::RolloutStatus;
+use crate::cli::{print, print_json, table};
+use crate::clock::Timestamp;
+use crate::ctl::broker::{BrokerArgs, Session, block_on};
+use crate::ctl::fleet::view::{self, View, age};
+use crate::ctl::{Failure, load_trust};
+use crate::link::PlainMessage;
+use crate::update::{Deployment, Envelope, Target, Trust, drawn};
+
+/// Show every rollout that the broker retains, whoever began it
+///
+/// Needs no record file: `inferctl rollout pause NAME` and `abort NAME` take the names shown here. How far
+/// each wave is comes from the gateways' own reports. Without --keyset the signatures are not checked.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  inferctl rollout list
+  inferctl rollout list --keyset keyset-1.json --json")]
+pub(in crate::ctl) struct List {
+    /// The keysets, from the one the gateways came with: checks the signatures
+    #[arg(long, value_name = "FILE")]
+    keyset: Vec<PathBuf>,
+    #[command(flatten)]
+    broker: BrokerArgs,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// A retained deployment, with what is retained beside it.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) deployment: Deployment,
+    /// Whether its signatures were checked.
+    pub(super) is_verified: bool,
+    pub(super) status: Option<RolloutStatus>,
+}
+
+/// All that the broker retains of rollouts.
+#[derive(Debug)]
+pub(super) struct Survey {
+    pub(super) found: Vec<Found>,
+    /// The highest number of a signed deployment, by model.
+    pub(super) highest: BTreeMap<String, u64>,
+    pub(super) view: View,
+}
+
+/// One rollout as it is shown.
+#[derive(Debug, Serialize)]
+struct Row {
+    rollout: String,
+    model: String,
+    target: Target,
+    version: Option<String>,
+    course: String,
+    percent: f64,
+    /// Waves begun, and planned; `None` where its controller never reported them.
+    wave: Option<usize>,
+    waves: Option<Vec<f64>>,
+    /// Gateways that the waves so far are for, and how their updates ended.
+    reached: usize,
+    committed: usize,
+    failed: usize,
+    /// Gateways that have not ended and are not online.
+    offline: usize,
+    since: Timestamp,
+    expires: Timestamp,
+    verified: bool,
+}
+
+pub(super) fn list(args: &List) -> Result<(), Failure> {
+    let trust = if args.keyset.is_empty() { None } else { Some(load_trust(&args.keyset)?) };
+    let survey = block_on(async {
+        let mut session = Session::open(&args.broker).await?;
+        survey(&mut session, &args.broker, trust.as_ref()).await
+    })?;
+    let rows: Vec<_> = survey.found.iter().map(|found| row(found, &survey.view, now())).collect();
+    if args.json {
+        return rows.iter().try_for_each(print_json);
+    }
+    print(&shown(&rows, now()))
+}
+
+/// Reads what the broker retains. With `trust`, deployments that it does not accept are left out.
+pub(super) async fn survey(
+    session: &mut Session,
+    broker: &BrokerArgs,
+    trust: Option<&Trust>,
+) -> Result<Survey, Failure> {
+    let rest = ["deploy/group/+/+", "deploy/gateway/+/+", "rollout/+/+/+", "+/health"];
+    let filters = rest.map(str::to_owned).into_iter().chain(view::filters(None));
+    let filters: Vec<_> = filters.map(|rest| broker.topic(&rest)).collect();
+    let messages = session.retained(&filters).await?;
+    let mut survey = Survey { found: Vec::new(), highest: BTreeMap::new(), view: View::default() };
+    let prefix = broker.topic("");
+    for message in &messages {
+        if message.topic.starts_with(&broker.topic("deploy/")) {
+            survey.found.extend(deployed(message, broker, trust));
+        } else {
+            survey.view.hear(prefix.trim_end_matches('/'), message, now());
+        }
+    }
+    for found in &mut survey.found {
+        let of = &found.deployment;
+        let topic = broker.rollout_topic(&of.target, &of.model);
+        let status = messages.iter().filter(|message| message.topic == topic);
+        let status = status.filter_map(|message| RolloutStatus::read(&message.payload));
+        found.status = status.filter(|status| status.deployment == of.deployment).last();
+        let highest = survey.highest.entry(of.model.to_string()).or_default();
+        *highest = of.seq.max(*highest);
+    }
+    Ok(survey)
+}
+
+/// A deployment on the topic that it names itself; anything else is a stranger's.
+fn deployed(message: &PlainMessage, broker: &BrokerArgs, trust: Option<&Trust>) -> Option<Found> {
+    let deployment = match trust {
+        Some(trust) => (*trust.deployment(&message.payload).ok()?).clone(),
+        None => Envelope::read::<Deployment>(&message.payload).ok()?.unverified().ok()?,
+    };
+    let is_its_own = message.topic == broker.deploy_topic(&deployment.target, &deployment.model);
+    is_its_own.then_some(Found { deployment, is_verified: trust.is_some(), status: None })
+}
+
+impl Found {
+    /// How it goes: by the signed deployment first, by its controller where that leaves it open.
+    pub(super) fn course(&self) -> Course {
+        let told = self.status.as_ref().map(|status| status.course);
+        match (self.deployment.hold, told) {
+            (true, Some(Course::Aborted)) => Course::Aborted,
+            (true, _) => Course::Paused,
+            (false, Some(Course::Done)) => Course::Done,
+            (false, _) => Course::Running,
+        }
+    }
+}
+
+fn row(found: &Found, view: &View, now: Timestamp) -> Row {
+    let of = &found.deployment;
+    let members = view.members(&of.target);
+    let reached = members.iter().filter(|id| drawn(&of.seed, id, of.percent));
+    let (mut all, mut committed, mut failed, mut offline) = (0, 0, 0, 0);
+    let mut version = found.status.as_ref().map(|status| status.version.clone());
+    for id in reached {
+        all += 1;
+        let report = view.model(id, of.model.as_str());
+        let report = report.filter(|report| report.deployment.as_ref() == Some(&of.deployment));
+        let digest = of.manifest.sha256.to_string();
+        let active = report.and_then(|report| report.active.as_ref());
+        let same = active.filter(|active| active.digest == digest);
+        version = version.or_else(|| same.map(|active| active.version.clone()));
+        match report.and_then(|report| report.update()) {
+            Some(crate::update::device::State::Committed) => committed += 1,
+            Some(state) if state.is_final() => failed += 1,
+            _ if view.gateways.get(id).is_some_and(|gateway| gateway.is_online()) => {}
+            _ => offline += 1,
+        }
+    }
+    let course = found.course();
+    let is_expired = course == Course::Running && of.expires <= now;
+    Row {
+        rollout: of.deployment.clone(),
+        model: of.model.to_string(),
+        target: of.target.clone(),
+        version,
+        course: if is_expired { "expired".to_owned() } else { course.to_string() },
+        percent: of.percent,
+        wave: found.status.as_ref().map(|status| status.wave),
+        waves: found.status.as_ref().map(|status| status.waves.clone()),
+        reached: all,
+        committed,
+        failed,
+        offline,
+        since: found.status.as_ref().map_or(of.created, |status| status.since),
+        expires: of.expires,
+        verified: found.is_verified,
+    }
+}
+
+fn shown(rows: &[Row], now: Timestamp) -> String {
+    if rows.is_empty() {
+        return "no rollout is retained on this broker\n".to_owned();
+    }
+    let head = [
+        "ROLLOUT",
+        "MODEL",
+        "TARGET",
+        "VERSION",
+        "STATE",
+        "WAVE",
+        "REACHED",
+        "COMMITTED",
+        "FAILED",
+        "OFFLINE",
+        "SINCE",
+    ];
+    let line = |row: &Row| {
+        let target = match &row.target {
+            Target::Group(group) => format!("group {group}"),
+            Target::Gateway(id) => format!("gateway {id}"),
+        };
+        let wave = match (row.wave, &row.waves) {
+            (Some(wave), Some(waves)) => format!("{wave} of {} ({} %)", waves.len(), row.percent),
+            _ => format!("{} %", row.percent),
+        };
+        let since = age(now.since(row.since).as_secs());
+        let version = row.version.clone().unwrap_or_else(|| "?".to_owned());
+        let counts = [row.reached, row.committed, row.failed, row.offline].map(|n| n.to_string());
+        let first = [row.rollout.clone(), row.model.clone(), target, version];
+        let next = [row.course.clone(), wave];
+        first.into_iter().chain(next).chain(counts).chain([format!("{since} ago")]).collect()
+    };
+    let lines = std::iter::once(head.map(str::to_owned).to_vec()).chain(rows.iter().map(line));
+    let mut text = table(&lines.collect::<Vec<_>>());
+    if rows.iter().any(|row| !row.verified) {
+        text += "signatures were not checked; --keyset checks them\n";
+    }
+    text
+}
