@@ -1,0 +1,199 @@
+//! What is wrong with the connection, the results, the store and the models.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::facts::{Facts, FaultCause, FaultFacts, ModelFacts, StoreFacts, UpdateFacts};
+use super::{Code, Finding, HealthState, streams};
+use crate::monitor::RECENT_MINUTES;
+
+use HealthState::{Degraded, Failed};
+
+/// A start without a connection is normal for this long, if no attempt has failed yet.
+const CONNECT_GRACE: Duration = Duration::from_secs(15);
+/// Connections that end in the last minutes before that is a reason.
+const ENDED_MANY: u64 = 5;
+/// Results wait for an acknowledgement this long at most.
+const STALLED: Duration = Duration::from_secs(60);
+/// A failed update is a reason for this long, unless another one comes before.
+const UPDATE_SHOWN: Duration = Duration::from_secs(24 * 3600);
+/// An update that moves by itself changes more often than this.
+const UPDATE_STALLED: Duration = Duration::from_secs(3600);
+
+pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
+    let mut found = Vec::new();
+    found.extend(connection(facts));
+    found.extend(unstable(facts));
+    found.extend(subscriptions(facts));
+    found.extend(queue(facts));
+    found.extend(facts.store.iter().flat_map(store));
+    for stream in &facts.streams {
+        streams::findings(facts, stream, &mut found);
+    }
+    for model in &facts.models {
+        found.extend(trouble(model));
+        found.extend(model.update.as_ref().and_then(|update| of_update(facts, model, update)));
+    }
+    found
+}
+
+/// What a span is called in a sentence.
+pub(super) struct Span(pub(super) Duration);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        match seconds {
+            0..120 => write!(f, "{seconds} s"),
+            120..7200 => write!(f, "{} min", seconds / 60),
+            7200..172_800 => write!(f, "{} h", seconds / 3600),
+            _ => write!(f, "{} days", seconds / 86_400),
+        }
+    }
+}
+
+fn connection(facts: &Facts) -> Option<Finding> {
+    let link = &facts.link;
+    if link.connected_since.is_some() {
+        return None;
+    }
+    let Some(FaultFacts { cause, text, since }) = &link.fault else {
+        let up = facts.now.mono.since(facts.started.mono);
+        return (up >= CONNECT_GRACE).then(|| {
+            let message = format!("no connection to the broker {} after the start", Span(up));
+            Finding::new(Code::BrokerUnreachable, Degraded, message).since(facts.started.wall)
+        });
+    };
+    let waiting = match facts.queue.waiting {
+        0 => String::new(),
+        1 => "; 1 result waits".to_owned(),
+        many => format!("; {many} results wait"),
+    };
+    let (code, state) = match cause {
+        FaultCause::Credentials => (Code::CredentialsRefused, Failed),
+        FaultCause::Refused => (Code::BrokerRefused, Failed),
+        FaultCause::Local => (Code::BrokerSetup, Failed),
+        FaultCause::Passing => (Code::BrokerUnreachable, Degraded),
+    };
+    let message = format!("no connection to the broker: {text}{waiting}");
+    Some(Finding::new(code, state, message).since(*since))
+}
+
+fn unstable(facts: &Facts) -> Option<Finding> {
+    let link = &facts.link;
+    let ended = link.ended_recently;
+    let last = link.fault.as_ref().filter(|_| link.connected_since.is_some())?;
+    (ended >= ENDED_MANY).then(|| {
+        let message = format!(
+            "the connection to the broker ended {ended} times in the last {RECENT_MINUTES} \
+             minutes, the last time because: {}",
+            last.text
+        );
+        Finding::new(Code::ConnectionUnstable, Degraded, message)
+    })
+}
+
+fn subscriptions(facts: &Facts) -> impl Iterator<Item = Finding> {
+    let connected = facts.link.connected_since.is_some();
+    let refused = facts.link.refused_filters.iter().filter(move |_| connected);
+    refused.flat_map(|refused| {
+        let message = format!(
+            "the broker refuses the subscription {:?} ({}): allow it in the broker's access list",
+            refused.filter, refused.reason
+        );
+        let new = |state| {
+            let message = message.clone();
+            Finding::new(Code::SubscriptionRefused, state, message).since(refused.since)
+        };
+        if refused.streams.is_empty() {
+            // Without it updates do not come; predictions do.
+            return vec![new(Degraded)];
+        }
+        refused.streams.iter().map(|stream| new(Failed).of_stream(stream)).collect()
+    })
+}
+
+fn queue(facts: &Facts) -> impl Iterator<Item = Finding> {
+    let queue = &facts.queue;
+    let connected = facts.link.connected_since;
+    let long = connected.is_some_and(|since| facts.now.mono.since(since.mono) >= STALLED);
+    let stalled = (long && queue.stalled >= STALLED).then(|| {
+        let message = format!(
+            "{} results wait though the broker is connected, and it has acknowledged none for {}: \
+             look in the broker's log",
+            queue.waiting,
+            Span(queue.stalled)
+        );
+        Finding::new(Code::DeliveryStalled, Degraded, message)
+    });
+    let lost = (queue.lost_recently > 0).then(|| {
+        let message = format!(
+            "{} results were lost in the last {RECENT_MINUTES} minutes because the store was full: \
+             raise store.max_bytes and store.max_records, or free space on its disk",
+            queue.lost_recently
+        );
+        Finding::new(Code::ResultsLost, Degraded, message)
+    });
+    stalled.into_iter().chain(lost)
+}
+
+fn store(store: &StoreFacts) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if store.is_closed {
+        let message = "the store is closed, results are kept in memory only; the daemon's log says \
+                       why, and it tries again every few seconds";
+        found.push(Finding::new(Code::StoreClosed, Failed, message.to_owned()));
+    }
+    if store.quarantined > 0 {
+        let message = format!(
+            "the database was damaged: results that waited in it are lost, unless {}/quarantine \
+             still has it; a restart ends this warning",
+            store.dir
+        );
+        found.push(Finding::new(Code::StoreQuarantined, Failed, message));
+    }
+    let free = store.free_bytes.filter(|free| *free < store.reserve_bytes);
+    found.extend(free.map(|free| {
+        let message = format!(
+            "the file system of {} has {} MB left, less than store.reserve_bytes ({} MB): results \
+             that wait replace older ones, or are refused; free space there",
+            store.dir,
+            free / 1_000_000,
+            store.reserve_bytes / 1_000_000
+        );
+        Finding::new(Code::DiskLow, Degraded, message)
+    }));
+    found
+}
+
+fn trouble(model: &ModelFacts) -> Option<Finding> {
+    let why = model.trouble.as_ref()?;
+    let message = format!("model {}: {why}", model.name);
+    Some(Finding::new(Code::ModelNotActive, Failed, message).of_model(&model.name))
+}
+
+fn of_update(facts: &Facts, model: &ModelFacts, update: &UpdateFacts) -> Option<Finding> {
+    let name = &model.name;
+    let version = update.version.as_deref().unwrap_or("of an unknown version");
+    let about = format!("model {name}: the update to {version} ({})", update.deployment);
+    let age = facts.now.wall.since(update.since);
+    let found = if update.has_failed && age < UPDATE_SHOWN {
+        let reason = update.reason.as_deref().unwrap_or("no reason given");
+        let message = format!(
+            "{about} ended {}: {reason}; the version before is active (docs/updates.md explains \
+             the reasons)",
+            update.state
+        );
+        Finding::new(Code::UpdateFailed, Degraded, message)
+    } else if update.is_moving && update.unchanged >= UPDATE_STALLED {
+        let message = format!(
+            "{about} has made no progress in state {} for {}: see the daemon's log",
+            update.state,
+            Span(update.unchanged)
+        );
+        Finding::new(Code::UpdateStalled, Degraded, message)
+    } else {
+        return None;
+    };
+    Some(found.since(update.since).of_model(name))
+}

@@ -1,0 +1,169 @@
+//! What is wrong with a stream.
+
+use std::time::Duration;
+
+use super::facts::{Facts, Rejection, StreamFacts, WindowFacts};
+use super::rules::Span;
+use super::{Code, Finding, HealthState};
+use crate::monitor::{RECENT_MINUTES, Tally};
+
+use HealthState::{Degraded, Failed};
+
+/// Without any message since the start for this long, with a connection, a stream is a reason.
+const FIRST_MESSAGE: Duration = Duration::from_secs(5 * 60);
+/// A stream may pause so many times longer than it usually does ...
+const SILENT_FACTOR: u32 = 4;
+/// ... and at least this long.
+const SILENT_LEAST: Duration = Duration::from_secs(2 * 60);
+/// If all were bad, so many make a failure.
+const ALL_BAD_LEAST: u64 = 3;
+/// If most were bad, so many have to be known.
+const MOST_BAD_LEAST: u64 = 4;
+/// Windows started again since the last run that make a reason.
+const DISCARDED_LEAST: u64 = 3;
+/// A stream that gave predictions before may fill this many windows' samples without another.
+const WINDOWS_WITHOUT_RUN: u64 = 4;
+/// Characters of a payload that a reason shows.
+const EXCERPT: usize = 60;
+
+pub(super) fn findings(facts: &Facts, stream: &StreamFacts, found: &mut Vec<Finding>) {
+    let findings = [
+        silence(facts, stream),
+        inputs(stream),
+        runs(stream),
+        stream.window.as_ref().and_then(windows),
+        deliveries(stream),
+        overload(stream),
+    ];
+    found.extend(findings.into_iter().flatten().map(|finding| finding.of_stream(&stream.name)));
+}
+
+/// Judged only while messages could come.
+fn silence(facts: &Facts, stream: &StreamFacts) -> Option<Finding> {
+    let connected = facts.link.connected_since?;
+    let refused = &facts.link.refused_filters;
+    if refused.iter().any(|refused| refused.streams.contains(&stream.name)) {
+        return None;
+    }
+    let Some(last) = stream.last_message else {
+        let waited = facts.now.mono.since(connected.mono);
+        return (stream.messages == 0 && waited >= FIRST_MESSAGE).then(|| {
+            let message = format!(
+                "no message on {:?} since the start: do the devices publish, and on this topic?",
+                stream.filter
+            );
+            Finding::new(Code::NoMessages, Degraded, message).since(facts.started.wall)
+        });
+    };
+    let silent = facts.now.mono.since(last.mono.max(connected.mono));
+    let usual = stream.usual_pause?;
+    (silent > (usual * SILENT_FACTOR).max(SILENT_LEAST)).then(|| {
+        let message = format!(
+            "no message on {:?} for {}, it usually pauses for less than {}: do the devices run, \
+             and are they connected?",
+            stream.filter,
+            Span(silent),
+            Span(usual.max(Duration::from_secs(1)))
+        );
+        Finding::new(Code::StreamSilent, Degraded, message).since(last.wall)
+    })
+}
+
+/// How bad it is that so many failed.
+fn severity(Tally { total, bad }: Tally) -> Option<HealthState> {
+    match () {
+        () if bad == 0 => None,
+        () if bad == total => Some(if total >= ALL_BAD_LEAST { Failed } else { Degraded }),
+        () if bad > total / 2 && total >= MOST_BAD_LEAST => Some(Degraded),
+        () => None,
+    }
+}
+
+/// "all of the last 20", "12 of the last 20"
+fn share(Tally { total, bad }: Tally) -> String {
+    if bad < total { format!("{bad} of the last {total}") } else { format!("all of the last {bad}") }
+}
+
+fn example(of: Option<&Rejection>) -> String {
+    let Some(Rejection { reason, message, topic, excerpt }) = of else { return String::new() };
+    let mut shown: String = excerpt.chars().take(EXCERPT).flat_map(char::escape_debug).collect();
+    if excerpt.chars().nth(EXCERPT).is_some() {
+        shown.push_str("...");
+    }
+    format!(". The last one, on {topic:?}: {message} ({reason}); its payload begins `{shown}`")
+}
+
+fn inputs(stream: &StreamFacts) -> Option<Finding> {
+    let state = severity(stream.inputs)?;
+    let message = format!(
+        "{} messages were rejected{}",
+        share(stream.inputs),
+        example(stream.last_reject.as_ref())
+    );
+    Some(Finding::new(Code::InputsRejected, state, message))
+}
+
+fn runs(stream: &StreamFacts) -> Option<Finding> {
+    let state = severity(stream.runs)?;
+    let message = format!(
+        "{} runs of the model gave no prediction{}",
+        share(stream.runs),
+        example(stream.last_failure.as_ref())
+    );
+    Some(Finding::new(Code::ModelFails, state, message))
+}
+
+/// Samples come, and windows are started again before they are full.
+fn windows(window: &WindowFacts) -> Option<Finding> {
+    let WindowFacts { length, runs, samples, gaps, clock_steps, evicted, expired } = *window;
+    let enough = if runs == 0 { length } else { length.saturating_mul(WINDOWS_WITHOUT_RUN) };
+    let causes = [
+        (gaps, "pauses between samples are longer than `window.max_gap` of the model's card"),
+        (clock_steps, "the time stamps of the devices go back: check the devices' clocks"),
+        (evicted, "more devices take turns than `max_keys` of the stream: raise it"),
+        (expired, "devices pause for longer than `key_ttl` of the stream: raise it"),
+    ];
+    let discarded = gaps.saturating_add(clock_steps).saturating_add(evicted).saturating_add(expired);
+    if discarded < DISCARDED_LEAST || samples < enough {
+        return None;
+    }
+    let (_, cause) = causes.into_iter().max_by_key(|(count, _)| *count)?;
+    let when = if runs == 0 { "since the start" } else { "since the last prediction" };
+    let message = format!(
+        "{samples} samples and no full window of {length} {when}: windows were started again \
+         {discarded} times, because {cause}"
+    );
+    let state = if runs == 0 { Failed } else { Degraded };
+    Some(Finding::new(Code::NothingPredicted, state, message))
+}
+
+/// Each refused result is lost, so one is a reason.
+fn deliveries(stream: &StreamFacts) -> Option<Finding> {
+    let tally = stream.deliveries;
+    let (topic, reason) = stream.last_refusal.as_ref().filter(|_| tally.bad > 0)?;
+    let advice = match *reason {
+        "not-authorized" => "allow inferd to write there in the broker's access list",
+        "too-large" => "raise the broker's largest packet and broker.max_packet",
+        "topic-invalid" => "correct publish.topic of the stream",
+        "quota-exceeded" => "raise the broker's quota for this client",
+        _ => "look in the broker's log",
+    };
+    let state = severity(tally).unwrap_or(Degraded);
+    let message = format!(
+        "the broker refused {} predictions, which are lost (the last one on {topic:?}: {reason}): \
+         {advice}",
+        share(tally)
+    );
+    Some(Finding::new(Code::PredictionsRefused, state, message))
+}
+
+fn overload(stream: &StreamFacts) -> Option<Finding> {
+    let dropped = stream.dropped_recently;
+    (dropped > 0).then(|| {
+        let message = format!(
+            "{dropped} messages of QoS 0 were dropped in the last {RECENT_MINUTES} minutes because \
+             the workers do not keep up: raise workers.queue, send fewer, or use qos = 1"
+        );
+        Finding::new(Code::Overloaded, Degraded, message)
+    })
+}
