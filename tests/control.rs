@@ -95,11 +95,26 @@ fn status_says_how_the_daemon_is() {
     gateway.start();
     let status = gateway.command(&["status"]);
     assert_eq!(code(&status), 0, "{}", complained(&status));
-    for part in ["is well", "broker: away", "0 results on disk", "motion", "shipped", "serving"] {
+    for part in [
+        "is degraded",
+        "degraded: no connection to the broker: ",
+        "[broker-unreachable since ",
+        "broker: away since ",
+        "0 results on disk",
+        "motion",
+        "shipped",
+        "serving",
+        "never",
+    ] {
         assert!(said(&status).contains(part), "no {part:?} in:\n{}", said(&status));
     }
+    assert_eq!(code(&gateway.command(&["status", "--fail-on", "degraded"])), 1);
+    assert_eq!(code(&gateway.command(&["status", "--fail-on", "never"])), 0);
     let status = json_of(&gateway, &["status"]);
-    assert_eq!(status["healthy"], true);
+    assert_eq!((&status["healthy"], &status["state"]), (&true.into(), &"degraded".into()));
+    assert_eq!(status["problems"], json!([]));
+    assert_eq!(status["health"]["state"], "degraded");
+    assert_eq!(status["health"]["reasons"], status["reasons"]);
     assert_eq!(status["health"]["v"], 1);
     assert_eq!(status["models"][0]["name"], "motion");
     gateway.stop();

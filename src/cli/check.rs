@@ -15,6 +15,7 @@ use crate::config::{Config, Stream, Surroundings, print as reference};
 use crate::daemon;
 use crate::ids::ModelName;
 use crate::pipeline;
+use crate::store;
 
 /// Find every mistake in the configuration and the models it names
 ///
@@ -79,6 +80,7 @@ pub(super) fn check(args: &Args) -> Result<(), Failure> {
     let mut report = Report { config: path.display().to_string(), problems, ..Report::default() };
     if let Some(config) = config {
         report.warnings = config.warnings();
+        report.warnings.extend(store::shortage(&store::Settings::from(&config.store)));
         report.problems.extend(daemon::keyset_problem(&config).map(|reason| Problem {
             origin: None,
             path: "updates.keyset".to_owned(),

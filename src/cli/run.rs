@@ -11,7 +11,7 @@ use crate::clock::SystemClock;
 use crate::config::{Config, Surroundings};
 use crate::daemon;
 
-/// Run the daemon in the foreground, until SIGTERM or SIGINT
+/// Run the daemon in the foreground, until SIGTERM, SIGINT, SIGHUP or SIGQUIT
 ///
 /// Loads the configuration and every model it names, then works until it is told to stop; then
 /// finishes what was received and saves the rest within `workers.stop_deadline`. A change of the
@@ -53,21 +53,53 @@ fn load_models(config: &Config) -> Result<Vec<Loaded>, Failure> {
 }
 
 /// Ready when a signal asks to stop.
+///
+/// SIGHUP is one of them: a change of the configuration takes a restart, and a terminal that is
+/// closed must not cost what is in memory. Under `nohup` it is ignored, as it was asked for. SIGUSR1
+/// and SIGUSR2 would end a process that does not expect them.
 async fn told_to_stop() {
-    let listen = |kind| match signal(kind) {
+    let mut terminate = listen(SignalKind::terminate());
+    let mut interrupt = listen(SignalKind::interrupt());
+    let mut quit = listen(SignalKind::quit());
+    let mut hang_up =
+        if ignores(SignalKind::hangup()) { None } else { listen(SignalKind::hangup()) };
+    let mut users = (listen(SignalKind::user_defined1()), listen(SignalKind::user_defined2()));
+    loop {
+        let name = tokio::select! {
+            () = received(&mut terminate) => "SIGTERM",
+            () = received(&mut interrupt) => "SIGINT",
+            () = received(&mut quit) => "SIGQUIT",
+            () = received(&mut hang_up) => "SIGHUP",
+            () = received(&mut users.0) => {
+                log::info!("SIGUSR1 received: it has no meaning here and is ignored");
+                continue;
+            }
+            () = received(&mut users.1) => {
+                log::info!("SIGUSR2 received: it has no meaning here and is ignored");
+                continue;
+            }
+        };
+        return log::info!("{name} received");
+    }
+}
+
+fn listen(kind: SignalKind) -> Option<Signal> {
+    match signal(kind) {
         Ok(signal) => Some(signal),
         Err(error) => {
             log::error!("cannot listen for a signal, a stop will lose what is in memory: {error}");
             None
         }
-    };
-    let mut terminate = listen(SignalKind::terminate());
-    let mut interrupt = listen(SignalKind::interrupt());
-    let name = tokio::select! {
-        () = received(&mut terminate) => "SIGTERM",
-        () = received(&mut interrupt) => "SIGINT",
-    };
-    log::info!("{name} received");
+    }
+}
+
+/// Whether the process that started this one had it ignore the signal.
+fn ignores(kind: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    let bit = u32::try_from(kind.as_raw_value() - 1).ok().and_then(|bit| 1_u64.checked_shl(bit));
+    bit.is_some_and(|bit| mask & bit != 0)
 }
 
 async fn received(signal: &mut Option<Signal>) {

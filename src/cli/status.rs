@@ -8,26 +8,51 @@ use serde_json::Value;
 use super::local::{Daemon, bytes, list, number, text};
 use super::terminal::{print, print_json, table};
 use super::{Exit, Failure, models};
+use crate::clock::Timestamp;
 use crate::control::Ask;
 
-/// Show how the running daemon is; exit code 0 if it is well
+/// Show the state of the running daemon: healthy, degraded or failed, and why
 ///
-/// Ends with 1 where something needs a person: the store cannot be used, or a model serves that was
-/// not chosen. Ends with 69 where no daemon answers. A broker that is away is shown and is no
-/// failure: the daemon waits for it, and no restart brings it back. So this is a container's health
-/// check.
+/// Exits with 0 if the daemon is healthy or degraded, 1 if it has failed, and 69 if no daemon
+/// answers. Failed means that a person has to act: a stream gives nothing, results are lost, or the
+/// store or a model is not the one that was chosen. Degraded means that it works with less than it
+/// should, or waits for something that may return by itself, such as the broker.
+/// docs/control.md lists the reasons.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   inferd status
-  inferd status --json | jq .health.queue
+  inferd status --fail-on degraded                 for monitoring: 1 for a broker that is away, too
+  inferd status --fail-on never                    for a liveness probe: 0 if the daemon answers
+  inferd status --json | jq -r '.reasons[].code'
   HEALTHCHECK CMD [\"inferd\", \"status\"]             in a Dockerfile")]
 pub(super) struct Args {
     #[command(flatten)]
     daemon: Daemon,
-    /// Print one JSON object: healthy, problems, health (as on the health topic), models
+    /// The best state that gives exit code 1
+    #[arg(long, value_name = "STATE", default_value = "failed")]
+    fail_on: FailOn,
+    /// Print one JSON object: state, reasons, healthy, problems, health (as on its topic), models
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum FailOn {
+    Degraded,
+    Failed,
+    Never,
+}
+
+impl FailOn {
+    /// A state that this program does not know comes from a newer daemon, and is not healthy.
+    fn accepts(self, state: &str) -> bool {
+        match self {
+            Self::Degraded => state == "healthy",
+            Self::Failed => matches!(state, "healthy" | "degraded"),
+            Self::Never => true,
+        }
+    }
 }
 
 pub(super) fn status(args: &Args) -> Result<(), Failure> {
@@ -37,26 +62,46 @@ pub(super) fn status(args: &Args) -> Result<(), Failure> {
     } else {
         print(&shown(&answer))?;
     }
-    let healthy = answer.get("healthy").and_then(Value::as_bool) == Some(true);
-    if healthy { Ok(()) } else { Err(Failure::said(Exit::Failed)) }
+    let is_accepted = args.fail_on.accepts(&text(&answer, "/state"));
+    if is_accepted { Ok(()) } else { Err(Failure::said(Exit::Failed)) }
 }
 
 fn shown(answer: &Value) -> String {
     let health = &answer["health"];
-    let well = if answer["healthy"].as_bool() == Some(true) { "well" } else { "NOT WELL" };
+    let state = text(answer, "/state");
     let up = HumanDuration(Duration::from_secs(number(health, "/uptime_s")));
-    let mut out = format!("inferd {} is {well}, up {up}", text(health, "/version"));
+    let mut out = format!("inferd {} is {state}, up {up}", text(health, "/version"));
     out += &format!(", {} of memory\n", bytes(health["rss_bytes"].as_u64()));
-    for problem in list(answer, "/problems").filter_map(Value::as_str) {
-        out += &format!("problem: {problem}\n");
+    for reason in list(answer, "/reasons") {
+        out += &format!("{}\n", of_reason(reason));
     }
-    let connected = health.pointer("/link/connected").and_then(Value::as_bool) == Some(true);
-    let broker = if connected { "connected" } else { "away, results wait" };
-    out += &format!("broker: {broker}\n");
     let queue = &health["queue"];
-    out += &format!("queue:  {}\n\n", waiting(queue));
+    out += &format!("broker: {}\nqueue:  {}\n\n", broker(health), waiting(queue));
     out += &streams(health);
     out + "\n" + &models::shown(answer)
+}
+
+/// `failed: stream motion: ... [inputs-rejected since 2026-11-30T08:00:00.000Z]`
+fn of_reason(reason: &Value) -> String {
+    let stream = reason["stream"].as_str().map(|name| format!("stream {name}: "));
+    format!(
+        "{}: {}{} [{} since {}]",
+        text(reason, "/state"),
+        stream.unwrap_or_default(),
+        text(reason, "/message"),
+        text(reason, "/code"),
+        text(reason, "/since"),
+    )
+}
+
+fn broker(health: &Value) -> String {
+    let link = &health["link"];
+    let since = link["since"].as_str().map(|since| format!(" since {since}")).unwrap_or_default();
+    match link["connected"].as_bool() {
+        Some(true) => format!("connected{since}"),
+        _ if link["fault"].is_null() && since.is_empty() => "connecting".to_owned(),
+        _ => format!("away{since}; results are queued"),
+    }
 }
 
 /// How much waits for the broker, in words.
@@ -89,7 +134,8 @@ pub(super) fn lost(queue: &Value) -> Vec<(&str, &str, u64)> {
 }
 
 fn streams(health: &Value) -> String {
-    let header = ["STREAM", "MESSAGES", "PREDICTIONS", "REJECTED", "DROPPED", "P99 MS"];
+    let header =
+        ["STREAM", "MESSAGES", "PREDICTIONS", "REJECTED", "DROPPED", "P99 MS", "LAST MESSAGE"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     for (name, stream) in health["streams"].as_object().into_iter().flatten() {
         let rejects = stream["rejects"].as_object().into_iter().flatten();
@@ -98,7 +144,17 @@ fn streams(health: &Value) -> String {
         let count = |field: &str| number(stream, field).to_string();
         let mut row = vec![name.clone(), count("/messages"), count("/predictions")];
         row.extend([rejected.to_string(), count("/dropped"), format!("{p99:.1}")]);
+        row.push(age(health, &stream["last_message"]));
         rows.push(row);
     }
     table(&rows)
+}
+
+/// How long before the health was made something happened.
+fn age(health: &Value, then: &Value) -> String {
+    let time = |value: &Value| value.as_str().and_then(Timestamp::parse);
+    match (time(&health["time"]), time(then)) {
+        (Some(now), Some(then)) => format!("{} ago", HumanDuration(now.since(then))),
+        _ => "never".to_owned(),
+    }
 }

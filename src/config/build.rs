@@ -45,6 +45,7 @@ pub(super) fn config(root: &Node, problems: &Problems) -> Option<Config> {
         report,
         control,
         streams,
+        identity_doubt: None,
     })
 }
 

@@ -11,7 +11,7 @@ use super::reference::REFERENCE;
 use super::schema::Kind;
 use super::tree::{Node, Origin, Value};
 use super::unknown::option_at;
-use super::{Config, build, secret};
+use super::{Config, Containment, build, identity, secret};
 
 /// A configuration is text that people write: more than this is a mistake.
 const FILE_MAX: u64 = 4 << 20;
@@ -23,6 +23,8 @@ pub struct Surroundings {
     pub vars: Vec<(String, String)>,
     /// What `gateway.id` is where it is not written.
     pub host_name: Option<String>,
+    /// Whether that is of a container.
+    pub within: Containment,
 }
 
 impl Surroundings {
@@ -34,8 +36,15 @@ impl Surroundings {
             Some((key.into_string().ok()?, value.into_string().ok()?))
         };
         let host_name = fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        let marks = ["/.dockerenv", "/run/.containerenv"];
+        let pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+        let container = pod
+            || std::env::var_os("container").is_some()
+            || std::process::id() == 1
+            || marks.iter().any(|mark| Path::new(mark).exists());
         Self {
             vars: vars.filter_map(text).collect(),
+            within: Containment { container, pod },
             host_name: host_name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()),
         }
     }
@@ -110,7 +119,14 @@ impl Config {
         override_from(surroundings, &mut root, &problems);
         let credentials = surroundings.var("CREDENTIALS_DIRECTORY").map(Path::new);
         secret::resolve(REFERENCE, &mut root, &secret::Places { folder, credentials }, &problems);
-        Ok(finish(root, surroundings.host_name.as_deref(), problems))
+        let named = root.get("gateway").and_then(|gateway| gateway.get("id")).is_some();
+        let host_name = surroundings.host_name.as_deref().filter(|_| !named);
+        let (mut config, problems) = finish(root, host_name, problems);
+        if let Some(config) = &mut config {
+            config.identity_doubt =
+                host_name.and_then(|name| identity::doubt(name, surroundings.within));
+        }
+        Ok((config, problems))
     }
 
     /// Reads a configuration from one text; touches no file, and does not look for those it names.
@@ -136,6 +152,7 @@ impl Config {
         if self.broker.login.is_some() && self.broker.tls.is_none() && !self.broker.is_local() {
             warnings.push("the password goes to the broker unencrypted: use mqtts://".to_owned());
         }
+        warnings.extend(self.identity_doubt.clone());
         warnings
     }
 }

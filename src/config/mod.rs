@@ -2,6 +2,7 @@
 
 mod build;
 mod build_stream;
+mod identity;
 mod load;
 pub mod print;
 pub mod problem;
@@ -20,6 +21,7 @@ mod unknown;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use identity::Containment;
 pub use load::{ConfigError, Surroundings};
 pub use tool::{parse_size, parse_span};
 pub use topic::TopicError;
@@ -40,6 +42,8 @@ pub struct Config {
     pub control: Control,
     /// In the order of the file; a stream's place here is its number everywhere else.
     pub streams: Vec<Stream>,
+    /// Why `gateway.id`, which was not written, is a bad identity.
+    pub identity_doubt: Option<String>,
 }
 
 /// `[broker]`

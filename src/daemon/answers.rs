@@ -6,11 +6,13 @@ use serde::Serialize;
 
 use super::control::{Asked, Asker};
 use super::desk::{Desk, FromStore};
+use super::report::HealthSnapshot;
 use super::serving::Serving;
 use super::switch::{Choice, SwitchError};
 use super::updates::{self, Order};
 use crate::control::{Ask, Code, PEEK_MAX};
 use crate::ids::{Digest, ModelName, StreamName};
+use crate::monitor::health::{HealthState, Verdict};
 use crate::outbox::{Event, Record, Seq};
 use crate::pipeline::Swapped;
 use crate::store::models::{Held, ModelStore, Slot, Slots};
@@ -22,15 +24,32 @@ const PEEK_BYTES: usize = 1 << 20;
 const PURGE_AT_ONCE: usize = 1024;
 const CLOSED: &str = "the store is closed, results are kept in memory only; the daemon's log says \
                       why, and it tries again every few seconds";
-const SET_ASIDE: &str = "the database was damaged: what waited in it is lost, unless `quarantine` in \
-                         the store's folder still has it; a restart ends this warning";
 
+/// The answer to `status`.
 #[derive(Serialize)]
 struct Status<'a> {
+    /// The state is not `failed`: what `inferd status` exits by without options.
     healthy: bool,
-    problems: Vec<String>,
-    health: serde_json::Value,
+    /// The messages of the reasons that make it `failed`.
+    problems: Vec<&'a str>,
+    #[serde(flatten)]
+    verdict: &'a Verdict,
+    health: &'a HealthSnapshot,
     models: &'a [ModelRow],
+}
+
+impl<'a> Status<'a> {
+    fn new(health: &'a HealthSnapshot, models: &'a [ModelRow]) -> Self {
+        let verdict = &health.verdict;
+        let failed = verdict.reasons.iter().filter(|reason| reason.state == HealthState::Failed);
+        Self {
+            healthy: verdict.state != HealthState::Failed,
+            problems: failed.map(|reason| reason.message.as_str()).collect(),
+            verdict,
+            health,
+            models,
+        }
+    }
 }
 
 /// A version of a model, or the shipped one.
@@ -163,28 +182,8 @@ impl Desk {
             (usage, rows(store.take()))
         };
         self.look(answer, look, |desk, (usage, rows), answer| {
-            let problems = desk.problems(usage.as_ref());
-            let health = serde_json::from_slice(&desk.health(usage)).unwrap_or_default();
-            answer.ok(&Status { healthy: problems.is_empty(), problems, health, models: &rows });
+            answer.ok(&Status::new(&desk.health(usage), &rows));
         });
-    }
-
-    /// What makes the daemon unhealthy. A broker that is away does not: waiting for it is normal
-    /// work, and a restart would not bring it back.
-    fn problems(&self, usage: Option<&Usage>) -> Vec<String> {
-        let mut problems = Vec::new();
-        if usage.is_none() {
-            problems.push(CLOSED.to_owned());
-        }
-        if usage.is_some_and(|usage| usage.quarantined > 0) {
-            problems.push(SET_ASIDE.to_owned());
-        }
-        for serving in &self.serving {
-            let told =
-                |why| format!("model {}: {why}; {} serves", serving.name(), serving.digest());
-            problems.extend(serving.trouble.as_ref().map(told));
-        }
-        problems
     }
 
     /// Looks at the store on its thread, then goes on with what was found at the desk. Where the

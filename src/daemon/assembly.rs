@@ -157,7 +157,11 @@ fn open_store(
     config: &Config,
     started: Now,
 ) -> Result<(Option<(Store, store::Found)>, String), RunError> {
-    match Store::open(&store::Settings::from(&config.store)) {
+    let settings = store::Settings::from(&config.store);
+    if let Some(shortage) = store::shortage(&settings) {
+        log::warn!("{shortage}");
+    }
+    match Store::open(&settings) {
         Ok((database, found)) => {
             if let Some(why) = &found.quarantined {
                 log::error!("the database was damaged and has been set aside: {why}");

@@ -20,6 +20,7 @@ use super::serving::Serving;
 use super::shared::Shared;
 use super::switch::Switch;
 use super::updates::{Counts, Orders};
+use super::watch::Watch;
 use super::wear::LastHour;
 use super::worker::{FromWorker, also};
 use crate::clock::Mono;
@@ -28,7 +29,7 @@ use crate::ids::{ModelName, StreamName};
 use crate::link::{self, Epoch, LinkHandle};
 use crate::message::{Outgoing, Qos};
 use crate::monitor::Repeats;
-use crate::outbox::{Action, Event, Outbox, Seq};
+use crate::outbox::{Action, Event, Loss, Outbox, Seq};
 use crate::pipeline::mark_replayed;
 use crate::store::Usage;
 use crate::store::thread::Thread;
@@ -77,6 +78,7 @@ pub(crate) struct Desk {
     pub(super) syncs: LastHour,
     /// As last told by the store.
     pub(super) syncs_per_hour: u64,
+    pub(super) watch: Watch,
     said: Repeats,
     opening: Opening,
     health_due: Instant,
@@ -112,6 +114,7 @@ impl Desk {
             saves: Saves::default(),
             syncs: LastHour::default(),
             syncs_per_hour: 0,
+            watch: Watch::default(),
             said: Repeats::new(Duration::from_secs(60)),
             opening,
             health_due: Instant::now(),
@@ -178,7 +181,8 @@ impl Desk {
 
     fn wake(&self) -> Instant {
         let due = self.outbox.deadline().map(|at| Instant::now() + at.since(self.now()));
-        [due, self.opening.due()].into_iter().flatten().fold(self.health_due, Instant::min)
+        let health = self.health_due.min(self.watch.due());
+        [due, self.opening.due()].into_iter().flatten().fold(health, Instant::min)
     }
 
     fn now(&self) -> Mono {
@@ -191,10 +195,12 @@ impl Desk {
             self.health_due = Instant::now() + self.shared.config.report.health_interval;
             self.ask_usage();
         }
+        self.judge_if_due();
         self.feed(Event::Tick);
     }
 
     fn link_said(&mut self, event: link::Event) {
+        self.note_link(&event);
         match event {
             link::Event::Up { epoch, session_present } => {
                 let session =
@@ -315,6 +321,9 @@ impl Desk {
                         loss.as_str(),
                         also(held)
                     );
+                }
+                if !matches!(loss, Loss::Refused(_)) {
+                    self.watch.lost(self.now(), count);
                 }
                 self.lost(&stream, loss.as_str(), count);
             }

@@ -60,7 +60,9 @@ impl link::Intake for Intake {
 
     fn dropped(&mut self, sample: Incoming) {
         if let Some(stats) = self.stats.get(sample.stream) {
-            stats.lock().unwrap_or_else(PoisonError::into_inner).dropped += 1;
+            let mut stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
+            stats.dropped += 1;
+            stats.condition.dropped.add(sample.received.mono, 1);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::journal::SharedJournal;
+use super::rejects::RejectSample;
 use super::seen::Seen;
 use super::shadow::Part;
 use super::worker::{SavedWindows, SwapOutcome};
@@ -83,14 +84,28 @@ impl Lane {
         }
         let outcome = self.pipeline.step(incoming, clock, out);
         self.count_shadow();
-        let after = clock.now().mono;
+        let now = clock.now();
+        let after = now.mono;
         if self.save_every().is_some() && outcome.samples > 0 {
             self.changed.get_or_insert(after);
             self.seen.note(incoming.origin);
         }
         let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
         count(&mut stats, &outcome, after.since(incoming.received.mono));
+        note(&mut stats, &outcome, incoming.received, now);
         outcome
+    }
+
+    /// Keeps a rejected input as the example that is shown.
+    pub(crate) fn note_reject(&self, sample: &RejectSample) {
+        let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        let condition = &mut stats.condition;
+        let place = if sample.is_of_model() {
+            &mut condition.last_failure
+        } else {
+            &mut condition.last_reject
+        };
+        *place = Some(sample.example());
     }
 
     /// The report to pass on now, or nothing while it waits for the windows to be safe.
@@ -234,4 +249,25 @@ fn count(stats: &mut StreamStats, outcome: &Outcome, latency: Duration) {
         stats.run.record(run);
         stats.version.run.record(run);
     }
+}
+
+/// What the stream's state is judged by.
+fn note(stats: &mut StreamStats, outcome: &Outcome, received: Now, now: Now) {
+    let (mut rejected, mut failed) = (0, 0);
+    for found in &outcome.rejects {
+        let of = if found.reject.is_of_model() { &mut failed } else { &mut rejected };
+        *of += u64::from(found.count);
+    }
+    stats.last_message = Some(received.wall);
+    if outcome.results > 0 {
+        stats.last_prediction = Some(now.wall);
+    }
+    let condition = &mut stats.condition;
+    condition.message(received, u64::from(outcome.samples), rejected);
+    let since_run = &mut condition.since_run;
+    since_run.samples += u64::from(outcome.samples);
+    since_run.gaps += u64::from(outcome.gaps);
+    since_run.evicted += u64::from(outcome.evicted);
+    since_run.expired += u64::from(outcome.expired);
+    condition.ran(now, u64::from(outcome.runs), failed);
 }

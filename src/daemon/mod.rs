@@ -35,6 +35,7 @@ mod shared;
 mod swap_tests;
 mod switch;
 mod updates;
+mod watch;
 mod wear;
 mod worker;
 

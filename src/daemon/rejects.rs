@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::clock::Timestamp;
 use crate::ids::StreamName;
 use crate::message::Incoming;
+use crate::monitor::health::Rejection;
 use crate::pipeline::Rejected;
 
 /// Bytes of a rejected payload that are shown.
@@ -26,6 +27,8 @@ pub(crate) struct RejectSample {
     bytes: usize,
     /// The payload's beginning; bytes that are not UTF-8 shown as U+FFFD.
     excerpt: String,
+    #[serde(skip)]
+    is_of_model: bool,
 }
 
 impl RejectSample {
@@ -36,11 +39,26 @@ impl RejectSample {
             time: incoming.received.wall,
             stream: stream.clone(),
             topic: incoming.topic.clone(),
+            is_of_model: rejected.reject.is_of_model(),
             reason: rejected.reject.code(),
             message: rejected.reject.to_string(),
             count: rejected.count,
             bytes: incoming.payload.len(),
             excerpt: String::from_utf8_lossy(shown).into_owned(),
+        }
+    }
+
+    /// Whether the model failed on a good input.
+    pub(crate) fn is_of_model(&self) -> bool {
+        self.is_of_model
+    }
+
+    pub(crate) fn example(&self) -> Rejection {
+        Rejection {
+            reason: self.reason,
+            message: self.message.clone(),
+            topic: self.topic.clone(),
+            excerpt: self.excerpt.clone(),
         }
     }
 

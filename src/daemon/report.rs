@@ -12,9 +12,10 @@ use super::serving::Serving;
 use super::updates::Counts;
 use crate::clock::{Now, Timestamp};
 use crate::config::{Config, Gateway};
-use crate::ids::ModelName;
+use crate::ids::{ModelName, StreamName};
 use crate::link::{Counters, Status};
 use crate::monitor::StreamStats;
+use crate::monitor::health::{LinkFacts, Verdict};
 use crate::store::Usage;
 use crate::update::{CandidateReport, ModelReport, ModelState, VersionReport};
 
@@ -92,22 +93,26 @@ fn active(serving: &Serving) -> VersionReport {
 }
 
 /// What waits, in memory and on disk.
-#[derive(Serialize)]
-pub(crate) struct QueueReport<'a> {
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct QueueReport {
     pub(crate) mode: &'static str,
     /// Results in memory that neither the broker nor the disk is known to have.
     pub(crate) memory_records: usize,
     /// Results that will never arrive, by stream and reason.
-    pub(crate) lost: &'a Losses,
+    pub(crate) lost: Losses,
     /// Syncs in the last hour, or since the start: each wears a flash card.
     pub(crate) syncs_per_hour: u64,
     /// `null` while the store is closed.
     pub(crate) disk: Option<Usage>,
 }
 
-#[derive(Serialize)]
-struct LinkReport {
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct LinkReport {
     connected: bool,
+    /// Since when it is so; `null` before the first attempt to connect has ended.
+    since: Option<Timestamp>,
+    /// Why there is no connection, or why the last one ended.
+    fault: Option<String>,
     connections: u64,
     faults: BTreeMap<&'static str, u64>,
     received: u64,
@@ -122,54 +127,64 @@ struct LinkReport {
     refused: u64,
 }
 
-/// Everything health is made of.
+/// Everything a snapshot is made of.
 pub(crate) struct HealthParts<'a> {
     pub(crate) config: &'a Config,
     pub(crate) started: Now,
     pub(crate) now: Now,
+    pub(crate) verdict: Verdict,
     pub(crate) stats: &'a [SharedStats],
-    pub(crate) connected: bool,
+    pub(crate) facts: LinkFacts,
     pub(crate) link: Counters,
     pub(crate) unacknowledged: usize,
-    pub(crate) queue: QueueReport<'a>,
-    pub(crate) updates: &'a BTreeMap<ModelName, Counts>,
+    pub(crate) queue: QueueReport,
+    pub(crate) updates: BTreeMap<ModelName, Counts>,
 }
 
-#[derive(Serialize)]
-struct Health<'a> {
+/// How the daemon is at one moment: the health message, and what `inferd status` shows.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct HealthSnapshot {
     v: u8,
     time: Timestamp,
     version: &'static str,
+    #[serde(flatten)]
+    pub(crate) verdict: Verdict,
     uptime_s: u64,
     rss_bytes: Option<u64>,
     link: LinkReport,
-    queue: QueueReport<'a>,
-    streams: BTreeMap<&'a str, StreamStats>,
+    queue: QueueReport,
+    streams: BTreeMap<StreamName, StreamStats>,
     /// By model; empty where updates are off.
-    updates: &'a BTreeMap<ModelName, Counts>,
+    updates: BTreeMap<ModelName, Counts>,
 }
 
-/// The retained health message.
-pub(crate) fn health(parts: HealthParts<'_>) -> Bytes {
-    let names = parts.config.streams.iter().map(|stream| stream.name.as_str());
-    let stats =
-        parts.stats.iter().map(|s| s.lock().unwrap_or_else(PoisonError::into_inner).clone());
-    json(&Health {
-        v: 1,
-        time: parts.now.wall,
-        version: VERSION,
-        uptime_s: parts.now.mono.since(parts.started.mono).as_secs(),
-        rss_bytes: rss_bytes(),
-        link: link(parts.connected, parts.link, parts.unacknowledged),
-        queue: parts.queue,
-        streams: names.zip(stats).collect(),
-        updates: parts.updates,
-    })
+impl HealthSnapshot {
+    pub(crate) fn new(parts: HealthParts<'_>) -> Self {
+        let names = parts.config.streams.iter().map(|stream| stream.name.clone());
+        let stats =
+            parts.stats.iter().map(|s| s.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        Self {
+            v: 1,
+            time: parts.now.wall,
+            version: VERSION,
+            verdict: parts.verdict,
+            uptime_s: parts.now.mono.since(parts.started.mono).as_secs(),
+            rss_bytes: rss_bytes(),
+            link: link(&parts.facts, parts.link, parts.unacknowledged),
+            queue: parts.queue,
+            streams: names.zip(stats).collect(),
+            updates: parts.updates,
+        }
+    }
 }
 
-fn link(connected: bool, counters: Counters, unacknowledged: usize) -> LinkReport {
+fn link(facts: &LinkFacts, counters: Counters, unacknowledged: usize) -> LinkReport {
+    let fault = facts.fault.as_ref();
+    let connected = facts.connected_since.map(|since| since.wall);
     LinkReport {
-        connected,
+        connected: connected.is_some(),
+        since: connected.or_else(|| fault.map(|fault| fault.since)),
+        fault: fault.map(|fault| fault.text.clone()),
         connections: counters.connections,
         faults: BTreeMap::from([
             ("local", counters.faults_local),

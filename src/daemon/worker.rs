@@ -125,6 +125,7 @@ impl Worker {
         let name = lane.name();
         let samples = outcome.rejects.into_iter().map(|r| RejectSample::new(name, incoming, r));
         let samples: Vec<_> = samples.collect();
+        samples.iter().for_each(|sample| lane.note_reject(sample));
         if let Some(taken) = report {
             self.link.taken(taken);
         }

@@ -9,6 +9,7 @@
 //! - Sessions and retained messages live in memory only.
 //! - A topic's log has a bounded length: a subscriber that falls behind by more loses the oldest,
 //!   QoS 1 or not.
+//! - It leaves Nagle's algorithm on, which holds a message back for up to 40 ms: turned off here.
 //! - It announces no maximum packet size of its own, and closes the connection on a larger packet.
 //!
 //! So nothing is promised of deliveries through it; those promises are tested against mosquitto.
@@ -23,6 +24,8 @@ use std::time::{Duration, Instant};
 use rumqttd::protocol::v5::V5;
 use rumqttd::{ConnectionSettings, LinkType, Router, RouterConfig, Server, ServerSettings};
 use tokio::sync::oneshot;
+
+use super::nodelay;
 
 /// Largest packet in bytes.
 const MAX_PACKET: usize = 4 << 20;
@@ -89,6 +92,9 @@ impl EmbeddedBroker {
             .map_err(StartError::Thread)?;
         let broker = Self { port, stop: Some(stop), thread: Some(thread) };
         await_listening(port, &failure).map_err(StartError::NotListening)?;
+        if !nodelay::set_for_listener(port) {
+            log::debug!("the embedded broker sends with Nagle's algorithm");
+        }
         Ok(broker)
     }
 }

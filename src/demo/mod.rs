@@ -3,6 +3,7 @@
 //! wearers do; the demonstration reads that back and holds it against the truth.
 
 mod broker;
+mod nodelay;
 mod recordings;
 mod replay;
 mod score;

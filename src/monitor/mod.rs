@@ -4,12 +4,14 @@
 //! Plain values without locks or clocks. A worker owns its stream's [`StreamStats`] behind one
 //! uncontended lock that it takes once per message; health reads it every few seconds.
 
+mod condition;
 pub mod health;
 mod limit;
 mod recent;
 mod silence;
 mod stats;
 
+pub use condition::Condition;
 pub use limit::{Bucket, Repeats};
 pub use recent::{Outcomes, RECENT_MINUTES, Recent, Tally};
 pub use silence::Pauses;

@@ -4,6 +4,9 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::Condition;
+use crate::clock::Timestamp;
+
 /// What happened on one stream since the daemon's start.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct StreamStats {
@@ -27,6 +30,10 @@ pub struct StreamStats {
     pub keys_expired: u64,
     /// Bad inputs by reason.
     pub rejects: BTreeMap<&'static str, u64>,
+    /// When the last message came; `null` before the first.
+    pub last_message: Option<Timestamp>,
+    /// When the last prediction was made; `null` before the first.
+    pub last_prediction: Option<Timestamp>,
     /// From a message's arrival to its prediction's leaving for the outbox.
     pub latency: Latency,
     /// The model alone.
@@ -34,6 +41,9 @@ pub struct StreamStats {
     /// The version that serves now: how a version on trial is judged.
     #[serde(skip)]
     pub version: VersionStats,
+    /// What the stream's state is judged by.
+    #[serde(skip)]
+    pub condition: Condition,
 }
 
 /// What one version of a model has done on one stream since it was taken up.

@@ -32,6 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Mono;
+use crate::ids::StreamName;
 use crate::message::Finished;
 
 pub use face::{Action, Event, Loss, Mode, Opened, Record, Refusal, Seq, Settings, StreamPolicy};
@@ -130,6 +131,20 @@ impl Outbox {
     pub fn unsafe_records(&self) -> usize {
         let flying = self.flying.iter().filter(|item| !item.stored).count();
         self.live.len() + self.tail.len() + self.storing.len() + flying
+    }
+
+    /// Results that wait for the broker or for its acknowledgement, and are in memory or were read
+    /// from the disk.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        self.unsafe_records() > 0 || !self.head.is_empty() || !self.flying.is_empty()
+    }
+
+    /// The stream and the topic of a result that was published and is not acknowledged.
+    #[must_use]
+    pub fn flying(&self, seq: Seq) -> Option<(&StreamName, &str)> {
+        let item = self.flying.iter().find(|item| item.seq == seq)?;
+        Some((&item.stream, item.message.topic.as_str()))
     }
 
     /// After `Stop`: everything is on disk or with the broker.

@@ -103,6 +103,12 @@ impl Reject {
         }
     }
 
+    /// Whether the model failed on a good input.
+    #[must_use]
+    pub fn is_of_model(&self) -> bool {
+        matches!(self, Self::RunFailed { .. } | Self::BadOutput { .. })
+    }
+
     /// The name that stays the same between versions, e.g. `missing-field`.
     #[must_use]
     pub fn code(&self) -> &'static str {

@@ -33,6 +33,7 @@ use std::path::PathBuf;
 use crate::outbox::{Opened, Record, Seq};
 
 pub use queue::Store;
+pub use space::shortage;
 
 /// What the store is told once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +99,8 @@ pub struct Usage {
     pub quarantined: u64,
     /// Operations that failed.
     pub failures: u64,
+    /// Bytes that the file system has left; `null` where it does not say.
+    pub free_bytes: Option<u64>,
 }
 
 /// Why the store did not do it.

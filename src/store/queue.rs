@@ -156,6 +156,7 @@ impl Store {
             syncs: barrier::calls(),
             quarantined: self.quarantined,
             failures: self.failures,
+            free_bytes: space::free_bytes(&self.settings.dir).ok(),
         }
     }
 

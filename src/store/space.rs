@@ -46,6 +46,21 @@ pub(super) fn spare_bytes(settings: &Settings) -> io::Result<u64> {
     Ok(free_bytes(&settings.dir)?.saturating_sub(settings.reserve_bytes))
 }
 
+/// What is to be said where the file system has less left than the reserve; nothing where it has
+/// enough, or does not say. The folder may be missing: it will be made on the same file system.
+#[must_use]
+pub fn shortage(settings: &Settings) -> Option<String> {
+    let made = settings.dir.ancestors().find(|dir| dir.exists())?;
+    let free = free_bytes(made).ok().filter(|free| *free < settings.reserve_bytes)?;
+    Some(format!(
+        "the file system of {} has {} MB left, less than store.reserve_bytes ({} MB): results that \
+         wait replace older ones, or are refused; free space there, or lower store.reserve_bytes",
+        settings.dir.display(),
+        free / 1_000_000,
+        settings.reserve_bytes / 1_000_000
+    ))
+}
+
 /// Whether sled may have failed for want of room.
 pub(super) fn is_full(path: &Path) -> io::Result<bool> {
     Ok(free_bytes(path)? < MARGIN)

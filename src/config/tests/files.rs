@@ -22,7 +22,7 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 
 fn surroundings(vars: &[(&str, &str)]) -> Surroundings {
     let vars = vars.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    Surroundings { vars, host_name: Some("board".into()) }
+    Surroundings { vars, host_name: Some("board".into()), ..Surroundings::default() }
 }
 
 fn load(folder: &TempDir, vars: &[(&str, &str)]) -> Result<Config, ConfigError> {

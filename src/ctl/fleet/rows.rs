@@ -106,12 +106,27 @@ fn update(model: &Model) -> String {
     }
 }
 
-/// The few figures that tell whether to look closer.
+/// The state with its first reason, and the few figures that tell whether to look closer.
 fn health(health: &Value) -> String {
+    let state = health.get("state").and_then(Value::as_str);
+    let reason = health.pointer("/reasons/0/code").and_then(Value::as_str);
     let number = |path: &str| health.pointer(path).and_then(Value::as_u64).unwrap_or(0);
     let waiting = number("/queue/memory_records").saturating_add(number("/queue/disk/records"));
     let lost = health.pointer("/queue/lost").map_or(0, sum);
+    let rejected = health.get("streams").and_then(Value::as_object).map_or(0, |streams| {
+        let of = |stream: &Value| stream.get("rejects").map_or(0, sum);
+        streams.values().map(of).fold(0, u64::saturating_add)
+    });
     let mut parts = Vec::new();
+    match (state, reason) {
+        (Some(state), Some(reason)) => parts.push(format!("{state}: {reason}")),
+        (Some(state), None) => parts.push(state.to_owned()),
+        // From a gateway that reports no state.
+        (None, _) => {}
+    }
+    if rejected > 0 {
+        parts.push(format!("{rejected} rejected"));
+    }
     if waiting > 0 {
         parts.push(format!("{waiting} waiting"));
     }
@@ -163,6 +178,12 @@ mod tests {
             "active":{"version":"1.0.0","digest":"","counter":7}}"#,
         );
         hear("gw-2/model/motion", r#"{"state":"failed","reason":"golden"}"#);
+        hear(
+            "gw-2/health",
+            r#"{"state":"failed","reasons":[{"code":"inputs-rejected"},{"code":"disk-low"}],
+            "streams":{"s":{"rejects":{"syntax":20,"stale":2}},"t":{"rejects":{}}}}"#,
+        );
+        hear("gw-3/health", r#"{"state":"healthy","reasons":[],"streams":{}}"#);
         let text = table_of(&view, None, now);
         let lines: Vec<_> = text
             .lines()
@@ -184,7 +205,9 @@ mod tests {
         ];
         assert_eq!(lines[1], first);
         assert_eq!(&lines[2][..2], ["gw-2", "?"]);
-        assert!(text.contains("failed: golden") && text.ends_with("1 of 2 gateways online\n"));
+        assert!(text.contains("failed: golden") && text.ends_with("1 of 3 gateways online\n"));
+        assert_eq!(lines[2][4], "failed: inputs-rejected, 22 rejected");
+        assert_eq!(lines[3][5], "healthy");
         assert!(!table_of(&view, Some("a"), now).contains("gw-2"));
     }
 }

@@ -81,7 +81,11 @@ fn severity(Tally { total, bad }: Tally) -> Option<HealthState> {
 
 /// "all of the last 20", "12 of the last 20"
 fn share(Tally { total, bad }: Tally) -> String {
-    if bad < total { format!("{bad} of the last {total}") } else { format!("all of the last {bad}") }
+    if bad < total {
+        format!("{bad} of the last {total}")
+    } else {
+        format!("all of the last {bad}")
+    }
 }
 
 fn example(of: Option<&Rejection>) -> String {
@@ -123,7 +127,8 @@ fn windows(window: &WindowFacts) -> Option<Finding> {
         (evicted, "more devices take turns than `max_keys` of the stream: raise it"),
         (expired, "devices pause for longer than `key_ttl` of the stream: raise it"),
     ];
-    let discarded = gaps.saturating_add(clock_steps).saturating_add(evicted).saturating_add(expired);
+    let discarded =
+        gaps.saturating_add(clock_steps).saturating_add(evicted).saturating_add(expired);
     if discarded < DISCARDED_LEAST || samples < enough {
         return None;
     }

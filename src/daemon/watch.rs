@@ -1,0 +1,310 @@
+//! Collects what the daemon's state is judged by, and tells the log and the service manager when it
+//! changes. The judgement itself is [`crate::monitor::health`].
+
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::lane::SharedStats;
+use super::notify;
+use super::serving::Serving;
+use crate::clock::{Mono, Now};
+use crate::config::{Config, Store as StoreConfig};
+use crate::ids::{ModelName, StreamName};
+use crate::link::{Event, Fault, FaultKind};
+use crate::monitor::health::{
+    Code, Facts, FaultCause, FaultFacts, HealthState, Judge, LinkFacts, ModelFacts, QueueFacts,
+    RefusedFilter, StoreFacts, StreamFacts, UpdateFacts, Verdict, WindowFacts,
+};
+use crate::monitor::{Outcomes, Recent};
+use crate::outbox::Refusal;
+use crate::store::Usage;
+use crate::update::device::State;
+
+/// The state is judged this often, and whenever somebody asks.
+const PERIOD: Duration = Duration::from_secs(5);
+
+/// What became of the results of one stream.
+#[derive(Debug, Default)]
+struct Deliveries {
+    outcomes: Outcomes,
+    last_refusal: Option<(String, &'static str)>,
+}
+
+/// State and progress of an update, and when they changed last.
+#[derive(Debug, PartialEq)]
+struct Progress {
+    state: State,
+    progress: f32,
+    since: Mono,
+}
+
+#[derive(Debug)]
+pub(crate) struct Watch {
+    judge: Judge,
+    verdict: Verdict,
+    /// The codes that the log and the service manager were told last.
+    told: Vec<Code>,
+    link: LinkFacts,
+    ended: Recent,
+    deliveries: BTreeMap<StreamName, Deliveries>,
+    lost: Recent,
+    /// When a result was acknowledged last, or nothing waited.
+    moved: Mono,
+    updates: BTreeMap<ModelName, Progress>,
+    /// As last told by the store: `None` inside where it is closed.
+    pub(super) usage: Option<Option<Usage>>,
+    due: Instant,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self {
+            judge: Judge::default(),
+            verdict: Verdict::default(),
+            told: Vec::new(),
+            link: LinkFacts::default(),
+            ended: Recent::default(),
+            deliveries: BTreeMap::new(),
+            lost: Recent::default(),
+            moved: Mono(0),
+            updates: BTreeMap::new(),
+            usage: None,
+            due: Instant::now() + PERIOD,
+        }
+    }
+}
+
+impl Watch {
+    pub(super) fn note(&mut self, now: Now, event: &Event, config: &Config) {
+        match event {
+            Event::Up { .. } => {
+                self.link.connected_since = Some(now);
+                self.link.refused_filters.clear();
+            }
+            Event::Down { fault } => self.down(now, fault),
+            Event::Subscribed => {
+                // Filters of updates do not count for it.
+                self.link.refused_filters.retain(|refused| refused.streams.is_empty());
+            }
+            Event::NotSubscribed { filter, reason } => self.not_subscribed(
+                now,
+                filter,
+                reason,
+                config.streams.iter().filter(|stream| stream.topic.filter() == *filter),
+            ),
+            Event::Lap(_) | Event::Sent { .. } | Event::Refused { .. } => {}
+        }
+    }
+
+    fn down(&mut self, now: Now, fault: &Fault) {
+        let was_connected = self.link.connected_since.take().is_some();
+        if was_connected {
+            self.ended.add(now.mono, 1);
+        }
+        let before = self.link.fault.as_ref().filter(|_| !was_connected);
+        let since = before.map_or(now.wall, |fault| fault.since);
+        self.link.fault = Some(FaultFacts { cause: cause(fault), text: fault.to_string(), since });
+    }
+
+    fn not_subscribed<'a>(
+        &mut self,
+        now: Now,
+        filter: &str,
+        reason: &str,
+        streams: impl Iterator<Item = &'a crate::config::Stream>,
+    ) {
+        let known = self.link.refused_filters.iter_mut().find(|known| known.filter == filter);
+        match known {
+            Some(known) => reason.clone_into(&mut known.reason),
+            None => self.link.refused_filters.push(RefusedFilter {
+                filter: filter.to_owned(),
+                reason: reason.to_owned(),
+                streams: streams.map(|stream| stream.name.to_string()).collect(),
+                since: now.wall,
+            }),
+        }
+    }
+
+    pub(super) fn delivered(&mut self, now: Now, stream: Option<&StreamName>) {
+        self.moved = now.mono;
+        if let Some(stream) = stream {
+            self.deliveries_of(stream).outcomes.add(now.mono, true);
+        }
+    }
+
+    pub(super) fn refused(&mut self, now: Now, stream: &StreamName, topic: &str, why: Refusal) {
+        let deliveries = self.deliveries_of(stream);
+        deliveries.last_refusal = Some((topic.to_owned(), why.as_str()));
+        // One that is tried again is not lost: it shows as results that wait.
+        if why.is_final() {
+            deliveries.outcomes.add(now.mono, false);
+            self.moved = now.mono;
+        }
+    }
+
+    fn deliveries_of(&mut self, stream: &StreamName) -> &mut Deliveries {
+        self.deliveries.entry(stream.clone()).or_default()
+    }
+
+    /// Results were lost here, not at the broker.
+    pub(super) fn lost(&mut self, now: Mono, count: u64) {
+        self.lost.add(now, count);
+    }
+
+    pub(super) fn note_queue(&mut self, now: Now, waits: bool) {
+        if !waits {
+            self.moved = now.mono;
+        }
+    }
+
+    pub(super) fn is_due(&mut self, now: Instant) -> bool {
+        let due = self.due <= now;
+        if due {
+            self.due = now + PERIOD;
+        }
+        due
+    }
+
+    pub(super) fn due(&self) -> Instant {
+        self.due
+    }
+
+    pub(super) fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    pub(super) fn link(&self, now: Now) -> LinkFacts {
+        LinkFacts { ended_recently: self.ended.total(now.mono), ..self.link.clone() }
+    }
+
+    pub(super) fn queue(&self, now: Now, waiting: u64) -> QueueFacts {
+        let lost_recently = self.lost.total(now.mono);
+        QueueFacts { waiting, stalled: now.mono.since(self.moved), lost_recently }
+    }
+
+    pub(super) fn store(&self, config: &StoreConfig) -> Option<StoreFacts> {
+        let usage = self.usage.as_ref()?;
+        Some(StoreFacts {
+            dir: config.dir.display().to_string(),
+            is_closed: usage.is_none(),
+            quarantined: usage.as_ref().map_or(0, |usage| usage.quarantined),
+            free_bytes: usage.as_ref().and_then(|usage| usage.free_bytes),
+            reserve_bytes: config.reserve_bytes,
+        })
+    }
+
+    pub(super) fn models(&mut self, now: Now, serving: &[Serving]) -> Vec<ModelFacts> {
+        serving.iter().map(|serving| self.model(now, serving)).collect()
+    }
+
+    fn model(&mut self, now: Now, serving: &Serving) -> ModelFacts {
+        let trouble = serving.trouble.as_ref().map(|why| {
+            let (version, digest) = (&serving.loaded.card.version, serving.digest());
+            format!("{why}; {version} ({digest}) is active: install a version that works")
+        });
+        let update = serving.told.as_ref().map(|told| {
+            let report = &told.report;
+            let (state, progress) = (report.state, report.progress);
+            let new = Progress { state, progress, since: now.mono };
+            let known = self.updates.entry(serving.name().clone());
+            let known = known.or_insert(Progress { state, progress, since: now.mono });
+            if (known.state, known.progress.to_bits()) != (state, progress.to_bits()) {
+                *known = new;
+            }
+            UpdateFacts {
+                version: told.candidate_version.clone(),
+                deployment: report.deployment.clone(),
+                state: name_of(&state),
+                reason: report.reason.as_ref().map(name_of),
+                has_failed: matches!(state, State::RolledBack | State::Failed | State::Rejected),
+                is_moving: matches!(state, State::Fetching | State::Verifying | State::Probing),
+                since: told.since,
+                unchanged: now.mono.since(known.since),
+            }
+        });
+        ModelFacts { name: serving.name().to_string(), trouble, update }
+    }
+
+    pub(super) fn judge(&mut self, facts: &Facts) -> &Verdict {
+        let before = self.verdict.state;
+        self.verdict = self.judge.judge(facts);
+        let codes: Vec<Code> = self.verdict.reasons.iter().map(|reason| reason.code).collect();
+        if codes != self.told {
+            self.told = codes;
+            tell(before, &self.verdict);
+        }
+        &self.verdict
+    }
+}
+
+/// One line in the log and one for the service manager.
+fn tell(before: HealthState, verdict: &Verdict) {
+    let state = verdict.state.as_str();
+    match verdict.reasons.first() {
+        Some(first) if verdict.state > before => log::warn!("{state}: {}", first.message),
+        Some(first) => log::info!("{state}: {}", first.message),
+        None => log::info!("{state} again"),
+    }
+    let first = verdict.reasons.first().map(|reason| format!(": {}", reason.message));
+    notify::status(&format!("{state}{}", first.unwrap_or_default()));
+}
+
+/// What a unit variant is called on the wire.
+fn name_of(value: &impl serde::Serialize) -> String {
+    let name = serde_json::to_value(value).unwrap_or_default();
+    name.as_str().unwrap_or_default().to_owned()
+}
+
+fn cause(fault: &Fault) -> FaultCause {
+    match fault {
+        Fault::BadPassword | Fault::NotAuthorized => FaultCause::Credentials,
+        Fault::Unavailable { .. } => FaultCause::Passing,
+        Fault::Garbage { .. } => FaultCause::Refused,
+        other => match other.kind() {
+            FaultKind::Local => FaultCause::Local,
+            FaultKind::Refused => FaultCause::Refused,
+            FaultKind::Network | FaultKind::Protocol | FaultKind::Lost => FaultCause::Passing,
+        },
+    }
+}
+
+/// The facts of every stream.
+pub(super) fn streams(
+    now: Now,
+    config: &Config,
+    stats: &[SharedStats],
+    serving: &[Serving],
+    watch: &Watch,
+) -> Vec<StreamFacts> {
+    let facts = |(stream, stats): (&crate::config::Stream, &SharedStats)| {
+        let stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
+        let condition = &stats.condition;
+        let model = serving.iter().find(|serving| *serving.name() == stream.model);
+        let window = model.and_then(|serving| serving.loaded.card.window.as_ref());
+        let deliveries = watch.deliveries.get(&stream.name);
+        StreamFacts {
+            name: stream.name.to_string(),
+            filter: stream.topic.filter(),
+            publishes: stream.publish.topic.to_string(),
+            messages: stats.messages,
+            last_message: condition.last_message,
+            usual_pause: condition.pauses.usual(now.mono),
+            inputs: condition.inputs.tally(now.mono),
+            last_reject: condition.last_reject.clone(),
+            runs: condition.runs.tally(now.mono),
+            last_failure: condition.last_failure.clone(),
+            deliveries: deliveries.map_or_else(Default::default, |d| d.outcomes.tally(now.mono)),
+            last_refusal: deliveries.and_then(|deliveries| deliveries.last_refusal.clone()),
+            dropped_recently: condition.dropped.total(now.mono),
+            window: window.map(|window| WindowFacts {
+                length: u64::try_from(window.length).unwrap_or(u64::MAX),
+                runs: stats.windows,
+                ..condition.since_run
+            }),
+        }
+    };
+    config.streams.iter().zip(stats).map(facts).collect()
+}
