@@ -96,7 +96,7 @@ fn status_says_how_the_daemon_is() {
     let status = gateway.command(&["status"]);
     assert_eq!(code(&status), 0, "{}", complained(&status));
     for part in [
-        "is degraded",
+        ": degraded, up ",
         "degraded: no connection to the broker: ",
         "[broker-unreachable since ",
         "broker: away since ",
@@ -267,7 +267,7 @@ fn the_active_version_serves_and_a_damaged_one_does_not() {
     assert_eq!(serving(&gateway), "1.9.0", "the one before it serves");
     let status = gateway.command(&["status"]);
     assert_eq!(code(&status), 1);
-    assert!(said(&status).contains("problem: model motion: version 2.0.0 is not used"));
+    assert!(said(&status).contains("failed: model motion: version 2.0.0 is not used"));
     gateway.stop();
 
     let db = gateway.dir().join(format!("state/models/{}/db", old.0));

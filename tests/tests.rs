@@ -8,6 +8,7 @@ mod control;
 mod daemon;
 mod faults;
 mod fleet;
+mod health;
 mod inferctl;
 mod layers;
 mod link;

@@ -70,7 +70,7 @@ fn shown(answer: &Value) -> String {
     let health = &answer["health"];
     let state = text(answer, "/state");
     let up = HumanDuration(Duration::from_secs(number(health, "/uptime_s")));
-    let mut out = format!("inferd {} is {state}, up {up}", text(health, "/version"));
+    let mut out = format!("inferd {}: {state}, up {up}", text(health, "/version"));
     out += &format!(", {} of memory\n", bytes(health["rss_bytes"].as_u64()));
     for reason in list(answer, "/reasons") {
         out += &format!("{}\n", of_reason(reason));

@@ -42,7 +42,7 @@ impl Desk {
             started: self.shared.started,
             now,
             stats: &self.shared.stats,
-            facts: self.watch.link(now),
+            facts: self.watch.link(self.link.state(), &self.shared.config),
             link: self.link.counters(),
             unacknowledged: self.link.unacknowledged(),
             queue: self.queue(usage),
@@ -81,14 +81,17 @@ impl Desk {
                     self.watch.refused(now, stream, topic, *refusal);
                 }
             }
-            link::Event::Down { .. } => {
-                self.watch.note(now, event, &self.shared.config);
+            link::Event::Down { fault } => {
+                self.watch.down(fault);
                 for stats in &self.shared.stats {
                     let mut stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
                     stats.condition.pauses.interrupt();
                 }
             }
-            other => self.watch.note(now, other, &self.shared.config),
+            link::Event::Up { .. }
+            | link::Event::Subscribed
+            | link::Event::NotSubscribed { .. }
+            | link::Event::Lap(_) => {}
         }
     }
 
@@ -112,7 +115,7 @@ impl Desk {
         let facts = Facts {
             now,
             started: self.shared.started,
-            link: self.watch.link(now),
+            link: self.watch.link(self.link.state(), config),
             queue: self.watch.queue(now, in_memory.saturating_add(on_disk)),
             store: self.watch.store(&config.store),
             streams: watch::streams(now, config, &self.shared.stats, &self.serving, &self.watch),

@@ -13,7 +13,7 @@ use super::serving::Serving;
 use crate::clock::{Mono, Now};
 use crate::config::{Config, Store as StoreConfig};
 use crate::ids::{ModelName, StreamName};
-use crate::link::{Event, Fault, FaultKind};
+use crate::link::{Fault, FaultKind, LastFault, LinkState};
 use crate::monitor::health::{
     Code, Facts, FaultCause, FaultFacts, HealthState, Judge, LinkFacts, ModelFacts, QueueFacts,
     RefusedFilter, StoreFacts, StreamFacts, UpdateFacts, Verdict, WindowFacts,
@@ -47,8 +47,8 @@ pub(crate) struct Watch {
     verdict: Verdict,
     /// The codes that the log and the service manager were told last.
     told: Vec<Code>,
-    link: LinkFacts,
-    ended: Recent,
+    /// Why there is no connection.
+    cause: FaultCause,
     deliveries: BTreeMap<StreamName, Deliveries>,
     lost: Recent,
     /// When a result was acknowledged last, or nothing waited.
@@ -65,8 +65,7 @@ impl Default for Watch {
             judge: Judge::default(),
             verdict: Verdict::default(),
             told: Vec::new(),
-            link: LinkFacts::default(),
-            ended: Recent::default(),
+            cause: FaultCause::Passing,
             deliveries: BTreeMap::new(),
             lost: Recent::default(),
             moved: Mono(0),
@@ -78,54 +77,9 @@ impl Default for Watch {
 }
 
 impl Watch {
-    pub(super) fn note(&mut self, now: Now, event: &Event, config: &Config) {
-        match event {
-            Event::Up { .. } => {
-                self.link.connected_since = Some(now);
-                self.link.refused_filters.clear();
-            }
-            Event::Down { fault } => self.down(now, fault),
-            Event::Subscribed => {
-                // Filters of updates do not count for it.
-                self.link.refused_filters.retain(|refused| refused.streams.is_empty());
-            }
-            Event::NotSubscribed { filter, reason } => self.not_subscribed(
-                now,
-                filter,
-                reason,
-                config.streams.iter().filter(|stream| stream.topic.filter() == *filter),
-            ),
-            Event::Lap(_) | Event::Sent { .. } | Event::Refused { .. } => {}
-        }
-    }
-
-    fn down(&mut self, now: Now, fault: &Fault) {
-        let was_connected = self.link.connected_since.take().is_some();
-        if was_connected {
-            self.ended.add(now.mono, 1);
-        }
-        let before = self.link.fault.as_ref().filter(|_| !was_connected);
-        let since = before.map_or(now.wall, |fault| fault.since);
-        self.link.fault = Some(FaultFacts { cause: cause(fault), text: fault.to_string(), since });
-    }
-
-    fn not_subscribed<'a>(
-        &mut self,
-        now: Now,
-        filter: &str,
-        reason: &str,
-        streams: impl Iterator<Item = &'a crate::config::Stream>,
-    ) {
-        let known = self.link.refused_filters.iter_mut().find(|known| known.filter == filter);
-        match known {
-            Some(known) => reason.clone_into(&mut known.reason),
-            None => self.link.refused_filters.push(RefusedFilter {
-                filter: filter.to_owned(),
-                reason: reason.to_owned(),
-                streams: streams.map(|stream| stream.name.to_string()).collect(),
-                since: now.wall,
-            }),
-        }
+    /// The connection ended, or could not be made.
+    pub(super) fn down(&mut self, fault: &Fault) {
+        self.cause = cause(fault);
     }
 
     pub(super) fn delivered(&mut self, now: Now, stream: Option<&StreamName>) {
@@ -176,8 +130,32 @@ impl Watch {
         &self.verdict
     }
 
-    pub(super) fn link(&self, now: Now) -> LinkFacts {
-        LinkFacts { ended_recently: self.ended.total(now.mono), ..self.link.clone() }
+    pub(super) fn link(&self, state: LinkState, config: &Config) -> LinkFacts {
+        let mine = format!("{}/{}/", config.gateway.prefix, config.gateway.id);
+        let refused_topics = state.refused_topics.into_iter();
+        let refused_topics = refused_topics.filter(|(topic, _)| topic.starts_with(&mine));
+        let streams = |filter: &str| {
+            let of = config.streams.iter().filter(|stream| stream.topic.filter() == filter);
+            of.map(|stream| stream.name.to_string()).collect()
+        };
+        let refused_filters = state
+            .refused_filters
+            .into_iter()
+            .map(|(filter, reason)| RefusedFilter { streams: streams(&filter), filter, reason });
+        let fault = |fault: LastFault| FaultFacts {
+            cause: self.cause,
+            text: fault.text,
+            since: state.since.wall,
+        };
+        LinkFacts {
+            connected_since: state.connected.then_some(state.since),
+            fault: state.last_fault.map(fault),
+            recent_connects: state.recent_connects,
+            limits: state.limits,
+            refused_filters: refused_filters.collect(),
+            refused_reports: refused_topics.map(|(topic, why)| (topic, why.reason)).collect(),
+            unanswered: state.unanswered.map(|unanswered| (unanswered.text, unanswered.since.wall)),
+        }
     }
 
     pub(super) fn queue(&self, now: Now, waiting: u64) -> QueueFacts {
@@ -243,13 +221,17 @@ impl Watch {
 /// One line in the log and one for the service manager.
 fn tell(before: HealthState, verdict: &Verdict) {
     let state = verdict.state.as_str();
-    match verdict.reasons.first() {
-        Some(first) if verdict.state > before => log::warn!("{state}: {}", first.message),
-        Some(first) => log::info!("{state}: {}", first.message),
-        None => log::info!("{state} again"),
+    let Some(first) = verdict.reasons.first() else {
+        log::info!("{state} again");
+        return notify::status(state);
+    };
+    let line = format!("{state}: {first}");
+    if verdict.state > before {
+        log::warn!("{line}");
+    } else {
+        log::info!("{line}");
     }
-    let first = verdict.reasons.first().map(|reason| format!(": {}", reason.message));
-    notify::status(&format!("{state}{}", first.unwrap_or_default()));
+    notify::status(&line);
 }
 
 /// What a unit variant is called on the wire.

@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(lines[1], first);
         assert_eq!(&lines[2][..2], ["gw-2", "?"]);
         assert!(text.contains("failed: golden") && text.ends_with("1 of 3 gateways online\n"));
-        assert_eq!(lines[2][4], "failed: inputs-rejected, 22 rejected");
+        assert_eq!(lines[2][5], "failed: inputs-rejected, 22 rejected");
         assert_eq!(lines[3][5], "healthy");
         assert!(!table_of(&view, Some("a"), now).contains("gw-2"));
     }

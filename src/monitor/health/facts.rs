@@ -22,9 +22,15 @@ pub struct LinkFacts {
     pub connected_since: Option<Now>,
     /// Why there is no connection, or why the last one ended.
     pub fault: Option<FaultFacts>,
-    /// Connections that ended in the last minutes.
-    pub ended_recently: u64,
+    /// Connections made in the last ten minutes.
+    pub recent_connects: usize,
+    /// What the broker does not have, each a sentence that says what does not work.
+    pub limits: Vec<String>,
     pub refused_filters: Vec<RefusedFilter>,
+    /// Topics of the daemon's own reports that the broker refuses, and why.
+    pub refused_reports: Vec<(String, &'static str)>,
+    /// Publishes that the broker should have acknowledged long ago: in words, and since when.
+    pub unanswered: Option<(String, Timestamp)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +62,6 @@ pub struct RefusedFilter {
     pub reason: String,
     /// The streams that get nothing because of it; empty where it is for updates.
     pub streams: Vec<String>,
-    pub since: Timestamp,
 }
 
 /// Results on their way to the broker.

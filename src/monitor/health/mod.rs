@@ -11,6 +11,7 @@ mod streams;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Serialize;
 
@@ -60,7 +61,11 @@ pub enum Code {
     BrokerSetup,
     /// The connection ends again and again.
     ConnectionUnstable,
+    /// The broker does not have a feature that something needs.
+    BrokerLimited,
     SubscriptionRefused,
+    /// The broker refuses the daemon's own reports: status, health, models.
+    ReportsRefused,
     /// The broker refuses predictions: they are lost.
     PredictionsRefused,
     /// Results wait though there is a connection, and none is acknowledged.
@@ -104,6 +109,15 @@ pub struct Reason {
     /// What is wrong, and what to do.
     pub message: String,
     pub since: Timestamp,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(stream) = &self.stream {
+            write!(f, "stream {stream}: ")?;
+        }
+        f.write_str(&self.message)
+    }
 }
 
 /// The state and all reasons for it, the worst first.

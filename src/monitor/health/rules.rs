@@ -11,8 +11,8 @@ use HealthState::{Degraded, Failed};
 
 /// A start without a connection is normal for this long, if no attempt has failed yet.
 const CONNECT_GRACE: Duration = Duration::from_secs(15);
-/// Connections that end in the last minutes before that is a reason.
-const ENDED_MANY: u64 = 5;
+/// So many connections in ten minutes do not last.
+const CONNECTS_MANY: usize = 5;
 /// Results wait for an acknowledgement this long at most.
 const STALLED: Duration = Duration::from_secs(60);
 /// A failed update is a reason for this long, unless another one comes before.
@@ -23,7 +23,7 @@ const UPDATE_STALLED: Duration = Duration::from_secs(3600);
 pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     let mut found = Vec::new();
     found.extend(connection(facts));
-    found.extend(unstable(facts));
+    found.extend(link(facts));
     found.extend(subscriptions(facts));
     found.extend(queue(facts));
     found.extend(facts.store.iter().flat_map(store));
@@ -79,18 +79,37 @@ fn connection(facts: &Facts) -> Option<Finding> {
     Some(Finding::new(code, state, message).since(*since))
 }
 
-fn unstable(facts: &Facts) -> Option<Finding> {
+/// What is wrong with a connection that there is.
+fn link(facts: &Facts) -> Vec<Finding> {
     let link = &facts.link;
-    let ended = link.ended_recently;
-    let last = link.fault.as_ref().filter(|_| link.connected_since.is_some())?;
-    (ended >= ENDED_MANY).then(|| {
+    if link.connected_since.is_none() {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    if link.recent_connects >= CONNECTS_MANY {
+        let last =
+            link.fault.as_ref().map(|fault| format!(", the last one because: {}", fault.text));
         let message = format!(
-            "the connection to the broker ended {ended} times in the last {RECENT_MINUTES} \
-             minutes, the last time because: {}",
-            last.text
+            "{} connections to the broker in ten minutes, so they do not last{}",
+            link.recent_connects,
+            last.unwrap_or_default()
         );
-        Finding::new(Code::ConnectionUnstable, Degraded, message)
-    })
+        found.push(Finding::new(Code::ConnectionUnstable, Degraded, message));
+    }
+    if let Some((text, since)) = &link.unanswered {
+        found.push(Finding::new(Code::DeliveryStalled, Degraded, text.clone()).since(*since));
+    }
+    if !link.limits.is_empty() {
+        found.push(Finding::new(Code::BrokerLimited, Degraded, link.limits.join("; ")));
+    }
+    if let Some((topic, reason)) = link.refused_reports.first() {
+        let message = format!(
+            "the broker refuses the daemon's own reports on {topic:?} ({reason}), so the fleet does \
+             not see this gateway as it is: allow it in the broker's access list"
+        );
+        found.push(Finding::new(Code::ReportsRefused, Degraded, message));
+    }
+    found
 }
 
 fn subscriptions(facts: &Facts) -> impl Iterator<Item = Finding> {
@@ -103,7 +122,7 @@ fn subscriptions(facts: &Facts) -> impl Iterator<Item = Finding> {
         );
         let new = |state| {
             let message = message.clone();
-            Finding::new(Code::SubscriptionRefused, state, message).since(refused.since)
+            Finding::new(Code::SubscriptionRefused, state, message)
         };
         if refused.streams.is_empty() {
             // Without it updates do not come; predictions do.
@@ -117,10 +136,12 @@ fn queue(facts: &Facts) -> impl Iterator<Item = Finding> {
     let queue = &facts.queue;
     let connected = facts.link.connected_since;
     let long = connected.is_some_and(|since| facts.now.mono.since(since.mono) >= STALLED);
-    let stalled = (long && queue.stalled >= STALLED).then(|| {
+    // Publishes that the broker does not answer are told by the link.
+    let told = facts.link.unanswered.is_some();
+    let stalled = (long && !told && queue.stalled >= STALLED).then(|| {
         let message = format!(
-            "{} results wait though the broker is connected, and it has acknowledged none for {}: \
-             look in the broker's log",
+            "{} results wait though the broker is connected, and it has taken none for {}: look in \
+             the broker's log",
             queue.waiting,
             Span(queue.stalled)
         );

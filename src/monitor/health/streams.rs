@@ -49,7 +49,8 @@ fn silence(facts: &Facts, stream: &StreamFacts) -> Option<Finding> {
         let waited = facts.now.mono.since(connected.mono);
         return (stream.messages == 0 && waited >= FIRST_MESSAGE).then(|| {
             let message = format!(
-                "no message on {:?} since the start: do the devices publish, and on this topic?",
+                "no message on {:?} since the start: do the devices publish on such topics, \
+                 and may this client read them (the broker's access list)?",
                 stream.filter
             );
             Finding::new(Code::NoMessages, Degraded, message).since(facts.started.wall)
@@ -88,12 +89,18 @@ fn share(Tally { total, bad }: Tally) -> String {
     }
 }
 
+/// No character of a payload may move the cursor of a terminal or turn its text around.
+fn printable(c: char) -> String {
+    if matches!(c, '"' | '\'' | '\\') { c.to_string() } else { c.escape_debug().collect() }
+}
+
 fn example(of: Option<&Rejection>) -> String {
     let Some(Rejection { reason, message, topic, excerpt }) = of else { return String::new() };
-    let mut shown: String = excerpt.chars().take(EXCERPT).flat_map(char::escape_debug).collect();
+    let mut shown: String = excerpt.chars().take(EXCERPT).map(printable).collect();
     if excerpt.chars().nth(EXCERPT).is_some() {
         shown.push_str("...");
     }
+    let message: String = message.chars().map(printable).collect();
     format!(". The last one, on {topic:?}: {message} ({reason}); its payload begins `{shown}`")
 }
 

@@ -108,16 +108,27 @@ fn a_missing_connection_is_told_by_who_can_change_it() {
 }
 
 #[test]
-fn a_connection_that_ends_often_is_unstable() {
-    let often = |ended_recently| {
+fn a_connection_says_what_does_not_work_on_it() {
+    let often = |recent_connects| {
         move |facts: &mut Facts| {
             let connected_since = facts.link.connected_since;
             let ended = fault(FaultCause::Passing);
-            facts.link = LinkFacts { connected_since, ended_recently, ..ended };
+            facts.link = LinkFacts { connected_since, recent_connects, ..ended };
         }
     };
-    gives(often(5), Code::ConnectionUnstable, Degraded, &["5 times", "the reason of it"]);
+    gives(often(5), Code::ConnectionUnstable, Degraded, &["5 connections", "the reason of it"]);
     is_healthy("once or twice is normal", often(2));
+    let mute = |facts: &mut Facts| {
+        facts.link.unanswered = Some(("no PUBACK came".into(), at(9).wall));
+        facts.queue.stalled = Duration::from_secs(600);
+    };
+    gives(mute, Code::DeliveryStalled, Degraded, &["no PUBACK came"]);
+    let poor = |facts: &mut Facts| facts.link.limits = vec!["it keeps no state".into()];
+    gives(poor, Code::BrokerLimited, Degraded, &["it keeps no state"]);
+    let deaf = |facts: &mut Facts| {
+        facts.link.refused_reports = vec![("p/gw/health".into(), "not-authorized")];
+    };
+    gives(deaf, Code::ReportsRefused, Degraded, &["p/gw/health", "access list"]);
 }
 
 #[test]
@@ -127,7 +138,6 @@ fn a_refused_subscription_fails_its_streams() {
             filter: "sensors/+".into(),
             reason: "not authorized".into(),
             streams: streams.iter().map(|&name| name.to_owned()).collect(),
-            since: at(5).wall,
         };
         move |facts: &mut Facts| {
             facts.link.refused_filters.push(refused);
