@@ -95,6 +95,34 @@ pub enum Code {
     UpdateStalled,
 }
 
+impl Code {
+    pub const ALL: [Self; 23] = [
+        Self::BrokerUnreachable,
+        Self::BrokerRefused,
+        Self::CredentialsRefused,
+        Self::BrokerSetup,
+        Self::ConnectionUnstable,
+        Self::BrokerLimited,
+        Self::SubscriptionRefused,
+        Self::ReportsRefused,
+        Self::PredictionsRefused,
+        Self::DeliveryStalled,
+        Self::ResultsLost,
+        Self::InputsRejected,
+        Self::NoMessages,
+        Self::StreamSilent,
+        Self::NothingPredicted,
+        Self::ModelFails,
+        Self::Overloaded,
+        Self::StoreClosed,
+        Self::StoreQuarantined,
+        Self::DiskLow,
+        Self::ModelNotActive,
+        Self::UpdateFailed,
+        Self::UpdateStalled,
+    ];
+}
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Reason {

@@ -364,3 +364,13 @@ fn the_wire_has_names_and_no_empty_fields() {
     assert_eq!(reason["since"], "2027-01-15T09:00:00.000Z");
     assert!(reason.get("model").is_none());
 }
+
+#[test]
+fn every_code_is_documented_under_its_name() {
+    let docs = include_str!("../../../docs/control.md");
+    for code in Code::ALL {
+        let name = serde_json::to_value(code).unwrap();
+        let row = format!("| `{}` | ", name.as_str().unwrap());
+        assert!(docs.contains(&row), "docs/control.md has no row {row:?}");
+    }
+}
