@@ -7,6 +7,7 @@ use super::journal::SharedJournal;
 use super::rejects::RejectSample;
 use super::seen::Seen;
 use super::shadow::Part;
+use super::windows;
 use super::worker::{SavedWindows, SwapOutcome};
 use crate::bundle::Loaded;
 use crate::clock::{Clock, Mono, Now};
@@ -93,6 +94,18 @@ impl Lane {
         let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
         count(&mut stats, &outcome, after.since(incoming.received.mono));
         note(&mut stats, &outcome, incoming.received, now);
+        if let Some(fill) = outcome.fill {
+            let window = stats.window.get_or_insert_default();
+            windows::count(window, &outcome, fill, &self.pipeline);
+            log::debug!(
+                "stream {}: {} samples taken, the next window of device {:?} has {} of {} samples",
+                self.name,
+                outcome.samples,
+                window.device,
+                fill.filled,
+                fill.length
+            );
+        }
         outcome
     }
 

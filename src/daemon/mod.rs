@@ -37,6 +37,7 @@ mod switch;
 mod updates;
 mod watch;
 mod wear;
+mod windows;
 mod worker;
 
 pub(crate) use seen::seen_bytes;

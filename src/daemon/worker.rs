@@ -123,6 +123,12 @@ impl Worker {
             send(&self.desk, FromWorker::Finished(done))?;
         }
         let name = lane.name();
+        for (loss, _) in outcome.losses.iter() {
+            let now = self.clock.now().mono;
+            if let Some(held) = self.said.say(now, &format!("{name}/{}", loss.cause.code())) {
+                log::warn!("stream {name}: {loss}{}", also(held));
+            }
+        }
         let samples = outcome.rejects.into_iter().map(|r| RejectSample::new(name, incoming, r));
         let samples: Vec<_> = samples.collect();
         samples.iter().for_each(|sample| lane.note_reject(sample));

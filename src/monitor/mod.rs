@@ -15,4 +15,4 @@ pub use condition::Condition;
 pub use limit::{Bucket, Repeats};
 pub use recent::{Outcomes, RECENT_MINUTES, Recent, Tally};
 pub use silence::Pauses;
-pub use stats::{Latency, StreamStats, Summary, VersionStats};
+pub use stats::{Latency, LostWindow, Restarted, StreamStats, Summary, VersionStats, WindowStats};

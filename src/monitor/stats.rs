@@ -28,6 +28,8 @@ pub struct StreamStats {
     pub keys_evicted: u64,
     /// Devices forgotten because they were silent for too long.
     pub keys_expired: u64,
+    /// How full its windows are; `None` where messages are whole inputs, and before the first sample.
+    pub window: Option<WindowStats>,
     /// Bad inputs by reason.
     pub rejects: BTreeMap<&'static str, u64>,
     /// When the last message came; `null` before the first.
@@ -44,6 +46,59 @@ pub struct StreamStats {
     /// What the stream's state is judged by.
     #[serde(skip)]
     pub condition: Condition,
+}
+
+/// The windows of one stream: what to look at where predictions stay away.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct WindowStats {
+    /// Samples in a window.
+    pub length: u64,
+    /// Devices with a window.
+    pub devices: u64,
+    /// The device of the last sample.
+    pub device: String,
+    /// Samples that this device's next window has already.
+    pub filled: u64,
+    /// Samples that it still needs.
+    pub missing: u64,
+    /// The most samples that a window of any device had after a message since the stream's last
+    /// prediction.
+    pub fullest: u64,
+    /// Partial windows given up since the start while their devices went on sending, by reason.
+    pub restarted: Restarted,
+    /// Devices forgotten before their first prediction, to make room for others.
+    pub evicted_unpredicted: u64,
+    /// Devices forgotten before their first prediction, because they were silent for too long.
+    pub expired_unpredicted: u64,
+    /// Partial windows given up for any reason since the stream's last prediction.
+    pub lost_since_prediction: u64,
+    /// The last of them that was the first of its reason in its message, of any time.
+    pub last_lost: Option<LostWindow>,
+}
+
+/// Why partial windows were given up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Restarted {
+    /// Two samples were further apart than the card's `window.max_gap`.
+    pub gap: u64,
+    /// The device's clock was set back, or forward again.
+    pub clock: u64,
+    /// The device was silent for longer than `key_ttl`.
+    pub silence: u64,
+}
+
+/// A partial window that was given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LostWindow {
+    /// `gap`, `clock`, `silence`, `evicted` or `expired`.
+    pub reason: &'static str,
+    pub device: String,
+    /// Samples that were thrown away.
+    pub samples: u64,
+    /// Windows of this device given up since its last complete one.
+    pub in_a_row: u32,
+    /// What happened and what to do.
+    pub message: String,
 }
 
 /// What one version of a model has done on one stream since it was taken up.

@@ -1,5 +1,6 @@
 //! What one step did, as a value: the shell acknowledges by it and the monitor counts by it.
 
+use super::loss::{Fill, WindowLosses};
 use super::reject::Reject;
 use crate::message::{Incoming, Taken};
 
@@ -18,6 +19,11 @@ pub struct Outcome {
     pub suppressed: u32,
     /// Partial windows thrown away because of a gap in time.
     pub gaps: u32,
+    /// Partial windows given up, those of gaps among them.
+    pub losses: WindowLosses,
+    /// How full the window of the last sample's device is; `None` where none was taken, or where
+    /// messages are whole inputs.
+    pub fill: Option<Fill>,
     /// Devices forgotten to make room for new ones.
     pub evicted: u32,
     /// Devices forgotten because they were silent for too long.

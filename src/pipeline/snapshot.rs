@@ -202,7 +202,7 @@ fn load_device(
         Some(shape) => load_ring(cursor, shape)?,
         None => Ring::default(),
     };
-    Ok((key, Device { ring, memory, seen, time }))
+    Ok((key, Device::restored(ring, memory, seen, time)))
 }
 
 fn load_ring(cursor: &mut Cursor<'_>, shape: &Shape) -> Result<Ring, RestoreError> {

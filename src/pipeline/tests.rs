@@ -3,6 +3,7 @@
 mod fit;
 pub(crate) mod fixture;
 mod keys;
+mod losses;
 mod replies;
 mod save;
 mod shadow;

@@ -1,9 +1,12 @@
 //! The last samples of every device, and when they make a window.
 //!
 //! Every device has a ring of samples. The first window is complete with `length` samples, each
-//! next one `hop` samples later. A silence longer than `max_gap` starts the device's window anew.
+//! next one `hop` samples later. A silence longer than `max_gap` starts the device's window over,
+//! and so does a device's clock that was set back ([`order`]).
 //! A message costs the same whether there are ten devices or a million: one look-up, one ring.
 
+mod order;
+mod ring;
 #[cfg(test)]
 mod tests;
 
@@ -12,11 +15,16 @@ use std::time::Duration;
 
 use lru::LruCache;
 
+use super::loss::{Fill, LossCause, WindowLoss, WindowLosses};
 use super::outcome::Outcome;
 use super::plan::Shape;
 use super::policy::Memory;
 use crate::clock::{Mono, Timestamp};
 use crate::ids::DeviceKey;
+
+pub(super) use order::Aside;
+use order::{Order, Step};
+pub(super) use ring::{Cells, Ring};
 
 /// Everything remembered of the devices of a stream, at most `max_keys` of them.
 #[derive(Debug)]
@@ -38,19 +46,34 @@ pub(super) struct Device {
     pub(super) seen: i64,
     /// The last sample's own time, where samples have one.
     pub(super) time: Option<Timestamp>,
+    order: Order,
+    /// Windows given up since the last complete one. Not saved.
+    losses: u32,
 }
 
 /// Devices forgotten on the way to another.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Forgotten {
     pub(super) evicted: u32,
     pub(super) expired: u32,
+    /// Of them, those whose window is missed.
+    losses: WindowLosses,
 }
 
 impl Forgotten {
-    pub(super) fn count_in(self, outcome: &mut Outcome) {
+    /// Counts them; `length` is the samples in a window.
+    pub(super) fn count_in(self, length: usize, outcome: &mut Outcome) {
         outcome.evicted = outcome.evicted.saturating_add(self.evicted);
         outcome.expired = outcome.expired.saturating_add(self.expired);
+        outcome.losses.merge(self.losses, length);
+    }
+
+    /// Notes that a device without a prediction was forgotten.
+    fn unpredicted(&mut self, key: &str, device: &Device, cause: LossCause) {
+        if device.memory.run == 0 && device.ring.fresh > 0 {
+            let in_a_row = device.losses.saturating_add(1);
+            self.losses.note(cause, || device.loss(key, cause, 0, in_a_row));
+        }
     }
 }
 
@@ -81,12 +104,14 @@ impl Devices {
         now: i64,
         forgotten: &mut Forgotten,
     ) -> Option<&mut Device> {
-        self.sweep(now, forgotten);
+        self.sweep(name, now, forgotten);
         if !self.known.contains(name) {
             let key = DeviceKey::parse(name)?;
-            if self.known.len() == self.known.cap().get()
-                && let Some((_, old)) = self.known.pop_lru()
+            let max_keys = self.known.cap().get();
+            if self.known.len() == max_keys
+                && let Some((key, old)) = self.known.pop_lru()
             {
+                forgotten.unpredicted(key.as_str(), &old, LossCause::Evicted { max_keys });
                 self.spare = Some(old.ring);
                 forgotten.evicted = forgotten.evicted.saturating_add(1);
             }
@@ -97,19 +122,30 @@ impl Devices {
         let ttl = self.ttl;
         let device = self.known.get_mut(name)?;
         if silent(device, now, ttl) {
+            let cause = LossCause::Silence { silent: since(now, device.seen), ttl };
+            if device.ring.fresh > 0 {
+                let in_a_row = device.count_loss();
+                forgotten.losses.note(cause, || device.loss(name, cause, 0, in_a_row));
+            }
             device.forget();
             forgotten.expired = forgotten.expired.saturating_add(1);
         }
         Some(device)
     }
 
-    /// Drops devices from the end that were silent for too long.
-    fn sweep(&mut self, now: i64, forgotten: &mut Forgotten) {
+    /// Drops devices from the end that were silent for too long, but not the one that is asked for.
+    fn sweep(&mut self, name: &str, now: i64, forgotten: &mut Forgotten) {
+        let ttl = self.ttl;
+        let gone =
+            |(key, device): (&DeviceKey, &Device)| silent(device, now, ttl) && key.as_str() != name;
         for _ in 0..SWEEP {
-            if !self.known.peek_lru().is_some_and(|(_, device)| silent(device, now, self.ttl)) {
+            if !self.known.peek_lru().is_some_and(gone) {
                 return;
             }
-            self.spare = self.known.pop_lru().map(|(_, device)| device.ring);
+            if let Some((key, device)) = self.known.pop_lru() {
+                forgotten.unpredicted(key.as_str(), &device, LossCause::Expired { ttl });
+                self.spare = Some(device.ring);
+            }
             forgotten.expired = forgotten.expired.saturating_add(1);
         }
     }
@@ -161,17 +197,26 @@ fn since(now: i64, then: i64) -> Duration {
 }
 
 /// What a sample did to its device's window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Added {
     /// A window is complete and can be read.
     pub(super) complete: bool,
-    /// Samples that were in no window yet were thrown away because of a gap before this one.
-    pub(super) gap: bool,
+    /// The window started over before this sample.
+    pub(super) restart: Option<LossCause>,
+    /// Samples that were in no window yet and were thrown away with that.
+    pub(super) lost: usize,
+    /// An earlier sample that had been refused and begins the new window.
+    pub(super) first: Option<Box<Aside>>,
 }
 
 impl Device {
+    /// What is restored of a device.
+    pub(super) fn restored(ring: Ring, memory: Memory, seen: i64, time: Option<Timestamp>) -> Self {
+        Self { ring, memory, seen, time, ..Self::default() }
+    }
+
     /// Adds a sample; `time` is its own time stamp. `Err` says by how much it is older than the one
-    /// before, and changes nothing. Equal times are in order.
+    /// before, and leaves the window as it is. Equal times are in order.
     pub(super) fn add(
         &mut self,
         shape: &Shape,
@@ -179,29 +224,80 @@ impl Device {
         time: Option<Timestamp>,
         received: Mono,
     ) -> Result<Added, Duration> {
-        self.add_at(shape, sample, time, micros(received))
+        let step = match (time, self.time) {
+            (Some(new), Some(last)) => self.order.judge(last, new, sample, shape.length),
+            (_, _) => Step::On,
+        };
+        let (restart, first) = match step {
+            Step::On => (None, None),
+            Step::Late(by) => return Err(by),
+            Step::Back { by, first } => (Some(LossCause::Clock { by, back: true }), Some(first)),
+            Step::Forward { by } => (Some(LossCause::Clock { by, back: false }), None),
+        };
+        let lost = self.ring.fresh;
+        if restart.is_some() {
+            self.start_over();
+        }
+        // Of windows of one sample it would have been one by itself, and is late for that.
+        let first = first.filter(|_| shape.length > 1);
+        if let Some(first) = &first {
+            self.put(shape, &first.sample, Some(first.time), micros(received));
+        }
+        let mut added = self.put(shape, sample, time, micros(received));
+        if restart.is_some() {
+            (added.restart, added.lost) = (restart, lost);
+        }
+        Ok(Added { first, ..added })
     }
 
-    /// The same for one received at a time that may be before the start.
-    pub(super) fn add_at(
+    /// Empties the window because the device's clock was set.
+    pub(super) fn start_over(&mut self) {
+        self.ring.clear();
+        self.time = None;
+    }
+
+    /// Adds a sample that is in order, received at a time that may be before the start.
+    pub(super) fn put(
         &mut self,
         shape: &Shape,
         sample: &[f64],
         time: Option<Timestamp>,
         received: i64,
-    ) -> Result<Added, Duration> {
-        let gap = match (time, self.time) {
-            (Some(new), Some(last)) if new < last => return Err(last.since(new)),
-            (Some(new), Some(last)) => new.since(last),
-            (_, _) => since(received, self.seen),
+    ) -> Added {
+        let (gap, own_time) = match (time, self.time) {
+            (Some(new), Some(last)) => (new.since(last), true),
+            (_, _) => (since(received, self.seen), false),
         };
         (self.seen, self.time) = (received, time);
-        let restart = !self.ring.is_empty() && shape.max_gap.is_some_and(|max| gap > max);
-        let lost = restart && self.ring.fresh > 0;
-        if restart {
+        let too_long = shape.max_gap.filter(|&max| !self.ring.is_empty() && gap > max);
+        let restart = too_long.map(|max| LossCause::Gap { gap, max, own_time });
+        let lost = if restart.is_some() { self.ring.fresh } else { 0 };
+        if restart.is_some() {
             self.ring.clear();
         }
-        Ok(Added { complete: self.ring.push(shape, sample), gap: lost })
+        let complete = self.ring.push(shape, sample);
+        if complete && lost == 0 {
+            self.losses = 0;
+        }
+        Added { complete, restart, lost, first: None }
+    }
+
+    /// Counts a window that is given up; how many were so in a row.
+    pub(super) fn count_loss(&mut self) -> u32 {
+        self.losses = self.losses.saturating_add(1);
+        self.losses
+    }
+
+    /// The loss of this device's window.
+    fn loss(&self, key: &str, cause: LossCause, length: usize, in_a_row: u32) -> WindowLoss {
+        let device = key.to_owned();
+        WindowLoss { device, cause, samples: self.ring.fresh, length, in_a_row }
+    }
+
+    /// How full its window is.
+    pub(super) fn fill(&self, shape: &Shape) -> Fill {
+        let missing = self.ring.missing(shape);
+        Fill { length: shape.length, filled: shape.length.saturating_sub(missing), missing }
     }
 
     /// Notes a sign of life.
@@ -213,116 +309,7 @@ impl Device {
     fn forget(&mut self) {
         let mut ring = std::mem::take(&mut self.ring);
         ring.clear();
-        *self = Self { ring, seen: self.seen, ..Self::default() };
-    }
-}
-
-/// The last samples of a device.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Ring {
-    pub(super) cells: Cells,
-    /// The number of the oldest sample's row, once the ring is full.
-    pub(super) head: usize,
-    /// Samples held, at most a window's length.
-    pub(super) len: usize,
-    /// Samples since the window before was complete, or since the start.
-    pub(super) fresh: usize,
-    /// A window was complete since the start, so that the next one takes `hop` samples.
-    pub(super) again: bool,
-}
-
-/// Numbers as they are kept: half the memory, unless the model needs more.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Cells {
-    F32(Vec<f32>),
-    F64(Vec<f64>),
-}
-
-impl Default for Cells {
-    fn default() -> Self {
-        Self::F32(Vec::new())
-    }
-}
-
-impl Ring {
-    pub(super) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Forgets the samples and keeps their memory.
-    pub(super) fn clear(&mut self) {
-        match &mut self.cells {
-            Cells::F32(cells) => cells.clear(),
-            Cells::F64(cells) => cells.clear(),
-        }
-        (self.head, self.len, self.fresh, self.again) = (0, 0, 0, false);
-    }
-
-    /// Adds a sample, and says whether a window is complete with it.
-    pub(super) fn push(&mut self, shape: &Shape, sample: &[f64]) -> bool {
-        if shape.wide && matches!(self.cells, Cells::F32(_)) {
-            self.cells = Cells::F64(Vec::new());
-        }
-        let full = self.len >= shape.length;
-        let row = full.then_some(self.head);
-        match &mut self.cells {
-            #[expect(clippy::cast_possible_truncation, reason = "decoded numbers fit 32 bits")]
-            Cells::F32(cells) => write(cells, shape, row, sample, |v| v as f32),
-            Cells::F64(cells) => write(cells, shape, row, sample, |v| v),
-        }
-        if full {
-            self.head = if self.head.saturating_add(1) >= shape.length { 0 } else { self.head + 1 };
-        } else {
-            self.len = self.len.saturating_add(1);
-        }
-        self.fresh = self.fresh.saturating_add(1);
-        let wanted = if self.again { shape.hop } else { shape.length };
-        let complete = self.fresh >= wanted;
-        if complete {
-            (self.fresh, self.again) = (0, true);
-        }
-        complete
-    }
-
-    /// Copies the samples, oldest first.
-    pub(super) fn read(&self, shape: &Shape, into: &mut Vec<f64>) {
-        into.clear();
-        let split = self.head.saturating_mul(shape.channels);
-        match &self.cells {
-            Cells::F32(cells) => {
-                let (new, old) = cells.split_at_checked(split).unwrap_or((&[], cells));
-                into.extend(old.iter().map(|&v| f64::from(v)));
-                into.extend(new.iter().map(|&v| f64::from(v)));
-            }
-            Cells::F64(cells) => {
-                let (new, old) = cells.split_at_checked(split).unwrap_or((&[], cells));
-                into.extend(old);
-                into.extend(new);
-            }
-        }
-    }
-}
-
-/// Writes a sample over the given row, or after the last one. Memory grows with the samples up to
-/// one window, so that names seen once cost little.
-fn write<T: Copy>(
-    cells: &mut Vec<T>,
-    shape: &Shape,
-    row: Option<usize>,
-    sample: &[f64],
-    narrow: impl Fn(f64) -> T,
-) {
-    let Some(row) = row else {
-        let whole = shape.length.saturating_mul(shape.channels);
-        if cells.capacity() < cells.len().saturating_add(sample.len()) {
-            let room = cells.len().max(sample.len().saturating_mul(4));
-            cells.reserve_exact(room.min(whole.saturating_sub(cells.len())));
-        }
-        cells.extend(sample.iter().map(|&v| narrow(v)));
-        return;
-    };
-    let start = row.saturating_mul(shape.channels);
-    for (cell, &value) in cells.iter_mut().skip(start).zip(sample) {
-        *cell = narrow(value);
+        let losses = self.losses;
+        *self = Self { ring, seen: self.seen, losses, ..Self::default() };
     }
 }

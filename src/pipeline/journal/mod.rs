@@ -16,7 +16,8 @@
 //! - any of: 1 and a sample's numbers (f32 or f64, as in the snapshot); 2, its own time after the
 //!   own time before it (the first: after 1970; signed, us) and its numbers; 3 and the memory of
 //!   the publish rules; 4 and the origin of the message: lap and packet id after those before
-//!   (signed), the checksum (u32); 0 at the end.
+//!   (signed), the checksum (u32); 5 where the window starts over before the next sample because the
+//!   device's clock was set; 0 at the end.
 
 mod replay;
 #[cfg(test)]
@@ -45,6 +46,7 @@ const SAMPLE: u8 = 1;
 const TIMED: u8 = 2;
 const MEMORY: u8 = 3;
 const ORIGIN: u8 = 4;
+const RESTART: u8 = 5;
 
 /// What came after a base, or after the additions to it before this one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,6 +134,13 @@ impl Recorder {
             }
         }
         save_numbers(sample, shape, &mut self.messages);
+    }
+
+    /// The window starts over before the next sample because the device's clock was set.
+    pub(super) fn restart(&mut self) {
+        if self.has_base() {
+            self.messages.push(RESTART);
+        }
     }
 
     /// What the publish rules remember of the device behind a window.

@@ -3,7 +3,7 @@
 use super::super::plan::Shape;
 use super::super::snapshot::{self, Cursor, RestoreError, Restored};
 use super::super::window::{Device, Devices, Forgotten, micros};
-use super::{ADDITION, BASE, Before, END, HEAD, MEMORY, ORIGIN, SAMPLE, TIMED};
+use super::{ADDITION, BASE, Before, END, HEAD, MEMORY, ORIGIN, RESTART, SAMPLE, TIMED};
 use crate::clock::{Now, Timestamp};
 use crate::message::Origin;
 
@@ -158,9 +158,9 @@ impl<'a> Messages<'a> {
             SAMPLE | TIMED => {
                 let time = if tag == TIMED { Some(self.time()?) } else { None };
                 self.cursor.numbers(self.shape, self.shape.channels, sample)?;
-                let added = device.add_at(self.shape, sample, time, received);
-                added.map_err(|_| RestoreError::Damaged("order"))?;
+                device.put(self.shape, sample, time, received);
             }
+            RESTART => device.start_over(),
             MEMORY => device.memory = self.cursor.memory()?,
             ORIGIN => return Ok(Some(Some(self.origin()?))),
             _ => return Err(RestoreError::Damaged("item")),

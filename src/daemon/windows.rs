@@ -1,0 +1,39 @@
+//! The counters of a stream's windows.
+
+use crate::monitor::{LostWindow, WindowStats};
+use crate::pipeline::{Fill, Outcome, Pipeline};
+
+/// Counts what a message did to the windows of its stream: `fill` is that of the device of its last
+/// sample.
+pub(crate) fn count(stats: &mut WindowStats, outcome: &Outcome, fill: Fill, pipeline: &Pipeline) {
+    let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    if outcome.runs > 0 {
+        (stats.fullest, stats.lost_since_prediction) = (0, 0);
+    }
+    stats.length = number(fill.length);
+    stats.devices = number(pipeline.devices());
+    pipeline.device().clone_into(&mut stats.device);
+    (stats.filled, stats.missing) = (number(fill.filled), number(fill.missing));
+    stats.fullest = stats.fullest.max(stats.filled);
+    for (loss, count) in outcome.losses.iter() {
+        let count = u64::from(*count);
+        let reason = loss.cause.code();
+        match reason {
+            "gap" => stats.restarted.gap += count,
+            "clock" => stats.restarted.clock += count,
+            "silence" => stats.restarted.silence += count,
+            "evicted" => stats.evicted_unpredicted += count,
+            _ => stats.expired_unpredicted += count,
+        }
+        if outcome.runs == 0 {
+            stats.lost_since_prediction += count;
+        }
+        stats.last_lost = Some(LostWindow {
+            reason,
+            device: loss.device.clone(),
+            samples: number(loss.samples),
+            in_a_row: loss.in_a_row,
+            message: loss.to_string(),
+        });
+    }
+}

@@ -1,0 +1,226 @@
+//! The samples of one message: decoded, admitted, put into windows, run.
+
+use super::journal::Recorder;
+use super::loss::{LossCause, WindowLoss};
+use super::outcome::{Micros, Outcome};
+use super::plan::Shape;
+use super::policy::Memory;
+use super::reject::Reject;
+use super::runner::{Source, Watch};
+use super::sender::Circumstance;
+use super::step::Pipeline;
+use super::window::{Added, Device, Forgotten};
+use crate::clock::{Now, Timestamp};
+use crate::config::{Stream, WindowSafety};
+use crate::message::{Finished, Incoming};
+
+impl Pipeline {
+    pub(super) fn take(
+        &mut self,
+        incoming: &Incoming,
+        started: Now,
+        watch: &mut Watch<'_>,
+        out: &mut Vec<Finished>,
+        outcome: &mut Outcome,
+    ) -> Result<(), Reject> {
+        self.captured.read(&self.stream.topic, &incoming.topic)?;
+        if self.runner.plan.direct {
+            self.decoder.check_size(&incoming.payload)?;
+            self.samples.set_direct();
+        } else {
+            self.decoder.read(&incoming.payload, &mut self.samples)?;
+        }
+        match self.runner.plan.shape {
+            Some(shape) => self.take_samples(&shape, incoming, started, watch, out, outcome),
+            None => self.take_whole(incoming, started, watch, out, outcome),
+        }
+    }
+
+    fn take_whole(
+        &mut self,
+        incoming: &Incoming,
+        started: Now,
+        watch: &mut Watch<'_>,
+        out: &mut Vec<Finished>,
+        outcome: &mut Outcome,
+    ) -> Result<(), Reject> {
+        let own = self.samples.times.first().copied().flatten();
+        let time = admit(&self.stream, own, incoming, started.wall)?;
+        let token = self.awaiting(incoming);
+        let mut forgotten = Forgotten::default();
+        let mut nothing = Memory::default();
+        let memory = if self.sender.policy.remembers() {
+            let device = self.devices.device(self.captured.device(), started.mono, &mut forgotten);
+            device.map(|device| {
+                device.touch(incoming.received.mono);
+                &mut device.memory
+            })
+        } else {
+            None
+        };
+        forgotten.count_in(0, outcome);
+        let source = if self.runner.plan.direct {
+            Source::Direct(&incoming.payload)
+        } else {
+            Source::Whole(&self.samples)
+        };
+        let verdict = self.runner.run(source, watch);
+        let (prepare, run) = watch.take();
+        outcome.us.add((prepare, run));
+        let name = token.and(incoming.origin);
+        let about =
+            Circumstance { incoming, captured: &self.captured, time, us: outcome.us, token, name };
+        let (verdict, card) = verdict?;
+        outcome.samples = 1;
+        outcome.runs = 1;
+        if let Some(shadow) = &mut self.shadow {
+            shadow.note(&verdict);
+        }
+        let memory = memory.unwrap_or(&mut nothing);
+        let sent = self.sender.send(&verdict, card, memory, about, out, outcome);
+        if let Some(shadow) = &mut self.shadow {
+            shadow.run(source, &[], run, watch);
+        }
+        sent
+    }
+
+    /// Takes the samples of a message into the device's window. A sample that is refused leaves the
+    /// others alone, and so does a window that the model fails on.
+    fn take_samples(
+        &mut self,
+        shape: &Shape,
+        incoming: &Incoming,
+        started: Now,
+        watch: &mut Watch<'_>,
+        out: &mut Vec<Finished>,
+        outcome: &mut Outcome,
+    ) -> Result<(), Reject> {
+        let token = self.awaiting(incoming);
+        let Self { stream, captured, samples, devices, runner, sender, shadow, recorder, .. } =
+            self;
+        let admits = |own: &Option<Timestamp>| admit(stream, *own, incoming, started.wall);
+        // No device is made for the sake of samples that are refused.
+        if all_refused(&samples.times, admits, outcome) {
+            return Ok(());
+        }
+        let mut forgotten = Forgotten::default();
+        let device = devices.device(captured.device(), started.mono, &mut forgotten);
+        forgotten.count_in(shape.length, outcome);
+        let Some(device) = device else {
+            let problem = "names no device";
+            return Err(Reject::Topic { topic: incoming.topic.clone(), problem });
+        };
+        recorder.begin(captured.device(), &device.memory, incoming.received.mono, started.mono);
+        for (sample, own) in samples.values.chunks_exact(shape.channels).zip(&samples.times) {
+            let added = admits(own).and_then(|time| {
+                let added = device.add(shape, sample, *own, incoming.received.mono);
+                added.map(|added| (added, time)).map_err(|by| Reject::OutOfOrder { by })
+            });
+            let (added, time) = match added {
+                Ok(added) => added,
+                Err(reject) => {
+                    outcome.reject(reject);
+                    continue;
+                }
+            };
+            note(&added, device, captured.device(), shape, outcome);
+            record(recorder, shape, &added, sample, *own);
+            if !added.complete {
+                continue;
+            }
+            device.ring.read(shape, &mut runner.window);
+            let verdict = runner.run(Source::Window, watch);
+            let (prepare, run) = watch.take();
+            outcome.us.add((prepare, run));
+            let us = Micros { queue: outcome.us.queue, prepare, run };
+            // The same window comes again after a crash only where every sample was kept.
+            let again = stream.windows == WindowSafety::Journal && outcome.runs == 0;
+            let name = token.and(incoming.origin).filter(|_| again);
+            let about = Circumstance { incoming, captured, time, us, token, name };
+            let sent = verdict.and_then(|(verdict, card)| {
+                outcome.runs = outcome.runs.saturating_add(1);
+                if let Some(shadow) = shadow.as_mut() {
+                    shadow.note(&verdict);
+                }
+                sender.send(&verdict, card, &mut device.memory, about, out, outcome)
+            });
+            if let Err(reject) = sent {
+                outcome.reject(reject);
+            }
+            recorder.memory(&device.memory);
+            if let Some(shadow) = shadow.as_mut() {
+                shadow.run(Source::Window, &runner.window, run, watch);
+            }
+        }
+        recorder.end(incoming.origin.filter(|_| outcome.samples > 0));
+        outcome.fill = Some(device.fill(shape));
+        Ok(())
+    }
+}
+
+/// Whether all samples are refused for their times; then counts them.
+fn all_refused(
+    times: &[Option<Timestamp>],
+    admits: impl Fn(&Option<Timestamp>) -> Result<Timestamp, Reject>,
+    outcome: &mut Outcome,
+) -> bool {
+    let all = !times.iter().any(|own| admits(own).is_ok());
+    if all {
+        times.iter().filter_map(|own| admits(own).err()).for_each(|reject| outcome.reject(reject));
+    }
+    all
+}
+
+/// Counts a sample that is in the window, and the window that it ended.
+fn note(added: &Added, device: &mut Device, key: &str, shape: &Shape, outcome: &mut Outcome) {
+    let samples = 1 + u32::from(added.first.is_some());
+    outcome.samples = outcome.samples.saturating_add(samples);
+    let Some(cause) = added.restart.filter(|_| added.lost > 0) else { return };
+    let gap = matches!(cause, LossCause::Gap { .. });
+    outcome.gaps = outcome.gaps.saturating_add(u32::from(gap));
+    let in_a_row = device.count_loss();
+    outcome.losses.note(cause, || WindowLoss {
+        device: key.to_owned(),
+        cause,
+        samples: added.lost,
+        length: shape.length,
+        in_a_row,
+    });
+}
+
+/// Notes for the journal what a sample did to its window.
+fn record(
+    recorder: &mut Recorder,
+    shape: &Shape,
+    added: &Added,
+    sample: &[f64],
+    own: Option<Timestamp>,
+) {
+    if matches!(added.restart, Some(LossCause::Clock { .. })) {
+        recorder.restart();
+    }
+    if let Some(first) = &added.first {
+        recorder.sample(shape, &first.sample, Some(first.time));
+    }
+    recorder.sample(shape, sample, own);
+}
+
+/// The time a sample counts for: its own, if that is neither too old nor from the future, or when it came. A
+/// clock that is not set knows of no future.
+fn admit(
+    stream: &Stream,
+    own: Option<Timestamp>,
+    incoming: &Incoming,
+    now: Timestamp,
+) -> Result<Timestamp, Reject> {
+    let Some(own) = own else { return Ok(incoming.received.wall) };
+    let age = now.since(own);
+    if let Some(max) = stream.max_age.filter(|&max| age > max) {
+        return Err(Reject::Stale { age, max });
+    }
+    let ahead = own.since(now);
+    if ahead > stream.max_ahead && now.is_set() {
+        return Err(Reject::Future { ahead, max: stream.max_ahead });
+    }
+    Ok(own)
+}
