@@ -147,7 +147,34 @@ fn streams(health: &Value) -> String {
         row.push(age(health, &stream["last_message"]));
         rows.push(row);
     }
-    table(&rows)
+    table(&rows) + &windows(health)
+}
+
+/// How full the windows are of streams whose windows were given up since their last prediction, or
+/// that gave none yet.
+fn windows(health: &Value) -> String {
+    let mut out = String::new();
+    for (name, stream) in health["streams"].as_object().into_iter().flatten() {
+        let window = &stream["window"];
+        let lost = number(window, "/lost_since_prediction");
+        if window.is_null() || (lost == 0 && number(stream, "/predictions") > 0) {
+            continue;
+        }
+        let [devices, length] = ["/devices", "/length"].map(|field| number(window, field));
+        let [fullest, missing] = ["/fullest", "/missing"].map(|field| number(window, field));
+        let device = text(window, "/device");
+        out += &format!(
+            "windows of {name}: {devices} devices, the fullest window has {fullest} of {length} \
+             samples; {device} sent last and needs {missing} more"
+        );
+        if lost > 0 {
+            let message = text(window, "/last_lost/message");
+            out +=
+                &format!("; {lost} partial windows given up since the last prediction ({message})");
+        }
+        out += "\n";
+    }
+    out
 }
 
 /// How long before the health was made something happened.

@@ -280,6 +280,7 @@ fn note(stats: &mut StreamStats, outcome: &Outcome, received: Now, now: Now) {
     let since_run = &mut condition.since_run;
     since_run.samples += u64::from(outcome.samples);
     since_run.gaps += u64::from(outcome.gaps);
+    since_run.clock_steps += u64::from(outcome.losses.count("clock"));
     since_run.evicted += u64::from(outcome.evicted);
     since_run.expired += u64::from(outcome.expired);
     condition.ran(now, u64::from(outcome.runs), failed);
