@@ -78,7 +78,13 @@ fn shown(answer: &Value) -> String {
     let queue = &health["queue"];
     out += &format!("broker: {}\nqueue:  {}\n\n", broker(health), waiting(queue));
     out += &streams(health);
-    out + "\n" + &models::shown(answer)
+    out += &format!("\n{}", models::shown(answer));
+    out.chars().map(printable).collect()
+}
+
+/// Topics and devices are named by others: no character of theirs may move the cursor.
+fn printable(c: char) -> String {
+    if c.is_control() && c != '\n' { c.escape_default().collect() } else { c.to_string() }
 }
 
 /// `failed: stream motion: ... [inputs-rejected since 2026-11-30T08:00:00.000Z]`

@@ -29,7 +29,7 @@ use crate::ids::{ModelName, StreamName};
 use crate::link::{self, Epoch, LinkHandle};
 use crate::message::{Outgoing, Qos};
 use crate::monitor::Repeats;
-use crate::outbox::{Action, Event, Loss, Outbox, Seq};
+use crate::outbox::{Action, Event, Outbox, Seq};
 use crate::pipeline::mark_replayed;
 use crate::store::Usage;
 use crate::store::thread::Thread;
@@ -322,9 +322,7 @@ impl Desk {
                         also(held)
                     );
                 }
-                if !matches!(loss, Loss::Refused(_)) {
-                    self.watch.lost(self.now(), count);
-                }
+                self.watch.lost(self.now(), &stream, loss, count);
                 self.lost(&stream, loss.as_str(), count);
             }
         }

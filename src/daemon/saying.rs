@@ -78,7 +78,7 @@ impl Desk {
             }
             link::Event::Refused { seq, refusal } => {
                 if let Some((stream, topic)) = self.outbox.flying(*seq) {
-                    self.watch.refused(now, stream, topic, *refusal);
+                    self.watch.refused(stream, topic, *refusal);
                 }
             }
             link::Event::Down { fault } => {

@@ -19,8 +19,8 @@ use crate::monitor::health::{
     RefusedFilter, StoreFacts, StreamFacts, UpdateFacts, Verdict, WindowFacts,
 };
 use crate::monitor::{Outcomes, Recent};
-use crate::outbox::Refusal;
-use crate::store::Usage;
+use crate::outbox::{Loss, Refusal};
+use crate::store::{self, Usage};
 use crate::update::device::State;
 
 /// The state is judged this often, and whenever somebody asks.
@@ -89,23 +89,25 @@ impl Watch {
         }
     }
 
-    pub(super) fn refused(&mut self, now: Now, stream: &StreamName, topic: &str, why: Refusal) {
-        let deliveries = self.deliveries_of(stream);
-        deliveries.last_refusal = Some((topic.to_owned(), why.as_str()));
-        // One that is tried again is not lost: it shows as results that wait.
-        if why.is_final() {
-            deliveries.outcomes.add(now.mono, false);
-            self.moved = now.mono;
-        }
+    /// The broker refused a result; it may be tried again.
+    pub(super) fn refused(&mut self, stream: &StreamName, topic: &str, why: Refusal) {
+        self.deliveries_of(stream).last_refusal = Some((topic.to_owned(), why.as_str()));
     }
 
     fn deliveries_of(&mut self, stream: &StreamName) -> &mut Deliveries {
         self.deliveries.entry(stream.clone()).or_default()
     }
 
-    /// Results were lost here, not at the broker.
-    pub(super) fn lost(&mut self, now: Mono, count: u64) {
-        self.lost.add(now, count);
+    /// Results will never arrive.
+    pub(super) fn lost(&mut self, now: Mono, stream: &StreamName, loss: Loss, count: u64) {
+        match loss {
+            Loss::Refused(_) => {
+                let outcomes = &mut self.deliveries_of(stream).outcomes;
+                (0..count).for_each(|_| outcomes.add(now, false));
+                self.moved = now;
+            }
+            Loss::MemoryFull | Loss::DiskFull => self.lost.add(now, count),
+        }
     }
 
     pub(super) fn note_queue(&mut self, now: Now, waits: bool) {
@@ -171,6 +173,7 @@ impl Watch {
             quarantined: usage.as_ref().map_or(0, |usage| usage.quarantined),
             free_bytes: usage.as_ref().and_then(|usage| usage.free_bytes),
             reserve_bytes: config.reserve_bytes,
+            headroom_bytes: store::HEADROOM,
         })
     }
 
@@ -284,6 +287,7 @@ pub(super) fn streams(
             window: window.map(|window| WindowFacts {
                 length: u64::try_from(window.length).unwrap_or(u64::MAX),
                 runs: stats.windows,
+                fullest: stats.window.as_ref().map_or(0, |window| window.fullest),
                 ..condition.since_run
             }),
         }

@@ -33,7 +33,7 @@ use std::path::PathBuf;
 use crate::outbox::{Opened, Record, Seq};
 
 pub use queue::Store;
-pub use space::shortage;
+pub use space::{HEADROOM, shortage};
 
 /// What the store is told once.
 #[derive(Clone, Debug, PartialEq, Eq)]

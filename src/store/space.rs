@@ -19,6 +19,9 @@ const AMPLIFICATION: u64 = 26;
 /// Below this much the file system counts as out of room: sled grows by whole segments.
 pub(super) const MARGIN: u64 = 1 << 20;
 
+/// Bytes beside the reserve without which an empty database takes no results.
+pub const HEADROOM: u64 = FLOOR + MARGIN;
+
 /// The bytes of results that the database may hold after the next group.
 ///
 /// `disk` is what the database takes, `free` what the file system has left for us. Results get
@@ -51,10 +54,12 @@ pub(super) fn spare_bytes(settings: &Settings) -> io::Result<u64> {
 #[must_use]
 pub fn shortage(settings: &Settings) -> Option<String> {
     let made = settings.dir.ancestors().find(|dir| dir.exists())?;
-    let free = free_bytes(made).ok().filter(|free| *free < settings.reserve_bytes)?;
+    let needed = settings.reserve_bytes.saturating_add(HEADROOM);
+    let free = free_bytes(made).ok().filter(|free| *free < needed)?;
     Some(format!(
-        "the file system of {} has {} MB left, less than store.reserve_bytes ({} MB): results that \
-         wait replace older ones, or are refused; free space there, or lower store.reserve_bytes",
+        "the file system of {} has {} MB left, and store.reserve_bytes keeps {} MB of it free: \
+         results that wait replace older ones, or are refused; free space there, or lower \
+         store.reserve_bytes",
         settings.dir.display(),
         free / 1_000_000,
         settings.reserve_bytes / 1_000_000

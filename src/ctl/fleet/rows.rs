@@ -61,12 +61,15 @@ fn shown<'a>(
 
 fn lines(id: &GatewayId, gateway: &Gateway, now: Timestamp) -> Vec<Vec<String>> {
     let state = if gateway.status.state.is_empty() { "?" } else { &gateway.status.state };
+    let is_gone = matches!(gateway.status.state.as_str(), "offline" | "stopped");
     let groups = gateway.status.groups.join(",");
     let seen = gateway
         .seen
         .map_or("-".to_owned(), |seen| format!("{} ago", age(now.since(seen).as_secs())));
     let line = |name: &str, version: &str, counter: String, update: String| {
         let health = gateway.health.as_ref().map_or("-".to_owned(), health);
+        // What an absent gateway said last is not how it is now.
+        let health = if is_gone && health != "-" { format!("last {health}") } else { health };
         let keyset = gateway.keyset(name).map_or("-".to_owned(), |number| number.to_string());
         let cells = [
             id.as_str(),
@@ -183,6 +186,8 @@ mod tests {
             r#"{"state":"failed","reasons":[{"code":"inputs-rejected"},{"code":"disk-low"}],
             "streams":{"s":{"rejects":{"syntax":20,"stale":2}},"t":{"rejects":{}}}}"#,
         );
+        hear("gw-4/status", r#"{"state":"offline","groups":[]}"#);
+        hear("gw-4/health", r#"{"state":"healthy","reasons":[],"streams":{}}"#);
         hear("gw-3/health", r#"{"state":"healthy","reasons":[],"streams":{}}"#);
         let text = table_of(&view, None, now);
         let lines: Vec<_> = text
@@ -205,9 +210,11 @@ mod tests {
         ];
         assert_eq!(lines[1], first);
         assert_eq!(&lines[2][..2], ["gw-2", "?"]);
-        assert!(text.contains("failed: golden") && text.ends_with("1 of 3 gateways online\n"));
-        assert_eq!(lines[2][5], "failed: inputs-rejected, 22 rejected");
-        assert_eq!(lines[3][5], "healthy");
+        assert!(text.contains("failed: golden") && text.ends_with("1 of 4 gateways online\n"));
+        let health = ["failed: inputs-rejected, 22 rejected", "healthy", "last healthy"];
+        for (line, wanted) in lines[2..].iter().zip(health) {
+            assert!(line.contains(&wanted), "no {wanted:?} in {line:?}");
+        }
         assert!(!table_of(&view, Some("a"), now).contains("gw-2"));
     }
 }

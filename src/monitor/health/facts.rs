@@ -83,7 +83,10 @@ pub struct StoreFacts {
     pub quarantined: u64,
     /// Bytes that the file system has left.
     pub free_bytes: Option<u64>,
+    /// Bytes that are to stay free.
     pub reserve_bytes: u64,
+    /// Bytes beside those that the database needs to take results.
+    pub headroom_bytes: u64,
 }
 
 /// One stream.
@@ -132,6 +135,8 @@ pub struct Rejection {
 pub struct WindowFacts {
     /// Samples of a full window.
     pub length: u64,
+    /// The most samples that a window of any device had since the last run.
+    pub fullest: u64,
     /// Runs of the model since the start.
     pub runs: u64,
     /// The rest is since the last run, or since the start.

@@ -173,11 +173,13 @@ fn store(store: &StoreFacts) -> Vec<Finding> {
         );
         found.push(Finding::new(Code::StoreQuarantined, Failed, message));
     }
-    let free = store.free_bytes.filter(|free| *free < store.reserve_bytes);
+    let needed = store.reserve_bytes.saturating_add(store.headroom_bytes);
+    let free = store.free_bytes.filter(|free| *free < needed);
     found.extend(free.map(|free| {
         let message = format!(
-            "the file system of {} has {} MB left, less than store.reserve_bytes ({} MB): results \
-             that wait replace older ones, or are refused; free space there",
+            "the file system of {} has {} MB left, and store.reserve_bytes keeps {} MB of it free: \
+             results that wait replace older ones, or are refused; free space there, or lower \
+             store.reserve_bytes",
             store.dir,
             free / 1_000_000,
             store.reserve_bytes / 1_000_000

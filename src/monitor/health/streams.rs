@@ -126,7 +126,8 @@ fn runs(stream: &StreamFacts) -> Option<Finding> {
 
 /// Samples come, and windows are started again before they are full.
 fn windows(window: &WindowFacts) -> Option<Finding> {
-    let WindowFacts { length, runs, samples, gaps, clock_steps, evicted, expired } = *window;
+    let WindowFacts { length, fullest, runs, samples, gaps, clock_steps, evicted, expired } =
+        *window;
     let enough = if runs == 0 { length } else { length.saturating_mul(WINDOWS_WITHOUT_RUN) };
     let causes = [
         (gaps, "pauses between samples are longer than `window.max_gap` of the model's card"),
@@ -142,8 +143,8 @@ fn windows(window: &WindowFacts) -> Option<Finding> {
     let (_, cause) = causes.into_iter().max_by_key(|(count, _)| *count)?;
     let when = if runs == 0 { "since the start" } else { "since the last prediction" };
     let message = format!(
-        "{samples} samples and no full window of {length} {when}: windows were started again \
-         {discarded} times, because {cause}"
+        "{samples} samples and no full window of {length} {when} (the fullest had {fullest}): \
+         windows were started again {discarded} times, because {cause}"
     );
     let state = if runs == 0 { Failed } else { Degraded };
     Some(Finding::new(Code::NothingPredicted, state, message))

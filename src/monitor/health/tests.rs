@@ -291,10 +291,10 @@ fn a_store_says_what_it_lacks() {
         let store = facts.store.as_mut().unwrap();
         (store.free_bytes, store.reserve_bytes) = (Some(9_999_999), 10_000_000);
     };
-    gives(low, Code::DiskLow, Degraded, &["9 MB left", "store.reserve_bytes (10 MB)"]);
+    gives(low, Code::DiskLow, Degraded, &["9 MB left", "keeps 10 MB"]);
     is_healthy("just enough", |facts| {
         let store = facts.store.as_mut().unwrap();
-        (store.free_bytes, store.reserve_bytes) = (Some(10), 10);
+        (store.free_bytes, store.reserve_bytes, store.headroom_bytes) = (Some(15), 10, 5);
     });
 }
 
