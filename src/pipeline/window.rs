@@ -24,7 +24,7 @@ use crate::ids::DeviceKey;
 
 pub(super) use order::Aside;
 use order::{Order, Step};
-pub(super) use ring::{Cells, Ring};
+pub(super) use self::ring::{Cells, Ring};
 
 /// Everything remembered of the devices of a stream, at most `max_keys` of them.
 #[derive(Debug)]
