@@ -13,6 +13,7 @@ mod models;
 mod probe;
 mod queue;
 mod run;
+mod secret_prompt;
 mod status;
 mod terminal;
 mod wear;
@@ -24,6 +25,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub use failure::{Exit, Failure};
 pub(crate) use infer::{read_arrays, unfit, write_whole};
+pub(crate) use secret_prompt::ask_secret;
 pub(crate) use terminal::{print, print_json, progress, table};
 
 /// Runs quantized ONNX models on MQTT sensor data.

@@ -6,6 +6,7 @@ mod identity;
 mod load;
 pub mod print;
 pub mod problem;
+pub mod profile;
 pub mod reference;
 pub mod schema;
 mod secret;

@@ -11,6 +11,9 @@ impl Broker {
     /// # Errors
     /// What is wrong with the address.
     pub fn of_tool(url: &str, client_id: String) -> Result<Self, &'static str> {
+        if url.contains('@') {
+            return Err("it holds a user: give it with --username");
+        }
         let Url { tls, host, port } = Url::parse(url)?;
         let none = Tls { ca_file: None, client_cert_file: None, client_key_file: None };
         Ok(Self {

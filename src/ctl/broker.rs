@@ -30,7 +30,7 @@ pub(super) struct BrokerArgs {
     #[arg(default_value = "mqtt://127.0.0.1:1883")]
     broker: String,
     /// The user to log in as
-    #[arg(long, value_name = "NAME", env = "INFERCTL_USERNAME", requires = "broker_password")]
+    #[arg(long, value_name = "NAME", env = "INFERCTL_USERNAME")]
     username: Option<String>,
     /// A file (mode 0600) whose first line is the user's password
     #[arg(long = "password-file", value_name = "FILE", env = "INFERCTL_PASSWORD_FILE")]
@@ -81,9 +81,15 @@ impl BrokerArgs {
         let broker = Broker::of_tool(&self.broker, client_id);
         let mut broker =
             broker.map_err(|why| usage(format!("--broker {:?}: {why}", self.broker)))?;
-        if let (Some(username), Some(file)) = (&self.username, &self.broker_password) {
-            closed_to_others(file)?;
-            broker.login = Some(Login { username: username.clone(), password_file: file.clone() });
+        match (&self.username, &self.broker_password) {
+            (Some(username), Some(file)) => {
+                closed_to_others(file)?;
+                let (username, password_file) = (username.clone(), file.clone());
+                broker.login = Some(Login { username, password_file });
+            }
+            (Some(_), None) => return Err(usage("--username needs --password-file".into())),
+            (None, Some(_)) => return Err(usage("--password-file needs --username".into())),
+            (None, None) => {}
         }
         let files = [&self.ca_file, &self.client_cert, &self.client_key];
         match &mut broker.tls {

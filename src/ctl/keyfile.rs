@@ -30,20 +30,24 @@ pub(super) enum KeyError {
     File { act: &'static str, path: PathBuf, source: io::Error },
     #[error("{path} may be read by others (mode {mode:03o}): chmod 600 {path}", path = path.display())]
     Open { path: PathBuf, mode: u32 },
-    #[error("{path} is no key file: {why}", path = path.display())]
+    #[error("{path} is not a key file: {why}", path = path.display())]
     Malformed { path: PathBuf, why: String },
-    #[error("{path} is encrypted: give its password with --password-file", path = path.display())]
+    #[error(
+        "{path} is encrypted: name a file with its password by --key-password-file; on a terminal \
+         it is asked for",
+        path = path.display()
+    )]
     Locked { path: PathBuf },
     #[error("wrong password for {path}, or it is damaged", path = path.display())]
     Password { path: PathBuf },
-    #[error("the system has no random numbers to give")]
+    #[error("the system gives no random numbers")]
     Random,
 }
 
 /// A key file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct KeyFile {
+pub(super) struct KeyFile {
     public: PublicKey,
     /// The 32-byte seed: base64, encrypted where there is a `lock`.
     secret: String,
@@ -86,36 +90,47 @@ pub(super) fn generate(path: &Path, password: Option<&[u8]>) -> Result<PublicKey
     Ok(public)
 }
 
-/// Reads a key; `password` is asked for only where the file is encrypted.
-pub(super) fn load(path: &Path, password: Option<&[u8]>) -> Result<SecretKey, KeyError> {
+/// Reads a key file that is closed to others.
+pub(super) fn read(path: &Path) -> Result<KeyFile, KeyError> {
     let failed = |source| KeyError::File { act: "read", path: path.to_owned(), source };
     let mode = fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(KeyError::Open { path: path.to_owned(), mode });
     }
-    let malformed = |why: String| KeyError::Malformed { path: path.to_owned(), why };
     let text = fs::read_to_string(path).map_err(failed)?;
-    let file: KeyFile =
-        serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
-    let secret = Base64::decode_vec(&file.secret);
-    let mut secret = secret.map_err(|_| malformed("its secret is not base64".into()))?;
-    let seed = match (&file.lock, password) {
-        (None, _) => secret.as_slice(),
-        (Some(_), None) => return Err(KeyError::Locked { path: path.to_owned() }),
-        (Some(lock), Some(password)) => {
-            let wrong = || KeyError::Password { path: path.to_owned() };
-            let key = derived(lock, password).map_err(malformed)?;
-            let opened =
-                key.open_in_place(nonce(), Aad::from(file.public.to_string()), &mut secret);
-            &*opened.map_err(|_| wrong())?
-        }
-    };
-    let seed: &[u8; 32] = seed.try_into().map_err(|_| malformed("not 32 bytes".into()))?;
-    let key = SecretKey::from_seed(seed);
-    if key.public() != file.public {
-        return Err(malformed("its public key is another key's".into()));
+    serde_json::from_str(&text)
+        .map_err(|error| KeyError::Malformed { path: path.to_owned(), why: error.to_string() })
+}
+
+impl KeyFile {
+    /// Whether it takes a password to open it.
+    pub(super) fn is_locked(&self) -> bool {
+        self.lock.is_some()
     }
-    Ok(key)
+
+    /// The key; `password` is used only where the file is encrypted. Errors name `path`.
+    pub(super) fn open(&self, path: &Path, password: Option<&[u8]>) -> Result<SecretKey, KeyError> {
+        let malformed = |why: String| KeyError::Malformed { path: path.to_owned(), why };
+        let secret = Base64::decode_vec(&self.secret);
+        let mut secret = secret.map_err(|_| malformed("its secret is not base64".into()))?;
+        let seed = match (&self.lock, password) {
+            (None, _) => secret.as_slice(),
+            (Some(_), None) => return Err(KeyError::Locked { path: path.to_owned() }),
+            (Some(lock), Some(password)) => {
+                let wrong = || KeyError::Password { path: path.to_owned() };
+                let key = derived(lock, password).map_err(malformed)?;
+                let opened =
+                    key.open_in_place(nonce(), Aad::from(self.public.to_string()), &mut secret);
+                &*opened.map_err(|_| wrong())?
+            }
+        };
+        let seed: &[u8; 32] = seed.try_into().map_err(|_| malformed("not 32 bytes".into()))?;
+        let key = SecretKey::from_seed(seed);
+        if key.public() != self.public {
+            return Err(malformed("its public key is another key's".into()));
+        }
+        Ok(key)
+    }
 }
 
 fn locked(
@@ -167,6 +182,10 @@ fn random<const N: usize>() -> Result<[u8; N], KeyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn load(path: &Path, password: Option<&[u8]>) -> Result<SecretKey, KeyError> {
+        read(path)?.open(path, password)
+    }
 
     #[test]
     fn a_key_comes_back_with_its_password_and_with_no_other() {

@@ -2,26 +2,29 @@
 
 use std::path::PathBuf;
 
-use super::{Failure, Password, keyfile};
+use super::unlock::{self, KeyPassword};
+use super::{Failure, keyfile};
 use crate::cli::{print, print_json};
 
 /// Make a key and keep it in a file
 ///
-/// The file gets mode 0600 and, with --password-file, is encrypted (Argon2id and
-/// ChaCha20-Poly1305). A file that is there already is never overwritten.
+/// The file gets mode 0600 and is encrypted with a password (Argon2id and ChaCha20-Poly1305), which
+/// is asked for on a terminal or read from --key-password-file. A file that is there already is
+/// never overwritten.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  inferctl keygen --out release.key --password-file password
-  inferctl keygen --out deploy.key --unencrypted")]
+  inferctl keygen --out deploy.key --unencrypted
+  inferctl keygen --out release.key
+  inferctl keygen --out release.key --key-password-file password")]
 pub(super) struct Args {
     /// The key file to make
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
-    password: Password,
+    password: KeyPassword,
     /// Keep the key in the clear
-    #[arg(long, conflicts_with = "password_file", required_unless_present = "password_file")]
+    #[arg(long, conflicts_with = "key_password_file")]
     unencrypted: bool,
     /// Print one JSON object
     #[arg(long)]
@@ -36,7 +39,9 @@ struct Made {
 }
 
 pub(super) fn keygen(args: &Args) -> Result<(), Failure> {
-    let public = keyfile::generate(&args.out, args.password.read()?.as_deref())?;
+    let files = &args.password.key_password_file;
+    let password = unlock::new_password(files, args.unencrypted, &args.out)?;
+    let public = keyfile::generate(&args.out, password.as_deref())?;
     let made =
         Made { public: public.to_string(), id: public.id().to_string(), file: args.out.clone() };
     if args.json {

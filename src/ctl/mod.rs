@@ -9,12 +9,15 @@ mod keyfile;
 mod keygen;
 mod keys;
 mod pack;
+mod preview;
+mod profile;
 mod publish;
 mod rollback;
 mod rollout;
 mod sign;
 mod simulate;
 mod tail;
+mod unlock;
 mod upload;
 mod verify;
 mod withdraw;
@@ -24,16 +27,20 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use crate::cli::Failure;
 use crate::cli::{Exit, write_whole};
-use crate::update::{Envelope, Keyset, SecretKey, Trust};
+use crate::update::{Envelope, Keyset, Trust};
 
 /// Packs, signs and rolls out models to a fleet of inferd gateways.
 #[derive(Debug, Parser)]
 #[command(name = "inferctl", version, about, long_about = LONG_ABOUT, after_help = EXAMPLES)]
 struct Cli {
+    /// Settings that need not be given with every command [default: inferctl.toml in this folder,
+    /// else ~/.config/inferd/inferctl.toml]
+    #[arg(long, global = true, value_name = "FILE", env = "INFERCTL_PROFILE")]
+    profile: Option<PathBuf>,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -41,13 +48,13 @@ struct Cli {
 const LONG_ABOUT: &str = "\
 Packs, signs and rolls out models to a fleet of inferd gateways.
 
-Exit codes: 0 well; 1 failed or refused; 2 wrong usage; 69 the broker cannot be reached; 74 a file \
-cannot be read or written.";
+Exit codes: 0 success; 1 failed or refused; 2 wrong usage; 69 the broker cannot be reached; 74 a file \
+cannot be read or written; 78 the profile is wrong.";
 
 const EXAMPLES: &str = "\
 Examples:
-  inferctl keygen --out release.key
-  inferctl keygen --out deploy.key
+  inferctl keygen --out deploy.key --unencrypted
+  inferctl keygen --out release.key                # asks for a password
   inferctl keys --release release.key --deploy deploy.key --out keyset-1.json
   inferctl pack models/motion --counter 1 --out motion-1.0.0.bundle
   inferctl sign motion-1.0.0.bundle --key release.key
@@ -75,6 +82,7 @@ enum Verb {
     Withdraw(withdraw::Args),
     Fleet(fleet::Args),
     Tail(tail::Args),
+    Profile(profile::Args),
 }
 
 /// What `inferctl` takes, for its manual pages and completions.
@@ -88,15 +96,20 @@ pub fn command() -> clap::Command {
 /// # Errors
 /// What went wrong, with the exit code it ends the process with.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<_> = args.into_iter().collect();
+    let found = profile::find(&args);
+    let profile = found.as_ref().ok().and_then(Option::as_ref);
+    let cli = match parse(&args, profile) {
         // Help and version come as errors, and are what was asked for.
         Err(asked) if !asked.use_stderr() => {
             // A reader that is gone wants no help.
             _ = asked.print();
             return Ok(());
         }
-        parsed => parsed?,
+        parsed => parsed,
     };
+    let found = found?;
+    let cli = cli?;
     match cli.verb {
         Verb::Keygen(args) => keygen::keygen(&args),
         Verb::Keys(args) => keys::keys(&args),
@@ -111,34 +124,14 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         Verb::Withdraw(args) => withdraw::withdraw(&args),
         Verb::Fleet(args) => fleet::fleet(&args),
         Verb::Tail(args) => tail::tail(&args),
+        Verb::Profile(args) => profile::show(&args, found.as_ref()),
     }
 }
 
-/// The password of key files.
-#[derive(Clone, Debug, clap::Args)]
-struct Password {
-    /// A file whose first line is the password of the key files
-    #[arg(long, value_name = "FILE")]
-    password_file: Option<PathBuf>,
-}
-
-impl Password {
-    fn read(&self) -> Result<Option<Vec<u8>>, Failure> {
-        let Some(path) = &self.password_file else { return Ok(None) };
-        let text = read(path)?;
-        let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
-        if line.is_empty() {
-            let message = format!("{}: its first line is empty", path.display());
-            return Err(Failure::new(Exit::Failed, message));
-        }
-        Ok(Some(line.strip_suffix(b"\r").unwrap_or(line).to_vec()))
-    }
-}
-
-/// The keys of these files, all with the same password where they are encrypted.
-fn load_keys(paths: &[PathBuf], password: &Password) -> Result<Vec<SecretKey>, Failure> {
-    let password = password.read()?;
-    paths.iter().map(|path| Ok(keyfile::load(path, password.as_deref())?)).collect()
+fn parse(args: &[OsString], profile: Option<&profile::Found>) -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    let matches = profile::parse(&command, args, profile)?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
 /// The trust at the end of a chain of keyset files, the first taken as provisioned.

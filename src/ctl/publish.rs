@@ -2,11 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use super::broker::{BrokerArgs, block_on};
+use super::broker::{BrokerArgs, Session, block_on};
 use super::chain::Chain;
-use super::upload::{Checked, Published, checked, upload, upload_keysets};
+use super::preview::{DryRun, Planned, Preview};
+use super::upload::{
+    Checked, Published, checked, keysets_missing, missing, upload, upload_keysets,
+};
 use super::{Failure, numbered_keysets, write};
 use crate::cli::{print, print_json};
+use crate::update::manifest::Blob;
 
 /// Put a signed bundle where gateways fetch it: the broker, or a folder for a web server
 ///
@@ -18,6 +22,7 @@ use crate::cli::{print, print_json};
 #[command(after_help = "\
 Examples:
   inferctl publish motion-1.1.0.bundle --keyset keyset-1.json
+  inferctl publish motion-1.1.0.bundle --keyset keyset-1.json --dry-run
   inferctl publish motion-1.1.0.bundle --keyset keyset-1.json --keyset keyset-2.json --broker mqtts://b.example
   inferctl publish motion-1.1.0.bundle --keyset keyset-1.json --web /var/www/models")]
 pub(super) struct Args {
@@ -34,6 +39,8 @@ pub(super) struct Args {
     all: bool,
     #[command(flatten)]
     broker: BrokerArgs,
+    #[command(flatten)]
+    dry_run: DryRun,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -52,6 +59,9 @@ struct Done {
 
 pub(super) fn publish(args: &Args) -> Result<(), Failure> {
     let checked = checked(&args.bundle, &Chain::load(&args.keyset)?)?;
+    if args.dry_run.dry_run {
+        return preview(args, &checked)?.print(args.json);
+    }
     let (published, keysets_sent) = match &args.web {
         Some(folder) => (write_web(&checked, folder)?, 0),
         None => block_on(async {
@@ -69,6 +79,27 @@ pub(super) fn publish(args: &Args) -> Result<(), Failure> {
         published,
     };
     if args.json { print_json(&done) } else { print(&shown(&done, args.web.as_deref())) }
+}
+
+fn preview(args: &Args, checked: &Checked) -> Result<Preview, Failure> {
+    let mut preview = Preview::default();
+    if let Some(folder) = &args.web {
+        for (blob, bytes) in missing_files(checked, folder) {
+            let path = folder.join(blob.sha256.to_string()).display().to_string();
+            preview.add(Planned::one(&path, bytes.len(), checked.name(&blob.sha256)));
+        }
+        return Ok(preview);
+    }
+    block_on(async {
+        let mut session = Session::open(&args.broker).await?;
+        let (_, pieces) = missing(&mut session, &args.broker, checked, args.all).await?;
+        checked.preview(&args.broker, &pieces, &mut preview);
+        let keysets = numbered_keysets(&args.keyset)?;
+        for (topic, bytes) in keysets_missing(&mut session, &args.broker, &keysets).await? {
+            preview.add(Planned::one(&topic, bytes.len(), "keyset"));
+        }
+        Ok(preview)
+    })
 }
 
 fn shown(done: &Done, web: Option<&Path>) -> String {
@@ -90,18 +121,27 @@ fn shown(done: &Done, web: Option<&Path>) -> String {
 /// Writes each blob under its digest, the manifest last; what is there already stays.
 fn write_web(checked: &Checked, folder: &Path) -> Result<Published, Failure> {
     std::fs::create_dir_all(folder).map_err(|error| Failure::io("make", folder, &error))?;
+    let chunks = |blob: &Blob| u64::try_from(blob.chunks.len()).unwrap_or(u64::MAX);
     let mut published = Published::default();
-    for (blob, bytes) in &checked.blobs {
-        let chunks = u64::try_from(blob.chunks.len()).unwrap_or(u64::MAX);
-        published.chunks += chunks;
+    for (blob, _) in &checked.blobs {
+        published.chunks += chunks(blob);
         published.bytes += blob.len;
-        let path = folder.join(blob.sha256.to_string());
-        if std::fs::read(&path).is_ok_and(|there| there == *bytes) {
-            continue;
-        }
-        write(&path, bytes)?;
-        published.sent_chunks += chunks;
+    }
+    for (blob, bytes) in missing_files(checked, folder) {
+        write(&folder.join(blob.sha256.to_string()), bytes)?;
+        published.sent_chunks += chunks(blob);
         published.sent_bytes += blob.len;
     }
     Ok(published)
+}
+
+/// The blobs that are not in the folder.
+fn missing_files<'a>(
+    checked: &'a Checked,
+    folder: &Path,
+) -> impl Iterator<Item = &'a (Blob, Vec<u8>)> {
+    checked.blobs.iter().filter(move |(blob, bytes)| {
+        let path = folder.join(blob.sha256.to_string());
+        !std::fs::read(path).is_ok_and(|there| there == *bytes)
+    })
 }

@@ -6,11 +6,14 @@ use std::time::{Duration, SystemTime};
 use super::broker::{BrokerArgs, Session, TargetArgs, block_on, model};
 use super::chain::{Chain, Signed};
 use super::counter::fetched;
+use super::preview::DryRun;
 use super::rollout::terms::Terms;
 use super::rollout::waves::{Wave, wave};
-use super::rollout::{Order, Signing, begin};
+use super::rollout::{Order, Signing, begin, preview};
 use super::simulate::percent;
-use super::{Failure, Password, load_keys, write};
+use super::unlock::load_keys;
+use super::upload::Checked;
+use super::{Failure, write};
 use crate::cli::{Exit, print};
 use crate::config::parse_span;
 use crate::ids::ModelName;
@@ -67,6 +70,8 @@ pub(super) struct Args {
     terms: Terms,
     #[command(flatten)]
     broker: BrokerArgs,
+    #[command(flatten)]
+    dry_run: DryRun,
     /// Print one JSON object a line for what happens
     #[arg(long)]
     json: bool,
@@ -79,12 +84,32 @@ pub(super) fn rollback(args: &Args) -> Result<(), Failure> {
         Some(floor) => floor,
         None => block_on(deployed(args, &chain))?,
     };
-    let bundle = if old.keyset == chain.number() && old.manifest.counter > floor {
-        args.to.clone()
-    } else {
-        released_again(args, &old, floor, &chain)?
-    };
-    begin(&Order {
+    let as_it_is = old.keyset == chain.number() && old.manifest.counter > floor;
+    let again = if as_it_is { None } else { Some(released_again(args, &old, floor, &chain)?) };
+    let bundle = again.as_ref().map_or(&args.to, |again| &again.path).clone();
+    let order = order(args, bundle)?;
+    if args.dry_run.dry_run {
+        let packed = again.map_or(old.packed, |again| again.packed);
+        return preview(&order, &Checked::of(packed, &chain)?);
+    }
+    if let Some(Again { path, packed }) = &again {
+        write(path, &packed.write()?)?;
+        if !args.json {
+            let (version, counter) = (&old.manifest.version, counter_after(&old, floor));
+            print(&format!("{version} under counter {counter} written to {}\n", path.display()))?;
+        }
+    }
+    begin(&order)
+}
+
+/// The old files as a new release, and where it is kept.
+struct Again {
+    path: PathBuf,
+    packed: Packed,
+}
+
+fn order(args: &Args, bundle: PathBuf) -> Result<Order, Failure> {
+    Ok(Order {
         broker: args.broker.clone(),
         record: args.signing.record.clone(),
         model: args.model.clone(),
@@ -92,7 +117,7 @@ pub(super) fn rollback(args: &Args) -> Result<(), Failure> {
         bundle,
         keysets: args.signing.keyset.clone(),
         keys: args.signing.key.clone(),
-        key_password: args.signing.key_password_file.clone(),
+        key_passwords: args.signing.key_password_file.clone(),
         terms: args.terms.clone(),
         // The active model is the one that is given up: to differ from it is the point.
         usual_shadow: 0,
@@ -106,14 +131,14 @@ pub(super) fn rollback(args: &Args) -> Result<(), Failure> {
     })
 }
 
-/// The old files under the next counter, signed and written beside the old bundle.
-fn released_again(
-    args: &Args,
-    old: &Signed,
-    floor: u64,
-    chain: &Chain,
-) -> Result<PathBuf, Failure> {
-    let counter = floor.max(old.manifest.counter).saturating_add(1);
+/// Above all that is deployed, and above its own.
+fn counter_after(old: &Signed, floor: u64) -> u64 {
+    floor.max(old.manifest.counter).saturating_add(1)
+}
+
+/// The old files under the next counter, signed, to be written beside the old bundle.
+fn released_again(args: &Args, old: &Signed, floor: u64, chain: &Chain) -> Result<Again, Failure> {
+    let counter = counter_after(old, floor);
     let version = &old.manifest.version;
     let name = format!("{}-{version}-counter-{counter}.bundle", old.manifest.name);
     let path = args.to.with_file_name(name);
@@ -125,17 +150,11 @@ fn released_again(
         eprintln!("{}", replaced(&args.to, old, chain));
     }
     let mut packed = old.packed.again(counter, SystemTime::now().into())?;
-    let password = Password { password_file: args.signing.key_password_file.clone() };
-    let keys = load_keys(&args.release_key, &password)?;
+    let keys = load_keys(&args.release_key, &args.signing.key_password_file)?;
     keys.iter().for_each(|key| packed.envelope_mut().sign(key));
-    let bytes = packed.write()?;
     // As a gateway will judge it.
-    Packed::read(&bytes)?.verify(chain.current())?;
-    write(&path, &bytes)?;
-    if !args.json {
-        print(&format!("{version} under counter {counter} written to {}\n", path.display()))?;
-    }
-    Ok(path)
+    packed.clone().verify(chain.current())?;
+    Ok(Again { path, packed })
 }
 
 /// What is to be known before a release of replaced keys is signed with the current ones.

@@ -2,18 +2,20 @@
 
 use std::path::PathBuf;
 
-use super::{Failure, Password, load_keys, read, write};
+use super::unlock::{KeyPassword, load_keys};
+use super::{Failure, read, write};
 use crate::cli::print;
 use crate::update::Packed;
 
 /// Add signatures to a packed bundle
 ///
 /// Each owner of a release key signs in turn; the order does not matter. Signatures that are there
-/// stay.
+/// stay. The password of an encrypted key is asked for on a terminal.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  inferctl sign motion-1.0.0.bundle --key release.key --password-file password")]
+  inferctl sign motion-1.0.0.bundle --key release.key
+  inferctl sign motion-1.0.0.bundle --key release.key --key-password-file password")]
 pub(super) struct Args {
     /// The packed bundle, changed in place
     bundle: PathBuf,
@@ -21,12 +23,12 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", required = true)]
     key: Vec<PathBuf>,
     #[command(flatten)]
-    password: Password,
+    password: KeyPassword,
 }
 
 pub(super) fn sign(args: &Args) -> Result<(), Failure> {
     let mut packed = Packed::read(&read(&args.bundle)?)?;
-    let keys = load_keys(&args.key, &args.password)?;
+    let keys = load_keys(&args.key, &args.password.key_password_file)?;
     keys.iter().for_each(|key| packed.envelope_mut().sign(key));
     write(&args.bundle, &packed.write()?)?;
     let count = packed.envelope().claimed().count();

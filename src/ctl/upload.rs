@@ -6,11 +6,12 @@ use std::path::Path;
 use super::Failure;
 use super::broker::{BrokerArgs, Session};
 use super::chain::{Chain, Signed};
+use super::preview::{Planned, Preview};
 use crate::cli::{Exit, progress};
 use crate::ids::Digest;
 use crate::link::PlainMessage;
-use crate::update::Verified;
 use crate::update::manifest::{Blob, Manifest};
+use crate::update::{Packed, Verified};
 
 /// Publishes that may wait for their acknowledgement: a megabyte of chunks.
 const IN_FLIGHT: u64 = 16;
@@ -69,14 +70,52 @@ impl Checked {
         self.manifest.files.iter().any(|file| file.path.starts_with("golden_samples."))
     }
 
+    /// A release whose signatures the current keyset vouches for.
+    pub(super) fn of(packed: Packed, chain: &Chain) -> Result<Self, Failure> {
+        let blobs = packed.blobs()?;
+        Ok(Self { manifest: packed.verify(chain.current())?.manifest().clone(), blobs })
+    }
+
     /// The manifest's envelope as gateways fetch it.
     pub(super) fn manifest_blob(&self) -> Option<&Blob> {
         self.blobs.last().map(|(blob, _)| blob)
     }
+
+    /// What a blob is: a file, a delta, or the manifest.
+    pub(super) fn name(&self, blob: &Digest) -> String {
+        let file = self.manifest.files.iter().find(|file| file.blob.sha256 == *blob);
+        let delta = self.manifest.deltas.iter().find(|delta| delta.blob.sha256 == *blob);
+        match (file, delta) {
+            (Some(file), _) => file.path.clone(),
+            (None, Some(delta)) => format!("delta of {}", delta.path),
+            (None, None) => "manifest".to_owned(),
+        }
+    }
+
+    /// Adds what of the pieces would be published, blob by blob.
+    pub(super) fn preview(&self, broker: &BrokerArgs, pieces: &[Piece], preview: &mut Preview) {
+        for pieces in pieces.chunk_by(|one, other| one.blob == other.blob) {
+            let [first, .., last] = pieces else {
+                for piece in pieces {
+                    let topic = broker.topic(&format!("blob/{}/{}", piece.blob, piece.index));
+                    preview.add(Planned::one(&topic, piece.bytes.len(), self.name(&piece.blob)));
+                }
+                continue;
+            };
+            preview.add(Planned {
+                topic: broker
+                    .topic(&format!("blob/{}/{}..{}", first.blob, first.index, last.index)),
+                messages: pieces.len(),
+                bytes: pieces.iter().map(|piece| piece.bytes.len()).sum(),
+                what: self.name(&first.blob),
+            });
+        }
+    }
 }
 
 /// One retained message.
-struct Piece {
+#[derive(Debug)]
+pub(super) struct Piece {
     blob: Digest,
     index: usize,
     bytes: Vec<u8>,
@@ -89,16 +128,28 @@ pub(super) async fn upload(
     all: bool,
 ) -> Result<Published, Failure> {
     let mut session = Session::open(broker).await?;
+    let (published, pieces) = missing(&mut session, broker, checked, all).await?;
+    send_all(session, broker, &pieces).await?;
+    Ok(published)
+}
+
+/// What the broker does not hold yet, and how much that is.
+pub(super) async fn missing(
+    session: &mut Session,
+    broker: &BrokerArgs,
+    checked: &Checked,
+    all: bool,
+) -> Result<(Published, Vec<Piece>), Failure> {
     let mut published = Published::default();
     let mut pieces = Vec::new();
-    let whole = if all { BTreeSet::new() } else { whole(&mut session, broker, checked).await? };
+    let whole = if all { BTreeSet::new() } else { whole(session, broker, checked).await? };
     for (blob, bytes) in &checked.blobs {
         published.chunks += u64::try_from(blob.chunks.len()).unwrap_or(u64::MAX);
         published.bytes += blob.len;
         let held = match (all, whole.contains(&blob.sha256)) {
             (true, _) => 0,
             (false, true) => blob.chunks.len(),
-            (false, false) => begun(&mut session, broker, blob).await?,
+            (false, false) => begun(session, broker, blob).await?,
         };
         let missing = blob.pieces(bytes).enumerate().skip(held);
         pieces.extend(missing.map(|(index, piece)| Piece {
@@ -110,8 +161,7 @@ pub(super) async fn upload(
     published.sent_chunks = u64::try_from(pieces.len()).unwrap_or(u64::MAX);
     published.sent_bytes =
         pieces.iter().map(|piece| u64::try_from(piece.bytes.len()).unwrap_or(u64::MAX)).sum();
-    send_all(session, broker, &pieces).await?;
-    Ok(published)
+    Ok((published, pieces))
 }
 
 /// Which blobs the broker holds whole: those whose last chunk is there, since they are published in
@@ -208,15 +258,26 @@ pub(super) async fn upload_keysets(
     keysets: &[(u64, Vec<u8>)],
 ) -> Result<u64, Failure> {
     let mut session = Session::open(broker).await?;
-    let topics: Vec<_> =
-        keysets.iter().map(|(number, _)| broker.topic(&format!("keys/{number}"))).collect();
-    let held = session.look(&topics).await?;
-    let mut sent = 0;
-    for (topic, (_, bytes)) in topics.iter().zip(keysets) {
-        if !held.iter().any(|message| message.topic == *topic && message.payload == bytes[..]) {
-            session.publish(topic, bytes.clone()).await?;
-            sent += 1;
-        }
+    let missing = keysets_missing(&mut session, broker, keysets).await?;
+    for (topic, bytes) in &missing {
+        session.publish(topic, bytes.clone()).await?;
     }
-    Ok(sent)
+    Ok(u64::try_from(missing.len()).unwrap_or(u64::MAX))
+}
+
+/// The keysets that the broker does not hold, with their topics.
+pub(super) async fn keysets_missing(
+    session: &mut Session,
+    broker: &BrokerArgs,
+    keysets: &[(u64, Vec<u8>)],
+) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let topic =
+        |(number, bytes): &(u64, Vec<u8>)| (broker.topic(&format!("keys/{number}")), bytes.clone());
+    let mut all: Vec<_> = keysets.iter().map(topic).collect();
+    let topics: Vec<_> = all.iter().map(|(topic, _)| topic.clone()).collect();
+    let held = session.look(&topics).await?;
+    all.retain(|(topic, bytes)| {
+        !held.iter().any(|message| message.topic == *topic && message.payload == bytes[..])
+    });
+    Ok(all)
 }

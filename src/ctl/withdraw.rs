@@ -2,13 +2,14 @@
 
 use super::Failure;
 use super::broker::{BrokerArgs, Session, TargetArgs, block_on, model};
+use super::preview::{DryRun, Planned, Preview};
 use crate::cli::{print, print_json};
 use crate::ids::ModelName;
 
-/// Empty a deployment's topic
+/// Withdraw a deployment: empty its topic
 ///
-/// Gateways that have not switched yet give the update up; those that have keep the new model. A
-/// gateway that comes online later finds nothing to do. `inferctl rollout abort` does the same by a
+/// Gateways that have not switched yet cancel the update; those that have keep the new model. A
+/// gateway that comes online later does nothing. `inferctl rollout abort` does the same by a
 /// signed message, which nobody on the broker can take back.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -23,6 +24,8 @@ pub(super) struct Args {
     target: TargetArgs,
     #[command(flatten)]
     broker: BrokerArgs,
+    #[command(flatten)]
+    dry_run: DryRun,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -35,12 +38,20 @@ pub(super) fn withdraw(args: &Args) -> Result<(), Failure> {
     let there = block_on(async {
         let mut session = Session::open(&args.broker).await?;
         let there = !session.look(std::slice::from_ref(&topic)).await?.is_empty();
-        if there {
+        if there && !args.dry_run.dry_run {
             session.inform(&status, Vec::new()).await?;
             session.publish(&topic, Vec::new()).await?;
         }
         Ok(there)
     })?;
+    if args.dry_run.dry_run {
+        let mut preview = Preview::default();
+        if there {
+            preview.add(Planned::one(&status, 0, "empties the state of the rollout"));
+            preview.add(Planned::one(&topic, 0, "empties the topic: withdraws the deployment"));
+        }
+        return preview.print(args.json);
+    }
     if args.json {
         return print_json(&serde_json::json!({ "topic": topic, "withdrawn": there }));
     }

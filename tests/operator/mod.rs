@@ -2,11 +2,15 @@
 
 mod access;
 mod colleagues;
+mod commands;
 mod defaults;
+mod dry_run;
 mod fakes;
 mod manual;
+mod profile;
 mod publish;
 mod rollouts;
+mod terminal;
 mod views;
 mod ways_back;
 pub(crate) mod witness;

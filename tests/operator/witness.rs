@@ -17,9 +17,21 @@ const MARK: &str = "inferd/v1/deploy/group/mark/mark";
 
 impl Witness {
     pub(crate) fn of_deployments(office: &Office) -> Self {
+        Self::of(office, &["deploy/#"])
+    }
+
+    /// Of everything that gateways fetch or follow.
+    pub(crate) fn of_releases(office: &Office) -> Self {
+        Self::of(office, &["deploy/#", "blob/#", "keys/#"])
+    }
+
+    fn of(office: &Office, filters: &[&str]) -> Self {
+        let filters =
+            filters.iter().flat_map(|rest| ["-t".to_owned(), format!("inferd/v1/{rest}")]);
         let (path, port) = (office.desk.folder.path().join("witness"), office.broker.port());
         let client = Command::new("mosquitto_sub")
-            .args(["-p", &port.to_string(), "-q", "1", "-t", "inferd/v1/deploy/#", "-R"])
+            .args(["-p", &port.to_string(), "-q", "1", "-R"])
+            .args(filters)
             .args(["-F", "%t %l"])
             .stdout(std::fs::File::create(&path).unwrap())
             .spawn()
@@ -29,7 +41,7 @@ impl Witness {
         witness
     }
 
-    /// How many deployments were published until now.
+    /// How many messages were published until now.
     pub(crate) fn count(&self) -> usize {
         let marks = self.lines().iter().filter(|line| line.starts_with(MARK)).count();
         self.marks(marks + 1);

@@ -115,9 +115,11 @@ fn the_sample_files_defaults_are_the_defaults() {
 #[test]
 fn the_documents_are_those_of_the_reference() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for (name, text) in
-        [("config/inferd.toml", print::sample_file()), ("docs/configuration.md", print::page())]
-    {
+    for (name, text) in [
+        ("config/inferd.toml", print::sample_file()),
+        ("docs/configuration.md", print::page()),
+        ("docs/profile.md", crate::config::profile::page()),
+    ] {
         let path = root.join(name);
         if std::env::var_os("INFERD_WRITE_REFERENCE").is_some() {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -126,7 +128,7 @@ fn the_documents_are_those_of_the_reference() {
         let found = fs::read_to_string(&path).unwrap_or_default();
         assert!(
             found == text,
-            "{name} is not what src/config/reference.rs says; write it anew with \
+            "{name} is not what src/config says; write it anew with \
              INFERD_WRITE_REFERENCE=1 cargo test --lib config"
         );
     }

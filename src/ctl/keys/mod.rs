@@ -5,10 +5,11 @@ mod show;
 use std::path::{Path, PathBuf};
 
 use crate::cli::{Exit, print};
-use crate::ctl::{Failure, Password, load_keys, load_trust, write};
+use crate::ctl::unlock::{KeyPassword, load_keys};
+use crate::ctl::{Failure, load_trust, write};
 use crate::update::{Envelope, Keyset, PublicKey, Role, SecretKey};
 
-/// Create a keyset (the public keys a fleet trusts), or show one
+/// Create a keyset (the public keys that a fleet trusts), or show one
 ///
 /// Keyset 1 is put on every gateway when it is set up. With --after, makes the next one, signed by
 /// the release keys of both, so that gateways take it over the air.
@@ -18,6 +19,7 @@ use crate::update::{Envelope, Keyset, PublicKey, Role, SecretKey};
     subcommand_negates_reqs = true,
     after_help = "\
 Examples:
+  inferctl keys --release release.key --deploy deploy.key --out keyset-1.json
   inferctl keys --release a.key --release b.key --release-threshold 2 --deploy d.key --out keyset-1.json
   inferctl keys --after keyset-1.json --sign-with a.key --release new.key --deploy d.key --out keyset-2.json
   inferctl keys show keyset-1.json keyset-2.json"
@@ -44,7 +46,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", requires = "after")]
     sign_with: Vec<PathBuf>,
     #[command(flatten)]
-    password: Password,
+    password: KeyPassword,
     /// The keyset file to write
     #[arg(long, value_name = "FILE", required = true)]
     out: Option<PathBuf>,
@@ -64,8 +66,8 @@ pub(super) fn keys(args: &Args) -> Result<(), Failure> {
 }
 
 fn create(args: &Args, out: &Path) -> Result<(), Failure> {
-    let release = load_keys(&args.release, &args.password)?;
-    let deploy = load_keys(&args.deploy, &args.password)?;
+    let release = load_keys(&args.release, &args.password.key_password_file)?;
+    let deploy = load_keys(&args.deploy, &args.password.key_password_file)?;
     let before = if args.after.is_empty() { None } else { Some(load_trust(&args.after)?) };
     let version = before.as_ref().map_or(1, |trust| trust.keyset().version.saturating_add(1));
     let publics =
@@ -76,7 +78,7 @@ fn create(args: &Args, out: &Path) -> Result<(), Failure> {
         deploy: Role { keys: publics(&deploy), threshold: args.deploy_threshold },
     };
     let mut envelope = Envelope::of(&keyset)?;
-    let older = load_keys(&args.sign_with, &args.password)?;
+    let older = load_keys(&args.sign_with, &args.password.key_password_file)?;
     release.iter().chain(&older).for_each(|key| envelope.sign(key));
     let bytes = envelope.bytes();
     // As a gateway will judge it.

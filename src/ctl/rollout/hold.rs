@@ -8,7 +8,8 @@ use super::order::{now, sign};
 use super::status::RolloutStatus;
 use crate::cli::{Exit, print, print_json};
 use crate::ctl::broker::{BrokerArgs, Session, block_on};
-use crate::ctl::{Failure, Password, load_keys, load_trust};
+use crate::ctl::unlock::load_keys;
+use crate::ctl::{Failure, load_trust};
 use crate::update::Deployment;
 
 /// Whose signature holds a rollout back where there is no record file.
@@ -21,9 +22,10 @@ pub(in crate::ctl) struct Signers {
     /// A deploy key
     #[arg(long, value_name = "FILE", requires = "keyset")]
     pub(super) key: Vec<std::path::PathBuf>,
-    /// A file whose first line is the password of the key files
+    /// A file whose first line is the password of a key file; asked for on a terminal where none
+    /// fits; may be given several times
     #[arg(long, value_name = "FILE", requires = "key")]
-    pub(super) key_password_file: Option<std::path::PathBuf>,
+    pub(super) key_password_file: Vec<std::path::PathBuf>,
 }
 
 /// Publishes the rollout's deployment again under the next number, as one that is held. Its controller, if
@@ -36,8 +38,7 @@ pub(super) fn hold(
     json: bool,
 ) -> Result<(), Failure> {
     let trust = load_trust(&signers.keyset)?;
-    let password = Password { password_file: signers.key_password_file.clone() };
-    let keys = load_keys(&signers.key, &password)?;
+    let keys = load_keys(&signers.key, &signers.key_password_file)?;
     let course = if ask == Ask::Abort { Course::Aborted } else { Course::Paused };
     let held = block_on(async {
         let mut session = Session::open(broker).await?;

@@ -10,7 +10,9 @@ mod bars;
 mod controller;
 mod hold;
 mod list;
+mod members;
 mod order;
+mod preview;
 mod record;
 mod status;
 pub(super) mod terms;
@@ -32,6 +34,7 @@ use crate::update::device::State;
 use crate::update::drawn;
 
 pub(super) use order::Order;
+pub(super) use preview::preview;
 pub(super) use verbs::{Signing, Verbs, begin, rollout};
 
 /// How a rollout goes.

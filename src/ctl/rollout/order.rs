@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::Plan;
-use super::record::Files;
+use super::record::{Files, KeyPasswords};
 use super::terms::Terms;
 use super::waves::{Wave, percents};
 use crate::cli::Exit;
 use crate::clock::Timestamp;
+use crate::ctl::Failure;
 use crate::ctl::broker::BrokerArgs;
 use crate::ctl::chain::Chain;
+use crate::ctl::unlock::load_keys;
 use crate::ctl::upload::{Checked, checked};
-use crate::ctl::{Failure, Password, load_keys};
 use crate::ids::{GatewayId, ModelName};
 use crate::update::{Deployment, Envelope, SecretKey, Target, Trust};
 
@@ -26,7 +27,7 @@ pub(in crate::ctl) struct Order {
     pub bundle: PathBuf,
     pub keysets: Vec<PathBuf>,
     pub keys: Vec<PathBuf>,
-    pub key_password: Option<PathBuf>,
+    pub key_passwords: Vec<PathBuf>,
     pub terms: Terms,
     /// Shadow runs where the terms name none.
     pub usual_shadow: u32,
@@ -54,8 +55,7 @@ impl Files {
         let chain = Chain::load(&self.keysets)?;
         let checked = checked(&self.bundle, &chain)?;
         let trust = chain.into_current();
-        let password = Password { password_file: self.key_password.clone() };
-        Ok(Loaded { keys: load_keys(&self.keys, &password)?, trust, checked })
+        Ok(Loaded { keys: load_keys(&self.keys, self.key_password.files())?, trust, checked })
     }
 }
 
@@ -72,7 +72,7 @@ impl Order {
             bundle: full(&self.bundle)?,
             keysets: all(&self.keysets)?,
             keys: all(&self.keys)?,
-            key_password: self.key_password.as_deref().map(full).transpose()?,
+            key_password: KeyPasswords::new(all(&self.key_passwords)?),
         })
     }
 

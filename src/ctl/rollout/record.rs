@@ -48,7 +48,49 @@ pub(super) struct Files {
     pub bundle: PathBuf,
     pub keysets: Vec<PathBuf>,
     pub keys: Vec<PathBuf>,
-    pub key_password: Option<PathBuf>,
+    #[serde(default)]
+    pub key_password: KeyPasswords,
+}
+
+/// The files with the passwords of key files: none is null, one a text, several a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "WrittenPasswords", into = "WrittenPasswords")]
+pub(super) struct KeyPasswords(Vec<PathBuf>);
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum WrittenPasswords {
+    One(Option<PathBuf>),
+    Several(Vec<PathBuf>),
+}
+
+impl KeyPasswords {
+    pub(super) fn new(files: Vec<PathBuf>) -> Self {
+        Self(files)
+    }
+
+    pub(super) fn files(&self) -> &[PathBuf] {
+        &self.0
+    }
+}
+
+impl From<WrittenPasswords> for KeyPasswords {
+    fn from(written: WrittenPasswords) -> Self {
+        match written {
+            WrittenPasswords::One(file) => Self(file.into_iter().collect()),
+            WrittenPasswords::Several(files) => Self(files),
+        }
+    }
+}
+
+impl From<KeyPasswords> for WrittenPasswords {
+    fn from(passwords: KeyPasswords) -> Self {
+        match <[PathBuf; 1]>::try_from(passwords.0) {
+            Ok([file]) => Self::One(Some(file)),
+            Err(files) if files.is_empty() => Self::One(None),
+            Err(files) => Self::Several(files),
+        }
+    }
 }
 
 /// A record that is this process's alone.

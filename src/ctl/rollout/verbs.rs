@@ -8,7 +8,9 @@ use super::bars::Bars;
 use super::controller::{Controller, over};
 use super::hold::{Signers, hold};
 use super::list::{List, list};
+use super::members::members;
 use super::order::{Loaded, now, sign};
+use super::preview::preview;
 use super::record::{Held, Record, lock, taken};
 use super::terms::Terms;
 use super::warnings::warnings;
@@ -17,9 +19,10 @@ use super::{Course, Order, Rollout};
 use crate::cli::{Exit, print};
 use crate::config::parse_span;
 use crate::ctl::broker::{BrokerArgs, Session, TargetArgs, block_on, model};
-use crate::ctl::fleet::view::{self, View};
+use crate::ctl::chain::Chain;
+use crate::ctl::preview::DryRun;
 use crate::ctl::simulate::percent;
-use crate::ctl::upload::{upload, upload_keysets};
+use crate::ctl::upload::{checked, upload, upload_keysets};
 use crate::ctl::{Failure, numbered_keysets};
 use crate::ids::ModelName;
 use crate::update::Source;
@@ -95,6 +98,8 @@ pub(in crate::ctl) struct Start {
     terms: Terms,
     #[command(flatten)]
     broker: BrokerArgs,
+    #[command(flatten)]
+    dry_run: DryRun,
     /// Print one JSON object a line for what happens
     #[arg(long)]
     json: bool,
@@ -109,9 +114,10 @@ pub(in crate::ctl) struct Signing {
     /// A deploy key
     #[arg(long, value_name = "FILE", required = true)]
     pub(in crate::ctl) key: Vec<PathBuf>,
-    /// A file whose first line is the password of the key files
+    /// A file whose first line is the password of a key file; asked for on a terminal where none
+    /// fits; may be given several times
     #[arg(long, value_name = "FILE")]
-    pub(in crate::ctl) key_password_file: Option<PathBuf>,
+    pub(in crate::ctl) key_password_file: Vec<PathBuf>,
     /// The record file to make
     #[arg(long, value_name = "FILE")]
     pub(in crate::ctl) record: PathBuf,
@@ -195,6 +201,11 @@ pub(in crate::ctl) struct Abort {
 
 pub(in crate::ctl) fn rollout(verb: &Verbs) -> Result<(), Failure> {
     match verb {
+        Verbs::Start(args) if args.dry_run.dry_run => {
+            let order = args.order()?;
+            let checked = checked(&order.bundle, &Chain::load(&order.keysets)?)?;
+            preview(&order, &checked)
+        }
         Verbs::Start(args) => begin(&args.order()?),
         Verbs::List(args) => list(args),
         Verbs::Watch(Watch { of }) | Verbs::Resume(Resume { of }) => {
@@ -222,7 +233,7 @@ impl Start {
             bundle: self.bundle.clone(),
             keysets: self.signing.keyset.clone(),
             keys: self.signing.key.clone(),
-            key_password: self.signing.key_password_file.clone(),
+            key_passwords: self.signing.key_password_file.clone(),
             terms: self.terms.clone(),
             usual_shadow: SHADOW_RUNS,
             name: self.name.clone(),
@@ -254,13 +265,7 @@ pub(in crate::ctl) fn begin(order: &Order) -> Result<(), Failure> {
         return Err(Failure::new(Exit::Failed, message));
     }
     block_on(async {
-        let view = survey(order).await?;
-        let fleet = view.members(&order.target);
-        if fleet.is_empty() {
-            let message = "no gateway of this group or name has ever reported to this broker; \
-                           `inferctl fleet` shows those that have";
-            return Err(Failure::new(Exit::Failed, message));
-        }
+        let (view, fleet) = members(order).await?;
         let plan = order.plan(&loaded.checked.manifest.version, &fleet, now())?;
         let terms = order.deployment(&plan, &loaded.checked, now())?;
         // Keys that do not suffice are found out before anything is published.
@@ -273,19 +278,6 @@ pub(in crate::ctl) fn begin(order: &Order) -> Result<(), Failure> {
         let held = Held::create(&order.record, record, lock)?;
         control(&order.broker, held, loaded, order.json).await?.run().await
     })
-}
-
-/// What the gateways that run the model have retained.
-async fn survey(order: &Order) -> Result<View, Failure> {
-    let mut session = Session::open(&order.broker).await?;
-    let mut view = View::default();
-    let filters = view::filters(Some(&order.model)).into_iter().chain(["+/health".to_owned()]);
-    let filters: Vec<_> = filters.map(|rest| order.broker.topic(&rest)).collect();
-    let prefix = order.broker.topic("");
-    for message in session.retained(&filters).await? {
-        view.hear(prefix.trim_end_matches('/'), &message, now());
-    }
-    Ok(view)
 }
 
 /// Publishes what gateways fetch, then takes control.

@@ -1,0 +1,110 @@
+//! Passwords are asked for on a terminal, and are not shown.
+
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::common::skipped;
+use crate::inferctl::Desk;
+
+/// Runs a command on a terminal of its own, and answers each prompt when it has come.
+const TYPIST: &str = r#"
+import json, os, pty, signal, sys, termios
+signal.alarm(120)
+command, answers = json.loads(sys.argv[1])
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(command[0], command)
+before = termios.tcgetattr(terminal)[3]
+shown = at = b""
+for prompt, answer in answers:
+    while prompt.encode() not in at:
+        try:
+            more = os.read(terminal, 1024)
+        except OSError:
+            more = b""
+        if not more:
+            break
+        at += more
+        shown += more
+    at = at.partition(prompt.encode())[2]
+    os.write(terminal, answer.encode())
+while True:
+    try:
+        more = os.read(terminal, 1024)
+    except OSError:
+        break
+    if not more:
+        break
+    shown += more
+code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+restored = termios.tcgetattr(terminal)[3] == before
+print(json.dumps({"code": code, "shown": shown.decode(), "restored": restored}))
+"#;
+
+fn python() -> String {
+    std::env::var("INFERD_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned())
+}
+
+/// What was shown, if the command ended as it should.
+fn typed(desk: &Desk, args: &[&str], answers: &[(&str, &str)], code: i64) -> String {
+    let command = [&[env!("CARGO_BIN_EXE_inferctl")], args].concat();
+    let job = serde_json::json!([command, answers]).to_string();
+    let output = Command::new(python())
+        .args(["-c", TYPIST, &job])
+        .current_dir(desk.folder.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let ended: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    let shown = ended["shown"].as_str().unwrap().to_owned();
+    assert_eq!(ended["code"], code, "{args:?}: {shown}");
+    assert_eq!(ended["restored"], true, "the terminal shows what is typed again");
+    for (_, answer) in answers {
+        let answer = answer.trim();
+        assert!(answer.is_empty() || !shown.contains(answer), "{shown}");
+    }
+    shown
+}
+
+#[test]
+fn passwords_of_keys_are_asked_for_on_a_terminal_and_not_shown() {
+    if Command::new(python()).arg("--version").output().is_err() {
+        return skipped("passwords on a terminal", "Python is not installed");
+    }
+    let desk = Desk::new();
+    let make = ["keygen", "--out", "typed.key"];
+    let (first, second) = ("Password for the new key typed.key: ", "The same password again: ");
+    typed(&desk, &make, &[(first, "correct\n"), (second, "other\n")], 1);
+    assert!(!desk.folder.path().join("typed.key").exists());
+    typed(&desk, &make, &[(first, "\n")], 1);
+    // Corrected while it is typed.
+    typed(&desk, &make, &[(first, "wrong\x15correcd\x7ft\n"), (second, "correct\n")], 0);
+
+    desk.pack(&["--counter", "1", "--out", "m.bundle"]);
+    let sign = ["sign", "m.bundle", "--key", "typed.key"];
+    let asks = "Password for typed.key: ";
+    typed(&desk, &sign, &[(asks, "mistaken\n"), ("wrong password", ""), (asks, "correct\n")], 0);
+    let three = [(asks, "mistaken\n"), (asks, "mistaken\n"), (asks, "mistaken\n")];
+    let shown = typed(&desk, &sign, &three, 1);
+    assert!(shown.contains("wrong password for typed.key"), "{shown}");
+    // Ctrl-C and Ctrl-D end it, with the terminal as it was.
+    typed(&desk, &sign, &[(asks, "corr\x03")], 1);
+    typed(&desk, &sign, &[(asks, "\x04")], 1);
+    // A password file that fits leaves nothing to ask; one for another key, the rest.
+    let with_file =
+        [&sign[..], &["--key", "release.key", "--key-password-file", "password"]].concat();
+    let shown = typed(&desk, &with_file, &[(asks, "correct\n")], 0);
+    assert!(!shown.contains("Password for release.key"), "{shown}");
+}
+
+#[test]
+fn without_a_terminal_nothing_is_asked_and_the_option_is_named() {
+    let desk = Desk::new();
+    desk.pack(&["--counter", "1", "--out", "m.bundle"]);
+    let told = desk.refused(&["sign", "m.bundle", "--key", "release.key"]);
+    assert!(told.contains("--key-password-file"), "{told}");
+    assert_eq!(desk.run(&["keygen", "--out", "k"]).code, 2, "in the clear only when asked for");
+    desk.well(&["sign", "m.bundle", "--key", "release.key", "--key-password-file", "password"]);
+}
