@@ -98,12 +98,16 @@ impl Passwords {
                 opened => return Ok(opened?),
             }
         }
+        let mut is_tried = !self.known.is_empty();
         for _ in 0..TRIES {
             let Some(password) = ask_secret(&format!("Password for {}", path.display()))? else {
                 break;
             };
             match file.open(path, Some(&password)) {
-                Err(KeyError::Password { .. }) => eprintln!("wrong password"),
+                Err(KeyError::Password { .. }) => {
+                    is_tried = true;
+                    eprintln!("wrong password");
+                }
                 opened => {
                     self.known.push(password);
                     return Ok(opened?);
@@ -111,7 +115,7 @@ impl Passwords {
             }
         }
         let path = path.to_owned();
-        let none = self.known.is_empty();
-        Err(if none { KeyError::Locked { path } } else { KeyError::Password { path } }.into())
+        let error = if is_tried { KeyError::Password { path } } else { KeyError::Locked { path } };
+        Err(error.into())
     }
 }

@@ -1,9 +1,9 @@
 //! `--dry-run` of a rollout.
 
 use super::Order;
-use super::warnings::warnings;
-use super::order::{now, sign};
 use super::members::members;
+use super::order::{now, sign};
+use super::warnings::warnings;
 use crate::ctl::broker::{Session, block_on};
 use crate::ctl::chain::Chain;
 use crate::ctl::preview::{Planned, Preview};

@@ -108,8 +108,10 @@ fn of(place: &str, line: &str, whole: Whole) -> Vec<Found> {
 
 /// A word with a value in the place of what stands for one: `{path}`, `N`.
 fn filled(word: &str) -> String {
-    if word == "N" {
-        return "1".to_owned();
+    match word {
+        "N" => return "1".to_owned(),
+        "SPAN" => return "1h".to_owned(),
+        _ => {}
     }
     let mut out = String::new();
     let mut rest = word;

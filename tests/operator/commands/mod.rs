@@ -1,6 +1,7 @@
 //! Every command that documents, help texts and messages print: each is one that the programs
 //! take, and the options that a message names are those of its verb.
 
+mod examples;
 mod found;
 mod sources;
 mod words;
@@ -54,7 +55,8 @@ fn a_wrong_command_is_found_in_every_kind_of_text() {
     let text = "```sh\ninferctl sing m.bundle\n```\nas `inferd statsu` and `inferctl sign --kye a`";
     let found = found::in_markdown("page", text);
     assert_eq!(found.iter().filter_map(wrong).count(), 3);
-    let code = "fn f() { g(\"see `inferctl sign {path} --kye x`, or\\n  inferctl pack {} --out x\"); }";
+    let code =
+        "fn f() { g(\"see `inferctl sign {path} --kye x`, or\\n  inferctl pack {} --out x\"); }";
     let found = found::in_rust("code", code);
     // The second lacks its counter: a line of its own has to be whole.
     assert_eq!(found.iter().filter_map(wrong).count(), 2);
@@ -95,7 +97,8 @@ fn the_options_that_messages_name_are_there() {
                 let is_there = match &relevant {
                     Some(verbs) if !some => {
                         // A verb of several parts has the option in one of them.
-                        verbs.iter().any(has) && (is_own(&file, &verbs_of(&file)) || verbs.iter().all(has))
+                        verbs.iter().any(has)
+                            && (is_own(&file, &verbs_of(&file)) || verbs.iter().all(has))
                     }
                     _ => verbs.iter().any(|verb| verb.has(&option)),
                 };
@@ -132,10 +135,16 @@ fn verbs(program: &Command) -> Vec<Verb> {
         let own = command.get_arguments().chain(global.iter().copied());
         let names = own.flat_map(|arg| {
             let aliases = arg.get_all_aliases().unwrap_or_default();
-            arg.get_long().into_iter().chain(aliases).map(|name| format!("--{name}")).collect::<Vec<_>>()
+            arg.get_long()
+                .into_iter()
+                .chain(aliases)
+                .map(|name| format!("--{name}"))
+                .collect::<Vec<_>>()
         });
         let options = names.chain(["--help".to_owned(), "--version".to_owned()]).collect();
-        left.extend(command.get_subcommands().map(|sub| (format!("{path} {}", sub.get_name()), sub)));
+        left.extend(
+            command.get_subcommands().map(|sub| (format!("{path} {}", sub.get_name()), sub)),
+        );
         found.push(Verb { path, options });
     }
     found
@@ -150,7 +159,8 @@ fn verbs_of(file: &str) -> String {
 fn is_own(file: &str, verb: &str) -> bool {
     let name = Path::new(file).file_name().unwrap().to_str().unwrap();
     let depth = file.matches('/').count();
-    !(depth == 2 && SHARED.iter().any(|(shared, _)| *shared == name)) && !verb.is_empty()
+    let is_shared = depth == 2 && SHARED.iter().any(|(shared, _)| *shared == name);
+    !is_shared && !verb.is_empty()
 }
 
 /// The verbs that print a file's messages; `None` where that is any of them.
@@ -161,7 +171,8 @@ fn relevant<'a>(file: &str, verbs: &'a [Verb], program: &str) -> Option<Vec<&'a 
         .filter(|known| known.path == verb || known.path.starts_with(&format!("{verb} ")))
         .collect();
     let name = file.rsplit('/').next().unwrap();
-    if file.matches('/').count() == 2 && program == "inferctl"
+    if file.matches('/').count() == 2
+        && program == "inferctl"
         && let Some((_, marker)) = SHARED.iter().find(|(shared, _)| *shared == name)
         && (own.is_empty() || name == "profile.rs")
     {
