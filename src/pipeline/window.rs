@@ -22,9 +22,9 @@ use super::policy::Memory;
 use crate::clock::{Mono, Timestamp};
 use crate::ids::DeviceKey;
 
+pub(super) use self::ring::{Cells, Ring};
 pub(super) use order::Aside;
 use order::{Order, Step};
-pub(super) use self::ring::{Cells, Ring};
 
 /// Everything remembered of the devices of a stream, at most `max_keys` of them.
 #[derive(Debug)]

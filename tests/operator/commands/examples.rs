@@ -13,8 +13,18 @@ use crate::common::skipped;
 /// The verbs of `inferctl` whose first example ends by itself, in an order in which each finds
 /// what those before have made. Rollouts are run by `operator::rollouts` and `operator::manual`.
 const VERBS: [&str; 12] = [
-    "keygen", "keys", "pack", "sign", "verify", "inspect", "publish", "fleet", "withdraw", "profile",
-    "simulate", "keys show",
+    "keygen",
+    "keys",
+    "pack",
+    "sign",
+    "verify",
+    "inspect",
+    "publish",
+    "fleet",
+    "withdraw",
+    "profile",
+    "simulate",
+    "keys show",
 ];
 
 /// Runs a line of shell as an operator would, the programs of this build first.
@@ -71,14 +81,17 @@ fn the_first_example_of_each_help_works_as_printed() {
         }
         if verb == "publish" {
             // The example is about a later version.
-            well("cp -rL models/motion m && sed -i 's/^version = .*/version = \"1.1.0\"/' m/card.toml");
+            well(
+                "cp -rL models/motion m && sed -i 's/^version = .*/version = \"1.1.0\"/' m/card.toml",
+            );
             well("inferctl pack m --counter 2 --out motion-1.1.0.bundle");
             well("inferctl sign motion-1.1.0.bundle --key release.key");
         }
         // As printed, but for the size of a fleet that is simulated by a build for tests.
         well(&example.replace("--gateways 10000", "--gateways 200"));
     }
-    let (is_well, text) = run(folder.path(), &url, "inferctl keygen --out deploy.key --unencrypted");
+    let (is_well, text) =
+        run(folder.path(), &url, "inferctl keygen --out deploy.key --unencrypted");
     assert!(!is_well && text.contains("deploy.key"), "nothing is overwritten: {text}");
 }
 
@@ -87,16 +100,31 @@ fn the_first_example_of_each_help_works_as_printed() {
 const NOT_RUN: &[(&str, &str)] = &[
     ("cargo run --release -- demo", "a release build; the demonstration is run by tests::cli"),
     ("cargo test faults", "these are the tests themselves"),
-    ("inferd check --config inferd.toml", "runs until it is stopped; tests::daemon and tests::cli run each"),
+    (
+        "inferd check --config inferd.toml",
+        "runs until it is stopped; tests::daemon and tests::cli run each",
+    ),
     ("cross/setup", "root and toolchains for boards; CI's job for boards runs them"),
-    ("install -m 755 target/board/armv6", "root on a board; cross/package-test installs the same files"),
+    (
+        "install -m 755 target/board/armv6",
+        "root on a board; cross/package-test installs the same files",
+    ),
     ("apt install ./inferd", "root; cross/package-test and cross/system-test run it"),
-    ("install -d /srv/models/vibration", "root, and a model of the reader's; tests::cli runs infer"),
+    (
+        "install -d /srv/models/vibration",
+        "root, and a model of the reader's; tests::cli runs infer",
+    ),
     ("install -d -m 700 /etc/credstore", "root; cross/system-test runs it"),
     ("cross/image x86_64", "a container engine; cross/image-check runs it"),
     ("cargo build --release", "operator::manual runs it, on a port of its own"),
-    ("inferctl rollout start --model motion --group line-a --bundle motion-1.1.0.bundle --keyset", "half an hour a wave; operator::rollouts runs each verb"),
-    ("inferctl publish motion-1.1.0.bundle --keyset keyset-1.json --web", "the folder is a web server's; updates::ways runs the same"),
+    (
+        "inferctl rollout start --model motion --group line-a --bundle motion-1.1.0.bundle --keyset",
+        "half an hour a wave; operator::rollouts runs each verb",
+    ),
+    (
+        "inferctl publish motion-1.1.0.bundle --keyset keyset-1.json --web",
+        "the folder is a web server's; updates::ways runs the same",
+    ),
 ];
 
 #[test]
@@ -112,8 +140,17 @@ fn the_blocks_of_the_documents_run_or_are_run_elsewhere() {
     for (name, block) in blocks {
         let elsewhere = NOT_RUN.iter().any(|(first, _)| block.starts_with(first));
         let needs_nothing = block.lines().all(|line| {
-            ["inferctl simulate", "echo ", "inferctl key", "inferctl pack", "inferctl sign",
-             "inferctl verify", "inferctl inspect"].iter().any(|verb| line.starts_with(verb))
+            [
+                "inferctl simulate",
+                "echo ",
+                "inferctl key",
+                "inferctl pack",
+                "inferctl sign",
+                "inferctl verify",
+                "inferctl inspect",
+            ]
+            .iter()
+            .any(|verb| line.starts_with(verb))
         });
         if needs_nothing {
             let block = block.replace("--gateways 10000", "--gateways 200");
