@@ -77,7 +77,10 @@ fn the_first_example_of_each_help_works_as_printed() {
     for verb in VERBS {
         let example = first_example(verb);
         if verb == "keys show" {
-            well("cp keyset-1.json keyset-2.json");
+            well(
+                "inferctl keys --after keyset-1.json --sign-with release.key \
+                 --release release.key --deploy deploy.key --out keyset-2.json",
+            );
         }
         if verb == "publish" {
             // The example is about a later version.
