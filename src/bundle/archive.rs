@@ -6,10 +6,16 @@ use std::io::{self, Read};
 use tar::{Archive, Builder, EntryType, Header};
 
 use super::{Bundle, BundleError, CARD, parse};
+use crate::engine::identify;
 
 /// The largest bundle, packed or in a folder: models for gateways are far smaller.
 pub(crate) const BUNDLE_MAX: u64 = 512 << 20;
 const FILES_MAX: usize = 32;
+
+/// Whether the bytes begin as a tar.
+pub(super) fn is_tar(bytes: &[u8]) -> bool {
+    bytes.get(257..).is_some_and(|rest| rest.starts_with(b"ustar"))
+}
 
 impl Bundle {
     /// Takes a bundle out of the bytes of a `.bundle` file.
@@ -46,10 +52,20 @@ pub(crate) fn write_files(
     archive.into_inner()?.flush()
 }
 
-/// The plain files of a bundle's tar, by name.
+/// The plain files of a bundle's tar, by name. Of another file it is said what that is.
 pub(crate) fn read_files(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, BundleError> {
+    entries(bytes).map_err(|error| match identify(bytes) {
+        Some(what) if !is_tar(bytes) => BundleError::Archive(format!("it is {what}")),
+        _ => error,
+    })
+}
+
+fn entries(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, BundleError> {
     let refuse = |why: &str| BundleError::Archive(why.to_owned());
-    let broken = |error: io::Error| BundleError::Archive(format!("not a whole tar file: {error}"));
+    let broken = |error: io::Error| {
+        let error = error.to_string();
+        BundleError::Archive(format!("not a whole tar file: {}", error.escape_debug()))
+    };
     let mut files = BTreeMap::new();
     let mut left = BUNDLE_MAX;
     let mut archive = Archive::new(bytes);

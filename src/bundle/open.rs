@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind::NotFound, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::archive::BUNDLE_MAX;
+use super::archive::{BUNDLE_MAX, is_tar};
 use super::card::Card;
 use super::{Bundle, BundleError, CARD};
 use crate::engine::{LoadOptions, Model};
@@ -44,7 +44,8 @@ impl Bundle {
 
     /// Reads the card and the files it names, and no other: a folder may hold more than a bundle.
     fn open_folder(folder: &Path) -> Result<Self, BundleError> {
-        let bytes = read(&folder.join(CARD), CARD_MAX)?;
+        let bytes = read(&folder.join(CARD), CARD_MAX);
+        let bytes = bytes.map_err(|error| without_card(folder, error))?;
         let not_text = || BundleError::File { name: CARD.into(), why: "not UTF-8 text".into() };
         let text = std::str::from_utf8(&bytes).map_err(|_| not_text())?;
         let labels = std::cell::RefCell::new(BTreeMap::new());
@@ -74,17 +75,39 @@ impl Bundle {
     }
 }
 
-/// Loads a model to try it out: an `.onnx` file, or a bundle, whose golden vectors are not run.
+/// What a folder without a card is, where another program has folders of this form.
+fn without_card(folder: &Path, error: BundleError) -> BundleError {
+    let has = |name: &str| folder.join(name).exists();
+    let absent = matches!(&error, BundleError::Read { source, .. } if source.kind() == NotFound);
+    let what = if !absent {
+        return error;
+    } else if has("saved_model.pb") {
+        "it is a TensorFlow model: convert the folder with `python -m tf2onnx.convert --saved-model \
+         FOLDER --output model.onnx`"
+    } else if has("Manifest.json") {
+        "it is a Core ML model: take the model that it was converted from, and export that to ONNX"
+    } else if has("model.onnx") {
+        "the folder has no card.toml; to try the model alone, give the file model.onnx"
+    } else {
+        return error;
+    };
+    BundleError::Archive(format!("{}: {what}", folder.display()))
+}
+
+/// Loads a model to try it out: an ONNX file, or a bundle, whose golden vectors are not run.
 ///
 /// # Errors
 /// As [`Bundle::open`] and [`Bundle::model`].
 pub fn open_model(path: &Path) -> Result<Arc<Model>, BundleError> {
     let found = fs::metadata(path).map_err(|source| unread(path, source))?;
-    let is_onnx = path.extension().is_some_and(|extension| extension == "onnx");
-    if found.is_dir() || !is_onnx {
+    let is = |extension| path.extension().is_some_and(|found| found == extension);
+    if found.is_dir() {
         return Bundle::open(path)?.model();
     }
     let bytes = read(path, BUNDLE_MAX)?;
+    if is("bundle") || (is_tar(&bytes) && !is("onnx")) {
+        return Bundle::read(&bytes)?.model();
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = Some(folder.unwrap_or(Path::new(".")).to_owned());
     let options = LoadOptions { folder, ..LoadOptions::default() };

@@ -1,7 +1,7 @@
 //! The float runtime: graphs, or parts of graphs, that run in tract as they are.
 
 use super::error::{LoadError, RunError};
-use super::sound;
+use super::{sound, spec, translate};
 use crate::tensor::{Data, Dtype};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -44,7 +44,10 @@ impl FloatGraph {
             model.graph.iter().try_for_each(|graph| sound::check(graph, &parsed))?;
             parsed.into_optimized()?.into_runnable()
         })
-        .map_err(LoadError::Float)?;
+        .map_err(|text| match &model.graph {
+            Some(graph) => translate::load_error(graph, &text),
+            None => LoadError::Float(text),
+        })?;
         let outputs = names.iter().enumerate().map(|(i, n)| output_type(&plan, i, n));
         let outputs = outputs.collect::<Result<_, _>>()?;
         Ok(Self { plan, outputs })
@@ -52,7 +55,7 @@ impl FloatGraph {
 
     /// A fresh state.
     pub(super) fn state(&self) -> Result<FloatState, RunError> {
-        fenced(|| self.plan.spawn()).map_err(RunError::Float)
+        fenced(|| self.plan.spawn()).map_err(|text| translate::run_error(&text))
     }
 }
 
@@ -62,9 +65,15 @@ fn output_type(
     name: &str,
 ) -> Result<(Dtype, Vec<usize>), LoadError> {
     let refuse = |reason: String| LoadError::Output { name: name.to_owned(), reason };
-    let fact = plan.model().output_fact(index).map_err(|e| refuse(e.to_string()))?;
+    let fact = plan.model().output_fact(index);
+    let fact = fact.map_err(|_| refuse("nothing in the model makes it".into()))?;
     let shape = fact.shape.as_concrete().ok_or_else(|| {
-        refuse(format!("its shape {:?} depends on the values that go in", fact.shape))
+        refuse(
+            "its shape depends on the values that go in: export the model without what selects \
+             results (NonMaxSuppression, NonZero, Compress), or give symbolic dimensions in dims \
+             of the model card"
+                .into(),
+        )
     })?;
     let dtype = match fact.datum_type {
         DatumType::F32 => Dtype::F32,
@@ -76,14 +85,16 @@ fn output_type(
         DatumType::I32 => Dtype::I32,
         DatumType::I64 | DatumType::TDim => Dtype::I64,
         DatumType::Bool => Dtype::Bool,
-        other => return Err(refuse(format!("element type {other:?} is not supported"))),
+        DatumType::F16 => return Err(refuse(spec::unsupported("FLOAT16"))),
+        DatumType::String => return Err(refuse(spec::unsupported("STRING"))),
+        _ => return Err(refuse(spec::unsupported("of the output"))),
     };
     Ok((dtype, shape.to_vec()))
 }
 
 /// Runs a state once.
 pub(super) fn run(state: &mut FloatState, inputs: TVec<TValue>) -> Result<TVec<TValue>, RunError> {
-    fenced(|| state.run(inputs)).map_err(RunError::Float)
+    fenced(|| state.run(inputs)).map_err(|text| translate::run_error(&text))
 }
 
 /// A copy of `data` as the float runtime takes it.
@@ -120,7 +131,7 @@ pub(super) fn copy_unsigned(value: &TValue, to: &mut [i8]) -> Result<(), RunErro
 }
 
 fn failed(error: TractError) -> RunError {
-    RunError::Float(format!("{error:#}"))
+    translate::run_error(&format!("{error:#}"))
 }
 
 /// Copies a result of the float runtime into `data`, which has the type [`FloatGraph::outputs`] says.

@@ -9,6 +9,7 @@ mod error;
 mod explain;
 mod facts;
 mod float;
+mod foreign;
 mod lower;
 mod operators;
 mod plan;
@@ -20,11 +21,13 @@ mod sound;
 mod spec;
 #[cfg(test)]
 mod tests;
+mod translate;
 mod view;
 
 pub use error::{LoadError, RunError};
 pub use explain::FloatNode;
 pub use facts::{Ending, Label, OutputFact};
+pub use foreign::identify;
 
 use crate::tensor::{Tensor, TensorSpec};
 use inferd_kernels::Isa;

@@ -19,11 +19,26 @@ const LOWERED: &[&str] = &[
     "QLinearSoftmax",
 ];
 
+/// Operators of ONNX Runtime that mean what the standard's of the same name mean.
+const AS_STANDARD: &[&str] = &["QuantizeLinear", "DequantizeLinear", "Gelu", "Trilu"];
+
+/// Whether something here runs the operator. The float runtime goes by the name alone: a custom
+/// `Conv` would be run as the standard one.
+fn is_known(node: &NodeProto, onnx: &Onnx) -> bool {
+    let name = node.op_type.as_str();
+    match node.domain.as_str() {
+        "" | "ai.onnx" | "ai.onnx.ml" => {
+            LOWERED.contains(&name) || onnx.op_register.0.contains_key(name)
+        }
+        "com.microsoft" => LOWERED.contains(&name) || AS_STANDARD.contains(&name),
+        _ => false,
+    }
+}
+
 /// Refuses a graph with an operator that nothing here runs, naming the node.
 pub(super) fn check(graph: &GraphProto, onnx: &Onnx) -> Result<(), LoadError> {
     for node in &graph.node {
-        let name = node.op_type.as_str();
-        if !LOWERED.contains(&name) && !onnx.op_register.0.contains_key(name) {
+        if !is_known(node, onnx) {
             return Err(LoadError::Operator {
                 node: label(node).to_owned(),
                 operator: operator(node),
@@ -65,18 +80,73 @@ fn check_sizes(node: &NodeProto) -> Result<(), LoadError> {
 
 /// What the owner of the model can do about it.
 fn hint(node: &NodeProto) -> &'static str {
-    match (node.domain.as_str(), node.op_type.as_str()) {
-        (_, "ZipMap") => ": export with skl2onnx options={'zipmap': False}",
-        ("ai.onnx.ml", "Scaler") => {
+    match node.domain.as_str() {
+        "" | "ai.onnx" => standard_hint(&node.op_type),
+        "ai.onnx.ml" => classical_hint(&node.op_type),
+        "com.microsoft" => microsoft_hint(&node.op_type),
+        "com.microsoft.nchwc" => {
+            ": ONNX Runtime optimised this file for one processor; take the file from before, or \
+             save it with sess_options.graph_optimization_level = ORT_ENABLE_BASIC"
+        }
+        domain if domain.starts_with("ai.onnx.preview.training") => TRAINING,
+        _ => ": it is a custom operator; export the model with operators of ONNX itself",
+    }
+}
+
+const TRAINING: &str =
+    ": export the model for inference (model.eval()), without loss and optimizer";
+
+fn standard_hint(op: &str) -> &'static str {
+    match op {
+        "Loop" => {
+            ": of Keras, export recurrent layers with unroll=True; of PyTorch, replace loops over \
+             tensors by fixed numbers of steps"
+        }
+        "Attention" | "RMSNormalization" | "RotaryEmbedding" | "TensorScatter" | "Swish" => {
+            ": export for an opset below 23 (torch.onnx.export(…, opset_version=18))"
+        }
+        "NegativeLogLikelihoodLoss" | "SoftmaxCrossEntropyLoss" => TRAINING,
+        "Bernoulli" | "Multinomial" | "RandomNormal" | "RandomUniform" => TRAINING,
+        "ImageDecoder" | "StringNormalizer" | "StringSplit" | "StringConcat" | "RegexFullMatch"
+        | "TfIdfVectorizer" => {
+            ": texts and pictures are not decoded here; cut this part off, and give the model its \
+             numbers"
+        }
+        "NonMaxSuppression" => ": export the model without it (ultralytics: nms=False)",
+        name if name.starts_with("Sequence") || name.starts_with("Optional") => {
+            ": sequences and optional values are not supported; export the model with tensors only"
+        }
+        "SplitToSequence" | "ConcatFromSequence" => {
+            ": sequences and optional values are not supported; export the model with tensors only"
+        }
+        _ => ": export the model with another operator in its place, or for another opset",
+    }
+}
+
+fn classical_hint(op: &str) -> &'static str {
+    match op {
+        "ZipMap" => ": export with skl2onnx options={'zipmap': False}, or onnxmltools zipmap=False",
+        "Scaler" => {
             ": leave the scaler out of the export and put its mean and scale into the model card"
         }
-        ("ai.onnx.ml", _) => {
-            ": of scikit-learn, linear models, neural networks and tree classifiers convert"
+        "Imputer" => ": leave the imputer out of the export, and send complete samples",
+        "LabelEncoder" => {
+            ": number the classes before training (sklearn.preprocessing.LabelEncoder), and put \
+             their names into output.labels of the model card"
         }
-        ("com.microsoft", "DynamicQuantizeLSTM") => {
-            ": quantize with op_types_to_quantize=['Conv', 'MatMul', 'Gemm']"
+        _ => ": of scikit-learn, linear models, neural networks and tree classifiers convert",
+    }
+}
+
+fn microsoft_hint(op: &str) -> &'static str {
+    match op {
+        "DynamicQuantizeLSTM" => ": quantize with op_types_to_quantize=['Conv', 'MatMul', 'Gemm']",
+        "MatMulNBits" | "MatMulBnb4" => {
+            ": quantize with 8 bits (quantize_static or quantize_dynamic)"
         }
-        ("com.microsoft", _) => ": export without ONNX Runtime's own optimisations",
-        _ => "",
+        _ => {
+            ": ONNX Runtime's optimiser wrote it; take the file from before, or save it with \
+             sess_options.graph_optimization_level = ORT_ENABLE_BASIC"
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The ONNX protobuf: decoding it, and reading names, attributes and shapes from it.
 
 use super::error::LoadError;
+use super::foreign;
 use prost::Message;
 use std::collections::BTreeSet;
 use tract_onnx::pb::{
@@ -11,20 +12,32 @@ use tract_onnx::pb::{
 
 /// Decodes a model and checks that it has a graph with something in it.
 pub(super) fn decode(bytes: &[u8]) -> Result<(ModelProto, GraphProto), LoadError> {
-    if bytes.is_empty() {
-        return Err(LoadError::Parse("the file is empty".into()));
-    }
-    let mut model = ModelProto::decode(bytes).map_err(|e| LoadError::Parse(e.to_string()))?;
-    if model.opset_import.is_empty() {
-        return Err(LoadError::Parse("it names no operator set; is it cut off?".into()));
-    }
+    let mut model = ModelProto::decode(bytes).map_err(|error| {
+        log::debug!("a model cannot be decoded: {error}");
+        undecodable(bytes, "its bytes are damaged, or of a format that is not known here")
+    })?;
     let Some(graph) = model.graph.take() else {
-        return Err(LoadError::Parse("there is no graph in it".into()));
+        return Err(undecodable(bytes, "there is no graph in it; is it cut off?"));
     };
     if graph.node.is_empty() || graph.output.is_empty() {
-        return Err(LoadError::Parse("its graph has no nodes or no outputs".into()));
+        return Err(undecodable(bytes, "its graph has no nodes or no outputs"));
+    }
+    if model.opset_import.is_empty() {
+        return Err(undecodable(bytes, "it names no operator set; is it cut off?"));
     }
     Ok((model, graph))
+}
+
+/// What bytes are that are no model: another format, a model that is cut off, or else `otherwise`.
+fn undecodable(bytes: &[u8], otherwise: &str) -> LoadError {
+    let what = foreign::identify(bytes).map(|what| format!("it is {what}"));
+    let cut_off = || {
+        let bytes = foreign::missing(bytes)?;
+        Some(format!(
+            "it is cut off, at least {bytes} bytes are missing at its end: copy or download it again"
+        ))
+    };
+    LoadError::Parse(what.or_else(cut_off).unwrap_or_else(|| otherwise.to_owned()))
 }
 
 /// The name of a node for messages: its own, or its first output's where it has none.
@@ -35,10 +48,12 @@ pub(super) fn label(node: &NodeProto) -> &str {
 
 /// The operator's name with its domain, as `com.microsoft.QGemm`; the standard domain is left out.
 pub(super) fn operator(node: &NodeProto) -> String {
-    match node.domain.as_str() {
+    let name = match node.domain.as_str() {
         "" | "ai.onnx" => node.op_type.clone(),
         domain => format!("{domain}.{}", node.op_type),
-    }
+    };
+    // A file may hold anything, and a terminal obeys some of it.
+    if name.chars().any(char::is_control) { name.escape_debug().to_string() } else { name }
 }
 
 /// A refusal that names the node.

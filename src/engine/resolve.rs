@@ -36,7 +36,10 @@ fn inline(tensor: &mut TensorProto, folder: Option<&Path>) -> Result<(), LoadErr
             Some(text) => text.parse().map(Some).map_err(|_| format!("its {key} is no number")),
             None => Ok(None),
         };
-        let folder = folder.ok_or("no folder was given to read it from")?;
+        let folder = folder.ok_or(
+            "a bundle in one file has no place for it; save the model in one file: python -c \
+             'import onnx; onnx.save(onnx.load(\"model.onnx\"), \"model.onnx\")'",
+        )?;
         let path = locate(folder, location)?;
         read_range(&path, number("offset")?.unwrap_or(0), number("length")?)
     };
@@ -58,7 +61,8 @@ fn locate(folder: &Path, location: &str) -> Result<PathBuf, String> {
         return Err("the location must be a path inside the model's folder".into());
     }
     let folder = folder.canonicalize().map_err(|e| format!("{}: {e}", folder.display()))?;
-    let path = folder.join(location).canonicalize().map_err(|e| e.to_string())?;
+    let path = folder.join(location).canonicalize();
+    let path = path.map_err(|e| format!("{e}; put the file beside the model under this name"))?;
     if !path.starts_with(&folder) {
         return Err("the location leads out of the model's folder".into());
     }
@@ -145,6 +149,6 @@ mod tests {
             assert!(reason.contains("\"w\""), "{location:?}: {reason}");
         }
         let reason = read(None, &[("location", "w.bin")]).unwrap_err();
-        assert!(reason.contains("no folder"), "{reason}");
+        assert!(reason.contains("save the model in one file"), "{reason}");
     }
 }

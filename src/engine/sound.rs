@@ -3,6 +3,7 @@
 
 use super::proto::{Attributes, label};
 use super::spec::MOST_ELEMENTS;
+use super::translate::OWN;
 use tract_onnx::pb::{GraphProto, NodeProto};
 use tract_onnx::prelude::{InferenceModel, TractResult};
 use tract_onnx::tract_hir::infer::{Factoid, InferenceFact};
@@ -23,7 +24,7 @@ pub(super) fn check(graph: &GraphProto, model: &InferenceModel) -> TractResult<(
         let Ok(node) = model.node_by_name(label(proto)) else { continue };
         let shapes: Vec<_> = model.node_input_facts(node.id)?.into_iter().map(shape).collect();
         if let Some(reason) = misfit(proto, &shapes) {
-            bail!("node {:?} ({}): {reason}", label(proto), proto.op_type);
+            bail!("{OWN}node {:?} ({}): {reason}", label(proto), proto.op_type);
         }
     }
     Ok(())
@@ -33,12 +34,12 @@ fn check_volume(fact: &InferenceFact) -> TractResult<()> {
     let mut volume = 1usize;
     for dim in fact.shape.dims().filter_map(|d| d.concretize()?.to_i64().ok()) {
         let Ok(dim) = usize::try_from(dim) else {
-            bail!("a tensor has {dim} elements along an axis")
+            bail!("{OWN}a tensor has {dim} elements along an axis")
         };
         volume = volume.saturating_mul(dim);
     }
     if volume > MOST_ELEMENTS {
-        bail!("a tensor of shape {:?} is too large", fact.shape);
+        bail!("{OWN}a tensor has {volume} elements, more than {MOST_ELEMENTS}");
     }
     Ok(())
 }

@@ -51,7 +51,9 @@ pub(super) fn volume(shape: &[usize]) -> Result<usize, String> {
 
 /// The element type behind the protobuf's number.
 pub(super) fn dtype(elem_type: i32) -> Result<Dtype, String> {
-    let known = DataType::try_from(elem_type).map_err(|_| format!("element type {elem_type}"))?;
+    let known = DataType::try_from(elem_type).map_err(|_| {
+        format!("element type number {elem_type} is not known here: export the model in float32")
+    })?;
     match known {
         DataType::Float => Ok(Dtype::F32),
         DataType::Double => Ok(Dtype::F64),
@@ -62,8 +64,19 @@ pub(super) fn dtype(elem_type: i32) -> Result<Dtype, String> {
         DataType::Int32 => Ok(Dtype::I32),
         DataType::Int64 => Ok(Dtype::I64),
         DataType::Bool => Ok(Dtype::Bool),
-        other => Err(format!("element type {} is not supported", other.as_str_name())),
+        other => Err(unsupported(other.as_str_name())),
     }
+}
+
+/// That there is no such element type here, and what to do.
+pub(super) fn unsupported(name: &str) -> String {
+    let advice = match name {
+        "FLOAT16" | "BFLOAT16" => "export the model in float32, or quantize it to 8 bits",
+        "UINT32" | "UINT64" => "export the model with int64",
+        "STRING" => "texts are not supported, give their numbers instead",
+        _ => "export the model in float32 or with 8-bit integers",
+    };
+    format!("element type {name} is not supported: {advice}")
 }
 
 /// The protobuf's number for an element type.

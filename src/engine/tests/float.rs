@@ -104,7 +104,7 @@ fn wrong_tensors_are_refused_by_the_session() {
 
 #[test]
 fn empty_truncated_and_foreign_files_are_refused() {
-    assert_eq!(refusal(&[]), "not an ONNX model: the file is empty");
+    assert_eq!(refusal(&[]), "not an ONNX model: it is an empty file: copy or download it again");
     assert!(refusal(b"{\"json\": true}").starts_with("not an ONNX model: "));
     let mut model = dense().model();
     model.opset_import.truncate(1);
@@ -122,7 +122,7 @@ fn a_missing_operator_is_named_with_its_node() {
         .output("y", Dtype::F32, &[1, 2])
         .bytes();
     let text = "node \"y_node\" needs operator Frobnicate, which is not available here";
-    assert_eq!(refusal(&bytes), text);
+    assert!(refusal(&bytes).starts_with(text), "{}", refusal(&bytes));
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn shapes_that_do_not_fit_are_refused() {
             .output("y", Dtype::F32, &[1, 3])
             .bytes(),
     );
-    assert!(text.starts_with("the float runtime refused the model"), "{text}");
+    assert!(text.starts_with("node \"y_node\" (MatMul): the shapes or types"), "{text}");
     let text = refusal(&build_huge());
     assert!(text.contains("more than"), "{text}");
 }
@@ -188,5 +188,5 @@ fn external_data_is_read_from_the_folder_and_nowhere_else() {
     Model::load(&bytes("w.bin"), &options).unwrap();
     let text = Model::load(&bytes("../w.bin"), &options).unwrap_err().to_string();
     assert!(text.contains("\"../w.bin\"") && text.contains("inside the model's folder"), "{text}");
-    assert!(refusal(&bytes("w.bin")).contains("no folder was given"));
+    assert!(refusal(&bytes("w.bin")).contains("save the model in one file"));
 }

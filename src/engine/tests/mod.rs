@@ -18,6 +18,7 @@ mod model;
 mod operators;
 mod random;
 mod reference;
+mod words;
 
 use super::{LoadError, LoadOptions, Model};
 use crate::tensor::{Data, Tensor};
