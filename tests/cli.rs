@@ -225,7 +225,7 @@ fn a_model_that_makes_the_float_runtime_panic_is_refused_in_one_line() {
     let model = root().join("tests/corpus/panic-index-in-tract.onnx");
     let ran = run(&["infer", text(&model), "--explain"]);
     assert_eq!(ran.code, 1);
-    assert!(ran.err.contains("cannot run") && ran.err.contains("panicked: "), "{}", ran.err);
+    assert!(ran.err.contains("cannot run") && !ran.err.contains("panicked"), "{}", ran.err);
     assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
 }
 

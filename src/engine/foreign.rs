@@ -40,75 +40,73 @@ const LIGHTGBM: &str = "a LightGBM model: convert it with onnxmltools.convert_li
                         zipmap=False)";
 const COMPRESSED: &str = "a compressed file: unpack it first";
 
+/// Where the bytes of a format are, the bytes, and what the file is.
+const MAGICS: &[(usize, &[u8], &str)] = &[
+    (4, b"TFL3", TFLITE),
+    (
+        4,
+        b"ORTM",
+        "a model in ONNX Runtime's own format (.ort): take the .onnx file that it was made of",
+    ),
+    (
+        0,
+        b"version https://git-lfs",
+        "a pointer of Git LFS in place of the file: run `git lfs pull` and copy it again",
+    ),
+    (0, b"\x89HDF\r\n\x1a\n", KERAS),
+    (
+        0,
+        b"GGUF",
+        "a GGUF file of llama.cpp, which has no graph: language models of this form do not \
+         run here",
+    ),
+    (0, b"ggml", "a GGML file, which has no graph: language models of this form do not run here"),
+    (
+        0,
+        b"ftrt",
+        "an engine of TensorRT, made for one GPU: take the .onnx file that it was built from",
+    ),
+    (
+        0,
+        b"ptrt",
+        "an engine of TensorRT, made for one GPU: take the .onnx file that it was built from",
+    ),
+    (0, b"tree\nversion=", LIGHTGBM),
+    (0, b"binf", XGBOOST),
+    (
+        0,
+        b"CBM1",
+        "a CatBoost model: save it with model.save_model(\"model.onnx\", format=\"onnx\")",
+    ),
+    (0, b"7767517\n", "a model of ncnn: take the ONNX file that it was converted from"),
+    (0, b"\x93NUMPY", "an array of NumPy, not a model"),
+    (0, b"\x1f\x8b", COMPRESSED),
+    (0, b"\x28\xb5\x2f\xfd", COMPRESSED),
+    (0, b"\xfd7zXZ", COMPRESSED),
+    (0, b"BZh", COMPRESSED),
+    (0, b"7z\xbc\xaf\x27\x1c", COMPRESSED),
+    (
+        0,
+        b"\x78\x9c",
+        "compressed data, as joblib writes it: load the model in Python and convert it with \
+         skl2onnx.to_onnx",
+    ),
+    (
+        257,
+        b"ustar",
+        "a tar archive: unpack it, or name it NAME.bundle if it is a bundle with a model card",
+    ),
+    (0, b"\x7fELF", "a program or a library, not a model"),
+    (0, b"MZ", "a program or a library, not a model"),
+    (0, b"\x89PNG", "a picture, not a model"),
+    (0, b"\xff\xd8\xff", "a picture, not a model"),
+    (0, b"%PDF", "a PDF document, not a model"),
+];
+
 /// Formats that begin with bytes of their own.
 fn of_magic(bytes: &[u8]) -> Option<&'static str> {
     let at = |start: usize, magic: &[u8]| bytes.get(start..).is_some_and(|b| b.starts_with(magic));
-    let table: &[(usize, &[u8], &str)] = &[
-        (4, b"TFL3", TFLITE),
-        (
-            4,
-            b"ORTM",
-            "a model in ONNX Runtime's own format (.ort): take the .onnx file that it was made of",
-        ),
-        (
-            0,
-            b"version https://git-lfs",
-            "a pointer of Git LFS in place of the file: run `git lfs pull` and copy it again",
-        ),
-        (0, b"\x89HDF\r\n\x1a\n", KERAS),
-        (
-            0,
-            b"GGUF",
-            "a GGUF file of llama.cpp, which has no graph: language models of this form do not \
-             run here",
-        ),
-        (
-            0,
-            b"ggml",
-            "a GGML file, which has no graph: language models of this form do not run here",
-        ),
-        (
-            0,
-            b"ftrt",
-            "an engine of TensorRT, made for one GPU: take the .onnx file that it was built from",
-        ),
-        (
-            0,
-            b"ptrt",
-            "an engine of TensorRT, made for one GPU: take the .onnx file that it was built from",
-        ),
-        (0, b"tree\nversion=", LIGHTGBM),
-        (0, b"binf", XGBOOST),
-        (
-            0,
-            b"CBM1",
-            "a CatBoost model: save it with model.save_model(\"model.onnx\", format=\"onnx\")",
-        ),
-        (0, b"7767517\n", "a model of ncnn: take the ONNX file that it was converted from"),
-        (0, b"\x93NUMPY", "an array of NumPy, not a model"),
-        (0, b"\x1f\x8b", COMPRESSED),
-        (0, b"\x28\xb5\x2f\xfd", COMPRESSED),
-        (0, b"\xfd7zXZ", COMPRESSED),
-        (0, b"BZh", COMPRESSED),
-        (0, b"7z\xbc\xaf\x27\x1c", COMPRESSED),
-        (
-            0,
-            b"\x78\x9c",
-            "compressed data, as joblib writes it: load the model in Python and convert it with \
-             skl2onnx.to_onnx",
-        ),
-        (
-            257,
-            b"ustar",
-            "a tar archive: unpack it, or name it NAME.bundle if it is a bundle with a model card",
-        ),
-        (0, b"\x7fELF", "a program or a library, not a model"),
-        (0, b"MZ", "a program or a library, not a model"),
-        (0, b"\x89PNG", "a picture, not a model"),
-        (0, b"\xff\xd8\xff", "a picture, not a model"),
-        (0, b"%PDF", "a PDF document, not a model"),
-    ];
-    table.iter().find(|(start, magic, _)| at(*start, magic)).map(|(_, _, what)| *what)
+    MAGICS.iter().find(|(start, magic, _)| at(*start, magic)).map(|(_, _, what)| *what)
 }
 
 /// A plain search: files are read once, when they are refused.

@@ -10,6 +10,9 @@ use tract_onnx::pb::{GraphProto, NodeProto};
 /// What a text begins with that is ours, and goes to the user as it is.
 pub(super) const OWN: &str = "inferd: ";
 
+/// How it says that memory is out.
+const NO_MEMORY: &[&str] = &["memory allocation", "out of memory", "failed to allocate"];
+
 /// Why the float runtime refused `graph`, of which it says `text`.
 pub(super) fn load_error(graph: &GraphProto, text: &str) -> LoadError {
     log::debug!("the float runtime refused a graph: {}", text.escape_debug());
@@ -46,10 +49,10 @@ pub(super) fn run_error(text: &str) -> RunError {
 fn run_reason(text: &str) -> &'static str {
     let text = text.to_ascii_lowercase();
     let has = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
-    if has(&["out of bounds", "out of range", "index", "indices"]) {
+    if has(NO_MEMORY) {
+        "there is not enough memory for it: memory allocation failed"
+    } else if has(&["out of bounds", "out of range", "index", "indices"]) {
         "an index that goes in is outside the tensor it is for"
-    } else if has(&["alloc", "capacity", "memory"]) {
-        "there is not enough memory"
     } else {
         "it cannot work on the values that go in"
     }
@@ -106,7 +109,9 @@ fn reason(text: &str) -> String {
     if let Some(name) = attribute(text) {
         return format!("its attribute {name:?} is missing, or its value is not supported");
     }
-    let known = if has(&["it panicked"]) {
+    let known = if has(NO_MEMORY) {
+        "there is not enough memory for it: memory allocation failed"
+    } else if has(&["it panicked"]) {
         "its sizes, types or attributes are not supported"
     } else if has(&["datumtype", "datatype", "num_traits"]) {
         "it makes elements of a type that is not supported"
@@ -185,6 +190,14 @@ mod tests {
         let text = "Building node  (LSTM): Unknown DatumType X";
         assert!(told(&nodes, text).contains("(LSTM): it makes elements of a type"));
         assert!(told(&nodes, "something else").starts_with("the float runtime refused the model"));
+    }
+
+    /// The probe tells want of memory from other failures by these words.
+    #[test]
+    fn want_of_memory_is_said_in_the_words_that_are_looked_for() {
+        let text = "Failed: \"n\": memory allocation of 8 bytes failed";
+        assert!(told(&[], text).contains("memory allocation failed"));
+        assert!(run_error(text).to_string().contains("memory allocation failed"));
     }
 
     #[test]
