@@ -22,3 +22,4 @@ mod store;
 mod store_bound;
 mod updates;
 mod web;
+mod windows;

@@ -40,7 +40,8 @@ pub const REFERENCE: &[Opt] = options! {
         "Samples from one window's start to the next one's. Shorter than `length`: windows overlap.";
     "window.max_gap": Kind::Span { min: Duration::from_millis(1), max: Duration::from_secs(86_400) }
         => Absent, eg "\"1s\"",
-        "A longer silence between two samples starts the window anew.";
+        "A longer time between two samples starts the window over. Keep it above the \
+         sensor's interval: `inferd status` shows windows that never fill.";
 
     "input[].name": TENSOR => Required, eg "\"window\"",
         "The model input's name. Inputs are listed in the model's order.";

@@ -108,6 +108,8 @@ fn models_and_streams(config: &Config, rate: Rate, report: &mut Report) {
         });
         if let Some(loaded) = loaded {
             report.problems.extend(misfits(place, stream, loaded));
+            report.warnings.extend(pipeline::advice(stream, &loaded.card));
+            report.warnings.extend(rate.advice(stream, &loaded.card));
             report.warnings.extend(model_warnings(stream, loaded, &report.streams));
             report.wear.extend(Wear::of(config, stream, loaded, rate));
         }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::local::bytes;
 use super::terminal::table;
 use crate::bundle::Loaded;
+use crate::bundle::card::Card;
 use crate::config::{Config, Stream, WindowSafety};
 use crate::{daemon, pipeline};
 
@@ -28,6 +29,38 @@ pub(super) struct Rate {
     #[arg(long, value_name = "N", default_value_t = 10,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     devices: u32,
+}
+
+impl Rate {
+    /// What does not fit so many devices that send so often; nothing where neither was given.
+    pub(super) fn advice(self, stream: &Stream, card: &Card) -> Vec<String> {
+        let mut advice = Vec::new();
+        let Some(window) = &card.window else { return advice };
+        let interval = Duration::from_secs_f64(1.0 / self.rate);
+        let name = &stream.name;
+        if let Some(max_gap) = window.max_gap.filter(|&gap| interval > gap) {
+            advice.push(format!(
+                "stream {name}: with --rate {} samples are {interval:?} apart, the card's \
+                 window.max_gap is {max_gap:?}: no window would ever fill",
+                self.rate
+            ));
+        }
+        if interval > stream.key_ttl {
+            advice.push(format!(
+                "stream {name}: with --rate {} samples are {interval:?} apart, and a device is \
+                 forgotten after key_ttl = {:?}: no window would ever fill",
+                self.rate, stream.key_ttl
+            ));
+        }
+        if usize::try_from(self.devices).is_ok_and(|devices| devices > stream.max_keys) {
+            advice.push(format!(
+                "stream {name}: --devices {} is more than max_keys = {}: devices that send in turn \
+                 push each other's windows out",
+                self.devices, stream.max_keys
+            ));
+        }
+        advice
+    }
 }
 
 fn positive(text: &str) -> Result<f64, String> {

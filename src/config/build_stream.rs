@@ -5,6 +5,7 @@ use super::{
     Broker, Encoding, Format, Gateway, Guarantee, Payload, Publish, Stream, TopicPattern,
     TopicTemplate, When, WindowSafety,
 };
+use crate::clock::Timestamp;
 use crate::ids::{ModelName, StreamName};
 use crate::message::Qos;
 use crate::tensor::Dtype;
@@ -31,6 +32,9 @@ const WINDOWS: &[(&str, WindowSafety)] = &[
     ("journal", WindowSafety::Journal),
 ];
 
+/// The name that stands for the device in topics.
+const DEVICE: &str = "device";
+
 pub(super) fn stream(section: &Section<'_>) -> Option<Stream> {
     let name = section.parsed("name", StreamName::parse);
     let model = section.parsed("model", ModelName::parse);
@@ -49,7 +53,12 @@ pub(super) fn stream(section: &Section<'_>) -> Option<Stream> {
     if max_age.is_some() && payload.as_ref().is_some_and(|payload| payload.time.is_none()) {
         section.problem("max_age", "samples have no time of their own", "payload.time = \"FIELD\"");
     }
-    let publish = publish(&section.section("publish"), topic.as_ref(), guarantee);
+    let named = payload.as_ref().is_some_and(|payload| !payload.device.is_empty());
+    if named && topic.iter().flat_map(TopicPattern::captures).any(|name| name == DEVICE) {
+        let reason = "the topic captures {device}, and payload.device names it too";
+        section.problem("topic", reason, "another name for the capture, such as {site}");
+    }
+    let publish = publish(&section.section("publish"), topic.as_ref(), guarantee, named);
     let windows = section.choice("windows", WINDOWS);
     let max_ahead = section.span("max_ahead");
     let max_keys = section.int("max_keys");
@@ -83,30 +92,45 @@ fn payload(section: &Section<'_>) -> Option<Payload> {
     let fields = section.texts("fields");
     let time = section.text_if("time");
     let samples = section.text_if("samples");
+    let device = section.texts("device");
+    let earliest = section.parsed("earliest", earliest);
     let fits = |key: &str| match format {
         Some(Format::Raw(_)) => false,
         Some(Format::Csv) => key != "samples",
         Some(Format::Json | Format::Cbor) | None => true,
     };
-    for key in ["fields", "time", "samples"] {
+    for key in ["fields", "time", "samples", "device"] {
         if section.has(key) && !fits(key) {
             section.problem(key, "such a payload has none", "nothing for this format");
         }
     }
-    if let Some(twice) = fields.iter().enumerate().find_map(|(place, field)| {
-        fields.get(..place).is_some_and(|before| before.contains(field)).then_some(field)
-    }) {
-        section.problem("fields", format!("{twice:?} is there twice"), "each field once");
+    for (key, names) in [("fields", &fields), ("device", &device)] {
+        if let Some(twice) = names.iter().enumerate().find_map(|(place, name)| {
+            names.get(..place).is_some_and(|before| before.contains(name)).then_some(name)
+        }) {
+            section.problem(key, format!("{twice:?} is there twice"), "each field once");
+        }
     }
-    Some(Payload { format: format?, fields, time, samples })
+    if let Some(both) = device.iter().find(|name| time.as_ref() == Some(name)) {
+        section.problem("device", format!("{both:?} is payload.time too"), "another field");
+    }
+    Some(Payload { format: format?, fields, time, earliest: earliest?, samples, device })
+}
+
+/// A day, which begins at midnight UTC, or a moment.
+fn earliest(text: &str) -> Result<Timestamp, &'static str> {
+    let day = || Timestamp::parse(&format!("{text}T00:00:00Z"));
+    Timestamp::parse(text).or_else(day).ok_or("not a date")
 }
 
 fn publish(
     section: &Section<'_>,
     pattern: Option<&TopicPattern>,
     guarantee: Guarantee,
+    named_by_payload: bool,
 ) -> Option<Publish> {
-    let names = || pattern.into_iter().flat_map(TopicPattern::captures);
+    let device = named_by_payload.then_some(DEVICE);
+    let names = || pattern.into_iter().flat_map(TopicPattern::captures).chain(device);
     let topic = if section.has("topic") {
         // Without the stream's own topic nobody knows which names it would give.
         section.parsed("topic", |text| match pattern {

@@ -245,6 +245,7 @@ fn from_text(kind: Kind, text: &str) -> Value {
         | Kind::Float { .. }
         | Kind::Size { .. }
         | Kind::Texts { .. }
+        | Kind::Names { .. }
         | Kind::Floats { .. }
         | Kind::Counts { .. } => {
             Node::value(text, &Origin::Other("".into())).map_or_else(as_text, |node| node.value)

@@ -219,8 +219,12 @@ pub struct Payload {
     /// nanoseconds since 1970 (told apart by magnitude). Looked for in the sample, then in the
     /// object around `samples`.
     pub time: Option<String>,
+    /// A time before this is none: an uptime, or a clock that was never set.
+    pub earliest: crate::clock::Timestamp,
     /// A JSON pointer or name of the array of samples, where an object encloses it.
     pub samples: Option<String>,
+    /// The fields that name the device, beside the topic's captures. Looked for where the time is.
+    pub device: Vec<String>,
 }
 
 /// The payload formats.

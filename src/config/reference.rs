@@ -159,7 +159,7 @@ pub const REFERENCE: &[Opt] = options! {
     "stream[].topic": topic("levels with {captures}, such as sensors/{device}/imu")
         => Required, eg "\"sensors/{device}/imu\"",
         "Where the samples come from. `{name}` matches one whole level and keeps it; the captures \
-         together name the device whose window a sample belongs to.";
+         together name the device whose window a sample belongs to; see also `payload.device`.";
     "stream[].qos": QOS => Is("1"),
         "The quality of service asked for: 1 waits at the broker while we are away, 0 does not.";
     "stream[].guarantee": Kind::Choice(&["at-least-once", "best-effort"])
@@ -177,7 +177,7 @@ pub const REFERENCE: &[Opt] = options! {
         "Devices whose windows are kept; beyond it the one silent for longest is forgotten; \
          counted.";
     "stream[].key_ttl": span(SECOND, 365 * DAY) => Is("\"1h\""),
-        "A device silent for this long is forgotten.";
+        "A device silent for this long is forgotten with its window. Keep it above the sensor's interval.";
     "stream[].max_payload": Kind::Size { min: 1, max: 256 * MIB } => Is("\"64KiB\""),
         "Larger payloads are rejected unread. At most `broker.max_packet`.";
     "stream[].priority": Kind::Int { min: 0, max: 9 } => Is("5"),
@@ -195,12 +195,21 @@ pub const REFERENCE: &[Opt] = options! {
         => Absent, eg "\"ts\"",
         "The field with the sample's time: RFC 3339, or a number of seconds, milli-, micro- or \
          nanoseconds since 1970. Without it a sample is as old as its arrival.";
+    "stream[].payload.earliest": Kind::Text { max: 64, form: "a date such as 2020-01-01, or RFC 3339" }
+        => Is("\"2020-01-01\""),
+        "A sample whose own time is before this is rejected: an uptime, or a clock that was never set. \
+         Earlier for recordings that are older. Times after 2099 are always rejected.";
+    "stream[].payload.device": Kind::Names { max: 8, form: "names, or JSON pointers such as /id" }
+        => Absent, eg "\"id\"",
+        "The field that names the device, where the topic does not: a text, a whole number or a \
+         boolean, in the sample or in the object around `samples`. Several are joined by commas. \
+         The topic's captures come before it.";
     "stream[].payload.samples": Kind::Text { max: 256, form: "a name or a JSON pointer" }
         => Absent, eg "\"/readings\"",
         "The array of samples, where an object encloses it (json, cbor).";
 
-    "stream[].publish.topic": topic("a topic; {gateway}, {stream}, {model} and the captures of the stream's topic have values")
-        => Derived("predictions/{stream} and a level for each capture"), eg "\"predictions/{stream}/{device}\"",
+    "stream[].publish.topic": topic("a topic; {gateway}, {stream}, {model} and the captures of the stream's topic have values; {device} does with payload.device")
+        => Derived("predictions/{stream}, a level for each capture, and {device} with payload.device"), eg "\"predictions/{stream}/{device}\"",
         "Where predictions go.";
     "stream[].publish.qos": QOS => Is("1"),
         "The quality of service of predictions; at-least-once needs 1.";

@@ -78,6 +78,11 @@ pub enum Kind {
         max: usize,
         form: &'static str,
     },
+    /// One text, or at most `max` of them.
+    Names {
+        max: usize,
+        form: &'static str,
+    },
     /// One number, or at most `max` of them.
     Floats {
         max: usize,
@@ -140,6 +145,10 @@ impl Kind {
             }
             (Self::Choice(_), _) => return Err("not one of the choices".into()),
             (Self::Texts { max, .. }, Value::List(list)) => return texts(list, max),
+            (Self::Names { max, .. }, Value::List(list)) => return texts(list, max),
+            (Self::Names { .. }, Value::Text(text)) => {
+                return plain_text(text, 256).map(|text| Checked::Texts(vec![text]));
+            }
             (Self::Floats { max }, Value::List(list)) => return floats(list, max),
             (Self::Floats { .. }, number) => Checked::Floats(vec![float(number)?]),
             (Self::Counts { max }, Value::Table(table)) => {
@@ -165,6 +174,7 @@ impl Kind {
             Self::Size { .. } => "a number of bytes",
             Self::Text { .. } | Self::Choice(_) => "a text in quotes",
             Self::Texts { .. } => "a list of texts",
+            Self::Names { .. } => "a text or a list of texts",
             Self::Floats { .. } => "a number or a list of numbers",
             Self::Counts { .. } => "a table of whole numbers",
             Self::Folder => "a folder's path in quotes",
@@ -250,6 +260,7 @@ impl fmt::Display for Kind {
                 f.write_str(&words.join(", "))
             }
             Self::Texts { max, form } => write!(f, "at most {max} of {form}"),
+            Self::Names { max, form } => write!(f, "one or a list of at most {max} of {form}"),
             Self::Floats { max } => write!(f, "a number, or a list of 1 to {max}"),
             Self::Counts { max } => write!(f, "NAME = 1 to {max}"),
             Self::Folder => f.write_str("the path of a folder"),

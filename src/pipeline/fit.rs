@@ -44,6 +44,29 @@ pub fn windows_bytes(
     plan.shape.map(|shape| super::snapshot::bytes(&shape, devices))
 }
 
+/// What fits and is still likely to go wrong, in sentences for the operator.
+#[must_use]
+pub fn advice(stream: &Stream, card: &Card) -> Vec<String> {
+    let mut advice = Vec::new();
+    let Some(window) = &card.window else { return advice };
+    let name = &stream.name;
+    if stream.topic.captures().next().is_none() && stream.payload.device.is_empty() {
+        advice.push(format!(
+            "stream {name}: nothing names the device, so all samples share one window. Where several \
+             devices send, capture the name in stream.topic, as in sensors/{{device}}, or set \
+             payload.device to the field that names it"
+        ));
+    }
+    if let Some(max_gap) = window.max_gap.filter(|&gap| gap > stream.key_ttl) {
+        advice.push(format!(
+            "stream {name}: the card allows gaps of {max_gap:?} (window.max_gap), but a device is \
+             forgotten with its window after key_ttl = {:?}",
+            stream.key_ttl
+        ));
+    }
+    advice
+}
+
 /// Bytes that a sample takes in an addition to them, where every message has one.
 #[must_use]
 pub fn sample_bytes(
@@ -237,6 +260,17 @@ fn check_payload(
     let raw = matches!(stream.payload.format, Format::Raw(_));
     if raw && stream.payload.time.is_some() {
         problems.add("payload.time", "raw payloads have no time; leave it out");
+    }
+    if raw && !stream.payload.device.is_empty() {
+        problems.add("payload.device", "raw payloads name no device; have the topic name it");
+    }
+    if let Some(both) =
+        stream.payload.device.iter().chain(&stream.payload.time).find(|&name| fields.contains(name))
+    {
+        let problem = format!(
+            "{both:?} is a field of the model too; it cannot be the device or the time as well"
+        );
+        problems.add("payload.fields", problem);
     }
     if (raw || stream.payload.format == Format::Csv) && stream.payload.samples.is_some() {
         problems.add("payload.samples", "only json and cbor have an object around the samples");

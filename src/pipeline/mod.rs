@@ -30,12 +30,12 @@ mod window;
 pub(crate) mod tests;
 
 pub use encode::mark_replayed;
-pub use fit::{FitError, fit, sample_bytes, windows_bytes};
+pub use fit::{FitError, advice, fit, sample_bytes, windows_bytes};
 pub use infer::{Ids, Infer};
 pub use journal::{Addition, base_number};
 pub use loss::{Fill, LossCause, WindowLoss, WindowLosses};
 pub use outcome::{Micros, Outcome, Rejected};
-pub use reject::Reject;
+pub use reject::{Got, Reject};
 pub use shadow::ShadowTally;
 pub use snapshot::{RestoreError, Restored};
 pub use step::{Pipeline, Swapped};

@@ -46,8 +46,17 @@ pub(super) fn whole(
         Order::Rows => {
             let (got, fields) = (samples.values.len(), plan.fields.len());
             let fits = fields.checked_mul(steps) == Some(got) && got == plan.width;
-            if !fits || input.fields.len() != input.channels() {
+            if !fits {
                 return Err(wrong_length("numbers in the message", got, plan.width.to_string()));
+            }
+            if input.fields.len() != input.channels() {
+                let problem = format!(
+                    "rows have {} fields for the {} channels of input {}",
+                    input.fields.len(),
+                    input.channels(),
+                    input.name
+                );
+                return Err(Reject::Syntax { format: "of the configured shape", problem });
             }
             let strides = Strides { first: input.fields.start, time: fields, channel: 1 };
             gather(input, &samples.values, strides, reals);
@@ -97,7 +106,7 @@ fn as_laid_out(plan: &InputPlan, first: usize, steps: usize) -> Strides {
 }
 
 fn wrong_length(what: &'static str, got: usize, expected: String) -> Reject {
-    Reject::WrongLength { what, got, expected }
+    Reject::WrongLength { what, got: got.to_string(), expected, hint: "" }
 }
 
 /// Collects a tensor's numbers in its order, normalised.

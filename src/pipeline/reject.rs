@@ -1,45 +1,59 @@
 //! Why an input was not taken: a stable code to count by, and a sentence for who must act.
 
+use std::fmt;
 use std::time::Duration;
 
+use crate::clock::Timestamp;
 use crate::tensor::Dtype;
 
 /// A counted bad input. [`Reject::code`] is the name on the wire; the message says what is wrong,
 /// where, and what to do.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Reject {
-    #[error("topic {topic:?}: {problem}; publish to a topic whose every level names something")]
+    #[error("topic {topic:?}: {problem}")]
     Topic { topic: String, problem: &'static str },
     #[error(
         "payload of {got} bytes, at most {max} are taken: send less at once or raise max_payload"
     )]
     TooLarge { got: usize, max: usize },
-    #[error("byte {at} of the payload is not UTF-8: send text as UTF-8, or configure a raw format")]
-    NotUtf8 { at: usize },
+    #[error("byte {at} of the payload is not UTF-8: {advice}")]
+    NotUtf8 { at: usize, advice: &'static str },
     #[error("payload is not {format}: {problem}")]
     Syntax { format: &'static str, problem: String },
     #[error("payload is nested deeper than {max} levels: send flat samples")]
     Nesting { max: usize },
     #[error("more than {max} samples in one message: split it")]
     TooManySamples { max: usize },
-    #[error("{field} is missing: send it, or correct payload.fields (or .time, .samples)")]
-    MissingField { field: String },
-    #[error("{field} is {got}, not a number: send it unquoted")]
-    NotANumber { field: String, got: String },
+    #[error("{}", missing(fields, option))]
+    MissingField {
+        fields: Vec<String>,
+        /// The option that names them.
+        option: &'static str,
+    },
+    #[error("{field} is {got}, not a number: {}", got.advice())]
+    NotANumber { field: String, got: Got },
+    #[error("{field} is {got}, which cannot name a device: {problem}")]
+    BadDevice { field: String, got: String, problem: &'static str },
     #[error(
         "{field} is not finite in 32 bits (NaN, infinite or too large): leave such readings out"
     )]
     NotFinite { field: String },
-    #[error("{what}: got {got}, the model takes {expected}")]
-    WrongLength { what: &'static str, got: usize, expected: String },
-    #[error(
-        "{field} is {value}, but the model takes {dtype} as it is: send whole numbers in range"
-    )]
+    #[error("{what}: got {got}, the model takes {expected}{hint}")]
+    WrongLength {
+        what: &'static str,
+        got: String,
+        expected: String,
+        /// More words, or none.
+        hint: &'static str,
+    },
+    #[error("{field} is {value}, but the model takes it as {dtype}: send whole numbers in range")]
     OutOfRange { field: String, value: f64, dtype: Dtype },
     #[error(
         "{field} is {got}, not a time: send RFC 3339 text or a number since 1970 (s, ms, us, ns)"
     )]
     BadTime { field: String, got: String },
+    #[error("{}", implausible(field, got, *at, *earliest))]
+    ImplausibleTime { field: String, got: String, at: Timestamp, earliest: Timestamp },
     #[error(
         "sample is {age:?} old, max_age is {max:?}: check the device's clock and its buffering"
     )]
@@ -59,7 +73,7 @@ pub enum Reject {
 
 impl Reject {
     /// Every code, in the order of [`Reject::index`].
-    pub const CODES: [&'static str; 17] = [
+    pub const CODES: [&'static str; 18] = [
         "topic",
         "too-large",
         "not-utf8",
@@ -77,6 +91,7 @@ impl Reject {
         "out-of-order",
         "run-failed",
         "bad-output",
+        "bad-device",
     ];
 
     /// The reject's place among [`Reject::CODES`], for an array of counters.
@@ -94,12 +109,13 @@ impl Reject {
             Self::NotFinite { .. } => 8,
             Self::WrongLength { .. } => 9,
             Self::OutOfRange { .. } => 10,
-            Self::BadTime { .. } => 11,
+            Self::BadTime { .. } | Self::ImplausibleTime { .. } => 11,
             Self::Stale { .. } => 12,
             Self::Future { .. } => 13,
             Self::OutOfOrder { .. } => 14,
             Self::RunFailed { .. } => 15,
             Self::BadOutput { .. } => 16,
+            Self::BadDevice { .. } => 17,
         }
     }
 
@@ -114,4 +130,92 @@ impl Reject {
     pub fn code(&self) -> &'static str {
         Self::CODES.get(self.index()).copied().unwrap_or("unknown")
     }
+}
+
+/// What is there in place of a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Got {
+    Null,
+    /// As much of a text as a message needs.
+    Text(String),
+    Array,
+    Object,
+    /// A byte string of CBOR and the tag before it.
+    Bytes {
+        len: u64,
+        tag: Option<u64>,
+    },
+}
+
+impl Got {
+    fn is_typed_array(&self) -> bool {
+        // RFC 8746, section 2.
+        matches!(self, Self::Bytes { tag: Some(64..=87), .. })
+    }
+
+    /// What to send instead.
+    fn advice(&self) -> &'static str {
+        match self {
+            Self::Null => "send a number, or leave the sample out while there is none",
+            Self::Text(text) if text.is_empty() => "send a number, or leave the sample out",
+            Self::Text(text) if text.parse::<f64>().is_ok() => "send it without quotes",
+            Self::Text(text) if has_decimal_comma(text) => "send it with a decimal point",
+            Self::Text(text) if text.contains([';', '\t']) => {
+                "send a number alone; commas separate columns"
+            }
+            Self::Text(_) => "send a number alone, without a unit or words",
+            Self::Array => "send one number",
+            Self::Object => "name the number in it in payload.fields, as in \"/field/value\"",
+            Self::Bytes { .. } if self.is_typed_array() => "send a plain array of numbers",
+            Self::Bytes { .. } => "send a number",
+        }
+    }
+}
+
+impl fmt::Display for Got {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Text(text) if text.is_empty() => f.write_str("an empty text"),
+            Self::Text(text) => write!(f, "the text {text:?}"),
+            Self::Array => f.write_str("an array"),
+            Self::Object => f.write_str("an object"),
+            Self::Bytes { len, .. } => {
+                let s = if *len == 1 { "" } else { "s" };
+                let kind = if self.is_typed_array() { "typed array" } else { "byte string" };
+                write!(f, "a {kind} of {len} byte{s}")
+            }
+        }
+    }
+}
+
+/// Whether a text is a number written as `21,5`.
+pub(super) fn has_decimal_comma(text: &str) -> bool {
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let unsigned = text.trim().trim_start_matches(['-', '+']);
+    unsigned.split_once(',').is_some_and(|(whole, part)| digits(whole) && digits(part))
+}
+
+fn missing(fields: &[String], option: &str) -> String {
+    let (names, verb, them) = match fields {
+        [one] => (one.clone(), "is", "it"),
+        [more @ .., last] => (format!("{} and {last}", more.join(", ")), "are", "them"),
+        [] => (String::new(), "is", "it"),
+    };
+    format!("{names} {verb} missing: send {them}, or correct {option}")
+}
+
+fn implausible(field: &str, got: &str, at: Timestamp, earliest: Timestamp) -> String {
+    let advice = "set the device's clock, or leave payload.time out so that samples are dated by \
+                  their arrival";
+    if at < earliest {
+        return format!(
+            "{field} is {got}, as a time {at}, before payload.earliest ({earliest}): an uptime or a \
+             clock that was not set cannot date a sample; {advice}"
+        );
+    }
+    format!(
+        "{field} is {got}, as a time {at}, which no clock shows: send RFC 3339 text or a number since \
+         1970 (s, ms, us, ns); {advice}"
+    )
 }

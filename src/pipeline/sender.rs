@@ -84,7 +84,7 @@ impl Sender {
         }
         let payload = self.encode(verdict, card, about)?;
         if publishes {
-            let topic = self.target.render(about.captured);
+            let topic = self.target.render(about.captured)?;
             let (qos, retain) = (self.publish.qos, self.publish.retain);
             let message = self.message(topic, payload.clone(), Some(card), qos);
             self.finish(Outgoing { retain, ..message }, about.token, out, outcome);

@@ -1,5 +1,7 @@
 //! The samples of one message: decoded, admitted, put into windows, run.
 
+use std::ops::Range;
+
 use super::journal::Recorder;
 use super::loss::{LossCause, WindowLoss};
 use super::outcome::{Micros, Outcome};
@@ -30,10 +32,32 @@ impl Pipeline {
         } else {
             self.decoder.read(&incoming.payload, &mut self.samples)?;
         }
-        match self.runner.plan.shape {
-            Some(shape) => self.take_samples(&shape, incoming, started, watch, out, outcome),
-            None => self.take_whole(incoming, started, watch, out, outcome),
+        let Some(shape) = self.runner.plan.shape else {
+            self.name_device(0)?;
+            return self.take_whole(incoming, started, watch, out, outcome);
+        };
+        // Each device's samples go into its own window, whatever other devices are in the message.
+        let (mut from, all) = (0, self.samples.times.len());
+        while from < all {
+            let rows = from..self.samples.devices.run_from(from).unwrap_or(all);
+            from = rows.end;
+            match self.name_device(rows.start) {
+                Ok(()) => {
+                    self.take_samples(&shape, rows, (incoming, started), watch, out, outcome)?
+                }
+                Err(reject) => rows.for_each(|_| outcome.reject(reject.clone())),
+            }
         }
+        Ok(())
+    }
+
+    /// Takes up the name of a sample's device, where payloads have it.
+    fn name_device(&mut self, sample: usize) -> Result<(), Reject> {
+        let devices = &self.samples.devices;
+        if devices.run_from(sample).is_none() {
+            return Ok(());
+        }
+        self.captured.name(|name| devices.write(sample, name))
     }
 
     fn take_whole(
@@ -84,23 +108,24 @@ impl Pipeline {
         sent
     }
 
-    /// Takes the samples of a message into the device's window. A sample that is refused leaves the
+    /// Takes the samples of one device into its window. A sample that is refused leaves the
     /// others alone, and so does a window that the model fails on.
     fn take_samples(
         &mut self,
         shape: &Shape,
-        incoming: &Incoming,
-        started: Now,
+        rows: Range<usize>,
+        (incoming, started): (&Incoming, Now),
         watch: &mut Watch<'_>,
         out: &mut Vec<Finished>,
         outcome: &mut Outcome,
     ) -> Result<(), Reject> {
-        let token = self.awaiting(incoming);
+        let (token, taken) = (self.awaiting(incoming), outcome.samples);
         let Self { stream, captured, samples, devices, runner, sender, shadow, recorder, .. } =
             self;
         let admits = |own: &Option<Timestamp>| admit(stream, *own, incoming, started.wall);
         // No device is made for the sake of samples that are refused.
-        if all_refused(&samples.times, admits, outcome) {
+        let times = samples.times.get(rows.clone()).unwrap_or_default();
+        if all_refused(times, admits, outcome) {
             return Ok(());
         }
         let mut forgotten = Forgotten::default();
@@ -111,7 +136,8 @@ impl Pipeline {
             return Err(Reject::Topic { topic: incoming.topic.clone(), problem });
         };
         recorder.begin(captured.device(), &device.memory, incoming.received.mono, started.mono);
-        for (sample, own) in samples.values.chunks_exact(shape.channels).zip(&samples.times) {
+        let values = samples.values.chunks_exact(shape.channels).skip(rows.start);
+        for (sample, own) in values.zip(times) {
             let added = admits(own).and_then(|time| {
                 let added = device.add(shape, sample, *own, incoming.received.mono);
                 added.map(|added| (added, time)).map_err(|by| Reject::OutOfOrder { by })
@@ -152,7 +178,8 @@ impl Pipeline {
                 shadow.run(Source::Window, &runner.window, run, watch);
             }
         }
-        recorder.end(incoming.origin.filter(|_| outcome.samples > 0));
+        // All devices of a message are in one addition: the first of them brings its origin.
+        recorder.end(incoming.origin.filter(|_| taken == 0 && outcome.samples > 0));
         outcome.fill = Some(device.fill(shape));
         Ok(())
     }
@@ -166,6 +193,7 @@ fn all_refused(
 ) -> bool {
     let all = !times.iter().any(|own| admits(own).is_ok());
     if all {
+        outcome.fill = None;
         times.iter().filter_map(|own| admits(own).err()).for_each(|reject| outcome.reject(reject));
     }
     all

@@ -1,5 +1,6 @@
 //! The whole pipeline against fake models: one message in, messages and an outcome out.
 
+mod devices;
 mod fit;
 pub(crate) mod fixture;
 mod keys;

@@ -51,7 +51,11 @@ fn matches(pattern: &TopicPattern, topic: &str) -> bool {
 pub(super) struct Captured {
     /// The captures, in the order of the pattern.
     levels: Vec<String>,
+    /// What the topic says of the device.
+    topic: String,
     device: String,
+    /// Where in that the payload's name of the device begins.
+    own: usize,
 }
 
 impl Captured {
@@ -66,6 +70,7 @@ impl Captured {
         if !matches(pattern, topic) {
             return Err(reject("is not what the stream subscribes to"));
         }
+        self.own = 0;
         self.device.clear();
         let mut captures = 0_usize;
         let named = has_device(pattern);
@@ -87,6 +92,7 @@ impl Captured {
             }
             self.device.push_str(got);
         }
+        self.device.clone_into(&mut self.topic);
         if self.device.is_empty() {
             self.device.push('-');
         }
@@ -97,6 +103,26 @@ impl Captured {
     }
 }
 
+impl Captured {
+    /// Adds the name of a device that is in the payload.
+    pub(super) fn name(&mut self, write: impl FnOnce(&mut String)) -> Result<(), Reject> {
+        self.topic.clone_into(&mut self.device);
+        if !self.device.is_empty() {
+            self.device.push('/');
+        }
+        self.own = self.device.len();
+        write(&mut self.device);
+        if self.device.len() <= DEVICE_KEY_MAX {
+            return Ok(());
+        }
+        Err(Reject::BadDevice {
+            field: "the name of the device".to_owned(),
+            got: format!("{} bytes long", self.device.len()),
+            problem: "with what the topic captures it has at most 128 bytes",
+        })
+    }
+}
+
 fn has_device(pattern: &TopicPattern) -> bool {
     pattern.levels.iter().any(|l| matches!(l, Level::Capture(name) if name == DEVICE))
 }
@@ -104,7 +130,9 @@ fn has_device(pattern: &TopicPattern) -> bool {
 /// Why a captured level cannot be used, in the terms of [`crate::ids::DeviceKey`].
 fn problem_of(level: &str) -> Option<&'static str> {
     if level.is_empty() {
-        Some("has an empty level where a name belongs")
+        Some(
+            "has an empty level where a name belongs; publish to a topic whose every level names something",
+        )
     } else if level.len() > DEVICE_KEY_MAX {
         Some("has a level of more than 128 bytes where a name belongs")
     } else if level.chars().any(|c| c.is_control() || matches!(c, '+' | '#')) {
@@ -162,13 +190,21 @@ impl Target {
         Ok(Self { parts })
     }
 
-    pub(super) fn render(&self, captured: &Captured) -> String {
+    /// # Errors
+    /// A captured first level that would make it a topic of the broker's own.
+    pub(super) fn render(&self, captured: &Captured) -> Result<String, Reject> {
         let texts = self.parts.iter().map(|part| match part {
             Part::Text(text) => text.as_str(),
             Part::Capture(place) => captured.levels.get(*place).map_or("", String::as_str),
-            Part::Device => captured.device(),
+            Part::Device => captured.device.get(captured.own..).unwrap_or_default(),
         });
-        texts.collect()
+        let topic: String = texts.collect();
+        if topic.starts_with('$') {
+            let problem =
+                "would be published to, and topics that start with $ are the broker's own";
+            return Err(Reject::Topic { topic, problem });
+        }
+        Ok(topic)
     }
 }
 

@@ -153,6 +153,21 @@ fn an_unknown_key_is_reported_wherever_it_is() {
 }
 
 #[test]
+fn a_device_in_the_payload_fits_the_payload_and_the_topic() {
+    let stream = STREAM.replace("{device}", "{site}");
+    let with = |payload: &str| problem(&format!("{stream}payload = {{ {payload} }}"));
+    assert!(with("device = [\"a\", \"a\"]").contains("\"a\" is there twice"));
+    assert!(with("format = \"i8\", device = \"a\"").contains("has none"));
+    assert!(with("time = \"a\", device = \"a\"").contains("payload.time too"));
+    assert!(with("earliest = \"soon\"").contains("not a date"));
+    let shown = problem(&format!("{STREAM}payload.device = \"a\""));
+    assert!(shown.contains("another name for the capture"), "{shown}");
+    let config = Config::parse(&format!("{stream}payload.device = \"/id\"")).unwrap();
+    assert_eq!(config.streams[0].payload.device, ["/id"]);
+    assert_eq!(config.streams[0].publish.topic.to_string(), "predictions/{stream}/{site}/{device}");
+}
+
+#[test]
 fn what_does_not_fit_together_is_a_problem() {
     let with = |more: &str| problem(&format!("{STREAM}{more}"));
     assert!(with("qos = 0\nguarantee = \"at-least-once\"").contains("comes at most once"));

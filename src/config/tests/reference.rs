@@ -37,7 +37,7 @@ fn around(kind: Kind) -> Vec<(String, bool)> {
             let too_long = quoted("x".repeat(max + 1));
             vec![(too_long, false), ("\"\"".into(), false), ("\"a\\u0000\"".into(), false)]
         }
-        Kind::Texts { max, .. } => {
+        Kind::Texts { max, .. } | Kind::Names { max, .. } => {
             vec![(format!("[{}]", "\"x\",".repeat(max + 1)), false), ("[1]".into(), false)]
         }
         Kind::Float { .. } | Kind::Floats { .. } => {

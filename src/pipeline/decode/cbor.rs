@@ -4,6 +4,7 @@
 use std::fmt;
 
 use ciborium_ll::{Decoder, Header, simple};
+use serde::de::value::SeqDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::sink::Sink;
@@ -11,7 +12,7 @@ use super::walk::Walk;
 use crate::pipeline::reject::Reject;
 
 pub(super) fn read(payload: &[u8], sink: &mut Sink<'_>) -> Result<(), Reject> {
-    let mut items = Items { decoder: Decoder::from(payload), text: String::new() };
+    let mut items = Items { decoder: Decoder::from(payload), text: String::new(), tag: None };
     let read = Walk::new(sink).deserialize(&mut items);
     let end = items.decoder.offset();
     let read = read.and_then(|()| {
@@ -29,6 +30,8 @@ pub(super) fn read(payload: &[u8], sink: &mut Sink<'_>) -> Result<(), Reject> {
 struct Items<'p> {
     decoder: Decoder<&'p [u8]>,
     text: String,
+    /// The last tag before the item at hand.
+    tag: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -59,9 +62,10 @@ impl<E: fmt::Debug> From<ciborium_ll::Error<E>> for CborError {
 
 impl Items<'_> {
     fn header(&mut self) -> Result<Header, CborError> {
+        self.tag = None;
         loop {
             match self.decoder.pull()? {
-                Header::Tag(_) => {}
+                Header::Tag(tag) => self.tag = Some(tag),
                 header => return Ok(header),
             }
         }
@@ -80,13 +84,16 @@ impl Items<'_> {
         Ok(())
     }
 
-    fn skip_bytes(&mut self, len: Option<usize>) -> Result<(), CborError> {
-        let mut chunk = [0_u8; 256];
+    /// Reads past a byte string, and says how long it is.
+    fn skip_bytes(&mut self, len: Option<usize>) -> Result<u64, CborError> {
+        let (mut chunk, mut count) = ([0_u8; 256], 0_u64);
         let mut segments = self.decoder.bytes(len);
         while let Some(mut segment) = segments.pull()? {
-            while segment.pull(&mut chunk)?.is_some() {}
+            while let Some(bytes) = segment.pull(&mut chunk)? {
+                count = count.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+            }
         }
-        Ok(())
+        Ok(count)
     }
 }
 
@@ -111,8 +118,11 @@ impl<'de> Deserializer<'de> for &mut Items<'_> {
                 visitor.visit_str(&self.text)
             }
             Header::Bytes(len) => {
-                self.skip_bytes(len)?;
-                visitor.visit_bytes(&[])
+                // Serde's data model has no tags: the walk takes a newtype as length and tag, where
+                // 0 is none.
+                let tag = self.tag.map_or(0, |tag| tag.saturating_add(1));
+                let shown = [self.skip_bytes(len)?, tag];
+                visitor.visit_newtype_struct(SeqDeserializer::new(shown.into_iter()))
             }
             Header::Array(len) => visitor.visit_seq(Within { items: self, left: len }),
             Header::Map(len) => visitor.visit_map(Within { items: self, left: len }),

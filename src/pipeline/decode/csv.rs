@@ -5,7 +5,8 @@ use csv_core::{ReadRecordResult, Reader};
 use super::sink::Sink;
 use super::time;
 use super::tree::{Node, Slot};
-use crate::pipeline::reject::Reject;
+use super::walk::clip;
+use crate::pipeline::reject::{Got, Reject, has_decimal_comma};
 
 /// The reader's buffers, used again for every payload.
 #[derive(Debug)]
@@ -41,11 +42,12 @@ impl Csv {
             }
             match &columns {
                 Some(columns) => named(self.cells(cells), columns, sink)?,
-                None => positional(self.cells(cells), cells, sink, line)?,
+                None => positional(self.cells(cells), cells, sink, line)
+                    .map_err(|reject| decimal_comma(reject, text))?,
             }
         }
         if sink.expect.whole && columns.is_none() && line > 0 {
-            sink.end_positions()?;
+            sink.end_positions().map_err(|reject| decimal_comma(reject, text))?;
         }
         Ok(())
     }
@@ -117,6 +119,7 @@ fn named<'c>(
                 let value = number(cell, || sink.field_name(*field))?;
                 sink.set(*field, value)?;
             }
+            Some(Slot::Device(part)) => sink.set_device(*part, cell)?,
             Some(Slot::Samples) | None => {}
         }
     }
@@ -146,14 +149,20 @@ fn positional<'c>(
 }
 
 fn take_time(cell: &str, sink: &mut Sink<'_>) -> Result<(), Reject> {
-    let at = time::from_text(cell).ok_or_else(|| sink.bad_time(format!("{cell:?}")))?;
-    sink.set_time(at);
-    Ok(())
+    sink.take_time(time::from_text(cell), || Got::Text(clip(cell)).to_string())
+}
+
+/// Says of a line that seems to have two numbers that it is one with a decimal comma.
+fn decimal_comma(reject: Reject, text: &str) -> Reject {
+    match reject {
+        Reject::WrongLength { what, got, expected, .. } if has_decimal_comma(text) => {
+            let hint = "; write 21.5 rather than 21,5 where a decimal comma is meant";
+            Reject::WrongLength { what, got, expected, hint }
+        }
+        other => other,
+    }
 }
 
 fn number(cell: &str, field: impl FnOnce() -> String) -> Result<f64, Reject> {
-    cell.parse().map_err(|_| {
-        let got = if cell.is_empty() { "empty".to_owned() } else { format!("the text {cell:?}") };
-        Reject::NotANumber { field: field(), got }
-    })
+    cell.parse().map_err(|_| Reject::NotANumber { field: field(), got: Got::Text(clip(cell)) })
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::device::DeviceParts;
 use super::tree::{Node, Slot};
 use crate::clock::Timestamp;
 use crate::config::Payload;
@@ -23,6 +24,10 @@ pub(crate) struct Expect {
     /// The samples and the time within the object around them, where `payload.samples` is set.
     pub(super) envelope: Option<Node>,
     pub(super) time: Option<String>,
+    /// A time before this is none.
+    pub(super) earliest: Timestamp,
+    /// The fields that name the device.
+    pub(super) device: Vec<String>,
     pub(super) max_payload: usize,
 }
 
@@ -47,6 +52,8 @@ pub(crate) struct Samples {
     pub(crate) order: Order,
     /// With [`Order::Columns`], where in `values` each field's numbers are.
     pub(crate) spans: Vec<Range<usize>>,
+    /// The device of each sample, where `payload.device` is set.
+    pub(in crate::pipeline) devices: DeviceParts,
 }
 
 impl Expect {
@@ -58,22 +65,28 @@ impl Expect {
         whole: bool,
         max_payload: usize,
     ) -> Self {
+        let around = |node: &mut Node| {
+            if let Some(time) = &payload.time {
+                node.add(time, Slot::Time);
+            }
+            for (part, name) in payload.device.iter().enumerate() {
+                node.add(name, Slot::Device(part));
+            }
+        };
         let mut sample = Node::default();
         for (number, field) in fields.iter().enumerate() {
             sample.add(field, Slot::Field(number));
         }
-        if let Some(time) = &payload.time {
-            sample.add(time, Slot::Time);
-        }
+        around(&mut sample);
         let envelope = payload.samples.as_ref().map(|samples| {
             let mut node = Node::default();
             node.add(samples, Slot::Samples);
-            if let Some(time) = &payload.time {
-                node.add(time, Slot::Time);
-            }
+            around(&mut node);
             node
         });
-        Self { fields, width, whole, sample, envelope, time: payload.time.clone(), max_payload }
+        let (time, earliest, device) =
+            (payload.time.clone(), payload.earliest, payload.device.clone());
+        Self { fields, width, whole, sample, envelope, time, earliest, device, max_payload }
     }
 
     /// Whether every number by itself is a sample.
@@ -84,7 +97,8 @@ impl Expect {
 
 impl Default for Samples {
     fn default() -> Self {
-        Self { values: Vec::new(), times: Vec::new(), order: Order::Flat, spans: Vec::new() }
+        let (values, times, spans) = (Vec::new(), Vec::new(), Vec::new());
+        Self { values, times, order: Order::Flat, spans, devices: DeviceParts::default() }
     }
 }
 
@@ -100,5 +114,6 @@ impl Samples {
         self.times.clear();
         self.order = Order::Flat;
         self.spans.clear();
+        self.devices.clear();
     }
 }

@@ -5,6 +5,7 @@ use serde_json::error::Category;
 
 use super::sink::Sink;
 use super::walk::Walk;
+use super::words;
 use crate::pipeline::reject::Reject;
 
 pub(super) fn read(payload: &[u8], sink: &mut Sink<'_>) -> Result<(), Reject> {
@@ -18,6 +19,11 @@ pub(super) fn read(payload: &[u8], sink: &mut Sink<'_>) -> Result<(), Reject> {
 /// value".
 fn explain(error: &serde_json::Error, text: &str) -> Reject {
     let at = offset(error, text);
+    if let Some(problem) = words::mistake(text)
+        && !is_non_finite(error, text, at)
+    {
+        return Reject::Syntax { format: "JSON", problem };
+    }
     let problem = match error.classify() {
         Category::Eof => format!("it ends too early, after {} bytes", text.len()),
         Category::Syntax if is_non_finite(error, text, at) => {

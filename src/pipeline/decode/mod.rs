@@ -11,6 +11,7 @@
 
 mod cbor;
 mod csv;
+mod device;
 mod expect;
 mod json;
 mod raw;
@@ -19,6 +20,7 @@ mod time;
 mod tree;
 mod visit;
 mod walk;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -75,5 +77,15 @@ impl Decoder {
 }
 
 fn utf8(payload: &[u8]) -> Result<&str, Reject> {
-    std::str::from_utf8(payload).map_err(|e| Reject::NotUtf8 { at: e.valid_up_to() })
+    std::str::from_utf8(payload).map_err(|error| {
+        let advice = match payload {
+            [0x1f, 0x8b, ..] => "it is compressed with gzip, send it uncompressed",
+            [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] => {
+                "it is compressed with zlib, send it uncompressed"
+            }
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is UTF-16, send UTF-8",
+            _ => "send text as UTF-8, or set payload.format to the format that is sent",
+        };
+        Reject::NotUtf8 { at: error.valid_up_to(), advice }
+    })
 }

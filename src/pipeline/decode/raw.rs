@@ -14,7 +14,8 @@ pub(super) fn read(payload: &[u8], dtype: Dtype, sink: &mut Sink<'_>) -> Result<
         let bytes = width.saturating_mul(dtype.size());
         let several = if sink.expect.whole { "" } else { " or a multiple" };
         let expected = format!("{bytes}{several} ({width} elements of {dtype})");
-        return Err(Reject::WrongLength { what: "bytes of payload", got: payload.len(), expected });
+        let (what, got) = ("bytes of payload", payload.len().to_string());
+        return Err(Reject::WrongLength { what, got, expected, hint: "" });
     }
     let samples = if sink.expect.whole { 1 } else { elements / width.max(1) };
     if samples > SAMPLES_MAX {

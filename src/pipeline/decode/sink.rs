@@ -3,8 +3,9 @@
 use super::expect::{Expect, Order, SAMPLES_MAX, Samples};
 use super::time;
 use super::tree::Slot;
+use super::walk::clip;
 use crate::clock::Timestamp;
-use crate::pipeline::reject::Reject;
+use crate::pipeline::reject::{Got, Reject};
 
 /// What an array turned out to be, once its first element is seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,7 @@ const MISSING: f64 = f64::NAN;
 impl<'a> Sink<'a> {
     pub(super) fn new(expect: &'a Expect, out: &'a mut Samples) -> Self {
         out.clear();
+        out.devices.begin_message(expect.device.len());
         let (array, in_sample) = (Array::Unknown, false);
         Self { expect, out, row: 0, array, in_sample, time: None, reject: None }
     }
@@ -50,6 +52,7 @@ impl<'a> Sink<'a> {
         match slot {
             Slot::Field(field) => self.field_name(field),
             Slot::Time => self.expect.time.clone().unwrap_or_default(),
+            Slot::Device(part) => self.expect.device.get(part).cloned().unwrap_or_default(),
             Slot::Samples => "the array of samples".to_owned(),
         }
     }
@@ -136,6 +139,7 @@ impl<'a> Sink<'a> {
         }
         self.row = self.out.values.len();
         self.out.times.push(None);
+        self.out.devices.begin_sample();
         self.in_sample = true;
         Ok(())
     }
@@ -159,6 +163,30 @@ impl<'a> Sink<'a> {
         }
     }
 
+    /// Takes a time that was read, where it can be one.
+    pub(super) fn take_time(
+        &mut self,
+        at: Option<Timestamp>,
+        got: impl FnOnce() -> String,
+    ) -> Result<(), Reject> {
+        let Some(at) = at else { return Err(self.bad_time(got())) };
+        let earliest = self.expect.earliest;
+        if !time::is_plausible(at, earliest) {
+            let field = self.slot_name(Slot::Time);
+            return Err(Reject::ImplausibleTime { field, got: got(), at, earliest });
+        }
+        self.set_time(at);
+        Ok(())
+    }
+
+    /// Takes a part of the device's name.
+    pub(super) fn set_device(&mut self, part: usize, name: &str) -> Result<(), Reject> {
+        self.out.devices.set(part, name, self.in_sample).map_err(|problem| {
+            let got = Got::Text(clip(name)).to_string();
+            Reject::BadDevice { field: self.slot_name(Slot::Device(part)), got, problem }
+        })
+    }
+
     /// Ends a sample begun with [`Sink::begin_named`].
     pub(super) fn end_named(&mut self) -> Result<(), Reject> {
         self.in_sample = false;
@@ -167,7 +195,8 @@ impl<'a> Sink<'a> {
             return Ok(());
         }
         let missing = row.iter().zip(&self.expect.fields).filter(|(v, _)| v.is_nan());
-        Err(Reject::MissingField { field: join(missing.map(|(_, name)| name.as_str())) })
+        let fields = missing.map(|(_, name)| name.clone()).collect();
+        Err(Reject::MissingField { fields, option: "payload.fields" })
     }
 
     /// Adds the next number of a sample that comes by position, or of a whole input.
@@ -175,7 +204,7 @@ impl<'a> Sink<'a> {
         let place = self.out.values.len().saturating_sub(self.row);
         let most = self.expect.width.saturating_add(1);
         if place >= most {
-            return Err(self.wrong_length(place.saturating_add(1), true));
+            return Err(self.wrong_length(format!("at least {}", place.saturating_add(1))));
         }
         // The first may be a time, which is larger than a reading may be.
         let value = if place == 0 && value.is_finite() && self.expect.time.is_some() {
@@ -194,10 +223,9 @@ impl<'a> Sink<'a> {
         let timed = self.expect.time.is_some() && self.out.times.last() == Some(&None);
         if timed && len == self.expect.width.saturating_add(1) {
             let first = self.out.values.remove(self.row);
-            let time = time::from_number(first).ok_or_else(|| self.bad_time(first.to_string()))?;
-            self.set_time(time);
+            self.take_time(time::from_number(first), || first.to_string())?;
         } else if len != self.expect.width {
-            return Err(self.wrong_length(len, false));
+            return Err(self.wrong_length(len.to_string()));
         }
         self.in_sample = false;
         match self.out.values.get(self.row) {
@@ -231,11 +259,16 @@ impl<'a> Sink<'a> {
         }
     }
 
-    pub(super) fn wrong_length(&self, got: usize, more: bool) -> Reject {
+    pub(super) fn wrong_length(&self, got: String) -> Reject {
         let what = if self.expect.whole { "numbers in the message" } else { "numbers in a sample" };
-        let width = self.expect.width;
-        let expected = if more { format!("{width}, no more") } else { width.to_string() };
-        Reject::WrongLength { what, got, expected }
+        Reject::WrongLength { what, got, expected: self.expect.width.to_string(), hint: "" }
+    }
+
+    pub(super) fn missing_samples(&self) -> Reject {
+        Reject::MissingField {
+            fields: vec![self.slot_name(Slot::Samples)],
+            option: "payload.samples",
+        }
     }
 
     pub(super) fn bad_time(&self, got: String) -> Reject {
@@ -271,8 +304,11 @@ impl<'a> Sink<'a> {
     pub(super) fn end_columns(&mut self) -> Result<(), Reject> {
         self.in_sample = false;
         let empty = self.out.spans.iter().zip(&self.expect.fields).filter(|(s, _)| s.is_empty());
-        let missing = join(empty.map(|(_, name)| name.as_str()));
-        if missing.is_empty() { Ok(()) } else { Err(Reject::MissingField { field: missing }) }
+        let fields: Vec<String> = empty.map(|(_, name)| name.clone()).collect();
+        if fields.is_empty() {
+            return Ok(());
+        }
+        Err(Reject::MissingField { fields, option: "payload.fields" })
     }
 
     pub(super) fn in_rows(&mut self) {
@@ -287,7 +323,16 @@ impl<'a> Sink<'a> {
             self.out.times.push(own);
         }
         if self.out.values.is_empty() {
-            return Err(self.wrong_length(0, false));
+            return Err(self.wrong_length("0".to_owned()));
+        }
+        if let Some(part) = self.out.devices.end_message() {
+            let fields = vec![self.slot_name(Slot::Device(part))];
+            return Err(Reject::MissingField { fields, option: "payload.device" });
+        }
+        if self.expect.whole && !self.out.devices.is_one() {
+            return Err(wrong_shape(
+                "its rows are of several devices, and the model takes them as one",
+            ));
         }
         if self.expect.time.is_none() {
             return Ok(());
@@ -297,7 +342,8 @@ impl<'a> Sink<'a> {
             *time = time.or(message);
         }
         if self.out.times.contains(&None) {
-            return Err(Reject::MissingField { field: self.slot_name(Slot::Time) });
+            let fields = vec![self.slot_name(Slot::Time)];
+            return Err(Reject::MissingField { fields, option: "payload.time" });
         }
         Ok(())
     }
@@ -305,8 +351,4 @@ impl<'a> Sink<'a> {
 
 pub(super) fn wrong_shape(problem: &str) -> Reject {
     Reject::Syntax { format: "of the configured shape", problem: problem.to_owned() }
-}
-
-fn join<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    names.collect::<Vec<_>>().join(", ")
 }

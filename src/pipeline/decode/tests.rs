@@ -1,4 +1,6 @@
 mod bad;
+mod devices;
+mod words;
 
 use proptest::prelude::*;
 
@@ -14,12 +16,14 @@ struct Case {
     fields: Vec<&'static str>,
     time: Option<&'static str>,
     samples: Option<&'static str>,
+    device: Vec<&'static str>,
     width: usize,
     whole: bool,
 }
 
 fn case(format: Format) -> Case {
-    Case { format, fields: vec!["a", "b"], time: None, samples: None, width: 2, whole: false }
+    let (fields, device) = (vec!["a", "b"], Vec::new());
+    Case { format, fields, time: None, samples: None, device, width: 2, whole: false }
 }
 
 fn json() -> Case {
@@ -40,6 +44,10 @@ impl Case {
         Self { samples: Some(samples), ..self }
     }
 
+    fn device(self, device: &[&'static str]) -> Self {
+        Self { device: device.to_vec(), ..self }
+    }
+
     fn whole(self, width: usize) -> Self {
         Self { whole: true, width, ..self }
     }
@@ -49,7 +57,9 @@ impl Case {
             format: self.format,
             fields: Vec::new(),
             time: self.time.map(str::to_owned),
+            earliest: Timestamp::parse("2020-01-01T00:00:00Z").unwrap(),
             samples: self.samples.map(str::to_owned),
+            device: self.device.iter().map(|name| (*name).to_owned()).collect(),
         };
         let fields = self.fields.iter().map(|f| (*f).to_owned()).collect();
         Decoder::new(self.format, Expect::new(&payload, fields, self.width, self.whole, 1 << 20))
@@ -253,7 +263,8 @@ fn any_case() -> impl Strategy<Value = Case> {
     let samples = prop_oneof![Just(None), Just(Some("s"))];
     (fields, time, samples, any::<bool>()).prop_map(|(fields, time, samples, whole)| {
         let width = fields.len().max(1);
-        Case { format: Format::Json, fields, time, samples, width, whole }
+        let device = Vec::new();
+        Case { format: Format::Json, fields, time, samples, device, width, whole }
     })
 }
 

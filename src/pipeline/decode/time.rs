@@ -23,6 +23,15 @@ pub(super) fn from_number(value: f64) -> Option<Timestamp> {
     (micros.abs() < SECONDS_BELOW * 1e6).then(|| Timestamp(micros.round() as i64))
 }
 
+/// The first moment of 2100: no clock is later, whatever its unit.
+const LATEST: Timestamp = Timestamp(4_102_444_800_000_000);
+
+/// Whether a time can be a sample's: not an uptime, not a clock that was never set, and not a number
+/// in no unit. The bounds lie closer together than two units, so that a unit is never taken for another.
+pub(super) fn is_plausible(at: Timestamp, earliest: Timestamp) -> bool {
+    (earliest..LATEST).contains(&at)
+}
+
 /// RFC 3339, or a number in a text as CSV and some devices have it.
 pub(super) fn from_text(text: &str) -> Option<Timestamp> {
     let text = text.trim();

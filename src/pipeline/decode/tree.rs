@@ -7,6 +7,8 @@ pub(super) enum Slot {
     /// The field of this number.
     Field(usize),
     Time,
+    /// This part of the device's name.
+    Device(usize),
     /// The array of samples.
     Samples,
 }

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::Deserialize as _;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::tree::Node;
 use super::walk::Walk;
+use crate::pipeline::reject::Got;
 
 impl<'de> DeserializeSeed<'de> for Walk<'_, '_> {
     type Value = ();
@@ -23,22 +25,34 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
     }
 
     fn visit_f64<E: Error>(mut self, value: f64) -> Result<(), E> {
-        let result = self.number(value);
+        let result = match self.device() {
+            Some(part) => self.device_number(part, value),
+            None => self.number(value),
+        };
         self.stop(result)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "readings above 2^53 are none")]
-    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
-        self.visit_f64(value as f64)
+    fn visit_u64<E: Error>(mut self, value: u64) -> Result<(), E> {
+        let result = match self.device() {
+            Some(part) => self.device_name(part, &value.to_string()),
+            None => self.number(value as f64),
+        };
+        self.stop(result)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "readings below -2^53 are none")]
-    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
-        self.visit_f64(value as f64)
+    fn visit_i64<E: Error>(mut self, value: i64) -> Result<(), E> {
+        let result = match self.device() {
+            Some(part) => self.device_name(part, &value.to_string()),
+            None => self.number(value as f64),
+        };
+        self.stop(result)
     }
 
-    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
-        self.visit_f64(f64::from(u8::from(value)))
+    fn visit_bool<E: Error>(mut self, value: bool) -> Result<(), E> {
+        let result = self.boolean(value);
+        self.stop(result)
     }
 
     fn visit_str<E: Error>(mut self, text: &str) -> Result<(), E> {
@@ -47,12 +61,20 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
     }
 
     fn visit_unit<E: Error>(mut self) -> Result<(), E> {
-        let result = self.not_a_number(|| "null".to_owned());
+        let result = self.not_a_number(Got::Null);
         self.stop(result)
     }
 
     fn visit_bytes<E: Error>(mut self, bytes: &[u8]) -> Result<(), E> {
-        let result = self.not_a_number(|| format!("{} raw bytes", bytes.len()));
+        let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let result = self.not_a_number(Got::Bytes { len, tag: None });
+        self.stop(result)
+    }
+
+    /// A byte string of CBOR: its length and its tag, as the reader of CBOR gives them.
+    fn visit_newtype_struct<D: Deserializer<'de>>(mut self, value: D) -> Result<(), D::Error> {
+        let [len, tag] = <[u64; 2]>::deserialize(value)?;
+        let result = self.not_a_number(Got::Bytes { len, tag: tag.checked_sub(1) });
         self.stop(result)
     }
 
@@ -110,6 +132,10 @@ impl<'de> Visitor<'de> for Key<'_> {
     }
 
     fn visit_bytes<E: Error>(self, _name: &[u8]) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, _: D) -> Result<Self::Value, D::Error> {
         Ok(None)
     }
 }

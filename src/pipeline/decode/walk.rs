@@ -7,7 +7,7 @@ use super::sink::{Sink, wrong_shape};
 use super::time;
 use super::tree::{Node, Slot};
 use super::visit::Key;
-use crate::pipeline::reject::Reject;
+use crate::pipeline::reject::{Got, Reject};
 
 /// Levels of arrays and objects in a payload; the walk recurses once per level.
 pub(super) const NESTING_MAX: usize = 32;
@@ -76,25 +76,66 @@ impl<'s, 'a> Walk<'s, 'a> {
                 sink.push(value)?;
                 sink.end_positions()
             }
-            Role::Top | Role::Element(_) => Err(sink.wrong_length(1, false)),
+            Role::Top if sink.expect.sample.is_indexed() => {
+                Err(wrong_shape("it is a number, but payload.fields names places of an array"))
+            }
+            Role::Top if sink.expect.whole => {
+                sink.begin()?;
+                sink.push(value)?;
+                sink.end_positions()
+            }
+            Role::Top | Role::Element(_) => Err(sink.wrong_length("1".to_owned())),
             Role::Position => sink.push(value),
             Role::Samples => Err(wrong_shape("payload.samples is a number, not an array")),
             Role::Column(field) => sink.push_column(field, value),
             Role::Member(node) => match node.slot {
                 Some(Slot::Field(field)) => sink.set(field, value),
-                Some(Slot::Time) => {
-                    let at = time::from_number(value);
-                    sink.set_time(at.ok_or_else(|| sink.bad_time(value.to_string()))?);
-                    Ok(())
-                }
+                Some(Slot::Time) => sink.take_time(time::from_number(value), || value.to_string()),
                 Some(Slot::Samples) => Err(wrong_shape("payload.samples is a number")),
-                None => Ok(()),
+                Some(Slot::Device(_)) | None => Ok(()),
             },
             Role::Other => Ok(()),
         }
     }
 
+    /// Booleans count as 0 and 1, but are no times.
+    pub(super) fn boolean(&mut self, value: bool) -> Result<(), Reject> {
+        if let Some(part) = self.device() {
+            return self.device_name(part, if value { "true" } else { "false" });
+        }
+        if let Role::Member(Node { slot: Some(Slot::Time), .. }) = self.role {
+            return Err(self.sink.bad_time(value.to_string()));
+        }
+        self.number(f64::from(u8::from(value)))
+    }
+
+    /// The part of a device's name that the value at hand is.
+    pub(super) fn device(&self) -> Option<usize> {
+        match self.role {
+            Role::Member(Node { slot: Some(Slot::Device(part)), .. }) => Some(*part),
+            _ => None,
+        }
+    }
+
+    pub(super) fn device_name(&mut self, part: usize, name: &str) -> Result<(), Reject> {
+        self.sink.set_device(part, name)
+    }
+
+    /// A number with a decimal point: some languages write whole ones so.
+    pub(super) fn device_number(&mut self, part: usize, value: f64) -> Result<(), Reject> {
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        if value.fract() == 0.0 && value.abs() < EXACT {
+            return self.device_name(part, &format!("{value:.0}"));
+        }
+        let problem = "send a text, a whole number below 2^53, true or false";
+        let field = self.sink.slot_name(Slot::Device(part));
+        Err(Reject::BadDevice { field, got: value.to_string(), problem })
+    }
+
     pub(super) fn text(&mut self, text: &str) -> Result<(), Reject> {
+        if let Some(part) = self.device() {
+            return self.device_name(part, text);
+        }
         let timed = self.sink.expect.time.is_some();
         if let Role::Element(index) = self.role
             && timed
@@ -105,21 +146,24 @@ impl<'s, 'a> Walk<'s, 'a> {
         match self.role {
             Role::Member(Node { slot: Some(Slot::Time), .. }) => self.text_time(text),
             Role::Position if timed && self.sink.at_row_start() => self.text_time(text),
-            _ => self.not_a_number(|| format!("the text {:?}", clip(text))),
+            _ => self.not_a_number(Got::Text(clip(text))),
         }
     }
 
     fn text_time(&mut self, text: &str) -> Result<(), Reject> {
-        let at = time::from_text(text);
-        self.sink.set_time(at.ok_or_else(|| self.sink.bad_time(format!("{:?}", clip(text))))?);
-        Ok(())
+        self.sink.take_time(time::from_text(text), || Got::Text(clip(text)).to_string())
     }
 
     /// A value that is no number: refused where one is wanted.
-    pub(super) fn not_a_number(&mut self, got: impl FnOnce() -> String) -> Result<(), Reject> {
+    pub(super) fn not_a_number(&mut self, got: Got) -> Result<(), Reject> {
         let field = match self.role {
             Role::Member(Node { slot: Some(Slot::Time), .. }) => {
-                return Err(self.sink.bad_time(got()));
+                return Err(self.sink.bad_time(got.to_string()));
+            }
+            Role::Member(Node { slot: Some(slot @ Slot::Device(_)), .. }) => {
+                let problem = "send a text, a whole number, true or false";
+                let field = self.sink.slot_name(*slot);
+                return Err(Reject::BadDevice { field, got: got.to_string(), problem });
             }
             Role::Member(Node { slot: Some(slot), .. }) => self.sink.slot_name(*slot),
             Role::Member(_) | Role::Other => return Ok(()),
@@ -128,7 +172,7 @@ impl<'s, 'a> Walk<'s, 'a> {
             Role::Top => "the payload".to_owned(),
             Role::Element(_) | Role::Samples => "a sample".to_owned(),
         };
-        Err(Reject::NotANumber { field, got: got() })
+        Err(Reject::NotANumber { field, got })
     }
 
     /// Goes one level down.
@@ -204,7 +248,7 @@ impl<'s, 'a> Walk<'s, 'a> {
             Role::Member(node) if !node.is_leaf() => Some(node),
             Role::Other => None,
             Role::Member(_) | Role::Position | Role::Column(_) | Role::Samples => {
-                self.not_a_number(|| "an object".to_owned())?;
+                self.not_a_number(Got::Object)?;
                 None
             }
         };
@@ -214,9 +258,8 @@ impl<'s, 'a> Walk<'s, 'a> {
     pub(super) fn leave_map(&mut self) -> Result<(), Reject> {
         match self.role {
             Role::Top if self.sink.expect.envelope.is_some() => {
-                let field = || self.sink.slot_name(Slot::Samples);
                 if self.sink.is_empty() {
-                    Err(Reject::MissingField { field: field() })
+                    Err(self.sink.missing_samples())
                 } else {
                     Ok(())
                 }
@@ -263,7 +306,7 @@ impl<'s, 'a> Walk<'s, 'a> {
             Role::Member(node) if !node.is_leaf() => Within::Places(node),
             Role::Other => Within::All(Role::Other),
             Role::Member(_) | Role::Position => {
-                self.not_a_number(|| "an array".to_owned())?;
+                self.not_a_number(Got::Array)?;
                 Within::All(Role::Other)
             }
         };
@@ -291,6 +334,6 @@ pub(super) enum Within<'t> {
 }
 
 /// As much of a text as a message needs.
-fn clip(text: &str) -> String {
+pub(super) fn clip(text: &str) -> String {
     text.chars().take(40).collect()
 }

@@ -54,11 +54,11 @@ fn bad_json_is_rejected_by_reason() {
 fn a_reject_says_what_is_wrong_where_and_what_to_do() {
     assert_eq!(
         json().message(r#"{"c":1}"#),
-        "a, b is missing: send it, or correct payload.fields (or .time, .samples)"
+        "a and b are missing: send them, or correct payload.fields"
     );
     assert_eq!(
         json().message(r#"{"a":"1","b":2}"#),
-        r#"a is the text "1", not a number: send it unquoted"#
+        r#"a is the text "1", not a number: send it without quotes"#
     );
     assert_eq!(
         json().message(r#"{"a":1"#),

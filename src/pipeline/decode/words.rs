@@ -1,0 +1,37 @@
+//! What common mistakes in JSON payloads are, in words.
+
+use crate::pipeline::reject::has_decimal_comma;
+
+/// What a text that is not JSON is; `None` where it is nothing common.
+pub(super) fn mistake(text: &str) -> Option<String> {
+    let trimmed = text.trim();
+    if trimmed.is_empty() {
+        return Some("it is empty".to_owned());
+    }
+    if text.starts_with('\u{feff}') {
+        return Some("it starts with a byte order mark: leave the mark out".to_owned());
+    }
+    if trimmed.starts_with("{'") || trimmed.starts_with("['") {
+        return Some("it has single quotes: JSON has double quotes".to_owned());
+    }
+    if has_decimal_comma(trimmed) {
+        let point = trimmed.replace(',', ".");
+        return Some(format!("{trimmed} has a decimal comma: send {point}"));
+    }
+    let words: Vec<&str> = trimmed.split_whitespace().take(100).collect();
+    let numbers = words.iter().filter(|word| word.parse::<f64>().is_ok()).count();
+    if numbers == words.len() && numbers > 1 {
+        return Some(format!(
+            "it is {numbers} numbers side by side: send an array, [{}, …], or one number a message",
+            words.first()?
+        ));
+    }
+    let end = trimmed.find(|c: char| !(c.is_ascii_digit() || "+-.eE".contains(c)))?;
+    let (number, rest) = trimmed.split_at_checked(end)?;
+    number.parse::<f64>().ok()?;
+    let rest: String = rest.trim().chars().take(20).collect();
+    if rest.starts_with([',', ';', '{', '[', '"']) {
+        return None;
+    }
+    Some(format!("it is the number {number} with {rest:?} behind it: send the number alone"))
+}
