@@ -128,7 +128,7 @@ async fn bad_inputs_are_counted_shown_and_survived() {
     gateway.await_notice("subscribed");
     let deep = format!("{{\"extra\":{}1{}}}", "[".repeat(101), "]".repeat(101));
     let bad: [(&str, Vec<u8>); 7] = [
-        ("syntax", br#"{"ts": 1, "ax": "#.to_vec()),
+        ("syntax", br#"{"ts": 1795341600, "ax": "#.to_vec()),
         ("nesting", deep.into_bytes()),
         ("missing-field", br#"{"ax": 1, "ay": 2}"#.to_vec()),
         ("not-a-number", br#"{"ax":"1","ay":1,"az":1,"gx":1,"gy":1,"gz":1}"#.to_vec()),
