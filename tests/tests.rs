@@ -17,6 +17,7 @@ mod outbox;
 mod power_cut;
 mod probe;
 mod processors;
+mod samples;
 mod service;
 mod store;
 mod store_bound;

@@ -126,7 +126,7 @@ impl Source {
              time = \"ts\" }\n";
         let (config, loaded) = (
             Config::parse(text).unwrap(),
-            Bundle::open(&root.join("models/motion")).unwrap().load().unwrap(),
+            inferd::pipeline::load(&Bundle::open(&root.join("models/motion")).unwrap()).unwrap(),
         );
         let ids = Ids::new(&config.gateway.id, "1", Arc::new(AtomicU64::new(0)));
         let session = Box::new(loaded.model.session());

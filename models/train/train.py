@@ -4,6 +4,7 @@
     train.py TRAIN.ts TEST.ts --choose          cross-validate the choices on the training recordings only
 """
 import argparse
+import json
 import string
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import recordings
 import score
 
 LENGTH, HOP, SEED = 40, 10, 1
+STEPS_PER_SECOND, SAMPLES_WINDOWS, SAMPLES_TOLERANCE = 10, 3, 0.001
 CALIBRATION_HOP = 5
 CANDIDATES = {
     '32 steps, 8-12-16': (32, network.Shape(((8, 5, 1), (12, 5, 2), (16, 3, 2)))),
@@ -71,6 +73,40 @@ def golden(model, windows, per_label=2):
     return x, np.stack([exact.run(model, w) for w in x]).astype(np.float32)
 
 
+def golden_samples(model, values, labels, scale):
+    """The first recording of each label as the watch sends it, cut after three windows, with the predictions it must
+    give: the proof of everything before and after the model. Written here and not by inferd, which it is to judge."""
+    steps = LENGTH + (SAMPLES_WINDOWS - 1) * HOP
+    found = []
+    for label, name in enumerate(recordings.LABELS):
+        of = int(np.flatnonzero(labels == label)[0])
+        rows = values[of][:, :steps]
+        windows = scale.normalize(recordings.windows(rows[None], LENGTH, HOP))[0]
+        expected = []
+        for i, window in enumerate(windows):
+            logits = exact.run(model, window[None])[0]
+            scores = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+            best = np.argsort(-scores, kind='stable')
+            expected.append({'row': LENGTH - 1 + i * HOP, 'label': recordings.LABELS[best[0]],
+                             'score': float(f'{scores[best[0]]:.6g}'),
+                             'scores': {recordings.LABELS[b]: float(f'{scores[b]:.6g}') for b in best}})
+        found.append({'name': f'{name}-{of}', 'channels': recordings.CHANNELS,
+                      'times': [step / STEPS_PER_SECOND for step in range(steps)],
+                      'rows': rows.T.tolist(), 'expected': expected})
+    return found
+
+
+def golden_samples_file(found):
+    """JSON with a row a line, so that a change can be read."""
+    line = lambda items: ',\n'.join(' ' * 8 + json.dumps(item) for item in items)
+    texts = []
+    for recording in found:
+        members = [f'      "{key}": {json.dumps(recording[key])}' for key in ('name', 'channels', 'times')]
+        members += [f'      "{key}": [\n{line(recording[key])}\n      ]' for key in ('rows', 'expected')]
+        texts.append('    {\n' + ',\n'.join(members) + '\n    }')
+    return '{\n  "format": 1,\n  "recordings": [\n' + ',\n'.join(texts) + '\n  ]\n}\n'
+
+
 def report(float_onnx, int8_onnx, windows, labels):
     """Prints what README.md quotes; returns the two lines for the card."""
     logits = {
@@ -96,18 +132,20 @@ def winners_differ(logits, name):
     return int((logits[name].argmax(axis=2) != logits['int8, exact arithmetic'].argmax(axis=2)).sum())
 
 
-def write(folder, scale, float_onnx, int8_onnx, windows, quotes):
-    """The bundle directory: model, golden vectors, card; and the float model for comparison beside it."""
+def write(folder, scale, float_onnx, int8_onnx, test, windows, quotes):
+    """The bundle directory: model, golden vectors, golden samples, card; and the float model for comparison beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(int8_onnx, folder / 'model.onnx')
     onnx.save(float_onnx, folder.parent / 'motion-float.onnx')
     x, y = golden(int8_onnx, windows)
     np.savez(folder / 'golden.npz', **{export.INPUT: x, export.OUTPUT: y})
+    (folder / 'golden_samples.json').write_text(
+        golden_samples_file(golden_samples(int8_onnx, *test, scale)), encoding='utf-8')
     row = lambda v: '[' + ', '.join(f'{e:.5f}' for e in v) + ']'
     card = string.Template(Path(__file__).with_name('card.toml.in').read_text(encoding='utf-8')).substitute(
         float_accuracy=quotes[0], int8_accuracy=quotes[1], length=LENGTH, hop=HOP,
         mean=row(scale.mean), std=row(scale.std),
-        tolerance=f'{1.01 * export.output_step(int8_onnx):.4f}')
+        tolerance=f'{1.01 * export.output_step(int8_onnx):.4f}', samples_tolerance=SAMPLES_TOLERANCE)
     (folder / 'card.toml').write_text(card, encoding='utf-8')
 
 
@@ -129,7 +167,7 @@ def main():
     test_values, test_labels = recordings.read_csv(path)  # as shipped and replayed, so rounded to 0.0001
     windows = scale.normalize(recordings.windows(test_values, LENGTH, HOP))
     quotes = report(float_onnx, int8_onnx, windows, test_labels)
-    write(a.models / 'motion', scale, float_onnx, int8_onnx, windows, quotes)
+    write(a.models / 'motion', scale, float_onnx, int8_onnx, (test_values, test_labels), windows, quotes)
 
 
 if __name__ == '__main__':

@@ -120,10 +120,17 @@ pub enum Activation {
     Sigmoid,
 }
 
-/// `[golden]`: inputs with the outputs the model must give.
+/// `[golden]`: what the bundle is proved by when it is loaded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Golden {
+    /// Arrays that begin at the model's inputs and end at its outputs.
     pub file: String,
+    /// Whether the bundle must have `file`: not where the card names golden samples only.
+    pub required: bool,
     /// Largest difference allowed, in the output's stored units.
     pub tolerance: f64,
+    /// Recordings that begin at raw samples and end at predictions.
+    pub samples: Option<String>,
+    /// Largest difference allowed, in the units of the prediction's scores and values.
+    pub samples_tolerance: f64,
 }

@@ -32,6 +32,8 @@ pub enum BundleError {
     Misfit { name: ModelName, misfits: Vec<String> },
     #[error("model {name} is refused by its golden vectors: {source}")]
     Golden { name: ModelName, source: GoldenError },
+    #[error("model {name} is refused by its golden samples ({file}): {why}")]
+    Samples { name: ModelName, file: String, why: String },
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Several(Vec<BundleError>),
 }

@@ -1,7 +1,8 @@
 //! What a model promises (its card) and how that is proved (golden vectors).
 //!
-//! A bundle is a folder or one file: `card.toml`, the ONNX model, `golden.npz`. What changes when
-//! a model is retrained lives here, so a new model can never meet the wrong preprocessing.
+//! A bundle is a folder or one file: `card.toml`, the ONNX model, `golden.npz`,
+//! `golden_samples.json`. What changes when a model is retrained lives here. Golden vectors prove the
+//! model, golden samples prove the card's preprocessing as well.
 
 mod archive;
 pub mod card;
@@ -13,6 +14,7 @@ mod output;
 mod parse;
 pub mod reference;
 pub mod runs;
+mod samples;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +27,7 @@ pub use error::BundleError;
 pub use golden::GoldenError;
 pub use open::open_model;
 pub(crate) use parse::file_name;
+pub(crate) use samples::{GoldenSamples, samples_lines};
 
 use crate::config::problem::Problem;
 use crate::engine::{LoadOptions, Model};
@@ -49,8 +52,8 @@ pub struct Bundle {
     folder: Option<PathBuf>,
 }
 
-/// A model that fits its card and gave the outputs its golden vectors ask for. Nothing but
-/// [`Bundle::load`] makes one.
+/// A model that fits its card and gave what its golden vectors and golden samples ask for. Nothing but
+/// [`crate::pipeline::load`] makes one.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     pub card: Arc<Card>,
@@ -123,19 +126,14 @@ impl Bundle {
         &self.card
     }
 
+    /// Whether it has golden vectors.
+    pub(crate) fn has_golden(&self) -> bool {
+        self.card.golden.as_ref().is_some_and(|golden| self.files.contains_key(&golden.file))
+    }
+
     /// The files by name.
     pub(crate) fn files(&self) -> &BTreeMap<String, Vec<u8>> {
         &self.files
-    }
-
-    /// The bundle with golden vectors, where it had none: the file, and what the card says of it.
-    pub(crate) fn with_golden(&self, npz: Vec<u8>, tolerance: f64) -> Result<Self, BundleError> {
-        let mut files = self.files.clone();
-        let card = files.entry(CARD.to_owned()).or_default();
-        let section = format!("\n[golden]\nfile = \"{GOLDEN}\"\ntolerance = {tolerance:?}\n");
-        card.extend_from_slice(section.as_bytes());
-        files.insert(GOLDEN.to_owned(), npz);
-        Self::from_files(files, self.folder.clone())
     }
 
     /// The SHA-256 of the model file.
@@ -178,13 +176,23 @@ impl Bundle {
         (Fitted { card: Arc::new(card), model, warnings }, misfit)
     }
 
-    /// Loads the model and proves it: the one way to a model that may predict. The card that comes
+    /// The card read for the model, and the model: for trying them out, nothing is proved.
+    ///
+    /// # Errors
+    /// As [`Bundle::model`].
+    pub(crate) fn card_and_model(&self) -> Result<(Arc<Card>, Arc<Model>), BundleError> {
+        let (Fitted { card, model, .. }, misfit) = self.fit(self.run_time()?);
+        misfit.map_or(Ok((card, model)), Err)
+    }
+
+    /// Loads the model and proves it. `replay` runs golden samples through the pipeline, which is a
+    /// layer above this one: call [`crate::pipeline::load`], which brings it. The card that comes
     /// with it names the output that is interpreted.
     ///
     /// # Errors
-    /// Everything that is wrong, at once: as [`Bundle::model`], golden vectors that are missing, or
-    /// an output that differs from its own.
-    pub fn load(&self) -> Result<Loaded, BundleError> {
+    /// Everything that is wrong, at once: as [`Bundle::model`] and [`Bundle::prove`]. Where nothing
+    /// is, golden samples that come out differently.
+    pub(crate) fn load(&self, replay: impl samples::Replay) -> Result<Loaded, BundleError> {
         let model = match self.run_time() {
             Ok(model) => model,
             Err(error) => {
@@ -197,6 +205,7 @@ impl Bundle {
         let (fitted, misfit) = self.fit(model);
         BundleError::all(misfit.into_iter().chain(proof).collect())?;
         let Fitted { card, model, warnings } = fitted;
+        self.prove_samples(&model, replay)?;
         Ok(Loaded { card, model, digest: self.digest(), warnings })
     }
 
@@ -227,8 +236,11 @@ impl Bundle {
             );
             BundleError::File { name: golden.file.clone(), why }
         };
-        let bytes = self.files.get(&golden.file).ok_or_else(missing)?;
-        Ok(Some((bytes, golden.tolerance)))
+        match self.files.get(&golden.file) {
+            Some(bytes) => Ok(Some((bytes, golden.tolerance))),
+            None if !golden.required && !self.unread.contains_key(&golden.file) => Ok(None),
+            None => Err(missing()),
+        }
     }
 
     /// Whether the golden vectors are there and can be read; they are not run.

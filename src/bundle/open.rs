@@ -56,13 +56,14 @@ impl Bundle {
         });
         let (mut files, mut unread) = (labels.into_inner(), BTreeMap::new());
         let of_card = |card: &Card| {
-            let golden = card.golden.iter().map(|golden| golden.file.clone());
-            std::iter::once(card.file.clone()).chain(golden).collect::<Vec<_>>()
+            let golden = card.golden.iter();
+            let golden = golden.flat_map(|golden| golden.samples.iter().chain([&golden.file]));
+            std::iter::once(&card.file).chain(golden).cloned().collect::<Vec<_>>()
         };
         for name in examined.0.as_ref().map(of_card).unwrap_or_default() {
             match read(&folder.join(&name), BUNDLE_MAX) {
                 Ok(bytes) => drop(files.insert(name, bytes)),
-                // Golden vectors are asked for when they are needed.
+                // Golden vectors and golden samples are asked for when they are needed.
                 Err(BundleError::Read { source, .. }) if source.kind() == NotFound => {}
                 Err(BundleError::Read { source, .. }) => {
                     unread.insert(name, format!("cannot be read ({source})"));
@@ -94,7 +95,7 @@ fn without_card(folder: &Path, error: BundleError) -> BundleError {
     BundleError::Archive(format!("{}: {what}", folder.display()))
 }
 
-/// Loads a model to try it out: an ONNX file, or a bundle, whose golden vectors are not run.
+/// Loads a model to try it out: an ONNX file, or a bundle, which is not proved.
 ///
 /// # Errors
 /// As [`Bundle::open`] and [`Bundle::model`].

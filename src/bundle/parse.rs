@@ -93,9 +93,18 @@ fn window(section: &Section<'_>) -> Window {
 }
 
 fn golden(section: &Section<'_>) -> Option<Golden> {
-    let file = section.parsed("file", file_name);
-    let tolerance = section.float_if("tolerance");
-    Some(Golden { file: file?, tolerance: tolerance? })
+    let samples = section.parsed("samples", file_name);
+    let file = section.parsed("file", file_name)?;
+    if samples.as_ref() == Some(&file) {
+        section.problem("samples", "the same file as `file`", "a file of its own");
+    }
+    if samples.is_none() && section.has("samples_tolerance") {
+        section.problem("samples_tolerance", "given without `samples`", "not set");
+    }
+    let tolerance = section.float_if("tolerance")?;
+    let samples_tolerance = section.float_if("samples_tolerance").unwrap_or(tolerance);
+    let required = section.has("file") || samples.is_none();
+    Some(Golden { file, required, tolerance, samples, samples_tolerance })
 }
 
 fn input(section: &Section<'_>) -> Input {

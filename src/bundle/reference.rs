@@ -100,10 +100,19 @@ pub const REFERENCE: &[Opt] = options! {
          output and input.";
 
     "golden.file": FILE => Is("\"golden.npz\""),
-        "Inputs with the outputs the model must give: arrays named as the model's inputs and outputs, \
-         with one more axis in front, a run each. Checked whenever the model is loaded.";
+        "Golden vectors: inputs with the outputs the model must give, in arrays named as the model's \
+         inputs and outputs, with one more axis in front, a run each. They begin at the model's input, \
+         after all preprocessing. The file must be in the bundle, unless the card names `samples` and \
+         not `file`.";
     "golden.tolerance": Kind::Float { min: 0.0, max: 1e12 } => Is("0.0"),
-        "The largest difference allowed, in the output's own (for integers: stored) units.";
+        "For golden vectors: the largest difference allowed, in the output's own (for integers: \
+         stored) units.";
+    "golden.samples": FILE => Absent, eg "\"golden_samples.json\"",
+        "Golden samples: recordings as the sensor sends them, with the predictions they must give. They \
+         prove the preprocessing, too: see [Golden samples](#golden-samples).";
+    "golden.samples_tolerance": Kind::Float { min: 0.0, max: 1e12 } => Derived("`tolerance`"), eg "0.001",
+        "For golden samples: the largest difference allowed, in the units of the published scores and \
+         values.";
 
     "dims": Kind::Counts { max: 1 << 24 } => Absent, eg "{ batch = 1 }",
         "Values for the graph's symbolic dimensions; 1 where they are not given.";
@@ -117,7 +126,11 @@ pub const TABLES: &[(&str, &str)] = &[
     ("input[]", "One for each input of the model."),
     ("input[].normalize", "What is done to samples before the model sees them."),
     ("output", "What the model's output means. Options of other kinds than `kind` are errors."),
-    ("golden", "The proof that the model computes here what it computed where it was made."),
+    (
+        "golden",
+        "The proof that the model predicts here what it predicted where it was made. Checked \
+      whenever the model is loaded.",
+    ),
 ];
 
 const PAGE_HEAD: &str = "\
@@ -127,13 +140,15 @@ Written from the table in `src/bundle/reference.rs`; `INFERD_WRITE_REFERENCE=1 c
 writes it anew.
 
 What changes when a model is retrained lives with the model. A bundle is a folder, or an uncompressed
-tar file `NAME.bundle`, with `card.toml`, the ONNX file and the golden vectors side by side. The model is
-refused if the card does not fit it or a golden vector comes out differently. An unknown option is an
-error, and all mistakes are reported at once.
+tar file `NAME.bundle`, with `card.toml`, the ONNX file, golden vectors and golden samples side by side.
+The model is refused if the card does not fit it, or if a golden vector or golden sample comes out
+differently. An unknown option is an error, and all mistakes are reported at once.
 ";
+
+const PAGE_END: &str = include_str!("samples.md");
 
 /// `docs/model-card.md`
 #[must_use]
 pub fn page() -> String {
-    format!("{PAGE_HEAD}{}", print::tables(REFERENCE, TABLES))
+    format!("{PAGE_HEAD}{}\n{PAGE_END}", print::tables(REFERENCE, TABLES).trim_end_matches('\n'))
 }

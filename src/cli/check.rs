@@ -20,7 +20,7 @@ use crate::store;
 /// Find every mistake in the configuration and the models it names
 ///
 /// Reads the configuration as the daemon does (the file, conf.d beside it, the environment), loads
-/// every model and runs its golden vectors, and checks that each stream fits its model. Prints all
+/// every model and runs its golden vectors and golden samples, and checks that each stream fits its model. Prints all
 /// problems at once, each with its place, its value and what is allowed, and ends with exit code 78.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -67,7 +67,9 @@ struct ModelRow {
     name: String,
     version: String,
     digest: String,
+    /// It has golden vectors.
     golden: bool,
+    golden_samples: bool,
 }
 
 pub(super) fn check(args: &Args) -> Result<(), Failure> {
@@ -100,17 +102,18 @@ pub(super) fn check(args: &Args) -> Result<(), Failure> {
 }
 
 fn models_and_streams(config: &Config, rate: Rate, report: &mut Report) {
-    let mut models: BTreeMap<&ModelName, Option<Loaded>> = BTreeMap::new();
+    let mut models: BTreeMap<&ModelName, Option<Found>> = BTreeMap::new();
     for (place, stream) in config.streams.iter().enumerate() {
-        let loaded = models.entry(&stream.model).or_insert_with(|| {
-            let outcome = Bundle::shipped(&config.models.dir, &stream.model).and_then(|b| b.load());
-            outcome.map_err(|error| report.problems.push(unusable(place, stream, &error))).ok()
+        let found = models.entry(&stream.model).or_insert_with(|| {
+            let found = find(config, &stream.model);
+            found.map_err(|error| report.problems.push(unusable(place, stream, &error))).ok()
         });
-        if let Some(loaded) = loaded {
+        if let Some(Found { loaded, .. }) = found {
             report.problems.extend(misfits(place, stream, loaded));
             report.warnings.extend(pipeline::advice(stream, &loaded.card));
             report.warnings.extend(rate.advice(stream, &loaded.card));
             report.warnings.extend(model_warnings(stream, loaded, &report.streams));
+            report.warnings.extend(pipeline::misplaced_fields(stream, &loaded.card));
             report.wear.extend(Wear::of(config, stream, loaded, rate));
         }
         report.streams.push(StreamRow {
@@ -120,18 +123,44 @@ fn models_and_streams(config: &Config, rate: Rate, report: &mut Report) {
             publishes: stream.publish.topic.to_string(),
         });
     }
-    let row = |loaded: Loaded| ModelRow {
+    report.models = models.into_values().flatten().map(|found| found.row).collect();
+    report.warnings.extend(report.models.iter().filter_map(unproved));
+}
+
+/// A model that can be used.
+struct Found {
+    loaded: Loaded,
+    row: ModelRow,
+}
+
+fn find(config: &Config, name: &ModelName) -> Result<Found, BundleError> {
+    let bundle = Bundle::shipped(&config.models.dir, name)?;
+    let loaded = pipeline::load(&bundle)?;
+    let row = ModelRow {
         name: loaded.card.name.to_string(),
         version: loaded.card.version.clone(),
         digest: loaded.digest.to_string(),
-        golden: loaded.card.golden.is_some(),
+        golden: bundle.has_golden(),
+        golden_samples: bundle.has_samples(),
     };
-    report.models = models.into_values().flatten().map(row).collect();
-    let unproven = report.models.iter().filter(|row| !row.golden).map(|row| &row.name);
-    let warnings = unproven.map(|name| {
-        format!("model {name} has no golden vectors: nothing proves that it computes right here")
-    });
-    report.warnings.extend(warnings.collect::<Vec<_>>());
+    Ok(Found { loaded, row })
+}
+
+/// What nothing proves of a model, and how to have it proved.
+fn unproved(row: &ModelRow) -> Option<String> {
+    let ModelRow { name, golden, golden_samples, .. } = row;
+    let what = match (golden, golden_samples) {
+        (_, true) => return None,
+        (true, false) => {
+            "no golden samples: nothing proves its preprocessing (normalize, layout, the order \
+                          of channels and labels)"
+        }
+        (false, false) => {
+            "neither golden vectors nor golden samples: nothing proves that it predicts right here"
+        }
+    };
+    let how = "inferd infer FOLDER --samples RECORDING.csv --golden golden_samples.json";
+    Some(format!("model {name} has {what}; make golden samples with `{how}`"))
 }
 
 fn unusable(place: usize, stream: &Stream, error: &BundleError) -> Problem {
@@ -183,11 +212,13 @@ fn shown(report: &Report, path: &Path, rate: Rate) -> String {
     streams.extend(report.streams.iter().map(|row| {
         vec![row.name.clone(), row.topic.clone(), row.model.clone(), row.publishes.clone()]
     }));
-    let mut models = vec![header(&["MODEL", "VERSION", "DIGEST", "GOLDEN VECTORS"])];
+    let mut models =
+        vec![header(&["MODEL", "VERSION", "DIGEST", "GOLDEN VECTORS", "GOLDEN SAMPLES"])];
     models.extend(report.models.iter().map(|row| {
         let digest = row.digest.chars().take(16).collect();
-        let golden = if row.golden { "hold" } else { "none" };
-        vec![row.name.clone(), row.version.clone(), digest, golden.to_owned()]
+        let held = |there| (if there { "hold" } else { "none" }).to_owned();
+        let golden = [held(row.golden), held(row.golden_samples)];
+        [vec![row.name.clone(), row.version.clone(), digest], golden.to_vec()].concat()
     }));
     if !report.streams.is_empty() {
         out += &format!("{}\n{}\n", table(&streams), table(&models));

@@ -1,11 +1,12 @@
 //! `inferd infer`
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::terminal::{print, print_json, progress, table};
-use super::{Exit, Failure};
+use super::{Exit, Failure, replay};
 use crate::bundle::open_model;
 use crate::bundle::runs::{Collected, Runs};
 use crate::engine::{FloatNode, Model, NodeCounts};
@@ -15,9 +16,16 @@ use crate::tensor::Tensor;
 /// What input files may unpack to: they are the user's own, and a bomb is still a bomb.
 const INPUTS_MAX: u64 = 4 << 30;
 
-/// Run a model on arrays from a file
+/// Run a model on arrays or on a recording of samples
 ///
-/// Every array of the inputs file is named after a model input and has one more axis in front: one
+/// With --samples, replays a recording of raw samples through the pipeline of the bundle's card, without a
+/// broker: decode, window, normalise, model, interpret. The file is CSV with a header that names
+/// the card's channels, JSON lines (one sample each), or golden samples. `time`, `recording`, `device` and `label`
+/// are known beside the channels: windows begin anew with each recording and device, and labels are
+/// compared with the predictions. With --config and --stream, JSON lines are payloads as that stream
+/// takes them, and columns are named after its fields. The publish rules of the stream do not apply.
+///
+/// With --inputs, runs the model alone. Every array of the inputs file is named after a model input and has one more axis in front: one
 /// element of it for each run. The outputs file gets one array for each model output, with the same
 /// leading axis. Both are .npz files, as numpy.savez writes and numpy.load reads them.
 ///
@@ -25,6 +33,9 @@ const INPUTS_MAX: u64 = 4 << 30;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
+  inferd infer models/motion --samples models/recordings/basic-motions-test.csv
+  inferd infer models/motion --samples day.jsonl --config inferd.toml --stream motion --json
+  inferd infer models/motion --samples day.csv --golden golden_samples.json
   inferd infer models/motion --inputs in.npz --outputs out.npz
   inferd infer model.onnx --inputs in.npz --outputs out.npz
   inferd infer model.onnx --explain
@@ -33,7 +44,8 @@ pub(super) struct Args {
     /// An .onnx file, or a bundle (a folder or a .bundle file)
     model: PathBuf,
     /// The .npz file with the inputs
-    #[arg(long, value_name = "FILE", requires = "outputs", required_unless_present = "explain")]
+    #[arg(long, value_name = "FILE", requires = "outputs")]
+    #[arg(required_unless_present_any = ["explain", "samples"])]
     inputs: Option<PathBuf>,
     /// The .npz file to write
     #[arg(long, value_name = "FILE", requires = "inputs")]
@@ -41,8 +53,10 @@ pub(super) struct Args {
     /// Show how the model's nodes run here
     #[arg(long)]
     explain: bool,
-    /// With --explain, print one JSON object
-    #[arg(long, requires = "explain", conflicts_with = "inputs")]
+    #[command(flatten)]
+    replay: replay::ReplayArgs,
+    /// With --samples, print predictions as JSON lines; with --explain, one JSON object
+    #[arg(long, conflicts_with = "inputs")]
     json: bool,
 }
 
@@ -55,6 +69,9 @@ struct Explained<'a> {
 }
 
 pub(super) fn infer(args: &Args) -> Result<(), Failure> {
+    if let Some(samples) = &args.replay.samples {
+        return replay::replay(&args.model, samples, &args.replay, args.json);
+    }
     let model = open_model(&args.model)?;
     if args.json {
         return print_json(&Explained { nodes: model.nodes(), float: model.explain() });
@@ -131,10 +148,17 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".part");
     let part = path.with_file_name(name);
-    let written = fs::write(&part, bytes).and_then(|()| fs::rename(&part, path));
+    let written = write_through(&part, bytes).and_then(|()| fs::rename(&part, path));
     written.map_err(|error| {
         // Nothing to tell if even that fails: the first error is the one that counts.
         _ = fs::remove_file(&part);
         Failure::io("write", path, &error)
     })
+}
+
+/// Writes a file and waits until it is on the disk, so that a rename never gives an empty one.
+fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = fs::File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }

@@ -12,7 +12,9 @@ mod log;
 mod models;
 mod probe;
 mod queue;
+mod replay;
 mod run;
+mod samples;
 mod secret_prompt;
 mod status;
 mod terminal;
@@ -25,6 +27,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub use failure::{Exit, Failure};
 pub(crate) use infer::{read_arrays, unfit, write_whole};
+pub(crate) use samples::{GoldenMade, GoldenTerms};
 pub(crate) use secret_prompt::ask_secret;
 pub(crate) use terminal::{print, print_json, progress, table};
 

@@ -13,6 +13,7 @@ use super::{Exit, Failure};
 use crate::bundle::{BUNDLE_MAX, Bundle, BundleError};
 use crate::daemon::probe::{Answer, Measured, is_for_want_of_memory};
 use crate::engine::{Model, RunError};
+use crate::pipeline::prove_samples;
 use crate::tensor::Tensor;
 use crate::update::device::Reason;
 
@@ -70,6 +71,7 @@ fn measure(args: &Args) -> Result<Measured, Refusal> {
     let model = bundle.model().map_err(refusal)?;
     let load_ms = start.elapsed().as_secs_f64() * 1e3;
     let golden = bundle.prove(&model).map_err(refusal)?;
+    prove_samples(&bundle, &model).map_err(refusal)?;
     let mut inputs = bundle.golden_inputs(&model).map_err(refusal)?;
     if inputs.is_empty() {
         let mut random = fastrand::Rng::with_seed(1);
@@ -95,7 +97,7 @@ fn read() -> Result<Vec<u8>, Refusal> {
 
 fn refusal(error: BundleError) -> Refusal {
     let reason = match error {
-        BundleError::Golden { .. } => Reason::Golden,
+        BundleError::Golden { .. } | BundleError::Samples { .. } => Reason::Golden,
         BundleError::Read { .. }
         | BundleError::TooLarge { .. }
         | BundleError::NoSuchModel { .. }

@@ -10,6 +10,7 @@ use crate::bundle::{Bundle, Loaded};
 use crate::clock::SystemClock;
 use crate::config::{Config, Surroundings};
 use crate::daemon;
+use crate::pipeline;
 
 /// Run the daemon in the foreground, until SIGTERM, SIGINT, SIGHUP or SIGQUIT
 ///
@@ -34,6 +35,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     config.warnings().iter().for_each(|warning| log::warn!("{warning}"));
     let bundles = load_models(&config)?;
+    for stream in &config.streams {
+        let bundle = bundles.iter().find(|bundle| bundle.card.name == stream.model);
+        let told = bundle.and_then(|bundle| pipeline::misplaced_fields(stream, &bundle.card));
+        told.iter().for_each(|warning| log::warn!("{warning}"));
+    }
     daemon::run(config, bundles, Arc::new(SystemClock::start()), told_to_stop())?;
     Ok(())
 }
@@ -42,7 +48,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 fn load_models(config: &Config) -> Result<Vec<Loaded>, Failure> {
     let names: BTreeMap<_, _> = config.streams.iter().map(|s| (&s.model, ())).collect();
     let load = |name| {
-        let loaded = Bundle::shipped(&config.models.dir, name).and_then(|bundle| bundle.load())?;
+        let loaded =
+            Bundle::shipped(&config.models.dir, name).and_then(|bundle| pipeline::load(&bundle))?;
         let (card, digest) = (&loaded.card, loaded.digest);
         log::info!("model {} {} ({digest}) is loaded", card.name, card.version);
         loaded.warnings.iter().for_each(|warning| log::warn!("model {}: {warning}", card.name));

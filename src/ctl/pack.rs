@@ -8,9 +8,10 @@ use super::counter::Counter;
 use super::{Failure, write};
 use crate::bundle::Bundle;
 use crate::bundle::runs::{Collected, Runs};
-use crate::cli::{Exit, print, print_json, read_arrays, unfit};
+use crate::cli::{Exit, GoldenMade, GoldenTerms, print, print_json, read_arrays, unfit};
 use crate::clock::Timestamp;
 use crate::npz;
+use crate::pipeline;
 use crate::tensor::Tensor;
 use crate::update::manifest::Requires;
 use crate::update::{Manifest, PackError, Packed, Release};
@@ -19,7 +20,9 @@ use crate::update::{Manifest, PackError, Packed, Release};
 ///
 /// The model is loaded and must reproduce its golden vectors. If the bundle has none,
 /// --golden-inputs runs the model on arrays of your choice and packs the outputs, so that every
-/// gateway proves that it computes the same. With --delta-from, gateways that run the older version
+/// gateway proves that it computes the same. --golden-samples does so with a recording of raw samples, so
+/// that every gateway proves the preprocessing, too: CSV with a header that names the card's channels
+/// (time, recording, device and label are known beside them), JSON lines, or golden samples. With --delta-from, gateways that run the older version
 /// fetch only what differs, if that is under 70 % of the file.
 ///
 /// A bundle that was packed before can be packed again, as a new release of the same files: to go
@@ -32,7 +35,8 @@ Examples:
   inferctl pack models/motion --counter 2 --delta-from motion-1.0.0.bundle --out motion-1.1.0.bundle
   inferctl pack models/motion --counter next --broker mqtt://broker.example --out motion-1.1.0.bundle
   inferctl pack motion-1.0.0.bundle --counter 3 --out motion-1.0.0-counter-3.bundle
-  inferctl pack models/new --counter 1 --golden-inputs windows.npz --out new.bundle")]
+  inferctl pack models/new --counter 1 --golden-inputs windows.npz --out new.bundle
+  inferctl pack models/new --counter 1 --golden-samples day.csv --out new.bundle")]
 pub(super) struct Args {
     /// A bundle: a folder with a card.toml, or a .bundle file
     bundle: PathBuf,
@@ -51,6 +55,11 @@ pub(super) struct Args {
     /// How far an output may be from its golden vector
     #[arg(long, value_name = "X", default_value_t = 0.01, requires = "golden_inputs")]
     tolerance: f64,
+    /// A recording of raw samples to make golden samples of
+    #[arg(long, value_name = "FILE")]
+    golden_samples: Option<PathBuf>,
+    #[command(flatten)]
+    terms: GoldenTerms,
     /// The oldest inferd that may run it
     #[arg(long, value_name = "VERSION")]
     requires_inferd: Option<String>,
@@ -100,7 +109,7 @@ struct Delta {
 pub(super) fn pack(args: &Args) -> Result<(), Failure> {
     let bundle = Bundle::open(&args.bundle)?;
     let former = former(&bundle, &args.bundle)?;
-    let bundle = with_golden(bundle, args)?;
+    let (bundle, golden) = with_samples(with_golden(bundle, args)?, args)?;
     let bases = args.delta_from.iter().map(|path| Bundle::open(path));
     let bases = bases.collect::<Result<Vec<_>, _>>()?;
     let release = Release {
@@ -111,7 +120,7 @@ pub(super) fn pack(args: &Args) -> Result<(), Failure> {
     let packed = Packed::new(&bundle, release, &bases.iter().collect::<Vec<_>>())?;
     let bytes = packed.write()?;
     // As a gateway will load it: nothing outside the file can be missing.
-    let loaded = Bundle::read(&bytes)?.load()?;
+    let loaded = pipeline::load(&Bundle::read(&bytes)?)?;
     write(&args.out, &bytes)?;
     let former_counter = former.map(|former| former.counter);
     let warnings = loaded.warnings;
@@ -136,6 +145,7 @@ pub(super) fn pack(args: &Args) -> Result<(), Failure> {
     if made.deltas.is_empty() && !bases.is_empty() {
         text += "no delta is small enough to be worthwhile\n";
     }
+    text += &golden.map_or_else(String::new, |golden| golden.shown());
     print(&format!("{text}written to {}\n", args.out.display()))
 }
 
@@ -185,7 +195,7 @@ fn requires(args: &Args, former: Option<&Manifest>) -> Requires {
 /// The bundle with golden vectors made of the given inputs, if it had none.
 fn with_golden(bundle: Bundle, args: &Args) -> Result<Bundle, Failure> {
     let Some(path) = &args.golden_inputs else { return Ok(bundle) };
-    if bundle.card().golden.is_some() {
+    if bundle.has_golden() {
         let message = "the bundle has golden vectors: leave --golden-inputs out";
         return Err(Failure::new(Exit::Failed, message));
     }
@@ -205,4 +215,17 @@ fn with_golden(bundle: Bundle, args: &Args) -> Result<Bundle, Failure> {
     let inputs = inputs.map(|(name, tensor)| (name.as_str(), tensor));
     let golden = npz::write(inputs.chain(collected.iter())).map_err(|error| unfit(path, &error))?;
     Ok(bundle.with_golden(golden, args.tolerance)?)
+}
+
+/// The bundle with golden samples made of the given recordings, where it had none.
+fn with_samples(bundle: Bundle, args: &Args) -> Result<(Bundle, Option<GoldenMade>), Failure> {
+    let Some(path) = &args.golden_samples else { return Ok((bundle, None)) };
+    if bundle.has_samples() {
+        let message = "the bundle has golden samples: leave --golden-samples out, or take `samples` \
+                       out of the card's [golden] to make new ones";
+        return Err(Failure::new(Exit::Failed, message));
+    }
+    let made = GoldenMade::of(&bundle, path, &args.terms)?;
+    made.warn();
+    Ok((bundle.with_samples(made.file.clone(), made.tolerance)?, Some(made)))
 }

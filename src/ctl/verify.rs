@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::{Failure, load_trust, read};
 use crate::cli::{print, print_json};
+use crate::pipeline;
 use crate::update::Packed;
 
 /// Check a packed bundle as a gateway would
@@ -38,7 +39,7 @@ struct Good<'a> {
 pub(super) fn verify(args: &Args) -> Result<(), Failure> {
     let trust = load_trust(&args.keyset)?;
     let installable = Packed::read(&read(&args.bundle)?)?.verify(&trust)?;
-    installable.bundle()?.load()?;
+    pipeline::load(&installable.bundle()?)?;
     let manifest = installable.manifest();
     let good = Good {
         name: manifest.name.as_str(),

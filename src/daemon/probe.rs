@@ -12,14 +12,14 @@
 //! The child is this program again (`inferd probe`, hidden from the help). It gets the bytes of a
 //! `.bundle` on standard input ([`crate::bundle::Bundle::write`] makes them of a folder), no path
 //! and no environment; it lowers its own priority and limits its memory and its processor time
-//! before it reads the first byte, loads the model, runs the golden vectors, measures, and answers
+//! before it reads the first byte, loads the model, runs golden vectors and golden samples, measures, and answers
 //! with one line. It is killed when its time is up and when the future is dropped, and ends by
 //! itself should this daemon be killed.
 //!
 //! | what happens | reason |
 //! |---|---|
 //! | no bundle, or a model that does not load here | `Load` |
-//! | another output than a golden vector's | `Golden` |
+//! | another output than that of a golden vector or golden sample | `Golden` |
 //! | over [`Limits::memory`], killed for want of memory, or far more than the active model | `Memory` |
 //! | a panic, a signal, the time is up, no answer or a malformed one | `Crash` |
 //! | slower than [`Limits::slowdown`] times the active model | `Slow` |

@@ -128,7 +128,7 @@ pub(crate) fn load(
     if bundle.card().name != *name {
         return Err(Unusable::OtherModel(bundle.card().name.clone()));
     }
-    let loaded = bundle.load()?;
+    let loaded = pipeline::load(&bundle)?;
     check_fit(config, &loaded).map_err(Unusable::Misfit)?;
     loaded.warnings.iter().for_each(|warning| log::warn!("model {name}: {warning}"));
     Ok(loaded)

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::link::{Intake, Link, LinkHandle, LinkOptions};
 use crate::message::Incoming;
 use crate::monitor::{Bucket, Repeats};
-use crate::pipeline::{Ids, Pipeline, Swapped};
+use crate::pipeline::{self, Ids, Pipeline, Swapped};
 
 pub(super) const LENGTH: usize = 40;
 pub(super) const HOP: usize = 10;
@@ -33,7 +33,7 @@ fn config(windows: &str) -> Config {
 
 pub(super) fn loaded(version: &str) -> Loaded {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/motion");
-    let mut loaded = Bundle::open(&folder).unwrap().load().unwrap();
+    let mut loaded = pipeline::load(&Bundle::open(&folder).unwrap()).unwrap();
     let card = Arc::make_mut(&mut loaded.card);
     card.version = version.to_owned();
     // The test may pause for as long as the machine does.

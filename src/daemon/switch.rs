@@ -18,7 +18,7 @@ use super::shared::Shared;
 use super::worker::{Swap, ToWorker};
 use crate::bundle::{Bundle, Loaded};
 use crate::ids::{Digest, ModelName};
-use crate::pipeline::Swapped;
+use crate::pipeline::{self, Swapped};
 use crate::store::models::{ModelStore, Slot, Slots};
 use crate::store::{Store, StoreError};
 
@@ -165,7 +165,7 @@ impl Switch {
             (Choice::Stored(_), None) => Err("there is no model store, see the log".to_owned()),
             (Choice::Shipped, _) => {
                 let bundle = Bundle::shipped(&shared.config.models.dir, &name);
-                let loaded = bundle.and_then(|bundle| bundle.load());
+                let loaded = bundle.and_then(|bundle| pipeline::load(&bundle));
                 let loaded = loaded.map_err(|error| error.to_string())?;
                 serving::check_fit(&shared.config, &loaded).map(|()| loaded)
             }

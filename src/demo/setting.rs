@@ -9,15 +9,17 @@ use super::broker::EmbeddedBroker;
 use super::replay::Watch;
 use crate::bundle::{Bundle, Loaded};
 use crate::config::Config;
+use crate::pipeline;
 
 /// The recordings that are replayed.
 pub(crate) const RECORDINGS: &str = include_str!("../../models/recordings/basic-motions-test.csv");
 
 /// The shipped model, as its folder's files.
-const BUNDLE: [(&str, &[u8]); 3] = [
+const BUNDLE: [(&str, &[u8]); 4] = [
     ("card.toml", include_bytes!("../../models/motion/card.toml")),
     ("model.onnx", include_bytes!("../../models/motion/model.onnx")),
     ("golden.npz", include_bytes!("../../models/motion/golden.npz")),
+    ("golden_samples.json", include_bytes!("../../models/motion/golden_samples.json")),
 ];
 
 /// Everything the demonstration brings, removed when it is over.
@@ -56,7 +58,7 @@ impl Setting {
         let own = broker.as_ref().map(|broker| format!("mqtt://127.0.0.1:{}", broker.port()));
         let url = url.map(str::to_owned).or(own).unwrap_or_default();
         let config = Config::parse(&toml(&url, &folder.0))?;
-        let bundle = Bundle::open(&models)?.load()?;
+        let bundle = pipeline::load(&Bundle::open(&models)?)?;
         Ok(Self { _folder: folder, url, config, bundle, broker })
     }
 

@@ -55,6 +55,7 @@ fn release(office: &Office, change: impl FnOnce(String) -> String) {
     }
     let card = std::fs::read_to_string(from.join("card.toml")).unwrap();
     let card = card.replace("version = \"1.0.0\"", "version = \"1.1.0\"");
+    let card = crate::common::gateway::without_samples(&card);
     std::fs::write(to.join("card.toml"), change(card)).unwrap();
     office.desk.well(&["pack", "motion-1.1.0", "--counter", "1", "--out", "m.bundle"]);
     office.sign("m.bundle");

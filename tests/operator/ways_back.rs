@@ -45,6 +45,7 @@ impl Site {
         }
         let card = fs::read_to_string(motion.join("card.toml")).unwrap();
         let card = card.replace("version = \"1.0.0\"", &format!("version = \"{version}\""));
+        let card = crate::common::gateway::without_samples(&card);
         fs::write(to.join("card.toml"), card).unwrap();
         let pack = ["pack", &folder, "--counter", &counter.to_string(), "--out", &out];
         self.office.desk.well(&[&pack[..], more].concat());

@@ -15,7 +15,7 @@ use inferd::update::{
 };
 
 use crate::common::broker::Mosquitto;
-use crate::common::gateway::Gateway;
+use crate::common::gateway::{Gateway, without_samples};
 use crate::common::peer::Peer;
 use crate::common::skipped;
 use crate::daemon::MOTION;
@@ -80,6 +80,8 @@ pub(super) struct Change {
     pub(super) not_numbers: bool,
     /// Its labels are in another order.
     pub(super) mislabelled: bool,
+    /// It has no `normalize`, which golden samples find and golden vectors do not.
+    pub(super) not_normalized: bool,
     /// The processors it was made for.
     pub(super) arch: Vec<String>,
 }
@@ -137,6 +139,13 @@ fn folder(dir: &Path, version: &str, change: &Change) -> Vec<PathBuf> {
     if change.mislabelled {
         card = mislabelled(&card);
     }
+    if change.not_normalized {
+        let at = card.find("normalize = ").unwrap();
+        let end = at + card[at..].find('\n').unwrap();
+        card.replace_range(at..end, "");
+    } else {
+        card = without_samples(&card);
+    }
     if change.fails_golden {
         model[7400..8400].iter_mut().for_each(|weight| *weight ^= 0x55);
     }
@@ -148,10 +157,16 @@ fn folder(dir: &Path, version: &str, change: &Change) -> Vec<PathBuf> {
              names = [\"a\", \"b\", \"c\", \"d\"]\nscale = 3e38\n",
         );
     }
-    let files = [("card.toml", card.into_bytes()), ("model.onnx", model), ("golden.npz", golden)];
-    let files = files.into_iter().filter(|(name, _)| *name != "golden.npz" || !change.not_numbers);
+    let samples = fs::read(from.join("golden_samples.json")).unwrap();
+    let files = [
+        ("card.toml", card.into_bytes(), true),
+        ("model.onnx", model, true),
+        ("golden.npz", golden, !change.not_numbers),
+        ("golden_samples.json", samples, change.not_normalized),
+    ];
+    let files = files.into_iter().filter(|(.., there)| *there);
     files
-        .map(|(name, bytes)| {
+        .map(|(name, bytes, _)| {
             let path = dir.join(name);
             fs::write(&path, bytes).unwrap();
             path

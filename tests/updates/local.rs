@@ -29,6 +29,7 @@ async fn a_file_is_installed_and_taken_back_by_the_same_rules() {
     let made = |version, counter, change: &Change| release(&fleet.keys, version, counter, change);
     let good = made("2.0.0", 5, &Change { padding: 300_000, ..Change::default() });
     let golden = made("2.1.0", 6, &Change { fails_golden: true, ..Change::default() });
+    let raw = made("2.1.1", 6, &Change { not_normalized: true, ..Change::default() });
     let foreign = Change { arch: vec!["riscv64".into()], ..Change::default() };
     let foreign = made("2.0.1", 6, &foreign);
     let older = made("1.9.0", 4, &Change::default());
@@ -48,6 +49,7 @@ async fn a_file_is_installed_and_taken_back_by_the_same_rules() {
     refused(&foreign, "made for the processor riscv64, and this is ");
     refused(&golden, "golden vectors");
     refused(&golden, "failed here before");
+    refused(&raw, "golden samples");
     let answer = install(&fleet.gateway, &good).unwrap();
     assert_eq!((&answer["version"], &answer["state"]), (&"2.0.0".into(), &"trial".into()));
     assert_eq!(fleet.serving(), "2.0.0");

@@ -112,5 +112,13 @@ async fn a_model_that_fails_its_golden_vectors_is_refused_and_the_old_one_serves
     fleet.deploy(&deployment(&made, 2)).await;
     let again = fleet.ends("motion-2.0.0").await;
     assert_eq!((state(&again), again.reason), (Some(State::Rejected), Some(Reason::Refused)));
+    // One without `normalize` passes its golden vectors, and not its golden samples.
+    let raw = Change { not_normalized: true, ..Change::default() };
+    let made = release(&fleet.keys, "2.0.1", 2, &raw);
+    fleet.publish(&made).await;
+    fleet.deploy(&deployment(&made, 3)).await;
+    let end = fleet.ends("motion-2.0.1").await;
+    assert_eq!((state(&end), end.reason), (Some(State::Failed), Some(Reason::Golden)));
+    assert_eq!(fleet.serving(), "1.0.0");
     fleet.gateway.stop();
 }

@@ -27,7 +27,7 @@ fn bundle(name: &str, output: &str) -> TempDir {
 
 fn load(name: &str, output: &str) -> Result<Loaded, BundleError> {
     let folder = bundle(name, output);
-    Bundle::open(folder.path()).and_then(|bundle| bundle.load())
+    Bundle::open(folder.path()).and_then(|bundle| bundle.load(|_, _, _| Ok(())))
 }
 
 fn loaded(name: &str, output: &str) -> (Option<String>, String) {
@@ -124,12 +124,18 @@ fn missing_golden_vectors_hide_nothing() {
     let folder = bundle("softmax", &format!("{THREE}\n{golden}"));
     fs::write(folder.path().join("model.onnx"), b"no model").unwrap();
     fs::write(folder.path().join("golden.npz"), b"no arrays").unwrap();
-    let why = Bundle::open(folder.path()).and_then(|bundle| bundle.load()).unwrap_err().to_string();
+    let why = Bundle::open(folder.path())
+        .and_then(|bundle| bundle.load(|_, _, _| Ok(())))
+        .unwrap_err()
+        .to_string();
     assert!(why.contains("model.onnx") && why.contains("golden vectors"), "{why}");
     fs::remove_file(folder.path().join("model.onnx")).unwrap();
     fs::remove_file(folder.path().join("golden.npz")).unwrap();
     fs::create_dir(folder.path().join("golden.npz")).unwrap();
-    let why = Bundle::open(folder.path()).and_then(|bundle| bundle.load()).unwrap_err().to_string();
+    let why = Bundle::open(folder.path())
+        .and_then(|bundle| bundle.load(|_, _, _| Ok(())))
+        .unwrap_err()
+        .to_string();
     assert!(why.contains("model.onnx: named in the card"), "{why}");
     assert!(
         why.contains("golden.npz: these golden vectors") && why.contains("cannot be read"),

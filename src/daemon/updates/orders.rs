@@ -183,7 +183,7 @@ fn sentence(reason: Reason, version: &str) -> String {
         Reason::Refused => "it failed here before, or was taken back",
         Reason::Requires => "this gateway is not what it was made for",
         Reason::Disk => "there is no room for it, or the disk fails",
-        Reason::Golden => "it does not give the outputs of its golden vectors",
+        Reason::Golden => "it does not give what its golden vectors or golden samples ask for",
         Reason::Load => "it cannot be loaded, or does not fit a stream",
         Reason::Target => "it is a release of another model",
         _ => "it was found wanting, see the log",

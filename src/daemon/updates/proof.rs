@@ -113,7 +113,7 @@ impl Candidate {
     }
 }
 
-/// Loads a stored version, runs its golden vectors and sees that every stream can use it. Blocks.
+/// Loads a stored version, runs its golden vectors and golden samples, and sees that every stream can use it. Blocks.
 pub(super) fn prove(
     config: &Config,
     model: &ModelName,
@@ -144,7 +144,11 @@ fn reason_of_store(error: &ModelStoreError) -> Reason {
 }
 
 fn reason_of_bundle(error: &BundleError) -> Reason {
-    if matches!(error, BundleError::Golden { .. }) { Reason::Golden } else { Reason::Load }
+    if matches!(error, BundleError::Golden { .. } | BundleError::Samples { .. }) {
+        Reason::Golden
+    } else {
+        Reason::Load
+    }
 }
 
 fn stopping(_: tokio::task::JoinError) -> Wanting {

@@ -10,7 +10,7 @@ use crate::pipeline::reject::{Got, Reject, has_decimal_comma};
 
 /// The reader's buffers, used again for every payload.
 #[derive(Debug)]
-pub(super) struct Csv {
+pub(in crate::pipeline) struct Csv {
     reader: Box<Reader>,
     cells: Vec<u8>,
     ends: Vec<usize>,
@@ -53,7 +53,7 @@ impl Csv {
     }
 
     /// Reads the next record into the buffers and returns its number of cells.
-    fn record(&mut self, rest: &mut &[u8]) -> Option<usize> {
+    pub(in crate::pipeline) fn record(&mut self, rest: &mut &[u8]) -> Option<usize> {
         // A record is never longer than what is left.
         self.cells.resize(self.cells.len().max(rest.len()), 0);
         self.ends.resize(self.ends.len().max(16), 0);
@@ -80,7 +80,7 @@ impl Csv {
     }
 
     /// The cells of the record just read. The payload is UTF-8 and is cut at ASCII only.
-    fn cells(&self, count: usize) -> impl Iterator<Item = &str> {
+    pub(in crate::pipeline) fn cells(&self, count: usize) -> impl Iterator<Item = &str> {
         let mut start = 0;
         self.ends.iter().take(count).map(move |&end| {
             let bytes = self.cells.get(start..end).unwrap_or_default();

@@ -16,7 +16,7 @@ mod expect;
 mod json;
 mod raw;
 mod sink;
-mod time;
+pub(super) mod time;
 mod tree;
 mod visit;
 mod walk;
@@ -27,6 +27,7 @@ mod tests;
 
 use std::fmt;
 
+pub(super) use csv::Csv;
 pub(super) use expect::{Expect, Order, Samples};
 use sink::Sink;
 

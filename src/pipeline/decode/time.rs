@@ -8,7 +8,7 @@ const SECONDS_BELOW: f64 = 1e11;
 
 /// A number of seconds, milli-, micro- or nanoseconds since 1970, told apart by magnitude.
 /// `None` for what is not finite or lies out of range.
-pub(super) fn from_number(value: f64) -> Option<Timestamp> {
+pub(in crate::pipeline) fn from_number(value: f64) -> Option<Timestamp> {
     let size = value.abs();
     let micros = if size < SECONDS_BELOW {
         value * 1e6

@@ -84,7 +84,13 @@ fn label_sets_and_sides_of_a_threshold_agree() {
 #[test]
 fn numbers_agree_within_the_golden_tolerance_and_relative_to_their_size() {
     let mut card = windowed(2, 2);
-    card.golden = Some(Golden { file: "golden.npz".into(), tolerance: 0.01 });
+    card.golden = Some(Golden {
+        file: "golden.npz".into(),
+        required: true,
+        tolerance: 0.01,
+        samples: None,
+        samples_tolerance: 0.01,
+    });
     let against = |was: f32, is: f32| {
         let model = constant(&[2, 2], &[was, 5.0]);
         agreed(card.clone(), model, (card.clone(), constant(&[2, 2], &[is, 5.0])))

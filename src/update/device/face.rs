@@ -101,7 +101,7 @@ pub enum Effect {
     Assemble { manifest: Digest, recipes: Vec<Recipe> },
     /// Throw the kept chunks of these blobs away: together they were not what they should be.
     Discard { blobs: Vec<Digest> },
-    /// Load the candidate in a process of its own and run its golden vectors.
+    /// Load the candidate in a process of its own and run its golden vectors and golden samples.
     Probe { manifest: Digest },
     /// Run the candidate beside the active model.
     Shadow { manifest: Digest, runs: u32 },
@@ -194,7 +194,7 @@ pub enum Reason {
     Bytes,
     /// The model cannot be loaded.
     Load,
-    /// It does not give the outputs of its golden vectors.
+    /// It does not give what its golden vectors or golden samples ask for.
     Golden,
     /// The probe used too much memory.
     Memory,

@@ -1,0 +1,144 @@
+//! Golden samples: recordings as the sensor sends them, with the predictions they must give.
+//!
+//! They begin where golden vectors do not: before decoding, windows and normalisation. Running them
+//! takes the pipeline, which is a layer above, so this module holds the file and the card's lines.
+
+use std::sync::Arc;
+
+use super::card::Card;
+use super::{Bundle, BundleError, CARD, GOLDEN};
+use crate::engine::Model;
+
+/// Golden samples that are made rather than brought.
+const SAMPLES: &str = "golden_samples.json";
+/// What the file may have; a few recordings are enough, and every start pays for them.
+const SAMPLES_MAX: usize = 4 << 20;
+
+/// A bundle's golden samples, not read yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GoldenSamples<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// Largest difference allowed, in the units of the prediction's scores and values.
+    pub(crate) tolerance: f64,
+}
+
+/// Runs golden samples through a pipeline made of this card and model; the error says which
+/// prediction differs and why.
+pub(crate) trait Replay:
+    FnOnce(&Arc<Card>, &Arc<Model>, GoldenSamples<'_>) -> Result<(), String>
+{
+}
+
+impl<F> Replay for F where
+    F: FnOnce(&Arc<Card>, &Arc<Model>, GoldenSamples<'_>) -> Result<(), String>
+{
+}
+
+impl Bundle {
+    /// Has the golden samples run, where there are any.
+    ///
+    /// # Errors
+    /// Golden samples that are missing or too large, or what `replay` finds.
+    pub(crate) fn prove_samples(
+        &self,
+        model: &Arc<Model>,
+        replay: impl Replay,
+    ) -> Result<(), BundleError> {
+        let Some(golden) = &self.card.golden else { return Ok(()) };
+        let Some(file) = &golden.samples else { return Ok(()) };
+        let bytes = self.files.get(file).ok_or_else(|| {
+            let why = self.unread.get(file).map_or("not in the bundle", String::as_str);
+            let why = format!(
+                "these golden samples are named in the card and {why}: put them there, or leave \
+                 `samples` out of the card's [golden]"
+            );
+            BundleError::File { name: file.clone(), why }
+        })?;
+        let refused =
+            |why| BundleError::Samples { name: self.card.name.clone(), file: file.clone(), why };
+        if bytes.len() > SAMPLES_MAX {
+            return Err(refused(format!("the file has more than the {SAMPLES_MAX} bytes allowed")));
+        }
+        let (fitted, _) = self.fit(model.clone());
+        replay(&fitted.card, model, GoldenSamples { bytes, tolerance: golden.samples_tolerance })
+            .map_err(refused)
+    }
+
+    /// The bundle with golden vectors, where it had none: the file, and the card's lines for it.
+    pub(crate) fn with_golden(&self, npz: Vec<u8>, tolerance: f64) -> Result<Self, BundleError> {
+        let lines = format!("file = \"{GOLDEN}\"\ntolerance = {tolerance:?}\n");
+        self.with_file(GOLDEN, npz, &lines)
+    }
+
+    /// Whether the card names golden samples that the bundle has.
+    pub(crate) fn has_samples(&self) -> bool {
+        self.samples_name().is_some_and(|name| self.files.contains_key(name))
+    }
+
+    /// The bundle with golden samples, where it had none. Where the card names their file already,
+    /// they get that name and the card stays as it is.
+    pub(crate) fn with_samples(&self, json: Vec<u8>, tolerance: f64) -> Result<Self, BundleError> {
+        if let Some(name) = self.samples_name() {
+            let mut files = self.files.clone();
+            files.insert(name.to_owned(), json);
+            return Self::from_files(files, self.folder.clone());
+        }
+        self.with_file(SAMPLES, json, &samples_lines(SAMPLES, tolerance))
+    }
+
+    fn samples_name(&self) -> Option<&str> {
+        self.card.golden.as_ref()?.samples.as_deref()
+    }
+
+    /// Adds a file, and lines to the card's `[golden]`, which is added where there is none. What the
+    /// table says already stays.
+    fn with_file(&self, name: &str, bytes: Vec<u8>, lines: &str) -> Result<Self, BundleError> {
+        let mut files = self.files.clone();
+        let card = String::from_utf8_lossy(files.get(CARD).map_or(&[], Vec::as_slice)).into_owned();
+        let card = if self.card.golden.is_none() {
+            format!("{}\n\n[golden]\n{lines}", card.trim_end())
+        } else {
+            let (before, after) = split_after_golden(&card).ok_or_else(|| BundleError::File {
+                name: CARD.to_owned(),
+                why: "its golden options are not under a [golden] line of their own, so no other \
+                      can be added to them: write them so"
+                    .to_owned(),
+            })?;
+            let new = lines.split_inclusive('\n').filter(|line| !has_key(after, key(line)));
+            format!("{before}{}{after}", new.collect::<String>())
+        };
+        files.insert(CARD.to_owned(), card.into_bytes());
+        files.insert(name.to_owned(), bytes);
+        Self::from_files(files, self.folder.clone())
+    }
+}
+
+/// The key of a line of TOML.
+fn key(line: &str) -> &str {
+    line.split('=').next().unwrap_or_default().trim().trim_matches('"')
+}
+
+/// Whether a table whose header is just before this text has a line for the key.
+fn has_key(table: &str, wanted: &str) -> bool {
+    let lines = table.lines().take_while(|line| !line.trim_start().starts_with('['));
+    lines.into_iter().any(|line| key(line) == wanted)
+}
+
+/// The card's lines that name golden samples.
+pub(crate) fn samples_lines(file: &str, tolerance: f64) -> String {
+    format!("samples = \"{file}\"\nsamples_tolerance = {tolerance:?}\n")
+}
+
+/// A card's text up to and after its `[golden]` line.
+fn split_after_golden(card: &str) -> Option<(&str, &str)> {
+    let mut end = 0_usize;
+    for line in card.split_inclusive('\n') {
+        end = end.saturating_add(line.len());
+        let header = line.split('#').next().unwrap_or_default();
+        let header: String = header.chars().filter(|c| !c.is_whitespace()).collect();
+        if header == "[golden]" && line.ends_with('\n') {
+            return card.split_at_checked(end);
+        }
+    }
+    None
+}

@@ -1,0 +1,457 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::bundle::card::{Activation, AnomalyScore, Input, Kind, Layout, Normalize, Window};
+use crate::engine::LoadOptions;
+use crate::pipeline::tests::fixture;
+
+fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models/motion")
+}
+
+/// The demonstration model with its golden samples.
+fn motion() -> (Arc<Card>, Arc<Model>, Vec<u8>) {
+    let bundle = Bundle::open(&shipped()).unwrap();
+    let samples = fs::read(shipped().join("golden_samples.json")).unwrap();
+    (bundle.card().clone(), bundle.model().unwrap(), samples)
+}
+
+fn proved(card: &Card, model: &Arc<Model>, bytes: &[u8]) -> Result<(), String> {
+    prove(&Arc::new(card.clone()), model, GoldenSamples { bytes, tolerance: 0.001 })
+}
+
+fn altered(card: &Card, change: impl FnOnce(&mut Card)) -> Card {
+    let mut card = card.clone();
+    change(&mut card);
+    card
+}
+
+#[test]
+fn the_demonstration_model_is_proved_by_samples_that_another_program_wrote() {
+    let (card, model, samples) = motion();
+    assert_eq!(proved(&card, &model, &samples), Ok(()));
+    let names = channels(&card);
+    let found = read_recordings(&samples, Names::Channels(&names), GOLDEN_ROWS_MAX).unwrap();
+    assert_eq!(found.len(), 4, "one for each label");
+    assert_eq!(unproved(&card, &model, &found, 0.001), [""; 0], "no mistake goes unnoticed");
+}
+
+#[test]
+fn every_mistake_in_the_card_is_refused_with_its_likely_cause() {
+    let (card, model, samples) = motion();
+    let labels = |card: &mut Card| match &mut card.output.kind {
+        Kind::Classification { labels, .. } => labels.swap(0, 3),
+        other => panic!("{other:?}"),
+    };
+    let refused = |change: &dyn Fn(&mut Card), why: &str| {
+        let told = proved(&altered(&card, change), &model, &samples).unwrap_err();
+        assert!(told.contains(why), "{told}\nhas no {why:?}");
+        told
+    };
+    let told = refused(
+        &|card| card.inputs[0].normalize = Normalize::None,
+        "normalize (the card has none)",
+    );
+    assert!(
+        told.starts_with("recording badminton-30, row 39, score: expected 0.731305, got "),
+        "{told}"
+    );
+    refused(
+        &|card| card.inputs[0].channels.swap(1, 4),
+        r#"with the channels "gy" and "ay" exchanged"#,
+    );
+    refused(&|card| card.inputs[0].channels.reverse(), "the order of channels");
+    refused(&labels, r#"with the labels "walking" and "badminton" exchanged"#);
+    refused(&|card| card.output.activation = Activation::None, r#"with activation = "softmax""#);
+    refused(&|card| card.output.activation = Activation::Sigmoid, r#"with activation = "softmax""#);
+    refused(&|card| card.window.as_mut().unwrap().hop = 11, "window.hop");
+    refused(&|card| card.window.as_mut().unwrap().hop = 9, "next is expected at row 49");
+    refused(&|card| card.window.as_mut().unwrap().length = 39, "window.length");
+    refused(&|card| card.inputs[0].layout = Layout::TimeChannel, "input.layout");
+    refused(
+        &|card| card.inputs[0].channels[2] = "vertical".into(),
+        "no column for the card's channels",
+    );
+    let mean_of = |normalize: &mut Normalize| match normalize {
+        Normalize::MeanStd { mean, .. } => mean.swap(0, 1),
+        other => panic!("{other:?}"),
+    };
+    refused(&|card| mean_of(&mut card.inputs[0].normalize), "likely cause: normalize");
+    // The gap between two samples is a tenth of a second.
+    let gap = std::time::Duration::from_millis(99);
+    refused(&|card| card.window.as_mut().unwrap().max_gap = Some(gap), "window.max_gap");
+    // What is no mistake is none.
+    let top = |card: &mut Card| match &mut card.output.kind {
+        Kind::Classification { top_k, .. } => *top_k = 2,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(proved(&altered(&card, top), &model, &samples), Ok(()));
+}
+
+#[test]
+fn a_bundle_is_refused_by_its_golden_samples_and_one_without_loads() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["model.onnx", "golden.npz", "golden_samples.json"] {
+        fs::copy(shipped().join(name), folder.path().join(name)).unwrap();
+    }
+    let card = fs::read_to_string(shipped().join("card.toml")).unwrap();
+    let load = |card: &str| {
+        fs::write(folder.path().join("card.toml"), card).unwrap();
+        load(&Bundle::open(folder.path()).unwrap()).map_err(|error| error.to_string())
+    };
+    load(&card).unwrap();
+    let raw: String =
+        card.lines().filter(|l| !l.starts_with("normalize")).map(|l| format!("{l}\n")).collect();
+    let told = load(&raw).unwrap_err();
+    let head = "model motion is refused by its golden samples (golden_samples.json): recording ";
+    assert!(told.starts_with(head), "{told}");
+    let former: String =
+        card.lines().filter(|l| !l.starts_with("samples")).map(|l| format!("{l}\n")).collect();
+    load(&former).unwrap();
+    fs::remove_file(folder.path().join("golden_samples.json")).unwrap();
+    load(&former).unwrap();
+    let told = load(&card).unwrap_err();
+    assert!(
+        told.contains("golden_samples.json: these golden samples are named in the card"),
+        "{told}"
+    );
+    // Vectors that the card does not name are optional beside samples, and run where they are.
+    fs::copy(shipped().join("golden_samples.json"), folder.path().join("golden_samples.json"))
+        .unwrap();
+    let bare = card.replace("file = \"golden.npz\"\n", "");
+    load(&bare).unwrap();
+    fs::write(folder.path().join("golden.npz"), b"damaged").unwrap();
+    assert!(load(&bare).unwrap_err().contains("golden vectors"));
+    fs::remove_file(folder.path().join("golden.npz")).unwrap();
+    load(&bare).unwrap();
+    assert!(load(&card).unwrap_err().contains("golden.npz: these golden vectors are named"));
+}
+
+#[test]
+fn a_file_that_proves_nothing_is_refused() {
+    let (card, model, samples) = motion();
+    let text = String::from_utf8(samples).unwrap();
+    let mut file: Value = serde_json::from_str(&text).unwrap();
+    let told = |file: &Value| proved(&card, &model, file.to_string().as_bytes()).unwrap_err();
+    file["recordings"].as_array_mut().unwrap().truncate(1);
+    let recording = file["recordings"][0].clone();
+    let with = |key: &str, value: Value| {
+        let mut file = file.clone();
+        file["recordings"][0][key] = value;
+        told(&file)
+    };
+    assert!(told(&json!({"format": 1, "recordings": []})).contains("no recordings"));
+    assert!(told(&json!({"format": 2, "recordings": []})).contains("its format is 2"));
+    assert!(told(&json!({"format": 1, "recordings": [], "x": 1})).contains("\"x\" is not a field"));
+    assert!(with("expected", json!([])).contains("expects no prediction"));
+    assert!(
+        with("expected", json!([{"row": 39, "labell": "x"}])).contains("\"labell\" is not one of")
+    );
+    assert!(with("expected", json!([{"row": 39}])).contains("it says nothing"));
+    assert!(with("expected", json!([{"row": 60, "label": "x"}])).contains("names row 60"));
+    assert!(with("expectd", json!([])).contains("unknown field `expectd`"));
+    let first = |row: Value| {
+        let mut rows = recording["rows"].clone();
+        rows[0] = row;
+        with("rows", rows)
+    };
+    assert!(with("rows", json!([[1, 2]])).contains("60 times for 1 rows"));
+    assert!(first(json!([1, 2])).contains("row 0: 2 cells for 6 columns"));
+    assert!(first(json!("x")).contains("row 0: neither a list nor an object"));
+    assert!(with("times", json!([1, 2])).contains("2 times for 60 rows"));
+    assert!(with("channels", json!(["ax", "ax", "az", "gx", "gy", "gz"])).contains("two columns"));
+    let mut rows = recording["rows"].clone();
+    rows[3][2] = json!("high");
+    assert!(with("rows", rows.clone()).contains("row 3 is rejected: az is the text \"high\""));
+    rows[3][2] = Value::Null;
+    assert!(with("rows", rows).contains("row 3 is rejected: az is missing"));
+    let mut many = recording;
+    many["expected"] =
+        json!((0..60).map(|row| json!({"row": row, "label": "x"})).collect::<Vec<_>>());
+    let many = json!({"format": 1, "recordings": vec![many; 17]});
+    assert!(told(&many).contains("1020 expected predictions; at most 1000"));
+    assert!(proved(&card, &model, b"\xff\xfe").unwrap_err().contains("not UTF-8"));
+    assert!(proved(&card, &model, b"{\"recordings\": [").unwrap_err().contains("not JSON"));
+}
+
+/// Fields of protocol buffers, as many as an ONNX file of one product takes.
+mod onnx {
+    fn varint(mut value: u64, out: &mut Vec<u8>) {
+        while value >= 0x80 {
+            out.push(u8::try_from(value & 0x7f).unwrap() | 0x80);
+            value >>= 7;
+        }
+        out.push(u8::try_from(value).unwrap());
+    }
+
+    fn number(field: u64, value: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        varint(field << 3, &mut out);
+        varint(value as u64, &mut out);
+        out
+    }
+
+    fn bytes(field: u64, value: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        varint(field << 3 | 2, &mut out);
+        varint(value.len() as u64, &mut out);
+        out.extend_from_slice(value);
+        out
+    }
+
+    fn declared(field: u64, name: &str, len: usize) -> Vec<u8> {
+        let dims: Vec<u8> = [1, len].iter().flat_map(|&d| bytes(1, &number(1, d))).collect();
+        let tensor = [number(1, 1), bytes(2, &dims)].concat();
+        bytes(field, &[bytes(1, name.as_bytes()), bytes(2, &bytes(1, &tensor))].concat())
+    }
+
+    /// `y = x W`, x of 1 x `inputs`.
+    pub(super) fn product(inputs: usize, outputs: usize, weights: &[f32]) -> Vec<u8> {
+        let raw: Vec<u8> = weights.iter().flat_map(|w| w.to_le_bytes()).collect();
+        let weights =
+            [number(1, inputs), number(1, outputs), number(2, 1), bytes(8, b"w"), bytes(9, &raw)];
+        let node = [bytes(1, b"x"), bytes(1, b"w"), bytes(2, b"y"), bytes(4, b"MatMul")].concat();
+        let graph = [
+            bytes(1, &node),
+            bytes(2, b"g"),
+            bytes(5, &weights.concat()),
+            declared(11, "x", inputs),
+            declared(12, "y", outputs),
+        ];
+        [number(1, 8), bytes(7, &graph.concat()), bytes(8, &number(2, 13))].concat()
+    }
+}
+
+const LENGTH: usize = 4;
+const CHANNELS: [&str; 4] = ["ax", "ay", "temperature", "gas"];
+const OUTPUTS: usize = 3;
+
+fn kinds() -> Vec<(Kind, Activation, usize)> {
+    let names: Vec<String> = ["a", "b", "c"].map(str::to_owned).to_vec();
+    let labels = || names.clone();
+    vec![
+        (
+            Kind::Classification { labels: labels(), top_k: 3, threshold: 0.0 },
+            Activation::Softmax,
+            OUTPUTS,
+        ),
+        (
+            Kind::MultiLabel { labels: labels(), thresholds: vec![0.5; 3] },
+            Activation::Sigmoid,
+            OUTPUTS,
+        ),
+        (
+            Kind::Regression {
+                names: labels(),
+                units: Vec::new(),
+                scale: vec![0.01; 3],
+                offset: vec![7.0; 3],
+            },
+            Activation::None,
+            OUTPUTS,
+        ),
+        (Kind::Anomaly { score: AnomalyScore::Output, threshold: 0.5 }, Activation::Sigmoid, 1),
+        (Kind::Raw, Activation::None, OUTPUTS),
+    ]
+}
+
+/// A random model of flat windows, which hold either layout, with recordings of it.
+fn random(seed: u64, kind: usize) -> (Card, Arc<Model>, Vec<Recording>) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let (kind, activation, outputs) = kinds().swap_remove(kind % kinds().len());
+    let width = LENGTH * CHANNELS.len();
+    let weights: Vec<f32> = (0..width * outputs).map(|_| random.f32() * 0.4 - 0.2).collect();
+    let model =
+        Model::load(&onnx::product(width, outputs, &weights), &LoadOptions::default()).unwrap();
+    let mut card = fixture::card(None, &CHANNELS, kind);
+    card.window = Some(Window { length: LENGTH, hop: 2, max_gap: None });
+    card.inputs = vec![Input {
+        layout: if random.bool() { Layout::TimeChannel } else { Layout::ChannelTime },
+        normalize: Normalize::MeanStd {
+            mean: vec![1.0, -2.0, 20.0, 400.0],
+            std: vec![2.0, 3.0, 5.0, 90.0],
+        },
+        ..card.inputs[0].clone()
+    }];
+    card.output.activation = activation;
+    let around = [1.0, -2.0, 20.0, 400.0].into_iter().zip([2.0, 3.0, 5.0, 90.0]);
+    let mut row = || {
+        Value::Array(
+            around
+                .clone()
+                .map(|(m, s)| json!(((m + s * (random.f64() * 4.0 - 2.0)) * 1e3).round() / 1e3))
+                .collect(),
+        )
+    };
+    let recording = Recording {
+        name: "one".into(),
+        channels: CHANNELS.map(str::to_owned).to_vec(),
+        rows: (0..12).map(|_| row()).collect(),
+        ..Recording::default()
+    };
+    (card, Arc::new(model), vec![recording])
+}
+
+type Mistake = (&'static str, fn(&mut Card));
+
+const MISTAKES: [Mistake; 9] = [
+    ("normalize is dropped", |card| card.inputs[0].normalize = Normalize::None),
+    ("the layout is the other one", |card| {
+        card.inputs[0].layout = match card.inputs[0].layout {
+            Layout::TimeChannel => Layout::ChannelTime,
+            Layout::ChannelTime => Layout::TimeChannel,
+        };
+    }),
+    ("two channels are exchanged", |card| card.inputs[0].channels.swap(0, 1)),
+    ("channels are turned round", |card| card.inputs[0].channels.rotate_left(1)),
+    ("labels are turned round", |card| match &mut card.output.kind {
+        Kind::Classification { labels, .. } | Kind::MultiLabel { labels, .. } => {
+            labels.rotate_left(1)
+        }
+        Kind::Regression { names, .. } => names.rotate_left(1),
+        // Without labels, something else that is named.
+        _ => card.inputs[0].channels.swap(2, 3),
+    }),
+    ("the hop is longer", |card| card.window.as_mut().unwrap().hop = 3),
+    ("the hop is shorter", |card| card.window.as_mut().unwrap().hop = 1),
+    ("the window is shorter, with more channels to fit", |card| {
+        card.window.as_mut().unwrap().length = 2;
+    }),
+    ("the activation is another", |card| {
+        card.output.activation = match card.output.activation {
+            Activation::None => Activation::Sigmoid,
+            _ => Activation::None,
+        };
+    }),
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn recorded_samples_hold_and_refuse_every_mistake(seed in any::<u64>(), kind in 0..5_usize) {
+        let (card, model, mut recordings) = random(seed, kind);
+        let right = Arc::new(card.clone());
+        record(&right, &model, &mut recordings, 0.0).unwrap();
+        let file = golden_file(&recordings);
+        let tolerance = 1e-5;
+        let names = channels(&card);
+        let again = read_recordings(&file, Names::Channels(&names), GOLDEN_ROWS_MAX).unwrap();
+        prop_assert_eq!(&again, &recordings);
+        prop_assert_eq!(check(&right, &model, &again, tolerance), Ok(()));
+        for (mistake, make) in MISTAKES {
+            let wrong = Arc::new(altered(&card, make));
+            let samples = GoldenSamples { bytes: &file, tolerance };
+            prop_assert!(prove(&wrong, &model, samples).is_err(), "{} and it holds", mistake);
+        }
+    }
+
+    #[test]
+    fn damaged_files_never_panic(damage in prop::collection::vec((0usize..18_000, any::<u8>()), 1..20)) {
+        let (card, model, mut samples) = motion();
+        for (at, byte) in damage {
+            samples[at] = byte;
+        }
+        // Refused or, where a digit far behind was hit, held: either way it comes to an end.
+        drop(proved(&card, &model, &samples));
+    }
+}
+
+#[test]
+fn what_recordings_do_not_prove_is_told() {
+    let (card, model, mut recordings) = random(7, 0);
+    let card = Arc::new(card);
+    let told = |recordings: &mut Vec<Recording>| {
+        record(&card, &model, recordings, 0.0).unwrap();
+        unproved(&card, &model, recordings, 1e-5)
+    };
+    assert_eq!(told(&mut recordings), [""; 0]);
+    // One window does not prove the hop; a column that is always its mean proves nothing of another.
+    recordings[0].expected.clear();
+    recordings[0].rows.truncate(LENGTH);
+    for row in &mut recordings[0].rows {
+        (row[0], row[1]) = (json!(3.0), json!(3.0));
+    }
+    let told = told(&mut recordings);
+    assert_eq!(
+        told,
+        [
+            "they come out the same with the channels \"ax\" and \"ay\" exchanged",
+            "they come out the same with another hop than 2"
+        ]
+    );
+}
+
+#[test]
+fn whole_inputs_are_proved_as_well() {
+    let mut card = fixture::card(None, &["a", "b"], fixture::two_labels());
+    let weights = [0.5, -0.25, 1.0, 0.125];
+    let model =
+        Arc::new(Model::load(&onnx::product(2, 2, &weights), &LoadOptions::default()).unwrap());
+    card.inputs[0].normalize = Normalize::ScaleOffset { scale: vec![2.0], offset: vec![1.0] };
+    let csv = "b,other,a\n1,x,2\n3,x,4\n";
+    let names = channels(&card);
+    let mut recordings = read_recordings(csv.as_bytes(), Names::Channels(&names), 10).unwrap();
+    record(&Arc::new(card.clone()), &model, &mut recordings, 0.0).unwrap();
+    // a = 2 -> 5, b = 1 -> 3: 5 * .5 + 3 * 1, 5 * -.25 + 3 * .125.
+    assert_eq!(
+        recordings[0].expected[0].says["scores"],
+        json!({"walking": 5.5, "running": -0.875})
+    );
+    let file = golden_file(&recordings);
+    assert_eq!(proved(&card, &model, &file), Ok(()));
+    let swapped = altered(&card, |card| card.inputs[0].channels.swap(0, 1));
+    let told = proved(&swapped, &model, &file).unwrap_err();
+    assert!(told.contains(r#"with the channels "b" and "a" exchanged"#), "{told}");
+    // Channels as lists, and without names.
+    let flat = altered(&card, |card| card.inputs[0].channels.clear());
+    for (card, text) in [(&card, "{\"a\": [2], \"b\": [1]}\n"), (&flat, "[[2, 1]]\n")] {
+        let names = channels(card);
+        let mut lines = read_recordings(text.as_bytes(), Names::Channels(&names), 10).unwrap();
+        record(&Arc::new(card.clone()), &model, &mut lines, 0.0).unwrap();
+        assert_eq!(lines[0].expected[0].says, recordings[0].expected[0].says, "{text}");
+    }
+}
+
+#[test]
+fn expectations_that_are_given_are_verified_before_they_are_recorded() {
+    let (card, model, samples) = motion();
+    let names = channels(&card);
+    let mut given = read_recordings(&samples, Names::Channels(&names), GOLDEN_ROWS_MAX).unwrap();
+    record(&card, &model, &mut given, 0.001).unwrap();
+    given[1].expected[2].says.insert("label".into(), json!("running"));
+    let told = record(&card, &model, &mut given, 0.001).unwrap_err();
+    let wanted = r#"recording resting-0, row 59, label: expected "running", got "resting""#;
+    assert!(told.starts_with(wanted), "{told}");
+}
+
+#[test]
+fn a_label_may_differ_only_where_its_scores_are_a_tie() {
+    let card = fixture::card(None, &[], fixture::two_labels());
+    let said = |label: &str, walking: f64, running: f64| {
+        let scores = json!({"walking": walking, "running": running});
+        let all = json!({"label": label, "score": walking.max(running), "scores": scores});
+        all.as_object().unwrap().clone()
+    };
+    let compare = |expected, got, tolerance| {
+        compare::prediction(&card, &expected, &got, tolerance).map_err(|differs| differs.field)
+    };
+    let walking = || said("walking", 0.5001, 0.4999);
+    assert_eq!(compare(walking(), said("running", 0.4999, 0.5001), 0.001), Ok(()));
+    assert_eq!(
+        compare(walking(), said("running", 0.4999, 0.5001), 0.0001),
+        Err("scores.running".into())
+    );
+    let apart = said("walking", 0.9, 0.1);
+    assert_eq!(compare(apart.clone(), said("running", 0.9, 0.1), 0.1), Err("label".into()));
+    let mut alone = apart.clone();
+    alone.remove("scores");
+    assert_eq!(compare(alone, said("running", 0.9, 0.1), 0.1), Err("label".into()));
+    let mut none = apart.clone();
+    none.insert("label".into(), Value::Null);
+    assert_eq!(compare(apart, none, 0.01), Err("label".into()), "0.9 is far from the threshold");
+}

@@ -1,0 +1,215 @@
+//! Recordings through a pipeline, without a broker: the same code as live data, sample by sample.
+
+use std::ops::{ControlFlow, RangeInclusive};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::reject::Reject;
+use super::{Ids, Pipeline, Recording};
+use crate::bundle::card::Card;
+use crate::clock::{Clock, Mono, Now, Timestamp};
+use crate::config::{Config, Encoding, Format, Level, Stream, When};
+use crate::engine::Model;
+use crate::ids::{DeviceKey, GatewayId};
+use crate::message::Incoming;
+
+/// Where a replay's clock stands at a recording's first row.
+const START: Mono = Mono(1_000_000);
+
+/// What became of a row.
+#[derive(Debug)]
+pub enum Replayed<'a> {
+    /// The prediction that it completed, as it would be published.
+    Prediction(&'a [u8]),
+    Reject(&'a Reject),
+}
+
+/// What recordings are run through: a card with its model, and the stream that decodes them.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    card: Arc<Card>,
+    model: Arc<Model>,
+    stream: Stream,
+    gateway: GatewayId,
+    /// Rows in a window; 1 where a row may hold any number of samples.
+    rows: usize,
+    /// What the clock says at the first row of a recording whose times are not absolute.
+    pub start: Timestamp,
+}
+
+impl Replay {
+    /// For recordings whose columns and members are named after the card's channels.
+    ///
+    /// # Errors
+    /// A card that no stream can use, in words.
+    pub fn of_card(card: &Arc<Card>, model: &Arc<Model>) -> Result<Self, String> {
+        // Parsed, so that whatever a stream has besides is at its default.
+        let text = format!(
+            "[gateway]\nid = \"replay\"\n[[stream]]\nname = \"samples\"\nmodel = \"{}\"\n\
+             topic = \"samples/{{device}}\"\npayload = {{ format = \"json\" }}\n",
+            card.name
+        );
+        let config = Config::parse(&text).map_err(|error| error.to_string())?;
+        // Without fields it takes the card's channels, by name.
+        let stream = config.streams.into_iter().next().ok_or("no stream")?;
+        let replay = Self::new(card, model, stream, config.gateway.id)?;
+        let rows = card.window.as_ref().map_or(1, |window| window.length);
+        Ok(Self { rows, ..replay })
+    }
+
+    /// For payloads as a configured stream takes them, written as JSON whatever format it has. Its
+    /// publish rules and bounds of age do not apply.
+    ///
+    /// # Errors
+    /// In what stream and card do not fit, or a format without structure.
+    pub fn of_stream(
+        card: &Arc<Card>,
+        model: &Arc<Model>,
+        stream: &Stream,
+        gateway: &GatewayId,
+    ) -> Result<Self, String> {
+        let mut stream = stream.clone();
+        if let Format::Raw(_) = stream.payload.format {
+            return Err(
+                "a raw payload is bytes, not lines of a file: replay a CSV file whose columns \
+                        are named after the card's channels, without a stream"
+                    .to_owned(),
+            );
+        }
+        stream.payload.format = Format::Json;
+        Self::new(card, model, stream, gateway.clone())
+    }
+
+    fn new(
+        card: &Arc<Card>,
+        model: &Arc<Model>,
+        mut stream: Stream,
+        gateway: GatewayId,
+    ) -> Result<Self, String> {
+        // Old samples are what a recording is made of, and every prediction is wanted.
+        stream.max_age = None;
+        stream.max_ahead = Duration::MAX;
+        stream.key_ttl = Duration::MAX;
+        stream.max_payload = usize::MAX;
+        stream.publish.when = When::Every;
+        stream.publish.encoding = Encoding::Json;
+        (stream.publish.min_score, stream.publish.leave_score) = (None, None);
+        stream.publish.consecutive = 1;
+        let start = Timestamp(0);
+        let replay =
+            Self { card: card.clone(), model: model.clone(), stream, gateway, rows: 1, start };
+        replay.pipeline().map(|_| replay)
+    }
+
+    fn pipeline(&self) -> Result<Pipeline, String> {
+        let (card, session) = (self.card.clone(), Box::new(self.model.session()));
+        let ids = Ids::new(&self.gateway, "replay", Arc::new(AtomicU64::new(0)));
+        let made = Pipeline::new(0, &self.stream, &self.gateway, card, session, ids);
+        made.map_err(|problems| {
+            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            problems.join("; ")
+        })
+    }
+
+    /// The rows that a prediction at `row` was made of, as far as they can be told.
+    #[must_use]
+    pub fn rows_of(&self, row: usize) -> RangeInclusive<usize> {
+        row.saturating_add(1).saturating_sub(self.rows)..=row
+    }
+
+    /// Runs a recording from its beginning and gives what each row led to, in order. `clock` times the
+    /// runs; without one they take no time.
+    ///
+    /// # Errors
+    /// As [`Replay::of_card`].
+    pub fn run(
+        &self,
+        recording: &Recording,
+        clock: Option<&dyn Clock>,
+        mut each: impl FnMut(usize, Replayed<'_>) -> ControlFlow<()>,
+    ) -> Result<(), String> {
+        let mut pipeline = self.pipeline()?;
+        let topic = self.topic(recording);
+        let first = recording.times.first().copied().unwrap_or_default();
+        // Times since 1970 are told as they are; others count from `start`.
+        let base = Timestamp(first);
+        let base = if base.is_set() { base } else { self.start };
+        let mut out = Vec::new();
+        for row in 0..recording.rows.len() {
+            let time = recording.times.get(row).map(|time| time.saturating_sub(first));
+            // Rows without a time follow one another closely: no gap.
+            let since = time.and_then(|time| u64::try_from(time).ok());
+            let since = Duration::from_micros(since.unwrap_or(row.try_into().unwrap_or(u64::MAX)));
+            let now = Now { wall: base.plus(since), mono: START.plus(since) };
+            let incoming = Incoming {
+                stream: 0,
+                topic: topic.clone(),
+                payload: recording.payload(row).to_string().into(),
+                received: now,
+                token: None,
+                origin: None,
+                reply: None,
+            };
+            let begun = clock.map(|clock| clock.now().mono);
+            let outcome =
+                pipeline.step(&incoming, &Stand { now, clock: clock.zip(begun) }, &mut out);
+            for finished in out.drain(..) {
+                if each(row, Replayed::Prediction(&finished.message.payload)).is_break() {
+                    return Ok(());
+                }
+            }
+            for rejected in &outcome.rejects {
+                if each(row, Replayed::Reject(&rejected.reject)).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A topic of the stream that names the recording's device.
+    fn topic(&self, recording: &Recording) -> String {
+        let usable = |text: &&str| {
+            let sender = DeviceKey::parse(text);
+            sender.is_some() && !text.contains('/') && !text.starts_with('$')
+        };
+        let names = [recording.device.as_deref(), Some(recording.name.as_str())];
+        let device = names.into_iter().flatten().find(usable).unwrap_or("recording");
+        let level = |level: &Level| match level {
+            Level::Literal(text) => text.clone(),
+            Level::Capture(_) => device.to_owned(),
+        };
+        self.stream.topic.levels.iter().map(level).collect::<Vec<_>>().join("/")
+    }
+}
+
+/// The names of the card's channels, in its order; empty where an input names none.
+#[must_use]
+pub fn channels(card: &Card) -> Vec<String> {
+    if card.inputs.iter().any(|input| input.channels.is_empty()) {
+        return Vec::new();
+    }
+    card.inputs.iter().flat_map(|input| input.channels.clone()).collect()
+}
+
+/// A clock that stands at a row's time and goes on by another one.
+struct Stand<'c> {
+    now: Now,
+    clock: Option<(&'c dyn Clock, Mono)>,
+}
+
+impl Clock for Stand<'_> {
+    fn now(&self) -> Now {
+        let passed = self.clock.map(|(clock, begun)| clock.now().mono.since(begun));
+        let passed = passed.unwrap_or_default();
+        Now { wall: self.now.wall.plus(passed), mono: self.now.mono.plus(passed) }
+    }
+}
+
+/// A prediction's fields.
+pub(super) fn fields(prediction: &[u8]) -> Option<serde_json::Map<String, Value>> {
+    serde_json::from_slice(prediction).ok()
+}
