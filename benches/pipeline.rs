@@ -150,6 +150,7 @@ fn case(
         token: None,
         origin: None,
         reply: None,
+        retained: false,
     });
     Case { name: name.to_owned(), pipeline, messages: messages.collect() }
 }

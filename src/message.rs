@@ -21,6 +21,14 @@ pub struct Origin {
     pub content: u32,
 }
 
+impl Origin {
+    /// Of a message that is known by its content alone. No broker session comes to this lap.
+    #[must_use]
+    pub fn of_content(content: u32) -> Self {
+        Self { lap: u64::MAX, packet: 0, content }
+    }
+}
+
 /// One received message on its way to a worker.
 #[derive(Clone, Debug)]
 pub struct Incoming {
@@ -34,6 +42,8 @@ pub struct Incoming {
     /// `None` where a later process could not tell that it is the same.
     pub origin: Option<Origin>,
     pub reply: Option<Reply>,
+    /// The broker had kept it for those who subscribe later: nobody knows how old it is.
+    pub retained: bool,
 }
 
 /// Where an MQTT 5 request wants its answer.

@@ -151,8 +151,8 @@ async fn a_new_set_of_subscriptions_replaces_the_old_one() {
     rig.ready().await;
     peer.publish("in/a", "1").await;
     assert_eq!(text(&rig.work().await), "1");
-    let only = Subscription { filter: "more/#".into(), qos: Qos::AtLeastOnce, pull: false };
-    let new = Subscription { filter: "both/new".into(), qos: Qos::AtLeastOnce, pull: false };
+    let only = Subscription::of_stream(1, "more/#", Qos::AtLeastOnce);
+    let new = Subscription::of_stream(0, "both/new", Qos::AtLeastOnce);
     rig.handle.set_subscriptions(vec![only, new]);
     while rig.event().await != Event::Subscribed {}
     peer.publish("in/a", "2").await;

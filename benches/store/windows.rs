@@ -181,6 +181,7 @@ impl Source {
                     .unwrap(),
             }),
             reply: None,
+            retained: false,
         };
         let taken = self.pipeline.step(&incoming, &Still(self.clock), &mut Vec::new());
         assert_eq!(taken.samples, 1, "{taken:?}");

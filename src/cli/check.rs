@@ -83,6 +83,7 @@ pub(super) fn check(args: &Args) -> Result<(), Failure> {
     if let Some(config) = config {
         report.warnings = config.warnings();
         report.warnings.extend(store::shortage(&store::Settings::from(&config.store)));
+        report.warnings.extend(daemon::too_many_subscriptions(&config));
         report.problems.extend(daemon::keyset_problem(&config).map(|reason| Problem {
             origin: None,
             path: "updates.keyset".to_owned(),

@@ -2,8 +2,8 @@
 
 use super::section::Section;
 use super::{
-    Broker, Encoding, Format, Gateway, Guarantee, Payload, Publish, Stream, TopicPattern,
-    TopicTemplate, When, WindowSafety,
+    Broker, Encoding, Format, Gateway, Guarantee, Payload, Publish, RetainedInput, Stream,
+    TopicPattern, TopicTemplate, When, WindowSafety,
 };
 use crate::clock::Timestamp;
 use crate::ids::{ModelName, StreamName};
@@ -30,6 +30,12 @@ const WINDOWS: &[(&str, WindowSafety)] = &[
     ("memory", WindowSafety::Memory),
     ("checkpoint", WindowSafety::Checkpoint),
     ("journal", WindowSafety::Journal),
+];
+
+const RETAINED: &[(&str, RetainedInput)] = &[
+    ("ignore", RetainedInput::Ignore),
+    ("take", RetainedInput::Take),
+    ("mark", RetainedInput::Mark),
 ];
 
 /// The name that stands for the device in topics.
@@ -60,6 +66,7 @@ pub(super) fn stream(section: &Section<'_>) -> Option<Stream> {
     }
     let publish = publish(&section.section("publish"), topic.as_ref(), guarantee, named);
     let windows = section.choice("windows", WINDOWS);
+    let retained = section.choice("retained", RETAINED);
     let max_ahead = section.span("max_ahead");
     let max_keys = section.int("max_keys");
     let key_ttl = section.span("key_ttl");
@@ -72,6 +79,7 @@ pub(super) fn stream(section: &Section<'_>) -> Option<Stream> {
         payload: payload?,
         publish: publish?,
         windows: windows?,
+        retained: retained?,
         qos,
         guarantee,
         max_age,

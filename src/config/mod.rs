@@ -180,6 +180,7 @@ pub struct Stream {
     pub payload: Payload,
     pub guarantee: Guarantee,
     pub windows: WindowSafety,
+    pub retained: RetainedInput,
     pub max_age: Option<Duration>,
     /// A time stamp further ahead of our clock than this is rejected.
     pub max_ahead: Duration,
@@ -206,6 +207,16 @@ pub enum WindowSafety {
     Memory,
     Checkpoint,
     Journal,
+}
+
+/// What is done with messages that the broker retained: nobody knows how old they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetainedInput {
+    Ignore,
+    /// They count like any other.
+    Take,
+    /// They count, and their predictions say that they do.
+    Mark,
 }
 
 /// How a payload is read.

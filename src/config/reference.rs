@@ -169,6 +169,10 @@ pub const REFERENCE: &[Opt] = options! {
         "What a crash may cost of windows that are not full yet: all of them (nothing is written to \
          flash), the last seconds, or nothing (at the price of writing every sample to flash, in \
          groups every `store.group_delay`: `inferd check` says how much). A clean stop costs nothing.";
+    "stream[].retained": Kind::Choice(&["ignore", "take", "mark"]) => Is("\"ignore\""),
+        "What is done with the messages that the broker retained, which it sends when a \
+         subscription is new: their age is not known. ignore: they are dropped and counted. take: \
+         they count like live ones. mark: the same, and their predictions have `\"retained\": true`.";
     "stream[].max_age": span(MILLISECOND, 365 * DAY) => Absent, eg "\"10s\"",
         "Samples older than this by their own time are rejected as stale. Needs `payload.time`.";
     "stream[].max_ahead": span(0, 365 * DAY) => Is("\"5m\""),

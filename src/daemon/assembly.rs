@@ -1,6 +1,5 @@
 //! Puts the parts together: store, outbox, link, workers, and the queues between them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -11,6 +10,7 @@ use super::claim::Claim;
 use super::control::{Asked, Door};
 use super::crew::Crew;
 use super::desk::{Desk, FromStore, Sources};
+use super::filters;
 use super::intake::Intake;
 use super::journal::{self, SharedJournal};
 use super::lane::{Lane, SaveIntervals, SharedStats};
@@ -24,9 +24,9 @@ use super::{RunError, laps, report, windows_key};
 use crate::bundle::Loaded;
 use crate::clock::{Clock, Now};
 use crate::config::{Config, Stream, WindowSafety};
-use crate::link::{Link, LinkHandle, LinkOptions, LinkTask, Subscription};
+use crate::link::{Link, LinkHandle, LinkOptions, LinkTask};
 use crate::outbox::{self, Event, Outbox};
-use crate::pipeline::{Ids, Pipeline, Router};
+use crate::pipeline::{Ids, Pipeline};
 use crate::store::models::ModelStore;
 use crate::store::{self, Store, StoreError};
 
@@ -58,6 +58,10 @@ pub(crate) fn assemble(
     let claim = Claim::of(&config.store.dir)?;
     let (mut database, boot) = open_store(&config, started)?;
     let lap = laps::last(database.as_mut().map(|(store, _)| store));
+    if let Some(warning) = filters::too_many_subscriptions(&config) {
+        log::warn!("{warning}");
+    }
+    let former = filters::announce(&config, database.as_mut().map(|(store, _)| store));
     let store = database.as_mut().map(|(store, _)| store);
     let names = shipped.iter().map(|loaded| loaded.card.name.clone());
     // Before a version on trial is loaded: one that takes the daemon down then is counted, too.
@@ -73,8 +77,8 @@ pub(crate) fn assemble(
     let by_stream = by_stream(&shared.config, &queues);
     let names = shared.config.streams.iter().map(|stream| stream.model.clone());
     let ways_in = Lanes::new(names.zip(by_stream.iter().cloned()));
-    let post = Post::new(&shared.config, subscriptions(&shared.config), &drafts);
-    let link = start_link(&shared, by_stream, lap, &post);
+    let post = Post::new(&shared.config, filters::of_streams(&shared.config), &drafts);
+    let link = start_link(&shared, by_stream, (lap, former), &post);
     for serving in &serving {
         let topic = format!("model/{}", serving.name());
         let topic = report::topic(&shared.config.gateway, &topic);
@@ -281,32 +285,21 @@ fn by_stream(config: &Config, queues: &[SyncSender<ToWorker>]) -> Vec<SyncSender
 fn start_link(
     shared: &Shared,
     by_stream: Vec<SyncSender<ToWorker>>,
-    lap: u64,
+    (lap, former): (u64, Vec<String>),
     post: &Arc<Post>,
 ) -> crate::link::Started {
     let config = &shared.config;
-    let (router, stats) = (Router::new(&config.streams), shared.stats.clone());
-    let intake = Intake::new(router, by_stream, stats, post.clone());
+    let stats = shared.stats.clone();
+    let intake = Intake::new(&config.streams, by_stream, stats, post.clone());
     Link::start(LinkOptions {
         broker: config.broker.clone(),
         status: report::status(&config.gateway, shared.started.wall),
         subscriptions: post.subscriptions(),
+        former,
         intake: Box::new(intake),
         lap,
         clock: shared.clock.clone(),
     })
-}
-
-/// What the streams listen to.
-fn subscriptions(config: &Config) -> Vec<Subscription> {
-    let mut subscriptions: BTreeMap<String, Subscription> = BTreeMap::new();
-    for stream in &config.streams {
-        let filter = stream.topic.filter();
-        let wanted = Subscription { filter: filter.clone(), qos: stream.qos, pull: false };
-        let best = subscriptions.entry(filter).or_insert(wanted);
-        best.qos = best.qos.max(stream.qos);
-    }
-    subscriptions.into_values().collect()
 }
 
 fn start_store(

@@ -11,6 +11,7 @@ use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender};
 use tokio::time::{Instant, sleep_until};
 
 use super::control::Asked;
+use super::filters;
 use super::losses::Losses;
 use super::opening::Opening;
 use super::rejects::RejectSample;
@@ -211,6 +212,7 @@ impl Desk {
                 self.feed(Event::LinkUp);
             }
             link::Event::Subscribed => {
+                self.keep_filters();
                 self.opening.say();
                 super::notify::status("connected and subscribed");
             }
@@ -235,11 +237,8 @@ impl Desk {
                 }
                 self.feed(Event::Refused { seq, refusal });
             }
-            link::Event::NotSubscribed { filter, reason } => {
-                log::error!(
-                    "the broker refuses the subscription {filter}: {reason}; allow it in the \
-                     broker's access list (it is asked again later)"
-                );
+            link::Event::NotSubscribed(what) => {
+                log::error!("{}", filters::not_granted(&what, &self.shared.config));
                 self.opening.say();
             }
         }

@@ -6,7 +6,8 @@ use std::sync::{Arc, PoisonError};
 use super::lane::SharedStats;
 use super::updates::Post;
 use super::worker::ToWorker;
-use crate::link;
+use crate::config::{RetainedInput, Stream};
+use crate::link::{self, Received};
 use crate::message::Incoming;
 use crate::pipeline::Router;
 
@@ -17,24 +18,48 @@ pub(crate) struct Intake {
     queues: Vec<SyncSender<ToWorker>>,
     /// By stream index.
     stats: Vec<SharedStats>,
+    /// By stream index: whether it ignores retained messages.
+    ignores: Vec<bool>,
     /// What is for the updates.
     post: Arc<Post>,
 }
 
 impl Intake {
     pub(crate) fn new(
-        router: Router,
+        streams: &[Stream],
         queues: Vec<SyncSender<ToWorker>>,
         stats: Vec<SharedStats>,
         post: Arc<Post>,
     ) -> Self {
-        Self { router, queues, stats, post }
+        let router = Router::new(streams);
+        let ignores = streams.iter().map(|it| it.retained == RetainedInput::Ignore).collect();
+        Self { router, queues, stats, ignores, post }
     }
 }
 
 impl link::Intake for Intake {
-    fn route(&mut self, topic: &str, _payload: &[u8], streams: &mut Vec<usize>) {
+    fn streams(&mut self, topic: &str, streams: &mut Vec<usize>) {
         streams.extend(self.router.streams(topic));
+    }
+
+    fn admit(&mut self, message: Received<'_>, streams: &mut Vec<usize>) {
+        let is_cleared = message.payload.is_empty() && !message.asks;
+        if !is_cleared && !message.retained {
+            return;
+        }
+        streams.retain(|stream| {
+            let Some((ignores, stats)) = self.ignores.get(*stream).zip(self.stats.get(*stream))
+            else {
+                return true;
+            };
+            let mut stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
+            if is_cleared {
+                stats.cleared += 1;
+            } else if *ignores {
+                stats.retained += 1;
+            }
+            !(is_cleared || *ignores)
+        });
     }
 
     fn take(&mut self, topic: &str, payload: &[u8]) -> bool {

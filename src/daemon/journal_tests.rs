@@ -153,6 +153,7 @@ impl World {
             token: Some(InputToken(u64::from(n))),
             origin: Some(Origin { lap: 1, packet: n, content: 7 }),
             reply: None,
+            retained: false,
         }
     }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::desk::Desk;
-use super::laps;
 use super::worker::SavedWindows;
+use super::{filters, laps};
 use crate::store::thread::Busy;
 
 impl Desk {
@@ -51,6 +51,13 @@ impl Desk {
         match self.store.ask(keep) {
             Ok(()) => Ok(()),
             Err(Busy) => Arc::into_inner(saved).map_or(Ok(()), Err),
+        }
+    }
+
+    pub(super) fn keep_filters(&self) {
+        let wanted = filters::of_streams(&self.shared.config);
+        if self.store.ask(move |store| filters::settle(&wanted, store)).is_err() {
+            log::debug!("cannot save the filters: the store does not keep up");
         }
     }
 

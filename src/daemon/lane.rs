@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::journal::SharedJournal;
+use super::latest::{Latest, content};
 use super::rejects::RejectSample;
 use super::seen::Seen;
 use super::shadow::Part;
@@ -11,11 +12,11 @@ use super::windows;
 use super::worker::{SavedWindows, SwapOutcome};
 use crate::bundle::Loaded;
 use crate::clock::{Clock, Mono, Now};
-use crate::config::{Stream, WindowSafety};
+use crate::config::{RetainedInput, Stream, WindowSafety};
 use crate::ids::StreamName;
-use crate::message::{Finished, Incoming, Taken};
+use crate::message::{Finished, Incoming, Origin, Taken};
 use crate::monitor::StreamStats;
-use crate::pipeline::{Outcome, Pipeline, Reject};
+use crate::pipeline::{Outcome, Pipeline, Reject, Rejected};
 use crate::store::windows::Windows;
 
 /// Counters of one stream: written by its worker, read by health.
@@ -37,6 +38,8 @@ pub(crate) struct Lane {
     stats: SharedStats,
     safety: WindowSafety,
     saves: SaveIntervals,
+    retained: RetainedInput,
+    latest: Latest,
     /// Inputs whose samples the windows have.
     seen: Seen,
     waiting: Vec<Taken>,
@@ -64,6 +67,8 @@ impl Lane {
             stats: SharedStats::default(),
             safety: stream.windows,
             saves,
+            retained: stream.retained,
+            latest: Latest::new(stream.max_keys),
             seen,
             waiting: Vec::new(),
             changed: None,
@@ -83,7 +88,13 @@ impl Lane {
             // Its samples came back with the windows, and what they completed was safe before.
             return Outcome::default();
         }
-        let outcome = self.pipeline.step(incoming, clock, out);
+        if incoming.retained && self.has_come(incoming) {
+            self.stats.lock().unwrap_or_else(PoisonError::into_inner).retained += 1;
+            return Outcome::default();
+        }
+        let mut outcome = self.pipeline.step(incoming, clock, out);
+        let outdated = if incoming.retained { take_outdated(&mut outcome) } else { 0 };
+        self.remember(incoming, &outcome);
         self.count_shadow();
         let now = clock.now();
         let after = now.mono;
@@ -92,6 +103,7 @@ impl Lane {
             self.seen.note(incoming.origin);
         }
         let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        stats.retained += u64::from(outdated);
         count(&mut stats, &outcome, after.since(incoming.received.mono));
         note(&mut stats, &outcome, incoming.received, now);
         if let Some(fill) = outcome.fill {
@@ -107,6 +119,24 @@ impl Lane {
             );
         }
         outcome
+    }
+
+    /// Whether a retained message is the last one of its topic that was taken, or one whose samples
+    /// are in the windows. The broker sends it with each new subscription.
+    fn has_come(&self, incoming: &Incoming) -> bool {
+        self.latest.is(incoming) || self.seen.knows_content(content(incoming))
+    }
+
+    /// Notes what was taken, so that it is known when it comes again as a retained message.
+    fn remember(&mut self, incoming: &Incoming, outcome: &Outcome) {
+        if self.retained == RetainedInput::Ignore || outcome.samples == 0 {
+            return;
+        }
+        self.latest.note(incoming);
+        if self.windowed() {
+            let by_content = || Origin::of_content(content(incoming));
+            self.seen.note(Some(incoming.origin.unwrap_or_else(by_content)));
+        }
     }
 
     /// Keeps a rejected input as the example that is shown.
@@ -235,6 +265,15 @@ impl Lane {
 pub(crate) struct SaveIntervals {
     pub(crate) checkpoint: Duration,
     pub(crate) journal: Duration,
+}
+
+/// Takes out the rejects for age: the broker sends a retained message, however old it is.
+fn take_outdated(outcome: &mut Outcome) -> u32 {
+    let is_old =
+        |it: &Rejected| matches!(it.reject, Reject::Stale { .. } | Reject::OutOfOrder { .. });
+    let old = outcome.rejects.iter().filter(|it| is_old(it)).map(|it| it.count).sum();
+    outcome.rejects.retain(|it| !is_old(it));
+    old
 }
 
 fn count(stats: &mut StreamStats, outcome: &Outcome, latency: Duration) {

@@ -10,6 +10,7 @@ mod claim;
 mod control;
 mod crew;
 mod desk;
+mod filters;
 mod intake;
 mod journal;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod journal_tests;
 mod keeping;
 mod lane;
 mod laps;
+mod latest;
 mod losses;
 mod notify;
 mod opening;
@@ -40,6 +42,7 @@ mod wear;
 mod windows;
 mod worker;
 
+pub use filters::too_many_subscriptions;
 pub(crate) use seen::seen_bytes;
 
 use std::future::Future;

@@ -32,6 +32,11 @@ impl Seen {
         origin.is_some_and(|origin| self.known.contains(&origin))
     }
 
+    /// True where an input of this content is known.
+    pub(crate) fn knows_content(&self, content: u32) -> bool {
+        self.order.iter().any(|origin| origin.content == content)
+    }
+
     pub(crate) fn note(&mut self, origin: Option<Origin>) {
         let Some(origin) = origin else { return };
         if self.known.insert(origin) {

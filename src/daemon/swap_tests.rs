@@ -45,7 +45,7 @@ pub(super) fn loaded(version: &str) -> Loaded {
 struct Closed;
 
 impl Intake for Closed {
-    fn route(&mut self, _: &str, _: &[u8], _: &mut Vec<usize>) {}
+    fn streams(&mut self, _: &str, _: &mut Vec<usize>) {}
 
     fn offer(&mut self, sample: Incoming) -> Result<(), Incoming> {
         Err(sample)
@@ -56,6 +56,7 @@ impl Intake for Closed {
 
 fn link(config: &Config, clock: Arc<dyn Clock>) -> LinkHandle {
     let options = LinkOptions {
+        former: Vec::new(),
         broker: config.broker.clone(),
         status: report::status(&config.gateway, Timestamp(0)),
         subscriptions: Vec::new(),
@@ -112,6 +113,7 @@ pub(super) fn sample(clock: &SystemClock, device: usize, n: usize) -> ToWorker {
         token: None,
         origin: None,
         reply: None,
+        retained: false,
     })
 }
 

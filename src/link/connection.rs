@@ -275,7 +275,8 @@ impl Connection<'_> {
         if said.and_then(|said| said.max_qos) == Some(0) {
             log::error!("the broker takes QoS 0 only: nothing is delivered at least once");
         }
-        self.task.subscriptions.connected(session);
+        let ids = said.and_then(|said| said.subscription_identifiers_available) != Some(0);
+        self.task.subscriptions.connected(session, ids);
         let mut state = self.task.shared.state();
         state.counters.connections += 1;
         state.tracker.connected(self.task.shared.now(), Vec::new());

@@ -51,6 +51,8 @@ pub struct Counters {
     pub unrouted: u64,
     /// With a topic that is not UTF-8, or a quality of service nobody asked for.
     pub malformed: u64,
+    /// Further copies of a message that came by another subscription.
+    pub copies: u64,
     /// Redelivered, and known to be in process or through.
     pub recognised: u64,
     /// QoS 0 samples lost because a queue was full.

@@ -99,7 +99,7 @@ mod tests {
     }
 
     impl Intake for Queues {
-        fn route(&mut self, _: &str, _: &[u8], _: &mut Vec<usize>) {}
+        fn streams(&mut self, _: &str, _: &mut Vec<usize>) {}
 
         fn offer(&mut self, sample: Incoming) -> Result<(), Incoming> {
             if self.room[sample.stream] == 0 {
@@ -122,6 +122,7 @@ mod tests {
             token: token.map(InputToken),
             origin: None,
             reply: None,
+            retained: false,
         }
     }
 

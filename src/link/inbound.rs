@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::connection::Connection;
 use super::ledger::{Arrival, Arrived, Flooded, UNACKNOWLEDGED};
 use super::subscriptions::Answer;
-use super::{Event, Fault};
+use super::{Event, Fault, Received};
 use crate::crash::point;
 use crate::message::{Incoming, InputToken, Origin, Qos, Reply};
 
@@ -27,13 +27,11 @@ impl Connection<'_> {
         if state.closed {
             return Ok(());
         }
+        let came_before = publish.qos == QoS::AtLeastOnce
+            && state.ledger.knows(publish.pkid, publish.dup, &publish.topic, &publish.payload);
         drop(state);
-        let intake = &mut *self.task.options.intake;
-        let taken = is_valid && intake.take(&topic, &publish.payload);
-        if is_valid && !taken {
-            intake.route(&topic, &publish.payload, &mut streams);
-            let unrouted = u64::from(streams.is_empty());
-            self.task.shared.state().counters.unrouted += unrouted;
+        if is_valid && !came_before {
+            self.route(&topic, &publish, &mut streams);
         }
         if let Some(token) = self.note(&publish, streams.len())? {
             let origin = token.and_then(|_| self.name(&publish));
@@ -43,6 +41,27 @@ impl Connection<'_> {
         self.streams = streams;
         self.keep_the_window();
         Ok(())
+    }
+
+    /// Finds the streams that a new message is for.
+    fn route(&mut self, topic: &str, publish: &Publish, streams: &mut Vec<usize>) {
+        let intake = &mut *self.task.options.intake;
+        if intake.take(topic, &publish.payload) {
+            return;
+        }
+        intake.streams(topic, streams);
+        if streams.is_empty() {
+            self.task.shared.state().counters.unrouted += 1;
+            return;
+        }
+        let properties = publish.properties.as_ref();
+        let asks = properties.is_some_and(|said| said.response_topic.is_some());
+        let (payload, retained) = (&publish.payload[..], publish.retain);
+        let message = Received { topic, payload, retained, asks };
+        let named = properties.map_or(&[][..], |said| &said.subscription_identifiers);
+        let only_a_copy = self.task.subscriptions.leave_one_copy(message, named, streams);
+        self.task.shared.state().counters.copies += u64::from(only_a_copy);
+        self.task.options.intake.admit(message, streams);
     }
 
     /// Enters the message in the ledger. `None` where there is nothing more to do with it.
@@ -114,6 +133,7 @@ impl Connection<'_> {
                 token,
                 origin,
                 reply: reply.clone(),
+                retained: publish.retain,
             };
             let intake = &mut *self.task.options.intake;
             if let Some(lost) = self.task.held.offer(intake, sample) {
@@ -135,13 +155,13 @@ impl Connection<'_> {
         let (now, random) = (Instant::now().into_std(), fastrand::u64(..));
         let was_complete = self.task.subscriptions.is_complete();
         for trouble in self.task.subscriptions.answered(suback.pkid, &answers, now, random) {
+            let what = trouble.what;
             match trouble.retry_in {
-                None => log::warn!("subscription {}: {}", trouble.filter, trouble.reason),
+                None => log::warn!("subscription {}: {}", what.filter, what.reason),
                 Some(wait) => {
-                    let (filter, reason) = (trouble.filter, trouble.reason);
-                    log::debug!("{filter} is subscribed again in {}s", wait.as_secs());
-                    self.task.shared.state().tracker.filter_refused(&filter, &reason);
-                    self.tell(Event::NotSubscribed { filter, reason });
+                    log::debug!("{} is subscribed again in {}s", what.filter, wait.as_secs());
+                    self.task.shared.state().tracker.filter_refused(&what);
+                    self.tell(Event::NotSubscribed(what));
                 }
             }
         }
@@ -169,8 +189,8 @@ fn answer(code: &SubscribeReasonCode) -> Answer {
         SubscribeReasonCode::ImplementationSpecific => "an error of the broker's own",
         SubscribeReasonCode::Failure
         | SubscribeReasonCode::Unspecified
-        | SubscribeReasonCode::PkidInUse
-        | SubscribeReasonCode::SubscriptionIdNotSupported => "no reason given",
+        | SubscribeReasonCode::PkidInUse => "no reason given",
+        SubscribeReasonCode::SubscriptionIdNotSupported => return Answer::NoIds,
     };
     Answer::Refused(reason.into())
 }

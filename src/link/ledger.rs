@@ -113,6 +113,13 @@ impl Ledger {
         Ok(Arrival::New(token))
     }
 
+    /// True where [`Self::receive`] would know this for a message that came before.
+    pub(crate) fn knows(&self, pkid: u16, dup: bool, topic: &[u8], payload: &[u8]) -> bool {
+        let owed = self.owed.get(&pkid).filter(|_| dup);
+        let fingerprint = || fingerprint(topic, payload);
+        owed.is_some_and(|owed| owed.iter().any(|place| place.fingerprint == fingerprint()))
+    }
+
     /// The owed message that this is, if the broker sends it again. What is sent again comes in the
     /// order it came first: under this packet id the broker has no earlier one any more.
     fn recognise(&mut self, arrived: Arrived<'_>, fingerprint: u64) -> Option<Place> {

@@ -39,7 +39,9 @@
 
 mod connect;
 mod connection;
+mod copies;
 mod fault;
+mod filter;
 #[cfg(test)]
 mod garbage_tests;
 mod gate;
@@ -52,6 +54,7 @@ mod ledger;
 mod outbound;
 mod outgoing;
 mod plain;
+mod plan;
 mod retained;
 mod state;
 mod subscriptions;
@@ -80,8 +83,11 @@ use crate::outbox::{Refusal, Seq};
 pub struct LinkOptions {
     pub broker: config::Broker,
     pub status: Status,
-    /// Streams with one filter may share a subscription; a message then goes to all of them.
+    /// Their filters may overlap: a message comes once to each stream that wants it.
     pub subscriptions: Vec<Subscription>,
+    /// Filters that the broker's session may have from earlier processes ([`Link::filters`]). Those
+    /// that are not subscribed to any more are unsubscribed.
+    pub former: Vec<String>,
     pub intake: Box<dyn Intake>,
     /// The last one of [`Event::Lap`] that was kept on disk, by whatever process; a random one where
     /// there is none.
@@ -99,7 +105,7 @@ pub struct Status {
     pub stopped: Bytes,
 }
 
-/// A topic filter and the best quality of service wanted on it.
+/// A topic filter and how its messages are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
     pub filter: String,
@@ -108,13 +114,60 @@ pub struct Subscription {
     /// where the broker's session has the subscription already. It does not count for
     /// [`Event::Subscribed`].
     pub pull: bool,
+    /// Whether the messages that the broker retained are wanted when it is new. They may come all
+    /// the same, with [`Received::retained`] set.
+    pub retained: bool,
+    /// The numbers of the streams that it is for.
+    pub streams: Vec<usize>,
+}
+
+impl Subscription {
+    /// What one stream listens to, without retained messages.
+    #[must_use]
+    pub fn of_stream(stream: usize, filter: impl Into<String>, qos: Qos) -> Self {
+        let filter = filter.into();
+        Self { filter, qos, pull: false, retained: false, streams: vec![stream] }
+    }
+
+    /// A topic whose retained message is wanted.
+    #[must_use]
+    pub fn pulled(topic: impl Into<String>) -> Self {
+        let filter = topic.into();
+        Self { filter, qos: Qos::AtLeastOnce, pull: true, retained: true, streams: Vec::new() }
+    }
+}
+
+/// A message as [`Intake::admit`] sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'a> {
+    pub topic: &'a str,
+    pub payload: &'a [u8],
+    /// The broker had kept it: it was published before we subscribed.
+    pub retained: bool,
+    /// It names a topic for an answer.
+    pub asks: bool,
+}
+
+/// A filter that the broker does not grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotGranted {
+    pub filter: String,
+    /// The streams that get nothing because of it.
+    pub streams: Vec<usize>,
+    pub reason: String,
 }
 
 /// Where received messages go. Called from inside the poll loop: none of these may wait.
 pub trait Intake: Send {
-    /// Pushes the numbers of all streams a message on `topic` is for; none where nobody wants it.
-    /// A redelivered message may be routed again.
-    fn route(&mut self, topic: &str, payload: &[u8], streams: &mut Vec<usize>);
+    /// Keeps of `streams` those that take a message of this kind, and counts it for the others.
+    /// They are the streams that [`Self::streams`] named, without those that have the message from
+    /// another copy.
+    fn admit(&mut self, message: Received<'_>, streams: &mut Vec<usize>) {
+        let (_, _) = (message, streams);
+    }
+
+    /// Pushes the numbers of all streams that a topic is for; none where nobody wants it.
+    fn streams(&mut self, topic: &str, streams: &mut Vec<usize>);
 
     /// Takes a message that is for no stream. It is acknowledged at once, so it must be one that comes
     /// again when it is asked for.
@@ -159,7 +212,7 @@ pub enum Event {
     /// The broker or the link will not have it.
     Refused { seq: Seq, refusal: Refusal },
     /// The broker refuses a topic filter; it is asked again later.
-    NotSubscribed { filter: String, reason: String },
+    NotSubscribed(NotGranted),
 }
 
 /// Makes the parts of a link.
@@ -179,6 +232,13 @@ impl Link {
     #[must_use]
     pub fn start(options: LinkOptions) -> Started {
         task::start(options)
+    }
+
+    /// All filters that may be subscribed to for these: they stay in the broker's session, and the
+    /// next process is to know them ([`LinkOptions::former`]).
+    #[must_use]
+    pub fn filters(wanted: &[Subscription]) -> Vec<String> {
+        plan::possible(wanted).into_iter().collect()
     }
 }
 

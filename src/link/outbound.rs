@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use rumqttc::v5::mqttbytes::v5::{
-    Filter, PubAckReason, Publish, PublishProperties, RetainForwardRule,
+    Filter, PubAckReason, Publish, PublishProperties, RetainForwardRule, SubscribeProperties,
 };
 use rumqttc::v5::mqttbytes::{QoS, valid_topic};
 use tokio::time::Instant;
@@ -11,7 +11,7 @@ use super::connection::Connection;
 use super::goodbye::Goodbye;
 use super::handle::Submitted;
 use super::task::SPARE_EVENTS;
-use super::{Event, Fault};
+use super::{Event, Fault, Subscription};
 use crate::message::{Outgoing, Qos};
 use crate::outbox::{Refusal, Seq};
 
@@ -108,15 +108,12 @@ impl Connection<'_> {
             if due.is_empty() {
                 break;
             }
-            let filters = due.into_iter().map(|wanted| Filter {
-                retain_forward_rule: if wanted.pull {
-                    RetainForwardRule::OnEverySubscribe
-                } else {
-                    RetainForwardRule::OnNewSubscribe
-                },
-                ..Filter::new(wanted.filter, qos(wanted.qos))
-            });
-            self.client.try_subscribe_many(filters).map_err(|_full| overfull())?;
+            let id = due.iter().find_map(|planned| planned.id);
+            let properties = SubscribeProperties { id, user_properties: Vec::new() };
+            let filters = due.into_iter().map(|planned| filter(planned.subscription));
+            self.client
+                .try_subscribe_many_with_properties(filters, properties)
+                .map_err(|_full| overfull())?;
         }
         Ok(())
     }
@@ -231,6 +228,15 @@ impl Connection<'_> {
 
 fn overfull() -> Fault {
     Fault::Ended { reason: "the client's queue is full".into() }
+}
+
+fn filter(wanted: Subscription) -> Filter {
+    let retain_forward_rule = match (wanted.pull, wanted.retained) {
+        (true, _) => RetainForwardRule::OnEverySubscribe,
+        (false, true) => RetainForwardRule::OnNewSubscribe,
+        (false, false) => RetainForwardRule::Never,
+    };
+    Filter { retain_forward_rule, ..Filter::new(wanted.filter, qos(wanted.qos)) }
 }
 
 fn qos(qos: Qos) -> QoS {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::{Fault, FaultKind};
+use super::{Fault, FaultKind, NotGranted};
 use crate::clock::{Mono, Now};
 
 /// The span that [`LinkState::recent_connects`] counts over.
@@ -34,6 +34,9 @@ pub struct LinkState {
     pub limits: Vec<String>,
     /// Topic filters that the broker refuses, with its reason.
     pub refused_filters: BTreeMap<String, String>,
+    /// For each refused filter, the numbers of the streams that get nothing because of it. None
+    /// where it is for updates.
+    pub refused_streams: BTreeMap<String, Vec<usize>>,
     /// Topics on which publishes were refused since the start and none was accepted after that.
     pub refused_topics: BTreeMap<String, RefusedTopic>,
     /// Publishes refused on topics that found no place in `refused_topics`.
@@ -86,6 +89,7 @@ impl Tracker {
             recent_connects: 0,
             limits: Vec::new(),
             refused_filters: BTreeMap::new(),
+            refused_streams: BTreeMap::new(),
             refused_topics: BTreeMap::new(),
             refused_elsewhere: 0,
             unanswered: None,
@@ -118,13 +122,15 @@ impl Tracker {
         self.state.last_fault = Some(LastFault { kind: fault.kind(), text, at: now });
     }
 
-    pub(super) fn filter_refused(&mut self, filter: &str, reason: &str) {
-        self.state.refused_filters.insert(filter.to_owned(), reason.to_owned());
+    pub(super) fn filter_refused(&mut self, what: &NotGranted) {
+        self.state.refused_filters.insert(what.filter.clone(), what.reason.clone());
+        self.state.refused_streams.insert(what.filter.clone(), what.streams.clone());
     }
 
     /// Forgets the refused filters for which `is_refused` no longer holds.
     pub(super) fn keep_filters(&mut self, is_refused: impl Fn(&str) -> bool) {
         self.state.refused_filters.retain(|filter, _| is_refused(filter));
+        self.state.refused_streams.retain(|filter, _| is_refused(filter));
     }
 
     pub(super) fn refused(&mut self, now: Now, topic: &str, reason: &'static str) {

@@ -1,27 +1,31 @@
 //! What we subscribe to, and what the broker said to it. Pure: time comes in as `now`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::Subscription;
+use super::copies::{Copies, For};
+use super::filter::{contains, overlap};
+use super::plan::{Planned, plan, possible};
+use super::{NotGranted, Received, Subscription};
 use crate::backoff;
 use crate::message::Qos;
 
-/// Filters in one SUBSCRIBE, so that the packet stays small whatever the configuration.
-const BATCH: usize = 16;
+/// Filters in one SUBSCRIBE: AWS IoT Core takes no more.
+const BATCH: usize = 8;
 
 /// What the broker answered to one filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Granted(Qos),
     Refused(String),
+    /// Refused because of its subscription identifier.
+    NoIds,
 }
 
 /// A filter the broker did not grant as asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Trouble {
-    pub(crate) filter: String,
-    pub(crate) reason: String,
+    pub(crate) what: NotGranted,
     /// `None` where the filter is subscribed, but with less than was asked for.
     pub(crate) retry_in: Option<Duration>,
 }
@@ -29,9 +33,18 @@ pub(crate) struct Trouble {
 /// The filters wanted and how each stands with the broker.
 #[derive(Debug)]
 pub(crate) struct Subscriptions {
-    wanted: Vec<(Subscription, State)>,
-    /// Filters a former set held.
-    unwanted: Vec<String>,
+    wanted: Vec<Subscription>,
+    /// What is subscribed to for them.
+    planned: Vec<(Planned, State)>,
+    /// Filters that a former set held, or an earlier process.
+    unwanted: BTreeSet<String>,
+    /// Whether the broker has subscription identifiers.
+    ids: bool,
+    /// It has refused a subscription because of one, whatever it announces.
+    ids_refused: bool,
+    /// Filters that the broker does not grant.
+    refused: BTreeSet<String>,
+    copies: Copies,
     /// Asked for without a packet id yet; then with one.
     asked: VecDeque<Vec<String>>,
     asked_as: HashMap<u16, Vec<String>>,
@@ -47,84 +60,118 @@ enum State {
 }
 
 impl Subscriptions {
-    /// Refused filters are asked for again after an exponential wait between these two.
-    pub(crate) fn new(wanted: Vec<Subscription>, retry: (Duration, Duration)) -> Self {
+    /// Refused filters are asked for again after an exponential wait between these two. `former`:
+    /// filters that the broker's session may have from earlier processes.
+    pub(crate) fn new(
+        wanted: Vec<Subscription>,
+        former: Vec<String>,
+        retry: (Duration, Duration),
+    ) -> Self {
         let mut new = Self {
-            wanted: Vec::new(),
-            unwanted: Vec::new(),
+            wanted,
+            planned: Vec::new(),
+            unwanted: former.into_iter().collect(),
+            ids: true,
+            ids_refused: false,
+            refused: BTreeSet::new(),
+            copies: Copies::default(),
             asked: VecDeque::new(),
             asked_as: HashMap::new(),
             retry,
         };
-        new.replace(wanted);
+        // An earlier process may have subscribed to each filter by itself.
+        new.unwanted.extend(possible(&new.wanted));
+        new.plan_again();
         new
     }
 
-    /// A new set. What both hold stays as it is; of two with one filter the better quality counts.
+    /// A new set. What both hold stays as it is.
     pub(crate) fn replace(&mut self, wanted: Vec<Subscription>) {
-        let old = std::mem::take(&mut self.wanted);
-        for new in wanted {
-            let twin = self.wanted.iter_mut().find(|(have, _)| have.filter == new.filter);
-            match twin {
-                Some((have, _)) if new.qos == Qos::AtLeastOnce => have.qos = new.qos,
+        self.wanted = wanted;
+        self.plan_again();
+    }
+
+    fn plan_again(&mut self) {
+        let old = std::mem::take(&mut self.planned);
+        let new = plan(&self.wanted, self.ids, &self.refused);
+        self.planned = new.into_iter().map(|new| (new, State::Due { attempt: 0 })).collect();
+        for (have, state) in old {
+            let filter = &have.subscription.filter;
+            match self.planned.iter_mut().find(|(new, _)| new.subscription.filter == *filter) {
+                Some((new, now)) if is_same(new, &have) => *now = state,
+                // Asked again with the same count of refusals, and not at once.
+                Some((_, now)) if matches!(state, State::Later { .. }) => *now = state,
                 Some(_) => {}
-                None => self.wanted.push((new, State::Due { attempt: 0 })),
+                None => {
+                    self.unwanted.insert(have.subscription.filter);
+                }
             }
         }
-        for (have, state) in old {
-            match self.wanted.iter_mut().find(|(new, _)| new.filter == have.filter) {
-                Some((new, now)) if *new == have => *now = state,
-                Some(_) => {}
-                None => self.unwanted.push(have.filter),
-            }
+        for (planned, _) in &self.planned {
+            self.unwanted.remove(&planned.subscription.filter);
         }
     }
 
-    /// A connection is up. Without the session the broker knows none of the filters. What an
-    /// earlier process left in the session is not known here, so the first connection asks for all.
-    pub(crate) fn connected(&mut self, session_present: bool) {
+    /// A connection is up, `ids`: to a broker that has subscription identifiers. Without the session
+    /// the broker knows none of the filters. What an earlier process left in the session is not
+    /// known here, so the first connection asks for all.
+    pub(crate) fn connected(&mut self, session_present: bool, ids: bool) {
         self.asked.clear();
         self.asked_as.clear();
-        for (_, state) in &mut self.wanted {
+        for (_, state) in &mut self.planned {
             if !(session_present && matches!(state, State::Granted)) {
                 *state = State::Due { attempt: 0 };
             }
         }
+        self.refused.clear();
+        self.ids = ids && !self.ids_refused;
+        self.plan_again();
+        if !session_present {
+            self.unwanted.clear();
+            self.copies = Copies::default();
+        }
     }
 
-    /// The filters to subscribe to now, in one packet; nothing where all is asked or granted.
-    pub(crate) fn next_due(&mut self, now: Instant) -> Vec<Subscription> {
-        let mut batch = Vec::new();
-        for (subscription, state) in &mut self.wanted {
+    /// The filters to subscribe to now, in one packet; nothing where all is asked or granted. One
+    /// with an identifier has a packet to itself, because the identifier is the packet's.
+    pub(crate) fn next_due(&mut self, now: Instant) -> Vec<Planned> {
+        let mut batch: Vec<Planned> = Vec::new();
+        for (planned, state) in &mut self.planned {
             let attempt = match *state {
                 State::Due { attempt } => attempt,
                 State::Later { attempt, at } if at <= now => attempt,
                 State::Later { .. } | State::Asked { .. } | State::Granted => continue,
             };
-            if batch.len() < BATCH {
-                *state = State::Asked { attempt };
-                batch.push(subscription.clone());
+            let alone = planned.id.is_some() && !batch.is_empty();
+            if alone || batch.len() == BATCH || batch.iter().any(|first| first.id.is_some()) {
+                continue;
             }
+            *state = State::Asked { attempt };
+            batch.push(planned.clone());
         }
         if !batch.is_empty() {
-            self.asked.push_back(batch.iter().map(|asked| asked.filter.clone()).collect());
+            let filters = batch.iter().map(|asked| asked.subscription.filter.clone());
+            self.asked.push_back(filters.collect());
         }
         batch
     }
 
     /// Packets that asking for, or leaving, every filter takes.
     pub(crate) fn packets(&self) -> usize {
-        self.wanted.len() + self.unwanted.len()
+        2 * (self.wanted.len() + self.planned.len() + self.unwanted.len())
     }
 
     /// True where the broker has granted every filter that messages are waited for on.
     pub(crate) fn is_complete(&self) -> bool {
-        self.wanted.iter().all(|(asked, state)| asked.pull || matches!(state, State::Granted))
+        let is_there = |(planned, state): &(Planned, State)| {
+            planned.subscription.pull || matches!(state, State::Granted)
+        };
+        self.planned.iter().all(is_there)
     }
 
     /// True where the broker's last answer for this filter was a refusal.
     pub(crate) fn is_refused(&self, filter: &str) -> bool {
-        let state = self.wanted.iter().find(|(asked, _)| asked.filter == filter);
+        let state = self.planned.iter().find(|(asked, _)| asked.subscription.filter == filter);
         let attempts = state.map_or(0, |(_, state)| match *state {
             State::Granted => 0,
             State::Due { attempt } | State::Asked { attempt } | State::Later { attempt, .. } => {
@@ -134,14 +181,22 @@ impl Subscriptions {
         attempts > 0
     }
 
-    /// A filter to unsubscribe from.
+    /// A filter to unsubscribe from. Its messages may be wanted by another subscription, so that one
+    /// has to be there first.
     pub(crate) fn next_unwanted(&mut self) -> Option<String> {
-        self.unwanted.pop()
+        let is_open = |filter: &&String| {
+            self.planned.iter().any(|(planned, state)| {
+                matches!(state, State::Due { .. } | State::Asked { .. })
+                    && overlap(filter, &planned.subscription.filter)
+            })
+        };
+        let filter = self.unwanted.iter().find(|filter| !is_open(filter)).cloned()?;
+        self.unwanted.take(&filter)
     }
 
     /// When a refused filter is due again.
     pub(crate) fn next_retry(&self) -> Option<Instant> {
-        self.wanted
+        self.planned
             .iter()
             .filter_map(|(_, state)| match state {
                 State::Later { at, .. } => Some(*at),
@@ -168,8 +223,14 @@ impl Subscriptions {
         let filters = self.asked_as.remove(&pkid).unwrap_or_default();
         let silence = Answer::Refused("no answer to this filter in the broker's SUBACK".into());
         let answers = answers.iter().chain(std::iter::repeat(&silence));
+        let (had_ids, refused) = (self.ids, self.refused.clone());
         let pairs = filters.iter().zip(answers);
-        pairs.filter_map(|(filter, answer)| self.settle(filter, answer, now, random)).collect()
+        let trouble =
+            pairs.filter_map(|(filter, answer)| self.settle(filter, answer, now, random)).collect();
+        if self.ids != had_ids || self.refused != refused {
+            self.plan_again();
+        }
+        trouble
     }
 
     fn settle(
@@ -179,128 +240,89 @@ impl Subscriptions {
         now: Instant,
         random: u64,
     ) -> Option<Trouble> {
-        let (asked, state) = self.wanted.iter_mut().find(|(have, _)| have.filter == filter)?;
+        let is_it = |(have, _): &&mut (Planned, State)| have.subscription.filter == filter;
+        let (asked, state) = self.planned.iter_mut().find(is_it)?;
+        let asked = &asked.subscription;
+        let trouble = |reason: String, retry_in| {
+            let (filter, streams) = (filter.to_owned(), asked.streams.clone());
+            Some(Trouble { what: NotGranted { filter, streams, reason }, retry_in })
+        };
         match answer {
+            Answer::NoIds => {
+                *state = State::Due { attempt: 0 };
+                (self.ids, self.ids_refused) = (false, true);
+                None
+            }
             Answer::Granted(qos) => {
                 *state = State::Granted;
-                (asked.qos == Qos::AtLeastOnce && *qos == Qos::AtMostOnce).then(|| Trouble {
-                    filter: filter.to_owned(),
-                    reason: "granted with QoS 0 only: samples may be lost".into(),
-                    retry_in: None,
-                })
+                self.refused.remove(filter);
+                if asked.qos == Qos::AtLeastOnce && *qos == Qos::AtMostOnce {
+                    return trouble("granted with QoS 0 only: samples may be lost".into(), None);
+                }
+                None
             }
             Answer::Refused(reason) => {
                 let State::Asked { attempt } = *state else { return None };
                 let wait = backoff::delay(attempt, self.retry.0, self.retry.1, random);
                 *state = State::Later { attempt: attempt.saturating_add(1), at: now + wait };
-                let (filter, reason) = (filter.to_owned(), reason.clone());
-                Some(Trouble { filter, reason, retry_in: Some(wait) })
+                if !asked.pull {
+                    self.refused.insert(filter.to_owned());
+                }
+                let is_ours = !self.wanted.iter().any(|wanted| wanted.filter == filter);
+                let why = if is_ours {
+                    "; it is subscribed to because the streams' topics overlap and the broker has \
+                     no subscription identifiers: give them topics that do not overlap"
+                } else {
+                    ""
+                };
+                trouble(format!("{reason}{why}"), Some(wait))
             }
         }
     }
+
+    /// Takes out of the streams that a message's topic is for those that have it, or will have it,
+    /// from another copy. True where it was only a copy.
+    pub(crate) fn leave_one_copy(
+        &mut self,
+        message: Received<'_>,
+        named: &[usize],
+        streams: &mut Vec<usize>,
+    ) -> bool {
+        if named.is_empty() || streams.is_empty() {
+            return false;
+        }
+        let matches = |(planned, state): &&(Planned, State)| {
+            matches!(state, State::Granted) && contains(&planned.subscription.filter, message.topic)
+        };
+        let matching: Vec<usize> =
+            self.planned.iter().filter(matches).filter_map(|(planned, _)| planned.id).collect();
+        // Of a retained message every new subscription gets one, whatever the broker does else.
+        let whose = match (message.retained, matching.iter().any(|id| named.contains(id))) {
+            (true, true) => For::Named,
+            (true, false) => For::All,
+            (false, _) => self.copies.take(named, &matching, message.topic, message.payload),
+        };
+        let is_named = |stream: &usize| {
+            self.planned.iter().any(|(planned, _)| {
+                planned.id.is_some_and(|id| named.contains(&id))
+                    && planned.subscription.streams.contains(stream)
+            })
+        };
+        match whose {
+            For::All => {}
+            For::Named => streams.retain(is_named),
+            For::None => streams.clear(),
+        }
+        streams.is_empty()
+    }
+}
+
+/// Whether a filter need not be asked for again because of a change.
+fn is_same(new: &Planned, old: &Planned) -> bool {
+    let (a, b) = (&new.subscription, &old.subscription);
+    new.id == old.id && (a.qos, a.pull, a.retained) == (b.qos, b.pull, b.retained)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn one(filter: &str) -> Subscription {
-        Subscription { filter: filter.into(), qos: Qos::AtLeastOnce, pull: false }
-    }
-
-    fn set(filters: &[&str]) -> Subscriptions {
-        let wanted = filters.iter().map(|filter| one(filter)).collect();
-        Subscriptions::new(wanted, (Duration::from_secs(1), Duration::from_secs(60)))
-    }
-
-    fn due(set: &mut Subscriptions, now: Instant) -> Vec<String> {
-        set.next_due(now).into_iter().map(|asked| asked.filter).collect()
-    }
-
-    const YES: Answer = Answer::Granted(Qos::AtLeastOnce);
-
-    #[test]
-    fn a_session_keeps_what_was_granted_and_nothing_else() {
-        let now = Instant::now();
-        let mut set = set(&["a", "b"]);
-        set.connected(true);
-        assert_eq!(due(&mut set, now), ["a", "b"], "an earlier process may have asked for others");
-        assert!(!set.is_complete());
-        assert!(set.next_due(now).is_empty(), "asked once");
-        set.written(1);
-        assert!(set.answered(1, &[YES, YES], now, 0).is_empty());
-        assert!(set.is_complete());
-        set.connected(true);
-        assert!(set.next_due(now).is_empty());
-        set.connected(false);
-        assert_eq!(due(&mut set, now), ["a", "b"]);
-        set.connected(true);
-        assert_eq!(due(&mut set, now), ["a", "b"], "not answered before the connection ended");
-    }
-
-    #[test]
-    fn a_refused_filter_is_reported_and_asked_for_again_ever_later() {
-        let mut now = Instant::now();
-        let mut set = set(&["a", "b"]);
-        for wait in [1, 2, 4] {
-            assert!(due(&mut set, now).contains(&"b".to_owned()));
-            set.written(5);
-            let answers = [YES, Answer::Refused("not authorized".into())];
-            let answers = if wait == 1 { &answers[..] } else { &answers[1..] };
-            let trouble = set.answered(5, answers, now, u64::MAX);
-            let retry_in = Some(Duration::from_secs(wait));
-            let (filter, reason) = ("b".into(), "not authorized".into());
-            assert_eq!(trouble, [Trouble { filter, reason, retry_in }]);
-            assert!(set.next_due(now).is_empty());
-            now = set.next_retry().unwrap();
-        }
-    }
-
-    #[test]
-    fn a_short_answer_and_a_lesser_grant_are_trouble() {
-        let now = Instant::now();
-        let mut set = set(&["a", "b"]);
-        set.next_due(now);
-        set.written(5);
-        let trouble = set.answered(5, &[Answer::Granted(Qos::AtMostOnce)], now, 0);
-        assert_eq!((trouble[0].filter.as_str(), trouble[0].retry_in), ("a", None));
-        assert_eq!((trouble[1].filter.as_str(), trouble[1].retry_in), ("b", Some(Duration::ZERO)));
-        assert!(set.answered(99, &[YES], now, 0).is_empty(), "nobody asked for 99");
-    }
-
-    #[test]
-    fn a_new_set_asks_for_what_is_new_and_leaves_what_is_gone() {
-        let now = Instant::now();
-        let mut set = set(&["a", "b", "b"]);
-        set.next_due(now);
-        set.written(1);
-        set.answered(1, &[YES, YES], now, 0);
-        set.replace(vec![one("b"), one("c")]);
-        assert_eq!(due(&mut set, now), ["c"]);
-        assert_eq!((set.next_unwanted(), set.next_unwanted()), (Some("a".into()), None));
-    }
-
-    #[test]
-    fn what_is_pulled_is_not_waited_for_and_asked_for_anew_when_it_was_left() {
-        let now = Instant::now();
-        let mut set = set(&["a"]);
-        let pull = |filter: &str| Subscription { pull: true, ..one(filter) };
-        set.replace(vec![one("a"), pull("chunk")]);
-        set.next_due(now);
-        set.written(1);
-        set.answered(1, &[YES, Answer::Refused("not authorized".into())], now, 0);
-        assert!(set.is_complete());
-        set.replace(vec![one("a")]);
-        assert_eq!(set.next_unwanted().as_deref(), Some("chunk"));
-        set.replace(vec![one("a"), pull("chunk")]);
-        assert_eq!(due(&mut set, now), ["chunk"]);
-    }
-
-    #[test]
-    fn many_filters_go_in_packets_of_bounded_size() {
-        let names: Vec<String> = (0..BATCH + 1).map(|i| i.to_string()).collect();
-        let mut set = set(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        assert_eq!(set.next_due(Instant::now()).len(), BATCH);
-        assert_eq!(set.next_due(Instant::now()).len(), 1);
-    }
-}
+#[path = "subscriptions_tests.rs"]
+mod tests;

@@ -54,7 +54,11 @@ pub(super) fn start(options: LinkOptions) -> Started {
     let window_asked = broker.receive_maximum;
     let retry = (broker.backoff_min, broker.backoff_max);
     let task = LinkTask {
-        subscriptions: Subscriptions::new(options.subscriptions.clone(), retry),
+        subscriptions: Subscriptions::new(
+            options.subscriptions.clone(),
+            options.former.clone(),
+            retry,
+        ),
         laps: Laps::from(options.lap),
         options,
         shared,

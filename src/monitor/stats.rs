@@ -22,6 +22,11 @@ pub struct StreamStats {
     pub suppressed: u64,
     /// Samples of best-effort streams lost to a full queue: the one place where that can happen.
     pub dropped: u64,
+    /// Retained messages that were not taken: the stream ignores them, or they came before, or they
+    /// are older than what is there.
+    pub retained: u64,
+    /// Empty messages, with which a retained message is removed from the broker.
+    pub cleared: u64,
     /// Partial windows thrown away because of a gap in time.
     pub gaps: u64,
     /// Devices forgotten to make room for others.

@@ -28,6 +28,8 @@ pub(super) struct Prediction<'a> {
     pub(super) version: &'a str,
     pub(super) verdict: &'a Verdict<'a>,
     pub(super) us: Micros,
+    /// Written where it is true.
+    pub(super) retained: bool,
 }
 
 /// The answer to a request that was rejected.
@@ -101,7 +103,8 @@ pub fn mark_replayed(payload: &[u8]) -> Option<Bytes> {
 impl Serialize for Prediction<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // The exact length: without it CBOR would end in a break, and not in `replayed`.
-        let len = 12_usize.saturating_add(self.verdict.body.fields());
+        let own = 12 + usize::from(self.retained);
+        let len = self.verdict.body.fields().saturating_add(own);
         let mut map = serializer.serialize_map(Some(len))?;
         map.serialize_entry("v", &FORMAT)?;
         map.serialize_entry("id", &self.id)?;
@@ -114,6 +117,9 @@ impl Serialize for Prediction<'_> {
         map.serialize_entry("version", self.version)?;
         self.verdict.body.serialize_into(&mut map)?;
         map.serialize_entry("us", &self.us)?;
+        if self.retained {
+            map.serialize_entry("retained", &true)?;
+        }
         map.serialize_entry("replayed", &false)?;
         map.end()
     }

@@ -13,6 +13,7 @@ mod interpret;
 mod journal;
 mod loss;
 mod order;
+mod marks;
 mod outcome;
 mod plan;
 mod policy;

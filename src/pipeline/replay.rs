@@ -152,6 +152,7 @@ impl Replay {
                 token: None,
                 origin: None,
                 reply: None,
+                retained: false,
             };
             let begun = clock.map(|clock| clock.now().mono);
             let outcome =

@@ -43,6 +43,8 @@ pub(super) struct Circumstance<'a> {
     pub(super) token: Option<InputToken>,
     /// The input that the result is named after.
     pub(super) name: Option<Origin>,
+    /// It rests on a retained message, and is to say so.
+    pub(super) retained: bool,
 }
 
 impl Sender {
@@ -134,6 +136,7 @@ impl Sender {
             version: &card.version,
             verdict,
             us: about.us,
+            retained: about.retained,
         };
         encode(&prediction, self.publish.encoding, &mut self.buffer)
     }

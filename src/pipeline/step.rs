@@ -6,6 +6,7 @@ use super::decode::{Decoder, Expect, Samples};
 use super::fit::FitError;
 use super::infer::{Ids, Infer};
 use super::journal::Recorder;
+use super::marks::Marks;
 use super::outcome::{Micros, Outcome};
 use super::runner::{Runner, Watch};
 use super::sender::Sender;
@@ -32,6 +33,7 @@ pub struct Pipeline {
     pub(super) shadow: Option<Box<Shadow>>,
     /// What comes into the windows after a base.
     pub(super) recorder: Recorder,
+    pub(super) marks: Marks,
 }
 
 /// What a swap of the model kept.
@@ -67,6 +69,7 @@ impl Pipeline {
             sender: Sender::new(index, stream, gateway, ids)?,
             shadow: None,
             recorder: Recorder::default(),
+            marks: Marks::new(stream),
         })
     }
 

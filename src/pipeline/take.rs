@@ -92,8 +92,9 @@ impl Pipeline {
         let (prepare, run) = watch.take();
         outcome.us.add((prepare, run));
         let name = token.and(incoming.origin);
-        let about =
-            Circumstance { incoming, captured: &self.captured, time, us: outcome.us, token, name };
+        let retained = self.marks.is_marked(incoming);
+        let (captured, us) = (&self.captured, outcome.us);
+        let about = Circumstance { incoming, captured, time, us, token, name, retained };
         let (verdict, card) = verdict?;
         outcome.samples = 1;
         outcome.runs = 1;
@@ -122,6 +123,7 @@ impl Pipeline {
         let (token, taken) = (self.awaiting(incoming), outcome.samples);
         let Self { stream, captured, samples, devices, runner, sender, shadow, recorder, .. } =
             self;
+        let marks = &mut self.marks;
         let admits = |own: &Option<Timestamp>| admit(stream, *own, incoming, started.wall);
         // No device is made for the sake of samples that are refused.
         let times = samples.times.get(rows.clone()).unwrap_or_default();
@@ -151,6 +153,9 @@ impl Pipeline {
             };
             note(&added, device, captured.device(), shape, outcome);
             record(recorder, shape, &added, sample, *own);
+            let restarted = added.restart.is_some();
+            let retained =
+                marks.add(captured.device(), shape.length, incoming.retained, restarted);
             if !added.complete {
                 continue;
             }
@@ -162,7 +167,7 @@ impl Pipeline {
             // The same window comes again after a crash only where every sample was kept.
             let again = stream.windows == WindowSafety::Journal && outcome.runs == 0;
             let name = token.and(incoming.origin).filter(|_| again);
-            let about = Circumstance { incoming, captured, time, us, token, name };
+            let about = Circumstance { incoming, captured, time, us, token, name, retained };
             let sent = verdict.and_then(|(verdict, card)| {
                 outcome.runs = outcome.runs.saturating_add(1);
                 if let Some(shadow) = shadow.as_mut() {

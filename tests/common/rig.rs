@@ -43,7 +43,7 @@ struct OneQueue {
 }
 
 impl Intake for OneQueue {
-    fn route(&mut self, topic: &str, _: &[u8], streams: &mut Vec<usize>) {
+    fn streams(&mut self, topic: &str, streams: &mut Vec<usize>) {
         match topic.split('/').next() {
             Some("in") => streams.push(0),
             Some("more") => streams.push(1),
@@ -74,10 +74,10 @@ impl Rig {
     pub(crate) fn start(broker: Broker, queue: usize) -> Self {
         let (to_samples, samples) = mpsc::channel(queue);
         let (to_dropped, dropped) = mpsc::unbounded_channel();
-        let subscription = |filter: &str| Subscription {
-            filter: filter.into(),
-            qos: Qos::AtLeastOnce,
-            pull: false,
+        let subscription = |filter: &str| {
+            let stream = if filter.starts_with("more") { 1 } else { 0 };
+            let new = Subscription::of_stream(stream, filter, Qos::AtLeastOnce);
+            Subscription { retained: true, ..new }
         };
         let Started { handle, events, task } = Link::start(LinkOptions {
             broker,
@@ -92,6 +92,7 @@ impl Rig {
                 subscription("more/#"),
                 subscription("both/#"),
             ],
+            former: Vec::new(),
             intake: Box::new(OneQueue { samples: to_samples, dropped: to_dropped }),
             lap: 0,
             clock: Arc::new(SystemClock::start()),

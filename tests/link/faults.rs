@@ -3,7 +3,7 @@
 use std::net::{Ipv6Addr, TcpListener};
 use std::time::Duration;
 
-use inferd::link::{Event, Fault, FaultKind};
+use inferd::link::{Event, Fault, FaultKind, NotGranted};
 use inferd::message::Taken;
 
 use crate::common::broker::free_port;
@@ -261,7 +261,8 @@ async fn a_subscription_that_is_refused_is_reported_and_asked_for_again() {
     let mut rig = Rig::start(broker(server.port, "gw"), 8);
     rig.up().await;
     let reason = "not authorized".to_owned();
-    let wanted = Event::NotSubscribed { filter: "more/#".into(), reason };
+    let refused = NotGranted { filter: "more/#".into(), streams: vec![1], reason };
+    let wanted = Event::NotSubscribed(refused);
     assert_eq!(rig.event().await, wanted);
     assert_eq!(text(&rig.work().await), "x");
 }

@@ -12,7 +12,6 @@ use super::boot::Draft;
 use crate::config::Config;
 use crate::ids::{Digest, GatewayId, ModelName};
 use crate::link::{LinkHandle, Subscription};
-use crate::message::Qos;
 use crate::update::Target;
 use crate::update::manifest::CHUNK_MAX;
 
@@ -77,12 +76,8 @@ impl Post {
     /// Everything that is to be subscribed to: for the streams and for the updates.
     pub(crate) fn subscriptions(&self) -> Vec<Subscription> {
         let state = self.state();
-        let pull = |topic: &String| Subscription {
-            filter: topic.clone(),
-            qos: Qos::AtLeastOnce,
-            pull: true,
-        };
-        self.streams.iter().cloned().chain(state.wanted.keys().map(pull)).collect()
+        let pulled = state.wanted.keys().map(Subscription::pulled);
+        self.streams.iter().cloned().chain(pulled).collect()
     }
 
     /// Puts a message in the boxes of those who want it; false where it is none of ours.

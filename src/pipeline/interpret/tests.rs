@@ -56,6 +56,7 @@ fn prediction<'a>(verdict: &'a Verdict<'a>) -> Prediction<'a> {
         version: "1.4.0",
         verdict,
         us: Micros { queue: 40, prepare: 12, run: 107 },
+        retained: false,
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::bundle::card::{Activation, Card, Input, Kind, Layout, Normalize, Output, Window};
 use crate::clock::{Clock, Mono, Now, Timestamp};
 use crate::config::{
-    Encoding, Format, Guarantee, Payload, Publish, Stream, TopicPattern, TopicTemplate, When,
-    WindowSafety,
+    Encoding, Format, Guarantee, Payload, Publish, RetainedInput, Stream, TopicPattern,
+    TopicTemplate, When, WindowSafety,
 };
 use crate::engine::RunError;
 use crate::ids::{GatewayId, ModelName, StreamName};
@@ -172,6 +172,7 @@ pub(crate) fn stream() -> Stream {
         windows: WindowSafety::Memory,
         max_age: None,
         max_ahead: Duration::from_secs(60),
+        retained: RetainedInput::Ignore,
         max_keys: 100,
         key_ttl: Duration::from_secs(600),
         max_payload: 1 << 20,
@@ -271,6 +272,7 @@ impl Bench {
             token: Some(InputToken(self.tokens)),
             origin: None,
             reply: None,
+            retained: false,
         }
     }
 
