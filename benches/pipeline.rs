@@ -158,6 +158,7 @@ fn case(
 fn stream(format: Format, whole: bool, timed: bool, devices: usize) -> Stream {
     let fields = if whole { Vec::new() } else { FIELDS.map(str::to_owned).to_vec() };
     Stream {
+        retained: inferd::config::RetainedInput::Ignore,
         name: StreamName::parse("motion").unwrap(),
         model: ModelName::parse("motion").unwrap(),
         topic: TopicPattern::parse("sensors/{device}/imu").unwrap(),

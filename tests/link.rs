@@ -2,6 +2,7 @@
 
 mod faults;
 mod outage;
+mod overlap;
 mod overload;
 mod secure;
 

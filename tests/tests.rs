@@ -18,6 +18,7 @@ mod power_cut;
 mod probe;
 mod processors;
 mod samples;
+mod retained;
 mod service;
 mod store;
 mod store_bound;

@@ -1,6 +1,7 @@
 //! A real broker of the test's own: mosquitto where it is installed, else the embedded one, which
 //! `INFERD_TEST_BROKER=embedded` asks for in any case.
 
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,6 +14,7 @@ use tempfile::TempDir;
 pub(crate) enum Broker {
     Mosquitto(Mosquitto),
     Embedded(EmbeddedBroker),
+    Aedes(Aedes),
 }
 
 impl Broker {
@@ -21,6 +23,10 @@ impl Broker {
             return Self::Mosquitto(broker);
         }
         super::skipped("with mosquitto", "it is not installed; the embedded broker stands in");
+        Self::embedded()
+    }
+
+    pub(crate) fn embedded() -> Self {
         Self::Embedded(EmbeddedBroker::start().unwrap())
     }
 
@@ -28,7 +34,44 @@ impl Broker {
         match self {
             Self::Mosquitto(broker) => broker.port(),
             Self::Embedded(broker) => broker.port(),
+            Self::Aedes(broker) => broker.port,
         }
+    }
+}
+
+/// An aedes, the broker of Node.js; killed when dropped.
+pub(crate) struct Aedes {
+    port: u16,
+    child: Child,
+}
+
+impl Aedes {
+    /// # Errors
+    /// Why there is none. `INFERD_TEST_AEDES` names the folder whose `node_modules` has it.
+    pub(crate) fn start() -> Result<Self, String> {
+        let folder = std::env::var_os("INFERD_TEST_AEDES").ok_or(
+            "INFERD_TEST_AEDES is not set; after `npm install --prefix DIR aedes@2.0.0-beta.1` \
+             set it to DIR",
+        )?;
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/aedes.mjs");
+        let mut child = Command::new("node")
+            .arg(script)
+            .arg(folder)
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("node: {error}"))?;
+        let mut line = String::new();
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        said.read_line(&mut line).unwrap();
+        let port = line.trim().parse().unwrap_or_else(|_| panic!("aedes said {line:?}"));
+        Ok(Self { port, child })
+    }
+}
+
+impl Drop for Aedes {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 }
 

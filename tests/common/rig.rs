@@ -36,20 +36,17 @@ pub(crate) fn broker(port: u16, client_id: &str) -> Broker {
     }
 }
 
-/// One queue for all streams; `in/…` is stream 0, `more/…` stream 1, `both/…` for both.
+/// One queue for all streams, which are told by their filters.
 struct OneQueue {
+    filters: Vec<Subscription>,
     samples: mpsc::Sender<Incoming>,
     dropped: mpsc::UnboundedSender<Incoming>,
 }
 
 impl Intake for OneQueue {
     fn streams(&mut self, topic: &str, streams: &mut Vec<usize>) {
-        match topic.split('/').next() {
-            Some("in") => streams.push(0),
-            Some("more") => streams.push(1),
-            Some("both") => streams.extend([0, 1]),
-            _ => {}
-        }
+        let wanted = self.filters.iter().filter(|it| matches(&it.filter, topic));
+        streams.extend(wanted.flat_map(|it| &it.streams));
     }
 
     fn offer(&mut self, sample: Incoming) -> Result<(), Incoming> {
@@ -61,6 +58,29 @@ impl Intake for OneQueue {
     }
 }
 
+/// Matches as brokers do, as far as the filters of these tests go.
+fn matches(filter: &str, topic: &str) -> bool {
+    let mut levels = topic.split('/');
+    for wanted in filter.split('/') {
+        match (wanted, levels.next()) {
+            ("#", _) => return true,
+            ("+", Some(_)) => {}
+            (wanted, Some(level)) if wanted == level => {}
+            _ => return false,
+        }
+    }
+    levels.next().is_none()
+}
+
+/// A stream for each filter, retained messages included.
+pub(crate) fn wanted(filters: &[&str]) -> Vec<Subscription> {
+    let of_stream = |(stream, filter): (usize, &&str)| Subscription {
+        retained: true,
+        ..Subscription::of_stream(stream, *filter, Qos::AtLeastOnce)
+    };
+    filters.iter().enumerate().map(of_stream).collect()
+}
+
 pub(crate) struct Rig {
     pub(crate) handle: LinkHandle,
     pub(crate) events: mpsc::Receiver<Event>,
@@ -70,15 +90,32 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    /// With room for `queue` samples.
+    /// With room for `queue` samples: `in/…` is stream 0, `more/…` stream 1, `both/…` for both.
     pub(crate) fn start(broker: Broker, queue: usize) -> Self {
+        let mut filters = wanted(&["in/#", "more/#", "both/#"]);
+        filters[2].streams = vec![0, 1];
+        Self::start_for(broker, queue, filters, Vec::new())
+    }
+
+    /// A stream for each filter. `former`: those of earlier processes.
+    pub(crate) fn start_with(
+        broker: Broker,
+        queue: usize,
+        filters: &[&str],
+        former: Vec<String>,
+    ) -> Self {
+        Self::start_for(broker, queue, wanted(filters), former)
+    }
+
+    fn start_for(
+        broker: Broker,
+        queue: usize,
+        subscriptions: Vec<Subscription>,
+        former: Vec<String>,
+    ) -> Self {
         let (to_samples, samples) = mpsc::channel(queue);
         let (to_dropped, dropped) = mpsc::unbounded_channel();
-        let subscription = |filter: &str| {
-            let stream = if filter.starts_with("more") { 1 } else { 0 };
-            let new = Subscription::of_stream(stream, filter, Qos::AtLeastOnce);
-            Subscription { retained: true, ..new }
-        };
+        let filters = subscriptions.clone();
         let Started { handle, events, task } = Link::start(LinkOptions {
             broker,
             status: Status {
@@ -87,13 +124,9 @@ impl Rig {
                 offline: "offline".into(),
                 stopped: "stopped".into(),
             },
-            subscriptions: vec![
-                subscription("in/#"),
-                subscription("more/#"),
-                subscription("both/#"),
-            ],
-            former: Vec::new(),
-            intake: Box::new(OneQueue { samples: to_samples, dropped: to_dropped }),
+            subscriptions,
+            former,
+            intake: Box::new(OneQueue { filters, samples: to_samples, dropped: to_dropped }),
             lap: 0,
             clock: Arc::new(SystemClock::start()),
         });
