@@ -45,6 +45,8 @@ pub(crate) struct Subscriptions {
     /// Filters that the broker does not grant.
     refused: BTreeSet<String>,
     copies: Copies,
+    /// The broker kept the session: it may have subscriptions that it has not granted again.
+    resumed: bool,
     /// Asked for without a packet id yet; then with one.
     asked: VecDeque<Vec<String>>,
     asked_as: HashMap<u16, Vec<String>>,
@@ -75,6 +77,7 @@ impl Subscriptions {
             ids_refused: false,
             refused: BTreeSet::new(),
             copies: Copies::default(),
+            resumed: false,
             asked: VecDeque::new(),
             asked_as: HashMap::new(),
             retry,
@@ -123,6 +126,7 @@ impl Subscriptions {
                 *state = State::Due { attempt: 0 };
             }
         }
+        self.resumed = session_present;
         self.refused.clear();
         self.ids = ids && !self.ids_refused;
         self.plan_again();
@@ -292,7 +296,12 @@ impl Subscriptions {
             return false;
         }
         let matches = |(planned, state): &&(Planned, State)| {
-            matches!(state, State::Granted) && contains(&planned.subscription.filter, message.topic)
+            let is_there = match state {
+                State::Granted => true,
+                State::Due { .. } | State::Asked { .. } => self.resumed,
+                State::Later { .. } => false,
+            };
+            is_there && contains(&planned.subscription.filter, message.topic)
         };
         let matching: Vec<usize> =
             self.planned.iter().filter(matches).filter_map(|(planned, _)| planned.id).collect();
