@@ -27,7 +27,13 @@ impl Marks {
     }
 
     /// A sample was added to a window of `length`, which may have restarted with it. True where the window holds a retained sample.
-    pub(super) fn add(&mut self, device: &str, length: usize, retained: bool, restarted: bool) -> bool {
+    pub(super) fn add(
+        &mut self,
+        device: &str,
+        length: usize,
+        retained: bool,
+        restarted: bool,
+    ) -> bool {
         if !self.wanted {
             return false;
         }

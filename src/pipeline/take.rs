@@ -121,9 +121,8 @@ impl Pipeline {
         outcome: &mut Outcome,
     ) -> Result<(), Reject> {
         let (token, taken) = (self.awaiting(incoming), outcome.samples);
-        let Self { stream, captured, samples, devices, runner, sender, shadow, recorder, .. } =
-            self;
-        let marks = &mut self.marks;
+        let Self { stream, captured, samples, devices, runner, sender, shadow, .. } = self;
+        let (recorder, marks) = (&mut self.recorder, &mut self.marks);
         let admits = |own: &Option<Timestamp>| admit(stream, *own, incoming, started.wall);
         // No device is made for the sake of samples that are refused.
         let times = samples.times.get(rows.clone()).unwrap_or_default();
@@ -154,8 +153,7 @@ impl Pipeline {
             note(&added, device, captured.device(), shape, outcome);
             record(recorder, shape, &added, sample, *own);
             let restarted = added.restart.is_some();
-            let retained =
-                marks.add(captured.device(), shape.length, incoming.retained, restarted);
+            let retained = marks.add(captured.device(), shape.length, incoming.retained, restarted);
             if !added.complete {
                 continue;
             }
