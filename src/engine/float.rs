@@ -1,7 +1,7 @@
 //! The float runtime: graphs, or parts of graphs, that run in tract as they are.
 
 use super::error::{LoadError, RunError};
-use super::{sound, spec, translate};
+use super::{sound, spec, stateless, strides, translate};
 use crate::tensor::{Data, Dtype};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -42,7 +42,12 @@ impl FloatGraph {
             let mut parsed = onnx.model_for_proto_model(&model)?;
             parsed.analyse(false)?;
             model.graph.iter().try_for_each(|graph| sound::check(graph, &parsed))?;
-            parsed.into_optimized()?.into_runnable()
+            let mut typed = parsed.into_typed()?;
+            stateless::reset_every_run(&mut typed);
+            strides::as_lists(&mut typed)?;
+            let plan = typed.into_optimized()?.into_runnable()?;
+            stateless::check(&plan)?;
+            Ok(plan)
         })
         .map_err(|text| match &model.graph {
             Some(graph) => translate::load_error(graph, &text),
@@ -92,9 +97,13 @@ fn output_type(
     Ok((dtype, shape.to_vec()))
 }
 
-/// Runs a state once.
+/// Runs a state once. What a failed run left behind is dropped, so that the next one starts as the
+/// first did.
 pub(super) fn run(state: &mut FloatState, inputs: TVec<TValue>) -> Result<TVec<TValue>, RunError> {
-    fenced(|| state.run(inputs)).map_err(|text| translate::run_error(&text))
+    fenced(|| state.run(inputs)).or_else(|text| {
+        *state = fenced(|| state.plan().spawn()).map_err(|text| translate::run_error(&text))?;
+        Err(translate::run_error(&text))
+    })
 }
 
 /// A copy of `data` as the float runtime takes it.

@@ -3,6 +3,7 @@
 //! The only room that names tract. Float parts run on tract as it is; quantized parts never reach
 //! it, because tract folds their weights to floats and rewrites softmax into a table.
 
+mod attributes;
 mod classifier;
 mod constant;
 mod error;
@@ -16,9 +17,12 @@ mod plan;
 mod proto;
 mod qoperator;
 mod resolve;
+mod rewrite;
 mod run;
 mod sound;
 mod spec;
+mod stateless;
+mod strides;
 #[cfg(test)]
 mod tests;
 mod translate;
@@ -81,7 +85,9 @@ impl Model {
         resolve::inline_external(&mut graph, options.folder.as_deref())?;
         let onnx = tract_onnx::onnx().with_ignore_value_info(true);
         operators::check(&graph, &onnx)?;
+        let opset = attributes::check(&header, &graph)?;
         let facts = facts::of(&graph);
+        rewrite::rewrite(opset, &mut graph);
         let mut inputs = spec::fix_inputs(&mut graph, options)?;
         let draft = Draft::new(isa);
         let Lowered { plan, outputs, nodes, fates } =

@@ -1,5 +1,6 @@
 //! Which operators exist here, found out before anything is built.
 
+use super::attributes;
 use super::classifier;
 use super::error::LoadError;
 use super::proto::{label, operator, refuse, subgraphs};
@@ -38,7 +39,7 @@ fn is_known(node: &NodeProto, onnx: &Onnx) -> bool {
 /// Refuses a graph with an operator that nothing here runs, naming the node.
 pub(super) fn check(graph: &GraphProto, onnx: &Onnx) -> Result<(), LoadError> {
     for node in &graph.node {
-        if !is_known(node, onnx) {
+        if !is_known(node, onnx) || !attributes::knows(node) {
             return Err(LoadError::Operator {
                 node: label(node).to_owned(),
                 operator: operator(node),

@@ -5,7 +5,7 @@ use super::proto::{Attributes, label};
 use super::spec::MOST_ELEMENTS;
 use super::translate::OWN;
 use tract_onnx::pb::{GraphProto, NodeProto};
-use tract_onnx::prelude::{InferenceModel, TractResult};
+use tract_onnx::prelude::{Datum, InferenceModel, TractResult};
 use tract_onnx::tract_hir::infer::{Factoid, InferenceFact};
 use tract_onnx::tract_hir::internal::{DimLike, bail};
 
@@ -15,6 +15,7 @@ pub(super) fn check(graph: &GraphProto, model: &InferenceModel) -> TractResult<(
         check_volume(&outlet.fact)?;
     }
     for proto in &graph.node {
+        check_types(proto, model)?;
         if !matches!(
             proto.op_type.as_str(),
             "Conv" | "ConvInteger" | "MaxPool" | "AveragePool" | "LpPool"
@@ -26,6 +27,19 @@ pub(super) fn check(graph: &GraphProto, model: &InferenceModel) -> TractResult<(
         if let Some(reason) = misfit(proto, &shapes) {
             bail!("{OWN}node {:?} ({}): {reason}", label(proto), proto.op_type);
         }
+    }
+    Ok(())
+}
+
+/// Refuses what would fail in every run.
+fn check_types(proto: &NodeProto, model: &InferenceModel) -> TractResult<()> {
+    if !matches!(proto.op_type.as_str(), "ReduceMax" | "ReduceMin") {
+        return Ok(());
+    }
+    let Ok(node) = model.node_by_name(label(proto)) else { return Ok(()) };
+    let facts = model.node_input_facts(node.id)?;
+    if facts.first().is_some_and(|f| f.datum_type.concretize() == Some(bool::datum_type())) {
+        bail!("node {:?} ({}): it reduces booleans", label(proto), proto.op_type);
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
     reason = "small numbers, chosen here"
 )]
 
+mod attributes;
 mod classifiers;
 mod exact;
 mod exported;
@@ -15,9 +16,12 @@ mod generate;
 mod hostile;
 mod lowering;
 mod model;
+mod onnx;
 mod operators;
 mod random;
+mod recurrent;
 mod reference;
+mod same_bits;
 mod words;
 
 use super::{LoadError, LoadOptions, Model};
@@ -45,5 +49,6 @@ fn run_model(model: &Arc<Model>, inputs: &[Data]) -> Vec<Tensor> {
     let mut outputs: Vec<_> =
         model.outputs().iter().map(|s| Tensor::zeros(s.dtype, &s.shape)).collect();
     model.session().run(&tensors, &mut outputs).unwrap();
+    same_bits::check_again(model, &tensors, &outputs);
     outputs
 }

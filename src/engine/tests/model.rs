@@ -77,6 +77,42 @@ impl Build {
         })
     }
 
+    pub(super) fn text(self, name: &str, value: &str) -> Self {
+        self.attribute(AttributeProto {
+            name: name.into(),
+            r#type: AttributeType::String as i32,
+            s: value.as_bytes().to_vec(),
+            ..AttributeProto::default()
+        })
+    }
+
+    pub(super) fn real(self, name: &str, value: f32) -> Self {
+        self.attribute(AttributeProto {
+            name: name.into(),
+            r#type: AttributeType::Float as i32,
+            f: value,
+            ..AttributeProto::default()
+        })
+    }
+
+    pub(super) fn texts(self, name: &str, values: &[&str]) -> Self {
+        self.attribute(AttributeProto {
+            name: name.into(),
+            r#type: AttributeType::Strings as i32,
+            strings: values.iter().map(|v| v.as_bytes().to_vec()).collect(),
+            ..AttributeProto::default()
+        })
+    }
+
+    pub(super) fn inner(self, name: &str, graph: GraphProto) -> Self {
+        self.attribute(AttributeProto {
+            name: name.into(),
+            r#type: AttributeType::Graph as i32,
+            g: Some(graph),
+            ..AttributeProto::default()
+        })
+    }
+
     pub(super) fn attribute(mut self, attribute: AttributeProto) -> Self {
         self.graph.node.last_mut().unwrap().attribute.push(attribute);
         self

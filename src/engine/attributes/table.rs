@@ -1,0 +1,502 @@
+//! The operators that models here may have, with the attributes, inputs and outputs that are honoured.
+//!
+//! What is not in this table is refused, so that an attribute that nobody thought of is never ignored.
+//! An entry means: whatever runs the operator, the integer kernels or the float runtime, does what ONNX
+//! says for these values, and `tests/onnx.rs` and `tests/attributes.rs` have tried it.
+
+use super::rule::{Attribute, Rule, float, floats, graph, int, ints, tensor, text, texts};
+
+/// An operator, and what of it is honoured.
+#[derive(Debug)]
+pub(super) struct Operator {
+    pub domain: &'static str,
+    pub name: &'static str,
+    /// The opset from which on its meaning is the one honoured here.
+    pub since: i64,
+    pub attributes: &'static [Attribute],
+    /// The most inputs and outputs.
+    pub inputs: usize,
+    pub outputs: usize,
+}
+
+const STANDARD: &str = "";
+const ML: &str = "ai.onnx.ml";
+const MICROSOFT: &str = "com.microsoft";
+
+/// No bound on the number of inputs or outputs.
+pub(super) const MANY: usize = usize::MAX;
+
+/// The entry of an operator.
+pub(super) fn find(domain: &str, name: &str) -> Option<&'static Operator> {
+    let domain = if domain == "ai.onnx" { STANDARD } else { domain };
+    TABLE.iter().find(|o| o.name == name && o.domain == domain)
+}
+
+const fn op(
+    name: &'static str,
+    inputs: usize,
+    outputs: usize,
+    attributes: &'static [Attribute],
+) -> Operator {
+    Operator { domain: STANDARD, name, since: 1, attributes, inputs, outputs }
+}
+
+/// An operator of some inputs, one output and no attributes.
+const fn plain(name: &'static str, inputs: usize) -> Operator {
+    op(name, inputs, 1, &[])
+}
+
+impl Operator {
+    const fn of(self, domain: &'static str) -> Self {
+        Self { domain, ..self }
+    }
+
+    const fn since(self, since: i64) -> Self {
+        Self { since, ..self }
+    }
+}
+
+const BOOL: &[i64] = &[0, 1];
+const ZERO: &[i64] = &[0];
+const ONE: &[i64] = &[1];
+
+/// Of convolutions.
+const WINDOW: &[Attribute] = &[
+    text("auto_pad", &["NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"]),
+    ints("dilations"),
+    int("group"),
+    ints("kernel_shape"),
+    ints("pads"),
+    ints("strides"),
+];
+
+const POOL: &[Attribute] = &[
+    text("auto_pad", &["NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"]),
+    int("ceil_mode").only(BOOL),
+    int("count_include_pad").only(BOOL),
+    ints("dilations"),
+    ints("kernel_shape"),
+    ints("pads"),
+    ints("strides"),
+    int("channels_last").only(ZERO),
+];
+
+/// Of reductions whose result is one value left as it is where nothing is reduced.
+const REDUCE: &[Attribute] =
+    &[ints("axes").until(17), int("keepdims").only(BOOL), int("noop_with_empty_axes").only(BOOL)];
+
+/// Of reductions that change the values even where nothing is reduced.
+const REDUCE_CHANGED: &[Attribute] =
+    &[ints("axes").until(17), int("keepdims").only(BOOL), int("noop_with_empty_axes").only(ZERO)];
+
+const ALPHA: &[Attribute] = &[float("alpha")];
+const AXIS: &[Attribute] = &[int("axis")];
+const ARG: &[Attribute] =
+    &[int("axis"), int("keepdims").only(BOOL), int("select_last_index").only(BOOL)];
+const WINDOW_FUNCTION: &[Attribute] = &[int("output_datatype"), int("periodic").only(BOOL)];
+
+/// Of all recurrent operators. `activations` are held against the defaults elsewhere, because these
+/// depend on the operator.
+macro_rules! recurrent {
+    ($($more:expr),*) => {
+        &[
+            floats("activation_alpha").empty(),
+            floats("activation_beta").empty(),
+            texts("activations"),
+            text("direction", &["forward", "bidirectional", "reverse"]),
+            int("hidden_size"),
+            int("layout").only(BOOL),
+            $($more),*
+        ]
+    };
+}
+
+const REDUCTION: Attribute = text("reduction", &["none", "add", "mul", "min", "max"]);
+
+const TABLE: &[Operator] = &[
+    plain("Abs", 1),
+    plain("Acos", 1),
+    plain("Acosh", 1),
+    plain("Add", 2),
+    plain("And", 2),
+    op("ArgMax", 1, 1, ARG),
+    op("ArgMin", 1, 1, ARG),
+    plain("Asin", 1),
+    plain("Asinh", 1),
+    plain("Atan", 1),
+    plain("Atanh", 1),
+    op("AveragePool", 1, 1, POOL),
+    op(
+        "BatchNormalization",
+        5,
+        1,
+        &[
+            float("epsilon"),
+            // Of training only.
+            float("momentum"),
+            int("spatial").only(ONE).until(8),
+            int("training_mode").only(ZERO),
+        ],
+    )
+    .since(7),
+    op("BitShift", 2, 1, &[text("direction", &["LEFT", "RIGHT"])]),
+    plain("BitwiseAnd", 2),
+    plain("BitwiseNot", 1),
+    plain("BitwiseOr", 2),
+    plain("BitwiseXor", 2),
+    op("BlackmanWindow", 1, 1, WINDOW_FUNCTION),
+    // How to saturate and round matters to 8-bit floats only, which are refused.
+    op("Cast", 1, 1, &[int("to"), int("saturate").only(BOOL), ROUND]).since(6),
+    op("CastLike", 2, 1, &[int("saturate").only(BOOL), ROUND]),
+    plain("Ceil", 1),
+    op("Celu", 1, 1, ALPHA),
+    op("Clip", 3, 1, &[float("max").until(10), float("min").until(10)]).since(6),
+    op("Compress", 2, 1, AXIS),
+    op("Concat", MANY, 1, AXIS).since(4),
+    op(
+        "Constant",
+        0,
+        1,
+        &[
+            tensor("value"),
+            float("value_float"),
+            floats("value_floats"),
+            int("value_int"),
+            ints("value_ints"),
+        ],
+    ),
+    op("ConstantOfShape", 1, 1, &[tensor("value")]),
+    op("Conv", 3, 1, WINDOW),
+    op("ConvInteger", 4, 1, WINDOW),
+    op(
+        "ConvTranspose",
+        3,
+        1,
+        &[
+            text("auto_pad", &["NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"]),
+            ints("dilations"),
+            int("group"),
+            ints("kernel_shape"),
+            ints("output_padding"),
+            ints("output_shape"),
+            ints("pads"),
+            ints("strides"),
+        ],
+    ),
+    plain("Cos", 1),
+    plain("Cosh", 1),
+    op("CumSum", 2, 1, &[int("exclusive").only(BOOL), int("reverse").only(BOOL)]),
+    op(
+        "DFT",
+        3,
+        1,
+        // The float runtime finds the shapes of another axis wrongly before opset 20.
+        &[
+            int("axis").only(&[1, -2]).until(19),
+            int("inverse").only(BOOL),
+            int("onesided").only(BOOL),
+        ],
+    ),
+    op("DepthToSpace", 1, 1, &[int("blocksize"), text("mode", &["DCR", "CRD"])]),
+    op(
+        "DequantizeLinear",
+        3,
+        1,
+        &[int("axis"), int("block_size").only(ZERO), int("output_dtype").only(&[0, 1])],
+    ),
+    plain("Div", 2),
+    op("Dropout", 3, 2, &[float("ratio").until(11), int("seed")]).since(7),
+    op("DynamicQuantizeLinear", 1, 3, &[]),
+    op("Einsum", MANY, 1, &[Attribute::new("equation", Rule::Text)]),
+    op("Elu", 1, 1, ALPHA).since(6),
+    plain("Equal", 2),
+    plain("Erf", 1),
+    plain("Exp", 1),
+    plain("Expand", 2),
+    op("EyeLike", 1, 1, &[int("dtype"), int("k")]),
+    op("Flatten", 1, 1, AXIS),
+    plain("Floor", 1),
+    op("GRU", 6, 2, recurrent!(int("linear_before_reset").only(BOOL))).since(7),
+    op("Gather", 2, 1, AXIS),
+    op("GatherElements", 2, 1, AXIS),
+    op("GatherND", 2, 1, &[int("batch_dims")]),
+    op("Gelu", 1, 1, &[text("approximate", &["none", "tanh"])]),
+    op(
+        "Gemm",
+        3,
+        1,
+        &[float("alpha"), float("beta"), int("transA").only(BOOL), int("transB").only(BOOL)],
+    )
+    .since(7),
+    plain("GlobalAveragePool", 1),
+    plain("GlobalMaxPool", 1),
+    plain("Greater", 2),
+    plain("GreaterOrEqual", 2),
+    op(
+        "GridSample",
+        2,
+        1,
+        &[
+            int("align_corners").only(BOOL),
+            text("mode", &["bilinear", "nearest", "bicubic", "linear", "cubic"]),
+            text("padding_mode", &["zeros", "border", "reflection"]),
+        ],
+    ),
+    op(
+        "GroupNormalization",
+        3,
+        1,
+        &[float("epsilon"), int("num_groups"), int("stash_type").only(ONE)],
+    ),
+    op("HammingWindow", 1, 1, WINDOW_FUNCTION),
+    op("HannWindow", 1, 1, WINDOW_FUNCTION),
+    op("HardSigmoid", 1, 1, &[float("alpha"), float("beta")]).since(6),
+    plain("HardSwish", 1),
+    op("Hardmax", 1, 1, AXIS),
+    plain("Identity", 1),
+    op("If", 1, MANY, &[graph("else_branch"), graph("then_branch")]),
+    op("InstanceNormalization", 3, 1, &[float("epsilon")]).since(6),
+    op("IsInf", 1, 1, &[int("detect_negative").only(BOOL), int("detect_positive").only(BOOL)]),
+    plain("IsNaN", 1),
+    op("LRN", 1, 1, &[float("alpha"), float("beta"), float("bias"), int("size")]),
+    op("LSTM", 8, 3, recurrent!(int("input_forget").only(ZERO))).since(7),
+    op("LayerNormalization", 3, 3, &[int("axis"), float("epsilon"), int("stash_type").only(ONE)]),
+    op("LeakyRelu", 1, 1, ALPHA).since(6),
+    plain("Less", 2),
+    plain("LessOrEqual", 2),
+    plain("Log", 1),
+    op("LogSoftmax", 1, 1, AXIS),
+    op("LpNormalization", 1, 1, &[int("axis"), int("p").only(&[1, 2])]),
+    plain("MatMul", 2),
+    plain("MatMulInteger", 4),
+    plain("Max", MANY),
+    op(
+        "MaxPool",
+        1,
+        2,
+        &[
+            text("auto_pad", &["NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"]),
+            int("ceil_mode").only(BOOL),
+            ints("dilations"),
+            ints("kernel_shape"),
+            ints("pads"),
+            int("storage_order").only(BOOL),
+            ints("strides"),
+        ],
+    ),
+    plain("Mean", MANY),
+    op("MeanVarianceNormalization", 1, 1, &[ints("axes")]),
+    op("MelWeightMatrix", 5, 1, &[int("output_datatype")]),
+    plain("Min", MANY),
+    plain("Mish", 1),
+    op("Mod", 2, 1, &[int("fmod").only(BOOL)]),
+    plain("Mul", 2),
+    plain("Neg", 1),
+    op("NonMaxSuppression", 5, 1, &[int("center_point_box").only(BOOL)]),
+    plain("NonZero", 1),
+    plain("Not", 1),
+    op("OneHot", 3, 1, AXIS),
+    plain("Or", 2),
+    plain("PRelu", 2),
+    op(
+        "Pad",
+        4,
+        1,
+        &[
+            text("mode", &["constant", "edge", "reflect"]),
+            ints("pads").until(10),
+            float("value").until(10),
+        ],
+    )
+    .since(2),
+    plain("Pow", 2),
+    op("QLinearConv", 9, 1, WINDOW),
+    plain("QLinearMatMul", 8),
+    op(
+        "QuantizeLinear",
+        3,
+        1,
+        &[
+            int("axis"),
+            int("block_size").only(ZERO),
+            int("output_dtype"),
+            int("precision").only(&[0, 1]),
+            // Of 8-bit floats only, which are refused.
+            int("saturate").only(BOOL),
+        ],
+    ),
+    op("RMSNormalization", 2, 1, &[int("axis"), float("epsilon"), int("stash_type").only(ONE)]),
+    op("RNN", 6, 2, recurrent!()).since(7),
+    plain("Range", 3),
+    plain("Reciprocal", 1),
+    op("ReduceL1", 2, 1, REDUCE_CHANGED),
+    op("ReduceL2", 2, 1, REDUCE_CHANGED),
+    op("ReduceLogSum", 2, 1, REDUCE_CHANGED),
+    op("ReduceLogSumExp", 2, 1, REDUCE_CHANGED),
+    op("ReduceMax", 2, 1, REDUCE),
+    op("ReduceMean", 2, 1, REDUCE),
+    op("ReduceMin", 2, 1, REDUCE),
+    op("ReduceProd", 2, 1, REDUCE),
+    op(
+        "ReduceSum",
+        2,
+        1,
+        &[
+            ints("axes").until(12),
+            int("keepdims").only(BOOL),
+            int("noop_with_empty_axes").only(BOOL),
+        ],
+    ),
+    op("ReduceSumSquare", 2, 1, REDUCE_CHANGED),
+    plain("Relu", 1),
+    op("Reshape", 2, 1, &[int("allowzero").only(BOOL)]).since(5),
+    op(
+        "Resize",
+        4,
+        1,
+        &[
+            int("antialias").only(BOOL),
+            ints("axes"),
+            text("coordinate_transformation_mode", COORDINATES),
+            float("cubic_coeff_a"),
+            int("exclude_outside").only(BOOL),
+            float("extrapolation_value"),
+            text("keep_aspect_ratio_policy", &["stretch", "not_larger", "not_smaller"]),
+            text("mode", &["nearest", "linear", "cubic"]),
+            text("nearest_mode", &["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]),
+        ],
+    )
+    .since(11),
+    op(
+        "RotaryEmbedding",
+        4,
+        1,
+        &[int("interleaved").only(BOOL), int("num_heads"), int("rotary_embedding_dim")],
+    ),
+    plain("Round", 1),
+    op("STFT", 4, 1, &[int("onesided").only(BOOL)]),
+    op(
+        "Scan",
+        MANY,
+        MANY,
+        &[
+            graph("body"),
+            int("num_scan_inputs"),
+            ints("scan_input_axes"),
+            ints("scan_input_directions"),
+            ints("scan_output_axes"),
+            ints("scan_output_directions"),
+        ],
+    )
+    .since(9),
+    op("Scatter", 3, 1, AXIS),
+    op("ScatterElements", 3, 1, &[int("axis"), REDUCTION]),
+    op("ScatterND", 3, 1, &[REDUCTION]),
+    op("Selu", 1, 1, &[float("alpha"), float("gamma")]).since(6),
+    op("Shape", 1, 1, &[int("end"), int("start")]),
+    op("Shrink", 1, 1, &[float("bias"), float("lambd")]),
+    plain("Sigmoid", 1),
+    plain("Sign", 1),
+    plain("Sin", 1),
+    plain("Sinh", 1),
+    plain("Size", 1),
+    op("Slice", 5, 1, &[ints("axes").until(9), ints("ends").until(9), ints("starts").until(9)]),
+    op("Softmax", 1, 1, AXIS),
+    plain("Softplus", 1),
+    plain("Softsign", 1),
+    op("SpaceToDepth", 1, 1, &[int("blocksize")]),
+    op("Split", 2, MANY, &[int("axis"), int("num_outputs"), ints("split").until(12)]).since(2),
+    plain("Sqrt", 1),
+    op("Squeeze", 2, 1, &[ints("axes").until(12)]),
+    plain("Sub", 2),
+    plain("Sum", MANY),
+    op("Swish", 1, 1, ALPHA),
+    plain("Tan", 1),
+    plain("Tanh", 1),
+    op("ThresholdedRelu", 1, 1, ALPHA),
+    plain("Tile", 2).since(6),
+    // In order is one of the orders that `sorted = 0` allows.
+    op("TopK", 2, 2, &[int("axis"), int("largest").only(BOOL), int("sorted").only(BOOL)]).since(10),
+    op("Transpose", 1, 1, &[ints("perm")]),
+    op("Trilu", 2, 1, &[int("upper").only(BOOL)]),
+    op("Unsqueeze", 2, 1, &[ints("axes").until(12)]),
+    plain("Where", 3),
+    plain("Xor", 2),
+    plain("ArrayFeatureExtractor", 2).of(ML),
+    op(
+        "LinearClassifier",
+        1,
+        2,
+        &[
+            ints("classlabels_ints"),
+            texts("classlabels_strings"),
+            floats("coefficients"),
+            floats("intercepts"),
+            int("multi_class").only(BOOL),
+            POST_TRANSFORM,
+        ],
+    )
+    .of(ML),
+    op(
+        "LinearRegressor",
+        1,
+        1,
+        &[floats("coefficients"), floats("intercepts"), POST_TRANSFORM, int("targets")],
+    )
+    .of(ML),
+    op("Normalizer", 1, 1, &[text("norm", &["MAX", "L1", "L2"])]).of(ML),
+    op(
+        "TreeEnsembleClassifier",
+        1,
+        2,
+        &[
+            floats("base_values"),
+            ints("class_ids"),
+            ints("class_nodeids"),
+            ints("class_treeids"),
+            floats("class_weights"),
+            ints("classlabels_int64s"),
+            texts("classlabels_strings"),
+            ints("nodes_falsenodeids"),
+            ints("nodes_featureids"),
+            // How often a branch was taken: a hint for speed.
+            floats("nodes_hitrates"),
+            ints("nodes_missing_value_tracks_true"),
+            texts("nodes_modes"),
+            ints("nodes_nodeids"),
+            ints("nodes_treeids"),
+            ints("nodes_truenodeids"),
+            floats("nodes_values"),
+            POST_TRANSFORM,
+        ],
+    )
+    .of(ML),
+    plain("BiasGelu", 2).of(MICROSOFT),
+    op("DequantizeLinear", 3, 1, AXIS).of(MICROSOFT),
+    plain("FastGelu", 2).of(MICROSOFT),
+    plain("Gelu", 1).of(MICROSOFT),
+    op("QGemm", 9, 1, &[float("alpha"), int("transA").only(BOOL), int("transB").only(BOOL)])
+        .of(MICROSOFT),
+    plain("QLinearAdd", 8).of(MICROSOFT),
+    op("QLinearAveragePool", 5, 1, POOL).of(MICROSOFT),
+    op("QLinearConcat", MANY, 1, AXIS).of(MICROSOFT),
+    op("QLinearGlobalAveragePool", 5, 1, &[int("channels_last").only(ZERO)]).of(MICROSOFT),
+    op("QLinearLeakyRelu", 5, 1, ALPHA).of(MICROSOFT),
+    plain("QLinearMul", 8).of(MICROSOFT),
+    plain("QLinearSigmoid", 5).of(MICROSOFT),
+    op("QLinearSoftmax", 5, 1, &[int("axis"), int("opset")]).of(MICROSOFT),
+    op("QuantizeLinear", 3, 1, AXIS).of(MICROSOFT),
+    op("QuickGelu", 1, 1, ALPHA).of(MICROSOFT),
+];
+
+const ROUND: Attribute = text("round_mode", &["up", "down", "nearest"]);
+const POST_TRANSFORM: Attribute = text("post_transform", &["NONE", "SOFTMAX", "LOGISTIC"]);
+const COORDINATES: &[&str] = &[
+    "half_pixel",
+    "half_pixel_symmetric",
+    "pytorch_half_pixel",
+    "align_corners",
+    "asymmetric",
+    "tf_crop_and_resize",
+    "tf_half_pixel_for_nn",
+];
