@@ -39,7 +39,7 @@ fn check_types(proto: &NodeProto, model: &InferenceModel) -> TractResult<()> {
     let Ok(node) = model.node_by_name(label(proto)) else { return Ok(()) };
     let facts = model.node_input_facts(node.id)?;
     if facts.first().is_some_and(|f| f.datum_type.concretize() == Some(bool::datum_type())) {
-        bail!("node {:?} ({}): it reduces booleans", label(proto), proto.op_type);
+        bail!("{OWN}node {:?} ({}): it reduces booleans", label(proto), proto.op_type);
     }
     Ok(())
 }

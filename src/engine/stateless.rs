@@ -5,6 +5,7 @@
 //! many devices. So its operators are told to start from the initial state each time, which costs
 //! nothing where there are none. What keeps anything else is refused.
 
+use super::translate::OWN;
 use std::sync::Arc;
 use tract_onnx::prelude::{IntoTValue, TVec, Tensor, TractResult, TypedModel, TypedSimplePlan};
 use tract_onnx::tract_core::ops::gru_seq::GruSeq;
@@ -42,7 +43,7 @@ pub(super) fn check(plan: &Arc<TypedSimplePlan>) -> TractResult<()> {
     }
     match plan.spawn()?.run(inputs) {
         Ok(_) => Ok(()),
-        Err(error) => bail!("a recurrence of it does not run with these shapes: {error:#}"),
+        Err(_) => bail!("{OWN}a recurrence of it does not run with these shapes: unroll it"),
     }
 }
 
@@ -59,7 +60,7 @@ fn holds(plan: &Arc<TypedSimplePlan>) -> TractResult<bool> {
         {
             holds(&scan.plan)?;
         } else if !node.op_as::<GruSeq>().is_some_and(|gru| gru.reset_every_turn) {
-            bail!("node {:?} keeps something from one run to the next", node.name);
+            bail!("{OWN}node {:?} keeps something from one run to the next", node.name);
         }
     }
     Ok(any)

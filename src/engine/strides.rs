@@ -4,6 +4,7 @@
 //! which element the step begins with, or over a recurrence, where it forgets what that does with the
 //! steps left out. A list of the elements wanted says the same and stays where it is.
 
+use super::translate::OWN;
 use tract_onnx::prelude::{TractResult, TypedModel};
 use tract_onnx::tract_core::model::TypedModelPatch;
 use tract_onnx::tract_core::ops::TypedOp;
@@ -48,7 +49,7 @@ fn apart(model: &mut TypedModel, id: usize, slice: &StridedSlice) -> TractResult
         return Ok(());
     }
     if [1, 2, steps].into_iter().any(|i| constant(i).is_none()) {
-        bail!("node {:?} (Slice): its bounds or steps are not constants", model.node(id).name);
+        bail!("{OWN}node {:?} (Slice): its bounds or steps are not constants", model.node(id).name);
     }
     match slice.declutter(model, model.node(id))? {
         Some(patch) => patch.apply(model),
