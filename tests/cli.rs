@@ -321,3 +321,25 @@ fn log_lines_carry_priorities_where_the_journal_listens() {
     let lines = fs::read_to_string(log).unwrap();
     assert!(lines.starts_with("<4>the password goes to the broker unencrypted"), "{lines}");
 }
+
+#[test]
+fn check_finds_certificates_that_will_not_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("inferd.toml");
+    std::fs::write(dir.path().join("ca.pem"), b"\xef\xbb\xbf-----BEGIN CERTIFICATE-----\n")
+        .unwrap();
+    let text = format!(
+        "[broker]\nurl = \"mqtts://broker.example\"\nca_file = \"ca.pem\"\n[store]\ndir = {:?}\n",
+        dir.path().join("ca.pem/below")
+    );
+    std::fs::write(&config, text).unwrap();
+    let checked = std::process::Command::new(env!("CARGO_BIN_EXE_inferd"))
+        .args(["check", "--json", "--config"])
+        .arg(&config)
+        .output()
+        .unwrap();
+    assert_eq!(checked.status.code(), Some(78));
+    let out = String::from_utf8_lossy(&checked.stdout);
+    assert!(out.contains("byte order mark") && out.contains("sed -i"), "{out}");
+    assert!(out.contains("store.dir") && out.contains("is not a folder"), "{out}");
+}

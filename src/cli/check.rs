@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::folders::{Finding, try_folder};
 use super::terminal::{print, print_json, table};
 use super::wear::{self, Rate, Wear};
 use super::{ConfigFile, Exit, Failure};
@@ -14,13 +15,15 @@ use crate::config::tree::Value;
 use crate::config::{Config, Stream, Surroundings, print as reference};
 use crate::daemon;
 use crate::ids::ModelName;
+use crate::link;
 use crate::pipeline;
 use crate::store;
 
 /// Find every mistake in the configuration and the models it names
 ///
 /// Reads the configuration as the daemon does (the file, conf.d beside it, the environment), loads
-/// every model and runs its golden vectors and golden samples, and checks that each stream fits its model. Prints all
+/// every model and runs its golden vectors and golden samples, and checks that each stream fits its model. Also reads
+/// certificates, keys and the password, and tries the folders that the daemon writes to. Prints all
 /// problems at once, each with its place, its value and what is allowed, and ends with exit code 78.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -91,6 +94,7 @@ pub(super) fn check(args: &Args) -> Result<(), Failure> {
             reason,
             allowed: "a file that `inferctl keys` made".to_owned(),
         }));
+        surroundings_of(&config, &mut report);
         models_and_streams(&config, args.rate, &mut report);
     }
     report.ok = report.problems.is_empty();
@@ -100,6 +104,32 @@ pub(super) fn check(args: &Args) -> Result<(), Failure> {
         print(&shown(&report, &path, args.rate))?;
     }
     if report.ok { Ok(()) } else { Err(Failure::said(Exit::Config)) }
+}
+
+/// Certificates, the password, and the folders that the daemon writes to.
+fn surroundings_of(config: &Config, report: &mut Report) {
+    let problem = |path: &str, reason: String| Problem {
+        origin: None,
+        path: path.to_owned(),
+        value: None,
+        reason,
+        allowed: String::new(),
+    };
+    if report.problems.is_empty() {
+        let fault = link::local_fault(&config.broker);
+        report.problems.extend(fault.map(|fault| problem("broker", fault.to_string())));
+    }
+    for (path, dir) in [("store.dir", &config.store.dir), ("control.dir", &config.control.dir)] {
+        match try_folder(dir) {
+            Finding::Good => {}
+            Finding::Problem(why) => {
+                report.problems.push(problem(path, format!("{}: {why}", dir.display())));
+            }
+            Finding::Warning(why) => {
+                report.warnings.push(format!("{path}: {}: {why}", dir.display()));
+            }
+        }
+    }
 }
 
 fn models_and_streams(config: &Config, rate: Rate, report: &mut Report) {

@@ -5,6 +5,7 @@ mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod failure;
+mod folders;
 mod infer;
 mod install;
 mod local;

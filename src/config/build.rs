@@ -5,8 +5,8 @@ use super::reference::REFERENCE;
 use super::section::Section;
 use super::tree::Node;
 use super::{
-    Broker, Config, Control, Gateway, Login, Models, Outbox, Report, Store, Tls, TopicTemplate,
-    Updates, Workers,
+    Broker, Config, Control, Gateway, Login, Models, Outbox, Password, Report, Store, Tls,
+    TopicTemplate, Updates, Workers,
 };
 use crate::ids::GatewayId;
 
@@ -46,6 +46,7 @@ pub(super) fn config(root: &Node, problems: &Problems) -> Option<Config> {
         control,
         streams,
         identity_doubt: None,
+        notes: Vec::new(),
     })
 }
 
@@ -103,10 +104,16 @@ fn tls(section: &Section<'_>, url: Option<&Url>) -> Option<Tls> {
 }
 
 fn login(section: &Section<'_>) -> Login {
-    Login {
-        username: section.text("username"),
-        password_file: section.path_if("password_file").unwrap_or_default(),
+    let (file, env) = (section.path_if("password_file"), section.text_if("password_env"));
+    if file.is_some() && env.is_some() {
+        section.problem("password_env", "there is a password_file too", "one of the two");
     }
+    let password = match (file, env) {
+        (Some(file), _) => Password::File(file),
+        (None, Some(name)) => Password::Env(name),
+        (None, None) => Password::None,
+    };
+    Login { username: section.text("username"), password }
 }
 
 fn gateway(section: &Section<'_>) -> Option<Gateway> {

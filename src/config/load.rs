@@ -118,11 +118,14 @@ impl Config {
         }
         override_from(surroundings, &mut root, &problems);
         let credentials = surroundings.var("CREDENTIALS_DIRECTORY").map(Path::new);
-        secret::resolve(REFERENCE, &mut root, &secret::Places { folder, credentials }, &problems);
+        let places = secret::Places { folder, credentials };
+        let notes = secret::resolve(REFERENCE, &mut root, &places, &problems);
+        secret::look_up_variables(REFERENCE, &root, surroundings, &problems);
         let named = root.get("gateway").and_then(|gateway| gateway.get("id")).is_some();
         let host_name = surroundings.host_name.as_deref().filter(|_| !named);
         let (mut config, problems) = finish(root, host_name, problems);
         if let Some(config) = &mut config {
+            config.notes = notes;
             config.identity_doubt =
                 host_name.and_then(|name| identity::doubt(name, surroundings.within));
         }
@@ -145,7 +148,7 @@ impl Config {
     /// What is allowed and probably not meant.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
+        let mut warnings = self.notes.clone();
         if self.streams.is_empty() {
             warnings.push("no [[stream]] is configured: there is nothing to do".to_owned());
         }
@@ -239,7 +242,8 @@ fn from_text(kind: Kind, text: &str) -> Value {
         | Kind::Span { .. }
         | Kind::Folder
         | Kind::File
-        | Kind::Secret => as_text(),
+        | Kind::Secret
+        | Kind::Env => as_text(),
         Kind::Bool
         | Kind::Int { .. }
         | Kind::Float { .. }

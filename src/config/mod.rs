@@ -24,6 +24,7 @@ use std::time::Duration;
 
 pub use identity::Containment;
 pub use load::{ConfigError, Surroundings};
+pub use secret::secret_access;
 pub use tool::{parse_size, parse_span};
 pub use topic::TopicError;
 
@@ -45,6 +46,8 @@ pub struct Config {
     pub streams: Vec<Stream>,
     /// Why `gateway.id`, which was not written, is a bad identity.
     pub identity_doubt: Option<String>,
+    /// What is allowed and should be better, a sentence each, found when the files were read.
+    pub notes: Vec<String>,
 }
 
 /// `[broker]`
@@ -79,11 +82,23 @@ pub struct Tls {
     pub client_key_file: Option<PathBuf>,
 }
 
-/// A user and the file that holds the password (mode 0600, one line).
-#[derive(Clone, Debug, PartialEq)]
+/// A user, and where the password is.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
     pub username: String,
-    pub password_file: PathBuf,
+    pub password: Password,
+}
+
+/// Where a password is. It is read at each attempt to connect and kept nowhere, so no output of a
+/// configuration can show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Password {
+    /// The user name alone is sent: brokers that take tokens want that.
+    None,
+    /// On the first line of this file.
+    File(PathBuf),
+    /// In the environment variable of this name.
+    Env(String),
 }
 
 /// `[gateway]`

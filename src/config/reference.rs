@@ -79,9 +79,14 @@ pub const REFERENCE: &[Opt] = options! {
         => Required, eg "\"gw-17\"",
         "The MQTT user name. Leave out `credentials` to log in by client certificate or not at \
          all.";
-    "broker.credentials.password_file": Kind::Secret => Required, eg "\"password\"",
+    "broker.credentials.password_file": Kind::Secret => Absent, eg "\"password\"",
         "The file with the password on its first line. Looked up among systemd's credentials \
-         first, then beside the configuration file.";
+         first, then beside the configuration file. Without a password the user name alone is \
+         sent, as brokers that take tokens want it.";
+    "broker.credentials.password_env": Kind::Env => Absent, eg "\"MQTT_PASSWORD\"",
+        "The name of an environment variable that holds the password, in the place of \
+         `password_file`. A file is safer: other processes of the same user can read the \
+         environment.";
 
     "gateway.id": name(NAME) => Derived("the machine's host name"), eg "\"gw-17\"",
         "This gateway's name: one level of its topics and the start of every prediction's id. \

@@ -95,8 +95,10 @@ pub enum Kind {
     Folder,
     /// A file that is there.
     File,
-    /// A file that is there and closed to everyone but its owner.
+    /// A file that is there and that others cannot change.
     Secret,
+    /// The name of an environment variable that is set.
+    Env,
 }
 
 /// A value that has the type and keeps the bounds its option asks for.
@@ -140,6 +142,7 @@ impl Kind {
             (Self::Folder | Self::File | Self::Secret, Value::Text(text)) => {
                 return plain_text(text, 4096).map(Checked::Text);
             }
+            (Self::Env, Value::Text(text)) => return variable(text).map(Checked::Text),
             (Self::Choice(words), Value::Text(text)) if words.contains(&text.as_str()) => {
                 Checked::Text(text.clone())
             }
@@ -172,7 +175,7 @@ impl Kind {
             Self::Float { .. } => "a number",
             Self::Span { .. } => "a span of time in quotes",
             Self::Size { .. } => "a number of bytes",
-            Self::Text { .. } | Self::Choice(_) => "a text in quotes",
+            Self::Text { .. } | Self::Choice(_) | Self::Env => "a text in quotes",
             Self::Texts { .. } => "a list of texts",
             Self::Names { .. } => "a text or a list of texts",
             Self::Floats { .. } => "a number or a list of numbers",
@@ -224,6 +227,15 @@ fn plain_text(text: &str, max: usize) -> Result<String, String> {
     }
 }
 
+fn variable(name: &str) -> Result<String, String> {
+    let is_name = name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+        && !name.starts_with(|letter: char| letter.is_ascii_digit());
+    if !is_name {
+        return Err("not the name of an environment variable".into());
+    }
+    plain_text(name, 256)
+}
+
 fn texts(list: &[Node], max: usize) -> Result<Checked, String> {
     within(list.len(), 0, max).map_err(|_| format!("{} texts, at most {max}", list.len()))?;
     let text = |node: &Node| match &node.value {
@@ -265,7 +277,8 @@ impl fmt::Display for Kind {
             Self::Counts { max } => write!(f, "NAME = 1 to {max}"),
             Self::Folder => f.write_str("the path of a folder"),
             Self::File => f.write_str("the path of a file that can be read"),
-            Self::Secret => f.write_str("the path of a file of mode 0600 or tighter"),
+            Self::Secret => f.write_str("the path of a file of mode 0600"),
+            Self::Env => f.write_str("the name of an environment variable of A-Z a-z 0-9 _"),
         }
     }
 }

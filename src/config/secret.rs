@@ -1,9 +1,10 @@
 //! The files a configuration names: found, readable, and closed to strangers where they are secret.
 
 use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::load::Surroundings;
 use super::problem::{Problem, Problems};
 use super::schema::{Kind, Opt};
 use super::tree::{Node, Value};
@@ -16,13 +17,15 @@ pub(super) struct Places<'a> {
     pub(super) credentials: Option<&'a Path>,
 }
 
-/// Puts full paths in the place of relative ones and reports files that will not do.
+/// Puts full paths in the place of relative ones and reports files that will not do. What will do
+/// and should be better is returned, a sentence each.
 pub(super) fn resolve(
     reference: &[Opt],
     root: &mut Node,
     places: &Places<'_>,
     problems: &Problems,
-) {
+) -> Vec<String> {
+    let mut notes = Vec::new();
     for opt in reference {
         // No option with a path is inside an array of tables.
         let Some(node) = place(root, opt.path) else { continue };
@@ -31,7 +34,9 @@ pub(super) fn resolve(
         let checked = match opt.kind {
             Kind::File => readable(&path),
             Kind::Secret if guarded => readable(&path),
-            Kind::Secret => readable(&path).and_then(|()| closed(&path)),
+            Kind::Secret => readable(&path).and_then(|()| secret_access(&path)).map(|note| {
+                notes.extend(note.map(|note| format!("{}: {note}", opt.path)));
+            }),
             Kind::Folder => Ok(()),
             _ => continue,
         };
@@ -46,6 +51,35 @@ pub(super) fn resolve(
             });
         }
         node.value = full;
+    }
+    notes
+}
+
+/// Reports environment variables that options name and that hold no secret.
+pub(super) fn look_up_variables(
+    reference: &[Opt],
+    root: &Node,
+    surroundings: &Surroundings,
+    problems: &Problems,
+) {
+    for opt in reference.iter().filter(|opt| matches!(opt.kind, Kind::Env)) {
+        let node = opt.path.split('.').try_fold(root, |node, key| node.get(key));
+        let Some(Node { value: Value::Text(name), origin }) = node else { continue };
+        let reason = match surroundings.var(name) {
+            Some(value) if !value.trim_end_matches(['\r', '\n']).is_empty() => continue,
+            Some(_) => "the variable is empty",
+            None => "the variable is not set",
+        };
+        problems.add(Problem {
+            origin: Some(origin.clone()),
+            path: opt.path.to_owned(),
+            value: Some(Value::Text(name.clone())),
+            reason: reason.to_owned(),
+            allowed: format!(
+                "the name of a variable in the environment of the service; to check by hand: \
+                 `{name}=… inferd check`"
+            ),
+        });
     }
 }
 
@@ -88,11 +122,33 @@ fn readable(path: &Path) -> Result<(), String> {
     if is_file { Ok(()) } else { Err("not a file".into()) }
 }
 
-fn closed(path: &Path) -> Result<(), String> {
+/// Who may read and change a secret. `Ok(Some(..))` is a warning: containers mount their secrets
+/// readable by everybody (Docker 0444, Kubernetes 0644), and only the owner of the machine can
+/// change that.
+///
+/// # Errors
+/// Others can change the file, or it belongs to a user who is neither root nor the one of this
+/// process.
+pub fn secret_access(path: &Path) -> Result<Option<String>, String> {
     let found = fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?;
-    let mode = found.permissions().mode() & 0o777;
-    if mode.trailing_zeros() >= 6 {
-        return Ok(());
+    let (mode, owner) = (found.mode() & 0o777, found.uid());
+    if mode & 0o077 == 0 {
+        return Ok(None);
     }
-    Err(format!("its mode is {mode:04o}, so others may read or change it"))
+    if mode & 0o022 != 0 {
+        return Err(format!("its mode is {mode:04o}, so others may change it: chmod 600 it"));
+    }
+    if owner != 0 && !is_own(owner) {
+        return Err(format!(
+            "its mode is {mode:04o} and it belongs to the user {owner}, who is neither root nor the \
+             user of inferd: chown it, or chmod 600 it"
+        ));
+    }
+    let path = path.display();
+    Ok(Some(format!("others may read {path} (mode {mode:04o}): chmod 600 it where you can")))
+}
+
+/// Whether this is the effective user of the process.
+fn is_own(user: u32) -> bool {
+    fs::metadata("/proc/self").is_ok_and(|own| own.uid() == user)
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{Failure, closed_to_others};
 use crate::cli::Exit;
-use crate::config::{Broker, Login};
+use crate::config::{Broker, Login, Password};
 use crate::ids::{GatewayId, ModelName};
 use crate::link::{Fault, PlainClient, PlainMessage, Progress};
 use crate::message::Qos;
@@ -84,8 +84,8 @@ impl BrokerArgs {
         match (&self.username, &self.broker_password) {
             (Some(username), Some(file)) => {
                 closed_to_others(file)?;
-                let (username, password_file) = (username.clone(), file.clone());
-                broker.login = Some(Login { username, password_file });
+                let (username, password) = (username.clone(), Password::File(file.clone()));
+                broker.login = Some(Login { username, password });
             }
             (Some(_), None) => return Err(usage("--username needs --password-file".into())),
             (None, Some(_)) => return Err(usage("--password-file needs --username".into())),

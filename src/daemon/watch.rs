@@ -245,7 +245,7 @@ fn name_of(value: &impl serde::Serialize) -> String {
 
 fn cause(fault: &Fault) -> FaultCause {
     match fault {
-        Fault::BadPassword | Fault::NotAuthorized => FaultCause::Credentials,
+        Fault::BadPassword { .. } | Fault::NotAuthorized { .. } => FaultCause::Credentials,
         Fault::Unavailable { .. } => FaultCause::Passing,
         Fault::Garbage { .. } => FaultCause::Refused,
         other => match other.kind() {

@@ -1,15 +1,14 @@
 //! One attempt's options, made anew each time: secrets and certificates are read again, and
 //! nothing that an earlier broker said lives on.
 
-use std::path::Path;
-
 use rumqttc::v5::MqttOptions;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{ConnectProperties, LastWill};
 use rumqttc::{NetworkOptions, Transport};
 
+use super::abilities::Denied;
 use super::{Fault, Status, tls};
-use crate::config::{Broker, Login};
+use crate::config::{Broker, Login, Password};
 
 /// Seconds as MQTT has them: 16 bits for the keep-alive, 32 for the session.
 fn seconds<T: TryFrom<u64>>(span: std::time::Duration, most: T) -> T {
@@ -23,11 +22,12 @@ pub(super) fn client_window(broker: &Broker) -> u16 {
 }
 
 /// Everything rumqttc has to know for one connection of the daemon.
-/// `receive_maximum`: the messages it may send ahead.
+/// `receive_maximum`: the messages it may send ahead. `denied`: what the last will does without.
 pub(super) fn options(
     broker: &Broker,
     status: &Status,
     receive_maximum: u16,
+    denied: Denied,
 ) -> Result<MqttOptions, Fault> {
     let mut options = plain(broker)?;
     options
@@ -37,8 +37,8 @@ pub(super) fn options(
         .set_last_will(LastWill::new(
             status.topic.as_str(),
             status.offline.to_vec(),
-            QoS::AtLeastOnce,
-            true,
+            if denied.at_least_once { QoS::AtMostOnce } else { QoS::AtLeastOnce },
+            !denied.retain,
             None,
         ))
         .set_session_expiry_interval(Some(seconds(broker.session_expiry, u32::MAX)))
@@ -64,25 +64,39 @@ pub(super) fn plain(broker: &Broker) -> Result<MqttOptions, Fault> {
             ..ConnectProperties::new()
         });
     if let Some(login) = &broker.login {
-        options.set_credentials(&login.username, password(login)?);
+        // rumqttc leaves the password out of CONNECT where it is empty.
+        options.set_credentials(&login.username, password(login)?.unwrap_or_default());
     }
     if let Some(configured) = &broker.tls {
-        options.set_transport(Transport::tls_with_config(tls::client_config(configured)?.into()));
+        options.set_transport(Transport::tls_with_config(
+            tls::client_config(configured, broker.port)?.into(),
+        ));
     }
     Ok(options)
 }
 
-/// The first line of the password file.
-fn password(login: &Login) -> Result<String, Fault> {
-    let path = &login.password_file;
-    let bad = |reason: String| Fault::File { what: "password file", path: path.clone(), reason };
-    let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
-    let line = text.lines().next().filter(|line| !line.is_empty());
-    line.map(str::to_owned).ok_or_else(|| bad("it is empty".into()))
-}
-
-/// True where others than the owner and the group may read a secret.
-pub(super) fn is_open_to_others(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o007 != 0)
+/// The password, where there is one: the first line of its file, or a variable without its line end.
+fn password(login: &Login) -> Result<Option<String>, Fault> {
+    let (what, text) = match &login.password {
+        Password::None => return Ok(None),
+        Password::File(path) => {
+            let what = format!("broker.credentials.password_file {}", path.display());
+            let text = std::fs::read(path).map_err(|error| Fault::Content {
+                what: what.clone(),
+                reason: format!("{error}; check the path and the permissions"),
+            })?;
+            (what, String::from_utf8(text).ok())
+        }
+        Password::Env(name) => {
+            let what = format!("broker.credentials.password_env: the variable {name}");
+            (what, std::env::var_os(name).unwrap_or_default().into_string().ok())
+        }
+    };
+    let bad = |reason: &str| Fault::Content { what: what.clone(), reason: reason.to_owned() };
+    let text = text.ok_or_else(|| bad("is not UTF-8 text"))?;
+    let line = text.trim_start_matches('\u{feff}').lines().next().unwrap_or_default();
+    if line.is_empty() {
+        return Err(bad("has no password on its first line; write it there"));
+    }
+    Ok(Some(line.to_owned()))
 }

@@ -10,10 +10,12 @@ use rumqttc::v5::{AsyncClient, ConnectionError, Event as Polled, EventLoop, Mqtt
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::time::{Instant, sleep_until};
 
+use super::abilities::Abilities;
 use super::gate::Gate;
 use super::goodbye::Goodbye;
 use super::outbound::{Sent, What};
 use super::outgoing::InFlight;
+use super::reason::Said;
 use super::task::LinkTask;
 use super::{Event, Fault, connect, ledger};
 use crate::crash::point;
@@ -65,6 +67,7 @@ pub(super) struct Bounds {
     pub(super) window: usize,
     /// Bytes in a packet of ours.
     pub(super) max_packet: usize,
+    pub(super) abilities: Abilities,
     /// Without a word for so long the connection is dead.
     pub(super) silence: Duration,
 }
@@ -98,7 +101,8 @@ pub(super) async fn run(
         Ok(never) => match never {},
         Err(fault) => fault,
     };
-    connection.rescue(&mut poller);
+    let ended = connection.rescue(&mut poller);
+    let fault = ended.filter(|_| fault.code().is_some()).unwrap_or(fault);
     Ended { fault, lived: connection.bounds.map(|bounds| bounds.since.elapsed()) }
 }
 
@@ -205,10 +209,7 @@ impl Connection<'_> {
 
     fn on_packet(&mut self, packet: Packet) -> Result<(), Fault> {
         match packet {
-            Packet::ConnAck(connack) if self.bounds.is_none() => {
-                self.connected(&connack);
-                Ok(())
-            }
+            Packet::ConnAck(connack) if self.bounds.is_none() => self.connected(&connack),
             Packet::Publish(publish) => self.received(publish),
             Packet::PubAck(puback) => {
                 self.acknowledged(puback.pkid, puback.reason);
@@ -254,32 +255,19 @@ impl Connection<'_> {
         }
     }
 
-    fn connected(&mut self, connack: &ConnAck) {
-        let now = Instant::now();
-        let broker = &self.task.options.broker;
+    fn connected(&mut self, connack: &ConnAck) -> Result<(), Fault> {
         let said = connack.properties.as_ref();
-        let keep_alive = said
-            .and_then(|said| said.server_keep_alive)
-            .filter(|seconds| *seconds > 0)
-            .map_or(broker.keep_alive, |seconds| Duration::from_secs(u64::from(seconds)));
-        let theirs = said.and_then(|said| said.receive_max).unwrap_or(u16::MAX);
-        let max_packet = said.and_then(|said| said.max_packet_size).unwrap_or(u32::MAX);
-        self.bounds = Some(Bounds {
-            since: now,
-            heard: now,
-            window: usize::from(broker.in_flight.min(theirs.saturating_sub(1)).max(1)),
-            max_packet: usize::try_from(broker.max_packet.min(max_packet)).unwrap_or(usize::MAX),
-            silence: keep_alive.mul_f32(1.5),
-        });
+        let abilities = Abilities::of(said, &mut self.task.denied)?;
+        self.bounds = Some(self.bounds_of(connack, abilities));
         let session = connack.session_present;
-        if said.and_then(|said| said.max_qos) == Some(0) {
-            log::error!("the broker takes QoS 0 only: nothing is delivered at least once");
-        }
         let ids = said.and_then(|said| said.subscription_identifiers_available) != Some(0);
+        let limits = abilities.limits(said, self.task.options.broker.session_expiry);
+        self.task.say_limits(&limits);
         self.task.subscriptions.connected(session, ids);
+        self.withhold_subscriptions(abilities);
         let mut state = self.task.shared.state();
         state.counters.connections += 1;
-        state.tracker.connected(self.task.shared.now(), Vec::new());
+        state.tracker.connected(self.task.shared.now(), limits);
         state.ledger.connected(session);
         state.retained.all_due();
         drop(state);
@@ -294,27 +282,59 @@ impl Connection<'_> {
         if self.task.subscriptions.is_complete() {
             self.tell(Event::Subscribed);
         }
+        Ok(())
+    }
+
+    fn bounds_of(&self, connack: &ConnAck, abilities: Abilities) -> Bounds {
+        let now = Instant::now();
+        let broker = &self.task.options.broker;
+        let said = connack.properties.as_ref();
+        let keep_alive = said
+            .and_then(|said| said.server_keep_alive)
+            .filter(|seconds| *seconds > 0)
+            .map_or(broker.keep_alive, |seconds| Duration::from_secs(u64::from(seconds)));
+        let theirs = said.and_then(|said| said.receive_max).unwrap_or(u16::MAX);
+        let max_packet = said.and_then(|said| said.max_packet_size).unwrap_or(u32::MAX);
+        Bounds {
+            abilities,
+            since: now,
+            heard: now,
+            window: usize::from(broker.in_flight.min(theirs.saturating_sub(1)).max(1)),
+            max_packet: usize::try_from(broker.max_packet.min(max_packet)).unwrap_or(usize::MAX),
+            silence: keep_alive.mul_f32(1.5),
+        }
     }
 
     /// Acknowledgements that came in one read with whatever ended the connection still count.
-    fn rescue(&mut self, poller: &mut EventLoop) {
+    /// Returns the broker's DISCONNECT, which rumqttc gives without the server it names.
+    fn rescue(&mut self, poller: &mut EventLoop) -> Option<Fault> {
+        let mut ended = None;
         for event in std::mem::take(&mut poller.state.events) {
             match event {
                 Polled::Incoming(Packet::PubAck(puback)) => {
                     self.acknowledged(puback.pkid, puback.reason);
                 }
                 Polled::Outgoing(written) => self.on_written(&written),
+                Polled::Incoming(Packet::Disconnect(disconnect)) => {
+                    let said =
+                        disconnect.properties.map_or_else(Said::default, |properties| Said {
+                            reason: properties.reason_string,
+                            server: properties.server_reference,
+                        });
+                    let code = disconnect.reason_code as u8;
+                    ended = Some(Fault::of_disconnect(code, &said, &self.task.options.broker));
+                }
                 Polled::Incoming(_) => {}
             }
         }
+        ended
     }
 
     fn fault(&self, error: ConnectionError) -> Fault {
         if let Some(ours) = self.goodbye.ending() {
             return ours;
         }
-        let timeout = self.task.options.broker.connect_timeout;
-        Fault::of(error, self.bounds.is_some(), timeout)
+        Fault::of(error, self.bounds.is_some(), &self.task.options.broker)
     }
 }
 

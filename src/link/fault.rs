@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rumqttc::v5::mqttbytes::Error as PacketError;
-use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode as Code, DisconnectReasonCode};
 use rumqttc::v5::{ConnectionError, StateError, TlsError};
+
+use super::reason::{self, Said};
+use super::tls_advice;
+use crate::config::{Broker, Password};
 
 /// A connection that could not be made, or ended. None of these is final: the owner of the broker
 /// may mend it, so the link goes on trying at growing intervals.
@@ -14,6 +17,9 @@ use rumqttc::v5::{ConnectionError, StateError, TlsError};
 pub enum Fault {
     #[error("{what} {path}: {reason}; check the path and the permissions")]
     File { what: &'static str, path: PathBuf, reason: String },
+    /// A file or variable with a mistake in it; `reason` says what to do.
+    #[error("{what}: {reason}")]
+    Content { what: String, reason: String },
     #[error("{reason}; check broker.ca_file and the system's certificates")]
     Trust { reason: String },
     #[error("the broker's name does not resolve ({reason}); check broker.url and the DNS server")]
@@ -27,30 +33,43 @@ pub enum Fault {
     Timeout { after: Duration },
     #[error("TLS: {reason}")]
     Tls { reason: String },
-    #[error("the broker refuses the user or the password; check broker.credentials and its file")]
-    BadPassword,
+    #[error("the broker refuses the user name or the password{said}; {login}")]
+    BadPassword { login: String, said: String },
     #[error(
-        "the broker does not authorize this client; check its access list and broker.client_id"
+        "the broker does not authorize this client{said}; {login}. Several brokers, mosquitto among \
+         them, answer this to a wrong user name or password. Where both are right, check the \
+         broker's access list and the client id {client_id:?}"
     )]
-    NotAuthorized,
-    #[error("the broker has banned this client; ask its operator")]
-    Banned,
-    #[error("the broker does not speak MQTT 5; use one that does (mosquitto 1.6 or newer)")]
-    Version,
-    #[error("the broker is not available or busy ({code}); it will be tried again")]
-    Unavailable { code: String },
-    #[error("the broker refuses the connection ({code}); look in its log")]
-    Refused { code: String },
+    NotAuthorized { login: String, client_id: String, said: String },
+    #[error("the broker has banned this client{said}; ask the operator of the broker")]
+    Banned { said: String },
     #[error(
-        "the broker closed the connection before it answered; does it want TLS, and MQTT 5 at all?"
+        "the broker does not speak MQTT 5 ({reason}); use one that does (mosquitto 1.6 or newer, \
+         EMQX, HiveMQ, VerneMQ, AWS IoT Core), or a mosquitto in between as a bridge"
+    )]
+    Version { reason: String },
+    #[error("the broker is not available ({reason})")]
+    Unavailable { reason: String },
+    #[error("the broker refuses the connection: {reason}")]
+    Refused { code: u8, reason: String },
+    #[error(
+        "the broker closed the connection before it answered; look in its log. It may want TLS \
+         (mqtts://), allow no more clients, or not speak MQTT 5"
     )]
     NoAnswer,
+    #[error("broker.url is not an MQTT port with{} TLS: {reason}", if *tls { "" } else { "out" })]
+    OtherProtocol { tls: bool, reason: String },
     #[error("the broker closed the connection")]
     Closed,
-    #[error("another client took over the session; is broker.client_id used twice?")]
-    TakenOver,
-    #[error("the broker ended the connection ({reason})")]
-    Ended { reason: String },
+    #[error(
+        "another client connected with the client id {client_id:?} and took over the session; give \
+         every client its own broker.client_id (it is gateway.id unless set)"
+    )]
+    TakenOver { client_id: String },
+    #[error("the broker ended the connection: {reason}")]
+    Ended { code: u8, reason: String },
+    #[error("the connection broke ({reason})")]
+    Broken { reason: String },
     #[error(
         "the broker sent {bytes} bytes in one packet, {limit} are allowed; raise broker.max_packet, \
          or find the sender"
@@ -58,6 +77,8 @@ pub enum Fault {
     TooLarge { bytes: usize, limit: usize },
     #[error("the broker sent what is not MQTT 5 ({reason}); is broker.url the right port?")]
     Garbage { reason: String },
+    #[error("the broker breaks a rule of MQTT 5: {reason}; update or reconfigure the broker")]
+    Forbidden { reason: String },
     #[error(
         "the broker sends more than it is asked for, {on_the_way} messages are on the way; it is \
          asked for one at a time until they are through (mosquitto before 2.0.13: update it)"
@@ -90,39 +111,52 @@ impl Fault {
     #[must_use]
     pub fn kind(&self) -> FaultKind {
         match self {
-            Self::File { .. } | Self::Trust { .. } => FaultKind::Local,
+            Self::File { .. } | Self::Content { .. } | Self::Trust { .. } => FaultKind::Local,
             Self::Resolve { .. } | Self::Unreachable { .. } | Self::Timeout { .. } => {
                 FaultKind::Network
             }
             Self::Tls { .. }
-            | Self::BadPassword
-            | Self::NotAuthorized
-            | Self::Banned
-            | Self::Version
+            | Self::BadPassword { .. }
+            | Self::NotAuthorized { .. }
+            | Self::Banned { .. }
+            | Self::Version { .. }
             | Self::Unavailable { .. }
             | Self::Refused { .. } => FaultKind::Refused,
-            Self::TooLarge { .. } | Self::Garbage { .. } | Self::Flooded { .. } => {
-                FaultKind::Protocol
-            }
+            Self::TooLarge { .. }
+            | Self::Garbage { .. }
+            | Self::Forbidden { .. }
+            | Self::OtherProtocol { .. }
+            | Self::Flooded { .. } => FaultKind::Protocol,
             Self::NoAnswer
             | Self::Closed
-            | Self::TakenOver
+            | Self::TakenOver { .. }
             | Self::Ended { .. }
+            | Self::Broken { .. }
             | Self::FloodOver
             | Self::Silent { .. }
             | Self::Stopped => FaultKind::Lost,
         }
     }
 
+    /// The reason code of the broker's CONNACK or DISCONNECT, where there is one.
+    pub(crate) fn code(&self) -> Option<u8> {
+        match self {
+            Self::Refused { code, .. } | Self::Ended { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
     /// What rumqttc's error means. `connected`: the broker had accepted us before.
-    pub(crate) fn of(error: ConnectionError, connected: bool, timeout: Duration) -> Self {
+    pub(crate) fn of(error: ConnectionError, connected: bool, broker: &Broker) -> Self {
         match error {
-            ConnectionError::Timeout(_) => Self::Timeout { after: timeout },
-            ConnectionError::ConnectionRefused(code) => Self::of_code(code),
+            ConnectionError::Timeout(_) => Self::Timeout { after: broker.connect_timeout },
+            ConnectionError::ConnectionRefused(code) => {
+                Self::of_refusal(reason::of_connack(code), &Said::default(), broker)
+            }
             ConnectionError::Io(error) => Self::of_io(&error, connected),
             ConnectionError::Tls(TlsError::Io(error)) => Self::of_io(&error, connected),
             ConnectionError::Tls(error) => Self::Tls { reason: error.to_string() },
-            ConnectionError::MqttState(error) => Self::of_state(error, connected),
+            ConnectionError::MqttState(error) => Self::of_state(error, connected, broker),
             ConnectionError::NotConnAck(packet) => {
                 let what = format!("{packet:?}");
                 let name = what.split(['(', ' ']).next().unwrap_or_default();
@@ -132,7 +166,32 @@ impl Fault {
         }
     }
 
-    fn of_state(error: StateError, connected: bool) -> Self {
+    /// The broker's CONNACK refuses us.
+    pub(super) fn of_refusal(code: u8, said: &Said, broker: &Broker) -> Self {
+        let client_id = broker.client_id.clone();
+        match code {
+            0x84 => Self::Version { reason: format!("it refuses version 5{said}") },
+            0x86 | 0x8c => Self::BadPassword { login: login(broker), said: said.to_string() },
+            0x87 => Self::NotAuthorized { login: login(broker), client_id, said: said.to_string() },
+            0x8a => Self::Banned { said: said.to_string() },
+            0x85 => {
+                let reason = format!("{} (client id {client_id:?})", reason::sentence(code, said));
+                Self::Refused { code, reason }
+            }
+            0x88 | 0x89 | 0x9f => Self::Unavailable { reason: reason::sentence(code, said) },
+            _ => Self::Refused { code, reason: reason::sentence(code, said) },
+        }
+    }
+
+    /// The broker sent DISCONNECT.
+    pub(super) fn of_disconnect(code: u8, said: &Said, broker: &Broker) -> Self {
+        match code {
+            0x8e => Self::TakenOver { client_id: broker.client_id.clone() },
+            _ => Self::Ended { code, reason: reason::sentence(code, said) },
+        }
+    }
+
+    fn of_state(error: StateError, connected: bool, broker: &Broker) -> Self {
         match error {
             StateError::Io(error) | StateError::Deserialization(PacketError::Io(error)) => {
                 Self::of_io(&error, connected)
@@ -145,7 +204,8 @@ impl Fault {
                 max,
             }) => Self::TooLarge { bytes: pkt_size, limit: usize::try_from(max).unwrap_or(0) },
             StateError::ServerDisconnect { reason_code, reason_string } => {
-                Self::of_disconnect(reason_code, reason_string)
+                let said = Said { reason: reason_string, server: None };
+                Self::of_disconnect(reason_code as u8, &said, broker)
             }
             other => Self::Garbage { reason: other.to_string() },
         }
@@ -155,36 +215,10 @@ impl Fault {
         if connected { Self::Closed } else { Self::NoAnswer }
     }
 
-    fn of_disconnect(code: DisconnectReasonCode, text: Option<String>) -> Self {
-        match code {
-            DisconnectReasonCode::SessionTakenOver => Self::TakenOver,
-            DisconnectReasonCode::NotAuthorized => Self::NotAuthorized,
-            code => {
-                let text = text.map(|text| format!(": {text}")).unwrap_or_default();
-                Self::Ended { reason: format!("{}{text}", words(&format!("{code:?}"))) }
-            }
-        }
-    }
-
-    fn of_code(code: Code) -> Self {
-        let name = || words(&format!("{code:?}"));
-        match code {
-            Code::BadUserNamePassword | Code::BadAuthenticationMethod => Self::BadPassword,
-            Code::NotAuthorized => Self::NotAuthorized,
-            Code::Banned => Self::Banned,
-            Code::RefusedProtocolVersion | Code::UnsupportedProtocolVersion => Self::Version,
-            Code::ServiceUnavailable
-            | Code::ServerUnavailable
-            | Code::ServerBusy
-            | Code::ConnectionRateExceeded => Self::Unavailable { code: name() },
-            _ => Self::Refused { code: name() },
-        }
-    }
-
-    fn of_io(error: &io::Error, connected: bool) -> Self {
+    pub(super) fn of_io(error: &io::Error, connected: bool) -> Self {
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         if let Some(tls) = inner {
-            return Self::Tls { reason: tls_advice(tls) };
+            return Self::Tls { reason: tls_advice::of(tls) };
         }
         // The standard library gives resolver failures no kind of their own.
         let reason = error.to_string();
@@ -197,86 +231,88 @@ impl Fault {
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::BrokenPipe => Self::gone(connected),
             _ if reason == "bytes remaining on stream" => Self::gone(connected),
-            _ if connected => Self::Ended { reason },
+            _ if connected => Self::Broken { reason },
             _ => Self::Unreachable { reason },
         }
     }
 }
 
-fn tls_advice(error: &rustls::Error) -> String {
-    use rustls::{AlertDescription as Alert, CertificateError as Bad, Error};
-    let advice = match error {
-        Error::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature) => {
-            "broker.ca_file did not sign the broker's certificate"
-        }
-        Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
-            "the host in broker.url is not one the certificate names"
-        }
-        Error::InvalidCertificate(
-            Bad::Expired
-            | Bad::ExpiredContext { .. }
-            | Bad::NotValidYet
-            | Bad::NotValidYetContext { .. },
-        ) => "renew the certificate, or set this machine's clock",
-        Error::AlertReceived(
-            Alert::CertificateRequired
-            | Alert::BadCertificate
-            | Alert::UnknownCA
-            | Alert::HandshakeFailure
-            | Alert::CertificateUnknown
-            | Alert::AccessDenied,
-        ) => "the broker refuses this client's certificate; check broker.client_cert_file",
-        Error::InvalidMessage(_) => {
-            "the port does not speak TLS; is it mqtt:// instead of mqtts://?"
-        }
-        _ => "look in the broker's log",
+/// What was sent to log in with, and where that is configured.
+fn login(broker: &Broker) -> String {
+    let certificate = broker.tls.as_ref().and_then(|tls| tls.client_cert_file.as_ref());
+    let Some(login) = &broker.login else {
+        return match certificate {
+            None => "no user name and no password were sent; set [broker.credentials]".to_owned(),
+            Some(file) => format!(
+                "no user name and no password were sent, only the certificate {}",
+                file.display()
+            ),
+        };
     };
-    format!("{error}; {advice}")
-}
-
-/// `ServerBusy` -> `server busy`.
-fn words(name: &str) -> String {
-    let mut text = String::with_capacity(name.len() + 4);
-    for letter in name.chars() {
-        if letter.is_ascii_uppercase() && !text.is_empty() {
-            text.push(' ');
-        }
-        text.push(letter.to_ascii_lowercase());
+    let user = &login.username;
+    match &login.password {
+        Password::None => format!(
+            "the user {user:?} was sent without a password; set \
+             broker.credentials.password_file or password_env if the broker wants one"
+        ),
+        Password::File(path) => format!(
+            "the user {user:?} was sent with the password from {} \
+             (broker.credentials.password_file); check both",
+            path.display()
+        ),
+        Password::Env(name) => format!(
+            "the user {user:?} was sent with the password from the environment variable {name} \
+             (broker.credentials.password_env); check both"
+        ),
     }
-    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Login;
+    use rumqttc::v5::mqttbytes::v5::ConnectReturnCode as Code;
+
+    fn broker(password: Option<Password>) -> Broker {
+        let mut broker = Broker::of_tool("mqtt://localhost", "gw".into()).unwrap();
+        broker.login = password.map(|password| Login { username: "u7".into(), password });
+        broker
+    }
 
     fn refused(code: Code) -> Fault {
-        Fault::of(ConnectionError::ConnectionRefused(code), false, Duration::from_secs(5))
+        Fault::of(ConnectionError::ConnectionRefused(code), false, &broker(None))
     }
 
     #[test]
     fn refusals_are_told_apart_by_what_to_do() {
-        assert_eq!(refused(Code::BadUserNamePassword), Fault::BadPassword);
-        assert_eq!(refused(Code::NotAuthorized), Fault::NotAuthorized);
-        assert_eq!(refused(Code::Banned), Fault::Banned);
-        assert_eq!(refused(Code::UnsupportedProtocolVersion), Fault::Version);
-        assert_eq!(refused(Code::ServerBusy), Fault::Unavailable { code: "server busy".into() });
-        assert_eq!(refused(Code::QuotaExceeded), Fault::Refused { code: "quota exceeded".into() });
+        assert!(matches!(refused(Code::BadUserNamePassword), Fault::BadPassword { .. }));
+        assert!(matches!(refused(Code::NotAuthorized), Fault::NotAuthorized { .. }));
+        assert!(matches!(refused(Code::Banned), Fault::Banned { .. }));
+        assert!(matches!(refused(Code::UnsupportedProtocolVersion), Fault::Version { .. }));
+        assert!(matches!(refused(Code::ServerBusy), Fault::Unavailable { .. }));
+        assert!(matches!(refused(Code::QuotaExceeded), Fault::Refused { code: 0x97, .. }));
+        let text = refused(Code::ClientIdentifierNotValid).to_string();
+        assert!(text.contains("client_id") && text.contains("\"gw\""), "{text}");
+    }
+
+    #[test]
+    fn a_refused_login_says_what_was_sent_and_from_where() {
+        let text =
+            |password| Fault::of_refusal(0x87, &Said::default(), &broker(password)).to_string();
+        assert!(text(None).contains("no user name and no password were sent"), "{}", text(None));
+        let file = text(Some(Password::File("/etc/inferd/pw".into())));
+        assert!(file.contains("\"u7\"") && file.contains("/etc/inferd/pw"), "{file}");
+        assert!(file.contains("wrong user name or password"), "{file}");
+        let env = text(Some(Password::Env("MQTT_PASSWORD".into())));
+        assert!(env.contains("variable MQTT_PASSWORD"), "{env}");
+        let alone = text(Some(Password::None));
+        assert!(alone.contains("without a password"), "{alone}");
     }
 
     #[test]
     fn a_closed_connection_before_the_answer_is_another_matter() {
         let aborted = || ConnectionError::MqttState(StateError::ConnectionAborted);
-        assert_eq!(Fault::of(aborted(), false, Duration::ZERO), Fault::NoAnswer);
-        assert_eq!(Fault::of(aborted(), true, Duration::ZERO), Fault::Closed);
-    }
-
-    #[test]
-    fn what_tls_says_comes_with_advice() {
-        let unknown = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
-        let error = io::Error::new(io::ErrorKind::InvalidData, unknown);
-        let fault = Fault::of(ConnectionError::Io(error), false, Duration::ZERO);
-        assert!(fault.to_string().contains("did not sign"), "{fault}");
-        assert_eq!(fault.kind(), FaultKind::Refused);
+        assert_eq!(Fault::of(aborted(), false, &broker(None)), Fault::NoAnswer);
+        assert_eq!(Fault::of(aborted(), true, &broker(None)), Fault::Closed);
     }
 }

@@ -4,10 +4,12 @@ use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Publish, SubAck, SubscribeReasonCode};
 use tokio::time::Instant;
 
+use super::abilities::Abilities;
 use super::connection::Connection;
 use super::ledger::{Arrival, Arrived, Flooded, UNACKNOWLEDGED};
+use super::reason;
 use super::subscriptions::Answer;
-use super::{Event, Fault, Received};
+use super::{Event, Fault, NotGranted, Received};
 use crate::crash::point;
 use crate::message::{Incoming, InputToken, Origin, Qos, Reply};
 
@@ -149,6 +151,19 @@ impl Connection<'_> {
         }
     }
 
+    /// Does not ask a broker for what it has said it cannot do.
+    pub(super) fn withhold_subscriptions(&mut self, abilities: Abilities) {
+        if abilities.wildcards {
+            return;
+        }
+        let withheld = self.task.subscriptions.withhold(|filter| filter.contains(['+', '#']));
+        for (filter, streams) in withheld {
+            let what = NotGranted { filter, streams, reason: reason::words(0xa2) };
+            self.task.shared.state().tracker.filter_refused(&what);
+            self.tell(Event::NotSubscribed(what));
+        }
+    }
+
     /// The broker answered to a SUBSCRIBE.
     pub(super) fn subscribed(&mut self, suback: &SubAck) {
         let answers: Vec<Answer> = suback.return_codes.iter().map(answer).collect();
@@ -176,21 +191,12 @@ impl Connection<'_> {
 }
 
 fn answer(code: &SubscribeReasonCode) -> Answer {
-    let reason = match code {
-        SubscribeReasonCode::Success(QoS::AtMostOnce) => return Answer::Granted(Qos::AtMostOnce),
-        SubscribeReasonCode::Success(_) => return Answer::Granted(Qos::AtLeastOnce),
-        SubscribeReasonCode::NotAuthorized => "not authorized",
-        SubscribeReasonCode::TopicFilterInvalid => "not a valid topic filter",
-        SubscribeReasonCode::QuotaExceeded => "quota exceeded",
-        SubscribeReasonCode::WildcardSubscriptionsNotSupported => "wildcards are not supported",
-        SubscribeReasonCode::SharedSubscriptionsNotSupported => {
-            "shared subscriptions are not supported"
-        }
-        SubscribeReasonCode::ImplementationSpecific => "an error of the broker's own",
-        SubscribeReasonCode::Failure
-        | SubscribeReasonCode::Unspecified
-        | SubscribeReasonCode::PkidInUse => "no reason given",
-        SubscribeReasonCode::SubscriptionIdNotSupported => return Answer::NoIds,
-    };
-    Answer::Refused(reason.into())
+    if matches!(code, SubscribeReasonCode::SubscriptionIdNotSupported) {
+        return Answer::NoIds;
+    }
+    match (code, reason::of_suback(*code)) {
+        (SubscribeReasonCode::Success(QoS::AtMostOnce), _) => Answer::Granted(Qos::AtMostOnce),
+        (_, None) => Answer::Granted(Qos::AtLeastOnce),
+        (_, Some(code)) => Answer::Refused(reason::words(code)),
+    }
 }

@@ -34,12 +34,14 @@
 //!   waits, are mishandled: the first counts as a closed connection, the second cannot happen
 //!   below its window.
 //! - `set_keep_alive` panics below five seconds: the configuration starts there.
-//! - A CONNACK of MQTT 3.1.1 is waited on for ever: it looks like a connection that was closed, and
-//!   that message says so.
+//! - A CONNACK of MQTT 3.1.1 is waited on for ever, and the reason string of one that refuses is
+//!   dropped: `diagnose` looks at the bytes.
 
+mod abilities;
 mod connect;
 mod connection;
 mod copies;
+mod diagnose;
 mod fault;
 mod filter;
 #[cfg(test)]
@@ -53,15 +55,19 @@ mod laps;
 mod ledger;
 mod outbound;
 mod outgoing;
+mod pem;
 mod plain;
 mod plan;
+mod reason;
 mod retained;
 mod state;
 mod subscriptions;
 mod task;
 mod tls;
+mod tls_advice;
 mod unanswered;
 mod window;
+mod x509;
 
 use std::fmt;
 use std::sync::Arc;
@@ -213,6 +219,13 @@ pub enum Event {
     Refused { seq: Seq, refusal: Refusal },
     /// The broker refuses a topic filter; it is asked again later.
     NotSubscribed(NotGranted),
+}
+
+/// What is wrong on this machine with the files and variables that a connection to `broker` needs:
+/// certificates, keys, the password. Nothing is sent.
+#[must_use]
+pub fn local_fault(broker: &config::Broker) -> Option<Fault> {
+    connect::plain(broker).err()
 }
 
 /// Makes the parts of a link.

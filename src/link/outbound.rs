@@ -49,6 +49,14 @@ impl Connection<'_> {
             && self.task.events.capacity() > under_way + SPARE_EVENTS
     }
 
+    /// The best quality of service that the broker takes.
+    fn best_qos(&self) -> Qos {
+        match self.bounds {
+            Some(bounds) if !bounds.abilities.at_least_once => Qos::AtMostOnce,
+            Some(_) | None => Qos::AtLeastOnce,
+        }
+    }
+
     /// Publishes that may be under way at once.
     pub(super) fn window(&self) -> usize {
         self.bounds.map_or(0, |bounds| bounds.window)
@@ -110,7 +118,8 @@ impl Connection<'_> {
             }
             let id = due.iter().find_map(|planned| planned.id);
             let properties = SubscribeProperties { id, user_properties: Vec::new() };
-            let filters = due.into_iter().map(|planned| filter(planned.subscription));
+            let most = self.best_qos();
+            let filters = due.into_iter().map(|planned| filter(planned.subscription, most));
             self.client
                 .try_subscribe_many_with_properties(filters, properties)
                 .map_err(|_full| overfull())?;
@@ -143,7 +152,7 @@ impl Connection<'_> {
     /// Hands a publish to the client, after looking at what would end the connection.
     pub(super) fn send(&mut self, message: Outgoing, what: What) {
         let limit = self.bounds.map_or(0, |bounds| bounds.max_packet);
-        let asked = message.qos;
+        let asked = message.qos.min(self.best_qos());
         let at = Instant::now();
         let is_topic = (1..=usize::from(u16::MAX)).contains(&message.topic.len())
             && valid_topic(&message.topic)
@@ -152,7 +161,7 @@ impl Connection<'_> {
             let sent = Sent { what, topic: message.topic, at };
             return self.settle(sent, Some(Refusal::TopicInvalid));
         }
-        let retain = message.retain;
+        let retain = message.retain && self.bounds.is_some_and(|bounds| bounds.abilities.retain);
         let sent = Sent { what, topic: message.topic.clone(), at };
         let properties = properties(&message);
         let mut publish =
@@ -227,16 +236,16 @@ impl Connection<'_> {
 }
 
 fn overfull() -> Fault {
-    Fault::Ended { reason: "the client's queue is full".into() }
+    Fault::Broken { reason: "the client's queue is full".into() }
 }
 
-fn filter(wanted: Subscription) -> Filter {
+fn filter(wanted: Subscription, most: Qos) -> Filter {
     let retain_forward_rule = match (wanted.pull, wanted.retained) {
         (true, _) => RetainForwardRule::OnEverySubscribe,
         (false, true) => RetainForwardRule::OnNewSubscribe,
         (false, false) => RetainForwardRule::Never,
     };
-    Filter { retain_forward_rule, ..Filter::new(wanted.filter, qos(wanted.qos)) }
+    Filter { retain_forward_rule, ..Filter::new(wanted.filter, qos(wanted.qos.min(most))) }
 }
 
 fn qos(qos: Qos) -> QoS {

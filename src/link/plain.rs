@@ -7,10 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Packet, PubAckReason, SubscribeReasonCode};
-use rumqttc::v5::{AsyncClient, ClientError, Event, EventLoop};
+use rumqttc::v5::{AsyncClient, ClientError, Event, EventLoop, MqttOptions};
 use tokio::sync::{mpsc, watch};
 
-use super::{Fault, connect};
+use super::{Fault, connect, diagnose};
 use crate::config::Broker;
 use crate::message::Qos;
 
@@ -70,13 +70,12 @@ impl PlainClient {
     /// A certificate or password file that cannot be read.
     pub fn start(broker: &Broker) -> Result<(Self, mpsc::Receiver<PlainMessage>), Fault> {
         let options = connect::plain(broker)?;
-        let (client, poller) = AsyncClient::new(options, usize::from(broker.in_flight) * 2);
+        let (client, poller) = AsyncClient::new(options.clone(), usize::from(broker.in_flight) * 2);
         let (messages, inbox) = mpsc::channel(INBOX);
         let (tell, progress) = watch::channel(Progress::default());
         let subscribed = Arc::new(Mutex::new(Vec::new()));
-        let timeout = broker.connect_timeout;
         let poll = Poll { client: client.clone(), subscribed: subscribed.clone(), tell, messages };
-        let task = tokio::spawn(poll.run(poller, timeout));
+        let task = tokio::spawn(poll.run(poller, broker.clone(), options));
         Ok((Self { client, subscribed, progress, task }, inbox))
     }
 
@@ -148,6 +147,13 @@ impl Drop for PlainClient {
     }
 }
 
+/// What more there is to say about why the first attempt failed.
+async fn look_closer(broker: &Broker, options: &MqttOptions, fault: Fault) -> Fault {
+    let (broker, options, raw) = (broker.clone(), options.clone(), fault.clone());
+    let look = tokio::task::spawn_blocking(move || diagnose::diagnose(&broker, &options, &raw));
+    look.await.ok().flatten().unwrap_or(fault)
+}
+
 fn level(qos: Qos) -> QoS {
     match qos {
         Qos::AtMostOnce => QoS::AtMostOnce,
@@ -163,14 +169,18 @@ struct Poll {
 }
 
 impl Poll {
-    async fn run(self, mut poller: EventLoop, timeout: Duration) {
+    async fn run(self, mut poller: EventLoop, broker: Broker, options: MqttOptions) {
         loop {
             match poller.poll().await {
                 Ok(Event::Incoming(packet)) => self.received(packet).await,
                 Ok(Event::Outgoing(_)) => {}
                 Err(error) => {
                     let was = self.tell.borrow().connected;
-                    let fault = Fault::of(error, was, timeout);
+                    let first = self.tell.borrow().fault.is_none() && !was;
+                    let mut fault = Fault::of(error, was, &broker);
+                    if first {
+                        fault = look_closer(&broker, &options, fault).await;
+                    }
                     let stopped = fault == Fault::Stopped;
                     self.tell.send_modify(|progress| {
                         progress.connected = false;

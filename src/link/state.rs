@@ -168,18 +168,22 @@ mod tests {
         Now { wall: Timestamp(i64::try_from(micros).unwrap()), mono: Mono(micros) }
     }
 
+    fn banned() -> Fault {
+        Fault::Banned { said: String::new() }
+    }
+
     #[test]
     fn the_state_says_since_when_and_why() {
         let mut tracker = Tracker::new(at(1));
-        tracker.failed(at(2), &Fault::Banned);
+        tracker.failed(at(2), &banned());
         let state = tracker.at(at(3).mono);
         assert_eq!((state.connected, state.since), (false, at(1)), "it never was connected");
         let fault = state.last_fault.unwrap();
         assert_eq!((fault.kind, fault.at), (FaultKind::Refused, at(2)));
         assert!(fault.text.contains("banned"), "{}", fault.text);
         tracker.connected(at(4), Vec::new());
-        tracker.failed(at(9), &Fault::Banned);
-        tracker.failed(at(10), &Fault::Banned);
+        tracker.failed(at(9), &banned());
+        tracker.failed(at(10), &banned());
         assert_eq!(tracker.at(at(11).mono).since, at(9), "the end of the connection");
     }
 

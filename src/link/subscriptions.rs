@@ -55,10 +55,19 @@ pub(crate) struct Subscriptions {
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    Due { attempt: u32 },
-    Asked { attempt: u32 },
+    Due {
+        attempt: u32,
+    },
+    Asked {
+        attempt: u32,
+    },
     Granted,
-    Later { attempt: u32, at: Instant },
+    Later {
+        attempt: u32,
+        at: Instant,
+    },
+    /// The broker has said that it cannot do it.
+    Withheld,
 }
 
 impl Subscriptions {
@@ -144,7 +153,9 @@ impl Subscriptions {
             let attempt = match *state {
                 State::Due { attempt } => attempt,
                 State::Later { attempt, at } if at <= now => attempt,
-                State::Later { .. } | State::Asked { .. } | State::Granted => continue,
+                State::Later { .. } | State::Asked { .. } | State::Granted | State::Withheld => {
+                    continue;
+                }
             };
             let alone = planned.id.is_some() && !batch.is_empty();
             if alone || batch.len() == BATCH || batch.iter().any(|first| first.id.is_some()) {
@@ -173,11 +184,27 @@ impl Subscriptions {
         self.planned.iter().all(is_there)
     }
 
+    /// Does not ask for filters of which `is_impossible` holds on this connection; returns them with the
+    /// streams that get nothing because of it.
+    pub(crate) fn withhold(
+        &mut self,
+        is_impossible: impl Fn(&str) -> bool,
+    ) -> Vec<(String, Vec<usize>)> {
+        let is_asked =
+            |(asked, _): &&mut (Planned, State)| is_impossible(&asked.subscription.filter);
+        let withhold = |(asked, state): &mut (Planned, State)| {
+            *state = State::Withheld;
+            (asked.subscription.filter.clone(), asked.subscription.streams.clone())
+        };
+        self.planned.iter_mut().filter(is_asked).map(withhold).collect()
+    }
+
     /// True where the broker's last answer for this filter was a refusal.
     pub(crate) fn is_refused(&self, filter: &str) -> bool {
         let state = self.planned.iter().find(|(asked, _)| asked.subscription.filter == filter);
         let attempts = state.map_or(0, |(_, state)| match *state {
             State::Granted => 0,
+            State::Withheld => 1,
             State::Due { attempt } | State::Asked { attempt } | State::Later { attempt, .. } => {
                 attempt
             }
@@ -204,7 +231,7 @@ impl Subscriptions {
             .iter()
             .filter_map(|(_, state)| match state {
                 State::Later { at, .. } => Some(*at),
-                State::Due { .. } | State::Asked { .. } | State::Granted => None,
+                State::Due { .. } | State::Asked { .. } | State::Granted | State::Withheld => None,
             })
             .min()
     }
@@ -299,7 +326,7 @@ impl Subscriptions {
             let is_there = match state {
                 State::Granted => true,
                 State::Due { .. } | State::Asked { .. } => self.resumed,
-                State::Later { .. } => false,
+                State::Later { .. } | State::Withheld => false,
             };
             is_there && contains(&planned.subscription.filter, message.topic)
         };

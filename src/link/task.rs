@@ -4,16 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rumqttc::v5::MqttOptions;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
+use super::abilities::Denied;
 use super::connection::{self, Ended};
 use super::handle::{Counters, LinkHandle, Shared, Submitted};
 use super::held::Held;
 use super::laps::Laps;
 use super::subscriptions::Subscriptions;
 use super::window::Window;
-use super::{Epoch, Event, Fault, FaultKind, LinkOptions, Started, connect};
+use super::{Epoch, Event, Fault, FaultKind, LinkOptions, Started, connect, diagnose};
 use crate::backoff;
 use crate::message::Outgoing;
 
@@ -40,6 +42,11 @@ pub struct LinkTask {
     pub(super) epoch: Epoch,
     /// Why there is no connection, as it was last told.
     last_fault: Option<Fault>,
+    /// The last fault that was looked at more closely, and what it turned out to be.
+    diagnosed: Option<(Fault, Fault)>,
+    pub(super) denied: Denied,
+    /// Limits of the broker, as they were last logged.
+    limits: Vec<String>,
 }
 
 pub(super) fn start(options: LinkOptions) -> Started {
@@ -69,6 +76,9 @@ pub(super) fn start(options: LinkOptions) -> Started {
         window: Window::new(window_asked),
         epoch: Epoch(0),
         last_fault: None,
+        diagnosed: None,
+        denied: Denied::default(),
+        limits: Vec::new(),
     };
     Started { handle, events, task }
 }
@@ -76,7 +86,6 @@ pub(super) fn start(options: LinkOptions) -> Started {
 impl LinkTask {
     /// Runs until [`LinkHandle::stop`], or until nobody listens to the events any more.
     pub async fn run(mut self) {
-        self.warn_of_open_secrets();
         let mut attempt = 0;
         while !self.is_over() {
             let ended = self.connect_once().await;
@@ -109,15 +118,25 @@ impl LinkTask {
         };
         let Ok(up) = up else { return Ended::before(Fault::Stopped) };
         self.epoch = Epoch(self.epoch.0 + 1);
-        match connect::options(&self.options.broker, &self.options.status, self.window.to_ask()) {
-            Ok(options) => connection::run(self, options, up).await,
-            Err(fault) => Ended::before(fault),
+        let (broker, status) = (&self.options.broker, &self.options.status);
+        let options = match connect::options(broker, status, self.window.to_ask(), self.denied) {
+            Ok(options) => options,
+            Err(fault) => return Ended::before(fault),
+        };
+        let ended = connection::run(self, options.clone(), up).await;
+        if ended.lived.is_some() {
+            self.diagnosed = None;
+            return ended;
         }
+        Ended::before(self.look_closer(ended.fault, options).await)
     }
 
     /// Clears up after a connection, counts the fault and reports it where it is a new one.
     async fn note(&mut self, ended: Ended) {
         let fault = ended.fault;
+        if fault.code().is_some_and(|code| self.denied.learn(code)) {
+            log::warn!("{}: {fault}; connecting again without it", self.address());
+        }
         {
             let mut state = self.shared.state();
             state.ledger.disconnected();
@@ -164,15 +183,30 @@ impl LinkTask {
         format!("{scheme}://{}:{}", self.options.broker.host, self.options.broker.port)
     }
 
-    fn warn_of_open_secrets(&self) {
-        let broker = &self.options.broker;
-        let password = broker.login.as_ref().map(|login| &login.password_file);
-        let key = broker.tls.as_ref().and_then(|tls| tls.client_key_file.as_ref());
-        for secret in password.into_iter().chain(key) {
-            if connect::is_open_to_others(secret) {
-                log::warn!("{} may be read by everybody; chmod 600 it", secret.display());
-            }
+    /// Logs what the broker cannot do, once for each set of limits.
+    pub(super) fn say_limits(&mut self, limits: &[String]) {
+        if self.limits != limits {
+            limits.iter().for_each(|limit| log::error!("{limit}"));
+            self.limits = limits.to_vec();
         }
+    }
+
+    /// Finds out more about a fault that is new.
+    async fn look_closer(&mut self, fault: Fault, options: MqttOptions) -> Fault {
+        if let Some((known, meaning)) = &self.diagnosed
+            && *known == fault
+        {
+            return meaning.clone();
+        }
+        let (broker, raw) = (self.options.broker.clone(), fault.clone());
+        let look = tokio::task::spawn_blocking(move || diagnose::diagnose(&broker, &options, &raw));
+        let found = tokio::select! {
+            found = look => found.ok().flatten(),
+            () = self.shared.told_to_stop() => return Fault::Stopped,
+        };
+        let meaning = found.unwrap_or_else(|| fault.clone());
+        self.diagnosed = Some((fault, meaning.clone()));
+        meaning
     }
 }
 

@@ -4,36 +4,44 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::client::WebPkiServerVerifier;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::Fault;
+use super::tls_advice::Explaining;
+use super::{Fault, pem};
 use crate::config::Tls;
 
 /// The client's side of TLS as configured. Server names are always checked.
-pub(super) fn client_config(tls: &Tls) -> Result<ClientConfig, Fault> {
+pub(super) fn client_config(tls: &Tls, port: u16) -> Result<ClientConfig, Fault> {
+    let refused = |error: &dyn std::fmt::Display| Fault::Tls { reason: error.to_string() };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let roots = Arc::new(roots(tls.ca_file.as_deref())?);
+    let inner = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
+        .build()
+        .map_err(|error| refused(&error))?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| Fault::Tls { reason: error.to_string() })?
-        .with_root_certificates(roots(tls.ca_file.as_deref())?);
+        .map_err(|error| refused(&error))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Explaining { inner, port }));
     let (Some(cert_file), Some(key_file)) = (&tls.client_cert_file, &tls.client_key_file) else {
         return Ok(builder.with_no_client_auth());
     };
-    let chain = certificates("client certificate", cert_file)?;
-    let key = PrivateKeyDer::from_pem_file(key_file)
-        .map_err(|error| bad_file("client key", key_file, &error))?;
+    let chain = pem::certificates("broker.client_cert_file", cert_file)?;
+    let key = pem::key("broker.client_key_file", key_file)?;
     builder
         .with_client_auth_cert(chain, key)
-        .map_err(|error| bad_file("client key", key_file, &error))
+        .map_err(|error| pem::misfit(cert_file, key_file, &error))
 }
 
 fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, Fault> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = ca_file {
-        for certificate in certificates("CA file", path)? {
-            roots.add(certificate).map_err(|error| bad_file("CA file", path, &error))?;
+        for certificate in pem::certificates("broker.ca_file", path)? {
+            roots.add(certificate).map_err(|error| {
+                let reason = format!("one of its certificates cannot be trusted ({error})");
+                pem::content("broker.ca_file", path, &reason)
+            })?;
         }
         return Ok(roots);
     }
@@ -45,20 +53,6 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, Fault> {
         return Err(Fault::Trust { reason });
     }
     Ok(roots)
-}
-
-fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
-    let all: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
-    let all = all.map_err(|error| bad_file(what, path, &error))?;
-    if all.is_empty() {
-        let reason = "no PEM certificate in it".into();
-        return Err(Fault::File { what, path: path.to_owned(), reason });
-    }
-    Ok(all)
-}
-
-fn bad_file(what: &'static str, path: &Path, error: &dyn std::fmt::Display) -> Fault {
-    Fault::File { what, path: path.to_owned(), reason: error.to_string() }
 }
 
 #[cfg(test)]
@@ -73,11 +67,14 @@ mod tests {
     fn a_bad_ca_file_is_named_with_its_reason() {
         let dir = tempfile::tempdir().unwrap();
         let missing = dir.path().join("missing.pem");
-        let fault = client_config(&tls(&missing)).unwrap_err().to_string();
+        let fault = client_config(&tls(&missing), 8883).unwrap_err().to_string();
         assert!(fault.contains("missing.pem") && fault.contains("No such file"), "{fault}");
         let empty = dir.path().join("empty.pem");
         std::fs::write(&empty, "not a certificate").unwrap();
-        let fault = client_config(&tls(&empty)).unwrap_err().to_string();
-        assert!(fault.contains("CA file") && fault.contains("no PEM certificate"), "{fault}");
+        let fault = client_config(&tls(&empty), 8883).unwrap_err().to_string();
+        assert!(
+            fault.contains("broker.ca_file") && fault.contains("no PEM certificate"),
+            "{fault}"
+        );
     }
 }

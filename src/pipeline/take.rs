@@ -159,9 +159,7 @@ impl Pipeline {
             }
             device.ring.read(shape, &mut runner.window);
             let verdict = runner.run(Source::Window, watch);
-            let (prepare, run) = watch.take();
-            outcome.us.add((prepare, run));
-            let us = Micros { queue: outcome.us.queue, prepare, run };
+            let us = timed(watch, outcome);
             // The same window comes again after a crash only where every sample was kept.
             let again = stream.windows == WindowSafety::Journal && outcome.runs == 0;
             let name = token.and(incoming.origin).filter(|_| again);
@@ -178,7 +176,7 @@ impl Pipeline {
             }
             recorder.memory(&device.memory);
             if let Some(shadow) = shadow.as_mut() {
-                shadow.run(Source::Window, &runner.window, run, watch);
+                shadow.run(Source::Window, &runner.window, us.run, watch);
             }
         }
         // All devices of a message are in one addition: the first of them brings its origin.
@@ -186,6 +184,13 @@ impl Pipeline {
         outcome.fill = Some(device.fill(shape));
         Ok(())
     }
+}
+
+/// Counts the times of a run, and gives them as its prediction shows them.
+fn timed(watch: &mut Watch<'_>, outcome: &mut Outcome) -> Micros {
+    let (prepare, run) = watch.take();
+    outcome.us.add((prepare, run));
+    Micros { queue: outcome.us.queue, prepare, run }
 }
 
 /// Whether all samples are refused for their times; then counts them.

@@ -11,9 +11,10 @@ use crate::common::fake::{self, Conversation, Fake, PUBACK, SUBSCRIBE};
 use crate::common::rig::{Rig, broker, text};
 use crate::common::skipped;
 
-/// Serves one bad connection and then a good one: the fault the link reports of the first.
+/// Serves one bad connection and then good ones: the fault the link reports of the first. The second
+/// is the closer look at an attempt that failed, or the next attempt.
 async fn first_fault(script: impl Fn(&mut Conversation) + Send + 'static) -> Fault {
-    let server = Fake::start(2, move |number, client| {
+    let server = Fake::start(4, move |number, client| {
         if number == 0 {
             script(client);
         } else {
@@ -28,24 +29,147 @@ async fn first_fault(script: impl Fn(&mut Conversation) + Send + 'static) -> Fau
     fault
 }
 
+/// Serves only bad connections: the fault the link reports of them.
+async fn every_fault(script: impl Fn(usize, &mut Conversation) + Send + 'static) -> Fault {
+    let server = Fake::start(20, script);
+    let mut config = broker(server.port, "gw");
+    config.connect_timeout = Duration::from_secs(1);
+    let mut rig = Rig::start(config, 8);
+    let fault = rig.down().await;
+    rig.task.abort();
+    fault
+}
+
+#[tokio::test]
+async fn what_the_broker_says_with_a_refusal_is_shown() {
+    let reason = every_fault(|_, client| {
+        client.accept(&[&[0x20, 13, 0, 0x97, 10, 0x1f, 0, 7][..], b"5 of 5!"].concat());
+    })
+    .await;
+    let text = reason.to_string();
+    assert!(text.contains("quota exceeded (the broker says: 5 of 5!)"), "{text}");
+    let moved = every_fault(|_, client| {
+        client.accept(&[&[0x20, 14, 0, 0x9d, 11, 0x1c, 0, 8][..], b"b2:18830"].concat());
+    })
+    .await;
+    assert!(moved.to_string().contains("names the server b2:18830"), "{moved}");
+    let later = first_fault(|client| {
+        client.accept(fake::CONNACK);
+        client.write(&[&[0xe0, 13, 0x9c, 11, 0x1c, 0, 8][..], b"b2:18830"].concat());
+        client.read_to_the_end();
+    })
+    .await;
+    assert!(later.to_string().contains("names the server b2:18830"), "{later}");
+    assert!(!later.to_string().contains("qo s"), "{later}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_no_broker_is_named() {
+    let http = every_fault(|_, client| {
+        client.read();
+        client.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+    })
+    .await;
+    assert!(http.to_string().contains("a server of HTTP"), "{http}");
+    assert_eq!(http.kind(), FaultKind::Protocol);
+    let ssh = every_fault(|_, client| {
+        client.write(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n");
+        client.read();
+    })
+    .await;
+    assert!(ssh.to_string().contains("a server of SSH"), "{ssh}");
+}
+
+#[tokio::test]
+async fn a_connack_that_breaks_the_standard_is_a_fault() {
+    // Receive maximum 0, maximum packet size 0, maximum QoS 2, retain available 9.
+    let bad: [&[u8]; 4] = [
+        &[0x20, 6, 0, 0, 3, 0x21, 0, 0],
+        &[0x20, 8, 0, 0, 5, 0x27, 0, 0, 0, 0],
+        &[0x20, 5, 0, 0, 2, 0x24, 2],
+        &[0x20, 5, 0, 0, 2, 0x25, 9],
+    ];
+    for connack in bad {
+        let fault = first_fault(move |client| {
+            client.accept(connack);
+            client.read_to_the_end();
+        })
+        .await;
+        assert!(matches!(fault, Fault::Forbidden { .. }), "{connack:?}: {fault:?}");
+        assert_eq!(fault.kind(), FaultKind::Protocol);
+    }
+}
+
+#[tokio::test]
+async fn a_broker_without_retained_messages_and_qos_1_is_served_as_it_wishes() {
+    let server = Fake::start(1, |_, client| {
+        // Maximum QoS 0, no retained messages, no wildcards.
+        client.accept(&[0x20, 9, 0, 0, 6, 0x24, 0, 0x25, 0, 0x28, 0]);
+        let mut topics = Vec::new();
+        while topics.len() < 3 {
+            let packet = client.read().expect("a packet");
+            assert_ne!(packet.kind(), SUBSCRIBE, "it has no wildcards");
+            assert_eq!(packet.first & 0x0f, 0, "QoS 0, not retained");
+            topics.push(packet.topic());
+        }
+        assert_eq!(topics[1..], ["state/a", "out/a"]);
+        client.read_to_the_end();
+    });
+    let mut rig = Rig::start(broker(server.port, "gw"), 8);
+    rig.handle.set_retained("state/a", "new");
+    let (epoch, _) = rig.up().await;
+    rig.counted("the state", |counters| counters.published == 2).await;
+    let limits = rig.handle.state().limits;
+    assert_eq!(limits.len(), 3, "{limits:?}");
+    assert_eq!(rig.handle.state().refused_filters.len(), 3);
+    rig.publish(epoch, 1, "out/a", "x");
+    assert!(rig.settled(1).await);
+    rig.handle.stop(Duration::from_secs(5));
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_last_will_that_the_broker_refuses_is_sent_without_retain_and_with_qos_0() {
+    let server = Fake::start(8, |number, client| {
+        let connect = client.read().expect("a CONNECT");
+        let flags = connect.body[7];
+        let refusal = match (flags & 0x20 != 0, flags & 0x08 != 0, flags & 0x04 != 0) {
+            // The closer look, which has no last will.
+            (_, _, false) => return client.write(&fake::refusal(0x9a)),
+            (true, ..) => 0x9a,
+            (false, true, _) => 0x9b,
+            (false, false, true) => {
+                client.write(fake::CONNACK);
+                return client.read_to_the_end();
+            }
+        };
+        assert!(number < 6);
+        client.write(&fake::refusal(refusal));
+    });
+    let mut rig = Rig::start(broker(server.port, "gw"), 8);
+    rig.up().await;
+    assert_eq!(rig.handle.state().limits.len(), 2);
+    rig.task.abort();
+}
+
 #[tokio::test]
 async fn refusals_are_told_apart_and_tried_again() {
     let mut faults = Vec::new();
     for code in [0x86, 0x87, 0x8a, 0x84, 0x88, 0x97] {
         faults.push(first_fault(move |client| drop(client.accept(&fake::refusal(code)))).await);
     }
-    let (busy, quota) = ("server unavailable".into(), "quota exceeded".into());
-    assert_eq!(
-        faults,
+    let kinds = matches!(
+        &faults[..],
         [
-            Fault::BadPassword,
-            Fault::NotAuthorized,
-            Fault::Banned,
-            Fault::Version,
-            Fault::Unavailable { code: busy },
-            Fault::Refused { code: quota }
+            Fault::BadPassword { .. },
+            Fault::NotAuthorized { .. },
+            Fault::Banned { .. },
+            Fault::Version { .. },
+            Fault::Unavailable { .. },
+            Fault::Refused { code: 0x97, .. }
         ]
     );
+    assert!(kinds, "{faults:?}");
 }
 
 #[tokio::test]
@@ -55,7 +179,7 @@ async fn a_connection_that_is_dropped_in_the_middle_of_a_packet_is_made_again() 
         client.write(&fake::publish("in/a", 1, false, &[7; 100])[..20]);
     })
     .await;
-    assert!(matches!(fault, Fault::Closed | Fault::Ended { .. }), "{fault:?}");
+    assert!(matches!(fault, Fault::Closed | Fault::Broken { .. }), "{fault:?}");
 }
 
 #[tokio::test]
@@ -118,8 +242,21 @@ async fn what_nobody_asked_for_ends_the_connection() {
 
 #[tokio::test]
 async fn a_broker_of_mqtt_3_is_found_out() {
-    let fault = first_fault(|client| drop(client.accept(&[0x20, 2, 0, 1]))).await;
-    assert_eq!(fault, Fault::NoAnswer);
+    // Some close after their answer, some do not; some accept, and some only close.
+    let answers: [&[u8]; 4] = [&[0x20, 2, 0, 1], &[0x20, 2, 0, 0], &[0x20, 2, 0, 5], &[]];
+    for answer in answers {
+        let fault = every_fault(move |_, client| {
+            let connect = client.read().expect("a CONNECT");
+            let level = connect.body[6];
+            client.write(if level == 4 { &[0x20, 2, 0, 0] } else { answer });
+            if answer == [0x20, 2, 0, 0] {
+                client.read_to_the_end();
+            }
+        })
+        .await;
+        assert!(matches!(fault, Fault::Version { .. }), "{answer:?}: {fault:?}");
+        assert!(fault.to_string().contains("3.1.1"), "{fault}");
+    }
 }
 
 #[tokio::test]
@@ -130,7 +267,7 @@ async fn another_client_of_our_name_is_named() {
         client.read_to_the_end();
     })
     .await;
-    assert_eq!(fault, Fault::TakenOver);
+    assert_eq!(fault, Fault::TakenOver { client_id: "gw".into() });
 }
 
 #[tokio::test]
@@ -179,14 +316,16 @@ async fn an_address_of_version_6_needs_no_brackets() {
 
 #[tokio::test]
 async fn the_same_fault_is_told_once() {
-    let server = Fake::start(5, |number, client| match number {
-        0..=3 => drop(client.accept(&fake::refusal(0x86))),
+    // Each new fault is looked at once more: the second and the sixth connection.
+    let server = Fake::start(20, |number, client| match number {
+        0..=4 => drop(client.accept(&fake::refusal(0x86))),
         _ => drop(client.accept(&fake::refusal(0x87))),
     });
     let mut rig = Rig::start(broker(server.port, "gw"), 8);
-    assert_eq!(rig.down().await, Fault::BadPassword);
-    assert_eq!(rig.down().await, Fault::NotAuthorized);
+    assert!(matches!(rig.down().await, Fault::BadPassword { .. }));
+    assert!(matches!(rig.down().await, Fault::NotAuthorized { .. }));
     assert_eq!(rig.handle.counters().faults_refused, 5);
+    rig.task.abort();
 }
 
 #[tokio::test]

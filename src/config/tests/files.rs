@@ -104,15 +104,59 @@ fn secrets_are_files_closed_to_others() {
     assert!(shown.contains("cannot be read: No such file"), "{shown}");
 
     fs::write(folder.path().join("password"), "secret").unwrap();
-    mode(&folder, "password", 0o640);
-    let shown = load(&folder, &[]).unwrap_err().to_string();
-    assert!(shown.contains("its mode is 0640"), "{shown}");
-    assert!(shown.contains("0600"), "{shown}");
+    for (bad, text) in [(0o602, "others may change it"), (0o660, "others may change it")] {
+        mode(&folder, "password", bad);
+        let shown = load(&folder, &[]).unwrap_err().to_string();
+        assert!(shown.contains(&format!("its mode is {bad:04o}")), "{shown}");
+        assert!(shown.contains(text) && shown.contains("0600"), "{shown}");
+    }
+    let path = folder.path().join("password");
     for good in [0o600, 0o400] {
         mode(&folder, "password", good);
-        let login = load(&folder, &[]).unwrap().broker.login.unwrap();
-        assert_eq!(login.password_file, folder.path().join("password"));
+        let config = load(&folder, &[]).unwrap();
+        assert_eq!(config.broker.login.as_ref().unwrap().password, Password::File(path.clone()));
+        assert!(config.notes.is_empty());
     }
+}
+
+#[test]
+fn secrets_of_containers_are_taken_with_a_warning() {
+    let text = "[broker]\ncredentials = { username = \"u\", password_file = \"password\" }\n";
+    // Kubernetes mounts a link to a link to the file.
+    let folder = folder(&[("inferd.toml", text), ("..2026/password", "secret")]);
+    std::os::unix::fs::symlink("..2026", folder.path().join("..data")).unwrap();
+    std::os::unix::fs::symlink("..data/password", folder.path().join("password")).unwrap();
+    for open in [0o444, 0o644, 0o640, 0o440] {
+        mode(&folder, "..2026/password", open);
+        let config = load(&folder, &[]).unwrap();
+        let warnings = config.warnings().join("\n");
+        assert!(warnings.contains(&format!("(mode {open:04o})")), "{warnings}");
+        assert!(warnings.contains("chmod 600"), "{warnings}");
+    }
+}
+
+#[test]
+fn a_password_may_be_a_variable_or_missing() {
+    let with = |more: &str| format!("[broker]\ncredentials = {{ username = \"u\"{more} }}\n");
+    let folder = folder(&[("inferd.toml", &with(", password_env = \"PW\""))]);
+    let config = load(&folder, &[("PW", "se:cret")]).unwrap();
+    assert!(!format!("{config:?}").contains("se:cret"), "a secret in the debug output");
+    assert_eq!(config.broker.login.unwrap().password, Password::Env("PW".into()));
+    for (vars, text) in [(&[][..], "is not set"), (&[("PW", "\n")][..], "is empty")] {
+        let shown = load(&folder, vars).unwrap_err().to_string();
+        assert!(shown.contains("password_env") && shown.contains(text), "{shown}");
+    }
+    fs::write(folder.path().join("inferd.toml"), with("")).unwrap();
+    assert_eq!(load(&folder, &[]).unwrap().broker.login.unwrap().password, Password::None);
+    fs::write(
+        folder.path().join("inferd.toml"),
+        with(", password_file = \"pw\", password_env = \"PW\""),
+    )
+    .unwrap();
+    fs::write(folder.path().join("pw"), "x").unwrap();
+    mode(&folder, "pw", 0o600);
+    let shown = load(&folder, &[("PW", "x")]).unwrap_err().to_string();
+    assert!(shown.contains("there is a password_file too"), "{shown}");
 }
 
 #[test]
@@ -123,7 +167,7 @@ fn systemds_credentials_come_first() {
     mode(&folder, "creds/password", 0o440);
     let creds = folder.path().join("creds");
     let config = load(&folder, &[("CREDENTIALS_DIRECTORY", creds.to_str().unwrap())]).unwrap();
-    assert_eq!(config.broker.login.unwrap().password_file, creds.join("password"));
+    assert_eq!(config.broker.login.unwrap().password, Password::File(creds.join("password")));
     // Only the service has them; who checks by hand is told.
     let shown = load(&folder, &[]).unwrap_err().to_string();
     assert!(shown.contains("CREDENTIALS_DIRECTORY=/etc/credstore inferd check"), "{shown}");

@@ -46,6 +46,7 @@ fn around(kind: Kind) -> Vec<(String, bool)> {
         Kind::Bool => vec![("true".into(), true), ("\"true\"".into(), false)],
         Kind::Counts { .. } => vec![("{ a = 1 }".into(), true), ("{ a = 0 }".into(), false)],
         Kind::Folder | Kind::File | Kind::Secret => vec![("3".into(), false)],
+        Kind::Env => vec![("3".into(), false), ("\"A-B\"".into(), false)],
     }
 }
 
