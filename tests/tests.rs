@@ -18,7 +18,6 @@ mod power_cut;
 mod probe;
 mod processors;
 mod retained;
-mod retained;
 mod samples;
 mod service;
 mod store;
