@@ -25,7 +25,7 @@ cached_clone() {
         done
         [ "$(git -C "$clone" rev-parse HEAD)" = "$commit" ] || return 1
         # Products and notes of an earlier run prove nothing of this one.
-        rm -rf "$clone"/target/board/{aarch64,armv7,armv6,x86_64,x86_64-small,deb,image}* "$clone/target/skipped"
+        rm -rf "$clone"/target/board/{aarch64,armv7,armv6,x86_64,x86_64-small,deb,image,pages} "$clone/target/skipped"
         # What the models of ../shared are found by.
         rm -f "$cache/shared"
         [ ! -d "$checkout/../shared" ] || ln -s "$(cd "$checkout/../shared" && pwd)" "$cache/shared"
