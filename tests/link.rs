@@ -1,6 +1,7 @@
 //! The link against real brokers and against one that misbehaves.
 
 mod faults;
+mod limits;
 mod outage;
 mod overlap;
 mod overload;
