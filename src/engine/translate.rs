@@ -5,6 +5,8 @@
 
 use super::error::{LoadError, RunError};
 use super::proto::{label, operator, subgraphs};
+use super::spec;
+use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto};
 
 /// What a text begins with that is ours, and goes to the user as it is.
@@ -19,17 +21,38 @@ pub(super) fn load_error(graph: &GraphProto, text: &str) -> LoadError {
     if let Some((_, own)) = text.split_once(OWN) {
         return LoadError::Float(own.to_owned());
     }
+    let half = half_precision(graph).or_else(|| text.contains("F16").then_some("FLOAT16"));
+    let half = half.map(|name| format!("; {}", spec::unsupported(name))).unwrap_or_default();
     match node_of(graph, text) {
         Some(node) => {
             let advice = advice(node);
             LoadError::Node {
                 node: original(node),
                 operator: operator(node),
-                reason: format!("{}{advice}", reason(text)),
+                reason: format!("{}{advice}{half}", reason(text)),
             }
         }
-        None => LoadError::Float(reason(text)),
+        None => LoadError::Float(reason(text) + &half),
     }
+}
+
+/// The element type of half precision in `graph` or the graphs inside it. The float runtime mixes
+/// these with float32 in few ways only, and its errors do not name the type.
+fn half_precision(graph: &GraphProto) -> Option<&'static str> {
+    let is_half = |elem_type: i64| match i32::try_from(elem_type).map(DataType::try_from) {
+        Ok(Ok(kind @ (DataType::Float16 | DataType::Bfloat16))) => Some(kind.as_str_name()),
+        _ => None,
+    };
+    let constants = graph.initializer.iter().map(|tensor| tensor.data_type);
+    let attributes = graph.node.iter().flat_map(|node| {
+        let casts = node.op_type == "Cast";
+        node.attribute.iter().filter_map(move |attribute| match &attribute.t {
+            Some(tensor) => Some(i64::from(tensor.data_type)),
+            None => (casts && attribute.name == "to").then_some(attribute.i),
+        })
+    });
+    let inner = || graph.node.iter().flat_map(subgraphs).find_map(half_precision);
+    constants.map(i64::from).chain(attributes).find_map(is_half).or_else(inner)
 }
 
 /// Why a run failed, of which the float runtime says `text`.
@@ -116,7 +139,7 @@ fn reason(text: &str) -> String {
     } else if has(&["datumtype", "datatype", "num_traits"]) {
         "it makes elements of a type that is not supported"
     } else if has(&["f16", "float16"]) {
-        "it mixes float16 with other types: export the model in float32"
+        "it mixes float16 with other types"
     } else if has(&["wrong number of"]) {
         "the number of its inputs or outputs is not supported"
     } else if has(&["const", "variable", "scalar", "determined", "sizes nor scales"]) {

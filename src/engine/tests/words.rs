@@ -174,3 +174,29 @@ fn refusals_name_the_export_that_avoids_them() {
     let refusal = load(&half.bytes()).unwrap_err().to_string();
     assert!(refusal.contains("FLOAT16") && refusal.contains("float32"), "{refusal}");
 }
+
+/// As `onnxconverter_common.float16` writes it with `keep_io_types=True`: only the middle is in half
+/// precision.
+#[test]
+fn half_precision_between_float32_is_named() {
+    use tract_onnx::pb::{TensorProto, tensor_proto::DataType};
+    let half = |name: &str, dims: &[i64]| TensorProto {
+        name: name.into(),
+        dims: dims.to_vec(),
+        data_type: DataType::Float16 as i32,
+        // 1.0, little end first.
+        raw_data: [0, 0x3c].repeat(usize::try_from(dims.iter().product::<i64>()).unwrap()),
+        ..TensorProto::default()
+    };
+    let mut model = build()
+        .input("x", Dtype::F32, &[1, 4])
+        .node("Cast", &["x"], &["x_half"])
+        .int("to", 10)
+        .node("Gemm", &["x_half", "w", "b"], &["y_half"])
+        .node("Cast", &["y_half"], &["y"])
+        .int("to", 1)
+        .output("y", Dtype::F32, &[1, 2]);
+    model.graph.initializer.extend([half("w", &[4, 2]), half("b", &[2])]);
+    let refusal = load(&model.bytes()).unwrap_err().to_string();
+    assert!(refusal.contains("FLOAT16") && refusal.contains("in float32"), "{refusal}");
+}
