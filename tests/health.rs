@@ -105,7 +105,7 @@ async fn rejected_inputs_fail_a_stream_until_good_ones_come() {
         health["streams"]["motion"]["rejects"]["missing-field"] == 5
     });
     let words =
-        ["stream motion", "all of the last 5", "is missing: send it", "sensors/watch-7/imu"];
+        ["stream motion", "all of the last 5", "are missing: send them", "sensors/watch-7/imu"];
     has_failed(&gateway, "inputs-rejected", &words);
     assert!(!status(&gateway).1.contains('\u{1b}'), "nothing of a payload reaches a terminal raw");
     gateway.await_notice("failed: stream motion: all of the last 5");

@@ -22,7 +22,7 @@ use crate::daemon::{samples, without_window};
 use crate::store::{noise, record};
 
 /// Turns of a tenth of a second in which a place must be reached.
-const TURNS: usize = 80;
+const TURNS: usize = 240;
 
 #[tokio::test]
 async fn no_answer_is_lost_wherever_the_daemon_is_killed() {

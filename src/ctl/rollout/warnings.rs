@@ -22,7 +22,7 @@ pub(super) fn warnings(
     if deployment.shadow_runs == 0 {
         warnings.push(
             "nothing compares the new model's predictions with known ones: the bundle has no golden \
-             samples (`inferctl pack --golden-samples`), and --shadow is 0"
+             samples (`inferctl pack --golden-samples FILE`), and --shadow is 0"
                 .to_owned(),
         );
         return warnings;

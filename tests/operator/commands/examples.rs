@@ -144,6 +144,8 @@ fn the_blocks_of_the_documents_run_or_are_run_elsewhere() {
         let elsewhere = NOT_RUN.iter().any(|(first, _)| block.starts_with(first));
         let needs_nothing = block.lines().all(|line| {
             [
+                "# ",
+                "inferd infer models/motion",
                 "inferctl simulate",
                 "echo ",
                 "inferctl key",
