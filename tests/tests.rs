@@ -1,6 +1,7 @@
 //! Every integration test, linked once.
 #![cfg(test)]
 
+mod check_connect;
 mod cli;
 mod clients;
 mod common;

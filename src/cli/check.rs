@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::connect::{self, BrokerRow, try_broker};
 use super::folders::{Finding, try_folder};
 use super::terminal::{print, print_json, table};
 use super::wear::{self, Rate, Wear};
@@ -25,21 +26,34 @@ use crate::store;
 /// every model and runs its golden vectors and golden samples, and checks that each stream fits its model. Also reads
 /// certificates, keys and the password, and tries the folders that the daemon writes to. Prints all
 /// problems at once, each with its place, its value and what is allowed, and ends with exit code 78.
+///
+/// --connect also tries the broker: the way there, TLS, the user and the password, what the broker
+/// lacks, and the subscription of each stream and of the updates. The check has a client id and a
+/// session of its own and publishes nothing, so a running daemon keeps its connection. It does not
+/// find out whether the gateway may publish: only a message would show that; see `inferd status`
+/// once the daemon runs. Nor does it where a broker grants every subscription and withholds the
+/// messages instead, as mosquitto does with an acl_file. Exit code 69 means that nothing is wrong
+/// but that the broker cannot be reached. The check takes at most broker.connect_timeout, and a few
+/// seconds more to find out why a connection failed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   inferd check --config /etc/inferd/inferd.toml
+  inferd check --connect                         the broker, the login and the subscriptions, too
   inferd check --json | jq '.problems[]'
   inferd check --rate 25 --devices 200           what saved windows would write in a day
   inferd check --reference > inferd.toml         every option with its default")]
 pub(super) struct Args {
     #[command(flatten)]
     file: ConfigFile,
+    /// Try the broker as well
+    #[arg(long)]
+    connect: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
     /// Print a configuration file with every option, its meaning and default, and check nothing
-    #[arg(long, conflicts_with_all = ["json", "config"])]
+    #[arg(long, conflicts_with_all = ["connect", "json", "config"])]
     reference: bool,
     #[command(flatten)]
     rate: Rate,
@@ -53,6 +67,9 @@ struct Report {
     warnings: Vec<String>,
     streams: Vec<StreamRow>,
     models: Vec<ModelRow>,
+    /// What the broker answered, where it was tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broker: Option<BrokerRow>,
     /// What saved windows write, for the streams that have windows.
     wear: Vec<Wear>,
 }
@@ -83,6 +100,10 @@ pub(super) fn check(args: &Args) -> Result<(), Failure> {
     let path = surroundings.config_file(args.file.config.as_deref());
     let (config, problems) = Config::inspect(&path, &surroundings)?;
     let mut report = Report { config: path.display().to_string(), problems, ..Report::default() };
+    let mut exit = Exit::Config;
+    if args.connect && config.is_none() {
+        report.warnings.push("the broker was not tried: correct the configuration first".into());
+    }
     if let Some(config) = config {
         report.warnings = config.warnings();
         report.warnings.extend(store::shortage(&store::Settings::from(&config.store)));
@@ -96,6 +117,9 @@ pub(super) fn check(args: &Args) -> Result<(), Failure> {
         }));
         surroundings_of(&config, &mut report);
         models_and_streams(&config, args.rate, &mut report);
+        if args.connect {
+            exit = broker_of(&config, &mut report)?;
+        }
     }
     report.ok = report.problems.is_empty();
     if args.json {
@@ -103,7 +127,23 @@ pub(super) fn check(args: &Args) -> Result<(), Failure> {
     } else {
         print(&shown(&report, &path, args.rate))?;
     }
-    if report.ok { Ok(()) } else { Err(Failure::said(Exit::Config)) }
+    if report.ok { Ok(()) } else { Err(Failure::said(exit)) }
+}
+
+/// The broker; the exit code where there are problems.
+fn broker_of(config: &Config, report: &mut Report) -> Result<Exit, Failure> {
+    if let Some(fault) = link::local_fault(&config.broker) {
+        report.warnings.push(format!("the broker was not tried: {fault}"));
+        return Ok(Exit::Config);
+    }
+    let tried = try_broker(config).map_err(|error| {
+        Failure::new(Exit::Internal, format!("cannot start a runtime: {error}"))
+    })?;
+    let only = report.problems.is_empty() && tried.unavailable;
+    report.problems.extend(tried.problems);
+    report.warnings.extend(tried.warnings);
+    report.broker = Some(tried.broker);
+    Ok(if only { Exit::Unavailable } else { Exit::Config })
 }
 
 /// Certificates, the password, and the folders that the daemon writes to.
@@ -233,6 +273,9 @@ fn shown(report: &Report, path: &Path, rate: Rate) -> String {
     }
     for warning in &report.warnings {
         out += &format!("warning: {warning}\n");
+    }
+    if let Some(broker) = report.broker.as_ref().filter(|broker| broker.connected) {
+        out += &connect::shown(broker);
     }
     if !report.ok {
         let s = if report.problems.len() == 1 { "" } else { "s" };

@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod connect;
 #[cfg(feature = "demo")]
 mod demo;
 mod failure;

@@ -238,7 +238,8 @@ impl Desk {
                 self.feed(Event::Refused { seq, refusal });
             }
             link::Event::NotSubscribed(what) => {
-                log::error!("{}", filters::not_granted(&what, &self.shared.config));
+                let told = filters::not_granted(&what, &self.shared.config);
+                log::error!("{told} (it is asked again later)");
                 self.opening.say();
             }
         }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::updates;
 use crate::config::{Config, RetainedInput, Stream};
 use crate::link::{Link, NotGranted, Subscription};
 use crate::store::Store;
@@ -59,8 +60,17 @@ fn lines(bytes: &[u8]) -> Vec<String> {
     String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect()
 }
 
+/// All that a daemon with this configuration subscribes to: the topics of the streams, and those of
+/// updates as they are before the first one.
+#[must_use]
+pub fn subscriptions(config: &Config) -> Vec<Subscription> {
+    let updates = updates::topics(config).into_iter().map(Subscription::pulled);
+    of_streams(config).into_iter().chain(updates).collect()
+}
+
 /// What is to be said of a refused filter.
-pub(crate) fn not_granted(what: &NotGranted, config: &Config) -> String {
+#[must_use]
+pub fn not_granted(what: &NotGranted, config: &Config) -> String {
     let name = |stream: &usize| config.streams.get(*stream).map(|it| it.name.as_str());
     let names: Vec<&str> = what.streams.iter().filter_map(name).collect();
     let without = match names[..] {
@@ -71,7 +81,7 @@ pub(crate) fn not_granted(what: &NotGranted, config: &Config) -> String {
     let NotGranted { filter, reason, .. } = what;
     format!(
         "the broker refuses the subscription {filter}: {reason}; {without}. Allow it in the \
-         broker's access list (it is asked again later)"
+         broker's access list"
     )
 }
 

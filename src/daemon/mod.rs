@@ -42,7 +42,7 @@ mod wear;
 mod windows;
 mod worker;
 
-pub use filters::too_many_subscriptions;
+pub use filters::{not_granted, subscriptions, too_many_subscriptions};
 pub(crate) use seen::seen_bytes;
 
 use std::future::Future;

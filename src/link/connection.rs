@@ -340,7 +340,7 @@ impl Connection<'_> {
 
 /// A broker may set the keep-alive to 0, which turns it off; rumqttc 0.25 would ping without a
 /// pause.
-fn mend_keep_alive(poller: &mut EventLoop, ours: Duration) {
+pub(super) fn mend_keep_alive(poller: &mut EventLoop, ours: Duration) {
     if poller.options.keep_alive().is_zero() {
         poller.options.set_keep_alive(ours.max(Duration::from_secs(5)));
     }

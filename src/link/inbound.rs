@@ -190,7 +190,7 @@ impl Connection<'_> {
     }
 }
 
-fn answer(code: &SubscribeReasonCode) -> Answer {
+pub(super) fn answer(code: &SubscribeReasonCode) -> Answer {
     if matches!(code, SubscribeReasonCode::SubscriptionIdNotSupported) {
         return Answer::NoIds;
     }

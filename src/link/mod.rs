@@ -58,6 +58,7 @@ mod outgoing;
 mod pem;
 mod plain;
 mod plan;
+mod probe;
 mod reason;
 mod retained;
 mod state;
@@ -77,6 +78,7 @@ use bytes::Bytes;
 pub use fault::{Fault, FaultKind};
 pub use handle::{Counters, LinkHandle, NotTaken};
 pub use plain::{Closed, PlainClient, PlainMessage, Progress};
+pub use probe::{Probed, probe};
 pub use state::{LastFault, LinkState, RECENT, RefusedTopic, Unanswered};
 pub use task::LinkTask;
 

@@ -235,7 +235,7 @@ impl Connection<'_> {
     }
 }
 
-fn overfull() -> Fault {
+pub(super) fn overfull() -> Fault {
     Fault::Broken { reason: "the client's queue is full".into() }
 }
 
@@ -248,7 +248,7 @@ fn filter(wanted: Subscription, most: Qos) -> Filter {
     Filter { retain_forward_rule, ..Filter::new(wanted.filter, qos(wanted.qos.min(most))) }
 }
 
-fn qos(qos: Qos) -> QoS {
+pub(super) fn qos(qos: Qos) -> QoS {
     match qos {
         Qos::AtMostOnce => QoS::AtMostOnce,
         Qos::AtLeastOnce => QoS::AtLeastOnce,

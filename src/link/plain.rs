@@ -148,7 +148,7 @@ impl Drop for PlainClient {
 }
 
 /// What more there is to say about why the first attempt failed.
-async fn look_closer(broker: &Broker, options: &MqttOptions, fault: Fault) -> Fault {
+pub(super) async fn look_closer(broker: &Broker, options: &MqttOptions, fault: Fault) -> Fault {
     let (broker, options, raw) = (broker.clone(), options.clone(), fault.clone());
     let look = tokio::task::spawn_blocking(move || diagnose::diagnose(&broker, &options, &raw));
     look.await.ok().flatten().unwrap_or(fault)

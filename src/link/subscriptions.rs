@@ -212,6 +212,22 @@ impl Subscriptions {
         attempts > 0
     }
 
+    /// The filters that the broker has granted.
+    pub(crate) fn granted(&self) -> Vec<String> {
+        let is_granted = |(_, state): &&(Planned, State)| matches!(state, State::Granted);
+        let granted = self.planned.iter().filter(is_granted);
+        granted.map(|(planned, _)| planned.subscription.filter.clone()).collect()
+    }
+
+    /// The filters that the broker has not answered, with their streams.
+    pub(crate) fn open(&self) -> Vec<(String, Vec<usize>)> {
+        let is_open = |(_, state): &&(Planned, State)| {
+            matches!(state, State::Due { .. } | State::Asked { .. })
+        };
+        let open = self.planned.iter().filter(is_open).map(|(planned, _)| &planned.subscription);
+        open.map(|it| (it.filter.clone(), it.streams.clone())).collect()
+    }
+
     /// A filter to unsubscribe from. Its messages may be wanted by another subscription, so that one
     /// has to be there first.
     pub(crate) fn next_unwanted(&mut self) -> Option<String> {

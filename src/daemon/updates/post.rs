@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::boot::Draft;
+use super::boot::{Draft, provisioned};
 use crate::config::Config;
 use crate::ids::{Digest, GatewayId, ModelName};
 use crate::link::{LinkHandle, Subscription};
@@ -155,7 +155,7 @@ impl Post {
         state.wanted.retain(|_, (_, models)| !models.is_empty());
         state.want(keyset_topic(&self.prefix, keyset), Topic::Keyset, model);
         for (blob, index) in chunks {
-            let topic = format!("{}/blob/{blob}/{index}", self.prefix);
+            let topic = chunk_topic(&self.prefix, blob, *index);
             state.want(topic, Topic::Chunk { blob: *blob, index: *index }, model);
         }
         let changed = !state.wanted.keys().eq(before.iter());
@@ -184,6 +184,24 @@ impl State {
 
 fn keyset_topic(prefix: &str, version: u64) -> String {
     format!("{prefix}/keys/{version}")
+}
+
+fn chunk_topic(prefix: &str, blob: &Digest, index: u32) -> String {
+    format!("{prefix}/blob/{blob}/{index}")
+}
+
+/// Topics of every kind that updates subscribe to: the deployments of each model, the keyset after
+/// the provisioned one, and a chunk of a blob that nobody publishes, an empty one. None where there
+/// are no updates.
+pub(crate) fn topics(config: &Config) -> Vec<String> {
+    let trust = config.updates.keyset.as_ref().and_then(|file| provisioned(file).ok());
+    let Some(trust) = trust else { return Vec::new() };
+    let prefix = &config.gateway.prefix;
+    let models: BTreeSet<&ModelName> = config.streams.iter().map(|it| &it.model).collect();
+    let of_model = |model| deployments(config, model).into_iter().map(|(topic, _)| topic);
+    let next = trust.keyset().version.saturating_add(1);
+    let shared = [keyset_topic(prefix, next), chunk_topic(prefix, &Digest::of(b""), 0)];
+    models.into_iter().flat_map(of_model).chain(shared).collect()
 }
 
 /// The topics on which this gateway's deployments of a model come.
