@@ -1,5 +1,6 @@
 //! The link against real brokers and against one that misbehaves.
 
+mod closes;
 mod faults;
 mod limits;
 mod outage;

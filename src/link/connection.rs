@@ -17,6 +17,7 @@ use super::outbound::{Sent, What};
 use super::outgoing::InFlight;
 use super::reason::Said;
 use super::task::LinkTask;
+use super::trial::HeldBack;
 use super::{Event, Fault, connect, ledger};
 use crate::crash::point;
 
@@ -34,11 +35,13 @@ pub(super) struct Ended {
     pub(super) fault: Fault,
     /// How long the broker had us; `None` where it never did.
     pub(super) lived: Option<Duration>,
+    /// True where a publish on a suspected topic was the reason.
+    pub(super) is_explained: bool,
 }
 
 impl Ended {
     pub(super) fn before(fault: Fault) -> Self {
-        Self { fault, lived: None }
+        Self { fault, lived: None, is_explained: false }
     }
 }
 
@@ -54,6 +57,8 @@ pub(super) struct Connection<'a> {
     pub(super) streams: Vec<usize>,
     up: Option<OwnedPermit<Event>>,
     pub(super) retry_at: Option<Instant>,
+    /// Publishes on suspected topics.
+    pub(super) held_back: HeldBack,
     /// When unanswered publishes were last looked for.
     pub(super) looked_at: Instant,
 }
@@ -95,6 +100,7 @@ pub(super) async fn run(
         streams: Vec::new(),
         up: Some(up),
         retry_at: None,
+        held_back: HeldBack::default(),
         looked_at: Instant::now(),
     };
     let fault = match connection.work(&mut poller).await {
@@ -103,7 +109,9 @@ pub(super) async fn run(
     };
     let ended = connection.rescue(&mut poller);
     let fault = ended.filter(|_| fault.code().is_some()).unwrap_or(fault);
-    Ended { fault, lived: connection.bounds.map(|bounds| bounds.since.elapsed()) }
+    let is_explained = connection.judge(&fault);
+    let lived = connection.bounds.map(|bounds| bounds.since.elapsed());
+    Ended { fault, lived, is_explained }
 }
 
 impl Connection<'_> {
@@ -171,7 +179,7 @@ impl Connection<'_> {
 
     fn next_alarm(&self) -> Instant {
         let silence = self.bounds.map(|bounds| bounds.heard + bounds.silence);
-        [silence, self.retry_at, self.goodbye.alarm(), self.next_look()]
+        [silence, self.retry_at, self.goodbye.alarm(), self.next_look(), self.next_trial()]
             .into_iter()
             .flatten()
             .min()

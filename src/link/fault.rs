@@ -62,6 +62,13 @@ pub enum Fault {
     #[error("the broker closed the connection")]
     Closed,
     #[error(
+        "the broker closed the connection three times in a row soon after it had accepted it. Is the \
+         client id {client_id:?} used by another client? Give every client its own \
+         broker.client_id. If it is not, the broker may close the connection at a subscription or \
+         a publish that its access list forbids: look in its log"
+    )]
+    ClosedAgain { client_id: String },
+    #[error(
         "another client connected with the client id {client_id:?} and took over the session; give \
          every client its own broker.client_id (it is gateway.id unless set)"
     )]
@@ -129,6 +136,7 @@ impl Fault {
             | Self::Flooded { .. } => FaultKind::Protocol,
             Self::NoAnswer
             | Self::Closed
+            | Self::ClosedAgain { .. }
             | Self::TakenOver { .. }
             | Self::Ended { .. }
             | Self::Broken { .. }
@@ -143,6 +151,19 @@ impl Fault {
         match self {
             Self::Refused { code, .. } | Self::Ended { code, .. } => Some(*code),
             _ => None,
+        }
+    }
+
+    /// True where the broker closed a connection in order, and may have done so because of what it
+    /// was sent.
+    pub(crate) fn is_objection(&self) -> bool {
+        // Not among them: shutting down, moved, too busy, quotas and rates, which are no matter of
+        // one topic; and retain and QoS not supported, which the next connection does without.
+        const OBJECTIONS: &[u8] = &[0x80, 0x82, 0x83, 0x87, 0x90, 0x95, 0x99];
+        match self {
+            Self::Closed => true,
+            Self::Ended { code, .. } => OBJECTIONS.contains(code),
+            _ => false,
         }
     }
 

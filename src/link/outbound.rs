@@ -43,7 +43,10 @@ const PACKET_ID: usize = 2;
 impl Connection<'_> {
     /// True when one more publish may be handed to the client, and its end be told.
     pub(super) fn has_room(&self) -> bool {
-        let under_way = self.flight.len();
+        let under_way = self.flight.len() + self.held_back.len();
+        if self.task.suspects.is_careful() && self.waits_for_an_answer() {
+            return false;
+        }
         matches!(self.goodbye, Goodbye::NotYet | Goodbye::Asked { .. })
             && self.bounds.is_some_and(|bounds| under_way < bounds.window)
             && self.task.events.capacity() > under_way + SPARE_EVENTS
@@ -68,6 +71,7 @@ impl Connection<'_> {
         if self.bounds.is_none() || self.goodbye.is_turning() {
             return Ok(());
         }
+        self.try_suspects();
         self.send_acknowledgements()?;
         self.send_subscriptions()?;
         self.send_state();
@@ -149,10 +153,8 @@ impl Connection<'_> {
         }
     }
 
-    /// Hands a publish to the client, after looking at what would end the connection.
+    /// Sends a publish, after looking at what would end the connection.
     pub(super) fn send(&mut self, message: Outgoing, what: What) {
-        let limit = self.bounds.map_or(0, |bounds| bounds.max_packet);
-        let asked = message.qos.min(self.best_qos());
         let at = Instant::now();
         let is_topic = (1..=usize::from(u16::MAX)).contains(&message.topic.len())
             && valid_topic(&message.topic)
@@ -161,6 +163,21 @@ impl Connection<'_> {
             let sent = Sent { what, topic: message.topic, at };
             return self.settle(sent, Some(Refusal::TopicInvalid));
         }
+        if self.task.suspects.is_aside(&message.topic, at.into_std()) {
+            let sent = Sent { what, topic: message.topic, at };
+            return self.settle(sent, Some(Refusal::ClosesConnection));
+        }
+        if self.task.suspects.is_suspect(&message.topic) && what != What::Stopped {
+            return self.held_back.push(message, what);
+        }
+        self.submit(message, what);
+    }
+
+    /// Hands a publish that may be sent now to the client, unless it is too large.
+    pub(super) fn submit(&mut self, message: Outgoing, what: What) {
+        let limit = self.bounds.map_or(0, |bounds| bounds.max_packet);
+        let asked = message.qos.min(self.best_qos());
+        let at = Instant::now();
         let retain = message.retain && self.bounds.is_some_and(|bounds| bounds.abilities.retain);
         let sent = Sent { what, topic: message.topic.clone(), at };
         let properties = properties(&message);
@@ -194,6 +211,7 @@ impl Connection<'_> {
     /// The broker answered to a publish.
     pub(super) fn acknowledged(&mut self, pkid: u16, reason: PubAckReason) {
         if let Some(sent) = self.flight.acknowledged(pkid) {
+            self.answered(&sent.topic);
             self.settle(sent, refusal(reason));
         }
     }

@@ -48,6 +48,11 @@ impl<T> InFlight<T> {
         self.flying.values()
     }
 
+    /// Handed over and not over, in no order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &T> {
+        self.waiting.iter().map(|(_, what)| what).chain(self.flying.values())
+    }
+
     /// Handed over and not over.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len() + self.flying.len()

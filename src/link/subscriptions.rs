@@ -184,6 +184,11 @@ impl Subscriptions {
         self.planned.iter().all(is_there)
     }
 
+    /// True while the broker owes an answer to a SUBSCRIBE.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.planned.iter().any(|(_, state)| matches!(state, State::Asked { .. }))
+    }
+
     /// Does not ask for filters of which `is_impossible` holds on this connection; returns them with the
     /// streams that get nothing because of it.
     pub(crate) fn withhold(

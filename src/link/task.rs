@@ -14,6 +14,7 @@ use super::handle::{Counters, LinkHandle, Shared, Submitted};
 use super::held::Held;
 use super::laps::Laps;
 use super::subscriptions::Subscriptions;
+use super::suspects::Suspects;
 use super::window::Window;
 use super::{Epoch, Event, Fault, FaultKind, LinkOptions, Started, connect, diagnose};
 use crate::backoff;
@@ -27,6 +28,12 @@ const TELLS: usize = 32;
 
 /// A connection that lived this long was a good one: the next attempt is made soon.
 const GOOD_CONNECTION: Duration = Duration::from_secs(10);
+
+/// A connection that the broker closed within this had no time to be of use.
+const SOON: Duration = Duration::from_secs(30);
+
+/// Such connections in a row that are a pattern.
+const CLOSES: u32 = 3;
 
 /// The poll loop, to be run in a task of its own.
 pub struct LinkTask {
@@ -45,6 +52,9 @@ pub struct LinkTask {
     /// The last fault that was looked at more closely, and what it turned out to be.
     diagnosed: Option<(Fault, Fault)>,
     pub(super) denied: Denied,
+    pub(super) suspects: Suspects,
+    /// Connections in a row that the broker closed soon after it had accepted them.
+    closes: u32,
     /// Limits of the broker, as they were last logged.
     limits: Vec<String>,
 }
@@ -78,6 +88,8 @@ pub(super) fn start(options: LinkOptions) -> Started {
         last_fault: None,
         diagnosed: None,
         denied: Denied::default(),
+        suspects: Suspects::default(),
+        closes: 0,
         limits: Vec::new(),
     };
     Started { handle, events, task }
@@ -95,7 +107,8 @@ impl LinkTask {
             let was_good = ended
                 .lived
                 .is_some_and(|lived| lived >= GOOD_CONNECTION.min(self.options.broker.backoff_max));
-            if was_good {
+            // Two clients with one client id would end each other's connections without a pause.
+            if was_good && !matches!(ended.fault, Fault::TakenOver { .. }) {
                 attempt = 0;
             }
             self.note(ended).await;
@@ -133,7 +146,8 @@ impl LinkTask {
 
     /// Clears up after a connection, counts the fault and reports it where it is a new one.
     async fn note(&mut self, ended: Ended) {
-        let fault = ended.fault;
+        let lived = ended.lived;
+        let fault = self.as_part_of_a_pattern(ended);
         if fault.code().is_some_and(|code| self.denied.learn(code)) {
             log::warn!("{}: {fault}; connecting again without it", self.address());
         }
@@ -143,7 +157,7 @@ impl LinkTask {
             count(&mut state.counters, fault.kind());
             state.tracker.failed(self.shared.now(), &fault);
         }
-        if ended.lived.is_none() && self.last_fault.as_ref() == Some(&fault) {
+        if lived.is_none() && self.last_fault.as_ref() == Some(&fault) {
             log::debug!("{}: still {fault}", self.address());
             return;
         }
@@ -153,6 +167,20 @@ impl LinkTask {
             told = self.events.send(Event::Down { fault }) => told.unwrap_or(()),
             () = self.shared.told_to_stop() => {}
         }
+    }
+
+    /// A close is named otherwise where the broker accepts and closes one connection after the other.
+    fn as_part_of_a_pattern(&mut self, ended: Ended) -> Fault {
+        let is_soon = ended.lived.is_some_and(|lived| lived < SOON);
+        if !is_soon || ended.fault != Fault::Closed || ended.is_explained {
+            self.closes = 0;
+            return ended.fault;
+        }
+        self.closes = self.closes.saturating_add(1);
+        if self.closes < CLOSES {
+            return ended.fault;
+        }
+        Fault::ClosedAgain { client_id: self.options.broker.client_id.clone() }
     }
 
     /// Waits before the next attempt; workers that made room get the samples held for them.

@@ -98,6 +98,8 @@ pub enum Refusal {
     /// Larger than the broker's maximum packet.
     TooLarge,
     QuotaExceeded,
+    /// The broker closes the connection when something is published on this topic.
+    ClosesConnection,
     /// The broker gave no reason, or one of its own.
     Unspecified,
 }
@@ -107,9 +109,11 @@ impl Refusal {
     #[must_use]
     pub fn is_final(self) -> bool {
         match self {
-            Self::NotAuthorized | Self::TopicInvalid | Self::PayloadInvalid | Self::TooLarge => {
-                true
-            }
+            Self::NotAuthorized
+            | Self::TopicInvalid
+            | Self::PayloadInvalid
+            | Self::TooLarge
+            | Self::ClosesConnection => true,
             Self::QuotaExceeded | Self::Unspecified => false,
         }
     }
@@ -122,6 +126,7 @@ impl Refusal {
             Self::PayloadInvalid => "payload-invalid",
             Self::TooLarge => "too-large",
             Self::QuotaExceeded => "quota-exceeded",
+            Self::ClosesConnection => "closes-connection",
             Self::Unspecified => "unspecified",
         }
     }

@@ -128,6 +128,23 @@ impl Conversation {
         }
     }
 
+    /// Acknowledges a publish, grants a subscription, answers a ping.
+    pub(crate) fn grant(&mut self, packet: &Packet) {
+        if packet.kind() != SUBSCRIBE {
+            return self.acknowledge(packet);
+        }
+        let pkid = packet.pkid().to_be_bytes();
+        // After the properties: filters of two bytes of length, the text, and the options.
+        let mut rest = &packet.body[3 + usize::from(packet.body[2])..];
+        let mut granted = Vec::new();
+        while let [high, low, ..] = rest {
+            rest = &rest[3 + usize::from(u16::from_be_bytes([*high, *low]))..];
+            granted.push(1);
+        }
+        let length = u8::try_from(3 + granted.len()).unwrap();
+        self.write(&[&[0x90, length, pkid[0], pkid[1], 0][..], &granted].concat());
+    }
+
     /// Answers pings until the client is gone, and acknowledges nothing.
     pub(crate) fn answer_all_but_publishes(&mut self) {
         while let Some(packet) = self.read() {

@@ -158,6 +158,10 @@ fn deliveries(stream: &StreamFacts) -> Option<Finding> {
         "not-authorized" => "allow inferd to write there in the broker's access list",
         "too-large" => "raise the broker's largest packet and broker.max_packet",
         "topic-invalid" => "correct publish.topic of the stream",
+        "closes-connection" => {
+            "the broker closes the connection at a publish there: allow inferd to write there in \
+             the broker's access list or policy"
+        }
         "quota-exceeded" => "raise the broker's quota for this client",
         _ => "look in the broker's log",
     };

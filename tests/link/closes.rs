@@ -1,0 +1,159 @@
+//! Brokers that close the connection and do not say why: at a forbidden publish, at a restart, or
+//! because another client has the same client id.
+
+use std::collections::BTreeSet;
+
+use inferd::link::{Event, Fault};
+use inferd::outbox::{Refusal, Seq};
+
+use crate::common::broker::Mosquitto;
+use crate::common::fake::{self, Conversation, Fake, PUBLISH, SUBSCRIBE};
+use crate::common::rig::{Rig, STATUS, broker};
+use crate::common::skipped;
+
+const CONNECTIONS: usize = 100;
+
+/// What became of results, in the order in which it was told.
+#[derive(Debug, Default)]
+struct Outcome {
+    sent: Vec<u64>,
+    refused: Vec<(u64, Refusal)>,
+}
+
+impl Outcome {
+    fn is_settled(&self, number: u64) -> bool {
+        self.sent.contains(&number) || self.refused.iter().any(|(refused, _)| *refused == number)
+    }
+}
+
+/// Publishes results 1, 2, … on these topics and those that are not settled again after every
+/// reconnect, as the outbox does, until all are.
+async fn deliver(rig: &mut Rig, topics: &[&str]) -> Outcome {
+    let mut outcome = Outcome::default();
+    while outcome.sent.len() + outcome.refused.len() < topics.len() {
+        match rig.event().await {
+            Event::Up { epoch, .. } => {
+                for (number, topic) in (1..).zip(topics) {
+                    if !outcome.is_settled(number) {
+                        rig.publish(epoch, number, topic, "x");
+                    }
+                }
+            }
+            Event::Sent { seq: Seq(number) } => outcome.sent.push(number),
+            Event::Refused { seq: Seq(number), refusal } => outcome.refused.push((number, refusal)),
+            _ => {}
+        }
+    }
+    outcome
+}
+
+/// A broker that answers everything until a packet for which `is_end` holds; then it closes.
+fn closes_at(
+    is_end: impl Fn(usize, &fake::Packet) -> bool + Send + 'static,
+) -> impl Fn(usize, &mut Conversation) + Send + 'static {
+    move |number, client| {
+        client.accept(if number == 0 { fake::CONNACK } else { fake::CONNACK_SESSION });
+        while let Some(packet) = client.read().filter(|packet| !is_end(number, packet)) {
+            client.grant(&packet);
+        }
+    }
+}
+
+fn is_publish_on(packet: &fake::Packet, topic: &str) -> bool {
+    packet.kind() == PUBLISH && packet.topic() == topic
+}
+
+/// Topics that the link reports as set aside.
+fn aside(rig: &Rig) -> BTreeSet<String> {
+    let refused = rig.handle.state().refused_topics.into_iter();
+    refused.filter(|(_, why)| why.reason == "closes-connection").map(|(topic, _)| topic).collect()
+}
+
+#[tokio::test]
+async fn a_topic_on_which_every_publish_ends_the_connection_is_set_aside() {
+    let server =
+        Fake::start(CONNECTIONS, closes_at(|_, packet| is_publish_on(packet, "out/forbidden")));
+    let mut rig = Rig::start(broker(server.port, "gw"), 8);
+    let outcome =
+        deliver(&mut rig, &["out/a", "out/forbidden", "out/b", "out/forbidden", "out/b"]).await;
+    let lost = [(2, Refusal::ClosesConnection), (4, Refusal::ClosesConnection)];
+    assert_eq!(outcome.refused, lost, "{outcome:?}");
+    assert_eq!(outcome.sent, [1, 3, 5], "in their order");
+    assert_eq!(aside(&rig), ["out/forbidden".to_owned()].into());
+    rig.task.abort();
+}
+
+#[tokio::test]
+async fn the_daemons_own_status_can_be_the_topic_that_ends_the_connection() {
+    let server = Fake::start(CONNECTIONS, closes_at(|_, packet| is_publish_on(packet, STATUS)));
+    let mut rig = Rig::start(broker(server.port, "gw"), 8);
+    let outcome = deliver(&mut rig, &["out/a", "out/b"]).await;
+    assert_eq!((&outcome.sent[..], outcome.refused.len()), (&[1, 2][..], 0), "{outcome:?}");
+    // Results are what shows that the broker answers at all: one on each connection.
+    let mut number = 100;
+    while aside(&rig).is_empty() {
+        if let Event::Up { epoch, .. } = rig.event().await {
+            number += 1;
+            rig.publish(epoch, number, "out/a", "x");
+        }
+    }
+    assert_eq!(aside(&rig), [STATUS.to_owned()].into());
+    rig.task.abort();
+}
+
+#[tokio::test]
+async fn nothing_is_set_aside_by_a_broker_that_restarts_before_it_answers() {
+    // Five times in a row, always at a result and never at the status.
+    let is_end = |number, packet: &fake::Packet| {
+        number < 5 && packet.kind() == PUBLISH && packet.topic() != STATUS
+    };
+    let server = Fake::start(CONNECTIONS, closes_at(is_end));
+    let mut rig = Rig::start(broker(server.port, "gw"), 8);
+    let outcome = deliver(&mut rig, &["out/a", "out/b", "out/c"]).await;
+    assert!(outcome.refused.is_empty(), "{outcome:?}");
+    assert!(aside(&rig).is_empty());
+    rig.task.abort();
+}
+
+#[tokio::test]
+async fn nothing_is_set_aside_by_a_broker_that_answers_no_publish_at_all() {
+    let server = Fake::start(
+        CONNECTIONS,
+        closes_at(|number, packet| number < 8 && packet.kind() == PUBLISH),
+    );
+    let mut rig = Rig::start(broker(server.port, "gw"), 8);
+    let outcome = deliver(&mut rig, &["out/a"]).await;
+    assert_eq!((&outcome.sent[..], outcome.refused.len()), (&[1][..], 0), "{outcome:?}");
+    assert!(aside(&rig).is_empty());
+    rig.task.abort();
+}
+
+#[tokio::test]
+async fn a_client_that_is_thrown_out_again_and_again_is_told_of_its_double() {
+    let server = Fake::start(CONNECTIONS, |_, client| {
+        client.accept(fake::CONNACK);
+        client.read_until(SUBSCRIBE);
+    });
+    let mut rig = Rig::start(broker(server.port, "gw"), 8);
+    let faults = [rig.down().await, rig.down().await, rig.down().await];
+    assert_eq!(faults[..2], [Fault::Closed, Fault::Closed]);
+    assert_eq!(faults[2], Fault::ClosedAgain { client_id: "gw".into() });
+    assert!(faults[2].to_string().contains("\"gw\" used by another client"), "{}", faults[2]);
+    rig.task.abort();
+}
+
+#[tokio::test]
+async fn a_client_that_another_one_replaces_is_told_so() {
+    let Some(server) = Mosquitto::start("") else {
+        return skipped("two clients with one id", "mosquitto is not installed");
+    };
+    let mut first = Rig::start(broker(server.port(), "gw"), 8);
+    first.ready().await;
+    let mut second = Rig::start(broker(server.port(), "gw"), 8);
+    second.up().await;
+    assert_eq!(first.down().await, Fault::TakenOver { client_id: "gw".into() });
+    // It comes back, and then the other one is told.
+    assert_eq!(second.down().await, Fault::TakenOver { client_id: "gw".into() });
+    first.task.abort();
+    second.task.abort();
+}
