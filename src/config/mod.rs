@@ -99,6 +99,18 @@ pub enum Password {
     File(PathBuf),
     /// In the environment variable of this name.
     Env(String),
+    /// Typed on a terminal. The daemon never has one.
+    Typed(Typed),
+}
+
+/// A password that somebody typed; no output shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Typed(pub String);
+
+impl std::fmt::Debug for Typed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Typed")
+    }
 }
 
 /// `[gateway]`

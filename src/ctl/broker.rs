@@ -2,14 +2,15 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use super::{Failure, closed_to_others};
-use crate::cli::Exit;
-use crate::config::{Broker, Login, Password};
+use crate::cli::{Exit, ask_secret};
+use crate::config::{Broker, Login, Password, Typed};
 use crate::ids::{GatewayId, ModelName};
 use crate::link::{Fault, PlainClient, PlainMessage, Progress};
 use crate::message::Qos;
@@ -32,9 +33,12 @@ pub(super) struct BrokerArgs {
     /// The user to log in as
     #[arg(long, value_name = "NAME", env = "INFERCTL_USERNAME")]
     username: Option<String>,
-    /// A file (mode 0600) whose first line is the user's password
+    /// A file (mode 0600) whose first line is the user's password [default: asked for on a terminal]
     #[arg(long = "password-file", value_name = "FILE", env = "INFERCTL_PASSWORD_FILE")]
     broker_password: Option<PathBuf>,
+    /// What was typed where there is no such file: asked for once, whatever the number of connections.
+    #[arg(skip)]
+    typed: Arc<OnceLock<Password>>,
     /// The certificates to trust instead of the system's (PEM)
     #[arg(long, value_name = "FILE", env = "INFERCTL_CA_FILE")]
     ca_file: Option<PathBuf>,
@@ -87,7 +91,10 @@ impl BrokerArgs {
                 let (username, password) = (username.clone(), Password::File(file.clone()));
                 broker.login = Some(Login { username, password });
             }
-            (Some(_), None) => return Err(usage("--username needs --password-file".into())),
+            (Some(username), None) => {
+                let (username, password) = (username.clone(), self.ask(username)?);
+                broker.login = Some(Login { username, password });
+            }
             (None, Some(_)) => return Err(usage("--password-file needs --username".into())),
             (None, None) => {}
         }
@@ -104,6 +111,26 @@ impl BrokerArgs {
             None => {}
         }
         Ok(broker)
+    }
+}
+
+impl BrokerArgs {
+    /// The user's password, typed; none without a terminal: brokers that take tokens want the user
+    /// name alone.
+    fn ask(&self, username: &str) -> Result<Password, Failure> {
+        if let Some(password) = self.typed.get() {
+            return Ok(password.clone());
+        }
+        let prompt = format!("Password of {username} at {}", self.broker);
+        let password = match ask_secret(&prompt)? {
+            None => Password::None,
+            Some(bytes) => {
+                let text = String::from_utf8(bytes);
+                let text = text.map_err(|_| Failure::new(Exit::Failed, "not UTF-8 text"))?;
+                if text.is_empty() { Password::None } else { Password::Typed(Typed(text)) }
+            }
+        };
+        Ok(self.typed.get_or_init(|| password).clone())
     }
 }
 

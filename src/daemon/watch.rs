@@ -24,7 +24,7 @@ use crate::store::{self, Usage};
 use crate::update::device::State;
 
 /// The state is judged this often, and whenever somebody asks.
-const PERIOD: Duration = Duration::from_secs(5);
+const PERIOD: Duration = Duration::from_secs(15);
 
 /// What became of the results of one stream.
 #[derive(Debug, Default)]

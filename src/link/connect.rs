@@ -91,6 +91,7 @@ fn password(login: &Login) -> Result<Option<String>, Fault> {
             let what = format!("broker.credentials.password_env: the variable {name}");
             (what, std::env::var_os(name).unwrap_or_default().into_string().ok())
         }
+        Password::Typed(typed) => return Ok(Some(typed.0.clone())),
     };
     let bad = |reason: &str| Fault::Content { what: what.clone(), reason: reason.to_owned() };
     let text = text.ok_or_else(|| bad("is not UTF-8 text"))?;

@@ -263,7 +263,8 @@ fn login(broker: &Broker) -> String {
     let certificate = broker.tls.as_ref().and_then(|tls| tls.client_cert_file.as_ref());
     let Some(login) = &broker.login else {
         return match certificate {
-            None => "no user name and no password were sent; set [broker.credentials]".to_owned(),
+            None => "no user name and no password were sent; set [broker.credentials], or give inferctl \
+                     --username".to_owned(),
             Some(file) => format!(
                 "no user name and no password were sent, only the certificate {}",
                 file.display()
@@ -273,12 +274,15 @@ fn login(broker: &Broker) -> String {
     let user = &login.username;
     match &login.password {
         Password::None => format!(
-            "the user {user:?} was sent without a password; set \
-             broker.credentials.password_file or password_env if the broker wants one"
+            "the user {user:?} was sent without a password; if the broker wants one, set \
+             broker.credentials.password_file or password_env, or give inferctl --password-file"
         ),
+        Password::Typed(_) => {
+            format!("the user {user:?} was sent with the password that was typed; check both")
+        }
         Password::File(path) => format!(
             "the user {user:?} was sent with the password from {} \
-             (broker.credentials.password_file); check both",
+             (broker.credentials.password_file, --password-file of inferctl); check both",
             path.display()
         ),
         Password::Env(name) => format!(

@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use super::Office;
 use crate::common::skipped;
 use crate::inferctl::Desk;
 
@@ -107,4 +108,34 @@ fn without_a_terminal_nothing_is_asked_and_the_option_is_named() {
     assert!(told.contains("--key-password-file"), "{told}");
     assert_eq!(desk.run(&["keygen", "--out", "k"]).code, 2, "in the clear only when asked for");
     desk.well(&["sign", "m.bundle", "--key", "release.key", "--key-password-file", "password"]);
+}
+
+#[test]
+fn the_password_of_the_broker_is_asked_for_once() {
+    if Command::new(python()).arg("--version").output().is_err() {
+        return skipped("the broker's password on a terminal", "Python is not installed");
+    }
+    let users = tempfile::tempdir().unwrap();
+    let file = users.path().join("users");
+    // Made by mosquitto_passwd's own format.
+    let made = Command::new("mosquitto_passwd")
+        .args(["-b", "-c", file.to_str().unwrap(), "operator", "correct horse"])
+        .status();
+    let Ok(true) = made.map(|status| status.success()) else {
+        return skipped("the broker's password on a terminal", "mosquitto is not installed");
+    };
+    let configuration = format!("allow_anonymous false\npassword_file {}\n", file.display());
+    let Some(office) = Office::open_with("the broker's password", &configuration) else { return };
+    let bundle = office.release(1);
+    let url = office.url();
+    let asks = format!("Password of operator at {url}: ");
+    // Publishing takes several connections.
+    let publish = ["publish", &bundle, "--keyset", "keyset-1.json", "--broker", &url];
+    let publish = [&publish[..], &["--username", "operator"]].concat();
+    let shown = typed(&office.desk, &publish, &[(&asks, "correct horse\n")], 0);
+    assert_eq!(shown.matches("Password of operator").count(), 1, "{shown}");
+    let shown = typed(&office.desk, &publish, &[(&asks, "mistaken\n")], 69);
+    assert!(shown.contains("\"operator\" was sent with the password that was typed"), "{shown}");
+    let alone = office.run(&["fleet", "--username", "operator"]);
+    assert!(alone.err.contains("without a password"), "{}", alone.err);
 }
