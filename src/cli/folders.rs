@@ -32,6 +32,10 @@ pub(super) fn try_folder(dir: &Path) -> Finding {
         ErrorKind::PermissionDenied => Finding::Warning(format!(
             "{text}; check as the user of the service, or chown it: sudo -u inferd inferd check"
         )),
+        // The daemon starts and predicts; results wait in memory until there is room.
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            Finding::Warning(format!("{text}; make room, or choose another folder"))
+        }
         _ => Finding::Problem(format!("{text}; mount or choose another folder")),
     }
 }
