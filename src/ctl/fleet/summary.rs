@@ -2,11 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::view::{Gateway, Version};
+use super::view::{Gateway, Version, some_of};
 use crate::ids::GatewayId;
-
-/// Names in one line of text; the others are counted.
-const MAX_NAMED: usize = 8;
 
 /// A version as releases are ordered: by counter. The built-in model and what was installed without
 /// a manifest have none and come first.
@@ -38,11 +35,7 @@ fn line(name: &str, versions: &BTreeMap<Release<'_>, Vec<&GatewayId>>) -> String
     let behind: Vec<_> = versions.values().rev().skip(1).flatten().collect();
     let mut text = format!("{name}: {}", counted.join(", "));
     if !behind.is_empty() {
-        let named: Vec<_> = behind.iter().take(MAX_NAMED).map(|id| id.as_str()).collect();
-        text += &format!("; behind: {}", named.join(", "));
-        if behind.len() > MAX_NAMED {
-            text += &format!(" and {} more", behind.len() - MAX_NAMED);
-        }
+        text += &format!("; behind: {}", some_of(behind.iter().map(ToString::to_string)));
     }
     text + "\n"
 }

@@ -91,6 +91,16 @@ impl Gateway {
     }
 }
 
+/// Names in one line of text; the others are counted.
+const MAX_NAMED: usize = 8;
+
+/// The first of these in a line, and how many more there are.
+pub(in crate::ctl) fn some_of(names: impl ExactSizeIterator<Item = String>) -> String {
+    let more = names.len().saturating_sub(MAX_NAMED);
+    let text = names.take(MAX_NAMED).collect::<Vec<_>>().join(", ");
+    if more == 0 { text } else { format!("{text} and {more} more") }
+}
+
 /// A span as people read it.
 pub(in crate::ctl) fn age(seconds: u64) -> String {
     match seconds {

@@ -8,11 +8,8 @@ use serde::Serialize;
 
 use super::Rollout;
 use crate::clock::Timestamp;
-use crate::ctl::fleet::view::{View, age};
+use crate::ctl::fleet::view::{View, age, some_of};
 use crate::ids::GatewayId;
-
-/// Names in one line of text; the others are counted.
-const MAX_NAMED: usize = 8;
 
 /// A gateway whose update has not ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -84,11 +81,6 @@ pub(super) struct Line<'a>(pub(super) &'a [Awaited], pub(super) Timestamp);
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(awaited, now) = self;
-        let named: Vec<_> = awaited.iter().take(MAX_NAMED).map(|of| of.describe(*now)).collect();
-        f.write_str(&named.join(", "))?;
-        match awaited.len().saturating_sub(MAX_NAMED) {
-            0 => Ok(()),
-            more => write!(f, " and {more} more"),
-        }
+        f.write_str(&some_of(awaited.iter().map(|of| of.describe(*now))))
     }
 }

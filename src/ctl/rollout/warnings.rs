@@ -1,12 +1,9 @@
 //! What nothing in a rollout would catch.
 
-use crate::ctl::fleet::view::{Gateway, View};
+use crate::ctl::fleet::view::{Gateway, View, some_of};
 use crate::ctl::upload::Checked;
 use crate::ids::GatewayId;
 use crate::update::Deployment;
-
-/// Names in one line of text; the others are counted.
-const MAX_NAMED: usize = 8;
 
 /// One sentence for each way in which a model that is always wrong would be committed.
 pub(super) fn warnings(
@@ -28,15 +25,11 @@ pub(super) fn warnings(
         return warnings;
     }
     let is_silent = |id: &&GatewayId| view.gateways.get(*id).is_some_and(receives_nothing);
-    let silent: Vec<_> = fleet.iter().filter(is_silent).map(GatewayId::as_str).collect();
-    if let Some((named, more)) = silent.split_at_checked(MAX_NAMED.min(silent.len()))
-        && !named.is_empty()
-    {
-        let more =
-            if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    let silent: Vec<_> = fleet.iter().filter(is_silent).collect();
+    if !silent.is_empty() {
         warnings.push(format!(
-            "no sample has come since the start on {}{more}: the shadow and the trial compare nothing there",
-            named.join(", ")
+            "no sample has come since the start on {}: the shadow and the trial compare nothing there",
+            some_of(silent.iter().map(ToString::to_string))
         ));
     }
     warnings
