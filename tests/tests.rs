@@ -1,6 +1,7 @@
 //! Every integration test, linked once.
 #![cfg(test)]
 
+mod architecture;
 mod check_connect;
 mod cli;
 mod clients;
@@ -11,7 +12,6 @@ mod faults;
 mod fleet;
 mod health;
 mod inferctl;
-mod layers;
 mod link;
 mod operator;
 mod outbox;

@@ -1,9 +1,9 @@
-//! Imports point one way and a foreign crate has one room: read off the sources.
+//! Imports between modules point one way, and a foreign crate belongs to few modules.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms in the order of their imports: a room may name those of an earlier row, and its own.
+/// The modules in the order of their imports: a module may import those of earlier rows.
 const TIERS: &[&[&str]] = &[
     &["tensor", "ids", "clock", "message", "backoff", "crash", "memory", "wire"],
     &["config", "engine", "npz"],
@@ -18,7 +18,7 @@ const TIERS: &[&[&str]] = &[
     &["bin"],
 ];
 
-/// Foreign crates that belong to some rooms only.
+/// Foreign crates and the only modules that may name them.
 const FOREIGN: &[(&str, &[&str])] = &[
     ("inferd_kernels", &["engine"]),
     ("tract_onnx", &["engine"]),
@@ -49,54 +49,54 @@ const FOREIGN: &[(&str, &[&str])] = &[
 #[test]
 fn imports_point_one_way() {
     let mut wrong = Vec::new();
-    for (room, path, code) in sources() {
+    for (module, path, code) in sources() {
         for (line, text) in code.lines().enumerate() {
             wrong.extend(
-                rooms_named(text)
-                    .filter(|named| against_the_arrows(&room, named))
-                    .map(|named| format!("{}:{}: {room} names {named}", path.display(), line + 1)),
+                modules_named(text).filter(|named| is_upward(&module, named)).map(|named| {
+                    format!("{}:{}: {module} names {named}", path.display(), line + 1)
+                }),
             );
         }
     }
-    assert!(wrong.is_empty(), "imports against the arrows:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "imports from a later tier:\n{}", wrong.join("\n"));
 }
 
 #[test]
-fn a_foreign_crate_stays_in_its_room() {
+fn a_foreign_crate_stays_in_its_modules() {
     let mut wrong = Vec::new();
-    for (room, path, code) in sources() {
-        for (name, rooms) in FOREIGN {
+    for (module, path, code) in sources() {
+        for (name, modules) in FOREIGN {
             let named = code.lines().any(|line| names_crate(line, name));
-            if named && !rooms.contains(&room.as_str()) {
-                wrong.push(format!("{}: {room} names the crate {name}", path.display()));
+            if named && !modules.contains(&module.as_str()) {
+                wrong.push(format!("{}: {module} names the crate {name}", path.display()));
             }
         }
     }
-    assert!(wrong.is_empty(), "foreign crates outside their rooms:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "foreign crates outside their modules:\n{}", wrong.join("\n"));
 }
 
 #[test]
-fn every_room_has_its_place_in_the_order() {
+fn every_module_has_a_tier() {
     let unknown: Vec<_> = sources()
         .into_iter()
-        .filter(|(room, ..)| room != "lib" && tier(room) == usize::MAX)
-        .map(|(room, ..)| room)
+        .filter(|(module, ..)| module != "lib" && tier(module) == usize::MAX)
+        .map(|(module, ..)| module)
         .collect();
-    assert!(unknown.is_empty(), "rooms missing from TIERS: {unknown:?}");
+    assert!(unknown.is_empty(), "modules missing from TIERS: {unknown:?}");
 }
 
-/// A room may name earlier rows and itself; the base row is one storey, whose rooms know each
-/// other.
-fn against_the_arrows(room: &str, named: &str) -> bool {
-    room != named && room != "lib" && tier(named) >= tier(room) && tier(room) != 0
+/// Whether the import is neither of an earlier tier nor of the module itself. The modules of the first
+/// tier may import each other.
+fn is_upward(module: &str, named: &str) -> bool {
+    module != named && module != "lib" && tier(named) >= tier(module) && tier(module) != 0
 }
 
-fn tier(room: &str) -> usize {
-    TIERS.iter().position(|row| row.contains(&room)).unwrap_or(usize::MAX)
+fn tier(module: &str) -> usize {
+    TIERS.iter().position(|row| row.contains(&module)).unwrap_or(usize::MAX)
 }
 
-/// Rooms named on a line by `crate::room` or `inferd::room`, comments left out.
-fn rooms_named(line: &str) -> impl Iterator<Item = &str> {
+/// Modules named on a line by `crate::module` or `inferd::module`, outside of comments.
+fn modules_named(line: &str) -> impl Iterator<Item = &str> {
     let code = line.split("//").next().unwrap_or_default();
     ["crate::", "inferd::"].into_iter().flat_map(move |root| code.split(root).skip(1)).filter_map(
         |rest| {
@@ -115,7 +115,7 @@ fn names_crate(line: &str, name: &str) -> bool {
     })
 }
 
-/// Every source file as (room, path, text).
+/// Every source file as (module, path, text).
 fn sources() -> Vec<(String, PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
@@ -126,9 +126,10 @@ fn sources() -> Vec<(String, PathBuf, String)> {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|e| e == "rs") {
-                let room = path.strip_prefix(&root).unwrap().components().next().unwrap();
-                let room = room.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned();
-                found.push((room, path.clone(), fs::read_to_string(&path).unwrap()));
+                let module = path.strip_prefix(&root).unwrap().components().next().unwrap();
+                let module =
+                    module.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned();
+                found.push((module, path.clone(), fs::read_to_string(&path).unwrap()));
             }
         }
     }
