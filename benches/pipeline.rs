@@ -148,7 +148,7 @@ fn case(
         payload: payload.to_vec().into(),
         received,
         token: None,
-        origin: None,
+        input_id: None,
         reply: None,
         retained: false,
     });

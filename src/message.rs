@@ -1,4 +1,4 @@
-//! What crosses between the rooms of the data path: link -> inference -> outbox -> link.
+//! The messages that pass between the modules of the data path: link, workers, outbox, link.
 
 use std::borrow::Cow;
 
@@ -6,26 +6,27 @@ use bytes::Bytes;
 
 use crate::clock::Now;
 
-/// Stands for one received QoS 1 message that is not acknowledged yet; unique in this process.
+/// Identifies one received QoS 1 message until it is acknowledged. Unique in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct InputToken(pub u64);
+pub struct AckToken(pub u64);
 
-/// Which message of which broker session an input is. It has the same one when it comes again, to
-/// a later process too; no other input has it.
+/// Identifies an input across redeliveries and restarts. A redelivered message has the id of its
+/// first delivery, also in a later process; no two inputs share an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Origin {
-    /// Counts how often packet ids started over, in halves.
-    pub lap: u64,
+pub struct InputId {
+    /// Counts the halves of the packet id range that the broker has been through.
+    pub epoch: u64,
     pub packet: u16,
-    /// CRC-32 of topic and payload, for brokers that do not give packet ids in order.
+    /// CRC-32 of topic and payload, for brokers that do not assign packet ids in order.
     pub content: u32,
 }
 
-impl Origin {
-    /// Of a message that is known by its content alone. No broker session comes to this lap.
+impl InputId {
+    /// The id of a message that is identified by its content alone. No broker session reaches this
+    /// epoch.
     #[must_use]
     pub fn of_content(content: u32) -> Self {
-        Self { lap: u64::MAX, packet: 0, content }
+        Self { epoch: u64::MAX, packet: 0, content }
     }
 }
 
@@ -37,57 +38,57 @@ pub struct Incoming {
     pub topic: String,
     pub payload: Bytes,
     pub received: Now,
-    /// `None` for QoS 0, which asks for no acknowledgement.
-    pub token: Option<InputToken>,
-    /// `None` where a later process could not tell that it is the same.
-    pub origin: Option<Origin>,
+    /// `None` for QoS 0, which is not acknowledged.
+    pub token: Option<AckToken>,
+    /// `None` if a later process could not recognise a redelivery of this message.
+    pub input_id: Option<InputId>,
     pub reply: Option<Reply>,
-    /// The broker had kept it for those who subscribe later: nobody knows how old it is.
+    /// A retained message, delivered because of a new subscription. Its age is unknown.
     pub retained: bool,
 }
 
-/// Where an MQTT 5 request wants its answer.
+/// The response topic and correlation data of an MQTT 5 request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     pub topic: String,
     pub correlation: Option<Bytes>,
 }
 
-/// One message on its way out.
+/// One message to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
     pub topic: String,
     pub payload: Bytes,
-    /// MQTT 5 content type, e.g. `application/json`; owned where it comes back from disk.
+    /// MQTT 5 content type, for example `application/json`. Owned if it was read from disk.
     pub content_type: Cow<'static, str>,
-    /// MQTT 5 user properties in order.
+    /// MQTT 5 user properties, in order.
     pub properties: Vec<(Cow<'static, str>, String)>,
     pub correlation: Option<Bytes>,
     pub retain: bool,
     pub qos: Qos,
 }
 
-/// The MQTT qualities of service in use here; exactly-once is not one of them.
+/// The MQTT qualities of service that inferd uses. Exactly once is not supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Qos {
     AtMostOnce,
     AtLeastOnce,
 }
 
-/// What a worker hands to the outbox: an encoded prediction and what it answers.
+/// An encoded prediction, or the answer to a request, on its way from a worker to the outbox.
 #[derive(Clone, Debug)]
-pub struct Finished {
+pub struct ResultMessage {
     /// Index of the stream in the configuration.
     pub stream: usize,
-    /// The input whose acknowledgement waits for this result; `None` where nothing waits.
-    pub input: Option<InputToken>,
+    /// The input whose acknowledgement waits until this message is safe, if any.
+    pub input: Option<AckToken>,
     pub message: Outgoing,
 }
 
-/// What a worker reports of one message once it is through with it. The input may be acknowledged
-/// when this has arrived and as many results as it names are safe.
+/// Reports that a worker has processed one input. The input may be acknowledged once every stream
+/// has reported it and all results of these reports are safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Taken {
-    pub input: InputToken,
+pub struct InputProcessed {
+    pub input: AckToken,
     pub results: u32,
 }

@@ -9,7 +9,7 @@ mod overload;
 mod secure;
 
 use inferd::link::{Epoch, Event, Subscription};
-use inferd::message::{Qos, Reply, Taken};
+use inferd::message::{InputProcessed, Qos, Reply};
 use inferd::outbox::{Refusal, Seq};
 use rumqttc::v5::mqttbytes::v5::PublishProperties;
 
@@ -70,7 +70,7 @@ async fn a_sample_comes_in_and_its_result_goes_out() {
     let reply = Reply { topic: "out/answers".into(), correlation: Some("17".into()) };
     assert_eq!(sample.reply, Some(reply));
     let input = sample.token.expect("QoS 1 asks for an acknowledgement");
-    rig.handle.taken(Taken { input, results: 1 });
+    rig.handle.taken(InputProcessed { input, results: 1 });
 
     rig.publish(epoch, 1, "out/watch-7", "result");
     let result = peer.next().await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use inferd::clock::Mono;
 use inferd::ids::StreamName;
-use inferd::message::{Finished, InputToken, Outgoing, Qos};
+use inferd::message::{AckToken, Outgoing, Qos, ResultMessage};
 use inferd::outbox::{
     Action, Event, Loss, Mode, Opened, Outbox, Record, Refusal, Seq, Settings, StreamPolicy,
 };
@@ -180,7 +180,7 @@ impl Disk {
 struct Fate {
     stream: usize,
     key: (usize, u8),
-    input: Option<InputToken>,
+    input: Option<AckToken>,
     released: bool,
     seen: u32,
     refused: bool,
@@ -259,7 +259,7 @@ impl World {
             .filter(|fate| fate.input.is_some() && !fate.released && !fate.orphaned);
         let input = input && unacknowledged.count() < RECEIVE_MAXIMUM;
         let id = self.fates.len() as u64;
-        let input = input.then_some(InputToken(id));
+        let input = input.then_some(AckToken(id));
         self.fates.push(Fate {
             stream,
             key: (stream, key),
@@ -278,7 +278,7 @@ impl World {
             retain: false,
             qos: Qos::AtLeastOnce,
         };
-        self.on(Event::Push(Finished { stream, input, message }));
+        self.on(Event::Push(ResultMessage { stream, input, message }));
     }
 
     fn broker(&mut self, reached: usize, acknowledged: usize) {
@@ -390,7 +390,7 @@ impl World {
                 self.published.push_back((seq, id(&message), false));
                 assert!(self.published.len() <= self.settings.in_flight, "window exceeded");
             }
-            Action::Release(InputToken(id)) => {
+            Action::Release(AckToken(id)) => {
                 let fate = &mut self.fates[usize::try_from(id).unwrap()];
                 assert!(!std::mem::replace(&mut fate.released, true), "{id} released twice");
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use inferd::bundle::Bundle;
 use inferd::clock::{Clock, Mono, Now, Timestamp};
 use inferd::config::Config;
-use inferd::message::{Incoming, Origin};
+use inferd::message::{Incoming, InputId};
 use inferd::pipeline::{Ids, Pipeline};
 use inferd::store::Store;
 use inferd::store::windows::{OnDisk, Windows};
@@ -174,8 +174,8 @@ impl Source {
             payload: payload.into(),
             received: self.clock,
             token: None,
-            origin: Some(Origin {
-                lap: self.sent >> 15,
+            input_id: Some(InputId {
+                epoch: self.sent >> 15,
                 packet: u16::try_from(self.sent % 65_535).unwrap(),
                 content: u32::try_from(self.sent.wrapping_mul(2_654_435_761) >> 7 & 0xffff_ffff)
                     .unwrap(),

@@ -57,7 +57,7 @@ pub(crate) fn assemble(
     let started = clock.now();
     let claim = Claim::of(&config.store.dir)?;
     let (mut database, boot) = open_store(&config, started)?;
-    let lap = laps::last(database.as_mut().map(|(store, _)| store));
+    let epoch = laps::last(database.as_mut().map(|(store, _)| store));
     if let Some(warning) = filters::too_many_subscriptions(&config) {
         log::warn!("{warning}");
     }
@@ -78,7 +78,7 @@ pub(crate) fn assemble(
     let names = shared.config.streams.iter().map(|stream| stream.model.clone());
     let ways_in = Lanes::new(names.zip(by_stream.iter().cloned()));
     let post = Post::new(&shared.config, filters::of_streams(&shared.config), &drafts);
-    let link = start_link(&shared, by_stream, (lap, former), &post);
+    let link = start_link(&shared, by_stream, (epoch, former), &post);
     for serving in &serving {
         let topic = format!("model/{}", serving.name());
         let topic = report::topic(&shared.config.gateway, &topic);
@@ -240,8 +240,8 @@ fn restore(
         Ok(None) => return,
         Err(error) => return log::warn!("cannot read {key}: {error}"),
     };
-    let (mut origins, additions) = (Vec::new(), kept.additions.iter().map(Vec::as_slice));
-    match pipeline.replay(seen.restore(&kept.whole), additions, now, &mut origins) {
+    let (mut input_ids, additions) = (Vec::new(), kept.additions.iter().map(Vec::as_slice));
+    match pipeline.replay(seen.restore(&kept.whole), additions, now, &mut input_ids) {
         Ok(restored) => {
             log::info!(
                 "stream {}: windows of {} devices restored, {} left out",
@@ -260,7 +260,7 @@ fn restore(
         }
         Err(error) => log::warn!("stream {}: {error}", stream.name),
     }
-    origins.into_iter().for_each(|origin| seen.note(Some(origin)));
+    input_ids.into_iter().for_each(|input_id| seen.note(Some(input_id)));
     // Saved at a clean stop only: after a crash they would be older than what came since.
     if stream.windows == WindowSafety::Memory
         && let Err(error) = database.clear_windows(&key)
@@ -285,7 +285,7 @@ fn by_stream(config: &Config, queues: &[SyncSender<ToWorker>]) -> Vec<SyncSender
 fn start_link(
     shared: &Shared,
     by_stream: Vec<SyncSender<ToWorker>>,
-    (lap, former): (u64, Vec<String>),
+    (epoch, former): (u64, Vec<String>),
     post: &Arc<Post>,
 ) -> crate::link::Started {
     let config = &shared.config;
@@ -297,7 +297,7 @@ fn start_link(
         subscriptions: post.subscriptions(),
         former,
         intake: Box::new(intake),
-        lap,
+        epoch,
         clock: shared.clock.clone(),
     })
 }

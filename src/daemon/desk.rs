@@ -226,7 +226,7 @@ impl Desk {
                 self.unsent.clear();
                 self.feed(Event::LinkDown);
             }
-            link::Event::Lap(lap) => self.keep_lap(lap),
+            link::Event::EpochAdvanced(epoch) => self.keep_epoch(epoch),
             link::Event::Sent { seq } => {
                 point("sent");
                 self.feed(Event::Sent(seq));
@@ -260,7 +260,7 @@ impl Desk {
 
     fn worker_said(&mut self, message: FromWorker) {
         match message {
-            FromWorker::Finished(finished) => {
+            FromWorker::Result(finished) => {
                 point("finished");
                 self.saves.pushed(finished.input);
                 self.feed(Event::Push(finished));

@@ -18,7 +18,7 @@ use super::worker::SavedWindows;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Guarantee, Stream, WindowSafety};
 use crate::ids::GatewayId;
-use crate::message::{Finished, Incoming, InputToken, Origin, Taken};
+use crate::message::{AckToken, Incoming, InputId, InputProcessed, ResultMessage};
 use crate::pipeline::tests::fixture::{echo, prediction, stream, windowed};
 use crate::pipeline::{Ids, Pipeline};
 use crate::store::{Settings, Store};
@@ -55,7 +55,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// What comes out of a window: the device and the numbers.
 type Window = (String, String);
 
-fn window(finished: &Finished) -> (String, Window) {
+fn window(finished: &ResultMessage) -> (String, Window) {
     let prediction = prediction(&finished.message.payload);
     let text = |name: &str| prediction[name].as_str().unwrap().to_owned();
     (text("id"), (text("device"), prediction["tensor"]["data"].to_string()))
@@ -83,12 +83,12 @@ fn open(dir: &Path) -> Store {
 fn lane(start: u32, store: &mut Store) -> Lane {
     let (mut pipeline, mut seen) = (pipeline(start), Seen::new(2 * RECEIVE_MAXIMUM));
     if let Some(kept) = journal::kept(store, KEY).unwrap() {
-        let (mut origins, now) = (Vec::new(), SystemClock::start().now());
+        let (mut input_ids, now) = (Vec::new(), SystemClock::start().now());
         let additions = kept.additions.iter().map(Vec::as_slice);
         let report =
-            pipeline.replay(seen.restore(&kept.whole), additions, now, &mut origins).unwrap();
+            pipeline.replay(seen.restore(&kept.whole), additions, now, &mut input_ids).unwrap();
         assert_eq!((report.left_out, report.dropped), (0, 0));
-        origins.into_iter().for_each(|origin| seen.note(Some(origin)));
+        input_ids.into_iter().for_each(|input_id| seen.note(Some(input_id)));
     }
     let interval = Duration::from_secs(1);
     let saves = SaveIntervals { checkpoint: interval, journal: interval };
@@ -112,7 +112,7 @@ struct World {
     /// Asked of the store's thread.
     asked: VecDeque<SavedWindows>,
     /// On their way to safety.
-    results: VecDeque<Finished>,
+    results: VecDeque<ResultMessage>,
     /// Inputs that the lane is through with, and how many of their results are not safe.
     taken: BTreeMap<u64, i64>,
     reported: BTreeMap<u64, bool>,
@@ -150,8 +150,8 @@ impl World {
             topic: format!("sensors/d{device}/imu"),
             payload: format!(r#"{{"a":{n},"b":{device}}}"#).into(),
             received: self.clock.now(),
-            token: Some(InputToken(u64::from(n))),
-            origin: Some(Origin { lap: 1, packet: n, content: 7 }),
+            token: Some(AckToken(u64::from(n))),
+            input_id: Some(InputId { epoch: 1, packet: n, content: 7 }),
             reply: None,
             retained: false,
         }
@@ -173,8 +173,8 @@ impl World {
         }
     }
 
-    fn report(&mut self, taken: impl IntoIterator<Item = Taken>) {
-        for Taken { input, results } in taken {
+    fn report(&mut self, taken: impl IntoIterator<Item = InputProcessed>) {
+        for InputProcessed { input, results } in taken {
             *self.taken.entry(input.0).or_default() += i64::from(results);
             self.reported.insert(input.0, true);
         }

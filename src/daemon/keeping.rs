@@ -61,8 +61,8 @@ impl Desk {
         }
     }
 
-    pub(super) fn keep_lap(&self, lap: u64) {
-        if self.store.ask(move |store| laps::keep(store, lap)).is_err() {
+    pub(super) fn keep_epoch(&self, epoch: u64) {
+        if self.store.ask(move |store| laps::keep(store, epoch)).is_err() {
             log::warn!("cannot save the count of inputs: the store does not keep up");
         }
     }

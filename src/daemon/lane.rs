@@ -14,7 +14,7 @@ use crate::bundle::Loaded;
 use crate::clock::{Clock, Mono, Now};
 use crate::config::{RetainedInput, Stream, WindowSafety};
 use crate::ids::StreamName;
-use crate::message::{Finished, Incoming, Origin, Taken};
+use crate::message::{Incoming, InputId, InputProcessed, ResultMessage};
 use crate::monitor::StreamStats;
 use crate::pipeline::{Outcome, Pipeline, Reject, Rejected};
 use crate::store::windows::Windows;
@@ -42,7 +42,7 @@ pub(crate) struct Lane {
     latest: Latest,
     /// Inputs whose samples the windows have.
     seen: Seen,
-    waiting: Vec<Taken>,
+    waiting: Vec<InputProcessed>,
     /// When the windows changed first since the last save.
     changed: Option<Mono>,
     journal: SharedJournal,
@@ -82,9 +82,9 @@ impl Lane {
         &mut self,
         incoming: &Incoming,
         clock: &dyn Clock,
-        out: &mut Vec<Finished>,
+        out: &mut Vec<ResultMessage>,
     ) -> Outcome {
-        if self.seen.knows(incoming.origin) {
+        if self.seen.knows(incoming.input_id) {
             // Its samples came back with the windows, and what they completed was safe before.
             return Outcome::default();
         }
@@ -100,7 +100,7 @@ impl Lane {
         let after = now.mono;
         if self.save_every().is_some() && outcome.samples > 0 {
             self.changed.get_or_insert(after);
-            self.seen.note(incoming.origin);
+            self.seen.note(incoming.input_id);
         }
         let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
         stats.retained += u64::from(outdated);
@@ -134,8 +134,8 @@ impl Lane {
         }
         self.latest.note(incoming);
         if self.windowed() {
-            let by_content = || Origin::of_content(content(incoming));
-            self.seen.note(Some(incoming.origin.unwrap_or_else(by_content)));
+            let by_content = || InputId::of_content(content(incoming));
+            self.seen.note(Some(incoming.input_id.unwrap_or_else(by_content)));
         }
     }
 
@@ -152,7 +152,7 @@ impl Lane {
     }
 
     /// The report to pass on now, or nothing while it waits for the windows to be safe.
-    pub(crate) fn hold(&mut self, taken: Taken) -> Option<Taken> {
+    pub(crate) fn hold(&mut self, taken: InputProcessed) -> Option<InputProcessed> {
         let journal = self.windowed() && self.safety == WindowSafety::Journal;
         if journal && self.changed.is_some() {
             self.waiting.push(taken);

@@ -12,18 +12,18 @@ pub(crate) fn last(store: Option<&mut Store>) -> u64 {
         log::warn!("cannot read {KEY}: {error}");
         None
     });
-    let lap = kept.and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
-    lap.unwrap_or_else(|| {
-        let lap = random();
-        keep(Some(store), lap);
-        lap
+    let epoch = kept.and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
+    epoch.unwrap_or_else(|| {
+        let epoch = random();
+        keep(Some(store), epoch);
+        epoch
     })
 }
 
 /// A result of one of the next 16,384 inputs may have another id when it comes again after a crash,
 /// if this fails; nothing is lost.
-pub(crate) fn keep(store: Option<&mut Store>, lap: u64) {
-    match store.map(|store| store.keep(KEY, &lap.to_le_bytes())) {
+pub(crate) fn keep(store: Option<&mut Store>, epoch: u64) {
+    match store.map(|store| store.keep(KEY, &epoch.to_le_bytes())) {
         Some(Ok(())) => {}
         Some(Err(error)) => log::warn!("cannot save {KEY}: {error}"),
         None => log::debug!("cannot save {KEY}: the store is closed"),

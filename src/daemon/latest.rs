@@ -35,7 +35,7 @@ impl Latest {
     }
 }
 
-/// CRC-32 of topic and payload, as in [`crate::message::Origin`].
+/// CRC-32 of topic and payload, as in [`crate::message::InputId`].
 pub(crate) fn content(incoming: &Incoming) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(incoming.topic.as_bytes());

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 
 use super::worker::SavedWindows;
-use crate::message::InputToken;
+use crate::message::AckToken;
 
 #[derive(Debug, Default)]
 pub(crate) struct Saves {
     /// Results that inputs wait for and that are not safe yet, by input.
-    unsafe_results: BTreeMap<InputToken, u32>,
+    unsafe_results: BTreeMap<AckToken, u32>,
     held: Vec<Held>,
 }
 
@@ -19,20 +19,20 @@ pub(crate) struct Saves {
 struct Held {
     saved: SavedWindows,
     /// The newest input that something waited for when these windows came.
-    upto: Option<InputToken>,
+    upto: Option<AckToken>,
 }
 
 /// Held of one stream: the older one goes on, newer ones become one.
 const HELD: usize = 2;
 
 impl Saves {
-    pub(crate) fn pushed(&mut self, input: Option<InputToken>) {
+    pub(crate) fn pushed(&mut self, input: Option<AckToken>) {
         if let Some(input) = input {
             *self.unsafe_results.entry(input).or_default() += 1;
         }
     }
 
-    pub(crate) fn released(&mut self, input: InputToken) {
+    pub(crate) fn released(&mut self, input: AckToken) {
         if let Some(count) = self.unsafe_results.get_mut(&input) {
             *count -= 1;
             if *count == 0 {
@@ -81,12 +81,12 @@ impl Saves {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Taken;
+    use crate::message::InputProcessed;
     use crate::pipeline::Addition;
     use crate::store::windows::Windows;
 
     fn windows(stream: usize, input: u64) -> SavedWindows {
-        let waiting = vec![Taken { input: InputToken(input), results: 0 }];
+        let waiting = vec![InputProcessed { input: AckToken(input), results: 0 }];
         let windows = Windows::whole(input, input.to_le_bytes().to_vec());
         SavedWindows { stream, windows, waiting }
     }
@@ -105,28 +105,28 @@ mod tests {
         saves.hold(windows(0, 1));
         assert_eq!(saves.ready(), Some(windows(0, 1)), "nothing is to be waited for");
         for input in [2, 3, 3] {
-            saves.pushed(Some(InputToken(input)));
+            saves.pushed(Some(AckToken(input)));
         }
         saves.hold(windows(0, 4));
-        saves.pushed(Some(InputToken(5)));
+        saves.pushed(Some(AckToken(5)));
         saves.pushed(None);
         for input in [3, 2] {
-            saves.released(InputToken(input));
+            saves.released(AckToken(input));
             assert_eq!(saves.ready(), None);
         }
-        saves.released(InputToken(3));
+        saves.released(AckToken(3));
         assert_eq!(saves.ready(), Some(windows(0, 4)));
     }
 
     #[test]
     fn newer_windows_take_the_place_of_all_but_the_oldest_and_let_go_what_waited_for_those() {
         let mut saves = Saves::default();
-        saves.pushed(Some(InputToken(1)));
+        saves.pushed(Some(AckToken(1)));
         for input in [2, 4, 6] {
             saves.hold(windows(0, input));
         }
         saves.hold(windows(1, 7));
-        saves.released(InputToken(1));
+        saves.released(AckToken(1));
         assert_eq!(saves.ready(), Some(windows(0, 2)), "they never starve");
         let newest = saves.ready().unwrap();
         assert_eq!(newest.windows, windows(0, 6).windows);
@@ -136,20 +136,20 @@ mod tests {
     #[test]
     fn additions_that_are_held_become_one_save_in_their_order() {
         let mut saves = Saves::default();
-        saves.pushed(Some(InputToken(9)));
+        saves.pushed(Some(AckToken(9)));
         saves.hold(added(0, 2));
         saves.hold(added(0, 3));
         saves.hold(added(0, 4));
-        saves.released(InputToken(9));
+        saves.released(AckToken(9));
         assert_eq!(saves.ready(), Some(added(0, 2)));
         let both = saves.ready().unwrap();
         assert_eq!(both.windows.additions.iter().map(|a| a.from).collect::<Vec<_>>(), [3, 4]);
         assert_eq!(both.waiting.iter().map(|t| t.input.0).collect::<Vec<_>>(), [3, 4]);
-        saves.pushed(Some(InputToken(9)));
+        saves.pushed(Some(AckToken(9)));
         for saved in [added(0, 5), windows(0, 6), added(0, 7), windows(0, 8), added(0, 9)] {
             saves.hold(saved);
         }
-        saves.released(InputToken(9));
+        saves.released(AckToken(9));
         assert_eq!(saves.ready(), Some(added(0, 5)));
         let newest = saves.ready().unwrap();
         assert_eq!(newest.windows.whole, windows(0, 8).windows.whole);
@@ -161,15 +161,15 @@ mod tests {
     #[test]
     fn no_windows_pass_older_ones_of_their_stream() {
         let mut saves = Saves::default();
-        saves.pushed(Some(InputToken(9)));
+        saves.pushed(Some(AckToken(9)));
         saves.hold(windows(0, 1));
-        saves.released(InputToken(9));
+        saves.released(AckToken(9));
         saves.hold(windows(0, 2));
         saves.hold(windows(1, 3));
-        saves.pushed(Some(InputToken(5)));
+        saves.pushed(Some(AckToken(5)));
         assert_eq!(saves.ready(), Some(windows(1, 3)));
         assert_eq!(saves.ready(), None, "the older ones of stream 0 wait for input 5");
-        saves.released(InputToken(5));
+        saves.released(AckToken(5));
         assert_eq!(saves.ready(), Some(windows(0, 1)));
     }
 }

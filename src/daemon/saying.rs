@@ -91,7 +91,7 @@ impl Desk {
             link::Event::Up { .. }
             | link::Event::Subscribed
             | link::Event::NotSubscribed { .. }
-            | link::Event::Lap(_) => {}
+            | link::Event::EpochAdvanced(_) => {}
         }
     }
 

@@ -1,18 +1,18 @@
 //! Which inputs are in the saved windows: one that comes again after a crash is not added twice.
 //!
-//! Saved with the windows, as one value: `INFJ`, how many (u32), then lap (u64), packet id (u16)
+//! Saved with the windows, as one value: `INFJ`, how many (u32), then epoch (u64), packet id (u16)
 //! and checksum (u32) of each, oldest first; the windows follow. All integers are little-endian.
 
 use std::collections::{HashSet, VecDeque};
 
-use crate::message::Origin;
+use crate::message::InputId;
 
 const MAGIC: &[u8] = b"INFJ";
 
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    order: VecDeque<Origin>,
-    known: HashSet<Origin>,
+    order: VecDeque<InputId>,
+    known: HashSet<InputId>,
     most: usize,
 }
 
@@ -28,19 +28,19 @@ impl Seen {
         Self { most, ..Self::default() }
     }
 
-    pub(crate) fn knows(&self, origin: Option<Origin>) -> bool {
-        origin.is_some_and(|origin| self.known.contains(&origin))
+    pub(crate) fn knows(&self, input_id: Option<InputId>) -> bool {
+        input_id.is_some_and(|input_id| self.known.contains(&input_id))
     }
 
     /// True where an input of this content is known.
     pub(crate) fn knows_content(&self, content: u32) -> bool {
-        self.order.iter().any(|origin| origin.content == content)
+        self.order.iter().any(|input_id| input_id.content == content)
     }
 
-    pub(crate) fn note(&mut self, origin: Option<Origin>) {
-        let Some(origin) = origin else { return };
-        if self.known.insert(origin) {
-            self.order.push_back(origin);
+    pub(crate) fn note(&mut self, input_id: Option<InputId>) {
+        let Some(input_id) = input_id else { return };
+        if self.known.insert(input_id) {
+            self.order.push_back(input_id);
         }
         while self.order.len() > self.most {
             self.order.pop_front().map(|oldest| self.known.remove(&oldest));
@@ -51,8 +51,8 @@ impl Seen {
     pub(crate) fn before(&self, windows: &[u8]) -> Vec<u8> {
         let count = u32::try_from(self.order.len()).unwrap_or(u32::MAX);
         let mut out = [MAGIC, &count.to_le_bytes()].concat();
-        for Origin { lap, packet, content } in &self.order {
-            out.extend(lap.to_le_bytes());
+        for InputId { epoch, packet, content } in &self.order {
+            out.extend(epoch.to_le_bytes());
             out.extend(packet.to_le_bytes());
             out.extend(content.to_le_bytes());
         }
@@ -63,8 +63,8 @@ impl Seen {
     /// Takes up what [`Self::before`] wrote, and gives the windows. Windows that were saved alone
     /// are all there is.
     pub(crate) fn restore<'a>(&mut self, saved: &'a [u8]) -> &'a [u8] {
-        let Some((origins, windows)) = split(saved) else { return saved };
-        origins.into_iter().for_each(|origin| self.note(Some(origin)));
+        let Some((input_ids, windows)) = split(saved) else { return saved };
+        input_ids.into_iter().for_each(|input_id| self.note(Some(input_id)));
         windows
     }
 }
@@ -74,39 +74,39 @@ pub(crate) fn windows_of(saved: &[u8]) -> &[u8] {
     split(saved).map_or(saved, |(_, windows)| windows)
 }
 
-fn split(saved: &[u8]) -> Option<(Vec<Origin>, &[u8])> {
+fn split(saved: &[u8]) -> Option<(Vec<InputId>, &[u8])> {
     let (count, mut rest) = saved.strip_prefix(MAGIC)?.split_first_chunk()?;
-    let mut origins = Vec::new();
+    let mut input_ids = Vec::new();
     for _ in 0..u32::from_le_bytes(*count) {
-        let (lap, after) = rest.split_first_chunk()?;
+        let (epoch, after) = rest.split_first_chunk()?;
         let (packet, after) = after.split_first_chunk()?;
         let (content, after) = after.split_first_chunk()?;
-        origins.push(Origin {
-            lap: u64::from_le_bytes(*lap),
+        input_ids.push(InputId {
+            epoch: u64::from_le_bytes(*epoch),
             packet: u16::from_le_bytes(*packet),
             content: u32::from_le_bytes(*content),
         });
         rest = after;
     }
-    Some((origins, rest))
+    Some((input_ids, rest))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn origin(packet: u16) -> Option<Origin> {
-        Some(Origin { lap: 7, packet, content: 9 })
+    fn input_id(packet: u16) -> Option<InputId> {
+        Some(InputId { epoch: 7, packet, content: 9 })
     }
 
     #[test]
     fn the_last_inputs_are_known_across_a_restart_and_older_ones_are_not() {
         let mut seen = Seen::new(3);
-        (1..=5).for_each(|packet| seen.note(origin(packet)));
+        (1..=5).for_each(|packet| seen.note(input_id(packet)));
         let saved = seen.before(b"INFW windows");
         let mut again = Seen::new(3);
         assert_eq!(again.restore(&saved), b"INFW windows");
-        let known: Vec<u16> = (1..=6).filter(|packet| again.knows(origin(*packet))).collect();
+        let known: Vec<u16> = (1..=6).filter(|packet| again.knows(input_id(*packet))).collect();
         assert_eq!(known, [3, 4, 5]);
         assert!(!again.knows(None));
     }
@@ -116,11 +116,11 @@ mod tests {
         let mut seen = Seen::new(3);
         assert_eq!(seen.restore(b"INFW windows"), b"INFW windows");
         let mut full = Seen::new(3);
-        full.note(origin(1));
+        full.note(input_id(1));
         let saved = full.before(b"");
         for len in 0..saved.len() {
             assert_eq!(seen.restore(&saved[..len]), &saved[..len]);
         }
-        assert!(!seen.knows(origin(1)));
+        assert!(!seen.knows(input_id(1)));
     }
 }

@@ -52,7 +52,7 @@ fn fed(
 }
 
 fn version(message: &FromWorker) -> Option<String> {
-    let FromWorker::Finished(finished) = message else { panic!("{message:?}") };
+    let FromWorker::Result(finished) = message else { panic!("{message:?}") };
     let prediction: serde_json::Value = serde_json::from_slice(&finished.message.payload).unwrap();
     Some(prediction["version"].as_str().unwrap().to_owned())
 }

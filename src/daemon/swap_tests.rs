@@ -60,7 +60,7 @@ fn link(config: &Config, clock: Arc<dyn Clock>) -> LinkHandle {
         broker: config.broker.clone(),
         status: report::status(&config.gateway, Timestamp(0)),
         subscriptions: Vec::new(),
-        lap: 0,
+        epoch: 0,
         intake: Box::new(Closed),
         clock,
     };
@@ -111,7 +111,7 @@ pub(super) fn sample(clock: &SystemClock, device: usize, n: usize) -> ToWorker {
         payload: payload.into(),
         received: clock.now(),
         token: None,
-        origin: None,
+        input_id: None,
         reply: None,
         retained: false,
     })
@@ -146,7 +146,7 @@ fn a_thousand_swaps_lose_no_sample_and_no_window() {
     let (mut answered, mut by_version) = (0, BTreeMap::<String, usize>::new());
     while let Some(message) = bench.results.blocking_recv() {
         match message {
-            FromWorker::Finished(finished) => {
+            FromWorker::Result(finished) => {
                 let prediction: serde_json::Value =
                     serde_json::from_slice(&finished.message.payload).unwrap();
                 let version = prediction["version"].as_str().unwrap();
@@ -169,7 +169,7 @@ fn inputs_that_wait_for_a_save_are_let_go_before_the_swap() {
     let bundle = loaded("1.9.0");
     let mut bench = Bench::start("journal", &bundle);
     let ToWorker::Sample(incoming) = sample(&bench.clock, 0, 1) else { panic!() };
-    let token = Some(crate::message::InputToken(7));
+    let token = Some(crate::message::AckToken(7));
     bench.samples.send(ToWorker::Sample(Incoming { token, ..incoming })).unwrap();
     assert_eq!(bench.lanes.serve(&bundle).unwrap(), [Swapped::WindowsKept]);
     let Some(FromWorker::Windows(saved)) = bench.results.blocking_recv() else { panic!() };

@@ -18,7 +18,7 @@ use super::shadow::Shadowing;
 use crate::bundle::Loaded;
 use crate::clock::{Clock, Mono};
 use crate::link::LinkHandle;
-use crate::message::{Finished, Incoming, Taken};
+use crate::message::{Incoming, InputProcessed, ResultMessage};
 use crate::monitor::{Bucket, Repeats};
 use crate::pipeline::{FitError, Swapped};
 use crate::store::windows::Windows;
@@ -52,7 +52,7 @@ pub(crate) type SwapOutcome = Result<Swapped, Vec<FitError>>;
 /// What a worker tells the desk.
 #[derive(Debug)]
 pub(crate) enum FromWorker {
-    Finished(Finished),
+    Result(ResultMessage),
     Rejected(RejectSample),
     /// Partial windows to be kept; what waits for them is released once they are safe.
     Windows(SavedWindows),
@@ -63,7 +63,7 @@ pub(crate) enum FromWorker {
 pub(crate) struct SavedWindows {
     pub(crate) stream: usize,
     pub(crate) windows: Windows,
-    pub(crate) waiting: Vec<Taken>,
+    pub(crate) waiting: Vec<InputProcessed>,
 }
 
 /// One inference thread's state.
@@ -109,7 +109,11 @@ impl Worker {
         }
     }
 
-    fn step(&mut self, incoming: &Incoming, finished: &mut Vec<Finished>) -> Result<(), DeskGone> {
+    fn step(
+        &mut self,
+        incoming: &Incoming,
+        finished: &mut Vec<ResultMessage>,
+    ) -> Result<(), DeskGone> {
         self.beat.start();
         self.link.room();
         let Some(lane) = self.lanes.get_mut(&incoming.stream) else {
@@ -120,7 +124,7 @@ impl Worker {
         let outcome = lane.step(incoming, self.clock.as_ref(), finished);
         let report = outcome.taken(incoming).and_then(|taken| lane.hold(taken));
         for done in finished.drain(..) {
-            send(&self.desk, FromWorker::Finished(done))?;
+            send(&self.desk, FromWorker::Result(done))?;
         }
         let name = lane.name();
         for (loss, _) in outcome.losses.iter() {

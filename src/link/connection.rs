@@ -284,8 +284,8 @@ impl Connection<'_> {
         if let Some(up) = self.up.take() {
             up.send(Event::Up { epoch: self.task.epoch, session_present: session });
         }
-        if let Some(lap) = self.task.laps.connected(session) {
-            self.tell(Event::Lap(lap));
+        if let Some(epoch) = self.task.laps.connected(session) {
+            self.tell(Event::EpochAdvanced(epoch));
         }
         if self.task.subscriptions.is_complete() {
             self.tell(Event::Subscribed);

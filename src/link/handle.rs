@@ -12,7 +12,7 @@ use super::retained::Retained;
 use super::state::{LinkState, Tracker};
 use super::{Epoch, Subscription};
 use crate::clock::{Clock, Now};
-use crate::message::{InputToken, Outgoing, Taken};
+use crate::message::{AckToken, InputProcessed, Outgoing};
 use crate::outbox::Seq;
 
 /// Orders for the link. Cheap to clone.
@@ -154,12 +154,12 @@ impl LinkHandle {
     }
 
     /// A worker is through with an input. Called once for every stream the input went to.
-    pub fn taken(&self, taken: Taken) {
+    pub fn taken(&self, taken: InputProcessed) {
         self.tell_if(self.shared.state().ledger.taken(taken));
     }
 
     /// One result of this input is safe: durable here, or acknowledged by the broker.
-    pub fn done(&self, input: InputToken) {
+    pub fn done(&self, input: AckToken) {
         self.tell_if(self.shared.state().ledger.done(input));
     }
 

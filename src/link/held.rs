@@ -90,7 +90,7 @@ fn bytes(sample: &Incoming) -> usize {
 mod tests {
     use super::*;
     use crate::clock::{Mono, Now, Timestamp};
-    use crate::message::InputToken;
+    use crate::message::AckToken;
 
     /// One queue a stream with room for so many.
     struct Queues {
@@ -119,8 +119,8 @@ mod tests {
             topic: "t".into(),
             payload: vec![number].into(),
             received: Now { wall: Timestamp(0), mono: Mono(0) },
-            token: token.map(InputToken),
-            origin: None,
+            token: token.map(AckToken),
+            input_id: None,
             reply: None,
             retained: false,
         }

@@ -11,7 +11,7 @@ use super::reason;
 use super::subscriptions::Answer;
 use super::{Event, Fault, NotGranted, Received};
 use crate::crash::point;
-use crate::message::{Incoming, InputToken, Origin, Qos, Reply};
+use crate::message::{AckToken, Incoming, InputId, Qos, Reply};
 
 impl Connection<'_> {
     /// A message came: routes it, notes it, offers it to every stream it is for.
@@ -36,9 +36,9 @@ impl Connection<'_> {
             self.route(&topic, &publish, &mut streams);
         }
         if let Some(token) = self.note(&publish, streams.len())? {
-            let origin = token.and_then(|_| self.name(&publish));
+            let input_id = token.and_then(|_| self.name(&publish));
             point("received");
-            self.hand_out(&publish, topic, &streams, token, origin);
+            self.hand_out(&publish, topic, &streams, token, input_id);
         }
         self.streams = streams;
         self.keep_the_window();
@@ -71,7 +71,7 @@ impl Connection<'_> {
         &mut self,
         publish: &Publish,
         streams: usize,
-    ) -> Result<Option<Option<InputToken>>, Fault> {
+    ) -> Result<Option<Option<AckToken>>, Fault> {
         let mut state = self.task.shared.state();
         match publish.qos {
             QoS::AtMostOnce => return Ok(Some(None)),
@@ -101,15 +101,15 @@ impl Connection<'_> {
         }
     }
 
-    fn name(&mut self, publish: &Publish) -> Option<Origin> {
+    fn name(&mut self, publish: &Publish) -> Option<InputId> {
         let mut content = crc32fast::Hasher::new();
         content.update(&publish.topic);
         content.update(&publish.payload);
         let named = self.task.laps.name(publish.pkid, publish.dup, content.finalize());
-        if let Some(lap) = named.announced {
-            self.tell(Event::Lap(lap));
+        if let Some(epoch) = named.announced {
+            self.tell(Event::EpochAdvanced(epoch));
         }
-        named.origin
+        named.input_id
     }
 
     fn hand_out(
@@ -117,8 +117,8 @@ impl Connection<'_> {
         publish: &Publish,
         topic: String,
         streams: &[usize],
-        token: Option<InputToken>,
-        origin: Option<Origin>,
+        token: Option<AckToken>,
+        input_id: Option<InputId>,
     ) {
         let received = self.task.options.clock.now();
         let reply = publish.properties.as_ref().and_then(|properties| {
@@ -133,7 +133,7 @@ impl Connection<'_> {
                 payload: publish.payload.clone(),
                 received,
                 token,
-                origin,
+                input_id,
                 reply: reply.clone(),
                 retained: publish.retain,
             };

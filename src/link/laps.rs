@@ -6,33 +6,33 @@
 //! number have the packet ids below 32,768, those of odd number the rest, so a packet id tells of
 //! two neighbouring laps which one it is from.
 //!
-//! The count must be on disk before it is used and is written twice a round: the next lap is
-//! announced half a lap ahead. Until the middle of a lap no message may wait from the lap before the
+//! The count must be on disk before it is used and is written twice a round: the next epoch is
+//! announced half a epoch ahead. Until the middle of a epoch no message may wait from the epoch before the
 //! last one: a window of unacknowledged messages is far shorter than 16,384 in practice.
 //!
 //! A broker that gives packet ids in another order gets names all the same. What came twice under
 //! one name in one process has none.
 
-use crate::message::Origin;
+use crate::message::InputId;
 
-/// Packet ids in a lap.
+/// Packet ids in a epoch.
 const LAP: u16 = 1 << 15;
 /// A packet id this close behind the last one is in order.
 const STRIDE: u16 = 4096;
 
 #[derive(Debug)]
 pub(crate) struct Laps {
-    /// The highest lap that may be in use.
+    /// The highest epoch that may be in use.
     announced: u64,
     last: Option<u16>,
-    /// One bit for each packet id that has come, cleared when its lap begins.
+    /// One bit for each packet id that has come, cleared when its epoch begins.
     seen: Box<[u64; 1024]>,
 }
 
-/// What a received message is called, and the lap to be kept on disk, where it is a new one.
+/// What a received message is called, and the epoch to be kept on disk, where it is a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Named {
-    pub(crate) origin: Option<Origin>,
+    pub(crate) input_id: Option<InputId>,
     pub(crate) announced: Option<u64>,
 }
 
@@ -43,12 +43,12 @@ impl Laps {
     }
 
     /// A connection is up. Without its session the broker starts over with its packet ids: gives
-    /// the lap to be kept on disk.
+    /// the epoch to be kept on disk.
     pub(crate) fn connected(&mut self, session_present: bool) -> Option<u64> {
         if session_present {
             return None;
         }
-        // Even, and so that the lap before it is not in use either.
+        // Even, and so that the epoch before it is not in use either.
         self.announced =
             (self.announced & !1).wrapping_add(if self.announced & 1 == 0 { 2 } else { 4 });
         self.last = None;
@@ -58,31 +58,31 @@ impl Laps {
 
     /// A message came.
     pub(crate) fn name(&mut self, packet: u16, dup: bool, content: u32) -> Named {
-        let lap = self.lap(packet);
+        let epoch = self.epoch(packet);
         let again = self.note(packet);
         // One that comes again has the name of the first time, and so has one that the process
         // before this has seen.
-        let origin = (dup || !again).then_some(Origin { lap, packet, content });
-        Named { origin, announced: if dup { None } else { self.announce(lap, packet) } }
+        let input_id = (dup || !again).then_some(InputId { epoch, packet, content });
+        Named { input_id, announced: if dup { None } else { self.announce(epoch, packet) } }
     }
 
-    fn lap(&self, packet: u16) -> u64 {
+    fn epoch(&self, packet: u16) -> u64 {
         let in_announced = self.announced & 1 == u64::from(packet >= LAP);
         if in_announced { self.announced } else { self.announced.wrapping_sub(1) }
     }
 
-    /// Whether this packet id has come before in this lap.
+    /// Whether this packet id has come before in this epoch.
     fn note(&mut self, packet: u16) -> bool {
         let Some(word) = self.seen.get_mut(usize::from(packet / 64)) else { return false };
         let bit = 1 << (packet % 64);
         std::mem::replace(word, *word | bit) & bit != 0
     }
 
-    /// Announces the next lap in the second half of the last one that was announced.
-    fn announce(&mut self, lap: u64, packet: u16) -> Option<u64> {
+    /// Announces the next epoch in the second half of the last one that was announced.
+    fn announce(&mut self, epoch: u64, packet: u16) -> Option<u64> {
         let in_order = self.last.is_none_or(|last| packet.wrapping_sub(last) < STRIDE);
         self.last = Some(packet);
-        if !in_order || lap != self.announced || packet % LAP < LAP / 2 {
+        if !in_order || epoch != self.announced || packet % LAP < LAP / 2 {
             return None;
         }
         self.announced = self.announced.wrapping_add(1);
@@ -110,21 +110,21 @@ mod tests {
         let (mut laps, mut kept) = (Laps::from(7), 7);
         let mut packet = 0;
         let mut names = HashSet::new();
-        let mut waiting: VecDeque<(u16, Option<Origin>)> = VecDeque::new();
+        let mut waiting: VecDeque<(u16, Option<InputId>)> = VecDeque::new();
         assert_eq!(laps.connected(false), Some(10));
         kept = kept.max(10);
         for round in 0..400_000u32 {
             packet = after(packet);
             let named = laps.name(packet, false, 5);
-            assert!(names.insert(named.origin.unwrap()), "message {round} has a name of another");
+            assert!(names.insert(named.input_id.unwrap()), "message {round} has a name of another");
             kept = named.announced.unwrap_or(kept);
-            waiting.push_back((packet, named.origin));
+            waiting.push_back((packet, named.input_id));
             waiting.drain(..waiting.len().saturating_sub(random.usize(1..200)));
             if random.u32(..5_000) == 0 {
                 laps = Laps::from(kept);
                 assert_eq!(laps.connected(true), None);
                 for (packet, name) in &waiting {
-                    assert_eq!(laps.name(*packet, true, 5).origin, *name, "message {round}");
+                    assert_eq!(laps.name(*packet, true, 5).input_id, *name, "message {round}");
                 }
             }
         }
@@ -137,8 +137,8 @@ mod tests {
         for session in 0..6 {
             laps.connected(false);
             for packet in (1..40_000).chain([65_535]) {
-                let origin = laps.name(packet, false, 5).origin.unwrap();
-                assert!(names.insert(origin), "packet {packet} of session {session}");
+                let input_id = laps.name(packet, false, 5).input_id.unwrap();
+                assert!(names.insert(input_id), "packet {packet} of session {session}");
             }
         }
     }
@@ -146,8 +146,8 @@ mod tests {
     #[test]
     fn a_packet_id_that_is_used_again_at_once_names_nothing() {
         let mut laps = Laps::from(0);
-        assert!(laps.name(1, false, 5).origin.is_some());
-        assert_eq!(laps.name(1, false, 5), Named { origin: None, announced: None });
-        assert!(laps.name(1, true, 5).origin.is_some());
+        assert!(laps.name(1, false, 5).input_id.is_some());
+        assert_eq!(laps.name(1, false, 5), Named { input_id: None, announced: None });
+        assert!(laps.name(1, true, 5).input_id.is_some());
     }
 }

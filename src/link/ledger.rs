@@ -2,7 +2,7 @@
 //!
 //! MQTT 5 (4.6) wants the PUBACKs in the order in which the PUBLISHes arrived, over the whole
 //! connection, whatever the topics. A message is through when every worker it went to has
-//! reported it [`Taken`] and as many results as they named are safe; its acknowledgement then
+//! reported it [`InputProcessed`] and as many results as they named are safe; its acknowledgement then
 //! leaves as soon as all before it have left.
 //!
 //! A packet id means something on one connection only. When that ends, what was not acknowledged
@@ -20,7 +20,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::message::{InputToken, Taken};
+use crate::message::{AckToken, InputProcessed};
 
 /// Acknowledgements handed to the client and not yet written; it has room for so many.
 pub(crate) const LEAVING: usize = 256;
@@ -36,7 +36,7 @@ pub(crate) struct Arrived<'a> {
     pub(crate) dup: bool,
     pub(crate) topic: &'a [u8],
     pub(crate) payload: &'a [u8],
-    /// How many streams the message goes to; each reports it [`Taken`] once.
+    /// How many streams the message goes to; each reports it [`InputProcessed`] once.
     pub(crate) streams: u32,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Arrived<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
     /// Process it under this token.
-    New(InputToken),
+    New(AckToken),
     /// It came again while it is in process, or after that: nothing to do, its acknowledgement
     /// leaves by itself.
     Again,
@@ -60,7 +60,7 @@ pub(crate) struct Flooded;
 pub(crate) struct Ledger {
     last_token: u64,
     /// In process, on whatever connection they came.
-    open: HashMap<InputToken, Open>,
+    open: HashMap<AckToken, Open>,
     /// Of this connection, in the order of arrival.
     line: VecDeque<Place>,
     /// Acknowledged, but not known to be written to the socket.
@@ -73,7 +73,7 @@ pub(crate) struct Ledger {
 struct Place {
     pkid: u16,
     fingerprint: u64,
-    token: InputToken,
+    token: AckToken,
 }
 
 #[derive(Debug)]
@@ -105,7 +105,7 @@ impl Ledger {
             return Ok(Arrival::Again);
         }
         self.last_token += 1;
-        let token = InputToken(self.last_token);
+        let token = AckToken(self.last_token);
         self.line.push_back(Place { pkid: arrived.pkid, fingerprint, token });
         if arrived.streams > 0 {
             self.open.insert(token, Open { untaken: arrived.streams, unsafe_results: 0 });
@@ -136,7 +136,7 @@ impl Ledger {
     }
 
     /// A worker is through with a message. True when an acknowledgement may leave because of it.
-    pub(crate) fn taken(&mut self, taken: Taken) -> bool {
+    pub(crate) fn taken(&mut self, taken: InputProcessed) -> bool {
         self.settle(taken.input, |open| {
             open.untaken = open.untaken.saturating_sub(1);
             open.unsafe_results += i64::from(taken.results);
@@ -144,11 +144,11 @@ impl Ledger {
     }
 
     /// One result of this message is safe. True when an acknowledgement may leave because of it.
-    pub(crate) fn done(&mut self, input: InputToken) -> bool {
+    pub(crate) fn done(&mut self, input: AckToken) -> bool {
         self.settle(input, |open| open.unsafe_results -= 1)
     }
 
-    fn settle(&mut self, input: InputToken, change: impl FnOnce(&mut Open)) -> bool {
+    fn settle(&mut self, input: AckToken, change: impl FnOnce(&mut Open)) -> bool {
         let Some(open) = self.open.get_mut(&input) else { return false };
         change(open);
         if !open.is_through() {

@@ -8,15 +8,15 @@ fn arrived(pkid: u16, dup: bool, payload: &[u8]) -> Arrived<'_> {
     Arrived { pkid, dup, topic: b"t", payload, streams: 1 }
 }
 
-fn token(arrival: Result<Arrival, Flooded>) -> InputToken {
+fn token(arrival: Result<Arrival, Flooded>) -> AckToken {
     match arrival {
         Ok(Arrival::New(token)) => token,
         other => panic!("not a new message: {other:?}"),
     }
 }
 
-fn taken(input: InputToken, results: u32) -> Taken {
-    Taken { input, results }
+fn taken(input: AckToken, results: u32) -> InputProcessed {
+    InputProcessed { input, results }
 }
 
 #[test]
@@ -224,8 +224,8 @@ struct Work {
 struct Run {
     ledger: Ledger,
     broker: Broker,
-    work: BTreeMap<InputToken, Work>,
-    payload_of: BTreeMap<InputToken, u64>,
+    work: BTreeMap<AckToken, Work>,
+    payload_of: BTreeMap<AckToken, u64>,
     through: std::collections::BTreeSet<u64>,
     /// Handed out, not written: (pkid, payload).
     handed: VecDeque<u16>,
@@ -245,12 +245,12 @@ impl Run {
         }
     }
 
-    fn nth(&self, which: usize) -> Option<InputToken> {
+    fn nth(&self, which: usize) -> Option<AckToken> {
         let at = which.checked_rem(self.work.len())?;
         self.work.keys().nth(at).copied()
     }
 
-    fn settle(&mut self, token: InputToken) {
+    fn settle(&mut self, token: AckToken) {
         let work = &self.work[&token];
         if work.untaken == 0 && work.safe >= work.announced {
             self.work.remove(&token);

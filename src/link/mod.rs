@@ -99,9 +99,9 @@ pub struct LinkOptions {
     /// that are not subscribed to any more are unsubscribed.
     pub former: Vec<String>,
     pub intake: Box<dyn Intake>,
-    /// The last one of [`Event::Lap`] that was kept on disk, by whatever process; a random one where
+    /// The last one of [`Event::EpochAdvanced`] that was kept on disk, by whatever process; a random one where
     /// there is none.
-    pub lap: u64,
+    pub epoch: u64,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -216,7 +216,7 @@ pub enum Event {
     Down { fault: Fault },
     /// To be kept on disk at once, and given to the next process at its start: with it a message that
     /// comes again is known by its name.
-    Lap(u64),
+    EpochAdvanced(u64),
     /// The broker has it (at least once), or it is written (at most once).
     Sent { seq: Seq },
     /// The broker or the link will not have it.

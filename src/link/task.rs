@@ -76,7 +76,7 @@ pub(super) fn start(options: LinkOptions) -> Started {
             options.former.clone(),
             retry,
         ),
-        laps: Laps::from(options.lap),
+        laps: Laps::from(options.epoch),
         options,
         shared,
         publishes,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::ids::StreamName;
-use crate::message::{Finished, InputToken, Outgoing};
+use crate::message::{AckToken, Outgoing, ResultMessage};
 
 /// Names one result from its push until it is gone; the order of the numbers is the order of the
 /// results, across restarts too where they wait on disk. Not the prediction's `id`.
@@ -26,7 +26,7 @@ pub struct Record {
 #[derive(Debug)]
 pub enum Event {
     /// A worker finished a result.
-    Push(Finished),
+    Push(ResultMessage),
     /// The broker takes publishes; nothing of an earlier connection is in flight any more.
     LinkUp,
     /// The connection is gone, and with it every acknowledgement that had not arrived: no `Sent`
@@ -69,7 +69,7 @@ pub enum Action {
     /// Read what waits after this place, oldest first; answered by `Loaded` or `LoadFailed`.
     Load { after: Option<Seq>, limit: usize },
     /// One result of this input is safe: the broker has it or it is durable here.
-    Release(InputToken),
+    Release(AckToken),
     /// Results that will never arrive.
     Lost { stream: StreamName, loss: Loss, count: u64 },
 }

@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use crate::clock::Mono;
 use crate::ids::StreamName;
-use crate::message::Finished;
+use crate::message::ResultMessage;
 
 pub use face::{Action, Event, Loss, Mode, Opened, Record, Refusal, Seq, Settings, StreamPolicy};
 
@@ -153,7 +153,7 @@ impl Outbox {
         self.unsafe_records() == 0 && self.acked.is_empty()
     }
 
-    fn push(&mut self, now: Mono, finished: Finished) {
+    fn push(&mut self, now: Mono, finished: ResultMessage) {
         let Some(policy) = self.settings.streams.get(finished.stream) else {
             debug_assert!(false, "stream {} is not configured", finished.stream);
             return;

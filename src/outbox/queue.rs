@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::face::{Record, Seq};
 use crate::clock::Mono;
 use crate::ids::StreamName;
-use crate::message::{InputToken, Outgoing};
+use crate::message::{AckToken, Outgoing};
 
 /// One result in memory.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub(super) struct Item {
     pub(super) priority: u8,
     pub(super) message: Arc<Outgoing>,
     /// The input that waits for this result and has not been released.
-    pub(super) input: Option<InputToken>,
+    pub(super) input: Option<AckToken>,
     /// Whether the disk holds it too.
     pub(super) stored: bool,
     /// When it came here.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::ids::StreamName;
-use crate::message::{InputToken, Outgoing, Qos};
+use crate::message::{AckToken, Outgoing, Qos};
 
 const GROUP: usize = 4;
 const WINDOW: usize = 3;
@@ -58,14 +58,14 @@ impl Bench {
     }
 
     fn push(&mut self, stream: usize, topic: &str) -> Vec<Action> {
-        self.on(Event::Push(Finished { stream, input: None, message: message(topic) }))
+        self.on(Event::Push(ResultMessage { stream, input: None, message: message(topic) }))
     }
 
     /// A result that an input waits for.
-    fn push_for_input(&mut self, topic: &str) -> (InputToken, Vec<Action>) {
+    fn push_for_input(&mut self, topic: &str) -> (AckToken, Vec<Action>) {
         self.inputs += 1;
-        let input = InputToken(self.inputs);
-        let finished = Finished { stream: 0, input: Some(input), message: message(topic) };
+        let input = AckToken(self.inputs);
+        let finished = ResultMessage { stream: 0, input: Some(input), message: message(topic) };
         (input, self.on(Event::Push(finished)))
     }
 

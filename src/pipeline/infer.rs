@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::engine::{RunError, Session};
 use crate::ids::GatewayId;
-use crate::message::Origin;
+use crate::message::InputId;
 use crate::tensor::{Tensor, TensorSpec};
 
 /// A model that can be run; tests bring fakes.
@@ -58,23 +58,23 @@ impl Ids {
     }
 
     /// For the one result that `stream`, by its number, makes of this input.
-    pub(super) fn of_input(&self, origin: Origin, stream: usize) -> PredictionId<'_> {
-        PredictionId::OfInput { gateway: &self.gateway, origin, stream }
+    pub(super) fn of_input(&self, input_id: InputId, stream: usize) -> PredictionId<'_> {
+        PredictionId::OfInput { gateway: &self.gateway, input_id, stream }
     }
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum PredictionId<'a> {
     Numbered { gateway: &'a str, boot: &'a str, number: u64 },
-    OfInput { gateway: &'a str, origin: Origin, stream: usize },
+    OfInput { gateway: &'a str, input_id: InputId, stream: usize },
 }
 
 impl fmt::Display for PredictionId<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Numbered { gateway, boot, number } => write!(f, "{gateway}-{boot}-{number}"),
-            Self::OfInput { gateway, origin: Origin { lap, packet, content }, stream } => {
-                write!(f, "{gateway}-i{lap:x}-{packet:x}-{content:x}-{stream}")
+            Self::OfInput { gateway, input_id: InputId { epoch, packet, content }, stream } => {
+                write!(f, "{gateway}-i{epoch:x}-{packet:x}-{content:x}-{stream}")
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::loss::{Fill, WindowLosses};
 use super::reject::Reject;
-use crate::message::{Incoming, Taken};
+use crate::message::{Incoming, InputProcessed};
 
 /// What became of one message.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -62,8 +62,8 @@ impl Micros {
 impl Outcome {
     /// The report that lets the input be acknowledged; `None` where nothing waits for one.
     #[must_use]
-    pub fn taken(&self, incoming: &Incoming) -> Option<Taken> {
-        incoming.token.map(|input| Taken { input, results: self.awaited })
+    pub fn taken(&self, incoming: &Incoming) -> Option<InputProcessed> {
+        incoming.token.map(|input| InputProcessed { input, results: self.awaited })
     }
 
     pub(super) fn reject(&mut self, reject: Reject) {

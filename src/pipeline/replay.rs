@@ -150,7 +150,7 @@ impl Replay {
                 payload: recording.payload(row).to_string().into(),
                 received: now,
                 token: None,
-                origin: None,
+                input_id: None,
                 reply: None,
                 retained: false,
             };

@@ -4,7 +4,7 @@ use super::journal::{self, Addition, Recorder};
 use super::snapshot::{self, RestoreError, Restored};
 use super::step::Pipeline;
 use crate::clock::Now;
-use crate::message::Origin;
+use crate::message::InputId;
 
 impl Pipeline {
     /// All devices' partial windows and publish states as bytes, for [`Pipeline::restore`].
@@ -41,7 +41,7 @@ impl Pipeline {
         self.replay(bytes, [], now, &mut Vec::new())
     }
 
-    /// The same with the additions that came after the base, in order. `origins` gets the messages
+    /// The same with the additions that came after the base, in order. `input_ids` gets the messages
     /// that were in them.
     ///
     /// # Errors
@@ -51,9 +51,9 @@ impl Pipeline {
         base: &[u8],
         additions: impl IntoIterator<Item = &'a [u8]>,
         now: Now,
-        origins: &mut Vec<Origin>,
+        input_ids: &mut Vec<InputId>,
     ) -> Result<Restored, RestoreError> {
         let shape = self.runner.plan.shape.as_ref();
-        journal::replay(base, additions, &mut self.devices, shape, now, origins)
+        journal::replay(base, additions, &mut self.devices, shape, now, input_ids)
     }
 }

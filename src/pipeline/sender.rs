@@ -16,7 +16,7 @@ use crate::bundle::card::Card;
 use crate::clock::Timestamp;
 use crate::config::{Publish, Stream};
 use crate::ids::{GatewayId, StreamName};
-use crate::message::{Finished, Incoming, InputToken, Origin, Outgoing, Qos, Reply};
+use crate::message::{AckToken, Incoming, InputId, Outgoing, Qos, Reply, ResultMessage};
 
 /// Where and how a stream's results go.
 #[derive(Debug)]
@@ -40,9 +40,9 @@ pub(super) struct Circumstance<'a> {
     pub(super) time: Timestamp,
     pub(super) us: Micros,
     /// The input whose acknowledgement waits for the result.
-    pub(super) token: Option<InputToken>,
+    pub(super) token: Option<AckToken>,
     /// The input that the result is named after.
-    pub(super) name: Option<Origin>,
+    pub(super) name: Option<InputId>,
     /// It rests on a retained message, and is to say so.
     pub(super) retained: bool,
 }
@@ -73,7 +73,7 @@ impl Sender {
         card: &Card,
         memory: &mut Memory,
         about: Circumstance<'_>,
-        out: &mut Vec<Finished>,
+        out: &mut Vec<ResultMessage>,
         outcome: &mut Outcome,
     ) -> Result<(), Reject> {
         let publishes = self.policy.publishes(memory, verdict.gist);
@@ -104,8 +104,8 @@ impl Sender {
         &mut self,
         reject: &Reject,
         incoming: &Incoming,
-        token: Option<InputToken>,
-        out: &mut Vec<Finished>,
+        token: Option<AckToken>,
+        out: &mut Vec<ResultMessage>,
         outcome: &mut Outcome,
     ) {
         let Some(reply) = incoming.reply.as_ref().filter(|r| may_answer(&r.topic)) else { return };
@@ -153,11 +153,11 @@ impl Sender {
     fn finish(
         &self,
         message: Outgoing,
-        input: Option<InputToken>,
-        out: &mut Vec<Finished>,
+        input: Option<AckToken>,
+        out: &mut Vec<ResultMessage>,
         outcome: &mut Outcome,
     ) {
-        out.push(Finished { stream: self.index, input, message });
+        out.push(ResultMessage { stream: self.index, input, message });
         outcome.results = outcome.results.saturating_add(1);
         if input.is_some() {
             outcome.awaited = outcome.awaited.saturating_add(1);

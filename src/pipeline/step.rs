@@ -17,7 +17,7 @@ use crate::bundle::card::Card;
 use crate::clock::Clock;
 use crate::config::{Guarantee, Stream, WindowSafety};
 use crate::ids::GatewayId;
-use crate::message::{Finished, Incoming, InputToken};
+use crate::message::{AckToken, Incoming, ResultMessage};
 
 /// One stream: its model, its devices' windows, its buffers. Lives on one worker thread.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl Pipeline {
         &mut self,
         incoming: &Incoming,
         clock: &dyn Clock,
-        out: &mut Vec<Finished>,
+        out: &mut Vec<ResultMessage>,
     ) -> Outcome {
         let started = clock.now();
         let queue = started.mono.0.saturating_sub(incoming.received.mono.0);
@@ -104,7 +104,7 @@ impl Pipeline {
     /// The token that results carry: an at-least-once input is acknowledged when its results are
     /// safe. Where windows are not saved, no sample of theirs waits for the whole: it would be of
     /// no use alone when it comes again.
-    pub(super) fn awaiting(&self, incoming: &Incoming) -> Option<InputToken> {
+    pub(super) fn awaiting(&self, incoming: &Incoming) -> Option<AckToken> {
         let whole = self.runner.plan.shape.is_none();
         let comes_back = whole || self.stream.windows != WindowSafety::Memory;
         let waits = comes_back && self.stream.guarantee == Guarantee::AtLeastOnce;

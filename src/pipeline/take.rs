@@ -14,7 +14,7 @@ use super::step::Pipeline;
 use super::window::{Added, Device, Forgotten};
 use crate::clock::{Now, Timestamp};
 use crate::config::{Stream, WindowSafety};
-use crate::message::{Finished, Incoming};
+use crate::message::{Incoming, ResultMessage};
 
 impl Pipeline {
     pub(super) fn take(
@@ -22,7 +22,7 @@ impl Pipeline {
         incoming: &Incoming,
         started: Now,
         watch: &mut Watch<'_>,
-        out: &mut Vec<Finished>,
+        out: &mut Vec<ResultMessage>,
         outcome: &mut Outcome,
     ) -> Result<(), Reject> {
         self.captured.read(&self.stream.topic, &incoming.topic)?;
@@ -65,7 +65,7 @@ impl Pipeline {
         incoming: &Incoming,
         started: Now,
         watch: &mut Watch<'_>,
-        out: &mut Vec<Finished>,
+        out: &mut Vec<ResultMessage>,
         outcome: &mut Outcome,
     ) -> Result<(), Reject> {
         let own = self.samples.times.first().copied().flatten();
@@ -91,7 +91,7 @@ impl Pipeline {
         let verdict = self.runner.run(source, watch);
         let (prepare, run) = watch.take();
         outcome.us.add((prepare, run));
-        let name = token.and(incoming.origin);
+        let name = token.and(incoming.input_id);
         let retained = self.marks.is_marked(incoming);
         let (captured, us) = (&self.captured, outcome.us);
         let about = Circumstance { incoming, captured, time, us, token, name, retained };
@@ -117,7 +117,7 @@ impl Pipeline {
         rows: Range<usize>,
         (incoming, started): (&Incoming, Now),
         watch: &mut Watch<'_>,
-        out: &mut Vec<Finished>,
+        out: &mut Vec<ResultMessage>,
         outcome: &mut Outcome,
     ) -> Result<(), Reject> {
         let (token, taken) = (self.awaiting(incoming), outcome.samples);
@@ -162,7 +162,7 @@ impl Pipeline {
             let us = timed(watch, outcome);
             // The same window comes again after a crash only where every sample was kept.
             let again = stream.windows == WindowSafety::Journal && outcome.runs == 0;
-            let name = token.and(incoming.origin).filter(|_| again);
+            let name = token.and(incoming.input_id).filter(|_| again);
             let about = Circumstance { incoming, captured, time, us, token, name, retained };
             let sent = verdict.and_then(|(verdict, card)| {
                 outcome.runs = outcome.runs.saturating_add(1);
@@ -179,8 +179,8 @@ impl Pipeline {
                 shadow.run(Source::Window, &runner.window, us.run, watch);
             }
         }
-        // All devices of a message are in one addition: the first of them brings its origin.
-        recorder.end(incoming.origin.filter(|_| taken == 0 && outcome.samples > 0));
+        // All devices of a message are in one addition: the first of them brings its input_id.
+        recorder.end(incoming.input_id.filter(|_| taken == 0 && outcome.samples > 0));
         outcome.fill = Some(device.fill(shape));
         Ok(())
     }

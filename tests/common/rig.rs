@@ -9,7 +9,7 @@ use inferd::config::Broker;
 use inferd::link::{
     Epoch, Event, Fault, Intake, Link, LinkHandle, LinkOptions, Started, Status, Subscription,
 };
-use inferd::message::{Incoming, Outgoing, Qos, Taken};
+use inferd::message::{Incoming, InputProcessed, Outgoing, Qos};
 use inferd::outbox::Seq;
 use tokio::sync::mpsc;
 
@@ -127,7 +127,7 @@ impl Rig {
             subscriptions,
             former,
             intake: Box::new(OneQueue { filters, samples: to_samples, dropped: to_dropped }),
-            lap: 0,
+            epoch: 0,
             clock: Arc::new(SystemClock::start()),
         });
         Self { handle, events, samples, dropped, task: tokio::spawn(task.run()) }
@@ -136,8 +136,8 @@ impl Rig {
     pub(crate) async fn event(&mut self) -> Event {
         loop {
             let event = soon("an event", self.events.recv()).await.expect("the link ended");
-            // Comes when it likes; [`Event::Lap`] has tests of its own.
-            if !matches!(event, Event::Lap(_)) {
+            // Comes when it likes; [`Event::EpochAdvanced`] has tests of its own.
+            if !matches!(event, Event::EpochAdvanced(_)) {
                 return event;
             }
         }
@@ -179,7 +179,7 @@ impl Rig {
     pub(crate) async fn work(&mut self) -> Incoming {
         let sample = self.sample().await;
         if let Some(input) = sample.token {
-            self.handle.taken(Taken { input, results: 0 });
+            self.handle.taken(InputProcessed { input, results: 0 });
         }
         sample
     }

@@ -4,7 +4,7 @@ use std::net::{Ipv6Addr, TcpListener};
 use std::time::Duration;
 
 use inferd::link::{Fault, FaultKind};
-use inferd::message::Taken;
+use inferd::message::InputProcessed;
 
 use crate::common::broker::free_port;
 use crate::common::fake::{self, Conversation, Fake, PUBACK};
@@ -292,7 +292,7 @@ async fn acknowledgements_leave_in_the_order_of_arrival() {
         inputs.push(rig.sample().await.token.unwrap());
     }
     for input in inputs.into_iter().rev() {
-        rig.handle.taken(Taken { input, results: 0 });
+        rig.handle.taken(InputProcessed { input, results: 0 });
     }
     rig.down().await;
     server.finish().await;
@@ -321,10 +321,10 @@ async fn a_redelivered_message_that_was_through_is_acknowledged_unprocessed() {
     let mut rig = Rig::start(broker(server.port, "gw"), 8);
     let first = rig.sample().await.token.unwrap();
     let second = rig.sample().await.token.unwrap();
-    rig.handle.taken(Taken { input: second, results: 0 });
+    rig.handle.taken(InputProcessed { input: second, results: 0 });
     taken.send(()).unwrap();
     rig.counted("the redelivery", |counters| counters.recognised == 2).await;
-    rig.handle.taken(Taken { input: first, results: 0 });
+    rig.handle.taken(InputProcessed { input: first, results: 0 });
     server.finish().await;
     assert!(rig.samples.is_empty());
 }

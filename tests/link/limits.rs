@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use inferd::link::{Event, Fault, FaultKind, NotGranted};
-use inferd::message::Taken;
+use inferd::message::InputProcessed;
 
 use crate::common::fake::{self, Fake, PUBACK, SUBSCRIBE};
 use crate::common::rig::{Rig, broker, text};
@@ -123,7 +123,7 @@ async fn a_broker_that_floods_is_asked_for_one_at_a_time_and_nothing_is_taken_tw
     for pkid in 1..=FLOOD {
         let sample = rig.sample().await;
         assert_eq!(sample.payload[..], pkid.to_be_bytes(), "each once, in order");
-        rig.handle.taken(Taken { input: sample.token.unwrap(), results: 0 });
+        rig.handle.taken(InputProcessed { input: sample.token.unwrap(), results: 0 });
     }
     server.finish().await;
     rig.task.abort();

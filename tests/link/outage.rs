@@ -1,7 +1,7 @@
 //! The broker or the network goes away, and comes back.
 
 use inferd::link::Fault;
-use inferd::message::Taken;
+use inferd::message::InputProcessed;
 
 use crate::common::broker::{Broker, Mosquitto};
 use crate::common::peer::Peer;
@@ -47,7 +47,7 @@ async fn a_session_survives_the_restart_of_a_broker_that_saves_it() {
     let (_, session) = rig.ready().await;
     assert!(session);
     rig.counted("the redelivery", |counters| counters.recognised == 1).await;
-    rig.handle.taken(Taken { input: held.token.unwrap(), results: 0 });
+    rig.handle.taken(InputProcessed { input: held.token.unwrap(), results: 0 });
     rig.counted("its acknowledgement", |counters| counters.acknowledged == 1).await;
     let mut peer = Peer::connect(server.port(), "peer").await;
     peer.publish("in/a", "next").await;
@@ -93,15 +93,15 @@ async fn what_is_in_process_when_the_wire_is_cut_is_not_processed_twice() {
         inputs.push(rig.sample().await.token.unwrap());
     }
     // The second is through before the cut, and cannot be acknowledged before the first.
-    rig.handle.taken(Taken { input: inputs[1], results: 0 });
+    rig.handle.taken(InputProcessed { input: inputs[1], results: 0 });
     wire.cut();
     rig.down().await;
     let (epoch, session) = rig.ready().await;
     assert!(session);
     rig.counted("the redelivery", |counters| counters.recognised == 3).await;
     assert_eq!(rig.handle.counters().acknowledged, 0);
-    rig.handle.taken(Taken { input: inputs[2], results: 0 });
-    rig.handle.taken(Taken { input: inputs[0], results: 0 });
+    rig.handle.taken(InputProcessed { input: inputs[2], results: 0 });
+    rig.handle.taken(InputProcessed { input: inputs[0], results: 0 });
     rig.counted("the acknowledgements", |counters| counters.acknowledged == 3).await;
     peer.publish("in/a", "4").await;
     assert_eq!(text(&rig.work().await), "4");

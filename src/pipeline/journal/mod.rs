@@ -15,7 +15,7 @@
 //!   that its device was looked up, both in us and signed;
 //! - any of: 1 and a sample's numbers (f32 or f64, as in the snapshot); 2, its own time after the
 //!   own time before it (the first: after 1970; signed, us) and its numbers; 3 and the memory of
-//!   the publish rules; 4 and the origin of the message: lap and packet id after those before
+//!   the publish rules; 4 and the input_id of the message: epoch and packet id after those before
 //!   (signed), the checksum (u32); 5 where the window starts over before the next sample because the
 //!   device's clock was set; 0 at the end.
 
@@ -30,7 +30,7 @@ use super::policy::Memory;
 use super::snapshot::{save_memory, save_numbers};
 use super::window::micros;
 use crate::clock::{Mono, Now, Timestamp};
-use crate::message::Origin;
+use crate::message::InputId;
 use crate::wire::{put_bytes, put_number, put_signed};
 
 pub use replay::base_number;
@@ -86,7 +86,7 @@ pub(super) struct Recorder {
 struct Before {
     received: i64,
     time: i64,
-    lap: u64,
+    epoch: u64,
     packet: u16,
 }
 
@@ -152,18 +152,18 @@ impl Recorder {
         }
     }
 
-    /// Nothing more comes of it. `origin` names it where its samples are in the window.
-    pub(super) fn end(&mut self, origin: Option<Origin>) {
+    /// Nothing more comes of it. `input_id` names it where its samples are in the window.
+    pub(super) fn end(&mut self, input_id: Option<InputId>) {
         if !self.has_base() {
             return;
         }
-        if let Some(Origin { lap, packet, content }) = origin {
+        if let Some(InputId { epoch, packet, content }) = input_id {
             self.messages.push(ORIGIN);
-            put_signed(&mut self.messages, lap.wrapping_sub(self.before.lap).cast_signed());
+            put_signed(&mut self.messages, epoch.wrapping_sub(self.before.epoch).cast_signed());
             let packets = i64::from(packet) - i64::from(self.before.packet);
             put_signed(&mut self.messages, packets);
             self.messages.extend(content.to_le_bytes());
-            (self.before.lap, self.before.packet) = (lap, packet);
+            (self.before.epoch, self.before.packet) = (epoch, packet);
         }
         self.messages.push(END);
         self.count += 1;

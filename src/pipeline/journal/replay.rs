@@ -5,10 +5,10 @@ use super::super::snapshot::{self, Cursor, RestoreError, Restored};
 use super::super::window::{Device, Devices, Forgotten, micros};
 use super::{ADDITION, BASE, Before, END, HEAD, MEMORY, ORIGIN, RESTART, SAMPLE, TIMED};
 use crate::clock::{Now, Timestamp};
-use crate::message::Origin;
+use crate::message::InputId;
 
 /// Takes up what a base and its additions hold, in the place of the devices there are; additions
-/// from the first one on that does not follow on the others are left out. `origins` gets the
+/// from the first one on that does not follow on the others are left out. `input_ids` gets the
 /// messages whose samples came from additions, in order.
 ///
 /// # Errors
@@ -19,7 +19,7 @@ pub(in super::super) fn replay<'a>(
     devices: &mut Devices,
     shape: Option<&Shape>,
     now: Now,
-    origins: &mut Vec<Origin>,
+    input_ids: &mut Vec<InputId>,
 ) -> Result<Restored, RestoreError> {
     let (number, snapshot) = split(base);
     let mut heads: Vec<Head<'_>> = Vec::new();
@@ -39,8 +39,9 @@ pub(in super::super) fn replay<'a>(
     let mut upto = Some(0);
     for head in heads {
         let follows = shape.filter(|_| upto == Some(head.from));
-        let replayed = follows
-            .and_then(|shape| Messages::new(&head, shape, began).replay(&mut found, origins).ok());
+        let replayed = follows.and_then(|shape| {
+            Messages::new(&head, shape, began).replay(&mut found, input_ids).ok()
+        });
         upto = replayed.map(|count| head.from.saturating_add(count));
         left_out += usize::from(upto.is_none());
     }
@@ -112,7 +113,7 @@ impl<'a> Messages<'a> {
     fn replay(
         mut self,
         devices: &mut Devices,
-        origins: &mut Vec<Origin>,
+        input_ids: &mut Vec<InputId>,
     ) -> Result<u64, RestoreError> {
         let mut count = 0;
         let mut sample = Vec::with_capacity(self.shape.channels);
@@ -123,8 +124,8 @@ impl<'a> Messages<'a> {
             self.before.received = received;
             let device = devices.device_at(name, looked_up, &mut Forgotten::default());
             let device = device.ok_or(RestoreError::Damaged("device name"))?;
-            while let Some(origin) = self.item(device, received, &mut sample)? {
-                origins.extend(origin);
+            while let Some(input_id) = self.item(device, received, &mut sample)? {
+                input_ids.extend(input_id);
             }
             count += 1;
         }
@@ -151,7 +152,7 @@ impl<'a> Messages<'a> {
         device: &mut Device,
         received: i64,
         sample: &mut Vec<f64>,
-    ) -> Result<Option<Option<Origin>>, RestoreError> {
+    ) -> Result<Option<Option<InputId>>, RestoreError> {
         let [tag] = self.cursor.array()?;
         match tag {
             END => return Ok(None),
@@ -162,7 +163,7 @@ impl<'a> Messages<'a> {
             }
             RESTART => device.start_over(),
             MEMORY => device.memory = self.cursor.memory()?,
-            ORIGIN => return Ok(Some(Some(self.origin()?))),
+            ORIGIN => return Ok(Some(Some(self.input_id()?))),
             _ => return Err(RestoreError::Damaged("item")),
         }
         Ok(Some(None))
@@ -173,12 +174,12 @@ impl<'a> Messages<'a> {
         Ok(Timestamp(self.before.time))
     }
 
-    fn origin(&mut self) -> Result<Origin, RestoreError> {
-        let lap = self.before.lap.wrapping_add(self.cursor.signed()?.cast_unsigned());
+    fn input_id(&mut self) -> Result<InputId, RestoreError> {
+        let epoch = self.before.epoch.wrapping_add(self.cursor.signed()?.cast_unsigned());
         let packet = i64::from(self.before.packet).wrapping_add(self.cursor.signed()?);
-        let packet = u16::try_from(packet).map_err(|_| RestoreError::Damaged("origin"))?;
+        let packet = u16::try_from(packet).map_err(|_| RestoreError::Damaged("input_id"))?;
         let content = self.cursor.u32()?;
-        (self.before.lap, self.before.packet) = (lap, packet);
-        Ok(Origin { lap, packet, content })
+        (self.before.epoch, self.before.packet) = (epoch, packet);
+        Ok(InputId { epoch, packet, content })
     }
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::bundle::card::Card;
 use crate::clock::{Clock, Mono, Now};
 use crate::config::When;
-use crate::message::Origin;
+use crate::message::InputId;
 use crate::pipeline::tests::fixture::{Bench, echo, labelled, stream, summing, windowed};
 use crate::pipeline::{Addition, RestoreError};
 
@@ -68,7 +68,7 @@ struct Disk {
     base: Vec<u8>,
     additions: Vec<Addition>,
     whole: Vec<u8>,
-    origins: Vec<Origin>,
+    input_ids: Vec<InputId>,
 }
 
 /// The process and what it has said so far.
@@ -78,7 +78,7 @@ struct Run {
     bases: u64,
     packets: u16,
     /// Of messages since the last save.
-    fresh: Vec<Origin>,
+    fresh: Vec<InputId>,
 }
 
 impl Run {
@@ -92,8 +92,8 @@ impl Run {
         let topic = format!("sensors/d{device}/imu");
         let mut incoming = self.bench.incoming(&topic, payload.as_bytes());
         self.packets += 1;
-        incoming.origin = named.then_some(Origin {
-            lap: u64::from(self.packets / 7),
+        incoming.input_id = named.then_some(InputId {
+            epoch: u64::from(self.packets / 7),
             packet: self.packets.wrapping_mul(40_503),
             content: u32::from(self.packets),
         });
@@ -101,7 +101,7 @@ impl Run {
         self.bench.clock.pass(Duration::from_micros(u64::from(self.packets % 3)));
         let outcome = self.bench.pipeline.step(&incoming, &self.bench.clock, &mut Vec::new());
         assert!(outcome.samples > 0 || !outcome.rejects.is_empty());
-        self.fresh.extend(incoming.origin.filter(|_| outcome.samples > 0));
+        self.fresh.extend(incoming.input_id.filter(|_| outcome.samples > 0));
     }
 
     fn save(&mut self, whole: bool) {
@@ -115,16 +115,16 @@ impl Run {
             self.disk.additions.push(addition);
         }
         self.disk.whole = pipeline.snapshot(now);
-        self.disk.origins.append(&mut self.fresh);
+        self.disk.input_ids.append(&mut self.fresh);
     }
 
     /// A process that starts on what is on the disk.
-    fn restored(&self, now: Now) -> (Bench, Vec<Origin>) {
-        let (mut bench, mut origins) = (bench(), Vec::new());
+    fn restored(&self, now: Now) -> (Bench, Vec<InputId>) {
+        let (mut bench, mut input_ids) = (bench(), Vec::new());
         let additions = self.disk.additions.iter().map(|addition| &addition.bytes[..]);
-        let report = bench.pipeline.replay(&self.disk.base, additions, now, &mut origins);
+        let report = bench.pipeline.replay(&self.disk.base, additions, now, &mut input_ids);
         assert_eq!(report.unwrap().left_out, 0);
-        (bench, origins)
+        (bench, input_ids)
     }
 
     fn crash(&mut self, away: u64) {
@@ -135,11 +135,11 @@ impl Run {
         let now = self.bench.clock.now();
         // The next process counts from somewhere else.
         let other = Now { mono: Mono(now.mono.0 + 1_234_567), ..now };
-        let (again, origins) = self.restored(other);
+        let (again, input_ids) = self.restored(other);
         let mut expected = bench();
         expected.pipeline.restore(&self.disk.whole, other).unwrap();
         assert_eq!(again.pipeline.snapshot(other), expected.pipeline.snapshot(other));
-        assert_eq!(origins, self.disk.origins);
+        assert_eq!(input_ids, self.disk.input_ids);
         let passed = Duration::from_micros(now.mono.0);
         self.bench = self.restored(now).0;
         self.bench.clock.pass(passed);

@@ -4,7 +4,7 @@ use super::fixture::{Bench, echo, prediction, stream, whole, windowed};
 use crate::bundle::card::Kind;
 use crate::clock::Clock as _;
 use crate::config::{Stream, TopicPattern, TopicTemplate, When};
-use crate::message::Origin;
+use crate::message::InputId;
 use crate::pipeline::advice;
 
 fn named(topic: &str, template: &str) -> Stream {
@@ -64,18 +64,18 @@ fn saved_windows_and_the_journal_keep_the_devices_apart() {
     let mut bench = Bench::new(config.clone(), windowed(2, 2), echo(&[2, 2]));
     let base = bench.pipeline.base(7, bench.clock.now());
     let rows = r#"[{"id":"x","a":1,"b":0},{"id":"y","a":2,"b":0}]"#;
-    let origin = Origin { lap: 1, packet: 2, content: 3 };
+    let input_id = InputId { epoch: 1, packet: 2, content: 3 };
     let mut incoming = bench.incoming("rtl_433", rows.as_bytes());
-    incoming.origin = Some(origin);
+    incoming.input_id = Some(input_id);
     bench.pipeline.step(&incoming, &bench.clock, &mut Vec::new());
     let addition = bench.pipeline.addition(bench.clock.now()).unwrap();
     let snapshot = bench.pipeline.snapshot(bench.clock.now());
     for journal in [true, false] {
         let mut again = Bench::new(config.clone(), windowed(2, 2), echo(&[2, 2]));
-        let (now, mut origins) = (again.clock.now(), Vec::new());
+        let (now, mut input_ids) = (again.clock.now(), Vec::new());
         if journal {
-            again.pipeline.replay(&base, [&addition.bytes[..]], now, &mut origins).unwrap();
-            assert_eq!(origins, [origin]);
+            again.pipeline.replay(&base, [&addition.bytes[..]], now, &mut input_ids).unwrap();
+            assert_eq!(input_ids, [input_id]);
         } else {
             again.pipeline.restore(&snapshot, now).unwrap();
         }

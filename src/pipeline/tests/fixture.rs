@@ -12,7 +12,7 @@ use crate::config::{
 };
 use crate::engine::RunError;
 use crate::ids::{GatewayId, ModelName, StreamName};
-use crate::message::{Finished, Incoming, InputToken, Qos};
+use crate::message::{AckToken, Incoming, Qos, ResultMessage};
 use crate::pipeline::{FitError, Ids, Infer, Outcome, Pipeline};
 use crate::tensor::{Data, Dtype, Tensor, TensorSpec};
 
@@ -269,14 +269,14 @@ impl Bench {
             topic: topic.to_owned(),
             payload: payload.to_vec().into(),
             received: self.clock.at(self.clock.mono.load(Ordering::Relaxed)),
-            token: Some(InputToken(self.tokens)),
-            origin: None,
+            token: Some(AckToken(self.tokens)),
+            input_id: None,
             reply: None,
             retained: false,
         }
     }
 
-    pub(crate) fn step(&mut self, topic: &str, payload: &str) -> (Outcome, Vec<Finished>) {
+    pub(crate) fn step(&mut self, topic: &str, payload: &str) -> (Outcome, Vec<ResultMessage>) {
         let incoming = self.incoming(topic, payload.as_bytes());
         let mut out = Vec::new();
         let outcome = self.pipeline.step(&incoming, &self.clock, &mut out);

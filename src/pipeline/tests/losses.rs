@@ -132,8 +132,9 @@ fn a_journal_gives_the_window_of_after_a_clock_was_set_back() {
     steps(&mut bench, &[(-10, 1), (-9, 2), (-3600, 4), (-3599, 5), (-3598, 6)]);
     let addition = bench.pipeline.addition(bench.clock.now()).unwrap();
     let mut again = Bench::new(timed(), windowed(4, 4), echo(&[4, 2]));
-    let (now, mut origins) = (again.clock.now(), Vec::new());
-    let restored = again.pipeline.replay(&base, [&addition.bytes[..]], now, &mut origins).unwrap();
+    let (now, mut input_ids) = (again.clock.now(), Vec::new());
+    let restored =
+        again.pipeline.replay(&base, [&addition.bytes[..]], now, &mut input_ids).unwrap();
     assert_eq!((restored.devices, restored.left_out), (1, 0));
     assert_eq!(steps(&mut again, &[(-3597, 7)]), [(0, 0, vec![4.0, 5.0, 6.0, 7.0])]);
 }

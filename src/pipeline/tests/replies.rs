@@ -2,10 +2,10 @@ use bytes::Bytes;
 
 use super::fixture::{Bench, classifier, labelled, prediction, stream};
 use crate::config::{Guarantee, When};
-use crate::message::{Finished, Qos, Reply};
+use crate::message::{Qos, Reply, ResultMessage};
 use crate::pipeline::Outcome;
 
-fn ask(bench: &mut Bench, topic: &str, payload: &str) -> (Outcome, Vec<Finished>) {
+fn ask(bench: &mut Bench, topic: &str, payload: &str) -> (Outcome, Vec<ResultMessage>) {
     let mut incoming = bench.incoming("sensors/x/imu", payload.as_bytes());
     let correlation = Some(Bytes::from_static(b"call 1"));
     incoming.reply = Some(Reply { topic: topic.to_owned(), correlation });
