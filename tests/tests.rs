@@ -23,6 +23,7 @@ mod samples;
 mod service;
 mod store;
 mod store_bound;
+mod stored;
 mod updates;
 mod web;
 mod windows;

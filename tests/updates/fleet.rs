@@ -20,79 +20,79 @@ use crate::common::peer::Peer;
 use crate::common::skipped;
 use crate::daemon::MOTION;
 
-pub(super) const PREFIX: &str = "inferd/v1";
+pub(crate) const PREFIX: &str = "inferd/v1";
 
 /// One release key, one deploy key.
-pub(super) struct Keys {
-    pub(super) release: SecretKey,
-    pub(super) deploy: SecretKey,
+pub(crate) struct Keys {
+    pub(crate) release: SecretKey,
+    pub(crate) deploy: SecretKey,
 }
 
 impl Keys {
-    pub(super) fn of(seed: u8) -> Self {
+    pub(crate) fn of(seed: u8) -> Self {
         let key = |seed| SecretKey::from_seed(&[seed; 32]);
         Self { release: key(seed), deploy: key(seed + 100) }
     }
 
-    pub(super) fn keyset(&self, version: u64) -> Keyset {
+    pub(crate) fn keyset(&self, version: u64) -> Keyset {
         let role = |key: &SecretKey| Role { keys: vec![key.public()], threshold: 1 };
         Keyset { version, release: role(&self.release), deploy: role(&self.deploy) }
     }
 }
 
-pub(super) fn signed<D: Document>(document: &D, keys: &[&SecretKey]) -> Vec<u8> {
+pub(crate) fn signed<D: Document>(document: &D, keys: &[&SecretKey]) -> Vec<u8> {
     let mut envelope = Envelope::of(document).unwrap();
     keys.iter().for_each(|key| envelope.sign(key));
     envelope.bytes()
 }
 
 /// A signed release: its packed file and its blobs.
-pub(super) struct Made {
-    pub(super) version: String,
-    pub(super) envelope: Vec<u8>,
-    pub(super) packed: Vec<u8>,
-    pub(super) blobs: Vec<(Blob, Vec<u8>)>,
+pub(crate) struct Made {
+    pub(crate) version: String,
+    pub(crate) envelope: Vec<u8>,
+    pub(crate) packed: Vec<u8>,
+    pub(crate) blobs: Vec<(Blob, Vec<u8>)>,
     bundle: Bundle,
 }
 
 impl Made {
-    pub(super) fn manifest(&self) -> Digest {
+    pub(crate) fn manifest(&self) -> Digest {
         Digest::of(&self.envelope)
     }
 
-    pub(super) fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.blobs.iter().map(|(blob, _)| blob.len).sum()
     }
 }
 
 /// How a release differs from the shipped model.
 #[derive(Default)]
-pub(super) struct Change {
+pub(crate) struct Change {
     /// Bytes of text in the model that nothing reads.
-    pub(super) padding: usize,
+    pub(crate) padding: usize,
     /// Makes them differ from those of other releases.
-    pub(super) seed: u64,
+    pub(crate) seed: u64,
     /// Some of those bytes differ from the release with the same seed, everywhere.
-    pub(super) nudged: bool,
+    pub(crate) nudged: bool,
     /// Its golden vectors ask for what it does not give.
-    pub(super) fails_golden: bool,
+    pub(crate) fails_golden: bool,
     /// What it answers is no finite number; it has no golden vectors.
-    pub(super) not_numbers: bool,
+    pub(crate) not_numbers: bool,
     /// Its labels are in another order.
-    pub(super) mislabelled: bool,
+    pub(crate) mislabelled: bool,
     /// It has no `normalize`, which golden samples find and golden vectors do not.
-    pub(super) not_normalized: bool,
+    pub(crate) not_normalized: bool,
     /// The processors it was made for.
-    pub(super) arch: Vec<String>,
+    pub(crate) arch: Vec<String>,
 }
 
 /// A release of the demonstration model under another version.
-pub(super) fn release(keys: &Keys, version: &str, counter: u64, change: &Change) -> Made {
+pub(crate) fn release(keys: &Keys, version: &str, counter: u64, change: &Change) -> Made {
     release_after(keys, version, counter, change, None)
 }
 
 /// With deltas from the release before.
-pub(super) fn release_after(
+pub(crate) fn release_after(
     keys: &Keys,
     version: &str,
     counter: u64,
@@ -197,18 +197,18 @@ fn doc_string(len: usize, seed: u64) -> Vec<u8> {
 }
 
 /// A broker with a gateway that trusts `keys`, and whoever publishes.
-pub(super) struct Fleet {
-    pub(super) broker: Mosquitto,
-    pub(super) gateway: Gateway,
-    pub(super) keys: Keys,
-    pub(super) operator: Peer,
+pub(crate) struct Fleet {
+    pub(crate) broker: Mosquitto,
+    pub(crate) gateway: Gateway,
+    pub(crate) keys: Keys,
+    pub(crate) operator: Peer,
     /// Hears what the gateway says of its model.
-    pub(super) watcher: Peer,
+    pub(crate) watcher: Peer,
 }
 
 impl Fleet {
     /// `None`, said aloud, where mosquitto is not installed.
-    pub(super) async fn start(test: &str) -> Option<Self> {
+    pub(crate) async fn start(test: &str) -> Option<Self> {
         let Some(broker) = Mosquitto::start("") else {
             skipped(test, "mosquitto is not installed");
             return None;
@@ -218,7 +218,7 @@ impl Fleet {
     }
 
     /// With the gateway's way to the broker by another port.
-    pub(super) async fn on(broker: Mosquitto, port: u16) -> Self {
+    pub(crate) async fn on(broker: Mosquitto, port: u16) -> Self {
         let keys = Keys::of(1);
         let gateway = Gateway::new(port, MOTION);
         let updates = "[updates]\nkeyset = \"keyset-1.json\"\n";
@@ -236,7 +236,7 @@ impl Fleet {
     }
 
     /// Puts the release's chunks where gateways can pull them.
-    pub(super) async fn publish(&mut self, made: &Made) {
+    pub(crate) async fn publish(&mut self, made: &Made) {
         for (blob, bytes) in &made.blobs {
             let mut at = 0;
             for (index, chunk) in blob.chunks.iter().enumerate() {
@@ -249,13 +249,13 @@ impl Fleet {
     }
 
     /// Says that the gateway should run it.
-    pub(super) async fn deploy(&mut self, deployment: &Deployment) {
+    pub(crate) async fn deploy(&mut self, deployment: &Deployment) {
         let bytes = signed(deployment, &[&self.keys.deploy]);
         self.operator.publish_retained(&topic(deployment), bytes).await;
     }
 
     /// Reports until one is as wanted; gives all of them.
-    pub(super) async fn reports(
+    pub(crate) async fn reports(
         &mut self,
         wanted: impl Fn(&ModelReport) -> bool,
     ) -> Vec<ModelReport> {
@@ -272,7 +272,7 @@ impl Fleet {
     }
 
     /// Waits for the end of an update.
-    pub(super) async fn ends(&mut self, deployment: &str) -> ModelReport {
+    pub(crate) async fn ends(&mut self, deployment: &str) -> ModelReport {
         let over = |report: &ModelReport| {
             let is_final = matches!(report.state, ModelState::Update(state) if state.is_final());
             is_final && report.deployment.as_deref() == Some(deployment)
@@ -281,7 +281,7 @@ impl Fleet {
     }
 
     /// The version that serves, as the daemon itself says.
-    pub(super) fn serving(&self) -> String {
+    pub(crate) fn serving(&self) -> String {
         let models = self.gateway.ask(&["models"]);
         let rows = models["models"].as_array().unwrap();
         let row = rows.iter().find(|row| row["state"] == "serving").unwrap();
@@ -289,7 +289,7 @@ impl Fleet {
     }
 }
 
-pub(super) fn topic(deployment: &Deployment) -> String {
+pub(crate) fn topic(deployment: &Deployment) -> String {
     match &deployment.target {
         Target::Group(group) => format!("{PREFIX}/deploy/group/{group}/{}", deployment.model),
         Target::Gateway(id) => format!("{PREFIX}/deploy/gateway/{id}/{}", deployment.model),
@@ -297,7 +297,7 @@ pub(super) fn topic(deployment: &Deployment) -> String {
 }
 
 /// A deployment of the release to the one gateway, with a short trial.
-pub(super) fn deployment(made: &Made, seq: u64) -> Deployment {
+pub(crate) fn deployment(made: &Made, seq: u64) -> Deployment {
     let now = Timestamp::from(std::time::SystemTime::now());
     Deployment {
         deployment: format!("motion-{}", made.version),
@@ -320,7 +320,7 @@ pub(super) fn deployment(made: &Made, seq: u64) -> Deployment {
     }
 }
 
-pub(super) fn state(report: &ModelReport) -> Option<State> {
+pub(crate) fn state(report: &ModelReport) -> Option<State> {
     match report.state {
         ModelState::Update(state) => Some(state),
         ModelState::Idle => None,

@@ -1,7 +1,7 @@
 //! Models over the air: the daemon, a real broker, and whoever deploys.
 
 mod attacks;
-mod fleet;
+pub(crate) mod fleet;
 mod kills;
 mod local;
 mod shadows;
