@@ -33,7 +33,7 @@ target() {
 # Sets where the packages are that are tried in a Debian root.
 amd64_packages() {
     daemon="$out/deb/inferd_${version}_amd64.deb" operator="$out/deb/inferctl_${version}_amd64.deb"
-    [ -f "$daemon" ] && [ -f "$operator" ] || fail "cross/build x86_64 and cross/package x86_64 come first"
+    [ -f "$daemon" ] && [ -f "$operator" ] || fail "cross/build x86_64 and packaging/package x86_64 come first"
 }
 
 # The first of the venv that cross/setup made and what is installed.

@@ -1,5 +1,5 @@
 //! The least a QoS 1 service in Rust can cost: every message on `sensors/+/kws` goes back out on
-//! `predictions/kws/…` as it came, through rumqttc's MQTT 5 client and nothing else. `bench/peer/run`
+//! `predictions/kws/…` as it came, through rumqttc's MQTT 5 client and nothing else. `comparisons/peer/run`
 //! measures inferd against it: what is above this floor is ours.
 //!
 //!     cargo run --release --example echo -- PORT

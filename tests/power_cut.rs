@@ -11,7 +11,7 @@ use std::process::Command;
 
 use crate::common::skipped;
 
-#[path = "../examples/queue_crash/order.rs"]
+#[path = "../tools/queue_crash/order.rs"]
 mod order;
 
 /// Cuts for each case; ten cases and the controls.

@@ -26,7 +26,7 @@ topic = "predictions/{stream}/{device}"
 
 /// What confines a program as systemd would; `None` where it cannot.
 fn confinement() -> Option<PathBuf> {
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("cross/confined");
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/run-sandboxed");
     let works = Command::new(&program).arg("true").output();
     if works.is_ok_and(|output| output.status.success()) {
         return Some(program);

@@ -1,4 +1,4 @@
-//! What a durable queue of results costs: `bench/store/run`, or `cargo bench --bench store`.
+//! What a durable queue of results costs: `comparisons/store/run`, or `cargo bench --bench store`.
 //!
 //! Side by side, each in a process of its own: inferd's store, SQLite (WAL, synchronous=FULL,
 //! through Python) and a plain append log, all with a real sync for each group of 64. Rates are
@@ -9,7 +9,7 @@
 //! database again and drains it. "written" is what the process wrote for each byte of payload by
 //! `/proc/self/io` (whole pages as the page cache has them, so a large page counts whole); "device"
 //! what the block device took, the file system's journal included, right only where nobody else
-//! writes to it: give a `--dir D` on a loop device of its own, as `bench/store/run` does.
+//! writes to it: give a `--dir D` on a loop device of its own, as `comparisons/store/run` does.
 #![expect(
     clippy::unwrap_used,
     clippy::cast_precision_loss,
@@ -139,7 +139,7 @@ fn said(output: &Output) -> String {
 fn run(name: &str, dir: &Path, records: u64) -> Output {
     let records = records.to_string();
     if let Some(payload) = name.strip_prefix("sqlite ") {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/store/sqlite_queue.py");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("comparisons/store/sqlite_queue.py");
         let mut python = Command::new("python3");
         return python.arg(script).arg(dir).args([&records, payload]).output().unwrap();
     }

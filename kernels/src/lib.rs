@@ -9,7 +9,7 @@
 //! checked when a run begins; a wrong one is a mistake of the caller, not of a model, and panics.
 //!
 //! A crate of its own: boards get it optimised for speed and the rest for size, and it is tested on other
-//! processors, and under checkers of memory accesses, without the rest (`cross/test`, `cross/kernels-check`). What a run
+//! processors, and under checkers of memory accesses, without the rest (`cross/test`, `scripts/check-kernels`). What a run
 //! enters it by is `#[inline(never)]`: code that is inlined into a caller is compiled for size as that is.
 #![expect(
     clippy::indexing_slicing,

@@ -13,7 +13,7 @@ use crate::{daemon, pipeline};
 
 /// What the disk takes for a save whatever its size, and for each byte of it, where that is all
 /// windows or what came into them (all of them, written anew now and then, are in it): the upper
-/// ends of what `bench/store/run` measured on ext4.
+/// ends of what `comparisons/store/run` measured on ext4.
 const A_SAVE: f64 = 24_000.0;
 const A_BYTE: f64 = 1.3;
 const AN_ADDED_BYTE: f64 = 1.25;
@@ -164,7 +164,7 @@ mod tests {
         assert!(quiet < busy / 6_000, "{quiet}");
     }
 
-    /// What `bench/store/run` measured: devices of ten samples a second with six channels, GB a day.
+    /// What `comparisons/store/run` measured: devices of ten samples a second with six channels, GB a day.
     #[test]
     fn a_journal_is_estimated_a_little_above_what_was_measured() {
         for (devices, measured) in [(1.0, 3.2), (10.0, 4.4), (100.0, 8.0), (1_000.0, 49.6)] {

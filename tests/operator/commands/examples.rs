@@ -110,15 +110,15 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("cross/setup", "root and toolchains for boards; CI's job for boards runs them"),
     (
         "install -m 755 target/board/armv6",
-        "root on a board; cross/package-test installs the same files",
+        "root on a board; packaging/package-test installs the same files",
     ),
-    ("apt install ./inferd", "root; cross/package-test and cross/system-test run it"),
+    ("apt install ./inferd", "root; packaging/package-test and packaging/system-test run it"),
     (
         "install -d /srv/models/vibration",
         "root, and a model of the reader's; tests::cli runs infer",
     ),
-    ("install -d -m 700 /etc/credstore", "root; cross/system-test runs it"),
-    ("cross/image x86_64", "a container engine; cross/image-check runs it"),
+    ("install -d -m 700 /etc/credstore", "root; packaging/system-test runs it"),
+    ("packaging/image x86_64", "a container engine; packaging/image-check runs it"),
     ("cargo build --release", "operator::manual runs it, on a port of its own"),
     (
         "inferctl rollout start --model motion --group line-a --bundle motion-1.1.0.bundle --keyset",

@@ -130,7 +130,7 @@ def machine(root):
     model = next((l.split(':')[1].strip() for l in Path('/proc/cpuinfo').read_text().splitlines()
                   if l.startswith('model name')), platform.machine())
     commit = subprocess.run(['git', '-C', root, 'describe', '--always', '--dirty'], capture_output=True, text=True).stdout.strip()
-    return (f'`bench/peer/run`, {time.strftime("%Y-%m-%d")}, commit {commit}, {model}, {os.cpu_count()} cores shared with {version()} '
+    return (f'`comparisons/peer/run`, {time.strftime("%Y-%m-%d")}, commit {commit}, {model}, {os.cpu_count()} cores shared with {version()} '
             f'and load (load average {os.getloadavg()[0]:.1f} at the start).')
 
 

@@ -20,7 +20,7 @@ GATED = ["ad01_int8", "kws_int8", "ic_int8"]
 
 
 def arguments():
-    p = argparse.ArgumentParser(prog="bench/engine/run", description=__doc__)
+    p = argparse.ArgumentParser(prog="comparisons/engine/run", description=__doc__)
     p.add_argument("--built", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     p.add_argument("--models", type=pathlib.Path, default=MODELS)
     p.add_argument("--only", default="", help="models whose name contains one of these words")

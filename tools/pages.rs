@@ -1,4 +1,4 @@
-//! Manual pages and shell completions of both programs, for packages: `cross/package` runs it.
+//! Manual pages and shell completions of both programs, for packages: `packaging/package` runs it.
 //!
 //!     cargo run --example pages -- FOLDER
 //!
