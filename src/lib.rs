@@ -1,4 +1,4 @@
-//! inferd: an inference daemon for edge gateways. This file is the map of the house and holds no
+//! inferd: an inference daemon for edge gateways. This file is the map of the modules and holds no
 //! code.
 //!
 //! A sample comes in by [`link`], goes through its stream's [`pipeline`] on a worker's thread, and
@@ -56,3 +56,6 @@ pub mod tensor;
 pub mod update;
 pub mod web;
 mod wire;
+
+/// The version of this program, as in every message that names it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

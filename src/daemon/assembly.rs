@@ -11,15 +11,17 @@ use super::control::{Asked, Door};
 use super::crew::Crew;
 use super::desk::{Desk, FromStore, Sources};
 use super::filters;
+use super::inference::messages::ToWorker;
+use super::inference::queues::WorkerQueues;
+use super::inference::stats::SharedStats;
 use super::intake::Intake;
 use super::journal::{self, SharedJournal};
-use super::lane::{Lane, SaveIntervals, SharedStats};
+use super::lane::{Lane, SaveIntervals};
 use super::seen::Seen;
 use super::serving::{self, Serving};
 use super::shared::Shared;
-use super::switch::{Lanes, Switch};
+use super::switch::Switch;
 use super::updates::{self, Post, Updates};
-use super::worker::ToWorker;
 use super::{RunError, laps, report, windows_key};
 use crate::bundle::Loaded;
 use crate::clock::{Clock, Now};
@@ -76,7 +78,7 @@ pub(crate) fn assemble(
     let shared = Arc::new(Shared { config, clock, started, stats, journals });
     let by_stream = by_stream(&shared.config, &queues);
     let names = shared.config.streams.iter().map(|stream| stream.model.clone());
-    let ways_in = Lanes::new(names.zip(by_stream.iter().cloned()));
+    let worker_queues = WorkerQueues::new(names.zip(by_stream.iter().cloned()));
     let post = Post::new(&shared.config, filters::of_streams(&shared.config), &drafts);
     let link = start_link(&shared, by_stream, (epoch, former), &post);
     for serving in &serving {
@@ -92,7 +94,7 @@ pub(crate) fn assemble(
     let switch = Switch {
         shared: shared.clone(),
         versions,
-        lanes: ways_in,
+        queues: worker_queues,
         desk: store_says.clone(),
         turn: Arc::new(Semaphore::new(1)),
     };

@@ -12,9 +12,10 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 
 use super::beat::{Beat, Pulse};
+use super::inference::messages::{FromWorker, ToWorker};
 use super::lane::Lane;
 use super::shared::Shared;
-use super::worker::{FromWorker, ToWorker, Worker};
+use super::worker::Worker;
 use super::{RunError, notify};
 use crate::link::LinkHandle;
 use crate::monitor::{Bucket, Repeats};

@@ -12,7 +12,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::control::Asked;
 use super::filters;
+use super::inference::messages::FromWorker;
 use super::losses::Losses;
+use super::models::update_status::UpdateCounters;
 use super::opening::Opening;
 use super::rejects::RejectSample;
 use super::report;
@@ -20,10 +22,9 @@ use super::saves::Saves;
 use super::serving::Serving;
 use super::shared::Shared;
 use super::switch::Switch;
-use super::updates::{Counts, Orders};
+use super::updates::Orders;
 use super::watch::Watch;
 use super::wear::LastHour;
-use super::worker::{FromWorker, also};
 use crate::clock::Mono;
 use crate::crash::point;
 use crate::ids::{ModelName, StreamName};
@@ -68,7 +69,7 @@ pub(crate) struct Desk {
     pub(super) switch: Switch,
     /// The ways to the update machines.
     pub(super) orders: Orders,
-    pub(super) update_counts: BTreeMap<ModelName, Counts>,
+    pub(super) update_counts: BTreeMap<ModelName, UpdateCounters>,
     /// The connection there is.
     pub(super) epoch: Option<Epoch>,
     actions: Vec<Action>,
@@ -218,7 +219,7 @@ impl Desk {
             }
             link::Event::Down { fault } => {
                 if let Some(held) = self.said.say(self.now(), &fault.to_string()) {
-                    log::warn!("no connection to the broker: {fault}{}", also(held));
+                    log::warn!("no connection to the broker: {fault}{}", held);
                 }
                 self.opening.say();
                 super::notify::status(&format!("no connection to the broker: {fault}"));
@@ -233,7 +234,7 @@ impl Desk {
             }
             link::Event::Refused { seq, refusal } => {
                 if let Some(held) = self.said.say(self.now(), refusal.as_str()) {
-                    log::warn!("a result was refused: {}{}", refusal.as_str(), also(held));
+                    log::warn!("a result was refused: {}{}", refusal.as_str(), held);
                 }
                 self.feed(Event::Refused { seq, refusal });
             }
@@ -319,7 +320,7 @@ impl Desk {
                     log::error!(
                         "stream {stream}: {count} results lost ({}){}",
                         loss.as_str(),
-                        also(held)
+                        held
                     );
                 }
                 self.watch.lost(self.now(), &stream, loss, count);

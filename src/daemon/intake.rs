@@ -3,9 +3,9 @@
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, PoisonError};
 
-use super::lane::SharedStats;
+use super::inference::messages::ToWorker;
+use super::inference::stats::SharedStats;
 use super::updates::Post;
-use super::worker::ToWorker;
 use crate::config::{RetainedInput, Stream};
 use crate::link::{self, Received};
 use crate::message::Incoming;
@@ -77,7 +77,7 @@ impl link::Intake for Intake {
                 // What was not put in does not come out.
                 ToWorker::Swap(_)
                 | ToWorker::Shadow(_)
-                | ToWorker::ShadowOver(_)
+                | ToWorker::ShadowEnded(_)
                 | ToWorker::Stop => Ok(()),
             }
         })

@@ -14,7 +14,7 @@ use super::journal;
 use super::lane::{Lane, SaveIntervals};
 use super::saves::Saves;
 use super::seen::Seen;
-use super::worker::SavedWindows;
+use super::windows::SavedWindows;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Guarantee, Stream, WindowSafety};
 use crate::ids::GatewayId;

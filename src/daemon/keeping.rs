@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::desk::Desk;
-use super::worker::SavedWindows;
+use super::windows::SavedWindows;
 use super::{filters, laps};
 use crate::store::thread::Busy;
 

@@ -1,15 +1,17 @@
 //! One stream on its worker: the pipeline, its counters, and when its windows are saved.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
+use super::inference::messages::SwapOutcome;
+use super::inference::shadow_share::ShadowShare;
+use super::inference::stats::SharedStats;
+use super::inference::window_counters;
 use super::journal::SharedJournal;
 use super::latest::{Latest, content};
 use super::rejects::RejectSample;
 use super::seen::Seen;
-use super::shadow::Part;
-use super::windows;
-use super::worker::{SavedWindows, SwapOutcome};
+use super::windows::SavedWindows;
 use crate::bundle::Loaded;
 use crate::clock::{Clock, Mono, Now};
 use crate::config::{RetainedInput, Stream, WindowSafety};
@@ -18,9 +20,6 @@ use crate::message::{Incoming, InputId, InputProcessed, ResultMessage};
 use crate::monitor::StreamStats;
 use crate::pipeline::{Outcome, Pipeline, Reject, Rejected};
 use crate::store::windows::Windows;
-
-/// Counters of one stream: written by its worker, read by health.
-pub(crate) type SharedStats = Arc<Mutex<StreamStats>>;
 
 /// Additions take so many times the bytes of their base before there is a new one: more of them
 /// would take room, fewer would have the base written more often.
@@ -49,7 +48,7 @@ pub(crate) struct Lane {
     /// Bytes of additions that may still come before the next base.
     room: usize,
     /// In a shadow, while a candidate runs beside the model.
-    shadow: Option<Part>,
+    shadow: Option<ShadowShare>,
 }
 
 impl Lane {
@@ -108,7 +107,7 @@ impl Lane {
         note(&mut stats, &outcome, incoming.received, now);
         if let Some(fill) = outcome.fill {
             let window = stats.window.get_or_insert_default();
-            windows::count(window, &outcome, fill, &self.pipeline);
+            window_counters::count(window, &outcome, fill, &self.pipeline);
             log::debug!(
                 "stream {}: {} samples taken, the next window of device {:?} has {} of {} samples",
                 self.name,
@@ -229,26 +228,26 @@ impl Lane {
     }
 
     /// Runs a candidate beside the model from the next step on.
-    pub(crate) fn shadow(&mut self, candidate: Loaded, part: Part) {
-        if part.is_over() {
+    pub(crate) fn shadow(&mut self, candidate: Loaded, share: ShadowShare) {
+        if share.is_over() {
             return;
         }
         match self.pipeline.shadow(candidate.card, Box::new(candidate.model.session())) {
-            Ok(()) => self.shadow = Some(part),
-            Err(why) => part.not_comparable(format!("on stream {}, {why}", self.name)),
+            Ok(()) => self.shadow = Some(share),
+            Err(why) => share.not_comparable(format!("on stream {}, {why}", self.name)),
         }
     }
 
     pub(crate) fn end_shadow_if_over(&mut self) {
-        if self.shadow.as_ref().is_some_and(Part::is_over) {
+        if self.shadow.as_ref().is_some_and(ShadowShare::is_over) {
             self.shadow = None;
             self.pipeline.end_shadow();
         }
     }
 
     fn count_shadow(&mut self) {
-        if let Some(part) = &self.shadow
-            && !part.add(&self.pipeline.shadow_tally())
+        if let Some(share) = &self.shadow
+            && !share.add(&self.pipeline.shadow_tally())
         {
             self.shadow = None;
             self.pipeline.end_shadow();

@@ -11,6 +11,7 @@ mod control;
 mod crew;
 mod desk;
 mod filters;
+mod inference;
 mod intake;
 mod journal;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod lane;
 mod laps;
 mod latest;
 mod losses;
+mod models;
 mod notify;
 mod opening;
 pub mod probe;

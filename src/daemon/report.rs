@@ -6,10 +6,11 @@ use std::sync::PoisonError;
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::lane::SharedStats;
+use super::inference::stats::SharedStats;
 use super::losses::Losses;
+use super::models::update_status::UpdateCounters;
 use super::serving::Serving;
-use super::updates::Counts;
+use crate::VERSION;
 use crate::clock::{Now, Timestamp};
 use crate::config::{Config, Gateway};
 use crate::ids::{ModelName, StreamName};
@@ -18,9 +19,6 @@ use crate::monitor::StreamStats;
 use crate::monitor::health::{LinkFacts, Verdict};
 use crate::store::Usage;
 use crate::update::{CandidateReport, ModelReport, ModelState, VersionReport};
-
-/// The daemon's own version, as in every message that names it.
-pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A topic of the daemon itself: `{prefix}/{gateway}/{rest}`.
 pub(crate) fn topic(gateway: &Gateway, rest: &str) -> String {
@@ -138,7 +136,7 @@ pub(crate) struct HealthParts<'a> {
     pub(crate) link: Counters,
     pub(crate) unacknowledged: usize,
     pub(crate) queue: QueueReport,
-    pub(crate) updates: BTreeMap<ModelName, Counts>,
+    pub(crate) updates: BTreeMap<ModelName, UpdateCounters>,
 }
 
 /// How the daemon is at one moment: the health message, and what `inferd status` shows.
@@ -155,7 +153,7 @@ pub(crate) struct HealthSnapshot {
     queue: QueueReport,
     streams: BTreeMap<StreamName, StreamStats>,
     /// By model; empty where updates are off.
-    updates: BTreeMap<ModelName, Counts>,
+    updates: BTreeMap<ModelName, UpdateCounters>,
 }
 
 impl HealthSnapshot {

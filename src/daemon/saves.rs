@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::worker::SavedWindows;
+use super::windows::SavedWindows;
 use crate::message::AckToken;
 
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! Which version of a model serves: the active one of the store, else the one before it, else the
 //! shipped one, which is always there.
 
-use super::updates::Told;
+use super::models::update_status::UpdateStatus;
 use crate::bundle::{Bundle, BundleError, Loaded};
 use crate::config::Config;
 use crate::ids::{Digest, ModelName};
@@ -19,7 +19,7 @@ pub(crate) struct Serving {
     /// Why it is not the version that was chosen.
     pub(crate) trouble: Option<String>,
     /// Where its update is, once its machine has said so.
-    pub(crate) told: Option<Told>,
+    pub(crate) told: Option<UpdateStatus>,
 }
 
 /// What is to be said of the shipped model while another serves.

@@ -1,7 +1,7 @@
 //! A candidate beside the active model on live inputs: how well they agree, and at what cost.
 //!
 //! ```text
-//! let outcome = shadow(&lanes, &candidate, runs, max).await?;   // candidate: a `Loaded`, proved
+//! let outcome = shadow(&queues, &candidate, runs, max).await?;   // candidate: a `Loaded`, proved
 //! outcome.verdict(&Terms { min_agreement, max_error_rate, max_slowdown })   // Result<(), Reason>
 //! ```
 //!
@@ -16,16 +16,15 @@
 //! is [`ShadowError::NotComparable`], at once: nothing is said against it, and only a trial can
 //! tell more.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 
-use super::switch::Lanes;
-use super::worker::ToWorker;
+use super::inference::messages::ToWorker;
+use super::inference::queues::WorkerQueues;
+use super::inference::shadow_share::{ShadowError, ShadowRun, ShadowStart};
 use crate::bundle::Loaded;
-use crate::ids::ModelName;
 use crate::pipeline::ShadowTally;
 use crate::update::ShadowReport;
 use crate::update::device::Reason;
@@ -34,17 +33,6 @@ use crate::update::device::Reason;
 const TIMED_MIN: u32 = 10;
 /// Runs that differ by less say nothing, in microseconds.
 const TIME_SLACK: u32 = 20;
-
-/// Why there is no outcome.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ShadowError {
-    #[error("the candidate cannot be compared with the active model: {0}")]
-    NotComparable(String),
-    #[error("the model was changed, or the daemon is stopping")]
-    Interrupted,
-    #[error("no stream here uses a model {0}")]
-    NoSuchModel(ModelName),
-}
 
 /// What a candidate must not fall short of; the last two are those of the trial.
 #[derive(Clone, Copy, Debug)]
@@ -109,29 +97,27 @@ impl ShadowOutcome {
 /// # Errors
 /// See [`ShadowError`].
 pub(crate) async fn shadow(
-    lanes: &Lanes,
+    queues: &WorkerQueues,
     candidate: &Loaded,
     runs: u32,
     max: Duration,
 ) -> Result<ShadowOutcome, ShadowError> {
     let name = &candidate.card.name;
-    let of_model = lanes.0.iter().enumerate().filter(|(_, (model, _))| model == name);
-    let streams: Vec<_> = of_model.map(|(stream, (_, worker))| (stream, worker.clone())).collect();
+    let of_model = queues.of_model(name);
+    let streams: Vec<_> = of_model.map(|(stream, worker)| (stream, worker.clone())).collect();
     if streams.is_empty() {
         return Err(ShadowError::NoSuchModel(name.clone()));
     }
-    let board = Arc::new(Board::new(runs));
-    // Ends it wherever this future does.
-    let _over = Over { board: board.clone(), streams: streams.clone() };
-    let (asked, loaded) = (board.clone(), candidate.clone());
+    let run = Arc::new(ShadowRun::new(runs));
+    // Ends the run wherever this future ends.
+    let _guard = EndGuard { run: run.clone(), streams: streams.clone() };
+    let (asked, candidate) = (run.clone(), candidate.clone());
     let ask = move || {
         for (stream, worker) in streams {
-            let part = Part(asked.clone());
-            // A part that finds no worker says so as it is dropped.
-            if worker
-                .send(ToWorker::Shadow(Shadowing { stream, loaded: loaded.clone(), part }))
-                .is_err()
-            {
+            let (candidate, share) = (candidate.clone(), asked.share());
+            // A share that reaches no worker ends the run as it is dropped.
+            let start = ShadowStart { stream, candidate, share };
+            if worker.send(ToWorker::Shadow(start)).is_err() {
                 log::debug!("stream {stream} has no worker for a shadow");
             }
         }
@@ -141,116 +127,27 @@ pub(crate) async fn shadow(
         if spawn_blocking(ask).await.is_err() {
             log::debug!("a shadow was not started on all streams");
         }
-        board.wait().await
+        run.wait().await
     };
     match tokio::time::timeout(max, wait).await {
         Ok(ended) => ended,
-        Err(_) => board.so_far(),
+        Err(_) => run.so_far(),
     }
-}
-
-/// What a worker is told: to run this candidate beside the stream's model.
-#[derive(Debug)]
-pub(crate) struct Shadowing {
-    pub(crate) stream: usize,
-    pub(crate) loaded: Loaded,
-    pub(crate) part: Part,
-}
-
-/// One stream's part in a shadow; dropped before it is over, it ends the whole.
-#[derive(Debug)]
-pub(crate) struct Part(Arc<Board>);
-
-impl Part {
-    /// Counts; whether it goes on.
-    pub(crate) fn add(&self, tally: &ShadowTally) -> bool {
-        self.0.with(|state| {
-            if state.ended.is_none() {
-                state.tally.add(tally);
-                if state.tally.runs >= state.wanted {
-                    state.ended = Some(Ok(ShadowOutcome(state.tally)));
-                }
-            }
-            state.ended.is_none()
-        })
-    }
-
-    pub(crate) fn is_over(&self) -> bool {
-        self.0.with(|state| state.ended.is_some())
-    }
-
-    pub(crate) fn not_comparable(self, why: String) {
-        self.0.end(ShadowError::NotComparable(why));
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        self.0.end(ShadowError::Interrupted);
-    }
-}
-
-/// What all parts write on.
-#[derive(Debug)]
-struct Board {
-    state: Mutex<State>,
-    told: Notify,
-}
-
-#[derive(Debug)]
-struct State {
-    wanted: u32,
-    tally: ShadowTally,
-    ended: Option<Result<ShadowOutcome, ShadowError>>,
-}
-
-impl Board {
-    fn new(wanted: u32) -> Self {
-        let state = State { wanted, tally: ShadowTally::default(), ended: None };
-        Self { state: Mutex::new(state), told: Notify::new() }
-    }
-
-    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = act(&mut state);
-        if state.ended.is_some() {
-            self.told.notify_one();
-        }
-        result
-    }
-
-    /// Does nothing where it has ended already.
-    fn end(&self, why: ShadowError) {
-        self.with(|state| _ = state.ended.get_or_insert(Err(why)));
-    }
-
-    async fn wait(&self) -> Result<ShadowOutcome, ShadowError> {
-        loop {
-            if let Some(ended) = self.with(|state| state.ended.clone()) {
-                return ended;
-            }
-            self.told.notified().await;
-        }
-    }
-
-    /// The outcome when the time is up.
-    fn so_far(&self) -> Result<ShadowOutcome, ShadowError> {
-        self.with(|state| state.ended.clone().unwrap_or(Ok(ShadowOutcome(state.tally))))
-    }
+    .map(ShadowOutcome)
 }
 
 /// Ends a shadow as it is dropped, and has idle workers let go of the candidate.
-struct Over {
-    board: Arc<Board>,
+struct EndGuard {
+    run: Arc<ShadowRun>,
     streams: Vec<(usize, std::sync::mpsc::SyncSender<ToWorker>)>,
 }
 
-impl Drop for Over {
+impl Drop for EndGuard {
     fn drop(&mut self) {
-        self.board.end(ShadowError::Interrupted);
+        self.run.end(ShadowError::Interrupted);
         for (stream, worker) in &self.streams {
             // A worker whose queue is full sees with the next message that it is over.
-            if worker.try_send(ToWorker::ShadowOver(*stream)).is_err() {
+            if worker.try_send(ToWorker::ShadowEnded(*stream)).is_err() {
                 log::trace!("stream {stream} is too busy to be told that a shadow is over");
             }
         }

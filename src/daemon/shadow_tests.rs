@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::shadow::{ShadowError, ShadowOutcome, Terms, shadow};
+use super::inference::messages::{FromWorker, ToWorker};
+use super::inference::queues::WorkerQueues;
+use super::inference::shadow_share::ShadowError;
+use super::shadow::{ShadowOutcome, Terms, shadow};
 use super::swap_tests::{Bench, HOP, LENGTH, loaded, sample};
-use super::switch::Lanes;
-use super::worker::{FromWorker, ToWorker};
 use crate::bundle::Loaded;
 use crate::bundle::card::Kind;
 use crate::pipeline::ShadowTally;
@@ -22,13 +23,13 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 
 /// The shadow on a thread of its own.
 fn asked(
-    lanes: &Lanes,
+    queues: &WorkerQueues,
     candidate: Loaded,
     runs: u32,
     max: Duration,
 ) -> JoinHandle<Result<ShadowOutcome, ShadowError>> {
-    let lanes = lanes.clone();
-    std::thread::spawn(move || run(shadow(&lanes, &candidate, runs, max)))
+    let queues = queues.clone();
+    std::thread::spawn(move || run(shadow(&queues, &candidate, runs, max)))
 }
 
 /// Feeds one sample after the other until the shadow is over; the versions that answered.
@@ -72,7 +73,7 @@ const TERMS: Terms = Terms { min_agreement: 0.9, max_error_rate: 0.0, max_slowdo
 fn a_candidate_that_agrees_is_told_from_one_that_does_not_and_neither_is_published() {
     for (candidate, agrees) in [(loaded("2.0.0"), true), (contrary(), false)] {
         let mut bench = Bench::start("memory", &loaded("1.9.0"));
-        let asked = asked(&bench.lanes, candidate, 25, LONG);
+        let asked = asked(&bench.queues, candidate, 25, LONG);
         let (outcome, versions) = fed(&mut bench, asked);
         let outcome = outcome.unwrap();
         let ShadowTally { runs, agreed, errors, nans, timed, .. } = outcome.0;
@@ -91,17 +92,17 @@ fn what_cannot_be_compared_is_answered_at_once_and_an_unknown_model_too() {
     let mut candidate = loaded("2.0.0");
     Arc::make_mut(&mut candidate.card).inputs[0].channels.swap(0, 1);
     // No sample comes, and the time is not waited for.
-    let error = run(shadow(&bench.lanes, &candidate, 25, LONG * 60)).unwrap_err();
+    let error = run(shadow(&bench.queues, &candidate, 25, LONG * 60)).unwrap_err();
     assert!(error.to_string().contains("on stream motion, it takes other channels"), "{error}");
     Arc::make_mut(&mut candidate.card).name = crate::ids::ModelName::parse("other").unwrap();
-    let error = run(shadow(&bench.lanes, &candidate, 25, LONG * 60)).unwrap_err();
+    let error = run(shadow(&bench.queues, &candidate, 25, LONG * 60)).unwrap_err();
     assert!(matches!(error, ShadowError::NoSuchModel(_)), "{error}");
 }
 
 #[test]
 fn silent_sensors_end_it_when_the_time_is_up_and_say_nothing_against_it() {
     let bench = Bench::start("memory", &loaded("1.9.0"));
-    let outcome = run(shadow(&bench.lanes, &loaded("2.0.0"), 25, Duration::from_millis(50)));
+    let outcome = run(shadow(&bench.queues, &loaded("2.0.0"), 25, Duration::from_millis(50)));
     assert_eq!(outcome, Ok(ShadowOutcome::default()));
     assert_eq!(outcome.unwrap().verdict(&TERMS), Ok(()));
 }
@@ -120,7 +121,7 @@ fn a_swap_and_a_stop_end_it() {
     let bench = Bench::start("memory", &loaded("1.9.0"));
     for stop in [false, true] {
         let candidate = loaded("2.0.0");
-        let asked = asked(&bench.lanes, candidate.clone(), 25, LONG * 60);
+        let asked = asked(&bench.queues, candidate.clone(), 25, LONG * 60);
         if stop {
             // Here, the asker's, and the worker's session.
             taken_up(&candidate, 3);
@@ -129,14 +130,14 @@ fn a_swap_and_a_stop_end_it() {
             // One that overtakes it on its way to the worker ends nothing.
             let until = std::time::Instant::now() + LONG;
             while !asked.is_finished() && std::time::Instant::now() < until {
-                bench.lanes.serve(&loaded("1.9.1")).unwrap();
+                bench.queues.swap(&loaded("1.9.1")).unwrap();
             }
         }
         assert_eq!(asked.join().unwrap(), Err(ShadowError::Interrupted));
         taken_up(&candidate, 1);
     }
     bench.worker.join().unwrap();
-    let gone = run(shadow(&bench.lanes, &loaded("2.0.0"), 25, LONG * 60));
+    let gone = run(shadow(&bench.queues, &loaded("2.0.0"), 25, LONG * 60));
     assert_eq!(gone, Err(ShadowError::Interrupted));
 }
 
@@ -145,7 +146,7 @@ fn nobody_waiting_any_more_ends_it_without_a_sample() {
     let bench = Bench::start("memory", &loaded("1.9.0"));
     let candidate = loaded("2.0.0");
     run(async {
-        let waiting = shadow(&bench.lanes, &candidate, 25, LONG * 60);
+        let waiting = shadow(&bench.queues, &candidate, 25, LONG * 60);
         let taken = async {
             while Arc::strong_count(&candidate.model) < 2 {
                 tokio::task::yield_now().await;

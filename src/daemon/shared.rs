@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::inference::stats::SharedStats;
 use super::journal::SharedJournal;
-use super::lane::SharedStats;
 use crate::clock::{Clock, Now};
 use crate::config::Config;
 

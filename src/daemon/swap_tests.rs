@@ -7,11 +7,12 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::inference::messages::{FromWorker, ToWorker};
+use super::inference::queues::WorkerQueues;
 use super::lane::{Lane, SaveIntervals};
 use super::report;
 use super::seen::Seen;
-use super::switch::Lanes;
-use super::worker::{FromWorker, ToWorker, Worker};
+use super::worker::Worker;
 use crate::bundle::{Bundle, Loaded};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::Config;
@@ -70,7 +71,7 @@ fn link(config: &Config, clock: Arc<dyn Clock>) -> LinkHandle {
 pub(super) struct Bench {
     pub(super) samples: SyncSender<ToWorker>,
     pub(super) results: tokio::sync::mpsc::Receiver<FromWorker>,
-    pub(super) lanes: Lanes,
+    pub(super) queues: WorkerQueues,
     pub(super) clock: Arc<SystemClock>,
     pub(super) worker: std::thread::JoinHandle<()>,
 }
@@ -97,9 +98,9 @@ impl Bench {
             samples: Arc::new(Mutex::new(Bucket::new(0, clock.now().mono))),
             said: Repeats::new(hour),
         };
-        let lanes = Lanes::new([(stream.model.clone(), samples.clone())]);
+        let queues = WorkerQueues::new([(stream.model.clone(), samples.clone())]);
         let worker = std::thread::spawn(|| worker.run());
-        Self { samples, results, lanes, clock, worker }
+        Self { samples, results, queues, clock, worker }
     }
 }
 
@@ -123,11 +124,11 @@ fn a_thousand_swaps_lose_no_sample_and_no_window() {
     const DEVICES: usize = 4;
     let versions = [loaded("1.9.0"), loaded("2.0.0")];
     let mut bench = Bench::start("memory", &versions[0]);
-    let (lanes, samples, clock) = (bench.lanes, bench.samples, bench.clock);
+    let (queues, samples, clock) = (bench.queues, bench.samples, bench.clock);
     let (over, go_on) = std::sync::mpsc::channel::<()>();
     let changing = std::thread::spawn(move || {
         for swap in 0..SWAPS {
-            let swapped = lanes.serve(&versions[(swap + 1) % 2]).unwrap();
+            let swapped = queues.swap(&versions[(swap + 1) % 2]).unwrap();
             assert_eq!(swapped, [Swapped::WindowsKept]);
         }
         drop(over);
@@ -171,10 +172,10 @@ fn inputs_that_wait_for_a_save_are_let_go_before_the_swap() {
     let ToWorker::Sample(incoming) = sample(&bench.clock, 0, 1) else { panic!() };
     let token = Some(crate::message::AckToken(7));
     bench.samples.send(ToWorker::Sample(Incoming { token, ..incoming })).unwrap();
-    assert_eq!(bench.lanes.serve(&bundle).unwrap(), [Swapped::WindowsKept]);
+    assert_eq!(bench.queues.swap(&bundle).unwrap(), [Swapped::WindowsKept]);
     let Some(FromWorker::Windows(saved)) = bench.results.blocking_recv() else { panic!() };
     assert_eq!(saved.waiting.len(), 1);
     bench.samples.send(ToWorker::Stop).unwrap();
     bench.worker.join().unwrap();
-    assert!(bench.lanes.serve(&bundle).is_err(), "nobody is left to swap");
+    assert!(bench.queues.swap(&bundle).is_err(), "nobody is left to swap");
 }

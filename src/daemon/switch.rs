@@ -6,16 +6,15 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::mpsc::{self, SyncSender};
 
 use tokio::sync::{Semaphore, mpsc::UnboundedSender, oneshot};
 use tokio::task::spawn_blocking;
 
 use super::desk::{Desk, FromStore};
+use super::inference::queues::{SwapError, WorkerQueues};
 use super::report;
 use super::serving;
 use super::shared::Shared;
-use super::worker::{Swap, ToWorker};
 use crate::bundle::{Bundle, Loaded};
 use crate::ids::{Digest, ModelName};
 use crate::pipeline::{self, Swapped};
@@ -39,6 +38,18 @@ pub(crate) enum SwitchError {
     Stopping,
 }
 
+impl SwitchError {
+    fn of_swap(error: SwapError, loaded: &Loaded) -> Self {
+        match error {
+            SwapError::Stopping => Self::Stopping,
+            SwapError::Misfit(misfits) => {
+                let misfits: Vec<String> = misfits.iter().map(ToString::to_string).collect();
+                Self::Unusable { model: loaded.card.name.clone(), why: misfits.join("; ") }
+            }
+        }
+    }
+}
+
 /// Which version is to serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
@@ -46,45 +57,12 @@ pub(crate) enum Choice {
     Shipped,
 }
 
-/// The way to the workers, by stream.
-#[derive(Clone)]
-pub(crate) struct Lanes(pub(super) Vec<(ModelName, SyncSender<ToWorker>)>);
-
-impl Lanes {
-    pub(crate) fn new(lanes: impl IntoIterator<Item = (ModelName, SyncSender<ToWorker>)>) -> Self {
-        Self(lanes.into_iter().collect())
-    }
-
-    /// Has every stream of the model run it. Blocks until the last one does: a worker answers
-    /// between two steps, behind the samples that wait in its queue.
-    pub(crate) fn serve(&self, loaded: &Loaded) -> Result<Vec<Swapped>, SwitchError> {
-        let of_model =
-            self.0.iter().enumerate().filter(|(_, (model, _))| *model == loaded.card.name);
-        let ask = |(stream, (_, worker)): (usize, &(ModelName, SyncSender<ToWorker>))| {
-            let (answer, swapped) = mpsc::channel();
-            let swap = Swap { stream, loaded: loaded.clone(), answer };
-            worker.send(ToWorker::Swap(swap)).map_err(|_| SwitchError::Stopping)?;
-            Ok(swapped)
-        };
-        // All are asked before the first is waited for.
-        let asked = of_model.map(ask).collect::<Result<Vec<_>, SwitchError>>()?;
-        let unusable = |misfits: Vec<crate::pipeline::FitError>| {
-            let misfits: Vec<String> = misfits.iter().map(ToString::to_string).collect();
-            SwitchError::Unusable { model: loaded.card.name.clone(), why: misfits.join("; ") }
-        };
-        let answers = asked
-            .into_iter()
-            .map(|swapped| swapped.recv().map_err(|_| SwitchError::Stopping)?.map_err(unusable));
-        answers.collect()
-    }
-}
-
 /// What has to be reached for a change of version. Cheap to clone; outlives no desk.
 #[derive(Clone)]
 pub(crate) struct Switch {
     pub(crate) shared: Arc<Shared>,
     pub(crate) versions: Option<ModelStore>,
-    pub(crate) lanes: Lanes,
+    pub(crate) queues: WorkerQueues,
     pub(crate) desk: UnboundedSender<FromStore>,
     /// One change at a time.
     pub(crate) turn: Arc<Semaphore>,
@@ -135,9 +113,10 @@ impl Switch {
     }
 
     async fn take_up(&self, loaded: Loaded, choice: Choice) -> Result<Vec<Swapped>, SwitchError> {
-        let (lanes, serving) = (self.lanes.clone(), loaded.clone());
-        let swapped = spawn_blocking(move || lanes.serve(&serving)).await;
-        let swapped = swapped.map_err(|_| SwitchError::Stopping)??;
+        let (queues, serving) = (self.queues.clone(), loaded.clone());
+        let swapped = spawn_blocking(move || queues.swap(&serving)).await;
+        let swapped = swapped.map_err(|_| SwitchError::Stopping)?;
+        let swapped = swapped.map_err(|error| SwitchError::of_swap(error, &loaded))?;
         self.tell_desk(move |desk| desk.serves(loaded, choice.stored()))?;
         Ok(swapped)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::lane::SharedStats;
+use super::inference::stats::SharedStats;
 use super::notify;
 use super::serving::Serving;
 use crate::clock::{Mono, Now};

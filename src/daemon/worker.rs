@@ -5,66 +5,21 @@
 //! there or nowhere.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
 
 use super::beat::Beat;
+use super::inference::messages::{FromWorker, Swap, ToWorker};
+use super::inference::shadow_share::ShadowStart;
 use super::lane::Lane;
 use super::rejects::RejectSample;
-use super::shadow::Shadowing;
-use crate::bundle::Loaded;
 use crate::clock::{Clock, Mono};
 use crate::link::LinkHandle;
-use crate::message::{Incoming, InputProcessed, ResultMessage};
+use crate::message::{Incoming, ResultMessage};
 use crate::monitor::{Bucket, Repeats};
-use crate::pipeline::{FitError, Swapped};
-use crate::store::windows::Windows;
-
-/// What a worker is told.
-#[derive(Debug)]
-pub(crate) enum ToWorker {
-    Sample(Incoming),
-    /// Run another model from the next sample on.
-    Swap(Swap),
-    /// Run a candidate beside the model from the next sample on.
-    Shadow(Shadowing),
-    /// Let go of a stream's candidate, if its shadow is over.
-    ShadowOver(usize),
-    /// Save all partial windows and end; what is behind this in the queue stays unacknowledged.
-    Stop,
-}
-
-/// A model for one stream, to be taken up between two steps.
-#[derive(Debug)]
-pub(crate) struct Swap {
-    pub(crate) stream: usize,
-    pub(crate) loaded: Loaded,
-    pub(crate) answer: mpsc::Sender<SwapOutcome>,
-}
-
-/// What a swap kept, or everything in which stream, card and model do not fit; then the model in
-/// use stays.
-pub(crate) type SwapOutcome = Result<Swapped, Vec<FitError>>;
-
-/// What a worker tells the desk.
-#[derive(Debug)]
-pub(crate) enum FromWorker {
-    Result(ResultMessage),
-    Rejected(RejectSample),
-    /// Partial windows to be kept; what waits for them is released once they are safe.
-    Windows(SavedWindows),
-}
-
-/// The partial windows of one stream as they were between two steps.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct SavedWindows {
-    pub(crate) stream: usize,
-    pub(crate) windows: Windows,
-    pub(crate) waiting: Vec<InputProcessed>,
-}
 
 /// One inference thread's state.
 pub(crate) struct Worker {
@@ -95,8 +50,8 @@ impl Worker {
             let done = match next {
                 Ok(ToWorker::Sample(incoming)) => self.step(&incoming, &mut finished),
                 Ok(ToWorker::Swap(swap)) => self.swap(swap),
-                Ok(ToWorker::Shadow(shadowing)) => self.shadow(shadowing),
-                Ok(ToWorker::ShadowOver(stream)) => self.shadow_over(stream),
+                Ok(ToWorker::Shadow(start)) => self.shadow(start),
+                Ok(ToWorker::ShadowEnded(stream)) => self.shadow_ended(stream),
                 Ok(ToWorker::Stop) | Err(RecvTimeoutError::Disconnected) => break self.save_all(),
                 Err(RecvTimeoutError::Timeout) => self.save_due(),
             };
@@ -130,7 +85,7 @@ impl Worker {
         for (loss, _) in outcome.losses.iter() {
             let now = self.clock.now().mono;
             if let Some(held) = self.said.say(now, &format!("{name}/{}", loss.cause.code())) {
-                log::warn!("stream {name}: {loss}{}", also(held));
+                log::warn!("stream {name}: {loss}{}", held);
             }
         }
         let samples = outcome.rejects.into_iter().map(|r| RejectSample::new(name, incoming, r));
@@ -165,16 +120,16 @@ impl Worker {
         Ok(())
     }
 
-    fn shadow(&mut self, shadowing: Shadowing) -> Result<(), DeskGone> {
+    fn shadow(&mut self, start: ShadowStart) -> Result<(), DeskGone> {
         self.beat.start();
-        if let Some(lane) = self.lanes.get_mut(&shadowing.stream) {
-            lane.shadow(shadowing.loaded, shadowing.part);
+        if let Some(lane) = self.lanes.get_mut(&start.stream) {
+            lane.shadow(start.candidate, start.share);
         }
         self.beat.done();
         self.save_due()
     }
 
-    fn shadow_over(&mut self, stream: usize) -> Result<(), DeskGone> {
+    fn shadow_ended(&mut self, stream: usize) -> Result<(), DeskGone> {
         if let Some(lane) = self.lanes.get_mut(&stream) {
             lane.end_shadow_if_over();
         }
@@ -184,7 +139,7 @@ impl Worker {
     fn tell(&mut self, sample: RejectSample) -> Result<(), DeskGone> {
         let now = self.clock.now().mono;
         if let Some(held) = self.said.say(now, &sample.key()) {
-            log::warn!("{sample}{}", also(held));
+            log::warn!("{sample}{}", held);
         }
         let allowed = self.samples.lock().unwrap_or_else(PoisonError::into_inner).take(now);
         if allowed { send(&self.desk, FromWorker::Rejected(sample)) } else { Ok(()) }
@@ -225,9 +180,4 @@ impl Worker {
 
 fn send(desk: &Sender<FromWorker>, message: FromWorker) -> Result<(), DeskGone> {
     desk.blocking_send(message).map_err(|_| DeskGone)
-}
-
-/// What a log line says of the same lines held back before it.
-pub(crate) fn also(held: u64) -> String {
-    if held == 0 { String::new() } else { format!(" ({held} more like this since the last)") }
 }

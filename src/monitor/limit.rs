@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::fmt;
 use std::time::Duration;
 
 use crate::clock::Mono;
@@ -41,6 +42,20 @@ pub struct Repeats {
     seen: HashMap<String, (Mono, u64)>,
 }
 
+/// How many messages like this one were held back since the last. Displayed behind the message:
+/// nothing for none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Suppressed(pub u64);
+
+impl fmt::Display for Suppressed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            count => write!(f, " ({count} more like this since the last)"),
+        }
+    }
+}
+
 /// Different messages remembered; past it all are forgotten, so that strangers cannot grow it.
 const REMEMBERED: usize = 256;
 
@@ -51,20 +66,20 @@ impl Repeats {
     }
 
     /// Whether to say the message under `key` now, and how many of it were held back since.
-    pub fn say(&mut self, now: Mono, key: &str) -> Option<u64> {
+    pub fn say(&mut self, now: Mono, key: &str) -> Option<Suppressed> {
         if let Some((last, held)) = self.seen.get_mut(key) {
             if now.since(*last) < self.period {
                 *held += 1;
                 return None;
             }
             *last = now;
-            return Some(std::mem::take(held));
+            return Some(Suppressed(std::mem::take(held)));
         }
         if self.seen.len() >= REMEMBERED {
             self.seen.clear();
         }
         self.seen.insert(key.to_owned(), (now, 0));
-        Some(0)
+        Some(Suppressed(0))
     }
 }
 
@@ -93,17 +108,18 @@ mod tests {
     #[test]
     fn a_repeat_is_held_back_and_counted() {
         let mut repeats = Repeats::new(Duration::from_secs(60));
-        assert_eq!(repeats.say(at(0), "stale"), Some(0));
+        assert_eq!(repeats.say(at(0), "stale"), Some(Suppressed(0)));
         assert_eq!(repeats.say(at(1), "stale"), None);
-        assert_eq!(repeats.say(at(2), "syntax"), Some(0));
+        assert_eq!(repeats.say(at(2), "syntax"), Some(Suppressed(0)));
         assert_eq!(repeats.say(at(3), "stale"), None);
-        assert_eq!(repeats.say(at(61), "stale"), Some(2));
+        assert_eq!(repeats.say(at(61), "stale"), Some(Suppressed(2)));
     }
 
     #[test]
     fn strangers_cannot_grow_the_memory_of_repeats() {
         let mut repeats = Repeats::new(Duration::from_secs(60));
-        (0..10_000).for_each(|i| assert_eq!(repeats.say(at(0), &i.to_string()), Some(0)));
+        (0..10_000)
+            .for_each(|i| assert_eq!(repeats.say(at(0), &i.to_string()), Some(Suppressed(0))));
         assert!(repeats.seen.len() <= REMEMBERED);
     }
 }

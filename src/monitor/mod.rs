@@ -12,7 +12,7 @@ mod silence;
 mod stats;
 
 pub use condition::Condition;
-pub use limit::{Bucket, Repeats};
+pub use limit::{Bucket, Repeats, Suppressed};
 pub use recent::{Outcomes, RECENT_MINUTES, Recent, Tally};
 pub use silence::Pauses;
 pub use stats::{Latency, LostWindow, Restarted, StreamStats, Summary, VersionStats, WindowStats};

@@ -8,11 +8,10 @@ use tokio::task::spawn_blocking;
 use super::notes;
 use super::parts::Bytes;
 use super::proof::Candidate;
-use super::tell::Told;
 use super::unit::{Found, Unit};
 use crate::crash;
+use crate::daemon::models::update_status::UpdateStatus;
 use crate::daemon::switch::{Choice, SwitchError};
-use crate::daemon::worker::also;
 use crate::ids::Digest;
 use crate::update::Recipe;
 use crate::update::Source;
@@ -107,11 +106,7 @@ impl Unit {
             };
             let now = self.now().mono;
             if let Some(held) = self.said.say(now, "save") {
-                log::error!(
-                    "model {}: its update waits for the disk: {why}{}",
-                    self.model,
-                    also(held)
-                );
+                log::error!("model {}: its update waits for the disk: {why}{}", self.model, held);
             }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(AGAIN_MAX);
@@ -292,11 +287,11 @@ impl Unit {
         if report.state.is_final() {
             self.searches.abort_all();
         }
-        self.tell(Told { report, candidate_version: version, since, shadow: None });
+        self.tell(UpdateStatus { report, candidate_version: version, since, shadow: None });
     }
 
-    fn tell(&mut self, told: Told) {
-        let told = Told { shadow: self.shadow_of(told.report.candidate), ..told };
+    fn tell(&mut self, told: UpdateStatus) {
+        let told = UpdateStatus { shadow: self.shadow_of(told.report.candidate), ..told };
         self.told = Some(told.clone());
         let model = self.model.clone();
         if self.switch.tell_desk(move |desk| desk.tell_update(&model, told)).is_err() {
@@ -316,8 +311,8 @@ impl Unit {
     }
 
     pub(super) fn tell_counts(&mut self) {
-        self.counts.dropped(self.post.dropped());
-        self.counts.trusts(self.device.trust().keyset().version);
+        self.counts.set_dropped(self.post.dropped());
+        self.counts.set_keyset(self.device.trust().keyset().version);
         let (model, counts) = (self.model.clone(), self.counts.clone());
         if self.switch.tell_desk(move |desk| desk.count_updates(&model, counts)).is_err() {
             log::debug!("the desk is closing");
@@ -326,14 +321,10 @@ impl Unit {
 
     fn refuse(&mut self, reason: Reason) {
         let word = word(reason);
-        self.counts.refused(&word);
+        self.counts.add_refused(&word);
         let now = self.now().mono;
         if let Some(held) = self.said.say(now, &word) {
-            log::warn!(
-                "model {}: something of an update is refused: {word}{}",
-                self.model,
-                also(held)
-            );
+            log::warn!("model {}: something of an update is refused: {word}{}", self.model, held);
         }
         self.refuse_waiting(reason);
         self.tell_counts();

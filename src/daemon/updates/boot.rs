@@ -5,10 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use super::notes::{self, Names};
+use crate::VERSION;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::crash;
-use crate::daemon::report::VERSION;
 use crate::ids::{Digest, ModelName};
 use crate::store::models::Slots;
 use crate::store::{Settings as StoreSettings, Store, StoreError, chunks};

@@ -36,7 +36,6 @@ use tokio::time::Instant;
 pub(crate) use boot::{provisioned, wake};
 pub(crate) use orders::Order;
 pub(crate) use post::{Post, topics};
-pub(crate) use tell::{Counts, Told};
 pub(crate) use ways_in::{install, order, roll_back};
 
 use super::serving::Serving;

@@ -8,9 +8,10 @@ use tokio::task::spawn_blocking;
 
 use crate::bundle::{Bundle, BundleError, Loaded};
 use crate::config::Config;
+use crate::daemon::inference::shadow_share::ShadowError;
 use crate::daemon::probe::{Limits, Probe};
 use crate::daemon::serving::{self, Unusable};
-use crate::daemon::shadow::{ShadowError, ShadowOutcome, Terms, shadow};
+use crate::daemon::shadow::{ShadowOutcome, Terms, shadow};
 use crate::daemon::switch::Switch;
 use crate::ids::{Digest, ModelName};
 use crate::store::models::{ModelStore, ModelStoreError};
@@ -67,7 +68,7 @@ impl Candidate {
     pub(super) async fn shadow(self, runs: u32) -> Result<Option<ShadowOutcome>, Wanting> {
         let loaded = self.load().await?;
         let max = Duration::from_secs(self.trial.max_s.into());
-        match shadow(&self.switch.lanes, &loaded, runs, max).await {
+        match shadow(&self.switch.queues, &loaded, runs, max).await {
             Ok(outcome) => Ok(Some(outcome)),
             Err(other @ ShadowError::NotComparable(_)) => {
                 log::warn!("model {}: {other}; its trial has to tell", self.model);

@@ -15,10 +15,10 @@ use super::notes::Names;
 use super::orders::{Order, Waiting};
 use super::parts::Shelf;
 use super::post::{Letter, Post};
-use super::tell::{Counts, Told};
 use super::trial;
 use crate::clock::Now;
 use crate::crash;
+use crate::daemon::models::update_status::{UpdateCounters, UpdateStatus};
 use crate::daemon::switch::Switch;
 use crate::ids::{Digest, ModelName};
 use crate::link::LinkHandle;
@@ -64,14 +64,14 @@ pub(super) struct Unit {
     pub(super) post: Arc<Post>,
     pub(super) link: LinkHandle,
     pub(super) said: Repeats,
-    pub(super) counts: Counts,
+    pub(super) counts: UpdateCounters,
     pub(super) web: Web,
     /// What is found out beside the machine.
     pub(super) searches: JoinSet<()>,
     /// How a candidate did beside the active model.
     shadow: Option<(Digest, ShadowReport)>,
     /// What was said last; its progress is brought up to date.
-    pub(super) told: Option<Told>,
+    pub(super) told: Option<UpdateStatus>,
     /// The candidate's manifest as it came.
     pub(super) envelope: Option<Vec<u8>>,
     pub(super) to_self: Sender<Answer>,
@@ -115,7 +115,7 @@ impl Unit {
             post: parts.post,
             link: parts.link,
             said: Repeats::new(Duration::from_secs(60)),
-            counts: Counts::default(),
+            counts: UpdateCounters::default(),
             web: parts.web,
             searches: JoinSet::new(),
             shadow: None,
@@ -166,7 +166,7 @@ impl Unit {
             return;
         }
         if let Event::Chunk { bytes, .. } = &found.event {
-            self.counts.chunk(bytes.len());
+            self.counts.add_chunk(bytes.len());
         }
         if let Some(shadow) = found.shadow {
             log::info!("model {}: {shadow}", self.model);
@@ -230,7 +230,7 @@ impl Unit {
                 Letter::Deployment(_, bytes) => self.feed(Event::Deployment(bytes)).await,
                 Letter::Chunk { blob, index, bytes } => {
                     crash::point("update-chunk-came");
-                    self.counts.chunk(bytes.len());
+                    self.counts.add_chunk(bytes.len());
                     self.feed(Event::Chunk { blob, index, bytes }).await;
                 }
             }

@@ -1,0 +1,45 @@
+//! The messages between the workers and the rest of the daemon: data only.
+
+use std::sync::mpsc;
+
+use super::shadow_share::ShadowStart;
+use crate::bundle::Loaded;
+use crate::daemon::rejects::RejectSample;
+use crate::daemon::windows::SavedWindows;
+use crate::message::{Incoming, ResultMessage};
+use crate::pipeline::{FitError, Swapped};
+
+/// A message to a worker. A worker handles its messages one at a time, in their order.
+#[derive(Debug)]
+pub(crate) enum ToWorker {
+    Sample(Incoming),
+    /// Run another model from the next sample on.
+    Swap(Swap),
+    /// Run a candidate beside the active model from the next sample on.
+    Shadow(ShadowStart),
+    /// Release the candidate of this stream if its shadow run has ended.
+    ShadowEnded(usize),
+    /// Save all partial windows and end. Messages behind this one stay unacknowledged.
+    Stop,
+}
+
+/// A model for one stream; the worker takes it up between two steps.
+#[derive(Debug)]
+pub(crate) struct Swap {
+    pub(crate) stream: usize,
+    pub(crate) loaded: Loaded,
+    pub(crate) answer: mpsc::Sender<SwapOutcome>,
+}
+
+/// What the swap kept. If stream, card and model do not fit, all misfits; the former model then
+/// stays active.
+pub(crate) type SwapOutcome = Result<Swapped, Vec<FitError>>;
+
+/// A message of a worker to the delivery loop.
+#[derive(Debug)]
+pub(crate) enum FromWorker {
+    Result(ResultMessage),
+    Rejected(RejectSample),
+    /// Partial windows to save; the inputs that wait for them are released once they are durable.
+    Windows(SavedWindows),
+}

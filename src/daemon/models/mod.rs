@@ -1,0 +1,3 @@
+//! The models of the streams: which version is active, and how it is changed.
+
+pub(crate) mod update_status;
