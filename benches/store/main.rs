@@ -139,7 +139,8 @@ fn said(output: &Output) -> String {
 fn run(name: &str, dir: &Path, records: u64) -> Output {
     let records = records.to_string();
     if let Some(payload) = name.strip_prefix("sqlite ") {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("comparisons/store/sqlite_queue.py");
+        let script =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("comparisons/store/sqlite_queue.py");
         let mut python = Command::new("python3");
         return python.arg(script).arg(dir).args([&records, payload]).output().unwrap();
     }

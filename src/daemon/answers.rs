@@ -202,7 +202,7 @@ impl Desk {
                 log::debug!("the desk is closing");
             }
         };
-        if self.store.ask(question).is_err() {
+        if self.store.run(question).is_err() {
             log::debug!("the store does not keep up: a local command is not answered");
         }
     }

@@ -29,6 +29,7 @@ use crate::config::{Config, Stream, WindowSafety};
 use crate::link::{Link, LinkHandle, LinkOptions, LinkTask};
 use crate::outbox::{self, Event, Outbox};
 use crate::pipeline::{Ids, Pipeline};
+use crate::store::handle::StoreThread;
 use crate::store::models::ModelStore;
 use crate::store::{self, Store, StoreError};
 
@@ -41,6 +42,7 @@ const ASKED: usize = 8;
 pub(crate) struct Assembly {
     pub(crate) shared: Arc<Shared>,
     pub(crate) desk: Desk,
+    pub(crate) store: StoreThread,
     pub(crate) sources: Sources,
     pub(crate) link: LinkHandle,
     pub(crate) task: LinkTask,
@@ -103,7 +105,7 @@ pub(crate) fn assemble(
         shared.clone(),
         outbox,
         link.handle.clone(),
-        store,
+        store.handle(),
         store_says,
         serving,
         switch,
@@ -112,7 +114,7 @@ pub(crate) fn assemble(
     let (door, asked) = open_door(&shared.config);
     let sources = Sources { link: link.events, store: from_store, results: from_workers, asked };
     let (link, task) = (link.handle, link.task);
-    Ok(Assembly { shared, desk, sources, link, task, crew, door, claim, updates })
+    Ok(Assembly { shared, desk, store, sources, link, task, crew, door, claim, updates })
 }
 
 /// The models that serve, from the store where it has better ones than were shipped.
@@ -308,7 +310,7 @@ fn start_store(
     config: &Config,
     database: Option<(Store, store::Found)>,
     says: mpsc::UnboundedSender<FromStore>,
-) -> Result<store::thread::Thread, RunError> {
+) -> Result<StoreThread, RunError> {
     let (database, first) = match database {
         Some((database, found)) => (Some(database), Event::Opened(found.opened)),
         None => (None, Event::NoStore),
@@ -316,5 +318,5 @@ fn start_store(
     // At most one group and one read are asked for at a time, so this queue stays short.
     let answer = move |event| drop(says.send(FromStore::Event(event)));
     answer(first);
-    Ok(store::thread::spawn(store::Settings::from(&config.store), database, answer)?)
+    Ok(store::handle::spawn(store::Settings::from(&config.store), database, answer)?)
 }

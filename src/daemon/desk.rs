@@ -34,7 +34,7 @@ use crate::monitor::Repeats;
 use crate::outbox::{Action, Event, Outbox, Seq};
 use crate::pipeline::mark_replayed;
 use crate::store::Usage;
-use crate::store::thread::Thread;
+use crate::store::handle::StoreHandle;
 
 /// Results taken from the workers at once.
 const BATCH: usize = 64;
@@ -63,7 +63,7 @@ pub(crate) struct Desk {
     pub(super) shared: Arc<Shared>,
     pub(super) outbox: Outbox,
     pub(super) link: LinkHandle,
-    pub(super) store: Thread,
+    pub(super) store: StoreHandle,
     pub(super) to_self: UnboundedSender<FromStore>,
     pub(super) serving: Vec<Serving>,
     pub(super) switch: Switch,
@@ -92,7 +92,7 @@ impl Desk {
         shared: Arc<Shared>,
         outbox: Outbox,
         link: LinkHandle,
-        store: Thread,
+        store: StoreHandle,
         to_self: UnboundedSender<FromStore>,
         serving: Vec<Serving>,
         switch: Switch,
@@ -165,11 +165,6 @@ impl Desk {
         }
         self.keep_all_windows();
         self.outbox.unsafe_records()
-    }
-
-    /// Gives the store back, to be closed once the desk is done with it.
-    pub(crate) fn into_store(self) -> Thread {
-        self.store
     }
 
     async fn next(&mut self, sources: &mut Sources, until: Instant) {

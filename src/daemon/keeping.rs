@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::desk::Desk;
 use super::windows::SavedWindows;
 use super::{filters, laps};
-use crate::store::thread::Busy;
+use crate::store::handle::Busy;
 
 impl Desk {
     /// Sends windows to the disk once every result before them is safe.
@@ -48,7 +48,7 @@ impl Desk {
             }
             shared.waiting.iter().for_each(|taken| link.taken(*taken));
         };
-        match self.store.ask(keep) {
+        match self.store.run(keep) {
             Ok(()) => Ok(()),
             Err(Busy) => Arc::into_inner(saved).map_or(Ok(()), Err),
         }
@@ -56,13 +56,13 @@ impl Desk {
 
     pub(super) fn keep_filters(&self) {
         let wanted = filters::of_streams(&self.shared.config);
-        if self.store.ask(move |store| filters::settle(&wanted, store)).is_err() {
+        if self.store.run(move |store| filters::settle(&wanted, store)).is_err() {
             log::debug!("cannot save the filters: the store does not keep up");
         }
     }
 
     pub(super) fn keep_epoch(&self, epoch: u64) {
-        if self.store.ask(move |store| laps::keep(store, epoch)).is_err() {
+        if self.store.run(move |store| laps::keep(store, epoch)).is_err() {
             log::warn!("cannot save the count of inputs: the store does not keep up");
         }
     }

@@ -126,7 +126,7 @@ pub fn run(
 const UPDATES_STOP: Duration = Duration::from_secs(1);
 
 async fn serve(assembly: Assembly, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
-    let Assembly { shared, mut desk, mut sources, link, task, crew, door, claim, updates } =
+    let Assembly { shared, mut desk, store, mut sources, link, task, crew, door, claim, updates } =
         assembly;
     let serving_door = door.map(|(door, asked)| tokio::spawn(door.serve(asked)));
     let allowed = shared.config.workers.stop_deadline;
@@ -156,7 +156,7 @@ async fn serve(assembly: Assembly, shutdown: impl Future<Output = ()>) -> Result
     let drained = tokio::time::timeout_at(deadline, desk.run(&mut sources)).await.is_ok();
     let patience = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
     let left = desk.settle(&mut sources, patience, deadline).await;
-    let store = desk.into_store();
+    drop(desk);
     let closed = tokio::task::spawn_blocking(move || store.join());
     say_goodbye(&link, link_task, deadline).await?;
     let in_time = drained && tokio::time::timeout_at(deadline, closed).await.is_ok();

@@ -21,7 +21,7 @@ impl Desk {
                 log::debug!("the desk is closing");
             }
         };
-        if self.store.ask(answer).is_err() {
+        if self.store.run(answer).is_err() {
             self.publish_health(None);
         }
     }

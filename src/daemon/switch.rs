@@ -168,7 +168,7 @@ impl Switch {
         };
         // Dropped unanswered where the store is closed or does not keep up.
         self.tell_desk(move |desk| {
-            if let Err(busy) = desk.store.ask(act) {
+            if let Err(busy) = desk.store.run(act) {
                 log::debug!("{busy}");
             }
         })?;

@@ -1,7 +1,7 @@
 //! Results, and small state beside them, on disk through kills, power cuts and full disks.
 //!
 //! The only room that names sled. Everything here blocks: it lives on a thread of its own
-//! ([`thread`]), and the rest of the daemon sees events. The bytes on disk are described in
+//! ([`handle`]), and the rest of the daemon sees events. The bytes on disk are described in
 //! `docs/storage-format.md`, what was chosen about sled in `docs/decisions/`.
 
 mod ballast;
@@ -12,6 +12,7 @@ mod cache;
 pub mod chunks;
 mod database;
 mod generation;
+pub mod handle;
 mod index;
 mod ledger;
 pub mod models;
@@ -25,7 +26,6 @@ mod space;
 mod states;
 #[cfg(test)]
 mod tests;
-pub mod thread;
 pub mod windows;
 
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The store's own thread: commands in through a bounded queue, events out through a function.
+//! The store's own thread: jobs in through a bounded queue, events out through a function.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -9,87 +9,111 @@ use crate::outbox::{Event, Record, Seq};
 
 /// Commands that may wait. The outbox has one group and one read outstanding at most; removals
 /// come once a group, so a full queue means a disk that has stopped.
-const QUEUE: usize = 64;
-/// How often a store that could not be opened is tried again.
-const REOPEN: Duration = Duration::from_secs(5);
+const QUEUE_LEN: usize = 64;
+/// Between two attempts to open a store that could not be opened.
+const REOPEN_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What somebody wants to know or to have done on the store's thread.
-type Question = Box<dyn FnOnce(Option<&mut Store>) + Send>;
+/// Work for the store's thread; it gets `None` while the store is not open.
+type Job = Box<dyn FnOnce(Option<&mut Store>) + Send>;
 
+/// What the store's thread is asked to do.
 enum Command {
     Append(Vec<Record>),
     Remove(Vec<Seq>),
     Load { after: Option<Seq>, limit: usize },
-    Ask(Question),
+    Run(Job),
+    Stop,
 }
 
-/// The way to the store's thread. The thread ends, and closes the database, when this is joined.
-#[derive(Debug)]
-pub struct Thread {
+/// Sends commands to the store's thread. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct StoreHandle {
     commands: SyncSender<Command>,
+}
+
+/// The store's thread. It ends, and closes the database, when it is joined, or once this and all
+/// handles are dropped.
+#[derive(Debug)]
+pub struct StoreThread {
+    handle: StoreHandle,
     thread: JoinHandle<()>,
 }
 
-/// The queue to the store is full or its thread is gone; the command did not get there.
+/// The queue of the store's thread is full, or the thread has ended; the command was dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the store does not keep up: its queue of commands is full")]
+#[error("the store does not keep up: its command queue is full")]
 pub struct Busy;
 
-/// Starts the thread. `store` is what [`Store::open`] gave; where that failed, the thread tries
-/// again every few seconds, and says `Opened` when it succeeds. `events` gets the answers, in the
-/// order of the commands, on the store's thread; it may block for as long as the daemon does.
+/// Starts the thread. `store` is the result of [`Store::open`]; with `None` the thread tries again
+/// every few seconds and emits `Opened` when it succeeds. `events` receives the answers, in the
+/// order of the commands, on the store's thread; it may block for as long as the daemon runs.
 ///
 /// # Errors
-/// The system would not start a thread.
+/// The system could not start a thread.
 pub fn spawn(
     settings: Settings,
     store: Option<Store>,
     events: impl FnMut(Event) + Send + 'static,
-) -> std::io::Result<Thread> {
-    let (commands, queue) = sync_channel(QUEUE);
+) -> std::io::Result<StoreThread> {
+    let (commands, queue) = sync_channel(QUEUE_LEN);
     let work = Work { settings, store, events, tried: Instant::now() };
     let thread =
         std::thread::Builder::new().name("store".into()).spawn(move || work.run(&queue))?;
-    Ok(Thread { commands, thread })
+    Ok(StoreThread { handle: StoreHandle { commands }, thread })
 }
 
-impl Thread {
+impl StoreThread {
+    /// A handle for sending commands.
+    #[must_use]
+    pub fn handle(&self) -> StoreHandle {
+        self.handle.clone()
+    }
+
+    /// Blocks until everything that was asked for is done and the database is closed. Handles that
+    /// remain are [`Busy`] from then on.
+    pub fn join(self) {
+        if self.handle.commands.send(Command::Stop).is_err() {
+            log::debug!("the store's thread has already ended");
+        }
+        drop(self.handle);
+        if self.thread.join().is_err() {
+            log::error!("the store's thread panicked");
+        }
+    }
+}
+
+impl StoreHandle {
+    /// Appends results in one durable write, answered by `Stored` or `StoreFailed`.
+    ///
     /// # Errors
-    /// [`Busy`]: tell the outbox `StoreFailed`.
+    /// [`Busy`]: pass `StoreFailed` to the outbox.
     pub fn append(&self, group: Vec<Record>) -> Result<(), Busy> {
         self.send(Command::Append(group))
     }
 
+    /// Removes results that were sent.
+    ///
     /// # Errors
-    /// [`Busy`]: the results stay on disk and will be sent again after the next start.
+    /// [`Busy`]: the results stay on disk and are sent again after the next start.
     pub fn remove(&self, seqs: Vec<Seq>) -> Result<(), Busy> {
         self.send(Command::Remove(seqs))
     }
 
+    /// Reads the results after `after`, answered by `Loaded` or `LoadFailed`.
+    ///
     /// # Errors
-    /// [`Busy`]: tell the outbox `LoadFailed`.
+    /// [`Busy`]: pass `LoadFailed` to the outbox.
     pub fn load(&self, after: Option<Seq>, limit: usize) -> Result<(), Busy> {
         self.send(Command::Load { after, limit })
     }
 
-    /// Runs `question` on the store's thread; it gets `None` while the store is not open. It sends
-    /// its answer to whoever asked, by a channel of the asker's choice.
+    /// Runs `job` on the store's thread, behind the commands sent before it. The job gets `None`
+    /// while the store is not open; it sends its result by a channel of the caller's choice.
     ///
     /// # Errors
-    /// [`Busy`].
-    pub fn ask(
-        &self,
-        question: impl FnOnce(Option<&mut Store>) + Send + 'static,
-    ) -> Result<(), Busy> {
-        self.send(Command::Ask(Box::new(question)))
-    }
-
-    /// Waits until everything asked for is done and the database is closed.
-    pub fn join(self) {
-        drop(self.commands);
-        if self.thread.join().is_err() {
-            log::error!("the store's thread panicked");
-        }
+    /// [`Busy`]: the job is dropped.
+    pub fn run(&self, job: impl FnOnce(Option<&mut Store>) + Send + 'static) -> Result<(), Busy> {
+        self.send(Command::Run(Box::new(job)))
     }
 
     fn send(&self, command: Command) -> Result<(), Busy> {
@@ -103,26 +127,26 @@ struct Work<F> {
     settings: Settings,
     store: Option<Store>,
     events: F,
-    /// When the store was opened in vain, or not at all, the last time.
+    /// When opening the store was last tried.
     tried: Instant,
 }
 
 impl<F: FnMut(Event)> Work<F> {
     fn run(mut self, queue: &Receiver<Command>) {
         loop {
-            match queue.recv_timeout(REOPEN) {
-                Ok(command) => self.obey(command),
+            match queue.recv_timeout(REOPEN_INTERVAL) {
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(command) => self.handle(command),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
             }
-            // After commands, too: where they keep coming there is no pause.
-            if self.store.is_none() && self.tried.elapsed() >= REOPEN {
+            // After commands, too: a steady flow of them leaves no pause.
+            if self.store.is_none() && self.tried.elapsed() >= REOPEN_INTERVAL {
                 self.reopen();
             }
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    fn handle(&mut self, command: Command) {
         match command {
             Command::Append(group) => {
                 let event = match self.store.as_mut().map(|store| store.append(&group)) {
@@ -147,7 +171,9 @@ impl<F: FnMut(Event)> Work<F> {
                 };
                 (self.events)(event);
             }
-            Command::Ask(question) => question(self.store.as_mut()),
+            Command::Run(job) => job(self.store.as_mut()),
+            // The caller has returned before.
+            Command::Stop => {}
         }
     }
 
