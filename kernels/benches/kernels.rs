@@ -1,7 +1,8 @@
 //! Times the integer kernels on the layer shapes of MLPerf Tiny: `cargo bench --bench kernels`.
 //!
 //! Prints microseconds (median and fastest of many short batches) and billions of multiply-adds per
-//! second for every instruction set of this machine. Arguments: only the lines whose layer and instruction set contain all of them.
+//! second for every instruction set of this machine. Arguments select the lines whose layer and
+//! instruction set contain all of them.
 #![expect(
     clippy::indexing_slicing,
     clippy::expect_used,
@@ -11,7 +12,8 @@
 )]
 
 use inferd_kernels::{
-    Conv, Dense, Depthwise, Fit, Isa, Out, Requant, Scratch, Term, Weights, Window, add,
+    Conv, ConvGeometry, Dense, Depthwise, Isa, OutputBuffer, OutputQuant, Requant, Scratch, Term,
+    Weights, add,
 };
 use std::time::Instant;
 
@@ -76,7 +78,7 @@ fn layers(isa: Isa) -> Vec<Layer> {
     ]
 }
 
-/// Numbers that look random.
+/// Pseudo-random numbers.
 fn noise(n: usize) -> Vec<i8> {
     let mut x = 1u32;
     let next = |_| {
@@ -91,7 +93,7 @@ fn packed<T>(outputs: usize, k: usize, pack: impl Fn(&Weights<'_>) -> T) -> (T, 
     let bias = vec![100; outputs];
     let weights =
         Weights { values: &values, outputs, zeros: &[0], bias: Some(&bias), input_zero: -5 };
-    (pack(&weights), Requant::new(&vec![0.001; outputs], outputs, Fit::full(3)))
+    (pack(&weights), Requant::new(&vec![0.001; outputs], outputs, OutputQuant::full(3)))
 }
 
 /// `input` and `output` are (height, width, channels).
@@ -104,7 +106,7 @@ fn conv(
     output: [usize; 3],
     pad: [usize; 2],
 ) -> Layer {
-    let window = Window {
+    let window = ConvGeometry {
         input: [input[0], input[1]],
         channels: input[2],
         output: [output[0], output[1]],
@@ -119,12 +121,13 @@ fn conv(
     let (x, mut y) = (noise(window.input_len()), vec![0; conv.output_len()]);
     let macs = y.len() * k;
     let mut scratch = Scratch::with_bytes(conv.scratch_bytes());
-    let run = Box::new(move || conv.run(&x, Out::S8(&mut y, &requant), &mut scratch));
+    let run =
+        Box::new(move || conv.run(None, &x, OutputBuffer::S8(&mut y, &requant), &mut scratch));
     Layer { name, macs, run }
 }
 
 fn depthwise(isa: Isa, name: &'static str, [h, w, channels]: [usize; 3]) -> Layer {
-    let window = Window {
+    let window = ConvGeometry {
         input: [h, w],
         channels,
         output: [h, w],
@@ -138,7 +141,8 @@ fn depthwise(isa: Isa, name: &'static str, [h, w, channels]: [usize; 3]) -> Laye
     let (x, mut y) = (noise(window.input_len()), vec![0; conv.output_len()]);
     let macs = y.len() * 9;
     let mut scratch = Scratch::with_bytes(conv.scratch_bytes());
-    let run = Box::new(move || conv.run(&x, Out::S8(&mut y, &requant), &mut scratch));
+    let run =
+        Box::new(move || conv.run(None, &x, OutputBuffer::S8(&mut y, &requant), &mut scratch));
     Layer { name, macs, run }
 }
 
@@ -146,14 +150,15 @@ fn dense(isa: Isa, name: &'static str, k: usize, n: usize) -> Layer {
     let (dense, requant) = packed(n, k, |w| Dense::for_one_row(isa, w).expect("sound weights"));
     let (x, mut y) = (noise(k), vec![0; n]);
     let mut scratch = Scratch::with_bytes(dense.scratch_bytes(1));
-    let run = Box::new(move || dense.run(1, &x, Out::S8(&mut y, &requant), &mut scratch));
+    let run =
+        Box::new(move || dense.run(None, 1, &x, OutputBuffer::S8(&mut y, &requant), &mut scratch));
     Layer { name, macs: n * k, run }
 }
 
 fn sum(isa: Isa, name: &'static str, n: usize) -> Layer {
     let (a, b, mut y) = (noise(n), noise(n), vec![0; n]);
     let terms = [Term { zero: 3, ratio: 0.7 }, Term { zero: -3, ratio: 0.4 }];
-    let run = Box::new(move || add(isa, terms, &a, &b, Fit::full(1), &mut y));
+    let run = Box::new(move || add(isa, terms, &a, &b, OutputQuant::full(1), &mut y));
     Layer { name, macs: n, run }
 }
 

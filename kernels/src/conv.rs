@@ -1,25 +1,25 @@
-//! Convolutions, one- and two-dimensional, as matrix products over staged bands.
+//! One- and two-dimensional convolutions, as matrix products over staged tiles.
+use super::conv_geometry::ConvGeometry;
 use super::dense::Dense;
-use super::gemm::{self, Left, Place};
+use super::dispatch::{Kernels, group_size, needs_widening, sum_rows};
 use super::isa::Isa;
-use super::lane::{Lane, depth, widens};
-use super::pack::{Offsets, Panels, Runs, Weights, WeightsError};
-use super::requant::Out;
-use super::scratch::{Carver, Scratch, bytes_for};
-use super::stage::Bands;
-use super::window::Window;
+use super::operands::{GroupOffsets, Left, OutputOffset};
+use super::pack::{PackRuns, Panels, Weights, WeightsError};
+use super::requant::OutputBuffer;
+use super::scratch::{Scratch, ScratchArena, bytes_for};
+use super::tiles::RowTiles;
 
 /// A convolution of one NHWC picture.
 #[derive(Clone, Debug)]
 pub struct Conv {
-    window: Window,
+    window: ConvGeometry,
     outputs: usize,
     input_zero: i8,
-    kind: Kind,
+    algorithm: Algorithm,
 }
 
 #[derive(Clone, Debug)]
-enum Kind {
+enum Algorithm {
     /// 1 x 1, stride 1, one group: the picture is the matrix.
     Pointwise(Dense),
     Windowed(Windowed),
@@ -28,9 +28,9 @@ enum Kind {
 #[derive(Clone, Debug)]
 struct Windowed {
     isa: Isa,
-    bands: Bands,
-    runs: Runs,
-    offsets: Offsets,
+    tiles: RowTiles,
+    runs: PackRuns,
+    offsets: GroupOffsets,
     /// One per group.
     panels: Vec<Panels>,
 }
@@ -42,84 +42,76 @@ impl Conv {
     /// Lengths that do not agree, or an accumulator that could overflow.
     pub fn new(
         isa: Isa,
-        window: &Window,
+        window: &ConvGeometry,
         groups: usize,
         weights: &Weights<'_>,
     ) -> Result<Self, WeightsError> {
         let divides = groups > 0
             && [window.channels, weights.outputs].iter().all(|n| n.is_multiple_of(groups));
-        if !window.is_sound() || !divides || weights.outputs == 0 {
-            return Err(WeightsError::Window);
+        if !window.is_valid() || !divides || weights.outputs == 0 {
+            return Err(WeightsError::Geometry);
         }
         weights.check(window.taps() * window.channels / groups)?;
-        let kind = if groups == 1 && window.is_pointwise() {
-            Kind::Pointwise(Dense::new(isa, weights)?)
+        let algorithm = if groups == 1 && window.is_pointwise() {
+            Algorithm::Pointwise(Dense::new(isa, weights)?)
         } else {
-            Kind::Windowed(Windowed::new(isa, window, groups, weights))
+            Algorithm::Windowed(Windowed::new(isa, window, groups, weights))
         };
         let (outputs, input_zero) = (weights.outputs, weights.input_zero);
-        Ok(Self { window: window.clone(), outputs, input_zero, kind })
+        Ok(Self { window: window.clone(), outputs, input_zero, algorithm })
     }
 
-    /// Elements of the NHWC result.
+    /// Returns the number of elements of the NHWC result.
     #[must_use]
     pub fn output_len(&self) -> usize {
         self.window.positions() * self.outputs
     }
 
-    /// Working memory for a run.
+    /// Returns the working memory for a run, in bytes.
     #[must_use]
     pub fn scratch_bytes(&self) -> usize {
-        match &self.kind {
-            Kind::Pointwise(dense) => dense.scratch_bytes(self.window.positions()),
-            Kind::Windowed(w) => w.scratch_bytes(),
+        match &self.algorithm {
+            Algorithm::Pointwise(dense) => dense.scratch_bytes(self.window.positions()),
+            Algorithm::Windowed(w) => w.scratch_bytes(),
         }
     }
 
-    /// Runs one picture whose zero point is the one the weights were packed with.
+    /// Convolves one picture. `zero` is its zero point if that was measured at run time (dynamic
+    /// quantization); without it, the zero point the weights were packed with applies.
     ///
     /// # Panics
-    /// When a buffer has the wrong length or the scratch memory is too small.
+    /// If a buffer has the wrong length or the scratch memory is too small.
     #[inline(never)]
-    pub fn run(&self, input: &[i8], out: Out<'_>, scratch: &mut Scratch) {
-        self.convolve(None, input, out, scratch);
-    }
-
-    /// Runs one picture of another zero point: dynamic quantization.
-    ///
-    /// # Panics
-    /// As [`Conv::run`].
-    #[inline(never)]
-    pub fn run_at(&self, zero: i8, input: &[i8], out: Out<'_>, scratch: &mut Scratch) {
-        self.convolve(Some(zero), input, out, scratch);
-    }
-
-    fn convolve(&self, zero: Option<i8>, input: &[i8], mut out: Out<'_>, scratch: &mut Scratch) {
+    pub fn run(
+        &self,
+        zero: Option<i8>,
+        input: &[i8],
+        mut out: OutputBuffer<'_>,
+        scratch: &mut Scratch,
+    ) {
         assert_eq!(input.len(), self.window.input_len(), "input picture");
         out.check(self.window.positions(), self.outputs);
-        match (&self.kind, zero) {
-            (Kind::Pointwise(dense), None) => {
-                dense.run(self.window.positions(), input, out, scratch)
+        match &self.algorithm {
+            Algorithm::Pointwise(dense) => {
+                dense.run(zero, self.window.positions(), input, out, scratch);
             }
-            (Kind::Pointwise(dense), Some(zero)) => {
-                dense.run_at(zero, self.window.positions(), input, out, scratch);
-            }
-            (Kind::Windowed(w), zero) => {
+            Algorithm::Windowed(w) => {
                 let fill = zero.unwrap_or(self.input_zero);
-                w.run(fill, zero.is_some(), input, self.outputs, &mut out, &mut scratch.carve());
+                w.run(fill, zero.is_some(), input, self.outputs, &mut out, &mut scratch.arena());
             }
         }
     }
 }
 
 impl Windowed {
-    fn new(isa: Isa, window: &Window, groups: usize, weights: &Weights<'_>) -> Self {
-        let bands = Bands::new(isa, window);
-        let runs = runs(window, groups, &bands);
-        let depth = depth(isa);
-        let panels =
-            (0..groups).map(|g| Panels::new(&weights.group(g, groups), &runs, depth)).collect();
-        Self { isa, bands, offsets: runs.offsets(depth), runs, panels }
+    fn new(isa: Isa, window: &ConvGeometry, groups: usize, weights: &Weights<'_>) -> Self {
+        let tiles = RowTiles::new(isa, window);
+        let runs = runs(window, groups, &tiles);
+        let group_size = group_size(isa);
+        let panels = (0..groups)
+            .map(|g| Panels::new(&weights.group(g, groups), &runs, group_size))
+            .collect();
+        Self { isa, tiles, offsets: runs.offsets(group_size), runs, panels }
     }
 
     fn start_len(&self) -> usize {
@@ -127,40 +119,40 @@ impl Windowed {
     }
 
     fn band_positions(&self) -> usize {
-        let Some(band) = self.bands.each().next() else { return 0 };
-        self.bands.grid(band).count
+        let Some(tile) = self.tiles.each().next() else { return 0 };
+        self.tiles.grid(tile).count
     }
 
     fn scratch_bytes(&self) -> usize {
-        self.bands.scratch_bytes(self.isa)
+        self.tiles.scratch_bytes(self.isa)
             + bytes_for::<i32>(self.start_len())
             + bytes_for::<i32>(self.band_positions())
     }
 
-    /// All bands and groups; `fold` says that `fill` is not the zero point packed with.
+    /// Runs all tiles and groups. `fold` is set if `fill` is not the zero point packed with.
     fn run(
         &self,
         fill: i8,
         fold: bool,
         input: &[i8],
         width: usize,
-        out: &mut Out<'_>,
-        carver: &mut Carver<'_>,
+        out: &mut OutputBuffer<'_>,
+        arena: &mut ScratchArena<'_>,
     ) {
-        let start = carver.take(self.start_len());
-        let sums = carver.take(self.band_positions());
-        if widens(self.isa, depth(self.isa)) {
-            let stage = carver.take::<i16>(self.bands.len());
-            self.banded(fill, fold, input, stage, [start, sums], width, out);
+        let start = arena.allocate(self.start_len());
+        let sums = arena.allocate(self.band_positions());
+        if needs_widening(self.isa, group_size(self.isa)) {
+            let stage = arena.allocate::<i16>(self.tiles.len());
+            self.run_tiles(fill, fold, input, stage, [start, sums], width, out);
         } else {
-            let stage = carver.take::<i8>(self.bands.len());
-            self.banded(fill, fold, input, stage, [start, sums], width, out);
+            let stage = arena.allocate::<i8>(self.tiles.len());
+            self.run_tiles(fill, fold, input, stage, [start, sums], width, out);
         }
     }
 
-    /// Stages every band and multiplies each of its groups.
+    /// Stages every tile and multiplies each of its groups.
     #[expect(clippy::too_many_arguments, reason = "one run's whole state")]
-    fn banded<T: Lane>(
+    fn run_tiles<T: Kernels>(
         &self,
         fill: i8,
         fold: bool,
@@ -168,43 +160,43 @@ impl Windowed {
         stage: &mut [T],
         [start, sums]: [&mut [i32]; 2],
         width: usize,
-        out: &mut Out<'_>,
+        out: &mut OutputBuffer<'_>,
     ) {
-        let channels = self.bands.channels() / self.panels.len();
-        for band in self.bands.each() {
+        let channels = self.tiles.channels() / self.panels.len();
+        for tile in self.tiles.each() {
             self.isa.run(
                 #[inline(always)]
-                || self.bands.copy(band, input, fill, stage),
+                || self.tiles.copy(tile, input, fill, stage),
             );
             for (g, panels) in self.panels.iter().enumerate() {
-                let mut grid = self.bands.grid(band);
+                let mut grid = self.tiles.grid(tile);
                 grid.origin = g * channels;
-                if panels.skewed {
-                    let Runs { starts, len } = &self.runs;
+                if panels.asymmetric {
+                    let PackRuns { starts, len } = &self.runs;
                     self.isa.run(
                         #[inline(always)]
-                        || gemm::sum_rows(self.isa, stage, &grid, starts, *len, sums),
+                        || sum_rows(self.isa, stage, &grid, starts, *len, sums),
                     );
                 }
                 let left = Left { stage, grid, offsets: &self.offsets, row_sums: sums };
                 let view = if fold { panels.view_at(self.isa, fill, start) } else { panels.view() };
-                let row = self.bands.first_row(band);
-                let place = Place { row, column: g * panels.columns, width };
-                T::gemm(self.isa, &left, &view, place, out);
+                let row = self.tiles.first_row(tile);
+                let output = OutputOffset { row, column: g * panels.columns, width };
+                T::gemm(self.isa, &left, &view, output, out);
             }
         }
     }
 }
 
-/// Which neighbouring activations meet neighbouring weights: whole kernel rows where the window has
-/// no holes, else one tap's channels.
-fn runs(window: &Window, groups: usize, bands: &Bands) -> Runs {
+/// Returns the runs of neighbouring activations that meet neighbouring weights: whole kernel rows
+/// if the window has no holes, else one tap's channels.
+fn runs(window: &ConvGeometry, groups: usize, tiles: &RowTiles) -> PackRuns {
     let channels = window.channels / groups;
-    let taps: Vec<u32> = bands.taps().map(|t| t as u32).collect();
+    let taps: Vec<u32> = tiles.taps().map(|t| t as u32).collect();
     if groups == 1 && window.dilation[1] == 1 {
         let starts = taps.into_iter().step_by(window.kernel[1]).collect();
-        Runs { len: window.kernel[1] * channels, starts }
+        PackRuns { len: window.kernel[1] * channels, starts }
     } else {
-        Runs { len: channels, starts: taps }
+        PackRuns { len: channels, starts: taps }
     }
 }

@@ -1,11 +1,13 @@
 //! Dense layers and 1 x 1 convolutions, and products of two computed matrices.
-use super::gemm::{self, Grid, Left, Place};
+use super::dispatch::{
+    Kernels, group_size, group_size_for_one_row, needs_widening, staged_bytes, sum_rows,
+};
 use super::isa::Isa;
-use super::lane::{Lane, depth, depth_of_one_row, staged_bytes, widens};
-use super::pack::{Offsets, PANEL, Panels, Runs, View, Weights, WeightsError, panel_bytes};
-use super::requant::{Out, SPARE};
-use super::scratch::{Carver, Scratch, bytes_for};
-use super::stage::SLACK;
+use super::operands::{Grid, GroupOffsets, Left, OutputOffset, PANEL, PackedView};
+use super::pack::{PackRuns, Panels, Weights, WeightsError, panel_bytes};
+use super::requant::{OVERREAD, OutputBuffer};
+use super::scratch::{Scratch, ScratchArena, bytes_for};
+use super::tiles::STAGE_OVERREAD;
 
 /// A dense layer: `[m][k]` activations times the transposed `[n][k]` weights.
 #[derive(Clone, Debug)]
@@ -13,7 +15,7 @@ pub struct Dense {
     isa: Isa,
     k: usize,
     panels: Panels,
-    offsets: Offsets,
+    offsets: GroupOffsets,
 }
 
 impl Dense {
@@ -22,143 +24,140 @@ impl Dense {
     /// # Errors
     /// Lengths that do not agree, or an accumulator that could overflow.
     pub fn new(isa: Isa, weights: &Weights<'_>) -> Result<Self, WeightsError> {
-        Self::packed(isa, weights, depth(isa))
+        Self::packed(isa, weights, group_size(isa))
     }
 
-    /// As [`Dense::new`], packed for runs of a single row; others are right but slow.
+    /// Packs the weights for runs of a single row; other runs are correct but slow.
     ///
     /// # Errors
-    /// As [`Dense::new`].
+    /// Same as [`Dense::new`].
     pub fn for_one_row(isa: Isa, weights: &Weights<'_>) -> Result<Self, WeightsError> {
-        Self::packed(isa, weights, depth_of_one_row(isa))
+        Self::packed(isa, weights, group_size_for_one_row(isa))
     }
 
-    fn packed(isa: Isa, weights: &Weights<'_>, depth: usize) -> Result<Self, WeightsError> {
+    fn packed(isa: Isa, weights: &Weights<'_>, group_size: usize) -> Result<Self, WeightsError> {
         let k = weights.values.len() / weights.outputs.max(1);
         weights.check(k)?;
-        let runs = Runs::dense(k);
-        let panels = Panels::new(weights, &runs, depth);
-        Ok(Self { isa, k, panels, offsets: runs.offsets(depth) })
+        let runs = PackRuns::dense(k);
+        let panels = Panels::new(weights, &runs, group_size);
+        Ok(Self { isa, k, panels, offsets: runs.offsets(group_size) })
     }
 
-    /// Length of a row of activations.
+    /// Returns the length of a row of activations.
     #[must_use]
     pub fn k(&self) -> usize {
         self.k
     }
 
-    /// Outputs per row.
+    /// Returns the number of outputs per row.
     #[must_use]
     pub fn n(&self) -> usize {
         self.panels.columns
     }
 
-    /// Working memory for a run of `m` rows.
+    /// Returns the working memory for a run of `m` rows, in bytes.
     #[must_use]
     pub fn scratch_bytes(&self, m: usize) -> usize {
         bytes_for::<i32>(self.panels.start_len())
-            + left_bytes(self.isa, self.panels.depth, m, self.k)
+            + left_bytes(self.isa, self.panels.group_size, m, self.k)
     }
 
-    /// Runs `m` rows whose zero point is the one the weights were packed with.
+    /// Multiplies `m` rows. `zero` is their zero point if that was measured at run time (dynamic
+    /// quantization); without it, the zero point the weights were packed with applies.
     ///
     /// # Panics
-    /// When a buffer has the wrong length or the scratch memory is too small.
+    /// If a buffer has the wrong length or the scratch memory is too small.
     #[inline(never)]
-    pub fn run(&self, m: usize, input: &[i8], mut out: Out<'_>, scratch: &mut Scratch) {
-        let mut carver = scratch.carve();
-        self.product(m, input, &self.panels.view(), &mut out, &mut carver);
-    }
-
-    /// Runs `m` rows of another zero point: dynamic quantization.
-    ///
-    /// # Panics
-    /// As [`Dense::run`].
-    #[inline(never)]
-    pub fn run_at(
+    pub fn run(
         &self,
-        zero: i8,
+        zero: Option<i8>,
         m: usize,
         input: &[i8],
-        mut out: Out<'_>,
+        mut out: OutputBuffer<'_>,
         scratch: &mut Scratch,
     ) {
-        let mut carver = scratch.carve();
-        let start = carver.take(self.panels.start_len());
-        self.product(m, input, &self.panels.view_at(self.isa, zero, start), &mut out, &mut carver);
+        let mut arena = scratch.arena();
+        let view = match zero {
+            None => self.panels.view(),
+            Some(zero) => {
+                let start = arena.allocate(self.panels.start_len());
+                self.panels.view_at(self.isa, zero, start)
+            }
+        };
+        self.product(m, input, &view, &mut out, &mut arena);
     }
 
     fn product(
         &self,
         m: usize,
         input: &[i8],
-        right: &View<'_>,
-        out: &mut Out<'_>,
-        carver: &mut Carver<'_>,
+        right: &PackedView<'_>,
+        out: &mut OutputBuffer<'_>,
+        arena: &mut ScratchArena<'_>,
     ) {
         assert_eq!(input.len(), m * self.k, "{m} rows of {} activations", self.k);
         out.check(m, right.columns);
-        rows_times(self.isa, [m, self.k], input, &self.offsets, right, out, carver);
+        multiply_rows(self.isa, [m, self.k], input, &self.offsets, right, out, arena);
     }
 }
 
-/// Activations staged at a time, at least one block of rows.
-const CHUNK_BYTES: usize = 64 << 10;
+/// Bytes of activations staged at a time; at least one block of rows is.
+const MAX_CHUNK_BYTES: usize = 64 << 10;
 
-/// Rows that are taken at a time where activations have to be staged.
+/// Returns the number of rows per chunk if activations have to be staged.
 fn chunk_rows(m: usize, k: usize) -> usize {
     /// A multiple of every kernel's block of rows.
     const BLOCK: usize = 12;
-    (CHUNK_BYTES / (k * BLOCK * size_of::<i16>())).max(1).saturating_mul(BLOCK).min(m)
+    (MAX_CHUNK_BYTES / (k * BLOCK * size_of::<i16>())).max(1).saturating_mul(BLOCK).min(m)
 }
 
-/// Working memory [`rows_times`] takes.
-fn left_bytes(isa: Isa, depth: usize, m: usize, k: usize) -> usize {
-    bytes_for::<i32>(m) + staged_bytes(isa, depth, chunk_rows(m, k) * k + SLACK)
+/// Returns the working memory of [`multiply_rows`], in bytes.
+fn left_bytes(isa: Isa, group_size: usize, m: usize, k: usize) -> usize {
+    bytes_for::<i32>(m) + staged_bytes(isa, group_size, chunk_rows(m, k) * k + STAGE_OVERREAD)
 }
 
-/// `[m][k]` activations times packed columns of one run.
-fn rows_times(
+/// Multiplies `[m][k]` activations by packed columns of one run.
+fn multiply_rows(
     isa: Isa,
     [m, k]: [usize; 2],
     input: &[i8],
-    offsets: &Offsets,
-    right: &View<'_>,
-    out: &mut Out<'_>,
-    carver: &mut Carver<'_>,
+    offsets: &GroupOffsets,
+    right: &PackedView<'_>,
+    out: &mut OutputBuffer<'_>,
+    arena: &mut ScratchArena<'_>,
 ) {
-    let sums = carver.take::<i32>(m);
+    let sums = arena.allocate::<i32>(m);
     if right.zeros.is_some() {
         isa.run(
             #[inline(always)]
-            || gemm::sum_rows(isa, input, &Grid::rows(m, k), &[0], k, sums),
+            || sum_rows(isa, input, &Grid::rows(m, k), &[0], k, sums),
         );
     }
-    let len = chunk_rows(m, k) * k + SLACK;
-    if widens(isa, right.depth) {
-        staged::<i16>(isa, [m, k], input, offsets, sums, right, out, carver.take(len));
+    let len = chunk_rows(m, k) * k + STAGE_OVERREAD;
+    if needs_widening(isa, right.group_size) {
+        staged::<i16>(isa, [m, k], input, offsets, sums, right, out, arena.allocate(len));
     } else {
-        staged::<i8>(isa, [m, k], input, offsets, sums, right, out, carver.take(len));
+        staged::<i8>(isa, [m, k], input, offsets, sums, right, out, arena.allocate(len));
     }
 }
 
-/// Stages the rows if they have to be, and multiplies them.
+/// Stages the rows if necessary, and multiplies them.
 #[expect(clippy::too_many_arguments, reason = "one run's whole state")]
-fn staged<T: Lane>(
+fn staged<T: Kernels>(
     isa: Isa,
     [m, k]: [usize; 2],
     input: &[i8],
-    offsets: &Offsets,
+    offsets: &GroupOffsets,
     sums: &[i32],
-    right: &View<'_>,
-    out: &mut Out<'_>,
+    right: &PackedView<'_>,
+    out: &mut OutputBuffer<'_>,
     stage: &mut [T],
 ) {
-    let place = |row| Place { row, column: 0, width: right.columns };
-    // Kernels read whole groups, so the last row's must end where the input does.
-    if let Some(stage) = T::as_is(input).filter(|_| k.is_multiple_of(right.depth)) {
+    let output = |row| OutputOffset { row, column: 0, width: right.columns };
+    // Kernels read whole groups, so the last group must end where the input ends.
+    if let Some(stage) = T::as_is(input).filter(|_| k.is_multiple_of(right.group_size)) {
         let left = Left { stage, grid: Grid::rows(m, k), offsets, row_sums: sums };
-        return T::gemm(isa, &left, right, place(0), out);
+        return T::gemm(isa, &left, right, output(0), out);
     }
     let rows = chunk_rows(m, k);
     for (chunk, input) in input.chunks(rows * k).enumerate() {
@@ -168,14 +167,14 @@ fn staged<T: Lane>(
         );
         let (row, grid) = (chunk * rows, Grid::rows(input.len() / k, k));
         let left = Left { stage: &*stage, grid, offsets, row_sums: &sums[row..] };
-        T::gemm(isa, &left, right, place(row), out);
+        T::gemm(isa, &left, right, output(row), out);
     }
 }
 
-/// How the right-hand side of a [`Matmul`] lies in memory.
+/// The memory layout of the right-hand side of a [`Matmul`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// `[k][n]`, as ONNX MatMul has it.
+    /// `[k][n]`, as in ONNX MatMul.
     RowMajor,
     /// `[n][k]`.
     Transposed,
@@ -189,10 +188,12 @@ pub struct Matmul {
     k: usize,
     n: usize,
     layout: Layout,
-    offsets: Offsets,
+    offsets: GroupOffsets,
 }
 
 impl Matmul {
+    /// Prepares the product of these sizes.
+    ///
     /// # Errors
     /// Sizes of zero, or a `k` so large that accumulators could overflow.
     pub fn new(isa: Isa, [m, k, n]: [usize; 3], layout: Layout) -> Result<Self, WeightsError> {
@@ -200,52 +201,53 @@ impl Matmul {
             return Err(WeightsError::Overflow { output: 0 });
         }
         if m == 0 || k == 0 || n == 0 {
-            return Err(WeightsError::Window);
+            return Err(WeightsError::Geometry);
         }
-        let offsets = Runs::dense(k).offsets(depth(isa));
+        let offsets = PackRuns::dense(k).offsets(group_size(isa));
         Ok(Self { isa, m, k, n, layout, offsets })
     }
 
-    /// Working memory for a run.
+    /// Returns the working memory for a run, in bytes.
     #[must_use]
     pub fn scratch_bytes(&self) -> usize {
         let groups = self.offsets.each().len();
-        bytes_for::<i8>(panel_bytes(self.n, groups, depth(self.isa)))
-            + 2 * bytes_for::<i32>(self.n + SPARE)
-            + left_bytes(self.isa, depth(self.isa), self.m, self.k)
+        bytes_for::<i8>(panel_bytes(self.n, groups, group_size(self.isa)))
+            + 2 * bytes_for::<i32>(self.n + OVERREAD)
+            + left_bytes(self.isa, group_size(self.isa), self.m, self.k)
     }
 
-    /// Multiplies; `zeros` are the zero points of the left and the right side.
+    /// Multiplies two matrices; `zeros` are the zero points of the left and the right side.
     ///
     /// # Panics
-    /// When a buffer has the wrong length or the scratch memory is too small.
+    /// If a buffer has the wrong length or the scratch memory is too small.
     #[inline(never)]
     pub fn run(
         &self,
         left: &[i8],
         right: &[i8],
         zeros: [i8; 2],
-        mut out: Out<'_>,
+        mut out: OutputBuffer<'_>,
         scratch: &mut Scratch,
     ) {
         assert_eq!(left.len(), self.m * self.k, "left-hand side");
         assert_eq!(right.len(), self.k * self.n, "right-hand side");
         out.check(self.m, self.n);
-        let (depth, groups) = (depth(self.isa), self.offsets.each().len());
-        let mut carver = scratch.carve();
-        let values = carver.take::<i8>(panel_bytes(self.n, groups, depth));
-        let start = carver.take::<i32>(self.n + SPARE);
-        let zero_row = carver.take::<i32>(self.n + SPARE);
-        self.pack(right, depth, values);
+        let (group_size, groups) = (group_size(self.isa), self.offsets.each().len());
+        let mut arena = scratch.arena();
+        let values = arena.allocate::<i8>(panel_bytes(self.n, groups, group_size));
+        let start = arena.allocate::<i32>(self.n + OVERREAD);
+        let zero_row = arena.allocate::<i32>(self.n + OVERREAD);
+        self.pack(right, group_size, values);
         self.sum_columns(right, zeros[1], start);
         start.iter_mut().for_each(|s| *s = s.wrapping_mul(-i32::from(zeros[0])));
         zero_row.fill(i32::from(zeros[1]));
         let zeros = (zeros[1] != 0).then_some(&*zero_row);
-        let view = View { columns: self.n, groups, depth, values, start, zeros, narrow: false };
-        rows_times(self.isa, [self.m, self.k], left, &self.offsets, &view, &mut out, &mut carver);
+        let view =
+            PackedView { columns: self.n, groups, group_size, values, start, zeros, no_min: false };
+        multiply_rows(self.isa, [self.m, self.k], left, &self.offsets, &view, &mut out, &mut arena);
     }
 
-    /// The element at row `i`, column `j` of the right-hand side.
+    /// Returns the element at row `i`, column `j` of the right-hand side.
     #[inline(always)]
     fn at(&self, right: &[i8], i: usize, j: usize) -> i8 {
         match self.layout {
@@ -254,12 +256,13 @@ impl Matmul {
         }
     }
 
-    fn pack(&self, right: &[i8], depth: usize, values: &mut [i8]) {
-        let panel = self.offsets.each().len() * depth * PANEL;
+    /// Packs the right-hand side into panels.
+    fn pack(&self, right: &[i8], group_size: usize, values: &mut [i8]) {
+        let panel = self.offsets.each().len() * group_size * PANEL;
         for (p, panel) in values.chunks_exact_mut(panel).enumerate() {
-            for (g, group) in panel.chunks_exact_mut(depth * PANEL).enumerate() {
+            for (g, group) in panel.chunks_exact_mut(group_size * PANEL).enumerate() {
                 for (at, slot) in group.iter_mut().enumerate() {
-                    let (i, j) = (g * depth + at % depth, p * PANEL + at / depth);
+                    let (i, j) = (g * group_size + at % group_size, p * PANEL + at / group_size);
                     *slot = if i < self.k && j < self.n { self.at(right, i, j) } else { 0 };
                 }
             }

@@ -1,11 +1,13 @@
-//! Which instruction set a kernel runs on.
+//! The instruction sets that kernels run on.
 
-/// An instruction set this machine has. Only detection makes one that is not [`Isa::SCALAR`], so a
-/// value of this type is the proof that its instructions may be executed.
+/// An instruction set of this machine.
+///
+/// Only detection creates values other than [`Isa::SCALAR`], so a value of this type proves that
+/// its instructions may be executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Isa(Set);
 
-/// The instruction sets there are kernels for on this architecture.
+/// The instruction sets of this architecture that have kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Set {
     /// Plain Rust: the definition of every result.
@@ -20,16 +22,16 @@ pub(super) enum Set {
 }
 
 impl Isa {
-    /// Plain Rust, the definition the others are held against.
+    /// Plain Rust, the definition that the others are tested against.
     pub const SCALAR: Self = Self(Set::Scalar);
 
-    /// The fastest this machine has.
+    /// Returns the fastest instruction set of this machine.
     #[must_use]
     pub fn best() -> Self {
         Self::available().last().copied().unwrap_or(Self::SCALAR)
     }
 
-    /// All that this machine has, the slowest first.
+    /// Returns all instruction sets of this machine, the slowest first.
     #[must_use]
     pub fn available() -> Vec<Self> {
         #[cfg_attr(
@@ -53,7 +55,7 @@ impl Isa {
         all
     }
 
-    /// A short name for reports.
+    /// Returns a short name for reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self.0 {
@@ -67,20 +69,20 @@ impl Isa {
         }
     }
 
-    /// Runs `f` compiled for this instruction set: plain loops over elements are written once and
-    /// vectorised by the compiler. `f` must be marked `#[inline(always)]`.
+    /// Runs `f` compiled for this instruction set, so that plain loops over elements are written
+    /// once and vectorised by the compiler. `f` must be marked `#[inline(always)]`.
     #[inline(always)]
     pub(super) fn run<R>(self, f: impl FnOnce() -> R) -> R {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: this value exists only where AVX2 was detected.
-            Set::Avx2 => unsafe { super::avx2::run(f) },
-            // NEON, where there are kernels for it, is what all code is compiled for.
+            Set::Avx2 => unsafe { run_with_avx2(f) },
+            // If there are NEON kernels, all code is compiled for NEON anyway.
             _ => f(),
         }
     }
 
-    /// Whether there is NEON to use.
+    /// Whether NEON kernels may run.
     #[cfg(target_feature = "neon")]
     pub(super) fn has_neon(self) -> bool {
         self != Self::SCALAR
@@ -89,4 +91,11 @@ impl Isa {
     pub(super) fn set(self) -> Set {
         self.0
     }
+}
+
+/// Runs `f` compiled with AVX2; it must be `#[inline(always)]` to profit.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn run_with_avx2<R>(f: impl FnOnce() -> R) -> R {
+    f()
 }

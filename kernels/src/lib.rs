@@ -1,16 +1,23 @@
-//! Integer kernels: exact sums of s8 products in 32 bits, one rounding at the end.
+//! Integer kernels: exact sums of s8 products in 32 bits, rounded once at the end.
 //!
-//! Activations are s8 in NHWC order (u8 is stored with 128 taken off, its zero point likewise),
-//! weights one byte each, packed once at load. The plain Rust version of every kernel is the
-//! definition; the vector versions give the same bits, for the sums are exact and the float
-//! operations of the rounding are the same ones in the same order ([`Fit`], [`Requant`]).
+//! Activations are s8 in NHWC order (u8 is stored minus 128, and so is its zero point). Weights
+//! take one byte each and are packed once at load. The plain Rust version of every kernel
+//! (`scalar`) is the definition. The vector versions give the same bits, because the sums are exact
+//! and the rounding consists of the same float operations in the same order ([`OutputQuant`],
+//! [`Requant`]).
 //!
-//! Nothing here allocates during a run: every kernel says how much [`Scratch`] it needs. Lengths are
-//! checked when a run begins; a wrong one is a mistake of the caller, not of a model, and panics.
+//! No kernel allocates during a run: each reports how much [`Scratch`] it needs. Lengths are
+//! checked at the start of a run. A wrong length is an error of the caller, not of a model, and
+//! panics.
 //!
-//! A crate of its own: boards get it optimised for speed and the rest for size, and it is tested on other
-//! processors, and under checkers of memory accesses, without the rest (`cross/test`, `scripts/check-kernels`). What a run
-//! enters it by is `#[inline(never)]`: code that is inlined into a caller is compiled for size as that is.
+//! Imports point one way: `isa`, `scratch` and `requant` at the bottom, then `operands`, the
+//! kernels of each instruction set (`scalar`, `avx2`, `neon`), `dispatch`, which selects one, and
+//! the layers on top.
+//!
+//! This is a separate crate so that board builds can optimise it for speed and the rest for size,
+//! and so that it can be tested alone on other processors and under memory checkers (`cross/test`,
+//! `scripts/check-kernels`). Entry points of a run are `#[inline(never)]`, because code inlined into
+//! a caller is compiled for size like the caller.
 #![expect(
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
@@ -20,44 +27,46 @@
 )]
 #![expect(unsafe_code, reason = "vector instructions and aligned scratch memory")]
 
-mod arith;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod conv;
-mod convert;
+mod conv_geometry;
 mod dense;
 mod depthwise;
-mod gemm;
+mod dispatch;
+mod elementwise;
 mod isa;
-mod lane;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 #[cfg(all(target_arch = "arm", target_feature = "neon"))]
-mod neon32;
+mod neon_armv7;
 #[cfg(all(target_arch = "arm", target_feature = "neon"))]
-use neon32 as neon;
+use neon_armv7 as neon;
+mod operands;
 mod pack;
 mod pool;
+mod quantize;
 mod requant;
+mod scalar;
 mod scratch;
 mod softmax;
-mod stage;
 mod strided;
-mod window;
+mod tiles;
 
-pub use arith::{Table, Term, add, clamp, look_up, mul, times};
 pub use conv::Conv;
-pub use convert::{dequantize, quantize, quantize_dynamic, s8_from_u8, u8_from_s8};
+pub use conv_geometry::ConvGeometry;
 pub use dense::{Dense, Layout, Matmul};
 pub use depthwise::Depthwise;
+pub use elementwise::{Table, add, clamp, look_up, mul, mul_scalar};
 pub use isa::Isa;
+pub use operands::Term;
 pub use pack::{Weights, WeightsError};
 pub use pool::{AveragePool, max_pool};
-pub use requant::{Fit, Out, Requant, Scale};
+pub use quantize::{dequantize, quantize, quantize_dynamic, s8_from_u8, u8_from_s8};
+pub use requant::{OutputBuffer, OutputQuant, Requant, Scale};
 pub use scratch::Scratch;
 pub use softmax::Softmax;
-pub use strided::{Side, Strided};
-pub use window::Window;
+pub use strided::{Strided, StridedView};
 
 #[cfg(test)]
 mod tests;

@@ -1,17 +1,17 @@
 //! Pools over one NHWC picture.
+use super::conv_geometry::ConvGeometry;
 use super::isa::Isa;
 #[cfg(target_feature = "neon")]
 use super::neon;
-use super::requant::Fit;
+use super::requant::OutputQuant;
 use super::scratch::{Scratch, bytes_for};
-use super::window::Window;
 
-/// The largest of each window's inputs; padding does not count. Scale and zero point stay.
+/// Computes the maximum of each window, without padding. Scale and zero point do not change.
 ///
 /// # Panics
-/// When a buffer does not fit the window.
+/// If a buffer does not fit the window.
 #[inline(never)]
-pub fn max_pool(isa: Isa, window: &Window, input: &[i8], out: &mut [i8]) {
+pub fn max_pool(isa: Isa, window: &ConvGeometry, input: &[i8], out: &mut [i8]) {
     check(window, input, out.len());
     isa.run(
         #[inline(always)]
@@ -26,34 +26,34 @@ pub fn max_pool(isa: Isa, window: &Window, input: &[i8], out: &mut [i8]) {
     );
 }
 
-/// The mean over a window.
+/// An average pool.
 #[derive(Clone, Debug)]
 pub struct AveragePool {
-    pub window: Window,
+    pub window: ConvGeometry,
     /// Zero point of the input.
     pub input_zero: i8,
     /// Input scale / output scale.
     pub ratio: f32,
-    /// Whether padding counts as zeros (`count_include_pad`), else only real inputs are averaged.
+    /// Whether padding counts as zeros (`count_include_pad`); else only inputs are averaged.
     pub include_pad: bool,
-    pub fit: Fit,
+    pub quant: OutputQuant,
 }
 
 impl AveragePool {
-    /// Working memory for a run.
+    /// Returns the working memory for a run, in bytes.
     #[must_use]
     pub fn scratch_bytes(&self) -> usize {
         bytes_for::<i32>(self.window.channels)
     }
 
-    /// Runs one picture: the exact sum of each window, then `fit(sum as f32 * ratio / count)`.
+    /// Runs one picture: the exact sum of each window, then `quant(sum as f32 * ratio / count)`.
     ///
     /// # Panics
-    /// When a buffer does not fit the window or the scratch memory is too small.
+    /// If a buffer does not fit the window or the scratch memory is too small.
     #[inline(never)]
     pub fn run(&self, isa: Isa, input: &[i8], out: &mut [i8], scratch: &mut Scratch) {
         check(&self.window, input, out.len());
-        let sums = scratch.carve().take::<i32>(self.window.channels);
+        let sums = scratch.arena().allocate::<i32>(self.window.channels);
         isa.run(
             #[inline(always)]
             || self.pool(isa, input, out, sums),
@@ -74,13 +74,13 @@ impl AveragePool {
             let count =
                 if self.include_pad { self.window.taps() as f32 } else { inside.max(1) as f32 };
             for (y, &s) in out.iter_mut().zip(sums.iter()) {
-                *y = self.fit.store((s - offset) as f32 * self.ratio / count);
+                *y = self.quant.store((s - offset) as f32 * self.ratio / count);
             }
         }
     }
 }
 
-/// The larger of each element of `most` and of `input` into `most`.
+/// Writes the maximum of each element of `most` and of `input` to `most`.
 #[inline(always)]
 #[cfg_attr(
     not(target_feature = "neon"),
@@ -104,9 +104,9 @@ fn total(isa: Isa, sums: &mut [i32], input: &[i8]) {
     sums.iter_mut().zip(input).for_each(|(s, &x)| *s += i32::from(x));
 }
 
-/// Where the taps inside the picture start, for one position of the window.
+/// Returns where the taps inside the picture start, for one position of the window.
 #[inline(always)]
-fn taps(w: &Window, position: usize) -> impl Iterator<Item = usize> {
+fn taps(w: &ConvGeometry, position: usize) -> impl Iterator<Item = usize> {
     let (y, x) = (position / w.output[1] * w.stride[0], position % w.output[1] * w.stride[1]);
     (0..w.kernel[0])
         .filter_map(move |i| {
@@ -121,8 +121,8 @@ fn taps(w: &Window, position: usize) -> impl Iterator<Item = usize> {
         })
 }
 
-fn check(window: &Window, input: &[i8], out: usize) {
-    assert!(window.is_sound(), "window sizes");
+fn check(window: &ConvGeometry, input: &[i8], out: usize) {
+    assert!(window.is_valid(), "window sizes");
     assert_eq!(input.len(), window.input_len(), "input picture");
     assert_eq!(out, window.positions() * window.channels, "output picture");
 }

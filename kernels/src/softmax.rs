@@ -1,9 +1,11 @@
 //! Softmax of s8 inputs.
-use super::requant::Fit;
+use super::requant::OutputQuant;
 
-/// Softmax over rows of quantized inputs. An input lies at most 255 steps below its row's largest,
-/// so all exponentials come from one table, made by plain arithmetic that gives the same bits
-/// everywhere (the platforms' `exp` functions do not agree).
+/// Softmax over rows of quantized inputs.
+///
+/// An input lies at most 255 steps below the largest of its row, so all exponentials come from one
+/// table. The table is computed by plain arithmetic that gives the same bits everywhere, because
+/// the `exp` functions of the platforms differ.
 #[derive(Clone, Debug)]
 pub struct Softmax {
     /// exp(-scale * d) for d = 0..=255.
@@ -11,64 +13,65 @@ pub struct Softmax {
 }
 
 impl Softmax {
-    /// For inputs of this scale (the zero point cancels out).
+    /// Computes the table for inputs of this scale (the zero point cancels out).
     #[must_use]
     pub fn new(scale: f32) -> Self {
         Self { exps: (0..=255).map(|d| exp(-f64::from(scale) * f64::from(d)) as f32).collect() }
     }
 
-    /// Rows of `len` to probabilities.
+    /// Computes the probabilities of rows of `len`.
     ///
     /// # Panics
-    /// When the lengths differ, or `len` is 0.
+    /// If the lengths differ, or `len` is 0.
     #[inline(never)]
     pub fn run(&self, len: usize, input: &[i8], out: &mut [f32]) {
         assert_eq!(input.len(), out.len(), "softmax");
         for (x, y) in input.chunks(len).zip(out.chunks_mut(len)) {
-            let sum = self.weigh(x, |at, e| y[at] = e);
+            let sum = self.exp_sum(x, |at, e| y[at] = e);
             y.iter_mut().for_each(|y| *y /= sum);
         }
     }
 
-    /// Rows of `len` to quantized probabilities: `fit(p / scale)`.
+    /// Computes quantized probabilities of rows of `len`: `quant(p / scale)`.
     ///
     /// # Panics
-    /// As [`Softmax::run`].
+    /// Same as [`Softmax::run`].
     #[inline(never)]
-    pub fn run_s8(&self, len: usize, scale: f32, fit: Fit, input: &[i8], out: &mut [i8]) {
+    pub fn run_s8(&self, len: usize, scale: f32, quant: OutputQuant, input: &[i8], out: &mut [i8]) {
         assert_eq!(input.len(), out.len(), "softmax");
         for (x, y) in input.chunks(len).zip(out.chunks_mut(len)) {
-            let sum = self.weigh(x, |_, _| ());
-            let top = top(x);
+            let sum = self.exp_sum(x, |_, _| ());
+            let max = row_max(x);
             for (y, &x) in y.iter_mut().zip(x) {
-                *y = fit.store(self.below(top, x) / sum / scale);
+                *y = quant.store(self.exp_below_max(max, x) / sum / scale);
             }
         }
     }
 
-    /// Shows each exponential and returns their sum, added up in order.
-    fn weigh(&self, row: &[i8], mut show: impl FnMut(usize, f32)) -> f32 {
-        let top = top(row);
+    /// Passes each exponential to `show` and returns their sum, added up in order.
+    fn exp_sum(&self, row: &[i8], mut show: impl FnMut(usize, f32)) -> f32 {
+        let max = row_max(row);
         let mut sum = 0.0f64;
         for (at, &x) in row.iter().enumerate() {
-            let e = self.below(top, x);
+            let e = self.exp_below_max(max, x);
             sum += f64::from(e);
             show(at, e);
         }
         sum as f32
     }
 
-    fn below(&self, top: i8, x: i8) -> f32 {
-        self.exps[usize::from(top.abs_diff(x))]
+    /// Returns exp(scale * (x - max)).
+    fn exp_below_max(&self, max: i8, x: i8) -> f32 {
+        self.exps[usize::from(max.abs_diff(x))]
     }
 }
 
-fn top(row: &[i8]) -> i8 {
+fn row_max(row: &[i8]) -> i8 {
     row.iter().copied().max().unwrap_or(0)
 }
 
-/// e^x for x <= 0, to the last bits of a double: x = k ln 2 + r, |r| <= ln 2 / 2, Taylor's series
-/// for e^r, times 2^k. (Cody and Waite, Software Manual for the Elementary Functions, 1980.)
+/// Computes e^x for x <= 0, to the last bits of a double: x = k ln 2 + r, |r| <= ln 2 / 2, Taylor's
+/// series for e^r, times 2^k. (Cody and Waite, Software Manual for the Elementary Functions, 1980.)
 fn exp(x: f64) -> f64 {
     /// ln 2 in two parts, the first with 21 trailing zero bits, so that k times it is exact.
     const LN2: [f64; 2] = [6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10];

@@ -4,8 +4,8 @@ use super::float::FloatGraph;
 use super::view::Place;
 use crate::tensor::Dtype;
 use inferd_kernels::{
-    AveragePool, Conv, Dense, Depthwise, Fit, Isa, Matmul, Requant, Softmax, Strided, Table, Term,
-    Window,
+    AveragePool, Conv, ConvGeometry, Dense, Depthwise, Isa, Matmul, OutputQuant, Requant, Softmax,
+    Strided, Table, Term,
 };
 
 /// The steps of a model, ready to run.
@@ -47,7 +47,7 @@ pub(super) enum Action {
     /// Float to bytes.
     Quantize {
         scale: f32,
-        fit: Fit,
+        fit: OutputQuant,
     },
     /// Float to bytes, by the range of the values themselves; the range goes to a slot.
     QuantizeDynamic {
@@ -81,23 +81,23 @@ pub(super) enum Action {
         batch: usize,
     },
     MaxPool {
-        window: Window,
+        window: ConvGeometry,
         batch: usize,
     },
     Add {
         terms: [Term; 2],
-        fit: Fit,
+        fit: OutputQuant,
     },
     Mul {
         zeros: [i8; 2],
         ratio: f32,
-        fit: Fit,
+        fit: OutputQuant,
     },
     /// Rows of bytes to bytes (with scale and fit) or to floats.
     Softmax {
         softmax: Softmax,
         row: usize,
-        quantized: Option<(f32, Fit)>,
+        quantized: Option<(f32, OutputQuant)>,
     },
     /// A part of the graph in the float runtime; `from` and `to` are unused.
     Region {

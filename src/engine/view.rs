@@ -3,7 +3,7 @@
 //! The kernels want channels last, ONNX says channels first; and models are full of transpositions
 //! and reshapes. With the order of axes kept beside the shape, most of these move nothing.
 
-use inferd_kernels::Side;
+use inferd_kernels::StridedView;
 
 /// A buffer of the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -94,8 +94,11 @@ impl View {
     }
 
     /// The whole of it, as one side of a copy.
-    pub(super) fn side(&self) -> Side {
-        Side { start: 0, strides: self.strides().into_iter().map(usize::cast_signed).collect() }
+    pub(super) fn side(&self) -> StridedView {
+        StridedView {
+            start: 0,
+            strides: self.strides().into_iter().map(usize::cast_signed).collect(),
+        }
     }
 }
 

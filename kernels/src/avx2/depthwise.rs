@@ -1,11 +1,12 @@
-//! Depthwise convolution: 16 channels of a few positions at a time, taps taken in pairs whose
-//! activations are interleaved so that `vpmaddwd` sums them.
+//! Depthwise convolution of 16 channels of a few positions at a time.
 //!
+//! Taps are taken in pairs whose activations are interleaved so that `vpmaddwd` sums them.
 //! `vpunpcklwd` works within halves: of 16 channels it takes 0-3 and 8-11, `vpunpckhwd` the others.
-//! Weights, starts and multipliers are brought into that order, and packing the results undoes it.
-use super::super::lane::Sweep;
-use super::super::requant::Out;
-use super::finish::{Columns, Tail, ToS8, exchange};
+//! Weights, starts and multipliers are reordered to match, and packing the results restores the
+//! order.
+use super::super::operands::DepthwiseJob;
+use super::super::requant::OutputBuffer;
+use super::epilogue::{Columns, Epilogue, ToS8, exchange};
 use std::arch::x86_64::*;
 
 /// Channels of a block.
@@ -13,62 +14,68 @@ const BLOCK: usize = 16;
 /// Positions taken together.
 const TOGETHER: usize = 4;
 
-/// One staged band, the filters interleaved.
+/// Convolves one staged tile with interleaved filters.
 ///
 /// # Panics
-/// When the stage or the output are shorter than the shapes say.
+/// If the stage or the output are shorter than the shapes require.
 #[target_feature(enable = "avx2")]
-pub(in super::super) fn depthwise(sweep: &Sweep<'_, i16>, out: &mut Out<'_>) {
-    let (taps, rest) = sweep.filters.taps.as_chunks::<2>();
+pub(in super::super) fn depthwise(job: &DepthwiseJob<'_, i16>, out: &mut OutputBuffer<'_>) {
+    let (taps, rest) = job.taps.as_chunks::<2>();
     assert!(rest.is_empty(), "taps in pairs");
-    let reach = taps.iter().flatten().max().map_or(0, |&o| o as usize);
-    let channels = sweep.filters.channels.next_multiple_of(BLOCK);
-    assert!(sweep.grid.last() + reach + channels <= sweep.stage.len(), "stage too small");
-    let band = Band { sweep, taps };
+    let extent = taps.iter().flatten().max().map_or(0, |&o| o as usize);
+    let channels = job.channels.next_multiple_of(BLOCK);
+    assert!(job.grid.last() + extent + channels <= job.stage.len(), "stage too small");
+    let paired = PairedJob { job, taps };
     match out {
-        Out::S8(out, requant) => band.run(&mut ToS8::new(out, requant)),
-        out => band.run(out),
+        OutputBuffer::S8(out, requant) => paired.run(&mut ToS8::new(out, requant)),
+        out => paired.run(out),
     }
 }
 
-struct Band<'a> {
-    sweep: &'a Sweep<'a, i16>,
+/// A job with its taps in pairs.
+struct PairedJob<'a> {
+    job: &'a DepthwiseJob<'a, i16>,
     taps: &'a [[u32; 2]],
 }
 
-impl Band<'_> {
+impl PairedJob<'_> {
     #[target_feature(enable = "avx2")]
-    fn run(&self, tail: &mut impl Tail) {
-        let (mut bases, mut position) = (self.sweep.grid.bases(), 0);
-        while position + TOGETHER <= self.sweep.grid.count {
-            self.positions(position, bases.take::<TOGETHER>(), tail);
+    fn run(&self, epilogue: &mut impl Epilogue) {
+        let (mut bases, mut position) = (self.job.grid.bases(), 0);
+        while position + TOGETHER <= self.job.grid.count {
+            self.positions(position, bases.take::<TOGETHER>(), epilogue);
             position += TOGETHER;
         }
-        while position < self.sweep.grid.count {
-            self.positions(position, [bases.step()], tail);
+        while position < self.job.grid.count {
+            self.positions(position, [bases.step()], epilogue);
             position += 1;
         }
     }
 
-    /// All channels of `P` positions.
+    /// Computes all channels of `P` positions.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn positions<const P: usize>(&self, position: usize, bases: [usize; P], tail: &mut impl Tail) {
-        let filters = self.sweep.filters;
-        let at = (self.sweep.row + position) * filters.channels;
-        let weights = self.sweep.weights.chunks_exact(BLOCK * 2 * self.taps.len());
-        for (channel, weights) in (0..filters.channels).step_by(BLOCK).zip(weights) {
-            let start = exchange(super::finish::load(self.sweep.start, channel));
+    fn positions<const P: usize>(
+        &self,
+        position: usize,
+        bases: [usize; P],
+        epilogue: &mut impl Epilogue,
+    ) {
+        let channels = self.job.channels;
+        let at = (self.job.row + position) * channels;
+        let weights = self.job.weights.chunks_exact(BLOCK * 2 * self.taps.len());
+        for (channel, weights) in (0..channels).step_by(BLOCK).zip(weights) {
+            let start = exchange(super::epilogue::load(self.job.start, channel));
             // SAFETY: every window's elements are inside the stage, as checked by `depthwise`.
             let acc = unsafe {
-                let bases = bases.map(|base| self.sweep.stage.as_ptr().add(base + channel));
+                let bases = bases.map(|base| self.job.stage.as_ptr().add(base + channel));
                 accumulate(&bases, self.taps, weights, [start; P])
             };
-            let columns = BLOCK.min(filters.channels - channel);
+            let columns = BLOCK.min(channels - channel);
             // SAFETY: this function runs on AVX2.
             unsafe {
-                let shared = tail.panel::<true>(channel);
-                tail.finish::<P, true>(shared, acc, columns, at + channel, filters.channels);
+                let shared = epilogue.panel::<true>(channel);
+                epilogue.finish::<P, true>(shared, acc, columns, at + channel, channels);
             }
         }
     }

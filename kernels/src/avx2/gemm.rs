@@ -3,67 +3,73 @@
 //! Registers of the 6 x 16 block: 12 accumulators, 2 vectors of widened weights (8 columns x 2),
 //! one pair of activations broadcast, one product: all 16. Per pair of k it takes 26 vector
 //! operations for 192 multiply-adds, and `vpmaddwd` alone bounds it at 6 cycles.
-use super::super::gemm::{Left, Place};
-use super::super::pack::{PANEL, View};
-use super::super::requant::Out;
-use super::finish::{Columns, Tail, ToS8, load, unskew};
+use super::super::operands::{Left, OutputOffset, PANEL, PackedView};
+use super::super::requant::OutputBuffer;
+use super::epilogue::{Columns, Epilogue, ToS8, load, subtract_zero_points};
 use std::arch::x86_64::*;
 
 /// Rows of a block.
 const ROWS: usize = 6;
 
-/// The product of staged activations and packed columns.
+/// Multiplies staged activations by packed columns.
 ///
 /// # Panics
-/// When the activations, the weights or the output are shorter than the shapes say.
+/// If the activations, the weights or the output are shorter than the shapes require.
 #[target_feature(enable = "avx2")]
 pub(in super::super) fn gemm(
     left: &Left<'_, i16>,
-    right: &View<'_>,
-    place: Place,
-    out: &mut Out<'_>,
+    right: &PackedView<'_>,
+    output: OutputOffset,
+    out: &mut OutputBuffer<'_>,
 ) {
     left.check(right);
-    assert_eq!(right.depth, 2);
+    assert_eq!(right.group_size, 2);
     match out {
-        Out::S8(out, requant) => product(left, right, place, &mut ToS8::new(out, requant)),
-        out => product(left, right, place, out),
+        OutputBuffer::S8(out, requant) => {
+            product(left, right, output, &mut ToS8::new(out, requant))
+        }
+        out => product(left, right, output, out),
     }
 }
 
 #[target_feature(enable = "avx2")]
-fn product(left: &Left<'_, i16>, right: &View<'_>, place: Place, tail: &mut impl Tail) {
+fn product(
+    left: &Left<'_, i16>,
+    right: &PackedView<'_>,
+    output: OutputOffset,
+    epilogue: &mut impl Epilogue,
+) {
     let count = left.grid.count;
     let mut bases = left.grid.bases();
     let mut row = 0;
     while row + ROWS <= count {
-        rows::<ROWS>(left, right, row, bases.take(), place, tail);
+        rows::<ROWS>(left, right, row, bases.take(), output, epilogue);
         row += ROWS;
     }
     match count - row {
         0 => (),
-        1 => rows::<1>(left, right, row, bases.take(), place, tail),
-        2 => rows::<2>(left, right, row, bases.take(), place, tail),
-        3 => rows::<3>(left, right, row, bases.take(), place, tail),
-        4 => rows::<4>(left, right, row, bases.take(), place, tail),
-        _ => rows::<5>(left, right, row, bases.take(), place, tail),
+        1 => rows::<1>(left, right, row, bases.take(), output, epilogue),
+        2 => rows::<2>(left, right, row, bases.take(), output, epilogue),
+        3 => rows::<3>(left, right, row, bases.take(), output, epilogue),
+        4 => rows::<4>(left, right, row, bases.take(), output, epilogue),
+        _ => rows::<5>(left, right, row, bases.take(), output, epilogue),
     }
 }
 
-/// All columns of `R` rows from `row` on.
+/// Computes all columns of `R` rows from `row` on.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn rows<const R: usize>(
     left: &Left<'_, i16>,
-    right: &View<'_>,
+    right: &PackedView<'_>,
     row: usize,
     bases: [usize; R],
-    place: Place,
-    tail: &mut impl Tail,
+    output: OutputOffset,
+    epilogue: &mut impl Epilogue,
 ) {
     // SAFETY: `Left::check` found every row's elements inside the stage.
     let bases = bases.map(|base| unsafe { left.stage.as_ptr().add(base) });
-    let first = (place.row + row) * place.width + place.column;
+    let first = (output.row + row) * output.width + output.column;
     for panel in 0..right.panels() {
         let at = panel * PANEL;
         let weights = right.panel(panel).as_ptr();
@@ -72,13 +78,15 @@ fn rows<const R: usize>(
             unsafe { block(&bases, left.offsets.each(), weights, [load(right.start, at); R]) };
         if let Some(zeros) = right.zeros {
             let zeros = load(zeros, at);
-            acc.iter_mut().zip(&left.row_sums[row..]).for_each(|(a, &sum)| unskew(a, zeros, sum));
+            acc.iter_mut()
+                .zip(&left.row_sums[row..])
+                .for_each(|(a, &sum)| subtract_zero_points(a, zeros, sum));
         }
         let columns = PANEL.min(right.columns - at);
         // SAFETY: this function runs on AVX2.
         unsafe {
-            let shared = tail.panel::<false>(place.column + at);
-            tail.finish::<R, false>(shared, acc, columns, first + at, place.width);
+            let shared = epilogue.panel::<false>(output.column + at);
+            epilogue.finish::<R, false>(shared, acc, columns, first + at, output.width);
         }
     }
 }
@@ -111,7 +119,7 @@ unsafe fn block<const R: usize>(
     acc
 }
 
-/// 16 weights to 16 bits.
+/// Widens 16 weights to 16 bits.
 ///
 /// # Safety
 /// 16 must be readable.

@@ -1,16 +1,12 @@
-//! The kernels for x86-64 with AVX2: activations widened to 16 bits when they are staged, weights
-//! when they are loaded, pairs of products summed by `vpmaddwd`, which is exact for them.
+//! The kernels for x86-64 with AVX2.
+//!
+//! Activations are widened to 16 bits when they are staged, weights when they are loaded. Pairs of
+//! products are summed by `vpmaddwd`, which is exact for them.
 mod depthwise;
-mod finish;
+mod epilogue;
 mod gemm;
-mod vector;
+mod gemv;
 
 pub(super) use depthwise::depthwise;
 pub(super) use gemm::gemm;
-pub(super) use vector::vectors;
-
-/// Runs `f` compiled with AVX2; it must be `#[inline(always)]` to profit.
-#[target_feature(enable = "avx2")]
-pub(super) fn run<R>(f: impl FnOnce() -> R) -> R {
-    f()
-}
+pub(super) use gemv::gemv;

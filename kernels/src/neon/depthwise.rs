@@ -1,21 +1,20 @@
-//! Depthwise convolution: 16 channels of one position at a time.
-use super::super::lane::Sweep;
-use super::super::requant::Out;
-use super::finish::{Columns, finish, load};
+//! Depthwise convolution of 16 channels of one position at a time.
+use super::super::operands::DepthwiseJob;
+use super::super::requant::OutputBuffer;
+use super::epilogue::{Columns, finish, load};
 use std::arch::aarch64::*;
 
 /// Channels of a block.
 const BLOCK: usize = 16;
 
-/// One staged band.
+/// Convolves one staged tile.
 ///
 /// # Panics
-/// When the stage or the output are shorter than the shapes say.
-pub(in super::super) fn depthwise(sweep: &Sweep<'_, i8>, out: &mut Out<'_>) {
-    let Sweep { filters, weights, stage, grid, start, row } = *sweep;
-    let (channels, taps) = (filters.channels, &filters.taps);
-    let reach = taps.iter().max().map_or(0, |&o| o as usize);
-    assert!(grid.last() + reach + channels.next_multiple_of(BLOCK) <= stage.len(), "stage");
+/// If the stage or the output are shorter than the shapes require.
+pub(in super::super) fn depthwise(job: &DepthwiseJob<'_, i8>, out: &mut OutputBuffer<'_>) {
+    let DepthwiseJob { channels, taps, weights, stage, grid, start, row } = *job;
+    let extent = taps.iter().max().map_or(0, |&o| o as usize);
+    assert!(grid.last() + extent + channels.next_multiple_of(BLOCK) <= stage.len(), "stage");
     assert!(taps.len() * channels + BLOCK <= weights.len(), "filters");
     for channel in (0..channels).step_by(BLOCK) {
         let start = load(start, channel);

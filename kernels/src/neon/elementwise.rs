@@ -1,10 +1,11 @@
-//! Element by element, sixteen at a time. Written out: the compiler makes such code of the plain loops only where a
-//! program is linked for speed, and boards' are linked for size.
+//! Elementwise operations on sixteen elements at a time.
 //!
-//! Each gives back what is left of its slices, less than sixteen elements.
-use super::super::arith::Term;
-use super::super::requant::Fit;
-use super::finish::nearest;
+//! They are written by hand because the compiler vectorises the plain loops only in programs linked
+//! for speed, and board builds are linked for size. Each function returns the rest of its slices,
+//! less than sixteen elements.
+use super::super::operands::Term;
+use super::super::requant::OutputQuant;
+use super::epilogue::nearest;
 use std::arch::aarch64::*;
 
 const LANES: usize = 16;
@@ -12,7 +13,7 @@ const LANES: usize = 16;
 /// Sixteen numbers in order.
 type Floats = [float32x4_t; 4];
 
-/// `x - zero` of the sixteen elements of `x`.
+/// Computes `x - zero` of sixteen elements.
 #[inline(always)]
 fn differences(x: &[i8; LANES], zero: i8) -> Floats {
     // SAFETY: sixteen elements are read; every aarch64 has NEON.
@@ -24,13 +25,13 @@ fn differences(x: &[i8; LANES], zero: i8) -> Floats {
     }
 }
 
-/// `fit` of each into `out`.
+/// Writes the quantized value of each to `out`.
 #[inline(always)]
-fn store(fit: &Fit, x: Floats, out: &mut [i8; LANES]) {
+fn store(quant: &OutputQuant, x: Floats, out: &mut [i8; LANES]) {
     // SAFETY: sixteen elements are written; every aarch64 has NEON.
     unsafe {
-        let zero = vdupq_n_s16(i16::from(fit.zero));
-        let [a, b, c, d] = x.map(|x| vmovn_s32(nearest(fit, x)));
+        let zero = vdupq_n_s16(i16::from(quant.zero));
+        let [a, b, c, d] = x.map(|x| vmovn_s32(nearest(quant, x)));
         let [low, high] =
             [vcombine_s16(a, b), vcombine_s16(c, d)].map(|w| vmovn_s16(vaddq_s16(w, zero)));
         vst1q_s8(out.as_mut_ptr(), vcombine_s8(low, high));
@@ -43,55 +44,55 @@ fn scaled(x: Floats, ratio: f32) -> Floats {
     x.map(|x| unsafe { vmulq_n_f32(x, ratio) })
 }
 
-/// Two operands through `f`, which is given the differences from their zero points.
+/// Passes the differences of two operands from their zero points to `f` and stores the results.
 #[inline(always)]
 fn both<'a>(
     zeros: [i8; 2],
     (a, b): (&'a [i8], &'a [i8]),
-    fit: Fit,
+    quant: OutputQuant,
     out: &'a mut [i8],
     f: impl Fn(Floats, Floats) -> Floats,
 ) -> (&'a [i8], &'a [i8], &'a mut [i8]) {
     let ((a, rest_a), (b, rest_b)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     let (out, rest) = out.as_chunks_mut::<LANES>();
     for ((y, a), b) in out.iter_mut().zip(a).zip(b) {
-        store(&fit, f(differences(a, zeros[0]), differences(b, zeros[1])), y);
+        store(&quant, f(differences(a, zeros[0]), differences(b, zeros[1])), y);
     }
     (rest_a, rest_b, rest)
 }
 
-/// [`super::super::arith::add`].
+/// [`super::super::elementwise::add`].
 pub(crate) fn add<'a>(
     terms: [Term; 2],
     operands: (&'a [i8], &'a [i8]),
-    fit: Fit,
+    quant: OutputQuant,
     out: &'a mut [i8],
 ) -> (&'a [i8], &'a [i8], &'a mut [i8]) {
-    both(terms.map(|term| term.zero), operands, fit, out, |a, b| {
+    both(terms.map(|term| term.zero), operands, quant, out, |a, b| {
         let (a, b) = (scaled(a, terms[0].ratio), scaled(b, terms[1].ratio));
         // SAFETY: every aarch64 has NEON.
         [0, 1, 2, 3].map(|i| unsafe { vaddq_f32(a[i], b[i]) })
     })
 }
 
-/// [`super::super::arith::mul`]. The product of two differences is exact in single precision, too.
+/// [`super::super::elementwise::mul`]. The product of two differences is exact in single precision.
 pub(crate) fn mul<'a>(
     zeros: [i8; 2],
     ratio: f32,
     operands: (&'a [i8], &'a [i8]),
-    fit: Fit,
+    quant: OutputQuant,
     out: &'a mut [i8],
 ) -> (&'a [i8], &'a [i8], &'a mut [i8]) {
-    both(zeros, operands, fit, out, |a, b| {
+    both(zeros, operands, quant, out, |a, b| {
         // SAFETY: every aarch64 has NEON.
         scaled([0, 1, 2, 3].map(|i| unsafe { vmulq_f32(a[i], b[i]) }), ratio)
     })
 }
 
-/// [`super::super::convert::quantize`].
+/// [`super::super::quantize::quantize`].
 pub(crate) fn quantize<'a>(
     scale: f32,
-    fit: Fit,
+    quant: OutputQuant,
     input: &'a [f32],
     out: &'a mut [i8],
 ) -> (&'a [f32], &'a mut [i8]) {
@@ -101,12 +102,12 @@ pub(crate) fn quantize<'a>(
         // SAFETY: sixteen elements are read; every aarch64 has NEON.
         let x = [0, 4, 8, 12]
             .map(|i| unsafe { vdivq_f32(vld1q_f32(x[i..][..4].as_ptr()), vdupq_n_f32(scale)) });
-        store(&fit, x, y);
+        store(&quant, x, y);
     }
     (rest_in, rest)
 }
 
-/// [`super::super::convert::dequantize`].
+/// [`super::super::quantize::dequantize`].
 pub(crate) fn dequantize<'a>(
     scale: f32,
     zero: i8,
@@ -124,8 +125,8 @@ pub(crate) fn dequantize<'a>(
     (rest_in, rest)
 }
 
-/// [`super::super::arith::times`].
-pub(crate) fn times<'a>(
+/// [`super::super::elementwise::mul_scalar`].
+pub(crate) fn mul_scalar<'a>(
     factor: f32,
     values: &'a [f32],
     out: &'a mut [f32],
@@ -156,7 +157,8 @@ pub(crate) fn fold<'a>(
     ([rest_bias, rest_sums], rest)
 }
 
-/// Four values within `low..=high`. Not a number becomes `low`, which `fmaxnm` does not do for every one of them.
+/// Clamps four values to `low..=high`. NaN becomes `low`, which `fmaxnm` does not ensure for
+/// signalling NaN.
 #[inline(always)]
 fn within(x: float32x4_t, low: float32x4_t, high: float32x4_t) -> float32x4_t {
     // SAFETY: every aarch64 has NEON.
@@ -166,7 +168,7 @@ fn within(x: float32x4_t, low: float32x4_t, high: float32x4_t) -> float32x4_t {
     }
 }
 
-/// [`super::super::arith::clamp`].
+/// [`super::super::elementwise::clamp`].
 pub(crate) fn clamp(values: &mut [f32], low: f32, high: f32) -> &mut [f32] {
     let (fours, rest) = values.as_chunks_mut::<4>();
     for four in fours {
@@ -179,7 +181,7 @@ pub(crate) fn clamp(values: &mut [f32], low: f32, high: f32) -> &mut [f32] {
     rest
 }
 
-/// The smallest and the largest of every sixteenth value, for `convert::range`.
+/// Computes the smallest and the largest of every sixteenth value, for `quantize::range`.
 pub(crate) fn range<'a>(
     input: &'a [f32],
     low: &mut [f32; LANES],
@@ -204,7 +206,7 @@ pub(crate) fn range<'a>(
     rest
 }
 
-/// The larger of each element of `most` and of `input`, of the same length, into `most`.
+/// Writes the maximum of each element of `most` and of `input`, of the same length, to `most`.
 pub(crate) fn largest<'a>(most: &'a mut [i8], input: &'a [i8]) -> (&'a mut [i8], &'a [i8]) {
     let (most, rest) = most.as_chunks_mut::<LANES>();
     let (input, rest_in) = input.as_chunks::<LANES>();
@@ -233,7 +235,7 @@ pub(crate) fn total<'a>(sums: &'a mut [i32], input: &'a [i8]) -> (&'a mut [i32],
     (rest, rest_in)
 }
 
-/// The sum of the first elements, and those that are left.
+/// Returns the sum of the first elements, and the rest.
 #[inline(always)]
 pub(crate) fn sum(values: &[i8]) -> (i32, &[i8]) {
     let (all, rest) = values.as_chunks::<LANES>();

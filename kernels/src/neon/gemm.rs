@@ -1,16 +1,17 @@
 //! The matrix product: blocks of a few rows by 16 columns.
-use super::super::gemm::{Bases, Left, Place};
-use super::super::pack::{PANEL, View};
-use super::super::requant::Out;
-use super::finish::{Columns, finish, load};
+use super::super::operands::{Bases, Left, OutputOffset, PANEL, PackedView};
+use super::super::requant::OutputBuffer;
+use super::epilogue::{Columns, finish, load};
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-/// One way to add up the products of `R` rows and the 16 columns of a panel.
+/// A way to add up the products of `R` rows and the 16 columns of a panel.
 trait Block {
+    /// Adds the products to `acc`.
+    ///
     /// # Safety
-    /// `depth` elements must be readable at each base plus each offset, 16 times as many weights for
-    /// each offset, and the CPU must have the instructions.
+    /// `group_size` elements must be readable at each base plus each offset, 16 times as many
+    /// weights for each offset, and the CPU must have the instructions.
     unsafe fn add<const R: usize>(
         bases: &[*const i8; R],
         offsets: &[u32],
@@ -19,66 +20,71 @@ trait Block {
     );
 }
 
-/// The product for weights packed in pairs.
+/// Multiplies staged activations by weights packed in pairs.
 ///
 /// # Panics
-/// When the activations, the weights or the output are shorter than the shapes say.
+/// If the activations, the weights or the output are shorter than the shapes require.
 pub(in super::super) fn gemm(
     left: &Left<'_, i8>,
-    right: &View<'_>,
-    place: Place,
-    out: &mut Out<'_>,
+    right: &PackedView<'_>,
+    output: OutputOffset,
+    out: &mut OutputBuffer<'_>,
 ) {
     left.check(right);
-    assert_eq!(right.depth, 2);
-    if right.narrow {
-        product::<Narrow>(left, right, place, out)
+    assert_eq!(right.group_size, 2);
+    if right.no_min {
+        product::<Narrow>(left, right, output, out)
     } else {
-        product::<Wide>(left, right, place, out)
+        product::<Wide>(left, right, output, out)
     }
 }
 
-/// The product for weights packed in fours, by `sdot`.
+/// Multiplies staged activations by weights packed in fours, by `sdot`.
 ///
 /// # Panics
-/// When the activations, the weights or the output are shorter than the shapes say.
+/// If the activations, the weights or the output are shorter than the shapes require.
 #[target_feature(enable = "dotprod")]
 pub(in super::super) fn gemm_dot(
     left: &Left<'_, i8>,
-    right: &View<'_>,
-    place: Place,
-    out: &mut Out<'_>,
+    right: &PackedView<'_>,
+    output: OutputOffset,
+    out: &mut OutputBuffer<'_>,
 ) {
     left.check(right);
-    assert_eq!(right.depth, 4);
-    product::<Dot>(left, right, place, out);
+    assert_eq!(right.group_size, 4);
+    product::<Dot>(left, right, output, out);
 }
 
 #[inline(always)]
-fn product<B: Block>(left: &Left<'_, i8>, right: &View<'_>, place: Place, out: &mut Out<'_>) {
+fn product<B: Block>(
+    left: &Left<'_, i8>,
+    right: &PackedView<'_>,
+    output: OutputOffset,
+    out: &mut OutputBuffer<'_>,
+) {
     let mut bases = left.grid.bases();
     let mut row = 0;
     while row + 4 <= left.grid.count {
-        rows::<B, 4>(left, right, row, &mut bases, place, out);
+        rows::<B, 4>(left, right, row, &mut bases, output, out);
         row += 4;
     }
     match left.grid.count - row {
         0 => (),
-        1 => rows::<B, 1>(left, right, row, &mut bases, place, out),
-        2 => rows::<B, 2>(left, right, row, &mut bases, place, out),
-        _ => rows::<B, 3>(left, right, row, &mut bases, place, out),
+        1 => rows::<B, 1>(left, right, row, &mut bases, output, out),
+        2 => rows::<B, 2>(left, right, row, &mut bases, output, out),
+        _ => rows::<B, 3>(left, right, row, &mut bases, output, out),
     }
 }
 
-/// All columns of `R` rows from `row` on.
+/// Computes all columns of `R` rows from `row` on.
 #[inline(always)]
 fn rows<B: Block, const R: usize>(
     left: &Left<'_, i8>,
-    right: &View<'_>,
+    right: &PackedView<'_>,
     row: usize,
     bases: &mut Bases,
-    place: Place,
-    out: &mut Out<'_>,
+    output: OutputOffset,
+    out: &mut OutputBuffer<'_>,
 ) {
     // SAFETY: `Left::check` found every row's elements inside the stage.
     let bases = bases.take::<R>().map(|base| unsafe { left.stage.as_ptr().add(base) });
@@ -89,19 +95,21 @@ fn rows<B: Block, const R: usize>(
         unsafe { B::add(&bases, left.offsets.each(), right.panel(panel).as_ptr(), &mut acc) };
         if let Some(zeros) = right.zeros {
             let zeros = load(zeros, first);
-            acc.iter_mut().zip(&left.row_sums[row..]).for_each(|(a, &sum)| unskew(a, zeros, sum));
+            acc.iter_mut()
+                .zip(&left.row_sums[row..])
+                .for_each(|(a, &sum)| subtract_zero_points(a, zeros, sum));
         }
         let columns = PANEL.min(right.columns - first);
         for (i, acc) in acc.into_iter().enumerate() {
-            let column = place.column + first;
-            finish(acc, columns, out, (place.row + row + i) * place.width + column, column);
+            let column = output.column + first;
+            finish(acc, columns, out, (output.row + row + i) * output.width + column, column);
         }
     }
 }
 
-/// Takes (weight zero point x row sum) off.
+/// Subtracts (weight zero point x row sum).
 #[inline(always)]
-fn unskew(acc: &mut Columns, zeros: Columns, sum: i32) {
+fn subtract_zero_points(acc: &mut Columns, zeros: Columns, sum: i32) {
     for (acc, zero) in acc.iter_mut().zip(zeros) {
         // SAFETY: every aarch64 has NEON.
         *acc = unsafe { vmlsq_n_s32(*acc, zero, sum) };
@@ -172,7 +180,7 @@ impl Block for Wide {
     }
 }
 
-/// Two activations, four times over.
+/// Loads two activations, repeated four times.
 ///
 /// # Safety
 /// Two must be readable.
@@ -215,7 +223,7 @@ impl Block for Dot {
 #[inline(always)]
 unsafe fn dot(mut sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
     // SAFETY: registers only. The directive lets the assembler accept the instruction in code that
-    // is compiled for CPUs without it; who calls has detected it.
+    // is compiled for CPUs without it; the caller has detected it.
     unsafe {
         asm!(
             ".arch_extension dotprod",

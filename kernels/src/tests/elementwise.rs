@@ -3,16 +3,16 @@ use super::*;
 
 /// The maximum, and the exact mean in doubles (ties cannot differ: sums are small).
 #[test]
-fn pools_are_what_they_say() {
+fn pools_match_their_formulas() {
     let mut dice = Dice::new(6);
     for _ in 0..cases(300) {
         let mut window = random_window(&mut dice, 1);
         window.channels = dice.pick(1, 40);
         let input = activations(&mut dice, window.input_len());
         let (zero, ratio) = (dice.zero(), [1.0, 0.5, 1.7][dice.pick(0, 2)]);
-        let (include_pad, fit) = (dice.pick(0, 1) == 0, dice.fit());
+        let (include_pad, quant) = (dice.pick(0, 1) == 0, dice.quant());
         let pool =
-            AveragePool { window: window.clone(), input_zero: zero, ratio, include_pad, fit };
+            AveragePool { window: window.clone(), input_zero: zero, ratio, include_pad, quant };
         let len = window.positions() * window.channels;
         for isa in Isa::available() {
             let (mut most, mut mean) = (vec![0; len], vec![0; len]);
@@ -25,21 +25,21 @@ fn pools_are_what_they_say() {
                 assert_eq!(most[at], seen.iter().copied().max().unwrap_or(-128), "{window:?}");
                 let sum: i32 = seen.iter().map(|&x| i32::from(x) - i32::from(zero)).sum();
                 let count = if include_pad { window.taps() } else { seen.len().max(1) };
-                assert_eq!(mean[at], fit.store(sum as f32 * ratio / count as f32), "{window:?}");
+                assert_eq!(mean[at], quant.store(sum as f32 * ratio / count as f32), "{window:?}");
             }
         }
     }
 }
 
-fn seen_inside(w: &Window, input: &[i8], position: usize, c: usize) -> Vec<i8> {
-    let place = (position / w.output[1], position % w.output[1]);
+fn seen_inside(w: &ConvGeometry, input: &[i8], position: usize, c: usize) -> Vec<i8> {
+    let output = (position / w.output[1], position % w.output[1]);
     let taps = (0..w.kernel[0]).flat_map(|i| (0..w.kernel[1]).map(move |j| (i, j)));
-    taps.filter_map(|t| tap(w, input, place, t, c)).collect()
+    taps.filter_map(|t| tap(w, input, output, t, c)).collect()
 }
 
 #[test]
 fn storing_rounds_half_to_even_and_saturates() {
-    let fit = Fit::full(10);
+    let quant = OutputQuant::full(10);
     for (x, y) in [
         (0.5, 10),
         (1.5, 12),
@@ -56,9 +56,9 @@ fn storing_rounds_half_to_even_and_saturates() {
         (f32::NEG_INFINITY, -128),
         (f32::NAN, -128),
     ] {
-        assert_eq!(fit.store(x), y, "{x}");
+        assert_eq!(quant.store(x), y, "{x}");
     }
-    let relu = Fit { zero: -5, low: -5, high: 50 };
+    let relu = OutputQuant { zero: -5, low: -5, high: 50 };
     assert_eq!([-3.0, 2.0, 54.6, 60.0].map(|x| relu.store(x)), [-5, -3, 50, 50]);
 }
 
@@ -67,7 +67,7 @@ fn elementwise_kernels_agree_with_their_formulas() {
     let mut dice = Dice::new(7);
     for _ in 0..cases(200) {
         let n = dice.pick(1, 70);
-        let (a, b, fit) = (activations(&mut dice, n), activations(&mut dice, n), dice.fit());
+        let (a, b, quant) = (activations(&mut dice, n), activations(&mut dice, n), dice.quant());
         let zeros = [dice.zero(), dice.zero()];
         let ratios = dice.f32s(2, 0.01, 2.0);
         let float = dice.f32s(n, -40.0, 40.0);
@@ -75,22 +75,22 @@ fn elementwise_kernels_agree_with_their_formulas() {
         for isa in Isa::available() {
             let mut out = vec![0; n];
             let terms = [0, 1].map(|i| Term { zero: zeros[i], ratio: ratios[i] });
-            add(isa, terms, &a, &b, fit, &mut out);
+            add(isa, terms, &a, &b, quant, &mut out);
             for i in 0..n {
                 let sum = d(a[i], zeros[0]) * ratios[0] + d(b[i], zeros[1]) * ratios[1];
-                assert_eq!(out[i], fit.store(sum));
+                assert_eq!(out[i], quant.store(sum));
             }
-            mul(isa, zeros, ratios[0] * 0.01, &a, &b, fit, &mut out);
+            mul(isa, zeros, ratios[0] * 0.01, &a, &b, quant, &mut out);
             for i in 0..n {
                 let product = d(a[i], zeros[0]) * d(b[i], zeros[1]);
-                assert_eq!(out[i], fit.store(product * (ratios[0] * 0.01)));
+                assert_eq!(out[i], quant.store(product * (ratios[0] * 0.01)));
             }
-            quantize(isa, ratios[1], fit, &float, &mut out);
-            assert!((0..n).all(|i| out[i] == fit.store(float[i] / ratios[1])));
+            quantize(isa, ratios[1], quant, &float, &mut out);
+            assert!((0..n).all(|i| out[i] == quant.store(float[i] / ratios[1])));
             let mut back = vec![0.0; n];
             dequantize(isa, ratios[1], zeros[0], &a, &mut back);
             assert!((0..n).all(|i| back[i] == d(a[i], zeros[0]) * ratios[1]));
-            times(isa, ratios[0], &float, &mut back);
+            mul_scalar(isa, ratios[0], &float, &mut back);
             assert!((0..n).all(|i| back[i] == float[i] * ratios[0]));
             let mut kept = float.clone();
             clamp(isa, &mut kept, -10.0, 20.0);
@@ -122,9 +122,9 @@ fn dynamic_quantization_follows_onnx() {
     }
 }
 
-/// Every kind of not-a-number, in every lane: quiet and signalling.
+/// Every kind of NaN, quiet and signalling, in every lane.
 #[test]
-fn what_is_not_a_number_becomes_the_least_and_has_no_part_in_a_range() {
+fn nan_becomes_the_minimum_and_is_left_out_of_a_range() {
     for bits in [0x7fc0_0000, 0x7f80_0001, 0xffc0_0000, 0xff80_0001] {
         for (isa, at) in
             Isa::available().into_iter().flat_map(|isa| (0..37).map(move |at| (isa, at)))
@@ -140,9 +140,9 @@ fn what_is_not_a_number_becomes_the_least_and_has_no_part_in_a_range() {
     }
 }
 
-/// Any bits at all, and only such as make numbers that some processors take for zero.
+/// Any bits, and only those of subnormal numbers, which some processors flush to zero.
 #[test]
-fn any_floats_are_taken_as_the_definition_takes_them() {
+fn any_floats_give_the_bits_of_the_definition() {
     let mut dice = Dice::new(10);
     for case in 0..cases(400) {
         let n = dice.pick(1, 70);
@@ -194,7 +194,7 @@ fn softmax_is_within_half_a_step() {
         let softmax = Softmax::new(scale);
         let (mut float, mut s8) = (vec![0.0; n * rows], vec![0; n * rows]);
         softmax.run(n, &input, &mut float);
-        softmax.run_s8(n, 1.0 / 256.0, Fit::full(-128), &input, &mut s8);
+        softmax.run_s8(n, 1.0 / 256.0, OutputQuant::full(-128), &input, &mut s8);
         for (at, row) in input.chunks(n).enumerate() {
             let e = |x: i8| (f64::from(x) * f64::from(scale)).exp();
             let sum: f64 = row.iter().map(|&x| e(x)).sum();

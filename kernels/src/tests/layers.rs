@@ -1,8 +1,8 @@
-//! Products and convolutions against the sums they are defined by.
+//! Products and convolutions against their defining sums.
 use super::*;
 
 #[test]
-fn dense_is_the_sum_it_says() {
+fn dense_is_its_defining_sum() {
     let mut dice = Dice::new(1);
     for case in 0..cases(400) {
         let (n, k) = (dice.pick(1, 70), dice.pick(1, 70));
@@ -14,9 +14,9 @@ fn dense_is_the_sum_it_says() {
             let pack = if case % 4 < 2 { Dense::new } else { Dense::for_one_row };
             let dense = pack(isa, &layer.weights()).unwrap();
             let mut scratch = Scratch::with_bytes(dense.scratch_bytes(m));
-            let own = |out: Out<'_>| dense.run(m, &input, out, &mut scratch);
+            let own = |out: OutputBuffer<'_>| dense.run(None, m, &input, out, &mut scratch);
             let (own, ..) = tails(m * n, n, &mut dice, own);
-            let given = |out: Out<'_>| dense.run_at(zero, m, &input, out, &mut scratch);
+            let given = |out: OutputBuffer<'_>| dense.run(Some(zero), m, &input, out, &mut scratch);
             let (given, ..) = tails(m * n, n, &mut dice, given);
             for (row, a) in input.chunks(k).enumerate() {
                 for column in 0..n {
@@ -32,7 +32,7 @@ fn dense_is_the_sum_it_says() {
 }
 
 #[test]
-fn matmul_of_two_computed_sides_is_the_sum_it_says() {
+fn matmul_of_two_computed_sides_is_its_defining_sum() {
     let mut dice = Dice::new(2);
     for _ in 0..cases(300) {
         let [m, k, n] = [0; 3].map(|_| dice.pick(1, 40));
@@ -44,7 +44,7 @@ fn matmul_of_two_computed_sides_is_the_sum_it_says() {
         {
             let product = Matmul::new(isa, [m, k, n], layout).unwrap();
             let mut scratch = Scratch::with_bytes(product.scratch_bytes());
-            let run = |out: Out<'_>| product.run(&a, &b, zeros, out, &mut scratch);
+            let run = |out: OutputBuffer<'_>| product.run(&a, &b, zeros, out, &mut scratch);
             let (sums, ..) = tails(m * n, n, &mut dice, run);
             for (at, &sum) in sums.iter().enumerate() {
                 let (i, j) = (at / n, at % n);
@@ -62,7 +62,7 @@ fn matmul_of_two_computed_sides_is_the_sum_it_says() {
 }
 
 #[test]
-fn conv_is_the_sum_it_says() {
+fn conv_is_its_defining_sum() {
     let mut dice = Dice::new(3);
     for case in 0..cases(400) {
         let groups = if case % 4 == 0 { dice.pick(1, 3) } else { 1 };
@@ -78,9 +78,8 @@ fn conv_is_the_sum_it_says() {
         for isa in Isa::available() {
             let conv = Conv::new(isa, &window, groups, &layer.weights()).unwrap();
             let mut scratch = Scratch::with_bytes(conv.scratch_bytes());
-            let (sums, ..) = tails(conv.output_len(), outputs, &mut dice, |out| match given {
-                None => conv.run(&input, out, &mut scratch),
-                Some(zero) => conv.run_at(zero, &input, out, &mut scratch),
+            let (sums, ..) = tails(conv.output_len(), outputs, &mut dice, |out| {
+                conv.run(given, &input, out, &mut scratch);
             });
             let zero = given.unwrap_or(layer.input_zero);
             for (at, &sum) in sums.iter().enumerate() {
@@ -99,7 +98,7 @@ fn conv_is_the_sum_it_says() {
 }
 
 #[test]
-fn depthwise_is_the_sum_it_says() {
+fn depthwise_is_its_defining_sum() {
     let mut dice = Dice::new(4);
     for case in 0..cases(400) {
         let mut window = random_window(&mut dice, 1);
@@ -115,9 +114,8 @@ fn depthwise_is_the_sum_it_says() {
         for isa in Isa::available() {
             let conv = Depthwise::new(isa, &window, &layer.weights()).unwrap();
             let mut scratch = Scratch::with_bytes(conv.scratch_bytes());
-            let (sums, ..) = tails(conv.output_len(), n, &mut dice, |out| match given {
-                None => conv.run(&input, out, &mut scratch),
-                Some(zero) => conv.run_at(zero, &input, out, &mut scratch),
+            let (sums, ..) = tails(conv.output_len(), n, &mut dice, |out| {
+                conv.run(given, &input, out, &mut scratch);
             });
             let zero = given.unwrap_or(layer.input_zero);
             for (at, &sum) in sums.iter().enumerate() {
@@ -131,10 +129,10 @@ fn depthwise_is_the_sum_it_says() {
 }
 
 #[test]
-fn large_pictures_are_convolved_in_bands() {
+fn large_pictures_are_convolved_in_tiles() {
     let mut dice = Dice::new(5);
     let side = if cfg!(miri) { 20 } else { 130 };
-    let window = Window {
+    let window = ConvGeometry {
         input: [side, side],
         channels: 12,
         output: [side, side],
@@ -149,7 +147,7 @@ fn large_pictures_are_convolved_in_bands() {
         let conv = Conv::new(isa, &window, 1, &layer.weights()).unwrap();
         let mut scratch = Scratch::with_bytes(conv.scratch_bytes());
         let mut sums = vec![0; conv.output_len()];
-        conv.run(&input, Out::I32(&mut sums), &mut scratch);
+        conv.run(None, &input, OutputBuffer::I32(&mut sums), &mut scratch);
         for (at, &sum) in sums.iter().enumerate().step_by(7) {
             let seen = seen(&window, &input, at / 5, 0..12, layer.input_zero);
             assert_eq!(i64::from(sum), layer.accumulate(at % 5, layer.input_zero, &seen), "{at}");
@@ -158,7 +156,7 @@ fn large_pictures_are_convolved_in_bands() {
 }
 
 #[test]
-fn weights_that_do_not_fit_are_refused() {
+fn unusable_weights_are_rejected() {
     let values = vec![127; 40_000 * 2];
     let bias = [i32::MAX - 1000];
     let weights =

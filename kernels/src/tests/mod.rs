@@ -1,11 +1,11 @@
-//! The kernels against plain evaluations of what they mean, and every instruction set against the
-//! scalar one, bit for bit, on random shapes.
+//! The kernels against plain evaluations of their definitions, and every instruction set against
+//! the scalar one, bit for bit, on random shapes.
 mod elementwise;
 mod layers;
 
 use super::*;
 
-/// Numbers that look random, the same in every run (xorshift64*).
+/// A deterministic pseudo-random generator (xorshift64*).
 pub(super) struct Dice(u64);
 
 impl Dice {
@@ -33,8 +33,8 @@ impl Dice {
         (0..n).map(|_| self.s8()).collect()
     }
 
-    pub(super) fn i32s(&mut self, n: usize, reach: i32) -> Vec<i32> {
-        (0..n).map(|_| (self.next() % (2 * reach as u64 + 1)) as i32 - reach).collect()
+    pub(super) fn i32s(&mut self, n: usize, extent: i32) -> Vec<i32> {
+        (0..n).map(|_| (self.next() % (2 * extent as u64 + 1)) as i32 - extent).collect()
     }
 
     /// In `low..high`.
@@ -49,11 +49,11 @@ impl Dice {
         if self.pick(0, 1) == 0 { 0 } else { self.s8() }
     }
 
-    pub(super) fn fit(&mut self) -> Fit {
+    pub(super) fn quant(&mut self) -> OutputQuant {
         match self.pick(0, 2) {
-            0 => Fit::full(self.s8()),
-            1 => Fit { zero: -128, low: -128, high: 127 },
-            _ => Fit { zero: 3, low: 3, high: 100 },
+            0 => OutputQuant::full(self.s8()),
+            1 => OutputQuant { zero: -128, low: -128, high: 127 },
+            _ => OutputQuant { zero: 3, low: 3, high: 100 },
         }
     }
 }
@@ -80,7 +80,7 @@ impl Layer {
             _ => vec![0],
         };
         let bias = (dice.pick(0, 3) > 0).then(|| dice.i32s(outputs, 100_000));
-        // Quantizers leave -128 out; kernels may profit where it is absent.
+        // Quantizers avoid -128; kernels may profit if it is absent.
         let least = if dice.pick(0, 1) == 0 { -127 } else { -128 };
         let extreme = dice.pick(0, 7) == 0;
         let values = if extreme { vec![least; outputs * k] } else { dice.s8s(outputs * k) };
@@ -114,31 +114,31 @@ pub(super) fn activations(dice: &mut Dice, n: usize) -> Vec<i8> {
     if dice.pick(0, 7) == 0 { vec![-128; n] } else { dice.s8s(n) }
 }
 
-/// The result of `run` with each tail: raw sums, s8, floats.
+/// The result of `run` with each epilogue: raw sums, s8, floats.
 fn tails(
     len: usize,
     n: usize,
     dice: &mut Dice,
-    mut run: impl FnMut(Out<'_>),
+    mut run: impl FnMut(OutputBuffer<'_>),
 ) -> (Vec<i32>, Vec<i8>, Vec<f32>) {
     let mut multipliers = dice.f32s(n, 0.0, 0.01);
     if dice.pick(0, 3) == 0 {
         let strange = [f32::NAN, f32::INFINITY, 1e-40, -1e-40, -0.004][dice.pick(0, 4)];
         multipliers[dice.pick(0, n - 1)] = strange;
     }
-    let requant = Requant::new(&multipliers, n, dice.fit());
+    let requant = Requant::new(&multipliers, n, dice.quant());
     let (scale, bias) = (dice.f32s(n, -0.1, 0.1), dice.f32s(n, -1.0, 1.0));
     let bias = (dice.pick(0, 1) > 0).then_some(&bias[..]);
     let (mut sums, mut s8, mut float) = (vec![7; len], vec![7; len], vec![7.0; len]);
-    run(Out::I32(&mut sums));
-    run(Out::S8(&mut s8, &requant));
-    run(Out::F32(&mut float, Scale { scale: &scale, bias }));
+    run(OutputBuffer::I32(&mut sums));
+    run(OutputBuffer::S8(&mut s8, &requant));
+    run(OutputBuffer::F32(&mut float, Scale { scale: &scale, bias }));
     for (i, &acc) in sums.iter().enumerate() {
         let real = (acc as f32 * requant.multipliers()[i % n]).round_ties_even();
-        let fit = requant.fit;
-        let stored =
-            (f64::from(real) + f64::from(fit.zero)).clamp(f64::from(fit.low), f64::from(fit.high));
-        let stored = if stored.is_nan() { fit.low } else { stored as i8 };
+        let quant = requant.quant;
+        let stored = (f64::from(real) + f64::from(quant.zero))
+            .clamp(f64::from(quant.low), f64::from(quant.high));
+        let stored = if stored.is_nan() { quant.low } else { stored as i8 };
         assert_eq!(s8[i], stored, "element {i} of accumulator {acc}");
         let y = acc as f32 * scale[i % n];
         assert_eq!(float[i].to_bits(), bias.map_or(y, |b| y + b[i % n]).to_bits());
@@ -146,9 +146,9 @@ fn tails(
     (sums, s8, float)
 }
 
-/// What padding, position and tap mean, spelled out: the activation or none.
+/// Returns the activation under a tap of the window at a position, or none for padding.
 fn tap(
-    w: &Window,
+    w: &ConvGeometry,
     input: &[i8],
     (y, x): (usize, usize),
     (i, j): (usize, usize),
@@ -163,7 +163,7 @@ fn tap(
 
 /// The activations one window sees in channels `c..c + n`, padding as `fill`.
 fn seen(
-    w: &Window,
+    w: &ConvGeometry,
     input: &[i8],
     at: usize,
     channels: std::ops::Range<usize>,
@@ -181,16 +181,16 @@ fn seen(
     all
 }
 
-fn random_window(dice: &mut Dice, channels: usize) -> Window {
+fn random_window(dice: &mut Dice, channels: usize) -> ConvGeometry {
     let mut axis = |most: usize| {
         let (kernel, stride, dilation) = (dice.pick(1, most), dice.pick(1, 3), dice.pick(1, 2));
         let (input, before, after) = (dice.pick(1, 14), dice.pick(0, 3), dice.pick(0, 3));
-        let reach = (kernel - 1) * dilation + 1;
-        let input = input.max(reach.saturating_sub(before + after));
-        (input, (input + before + after - reach) / stride + 1, kernel, stride, dilation, before)
+        let extent = (kernel - 1) * dilation + 1;
+        let input = input.max(extent.saturating_sub(before + after));
+        (input, (input + before + after - extent) / stride + 1, kernel, stride, dilation, before)
     };
     let (h, w) = (axis(4), axis(5));
-    Window {
+    ConvGeometry {
         input: [h.0, w.0],
         channels,
         output: [h.1, w.1],

@@ -8,7 +8,7 @@ use crate::engine::proto::Attributes;
 use crate::engine::qoperator::Node;
 use crate::engine::spec::MOST_ELEMENTS;
 use crate::engine::view::View;
-use inferd_kernels::Window;
+use inferd_kernels::ConvGeometry;
 use std::rc::Rc;
 use tract_onnx::pb::NodeProto;
 
@@ -211,7 +211,7 @@ pub(super) fn channels_last_order(rank: usize) -> Vec<usize> {
 pub(super) fn channels_last_result(
     batch: usize,
     channels: usize,
-    window: &Window,
+    window: &ConvGeometry,
     rank: usize,
 ) -> Shaped {
     let [height, width] = window.output;
@@ -226,7 +226,7 @@ pub(super) fn window(
     spatial: &[usize],
     kernel: &[usize],
     channels: usize,
-) -> Lower<Window> {
+) -> Lower<ConvGeometry> {
     let count = spatial.len();
     let pair = |sizes: &[usize]| match *sizes {
         [w] => Some([1, w]),
@@ -255,7 +255,7 @@ pub(super) fn window(
         return float("a size of its window is zero or too large");
     }
     let mut window =
-        Window { input, channels, output: [1, 1], kernel, stride, dilation, pad: [0, 0] };
+        ConvGeometry { input, channels, output: [1, 1], kernel, stride, dilation, pad: [0, 0] };
     for axis in 0..2 {
         place(proto, &mut window, axis, count)?;
     }
@@ -264,7 +264,7 @@ pub(super) fn window(
 
 /// Finds output size and padding along one axis (0: height, 1: width).
 #[expect(clippy::indexing_slicing, reason = "the axis is 0 or 1, of arrays of two")]
-fn place(proto: &NodeProto, window: &mut Window, axis: usize, count: usize) -> Lower {
+fn place(proto: &NodeProto, window: &mut ConvGeometry, axis: usize, count: usize) -> Lower {
     let (input, stride) = (window.input[axis], window.stride[axis]);
     let reach = (window.kernel[axis] - 1).saturating_mul(window.dilation[axis]) + 1;
     let flat = count == 1 && axis == 0;

@@ -2,7 +2,7 @@
 
 use crate::engine::plan::{Action, Span, Step};
 use crate::engine::view::{Place, View};
-use inferd_kernels::{Isa, Side, Strided, Table};
+use inferd_kernels::{Isa, Strided, StridedView, Table};
 
 /// What a buffer holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +106,7 @@ impl Draft {
         &mut self,
         source: &View,
         shape: &[usize],
-        from: Side,
+        from: StridedView,
         to: &View,
         holds: Holds,
     ) -> View {

@@ -8,8 +8,8 @@ use super::{Holds, Lower, Lowering, float};
 use crate::engine::plan::{self, Action, Kernel, Span, Step, Tail};
 use crate::engine::view::View;
 use inferd_kernels::{
-    AveragePool, Conv, Dense, Depthwise, Fit, Layout, Matmul, Requant, Softmax, Table, Term,
-    Weights, WeightsError,
+    AveragePool, Conv, Dense, Depthwise, Layout, Matmul, OutputQuant, Requant, Softmax, Table,
+    Term, Weights, WeightsError,
 };
 
 /// The part of an output step by which a float bias may be off when it is put into accumulator
@@ -68,7 +68,7 @@ impl Lowering<'_> {
         [a, b]: [&Affine; 2],
         signs: [f64; 2],
         scale: f32,
-        fit: Fit,
+        fit: OutputQuant,
     ) -> Lower<View> {
         let term = |x: &Affine, sign: f64| -> Lower<Term> {
             Ok(Term { zero: x.zero, ratio: ratio(sign * f64::from(x.scale), scale)? })
@@ -79,14 +79,14 @@ impl Lowering<'_> {
         Ok(self.draft.make_like(action, &[&a.view, &b.view], Holds::Bytes))
     }
 
-    fn emit_average(&mut self, average: &Average, scale: f32, fit: Fit) -> Lower<View> {
+    fn emit_average(&mut self, average: &Average, scale: f32, fit: OutputQuant) -> Lower<View> {
         let input = &average.input;
         let pool = AveragePool {
             window: average.window.clone(),
             input_zero: input.zero,
             ratio: ratio(f64::from(input.scale), scale)?,
             include_pad: average.include_pad,
-            fit,
+            quant: fit,
         };
         let action = Action::AveragePool { pool, batch: average.batch };
         let Shaped { shape, order } = &average.result;
@@ -99,7 +99,7 @@ impl Lowering<'_> {
         for part in parts {
             sources.push(match part {
                 Real::Affine(a) if a.scale == target.scale && a.zero == target.fit.zero => {
-                    let free = target.fit == Fit::full(target.fit.zero);
+                    let free = target.fit == OutputQuant::full(target.fit.zero);
                     (a.view.clone(), (!free).then(|| Table::new(|x| target.store(a.real(x)))))
                 }
                 Real::Table { view, values } => {

@@ -10,7 +10,7 @@ use crate::engine::proto::Attributes;
 use crate::engine::qoperator::Node;
 use crate::engine::spec::volume;
 use crate::engine::view::View;
-use inferd_kernels::Window;
+use inferd_kernels::ConvGeometry;
 
 impl Lowering<'_> {
     /// The largest of the stored integers is that of the real numbers, so the scale stays.
@@ -39,7 +39,7 @@ impl Lowering<'_> {
         Ok(self.draft.make(action, &[&view], Holds::Bytes, &result.shape, &result.order))
     }
 
-    fn pool_window(&self, node: &Node, view: &View, global: &str) -> Lower<(Window, usize)> {
+    fn pool_window(&self, node: &Node, view: &View, global: &str) -> Lower<(ConvGeometry, usize)> {
         let [batch, channels, spatial @ ..] = view.shape.as_slice() else {
             return float("its input has no channels");
         };
@@ -111,7 +111,7 @@ impl Lowering<'_> {
             let shape = kept.iter().filter_map(|&a| input.view.shape.get(a).copied()).collect();
             Shaped { shape, order: wanted.iter().filter_map(place).collect() }
         };
-        let window = Window {
+        let window = ConvGeometry {
             input: [count, 1],
             channels: size(&inner),
             output: [1, 1],

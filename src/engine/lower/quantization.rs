@@ -9,21 +9,21 @@ use crate::engine::proto::Attributes;
 use crate::engine::qoperator::Node;
 use crate::engine::view::{Place, View};
 use crate::tensor::{Dtype, Quant, Tensor};
-use inferd_kernels::{Fit, Table};
+use inferd_kernels::{OutputQuant, Table};
 use std::rc::Rc;
 
 /// What a QuantizeLinear makes: eight-bit integers with one scale.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Target {
     pub scale: f32,
-    pub fit: Fit,
+    pub fit: OutputQuant,
     pub unsigned: bool,
 }
 
 impl Target {
     pub(super) fn new(scale: f32, zero: i32, unsigned: bool) -> Lower<Self> {
         match Stored::shift(unsigned, zero) {
-            Some(zero) => Ok(Self { scale, fit: Fit::full(zero), unsigned }),
+            Some(zero) => Ok(Self { scale, fit: OutputQuant::full(zero), unsigned }),
             None => float("its zero point is out of range"),
         }
     }
@@ -48,8 +48,8 @@ impl Target {
     /// The target with its bounds narrowed to what `clamp` lets through. Rounding never changes the
     /// order of two numbers, so clamping before it or after it is the same.
     pub(super) fn narrowed(self, clamp: (f64, f64)) -> Self {
-        let fit = Fit { low: self.store(clamp.0), high: self.store(clamp.1), ..self.fit };
-        Self { fit: Fit { high: fit.high.max(fit.low), ..fit }, ..self }
+        let fit = OutputQuant { low: self.store(clamp.0), high: self.store(clamp.1), ..self.fit };
+        Self { fit: OutputQuant { high: fit.high.max(fit.low), ..fit }, ..self }
     }
 }
 

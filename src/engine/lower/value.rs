@@ -2,7 +2,7 @@
 
 use crate::engine::view::View;
 use crate::tensor::{Dtype, Quant, Tensor};
-use inferd_kernels::Window;
+use inferd_kernels::ConvGeometry;
 use std::rc::Rc;
 
 /// A value of the graph.
@@ -126,7 +126,7 @@ pub(super) enum Op {
 #[derive(Clone, Debug)]
 pub(super) struct Average {
     pub input: Affine,
-    pub window: Window,
+    pub window: ConvGeometry,
     pub include_pad: bool,
     pub batch: usize,
     pub result: Shaped,
@@ -177,8 +177,8 @@ pub(super) enum Unit {
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
     Dense { matrix: Rc<Matrix>, rows: usize },
-    Conv { matrix: Rc<Matrix>, window: Window, groups: usize },
-    Depthwise { matrix: Rc<Matrix>, window: Window },
+    Conv { matrix: Rc<Matrix>, window: ConvGeometry, groups: usize },
+    Depthwise { matrix: Rc<Matrix>, window: ConvGeometry },
     Matmul { right: View, zero: i8, transposed: bool, size: [usize; 3] },
 }
 

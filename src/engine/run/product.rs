@@ -2,7 +2,7 @@
 
 use super::Run;
 use crate::engine::plan::{Kernel, Product, Step, Tail};
-use inferd_kernels::{Out, Scale, Scratch, clamp, times};
+use inferd_kernels::{OutputBuffer, Scale, Scratch, clamp, mul_scalar};
 
 impl Run<'_> {
     /// A product into whichever of the two buffers its tail wants.
@@ -22,7 +22,7 @@ impl Run<'_> {
         match (&product.tail, bytes, floats) {
             (Tail::Bytes(requant), Some(to), _) => {
                 for (i, to) in to.chunks_exact_mut(step.to.len / product.batch).enumerate() {
-                    job.run(i, Out::S8(to, requant), &mut scratch);
+                    job.run(i, OutputBuffer::S8(to, requant), &mut scratch);
                 }
             }
             (Tail::Float { scales, bias, clamp: bounds }, _, Some(to)) => {
@@ -30,13 +30,13 @@ impl Run<'_> {
                     None => scales,
                     Some((scale, _)) => {
                         let row = &mut row[..scales.len()];
-                        times(self.plan.isa, scale, scales, row);
+                        mul_scalar(self.plan.isa, scale, scales, row);
                         &*row
                     }
                 };
                 let bias = bias.as_deref();
                 for (i, to) in to.chunks_exact_mut(step.to.len / product.batch).enumerate() {
-                    job.run(i, Out::F32(to, Scale { scale, bias }), &mut scratch);
+                    job.run(i, OutputBuffer::F32(to, Scale { scale, bias }), &mut scratch);
                 }
                 if let Some((low, high)) = bounds {
                     clamp(self.plan.isa, to, *low, *high);
@@ -60,23 +60,18 @@ struct Job<'a> {
 
 impl Job<'_> {
     /// Runs part `i` of the batch.
-    fn run(&self, i: usize, out: Out<'_>, scratch: &mut Scratch) {
+    fn run(&self, i: usize, out: OutputBuffer<'_>, scratch: &mut Scratch) {
         let batch = self.product.batch;
         let part = |whole: &[i8]| {
             let len = whole.len() / batch;
             i * len..(i + 1) * len
         };
         let from = &self.from[part(self.from)];
-        match (&self.product.kernel, self.zero) {
-            (Kernel::Dense { dense, rows }, None) => dense.run(*rows, from, out, scratch),
-            (Kernel::Dense { dense, rows }, Some(zero)) => {
-                dense.run_at(zero, *rows, from, out, scratch);
-            }
-            (Kernel::Conv(conv), None) => conv.run(from, out, scratch),
-            (Kernel::Conv(conv), Some(zero)) => conv.run_at(zero, from, out, scratch),
-            (Kernel::Depthwise(conv), None) => conv.run(from, out, scratch),
-            (Kernel::Depthwise(conv), Some(zero)) => conv.run_at(zero, from, out, scratch),
-            (Kernel::Matmul { matmul, zeros }, _) => {
+        match &self.product.kernel {
+            Kernel::Dense { dense, rows } => dense.run(self.zero, *rows, from, out, scratch),
+            Kernel::Conv(conv) => conv.run(self.zero, from, out, scratch),
+            Kernel::Depthwise(conv) => conv.run(self.zero, from, out, scratch),
+            Kernel::Matmul { matmul, zeros } => {
                 let right = self.right.unwrap_or_default();
                 matmul.run(from, &right[part(right)], *zeros, out, scratch);
             }

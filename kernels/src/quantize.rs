@@ -1,30 +1,31 @@
-//! Between float and s8, and between u8 and s8.
+//! Conversions between float and s8, and between u8 and s8.
 use super::isa::Isa;
 #[cfg(target_feature = "neon")]
 use super::neon;
-use super::requant::Fit;
+use super::requant::OutputQuant;
 
-/// `out = fit(x / scale)`: ONNX QuantizeLinear. For u8 results `fit` has 128 taken off its zero
-/// point, like everything stored.
+/// Quantizes as ONNX QuantizeLinear: `out = quant(x / scale)`.
+///
+/// For u8 results, the zero point of `quant` is stored minus 128 like the values.
 ///
 /// # Panics
-/// When the lengths differ.
+/// If the lengths differ.
 #[inline(never)]
-pub fn quantize(isa: Isa, scale: f32, fit: Fit, input: &[f32], out: &mut [i8]) {
+pub fn quantize(isa: Isa, scale: f32, quant: OutputQuant, input: &[f32], out: &mut [i8]) {
     assert_eq!(input.len(), out.len(), "quantize");
     #[cfg(target_arch = "aarch64")]
     let (input, out) =
-        if isa.has_neon() { neon::quantize(scale, fit, input, out) } else { (input, out) };
+        if isa.has_neon() { neon::quantize(scale, quant, input, out) } else { (input, out) };
     isa.run(
         #[inline(always)]
-        || out.iter_mut().zip(input).for_each(|(y, &x)| *y = fit.store(x / scale)),
+        || out.iter_mut().zip(input).for_each(|(y, &x)| *y = quant.store(x / scale)),
     );
 }
 
-/// `out = (x - zero) as f32 * scale`: ONNX DequantizeLinear.
+/// Dequantizes as ONNX DequantizeLinear: `out = (x - zero) as f32 * scale`.
 ///
 /// # Panics
-/// When the lengths differ.
+/// If the lengths differ.
 #[inline(never)]
 pub fn dequantize(isa: Isa, scale: f32, zero: i8, input: &[i8], out: &mut [f32]) {
     assert_eq!(input.len(), out.len(), "dequantize");
@@ -41,22 +42,23 @@ pub fn dequantize(isa: Isa, scale: f32, zero: i8, input: &[i8], out: &mut [f32])
     );
 }
 
-/// ONNX DynamicQuantizeLinear: quantizes by the range of the values themselves, zero always in it.
-/// Returns the scale and the zero point, 128 taken off as from the u8 values stored in `out`.
+/// Quantizes as ONNX DynamicQuantizeLinear: by the range of the values, which always includes zero.
+///
+/// Returns the scale and the zero point, stored minus 128 like the u8 values in `out`.
 ///
 /// # Panics
-/// When the lengths differ.
+/// If the lengths differ.
 #[inline(never)]
 pub fn quantize_dynamic(isa: Isa, input: &[f32], out: &mut [i8]) -> (f32, i8) {
     let (low, high) = range(isa, input);
     let span = high - low;
     let scale = if span == 0.0 { 1.0 } else { span / 255.0 };
-    let zero = Fit::full(i8::MIN).store((0.0 - low) / scale);
-    quantize(isa, scale, Fit::full(zero), input, out);
+    let zero = OutputQuant::full(i8::MIN).store((0.0 - low) / scale);
+    quantize(isa, scale, OutputQuant::full(zero), input, out);
     (scale, zero)
 }
 
-/// The smallest and the largest value, zero included; not-a-number is passed over.
+/// Returns the smallest and the largest value, zero included. NaN is skipped.
 fn range(isa: Isa, input: &[f32]) -> (f32, f32) {
     let (mut low, mut high) = ([0.0f32; 16], [0.0f32; 16]);
     #[cfg(target_feature = "neon")]
@@ -77,20 +79,20 @@ fn range(isa: Isa, input: &[f32]) -> (f32, f32) {
     )
 }
 
-/// From stored u8 to stored s8: 128 taken off each.
+/// Converts stored u8 to stored s8 by subtracting 128.
 ///
 /// # Panics
-/// When the lengths differ.
+/// If the lengths differ.
 #[inline(never)]
 pub fn s8_from_u8(input: &[u8], out: &mut [i8]) {
     assert_eq!(input.len(), out.len(), "u8 to s8");
     out.iter_mut().zip(input).for_each(|(y, &x)| *y = (x ^ 0x80) as i8);
 }
 
-/// From stored s8 to stored u8: 128 added to each.
+/// Converts stored s8 to stored u8 by adding 128.
 ///
 /// # Panics
-/// When the lengths differ.
+/// If the lengths differ.
 #[inline(never)]
 pub fn u8_from_s8(input: &[i8], out: &mut [u8]) {
     assert_eq!(input.len(), out.len(), "s8 to u8");

@@ -1,4 +1,4 @@
-//! Products of one row: bytes straight from the input, weights straight from memory.
+//! Products of one row: neither activations nor weights are widened.
 //!
 //! `vpmaddubsw` multiplies unsigned by signed bytes and sums pairs in 16 bits. With |a| as the
 //! unsigned byte and, where a is negative, every bit of w flipped, which makes it -w - 1,
@@ -7,37 +7,41 @@
 //! sum |a| flipped(w)  =  sum a w  -  sum of |a| where a is negative
 //! ```
 //!
-//! and no pair can saturate: it lies between 2 x 128 x -128 = -32768 and 2 x 128 x 127. The last sum
-//! is one number per row. Per 32 weights that takes four vector operations, of which only two are
-//! multiplications; with widened weights it would take six.
-use super::super::gemm::{Left, Place};
-use super::super::pack::{PANEL, View};
-use super::super::requant::Out;
-use super::finish::{Columns, Tail, ToS8, load, unskew};
+//! and no pair can saturate: it lies between 2 x 128 x -128 = -32768 and 2 x 128 x 127. The last
+//! sum is one number per row. Per 32 weights that takes four vector operations, of which only two
+//! are multiplications; with widened weights it would take six.
+use super::super::operands::{Left, OutputOffset, PANEL, PackedView};
+use super::super::requant::OutputBuffer;
+use super::epilogue::{Columns, Epilogue, ToS8, load, subtract_zero_points};
 use std::arch::x86_64::*;
 
-/// The product of few rows and columns packed in fours; a row's elements stand together.
+/// Multiplies few rows by columns packed in fours; the elements of a row are contiguous.
 ///
 /// # Panics
-/// When the activations, the weights or the output are shorter than the shapes say.
+/// If the activations, the weights or the output are shorter than the shapes require.
 #[target_feature(enable = "avx2")]
-pub(in super::super) fn vectors(
+pub(in super::super) fn gemv(
     left: &Left<'_, i8>,
-    right: &View<'_>,
-    place: Place,
-    out: &mut Out<'_>,
+    right: &PackedView<'_>,
+    output: OutputOffset,
+    out: &mut OutputBuffer<'_>,
 ) {
     left.check(right);
-    assert!(right.depth == 4 && left.offsets.reach() == 4 * right.groups);
+    assert!(right.group_size == 4 && left.offsets.extent() == 4 * right.groups);
     match out {
-        Out::S8(out, requant) => rows(left, right, place, &mut ToS8::new(out, requant)),
-        out => rows(left, right, place, out),
+        OutputBuffer::S8(out, requant) => rows(left, right, output, &mut ToS8::new(out, requant)),
+        out => rows(left, right, output, out),
     }
 }
 
 #[target_feature(enable = "avx2")]
-fn rows(left: &Left<'_, i8>, right: &View<'_>, place: Place, tail: &mut impl Tail) {
-    let (mut bases, length) = (left.grid.bases(), left.offsets.reach());
+fn rows(
+    left: &Left<'_, i8>,
+    right: &PackedView<'_>,
+    output: OutputOffset,
+    epilogue: &mut impl Epilogue,
+) {
+    let (mut bases, length) = (left.grid.bases(), left.offsets.extent());
     for row in 0..left.grid.count {
         let base = bases.step();
         let below = below(&left.stage[base..][..length]);
@@ -45,14 +49,14 @@ fn rows(left: &Left<'_, i8>, right: &View<'_>, place: Place, tail: &mut impl Tai
         let mut panel = 0;
         // Four panels at a time, so that eight sums are under way at once.
         while panel + 4 <= right.panels() {
-            panels::<4>(left, right, at, panel, place, tail);
+            panels::<4>(left, right, at, panel, output, epilogue);
             panel += 4;
         }
         match right.panels() - panel {
             0 => (),
-            1 => panels::<1>(left, right, at, panel, place, tail),
-            2 => panels::<2>(left, right, at, panel, place, tail),
-            _ => panels::<3>(left, right, at, panel, place, tail),
+            1 => panels::<1>(left, right, at, panel, output, epilogue),
+            2 => panels::<2>(left, right, at, panel, output, epilogue),
+            _ => panels::<3>(left, right, at, panel, output, epilogue),
         }
     }
 }
@@ -61,13 +65,13 @@ fn rows(left: &Left<'_, i8>, right: &View<'_>, place: Place, tail: &mut impl Tai
 #[derive(Clone, Copy)]
 struct Row {
     row: usize,
-    /// Where it starts in the stage.
+    /// Its position in the stage.
     base: usize,
     /// The sum of |a| over its negative activations.
     below: i32,
 }
 
-/// The sum of |a| over the negative ones of `row`.
+/// Returns the sum of |a| over the negative elements of `row`.
 #[target_feature(enable = "avx2")]
 fn below(row: &[i8]) -> i32 {
     let none = _mm256_setzero_si256();
@@ -90,16 +94,16 @@ fn below(row: &[i8]) -> i32 {
     _mm_cvtsi128_si32(two) + _mm_extract_epi32(two, 2)
 }
 
-/// `P` panels of one row.
+/// Computes `P` panels of one row.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn panels<const P: usize>(
     left: &Left<'_, i8>,
-    right: &View<'_>,
+    right: &PackedView<'_>,
     at: Row,
     panel: usize,
-    place: Place,
-    tail: &mut impl Tail,
+    output: OutputOffset,
+    epilogue: &mut impl Epilogue,
 ) {
     let below = _mm256_set1_epi32(at.below);
     let starts: [Columns; P] = std::array::from_fn(|i| {
@@ -109,17 +113,17 @@ fn panels<const P: usize>(
     // SAFETY: `Left::check` found the row's elements inside the stage, four for each group of
     // weights; a panel's groups are of 64.
     let acc = unsafe { add(left.stage.as_ptr().add(at.base), right.groups, &weights, starts) };
-    let first = (place.row + at.row) * place.width + place.column;
+    let first = (output.row + at.row) * output.width + output.column;
     for (i, mut acc) in acc.into_iter().enumerate() {
         let column = (panel + i) * PANEL;
         if let Some(zeros) = right.zeros {
-            unskew(&mut acc, load(zeros, column), left.row_sums[at.row]);
+            subtract_zero_points(&mut acc, load(zeros, column), left.row_sums[at.row]);
         }
         // SAFETY: this function runs on AVX2.
         unsafe {
-            let shared = tail.panel::<false>(place.column + column);
+            let shared = epilogue.panel::<false>(output.column + column);
             let columns = PANEL.min(right.columns - column);
-            tail.finish::<1, false>(shared, [acc], columns, first + column, 0);
+            epilogue.finish::<1, false>(shared, [acc], columns, first + column, 0);
         }
     }
 }

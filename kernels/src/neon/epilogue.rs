@@ -1,11 +1,11 @@
-//! The tails: accumulators of 16 columns to results.
-use super::super::requant::{Fit, Out, Scale};
+//! The epilogues: accumulators of 16 columns to results.
+use super::super::requant::{OutputBuffer, OutputQuant, Scale};
 use std::arch::aarch64::*;
 
 /// 16 accumulators in column order.
 pub(super) type Columns = [int32x4_t; 4];
 
-/// 16 elements from `at` on.
+/// Loads 16 elements from `at` on.
 #[inline(always)]
 pub(super) fn load(values: &[i32], at: usize) -> Columns {
     let values = values[at..][..16].as_ptr();
@@ -13,45 +13,53 @@ pub(super) fn load(values: &[i32], at: usize) -> Columns {
     unsafe { [0, 4, 8, 12].map(|i| vld1q_s32(values.add(i))) }
 }
 
-/// Four numbers to the nearest integers within the bounds, the zero point not yet added. `fmaxnm` returns the bound
-/// where its other operand is not a number, as [`Fit::store`] does; `fcvtns` rounds half to even.
+/// Rounds four numbers to the nearest integers within the bounds, before the zero point is added.
+///
+/// `fmaxnm` returns the bound if its other operand is NaN, like [`OutputQuant::store`], and
+/// `fcvtns` rounds half to even.
 #[inline(always)]
-pub(super) fn nearest(fit: &Fit, x: float32x4_t) -> int32x4_t {
-    let (low, high) = fit.bounds();
+pub(super) fn nearest(quant: &OutputQuant, x: float32x4_t) -> int32x4_t {
+    let (low, high) = quant.bounds();
     // SAFETY: every aarch64 has NEON.
     unsafe { vcvtnq_s32_f32(vminnmq_f32(vmaxnmq_f32(x, vdupq_n_f32(low)), vdupq_n_f32(high))) }
 }
 
-/// Four accumulators to rounded integers.
+/// Scales and rounds four accumulators.
 #[inline(always)]
-fn round(fit: &Fit, acc: int32x4_t, multipliers: float32x4_t) -> int32x4_t {
+fn round(quant: &OutputQuant, acc: int32x4_t, multipliers: float32x4_t) -> int32x4_t {
     // SAFETY: every aarch64 has NEON.
-    nearest(fit, unsafe { vmulq_f32(vcvtq_f32_s32(acc), multipliers) })
+    nearest(quant, unsafe { vmulq_f32(vcvtq_f32_s32(acc), multipliers) })
 }
 
-/// Finishes `acc`, the accumulators from element `at` on: `columns` of them, which are the output's
-/// columns from `column` on.
+/// Writes `columns` results from element `at` on, which belong to the output's columns from
+/// `column` on.
 ///
 /// # Panics
-/// When the place lies outside the output.
+/// If the results lie outside the output.
 #[inline(always)]
-pub(super) fn finish(acc: Columns, columns: usize, out: &mut Out<'_>, at: usize, column: usize) {
+pub(super) fn finish(
+    acc: Columns,
+    columns: usize,
+    out: &mut OutputBuffer<'_>,
+    at: usize,
+    column: usize,
+) {
     match out {
-        Out::S8(out, requant) if columns == 16 => {
+        OutputBuffer::S8(out, requant) if columns == 16 => {
             let multipliers = requant.multipliers()[column..][..16].as_ptr();
             let out = out[at..][..16].as_mut_ptr();
             // SAFETY: 16 elements were just sliced from each; every aarch64 has NEON.
             unsafe {
-                let zero = vdupq_n_s16(i16::from(requant.fit.zero));
+                let zero = vdupq_n_s16(i16::from(requant.quant.zero));
                 let [a, b, c, d] = [0, 1, 2, 3].map(|i| {
-                    vmovn_s32(round(&requant.fit, acc[i], vld1q_f32(multipliers.add(4 * i))))
+                    vmovn_s32(round(&requant.quant, acc[i], vld1q_f32(multipliers.add(4 * i))))
                 });
                 let [low, high] = [vcombine_s16(a, b), vcombine_s16(c, d)]
                     .map(|words| vmovn_s16(vaddq_s16(words, zero)));
                 vst1q_s8(out, vcombine_s8(low, high));
             }
         }
-        Out::F32(out, Scale { scale, bias }) if columns == 16 => {
+        OutputBuffer::F32(out, Scale { scale, bias }) if columns == 16 => {
             let scale = scale[column..][..16].as_ptr();
             let bias = bias.map(|bias| bias[column..][..16].as_ptr());
             let out = out[at..][..16].as_mut_ptr();

@@ -1,33 +1,34 @@
-//! The tails of the products: accumulators of 16 columns to results.
-use super::super::requant::{Fit, Out, Requant};
+//! The epilogues of the products: accumulators of 16 columns to results.
+use super::super::requant::{OutputBuffer, OutputQuant, Requant};
 use std::arch::x86_64::*;
 
 /// 16 accumulators in column order.
 pub(super) type Columns = [__m256i; 2];
 
-/// A [`Fit`] in registers.
+/// An [`OutputQuant`] in registers.
 #[derive(Clone, Copy)]
-pub(super) struct Fitter {
+pub(super) struct Rounding {
     low: __m256,
     high: __m256,
     zero: __m256i,
 }
 
-impl Fitter {
+impl Rounding {
     #[target_feature(enable = "avx2")]
     #[inline]
-    pub(super) fn new(fit: &Fit) -> Self {
-        let (low, high) = fit.bounds();
+    pub(super) fn new(quant: &OutputQuant) -> Self {
+        let (low, high) = quant.bounds();
         Self {
             low: _mm256_set1_ps(low),
             high: _mm256_set1_ps(high),
-            zero: _mm256_set1_epi16(i16::from(fit.zero)),
+            zero: _mm256_set1_epi16(i16::from(quant.zero)),
         }
     }
 
-    /// Eight accumulators to rounded integers, the zero point not yet added. `vmaxps` returns its
-    /// second operand where the first is not a number, as [`Fit::store`] does, and `vcvtps2dq`
-    /// rounds half to even in the mode Rust code runs in.
+    /// Scales and rounds eight accumulators, before the zero point is added.
+    ///
+    /// `vmaxps` returns its second operand if the first is NaN, like [`OutputQuant::store`], and
+    /// `vcvtps2dq` rounds half to even in the mode Rust code runs in.
     #[target_feature(enable = "avx2")]
     #[inline]
     fn round(&self, acc: __m256i, multipliers: __m256) -> __m256i {
@@ -36,7 +37,7 @@ impl Fitter {
         _mm256_cvtps_epi32(x)
     }
 
-    /// 16 accumulators to 16 results in words, 0-3 and 8-11 before the others; or in order, where
+    /// Makes 16 results in words of 16 accumulators: 0-3 and 8-11 before the others, or in order if
     /// the accumulators (and multipliers) are in halves.
     #[target_feature(enable = "avx2")]
     #[inline]
@@ -46,26 +47,28 @@ impl Fitter {
     }
 }
 
-/// What a product does with its accumulators. `HALVES` says that the 16 of a row are in the order
-/// 0-3, 8-11, 4-7, 12-15 in which interleaving leaves them, not in that of the columns.
-pub(super) trait Tail {
-    /// What is the same for all rows of a panel of columns.
+/// The conversion of a product's accumulators to results.
+///
+/// `HALVES` means that the 16 of a row are in the order 0-3, 8-11, 4-7, 12-15 of interleaving, not
+/// in column order.
+pub(super) trait Epilogue {
+    /// Data shared by all rows of a panel of columns.
     type Panel: Copy;
 
-    /// For 16 columns from `column` of the output on.
+    /// Loads the shared data of 16 columns from `column` of the output on.
     ///
     /// # Safety
     /// The machine must have AVX2.
     unsafe fn panel<const HALVES: bool>(&self, column: usize) -> Self::Panel;
 
-    /// Finishes `R` rows, of each the first `columns` accumulators, the first from element `at` of
-    /// the output on, each further one `stride` elements behind.
+    /// Writes the first `columns` results of each of `R` rows. The first row starts at element `at`
+    /// of the output, each further one `stride` elements later.
     ///
     /// # Safety
     /// The machine must have AVX2.
     ///
     /// # Panics
-    /// When the place lies outside the output.
+    /// If the results lie outside the output.
     unsafe fn finish<const R: usize, const HALVES: bool>(
         &mut self,
         panel: Self::Panel,
@@ -76,29 +79,29 @@ pub(super) trait Tail {
     );
 }
 
-/// From column order (0-7, 8-15) to the order of halves (0-3 8-11, 4-7 12-15) and back.
+/// Converts column order (0-7, 8-15) to the order of halves (0-3 8-11, 4-7 12-15) and back.
 #[target_feature(enable = "avx2")]
 #[inline]
 pub(super) fn exchange([a, b]: Columns) -> Columns {
     [_mm256_permute2x128_si256(a, b, 0x20), _mm256_permute2x128_si256(a, b, 0x31)]
 }
 
-/// To s8.
+/// The epilogue that writes s8.
 pub(super) struct ToS8<'a> {
     out: &'a mut [i8],
     multipliers: &'a [f32],
-    fitter: Fitter,
+    rounding: Rounding,
 }
 
 impl<'a> ToS8<'a> {
     #[target_feature(enable = "avx2")]
     #[inline]
     pub(super) fn new(out: &'a mut [i8], requant: &'a Requant) -> Self {
-        Self { out, multipliers: requant.multipliers(), fitter: Fitter::new(&requant.fit) }
+        Self { out, multipliers: requant.multipliers(), rounding: Rounding::new(&requant.quant) }
     }
 }
 
-/// Two rows of words to two rows of bytes, in column order.
+/// Packs two rows of words into two rows of bytes, in column order.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn bytes<const HALVES: bool>(first: __m256i, second: __m256i) -> [__m128i; 2] {
@@ -111,7 +114,7 @@ fn bytes<const HALVES: bool>(first: __m256i, second: __m256i) -> [__m128i; 2] {
     [_mm256_castsi256_si128(sorted), _mm256_extracti128_si256(sorted, 1)]
 }
 
-impl Tail for ToS8<'_> {
+impl Epilogue for ToS8<'_> {
     type Panel = [__m256; 2];
 
     #[target_feature(enable = "avx2")]
@@ -139,8 +142,8 @@ impl Tail for ToS8<'_> {
     ) {
         let out = &mut self.out[at..][..(R - 1) * stride + columns];
         for i in (0..R).step_by(2) {
-            let first = self.fitter.words(acc[i], m);
-            let second = if i + 1 < R { self.fitter.words(acc[i + 1], m) } else { first };
+            let first = self.rounding.words(acc[i], m);
+            let second = if i + 1 < R { self.rounding.words(acc[i + 1], m) } else { first };
             for (j, row) in bytes::<HALVES>(first, second).into_iter().take(R - i).enumerate() {
                 let at = (i + j) * stride;
                 if columns == 16 {
@@ -157,8 +160,8 @@ impl Tail for ToS8<'_> {
     }
 }
 
-/// To floats or raw sums, by the plain definition.
-impl Tail for Out<'_> {
+/// Floats or raw sums, by the scalar definition.
+impl Epilogue for OutputBuffer<'_> {
     type Panel = usize;
 
     #[target_feature(enable = "avx2")]
@@ -185,12 +188,12 @@ impl Tail for Out<'_> {
                 _mm256_storeu_si256(all.as_mut_ptr().cast(), a);
                 _mm256_storeu_si256(all.as_mut_ptr().add(8).cast(), b);
             }
-            Out::finish(self, &all[..columns], at + i * stride, column);
+            OutputBuffer::finish(self, &all[..columns], at + i * stride, column);
         }
     }
 }
 
-/// 16 elements from `at` on.
+/// Loads 16 elements from `at` on.
 #[target_feature(enable = "avx2")]
 #[inline]
 pub(super) fn load(values: &[i32], at: usize) -> Columns {
@@ -199,10 +202,10 @@ pub(super) fn load(values: &[i32], at: usize) -> Columns {
     unsafe { [_mm256_loadu_si256(values.cast()), _mm256_loadu_si256(values.add(8).cast())] }
 }
 
-/// Takes (weight zero point x row sum) off.
+/// Subtracts (weight zero point x row sum).
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(super) fn unskew(acc: &mut Columns, zeros: Columns, sum: i32) {
+pub(super) fn subtract_zero_points(acc: &mut Columns, zeros: Columns, sum: i32) {
     let sum = _mm256_set1_epi32(sum);
     acc[0] = _mm256_sub_epi32(acc[0], _mm256_mullo_epi32(zeros[0], sum));
     acc[1] = _mm256_sub_epi32(acc[1], _mm256_mullo_epi32(zeros[1], sum));

@@ -1,10 +1,11 @@
-//! Geometry of everything that slides a window over a picture: convolutions and pools.
+//! The geometry of operators that slide a window over a picture: convolutions and pools.
 
-/// A window sliding over one NHWC picture. Each pair is (height, width); a one-dimensional signal
-/// has height 1. Taps that fall outside the input are padding, so the padding behind the picture
-/// follows from `output`.
+/// The geometry of a window sliding over one NHWC picture.
+///
+/// Each pair is (height, width); a one-dimensional signal has height 1. Taps outside the input are
+/// padding, so the padding below and right of the picture follows from `output`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Window {
+pub struct ConvGeometry {
     pub input: [usize; 2],
     pub channels: usize,
     pub output: [usize; 2],
@@ -15,31 +16,31 @@ pub struct Window {
     pub pad: [usize; 2],
 }
 
-impl Window {
-    /// Elements of the input picture.
+impl ConvGeometry {
+    /// Returns the number of elements of the input picture.
     #[must_use]
     pub fn input_len(&self) -> usize {
         self.input[0] * self.input[1] * self.channels
     }
 
-    /// Positions of the window.
+    /// Returns the number of positions of the window.
     #[must_use]
     pub fn positions(&self) -> usize {
         self.output[0] * self.output[1]
     }
 
-    /// Taps of the window.
+    /// Returns the number of taps of the window.
     #[must_use]
     pub fn taps(&self) -> usize {
         self.kernel[0] * self.kernel[1]
     }
 
-    /// The rows and columns one window covers, holes of the dilation included.
-    pub(super) fn reach(&self) -> [usize; 2] {
+    /// Returns the rows and columns that one window covers, holes of the dilation included.
+    pub(super) fn extent(&self) -> [usize; 2] {
         [0, 1].map(|i| (self.kernel[i] - 1) * self.dilation[i] + 1)
     }
 
-    /// Whether every output is made from the one input at its own place.
+    /// Whether every output depends only on the input at its own position.
     pub(super) fn is_pointwise(&self) -> bool {
         self.kernel == [1, 1]
             && self.stride == [1, 1]
@@ -47,8 +48,8 @@ impl Window {
             && self.output == self.input
     }
 
-    /// Whether no size is zero where that has no meaning, and the counts fit 32 bits.
-    pub(super) fn is_sound(&self) -> bool {
+    /// Whether no size is zero where zero is meaningless, and all counts fit 32 bits.
+    pub(super) fn is_valid(&self) -> bool {
         let positive = [self.kernel, self.stride, self.dilation, self.output, self.input]
             .iter()
             .flatten()

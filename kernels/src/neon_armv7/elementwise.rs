@@ -1,20 +1,22 @@
-//! Element by element, by comparing the bits of floats as integers: NEON on ARMv7 takes small floats for zeros.
+//! Elementwise operations that compare the bits of floats as integers, because NEON on ARMv7
+//! flushes subnormal floats to zero.
 //!
-//! Each gives back what it has left to plain code, mostly less than a vector or two.
+//! Each function returns the rest of its slices to plain code, usually less than two vectors.
 use std::arch::asm;
 
 const LANES: usize = 8;
 
-/// The bits of infinity, which those of everything that is not a number are beyond.
+/// The bits of infinity; those of every NaN are larger.
 const INFINITY: i32 = f32::INFINITY.to_bits() as i32;
 
-/// The smallest and the largest value, each into the first element of zeros, for `convert::range`.
+/// Writes the smallest and the largest value to the first elements, which are zero, for
+/// `quantize::range`.
 pub(crate) fn range<'a>(input: &'a [f32], low: &mut [f32], high: &mut [f32]) -> &'a [f32] {
     let (all, rest) = input.as_chunks::<LANES>();
     if all.is_empty() {
         return rest;
     }
-    // The order of these is that of the floats.
+    // These have the order of the floats.
     let mut keys = [[0i32; LANES]; 2];
     // SAFETY: reads the chunks, at least one; writes the keys and the named registers.
     unsafe {
@@ -31,7 +33,7 @@ pub(crate) fn range<'a>(input: &'a [f32], low: &mut [f32], high: &mut [f32]) -> 
             "vabs.f32 q13, q1",
             "vcge.s32 q12, q4, q12",
             "vcge.s32 q13, q4, q13",
-            // The larger a negative float's bits are, the smaller is the float.
+            // The larger the bits of a negative float are, the smaller the float is.
             "vshr.s32 q2, q0, #31",
             "vshr.s32 q3, q1, #31",
             "vshr.u32 q2, q2, #1",
@@ -52,7 +54,8 @@ pub(crate) fn range<'a>(input: &'a [f32], low: &mut [f32], high: &mut [f32]) -> 
             input = inout(reg) all.as_ptr() => _,
             count = inout(reg) all.len() => _,
             keys = inout(reg) keys.as_mut_ptr() => _,
-            out("q0") _, out("q1") _, out("q2") _, out("q3") _, out("q4") _, out("q8") _, out("q9") _,
+            out("q0") _, out("q1") _, out("q2") _, out("q3") _,
+            out("q4") _, out("q8") _, out("q9") _,
             out("q10") _, out("q11") _, out("q12") _, out("q13") _,
             options(nostack),
         );
@@ -63,7 +66,8 @@ pub(crate) fn range<'a>(input: &'a [f32], low: &mut [f32], high: &mut [f32]) -> 
     rest
 }
 
-/// [`super::super::arith::clamp`], where no bound is negative: what is, is so as an integer, too.
+/// [`super::super::elementwise::clamp`] for bounds that are not negative: negative floats are also
+/// negative as integers.
 pub(crate) fn clamp(values: &mut [f32], low: f32, high: f32) -> &mut [f32] {
     let bounds = [low, high].map(|bound| bound.to_bits() as i32);
     if bounds.iter().any(|bound| !(0..=INFINITY).contains(bound)) {
@@ -97,14 +101,15 @@ pub(crate) fn clamp(values: &mut [f32], low: f32, high: f32) -> &mut [f32] {
             high = in(reg) bounds[1],
             values = inout(reg) all.as_mut_ptr() => _,
             count = inout(reg) all.len() => _,
-            out("q0") _, out("q1") _, out("q2") _, out("q3") _, out("q4") _, out("q8") _, out("q9") _,
+            out("q0") _, out("q1") _, out("q2") _, out("q3") _,
+            out("q4") _, out("q8") _, out("q9") _,
             options(nostack),
         );
     }
     rest
 }
 
-/// [`super::super::pack::fold`], of any factor.
+/// [`super::super::pack::fold`], for any factor.
 pub(crate) fn fold<'a>(
     [bias, sums]: [&'a [i32]; 2],
     zero: i32,
@@ -115,7 +120,7 @@ pub(crate) fn fold<'a>(
     let (start, rest) = start.as_chunks_mut::<LANES>();
     let count = start.len().min(bias.len()).min(sums.len());
     if count > 0 {
-        // SAFETY: reads and writes so many chunks of each, at least one, and the named registers.
+        // SAFETY: reads and writes `count` chunks of each, at least one, and the named registers.
         unsafe {
             asm!(
                 "vdup.32 q8, {zero}",
@@ -140,7 +145,7 @@ pub(crate) fn fold<'a>(
     ([rest_bias, rest_sums], rest)
 }
 
-/// The sum of the first elements, and those that are left.
+/// Returns the sum of the first elements, and the rest.
 pub(crate) fn sum(values: &[i8]) -> (i32, &[i8]) {
     let (all, rest) = values.as_chunks::<16>();
     let mut sums = [0; 4];
@@ -167,12 +172,12 @@ pub(crate) fn sum(values: &[i8]) -> (i32, &[i8]) {
     (sums.iter().sum(), rest)
 }
 
-/// The larger of each element of `most` and of `input`, of the same length, into `most`.
+/// Writes the maximum of each element of `most` and of `input`, of the same length, to `most`.
 pub(crate) fn largest<'a>(most: &'a mut [i8], input: &'a [i8]) -> (&'a mut [i8], &'a [i8]) {
     let ((most, rest), (input, rest_in)) = (most.as_chunks_mut::<16>(), input.as_chunks::<16>());
     let count = most.len().min(input.len());
     if count > 0 {
-        // SAFETY: reads and writes so many chunks of each, at least one, and the named registers.
+        // SAFETY: reads and writes `count` chunks of each, at least one, and the named registers.
         unsafe {
             asm!(
                 "2:",
@@ -198,7 +203,7 @@ pub(crate) fn total<'a>(sums: &'a mut [i32], input: &'a [i8]) -> (&'a mut [i32],
     let ((sums, rest), (input, rest_in)) = (sums.as_chunks_mut::<8>(), input.as_chunks::<8>());
     let count = sums.len().min(input.len());
     if count > 0 {
-        // SAFETY: reads and writes so many chunks of each, at least one, and the named registers.
+        // SAFETY: reads and writes `count` chunks of each, at least one, and the named registers.
         unsafe {
             asm!(
                 "2:",

@@ -1,23 +1,36 @@
-//! The tails: accumulators of 16 columns to results.
-use super::super::requant::{MAGIC, Out};
-use super::Columns;
+//! The epilogue: accumulators of 16 columns to results.
+use super::super::operands::PANEL;
+use super::super::requant::{OutputBuffer, ROUNDING_MAGIC};
 use std::arch::asm;
 
-/// Finishes `acc`, the accumulators from element `at` on: `columns` of them, which are the output's
-/// columns from `column` on.
+/// 16 accumulators in column order.
+pub(super) type Columns = [i32; PANEL];
+
+/// Writes `columns` results from element `at` on, which belong to the output's columns from
+/// `column` on.
 ///
-/// NEON on ARMv7 takes small floats for zeros, which the rounding makes of them anyway; only bytes are made by it. It rounds
-/// half to even in an addition, and so to whole numbers with [`MAGIC`].
+/// NEON on ARMv7 flushes subnormal floats to zero. Only bytes are made by it, for which the
+/// rounding gives zero anyway. Additions round half to even, so [`ROUNDING_MAGIC`] rounds to
+/// integers.
 ///
 /// # Panics
-/// When the place lies outside the output.
-pub(super) fn finish(acc: &Columns, columns: usize, out: &mut Out<'_>, at: usize, column: usize) {
+/// If the results lie outside the output.
+pub(super) fn finish(
+    acc: &Columns,
+    columns: usize,
+    out: &mut OutputBuffer<'_>,
+    at: usize,
+    column: usize,
+) {
     let (out, requant) = match out {
-        Out::S8(out, requant) if columns == acc.len() => (&mut out[at..][..columns], requant),
+        OutputBuffer::S8(out, requant) if columns == acc.len() => {
+            (&mut out[at..][..columns], requant)
+        }
         out => return out.finish(&acc[..columns], at, column),
     };
-    let (low, high) = requant.fit.bounds();
-    // SAFETY: reads 16 accumulators and as many multipliers, writes 16 elements, all just sliced, and the named registers.
+    let (low, high) = requant.quant.bounds();
+    // SAFETY: reads 16 accumulators and as many multipliers, writes 16 elements, all just sliced,
+    // and the named registers.
     unsafe {
         asm!(
             "vdup.32 q12, {low}",
@@ -36,7 +49,7 @@ pub(super) fn finish(acc: &Columns, columns: usize, out: &mut Out<'_>, at: usize
             "vmul.f32 q1, q1, q5",
             "vmul.f32 q2, q2, q6",
             "vmul.f32 q3, q3, q7",
-            // Not vmax: what is not a number becomes the lower bound.
+            // Not vmax: NaN becomes the lower bound.
             "vcgt.f32 q8, q0, q12",
             "vcgt.f32 q9, q1, q12",
             "vcgt.f32 q10, q2, q12",
@@ -68,12 +81,13 @@ pub(super) fn finish(acc: &Columns, columns: usize, out: &mut Out<'_>, at: usize
             "vst1.8 {{d0-d1}}, [{out}]",
             low = in(reg) low.to_bits(),
             high = in(reg) high.to_bits(),
-            magic = in(reg) MAGIC.to_bits(),
-            zero = in(reg) i32::from(requant.fit.zero),
+            magic = in(reg) ROUNDING_MAGIC.to_bits(),
+            zero = in(reg) i32::from(requant.quant.zero),
             acc = inout(reg) acc.as_ptr() => _,
             multipliers = inout(reg) requant.multipliers()[column..][..columns].as_ptr() => _,
             out = in(reg) out.as_mut_ptr(),
-            out("q0") _, out("q1") _, out("q2") _, out("q3") _, out("q4") _, out("q5") _, out("q6") _,
+            out("q0") _, out("q1") _, out("q2") _, out("q3") _,
+            out("q4") _, out("q5") _, out("q6") _,
             out("q7") _, out("q8") _, out("q9") _, out("q10") _, out("q11") _, out("q12") _,
             out("q13") _, out("q14") _, out("q15") _,
             options(nostack),
