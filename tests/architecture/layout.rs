@@ -22,7 +22,6 @@ const LONG: &[&str] = &["src/outbox/tests.rs", "tests/outbox.rs"];
 
 /// Modules that are still a file beside their folder.
 const BESIDE: &[&str] = &[
-    "kernels/src/neon32.rs",
     "src/bundle/tests.rs",
     "src/engine/attributes/table.rs",
     "src/engine/classifier.rs",
