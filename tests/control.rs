@@ -12,7 +12,7 @@ use inferd::control::client::ask;
 use inferd::ids::{Digest, ModelName, StreamName};
 use inferd::message::{Outgoing, Qos};
 use inferd::outbox::{Record, Seq};
-use inferd::store::models::{ModelStore, Slot, Slots};
+use inferd::store::models::{ModelStore, VersionSlot, VersionSlots};
 use inferd::store::{Settings, Store};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -234,9 +234,12 @@ fn the_active_version_serves_and_a_damaged_one_does_not() {
     let half = Digest([7; 32]);
     drop(versions.begin(half, 100_000).unwrap());
     let name = ModelName::parse("motion").unwrap();
-    let slot = |digest, version: &str| Some(Slot { digest, version: version.into() });
-    let slots =
-        Slots { active: slot(new.0, "2.0.0"), previous: slot(old.0, "1.9.0"), ..Slots::default() };
+    let slot = |digest, version: &str| Some(VersionSlot { digest, version: version.into() });
+    let slots = VersionSlots {
+        active: slot(new.0, "2.0.0"),
+        previous: slot(old.0, "1.9.0"),
+        ..VersionSlots::default()
+    };
     let (mut store, _) = Store::open(&settings(&gateway)).unwrap();
     store.set_slots(&name, &slots).unwrap();
     drop(store);
@@ -316,9 +319,12 @@ async fn a_model_is_changed_under_load_and_every_window_is_answered() {
     let [old, new] = ["1.9.0", "2.0.0"].map(|version| packed(&gateway, version));
     store_version(&versions, old.0, &old.1);
     store_version(&versions, new.0, &new.1);
-    let slot = |digest, version: &str| Some(Slot { digest, version: version.into() });
-    let slots =
-        Slots { active: slot(new.0, "2.0.0"), previous: slot(old.0, "1.9.0"), ..Slots::default() };
+    let slot = |digest, version: &str| Some(VersionSlot { digest, version: version.into() });
+    let slots = VersionSlots {
+        active: slot(new.0, "2.0.0"),
+        previous: slot(old.0, "1.9.0"),
+        ..VersionSlots::default()
+    };
     let (mut store, _) = Store::open(&settings(&gateway)).unwrap();
     store.set_slots(&ModelName::parse("motion").unwrap(), &slots).unwrap();
     drop(store);

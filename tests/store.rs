@@ -68,7 +68,7 @@ fn make_queue(dir: &Path) {
         for first in (part * 110 + 1..=part * 110 + 110).step_by(10) {
             store.append(&(first..first + 10).map(record).collect::<Vec<_>>()).unwrap();
         }
-        store.keep("windows.motion", &[7; 10_000]).unwrap();
+        store.put("windows.motion", &[7; 10_000]).unwrap();
     }
     let (mut store, _) = Store::open(&settings(dir)).unwrap();
     store.remove(&(1..=30).map(Seq).collect::<Vec<_>>()).unwrap();
@@ -188,13 +188,13 @@ fn a_disk_that_fills_up_at_any_step_costs_nothing_that_was_acknowledged() {
         let (mut store, _) = Store::open(&settings(&root)).unwrap();
         let group: Vec<Record> = (1..=50).map(record).collect();
         store.append(&group).unwrap();
-        store.keep("windows.motion", b"before").unwrap();
+        store.put("windows.motion", b"before").unwrap();
         let filler = disk.fill();
         let more: Vec<Record> = (51..=250).map(record).collect();
         // What has room left in the file may succeed; what has not must fail, and neither may hurt.
         match step {
             0 => assert!(store.append(&more).is_err(), "found room on a full disk"),
-            1 => assert!(store.keep("windows.motion", &noise(400_000, 1)).is_err()),
+            1 => assert!(store.put("windows.motion", &noise(400_000, 1)).is_err()),
             2 => drop(store.remove(&[Seq(1)])),
             _ => drop(store.load(None, 10)),
         }
@@ -206,7 +206,7 @@ fn a_disk_that_fills_up_at_any_step_costs_nothing_that_was_acknowledged() {
         assert_eq!(found.quarantined, None, "step {step}");
         let expected: Vec<u64> = (1..=250).collect();
         assert_eq!(seqs(&load_all(&mut store)), expected, "step {step}");
-        assert!(store.kept("windows.motion").unwrap().is_some(), "step {step}");
+        assert!(store.get("windows.motion").unwrap().is_some(), "step {step}");
         drop(store);
         fs::remove_dir_all(&root).unwrap();
     }

@@ -66,7 +66,7 @@ pub(crate) fn windows(dir: &Path) {
     for devices in [1, 10, 100, 1_000] {
         let (written, device, syncs) = (written_bytes(), device_bytes(dir), store.usage().syncs);
         for save in 0..SAVES {
-            store.keep("windows/bench", &noise(devices * DEVICE, save)).unwrap();
+            store.put("windows/bench", &noise(devices * DEVICE, save)).unwrap();
         }
         let bytes = (SAVES * (devices * DEVICE) as u64) as f64;
         println!(

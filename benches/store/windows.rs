@@ -67,7 +67,7 @@ impl Figures {
         // Full windows first.
         (0..8).for_each(|_| source.group());
         let first = source.base();
-        store.keep_windows("windows/bench", &first, &mut on_disk).unwrap();
+        store.put_windows("windows/bench", &first, &mut on_disk).unwrap();
         let (mut room, mut additions, mut count) = (first_room(&first), 0, 0);
         let (written, device) = (written_bytes(), device_bytes(dir));
         for _ in 0..saves {
@@ -80,9 +80,9 @@ impl Figures {
                 let addition = source.pipeline.addition(source.clock).unwrap();
                 room = room.saturating_sub(addition.bytes.len() + AN_ADDITION);
                 (additions, count) = (additions + addition.bytes.len(), count + 1);
-                Windows { whole: None, additions: vec![addition] }
+                Windows { base: None, entries: vec![addition] }
             };
-            store.keep_windows("windows/bench", &windows, &mut on_disk).unwrap();
+            store.put_windows("windows/bench", &windows, &mut on_disk).unwrap();
         }
         let a_save = |bytes: u64| bytes as f64 / saves as f64;
         Self {
@@ -94,7 +94,7 @@ impl Figures {
 }
 
 fn first_room(windows: &Windows) -> usize {
-    let bytes = windows.whole.as_ref().unwrap().bytes.len();
+    let bytes = windows.base.as_ref().unwrap().bytes.len();
     (bytes * ADDITIONS).max(ADDITIONS_LEAST)
 }
 
@@ -190,6 +190,6 @@ impl Source {
     fn base(&mut self) -> Windows {
         let number = self.sent;
         let windows = self.pipeline.base(number, self.clock);
-        Windows::whole(number, [noise(NAMES, number), windows].concat())
+        Windows::base(number, [noise(NAMES, number), windows].concat())
     }
 }

@@ -15,7 +15,7 @@ use crate::ids::{Digest, ModelName, StreamName};
 use crate::monitor::health::{HealthState, Verdict};
 use crate::outbox::{Event, Record, Seq};
 use crate::pipeline::Swapped;
-use crate::store::models::{Held, ModelStore, Slot, Slots};
+use crate::store::models::{ModelStore, StoredVersion, VersionSlot, VersionSlots};
 use crate::store::{Store, StoreError, Usage};
 
 /// Bytes of payload that one look at the queue shows at most.
@@ -147,7 +147,7 @@ impl Desk {
         let choice = digest.map_or(Choice::Shipped, Choice::Stored);
         let switch = self.switch.clone();
         tokio::spawn(async move {
-            let edit = |slots: &mut Slots, slot: Option<Slot>| {
+            let edit = |slots: &mut VersionSlots, slot: Option<VersionSlot>| {
                 if slots.active != slot {
                     slots.previous = std::mem::replace(&mut slots.active, slot);
                 }
@@ -232,13 +232,13 @@ fn code_of(error: &SwitchError) -> Code {
 }
 
 /// The versions of one model, what serves first.
-fn rows_of(serving: &Serving, slots: &Slots, held: &[Held]) -> Vec<ModelRow> {
+fn rows_of(serving: &Serving, slots: &VersionSlots, held: &[StoredVersion]) -> Vec<ModelRow> {
     let row = |slot, digest: Digest, version: Option<&String>| {
         let held = held.iter().find(|held| held.digest == digest);
         let state = match held {
             _ if serving.stored == Some(digest) => "serving",
-            Some(Held { size: Some(_), .. }) => "kept",
-            Some(Held { size: None, .. }) => "incomplete",
+            Some(StoredVersion { size: Some(_), .. }) => "kept",
+            Some(StoredVersion { size: None, .. }) => "incomplete",
             None => "missing",
         };
         ModelRow {

@@ -121,7 +121,7 @@ pub(crate) fn assemble(
 fn models(
     config: &Config,
     shipped: Vec<Loaded>,
-    database: Option<&mut (Store, store::Found)>,
+    database: Option<&mut (Store, store::OpenReport)>,
 ) -> (Vec<Serving>, Option<ModelStore>) {
     let versions = match ModelStore::open(&store::Settings::from(&config.store)) {
         Ok(versions) => Some(versions),
@@ -164,7 +164,7 @@ fn open_door(config: &Config) -> (Option<(Door, mpsc::Sender<Asked>)>, mpsc::Rec
 fn open_store(
     config: &Config,
     started: Now,
-) -> Result<(Option<(Store, store::Found)>, String), RunError> {
+) -> Result<(Option<(Store, store::OpenReport)>, String), RunError> {
     let settings = store::Settings::from(&config.store);
     if let Some(shortage) = store::shortage(&settings) {
         log::warn!("{shortage}");
@@ -193,7 +193,7 @@ fn lanes(
     serving: &[Serving],
     boot: &str,
     now: Now,
-    mut database: Option<&mut (Store, store::Found)>,
+    mut database: Option<&mut (Store, store::OpenReport)>,
 ) -> Result<Vec<Lane>, RunError> {
     let sequence = Arc::new(AtomicU64::new(0));
     let ids = Ids::new(&config.gateway.id, boot, sequence);
@@ -244,8 +244,8 @@ fn restore(
         Ok(None) => return,
         Err(error) => return log::warn!("cannot read {key}: {error}"),
     };
-    let (mut input_ids, additions) = (Vec::new(), kept.additions.iter().map(Vec::as_slice));
-    match pipeline.replay(seen.restore(&kept.whole), additions, now, &mut input_ids) {
+    let (mut input_ids, additions) = (Vec::new(), kept.entries.iter().map(Vec::as_slice));
+    match pipeline.replay(seen.restore(&kept.base), additions, now, &mut input_ids) {
         Ok(restored) => {
             log::info!(
                 "stream {}: windows of {} devices restored, {} left out",
@@ -308,7 +308,7 @@ fn start_link(
 
 fn start_store(
     config: &Config,
-    database: Option<(Store, store::Found)>,
+    database: Option<(Store, store::OpenReport)>,
     says: mpsc::UnboundedSender<FromStore>,
 ) -> Result<StoreThread, RunError> {
     let (database, first) = match database {

@@ -26,7 +26,7 @@ pub(crate) fn of_streams(config: &Config) -> Vec<Subscription> {
 /// the first is subscribed to.
 pub(crate) fn announce(config: &Config, store: Option<&mut Store>) -> Vec<String> {
     let Some(store) = store else { return Vec::new() };
-    let kept = store.kept(KEY).unwrap_or_else(|error| {
+    let kept = store.get(KEY).unwrap_or_else(|error| {
         log::warn!("cannot read {KEY}: {error}");
         None
     });
@@ -45,13 +45,13 @@ pub(crate) fn announce(config: &Config, store: Option<&mut Store>) -> Vec<String
 pub(crate) fn settle(wanted: &[Subscription], store: Option<&mut Store>) {
     let Some(store) = store else { return };
     let all = Link::filters(wanted);
-    if store.kept(KEY).ok().flatten().is_none_or(|kept| lines(&kept) != all) {
+    if store.get(KEY).ok().flatten().is_none_or(|kept| lines(&kept) != all) {
         write(store, &all);
     }
 }
 
 fn write(store: &mut Store, filters: &[String]) {
-    if let Err(error) = store.keep(KEY, filters.join("\n").as_bytes()) {
+    if let Err(error) = store.put(KEY, filters.join("\n").as_bytes()) {
         log::warn!("cannot save {KEY}: {error}; subscriptions of a former configuration may stay");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::seen::windows_of;
 use crate::pipeline::base_number;
-use crate::store::windows::{KeepError, Kept, OnDisk, Windows};
+use crate::store::windows::{OnDisk, PutWindowsError, StoredWindows, Windows};
 use crate::store::{Store, StoreError};
 
 #[derive(Debug, Default)]
@@ -32,9 +32,9 @@ impl Journal {
         store: &mut Store,
         key: &str,
         windows: &Windows,
-    ) -> Result<(), KeepError> {
+    ) -> Result<(), PutWindowsError> {
         let mut on_disk = self.on_disk.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = store.keep_windows(key, windows, &mut on_disk);
+        let kept = store.put_windows(key, windows, &mut on_disk);
         if kept.is_err() {
             self.want_whole();
         }
@@ -43,6 +43,6 @@ impl Journal {
 }
 
 /// Windows as they were kept: the base with the inputs that are in it, and the additions.
-pub(crate) fn kept(store: &mut Store, key: &str) -> Result<Option<Kept>, StoreError> {
-    store.kept_windows(key, |base| base_number(windows_of(base)))
+pub(crate) fn kept(store: &mut Store, key: &str) -> Result<Option<StoredWindows>, StoreError> {
+    store.get_windows(key, |base| base_number(windows_of(base)))
 }

@@ -84,9 +84,9 @@ fn lane(start: u32, store: &mut Store) -> Lane {
     let (mut pipeline, mut seen) = (pipeline(start), Seen::new(2 * RECEIVE_MAXIMUM));
     if let Some(kept) = journal::kept(store, KEY).unwrap() {
         let (mut input_ids, now) = (Vec::new(), SystemClock::start().now());
-        let additions = kept.additions.iter().map(Vec::as_slice);
+        let additions = kept.entries.iter().map(Vec::as_slice);
         let report =
-            pipeline.replay(seen.restore(&kept.whole), additions, now, &mut input_ids).unwrap();
+            pipeline.replay(seen.restore(&kept.base), additions, now, &mut input_ids).unwrap();
         assert_eq!((report.left_out, report.dropped), (0, 0));
         input_ids.into_iter().for_each(|input_id| seen.note(Some(input_id)));
     }
@@ -223,7 +223,7 @@ impl World {
         } else {
             let kept = journal.keep(&mut self.store, KEY, &saved.windows);
             self.failed |= kept.is_err();
-            if kept.is_ok() && saved.windows.whole.is_some() {
+            if kept.is_ok() && saved.windows.base.is_some() {
                 self.failed = false;
             }
         }

@@ -38,7 +38,7 @@ impl Desk {
         // acknowledgements for every stream. The failure is said and counted by the store.
         let keep = move |store: Option<&mut crate::store::Store>| {
             match store.map(|store| journal.keep(store, &name, &shared.windows)) {
-                Some(Ok(())) if shared.windows.whole.is_some() => log::debug!("saved {name}"),
+                Some(Ok(())) if shared.windows.base.is_some() => log::debug!("saved {name}"),
                 Some(Ok(())) => log::debug!("added to {name}"),
                 Some(Err(error)) => log::warn!("cannot save {name}: {error}"),
                 None => {

@@ -191,18 +191,18 @@ impl Lane {
 
     fn windows(&mut self, now: Now) -> Windows {
         if self.safety != WindowSafety::Journal {
-            return Windows::whole(0, self.seen.before(&self.pipeline.snapshot(now)));
+            return Windows::base(0, self.seen.before(&self.pipeline.snapshot(now)));
         }
         if self.journal.take_want() || !self.pipeline.has_base() || self.room == 0 {
             let number = fastrand::u64(..);
             let bytes = self.seen.before(&self.pipeline.base(number, now));
             self.room = bytes.len().saturating_mul(ADDITIONS).max(ADDITIONS_LEAST);
-            return Windows::whole(number, bytes);
+            return Windows::base(number, bytes);
         }
         let addition = self.pipeline.addition(now);
         let size = addition.as_ref().map_or(0, |addition| addition.bytes.len() + AN_ADDITION);
         self.room = self.room.saturating_sub(size);
-        Windows { whole: None, additions: addition.into_iter().collect() }
+        Windows { base: None, entries: addition.into_iter().collect() }
     }
 
     pub(crate) fn journal(&self) -> SharedJournal {

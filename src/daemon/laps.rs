@@ -8,7 +8,7 @@ const KEY: &str = "inputs";
 /// come to.
 pub(crate) fn last(store: Option<&mut Store>) -> u64 {
     let Some(store) = store else { return random() };
-    let kept = store.kept(KEY).unwrap_or_else(|error| {
+    let kept = store.get(KEY).unwrap_or_else(|error| {
         log::warn!("cannot read {KEY}: {error}");
         None
     });
@@ -23,7 +23,7 @@ pub(crate) fn last(store: Option<&mut Store>) -> u64 {
 /// A result of one of the next 16,384 inputs may have another id when it comes again after a crash,
 /// if this fails; nothing is lost.
 pub(crate) fn keep(store: Option<&mut Store>, epoch: u64) {
-    match store.map(|store| store.keep(KEY, &epoch.to_le_bytes())) {
+    match store.map(|store| store.put(KEY, &epoch.to_le_bytes())) {
         Some(Ok(())) => {}
         Some(Err(error)) => log::warn!("cannot save {KEY}: {error}"),
         None => log::debug!("cannot save {KEY}: the store is closed"),

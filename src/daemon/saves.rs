@@ -47,7 +47,7 @@ impl Saves {
         if self.held.iter().filter(|held| held.saved.stream == stream).count() >= HELD
             && let Some(last) = self.held.iter_mut().rfind(|held| held.saved.stream == stream)
         {
-            last.saved.windows.then(saved.windows);
+            last.saved.windows.append(saved.windows);
             last.saved.waiting.extend(saved.waiting);
             last.upto = last.upto.max(upto);
             return;
@@ -87,7 +87,7 @@ mod tests {
 
     fn windows(stream: usize, input: u64) -> SavedWindows {
         let waiting = vec![InputProcessed { input: AckToken(input), results: 0 }];
-        let windows = Windows::whole(input, input.to_le_bytes().to_vec());
+        let windows = Windows::base(input, input.to_le_bytes().to_vec());
         SavedWindows { stream, windows, waiting }
     }
 
@@ -95,7 +95,7 @@ mod tests {
     fn added(stream: usize, input: u64) -> SavedWindows {
         let bytes = input.to_le_bytes().to_vec();
         let addition = Addition { base: 1, from: input, upto: input + 1, bytes };
-        let windows = Windows { whole: None, additions: vec![addition] };
+        let windows = Windows { base: None, entries: vec![addition] };
         SavedWindows { windows, ..self::windows(stream, input) }
     }
 
@@ -143,7 +143,7 @@ mod tests {
         saves.released(AckToken(9));
         assert_eq!(saves.ready(), Some(added(0, 2)));
         let both = saves.ready().unwrap();
-        assert_eq!(both.windows.additions.iter().map(|a| a.from).collect::<Vec<_>>(), [3, 4]);
+        assert_eq!(both.windows.entries.iter().map(|a| a.from).collect::<Vec<_>>(), [3, 4]);
         assert_eq!(both.waiting.iter().map(|t| t.input.0).collect::<Vec<_>>(), [3, 4]);
         saves.pushed(Some(AckToken(9)));
         for saved in [added(0, 5), windows(0, 6), added(0, 7), windows(0, 8), added(0, 9)] {
@@ -152,8 +152,8 @@ mod tests {
         saves.released(AckToken(9));
         assert_eq!(saves.ready(), Some(added(0, 5)));
         let newest = saves.ready().unwrap();
-        assert_eq!(newest.windows.whole, windows(0, 8).windows.whole);
-        assert_eq!(newest.windows.additions, added(0, 9).windows.additions);
+        assert_eq!(newest.windows.base, windows(0, 8).windows.base);
+        assert_eq!(newest.windows.entries, added(0, 9).windows.entries);
         assert_eq!(newest.waiting.len(), 4);
     }
 

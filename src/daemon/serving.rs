@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::ids::{Digest, ModelName};
 use crate::pipeline;
 use crate::store::Store;
-use crate::store::models::{ModelStore, ModelStoreError, Slot};
+use crate::store::models::{ModelStore, ModelStoreError, VersionSlot};
 
 /// A model that serves.
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ fn prefer_stored(config: &Config, serving: &mut Serving, store: &mut Store, vers
     };
     // Without an active version the shipped one was chosen.
     let previous = slots.active.as_ref().and(slots.previous);
-    for Slot { digest, version } in [slots.active, previous].into_iter().flatten() {
+    for VersionSlot { digest, version } in [slots.active, previous].into_iter().flatten() {
         match load(config, &name, digest, versions) {
             Ok(loaded) => {
                 serving.loaded = loaded;

@@ -18,7 +18,7 @@ use super::shared::Shared;
 use crate::bundle::{Bundle, Loaded};
 use crate::ids::{Digest, ModelName};
 use crate::pipeline::{self, Swapped};
-use crate::store::models::{ModelStore, Slot, Slots};
+use crate::store::models::{ModelStore, VersionSlot, VersionSlots};
 use crate::store::{Store, StoreError};
 
 /// Why another version does not serve.
@@ -81,7 +81,7 @@ impl Switch {
         &self,
         model: ModelName,
         choice: Choice,
-        edit: impl FnOnce(&mut Slots, Option<Slot>) + Send + 'static,
+        edit: impl FnOnce(&mut VersionSlots, Option<VersionSlot>) + Send + 'static,
     ) -> Result<Vec<Swapped>, SwitchError> {
         let Ok(_turn) = self.turn.try_acquire() else { return Err(SwitchError::Busy) };
         if !self.shared.config.streams.iter().any(|stream| stream.model == model) {
@@ -89,7 +89,7 @@ impl Switch {
         }
         let loaded = self.load(model.clone(), choice).await?;
         let (stored, version) = (choice.stored(), loaded.card.version.clone());
-        let slot = stored.map(|digest| Slot { digest, version });
+        let slot = stored.map(|digest| VersionSlot { digest, version });
         self.at_store(move |store| {
             let mut slots = store.slots(&model)?;
             edit(&mut slots, slot);

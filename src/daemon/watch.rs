@@ -173,7 +173,7 @@ impl Watch {
             quarantined: usage.as_ref().map_or(0, |usage| usage.quarantined),
             free_bytes: usage.as_ref().and_then(|usage| usage.free_bytes),
             reserve_bytes: config.reserve_bytes,
-            headroom_bytes: store::HEADROOM,
+            headroom_bytes: store::HEADROOM_BYTES,
         })
     }
 

@@ -2,7 +2,7 @@
 //! piece of small state.
 //!
 //! A batch is packed into one string of bytes, compressed where that makes it smaller, and cut into
-//! values of at most [`VALUE_MAX`] bytes, each in a slot of its own:
+//! values of at most [`MAX_VALUE_SIZE`] bytes, each in a slot of its own:
 //!
 //! ```text
 //! crc      u32  CRC-32 of the slot's number and of everything below
@@ -28,30 +28,30 @@ use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 
-use super::record;
+use super::record_codec;
 use crate::outbox::{Record, Seq};
 use crate::wire::Reader;
 
 /// The longest value. A quarter of a segment would be kept in a file of its own, which sled never
 /// syncs, and what shares a leaf with a value counts.
-pub(super) const VALUE_MAX: usize = 4096;
+pub(super) const MAX_VALUE_SIZE: usize = 4096;
 /// A result longer than this is not stored.
-pub(super) const RECORD_MAX: usize = 1 << 24;
+pub(super) const MAX_RECORD_SIZE: usize = 1 << 24;
 /// No batch unpacks to more.
-const RAW_MAX: u64 = 1 << 26;
+const MAX_UNPACKED_SIZE: u64 = 1 << 26;
 const HEADER_LEN: usize = 32;
-const BODY_MAX: usize = VALUE_MAX - HEADER_LEN;
+const MAX_BODY_SIZE: usize = MAX_VALUE_SIZE - HEADER_LEN;
 const DEFLATED: u8 = 16;
 
 /// Where a batch stands: by priority, then by age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Place {
+pub(super) struct BatchKey {
     pub(super) priority: u8,
     pub(super) first: Seq,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
+pub(super) enum BatchKind {
     Results,
     State,
 }
@@ -59,9 +59,9 @@ pub(super) enum Kind {
 /// What each piece says of itself and of the whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
-    pub(super) kind: Kind,
+    pub(super) kind: BatchKind,
     deflated: bool,
-    pub(super) place: Place,
+    pub(super) place: BatchKey,
     pub(super) piece: u16,
     pub(super) pieces: u16,
     pub(super) records: u16,
@@ -73,8 +73,8 @@ pub(super) struct Header {
 impl Header {
     fn bytes(&self) -> impl Iterator<Item = u8> {
         let kind = match self.kind {
-            Kind::Results => 1,
-            Kind::State => 2,
+            BatchKind::Results => 1,
+            BatchKind::State => 2,
         };
         let coding = if self.deflated { DEFLATED } else { 0 };
         let distance = u32::try_from(self.last.0.saturating_sub(self.place.first.0));
@@ -93,8 +93,8 @@ impl Header {
         let kind = from.byte()?;
         let deflated = kind & DEFLATED != 0;
         let kind = match kind & !DEFLATED {
-            1 => Kind::Results,
-            2 => Kind::State,
+            1 => BatchKind::Results,
+            2 => BatchKind::State,
             _ => return None,
         };
         let priority = from.byte()?;
@@ -105,7 +105,7 @@ impl Header {
         let last = Seq(first.0.checked_add(u32::from_le_bytes(from.array()?).into())?);
         let stored = u32::from_le_bytes(from.array()?);
         let stamp = u32::from_le_bytes(from.array()?);
-        let place = Place { priority, first };
+        let place = BatchKey { priority, first };
         let header = Self { kind, deflated, place, piece, pieces, records, last, stored, stamp };
         (piece < pieces).then_some(header)
     }
@@ -133,12 +133,12 @@ fn checksum(slot: u32, rest: &[u8]) -> u32 {
 
 /// A batch ready to be written.
 #[derive(Debug)]
-pub(super) struct Packed {
+pub(super) struct PackedBatch {
     header: Header,
     body: Vec<u8>,
 }
 
-impl Packed {
+impl PackedBatch {
     pub(super) fn header(&self) -> &Header {
         &self.header
     }
@@ -155,7 +155,7 @@ impl Packed {
         slots: &[u32],
     ) -> impl ExactSizeIterator<Item = (u32, Vec<u8>)> + DoubleEndedIterator {
         let pieces: Vec<(u16, &[u8])> =
-            (0..self.header.pieces).zip(self.body.chunks(BODY_MAX)).collect();
+            (0..self.header.pieces).zip(self.body.chunks(MAX_BODY_SIZE)).collect();
         let value = |(slot, (piece, chunk)): (&u32, (u16, &[u8]))| {
             let header = Header { piece, ..self.header };
             let rest: Vec<u8> = header.bytes().chain(chunk.iter().copied()).collect();
@@ -167,7 +167,7 @@ impl Packed {
     }
 
     fn new(header: Header, body: Vec<u8>) -> Option<Self> {
-        let pieces = u16::try_from(body.len().div_ceil(BODY_MAX)).ok()?;
+        let pieces = u16::try_from(body.len().div_ceil(MAX_BODY_SIZE)).ok()?;
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let stored = since_1970.map_or(0, |time| u32::try_from(time.as_secs()).unwrap_or(u32::MAX));
         let stamp = crc32fast::hash(&body);
@@ -175,8 +175,8 @@ impl Packed {
     }
 }
 
-/// Packs a group: one batch for each priority in it. What is over [`RECORD_MAX`] is left out.
-pub(super) fn pack(group: &[Record]) -> Vec<Packed> {
+/// Packs a group: one batch for each priority in it. What is over [`MAX_RECORD_SIZE`] is left out.
+pub(super) fn pack(group: &[Record]) -> Vec<PackedBatch> {
     let mut lanes: BTreeMap<u8, Vec<&Record>> = BTreeMap::new();
     for record in group.iter().filter(|record| !is_too_long(record)) {
         lanes.entry(record.priority).or_default().push(record);
@@ -185,17 +185,17 @@ pub(super) fn pack(group: &[Record]) -> Vec<Packed> {
 }
 
 pub(super) fn is_too_long(record: &Record) -> bool {
-    record.message.payload.len() + record.message.topic.len() > RECORD_MAX
+    record.message.payload.len() + record.message.topic.len() > MAX_RECORD_SIZE
 }
 
 /// Packs records of one priority.
-pub(super) fn pack_lane(priority: u8, lane: &[&Record]) -> Option<Packed> {
-    let place = Place { priority, first: lane.first()?.seq };
+pub(super) fn pack_lane(priority: u8, lane: &[&Record]) -> Option<PackedBatch> {
+    let place = BatchKey { priority, first: lane.first()?.seq };
     let mut raw = Vec::new();
-    lane.iter().for_each(|record| record::put(&mut raw, place.first, record));
+    lane.iter().for_each(|record| record_codec::put(&mut raw, place.first, record));
     let (deflated, body) = compress(raw);
     let header = Header {
-        kind: Kind::Results,
+        kind: BatchKind::Results,
         deflated,
         place,
         piece: 0,
@@ -205,13 +205,13 @@ pub(super) fn pack_lane(priority: u8, lane: &[&Record]) -> Option<Packed> {
         stored: 0,
         stamp: 0,
     };
-    Packed::new(header, body)
+    PackedBatch::new(header, body)
 }
 
 /// Packs small state. `turn` must be above that of the value it replaces. `None` where name or
 /// value are too long.
-pub(super) fn pack_state(name: &str, value: &[u8], turn: u64) -> Option<Packed> {
-    if u64::try_from(value.len()).is_ok_and(|len| len > RAW_MAX) {
+pub(super) fn pack_state(name: &str, value: &[u8], revision: u64) -> Option<PackedBatch> {
+    if u64::try_from(value.len()).is_ok_and(|len| len > MAX_UNPACKED_SIZE) {
         return None;
     }
     let (deflated, value) = compress(value.to_vec());
@@ -219,17 +219,17 @@ pub(super) fn pack_state(name: &str, value: &[u8], turn: u64) -> Option<Packed> 
     body.extend_from_slice(name.as_bytes());
     body.extend_from_slice(&value);
     let header = Header {
-        kind: Kind::State,
+        kind: BatchKind::State,
         deflated,
-        place: Place { priority: 0, first: Seq(turn) },
+        place: BatchKey { priority: 0, first: Seq(revision) },
         piece: 0,
         pieces: 0,
         records: 0,
-        last: Seq(turn),
+        last: Seq(revision),
         stored: 0,
         stamp: 0,
     };
-    Packed::new(header, body)
+    PackedBatch::new(header, body)
 }
 
 /// The name of a state from the bytes of its piece 0.
@@ -244,10 +244,10 @@ pub(super) fn unpack<'a>(values: impl IntoIterator<Item = (u32, &'a [u8])>) -> O
     let (header, body) = join(values)?;
     let raw = inflate(&header, &body)?;
     let mut reader = Reader::new(&raw);
-    let Place { priority, first } = header.place;
-    let record = |_| record::read(&mut reader, first, priority);
+    let BatchKey { priority, first } = header.place;
+    let record = |_| record_codec::read(&mut reader, first, priority);
     let records = (0..header.records).map(record).collect::<Option<Vec<_>>>()?;
-    (header.kind == Kind::Results && reader.is_empty()).then_some(records)
+    (header.kind == BatchKind::Results && reader.is_empty()).then_some(records)
 }
 
 /// Unpacks the value of a state; `None` where a single bit is wrong.
@@ -257,7 +257,7 @@ pub(super) fn unpack_state<'a>(
     let (header, body) = join(values)?;
     let name = state_name(&body)?.len();
     let value = inflate(&header, body.get(1 + name..)?)?;
-    (header.kind == Kind::State).then_some(value)
+    (header.kind == BatchKind::State).then_some(value)
 }
 
 fn join<'a>(values: impl IntoIterator<Item = (u32, &'a [u8])>) -> Option<(Header, Vec<u8>)> {
@@ -297,6 +297,6 @@ fn inflate(header: &Header, bytes: &[u8]) -> Option<Vec<u8>> {
         return Some(bytes.to_vec());
     }
     let mut raw = Vec::new();
-    DeflateDecoder::new(bytes).take(RAW_MAX).read_to_end(&mut raw).ok()?;
+    DeflateDecoder::new(bytes).take(MAX_UNPACKED_SIZE).read_to_end(&mut raw).ok()?;
     Some(raw)
 }

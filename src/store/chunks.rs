@@ -12,12 +12,12 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use super::database::sync_folder;
-use super::{Settings, space};
+use super::{Settings, disk_space};
 use crate::ids::{Digest, ModelName};
 
 const FOLDER: &str = "chunks";
 /// What a chunk is called until its bytes are on the disk.
-const UNFINISHED: &str = "unfinished";
+const UNFINISHED_NAME: &str = "unfinished";
 
 /// The chunks of one model.
 #[derive(Clone, Debug)]
@@ -37,18 +37,18 @@ impl ChunkStore {
     ///
     /// # Errors
     /// No room beside the reserve, or a disk that fails.
-    pub fn keep(&self, chunk: Digest, bytes: &[u8]) -> io::Result<()> {
+    pub fn put(&self, chunk: Digest, bytes: &[u8]) -> io::Result<()> {
         if !self.dir.exists() {
             fs::create_dir_all(&self.dir)?;
             sync_folder(&self.settings.dir.join(FOLDER))?;
             sync_folder(&self.settings.dir)?;
         }
         let wanted = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        if space::spare_bytes(&self.settings)? < wanted {
+        if disk_space::spare_bytes(&self.settings)? < wanted {
             let why = "the disk is down to its reserve";
             return Err(io::Error::new(io::ErrorKind::StorageFull, why));
         }
-        let unfinished = self.dir.join(UNFINISHED);
+        let unfinished = self.dir.join(UNFINISHED_NAME);
         let mut file = File::create(&unfinished)?;
         file.write_all(bytes)?;
         file.sync_all()?;
@@ -134,10 +134,10 @@ mod tests {
         assert_eq!(chunks.read(Digest::of(b"a")), None);
         chunks.sweep(&BTreeSet::new()).unwrap();
         for bytes in [b"a", b"b"] {
-            chunks.keep(Digest::of(bytes), bytes).unwrap();
+            chunks.put(Digest::of(bytes), bytes).unwrap();
         }
         assert_eq!(chunks.read(Digest::of(b"a")).as_deref(), Some(&b"a"[..]));
-        fs::write(chunks.dir.join(UNFINISHED), "half a chu").unwrap();
+        fs::write(chunks.dir.join(UNFINISHED_NAME), "half a chu").unwrap();
         chunks.sweep(&BTreeSet::from([Digest::of(b"b")])).unwrap();
         assert_eq!(chunks.read(Digest::of(b"a")), None);
         assert_eq!(fs::read_dir(&chunks.dir).unwrap().count(), 1);
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn a_damaged_chunk_is_no_chunk() {
         let (_dir, chunks) = fresh(0);
-        chunks.keep(Digest::of(b"a"), b"a").unwrap();
+        chunks.put(Digest::of(b"a"), b"a").unwrap();
         fs::write(chunks.path(Digest::of(b"a")), "b").unwrap();
         assert_eq!(chunks.read(Digest::of(b"a")), None);
         assert!(!chunks.path(Digest::of(b"a")).exists());
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn the_reserve_of_the_disk_is_left_alone() {
         let (_dir, chunks) = fresh(u64::MAX);
-        let full = chunks.keep(Digest::of(b"a"), b"a").unwrap_err();
+        let full = chunks.put(Digest::of(b"a"), b"a").unwrap_err();
         assert_eq!(full.kind(), io::ErrorKind::StorageFull);
     }
 }

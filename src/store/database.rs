@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::{barrier, slack};
+use super::{barrier, timer_slack};
 use crate::crash::point;
 
 /// sled keeps this much of the database in memory; the default is a gigabyte.
@@ -17,15 +17,15 @@ const SEGMENT_BYTES: usize = 512 * 1024;
 /// sled frees segments only in the thread this sets off; without it the file grows for ever.
 const COLLECT_EVERY_MS: u64 = 2_000;
 /// How late the timers of sled's threads may be: its second becomes eight.
-const THREADS_SLACK: Duration = Duration::from_secs(7);
+const THREAD_TIMER_SLACK: Duration = Duration::from_secs(7);
 /// An in-process reopen may find the lock still held by the last threads of the old one.
-const LOCK_PATIENCE: Duration = Duration::from_secs(3);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 /// Written at every open, so that the first flush has something to flush.
 const OPENED_KEY: &[u8] = b"opened";
 
 /// What went wrong with a database.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub(super) enum DatabaseError {
     /// Its bytes are wrong: it will never open again.
     #[error("{0}")]
     Broken(String),
@@ -39,11 +39,11 @@ pub(super) enum Fault {
     #[error("the reserve of free space is reached")]
     Reserve,
     /// Nothing is wrong but the caller.
-    #[error("{0} bytes are too many to keep under one name")]
+    #[error("{0} bytes are too many to store under one name")]
     TooLong(usize),
 }
 
-impl Fault {
+impl DatabaseError {
     /// Whether the database is as good as before.
     pub(super) fn is_harmless(&self) -> bool {
         match self {
@@ -53,7 +53,7 @@ impl Fault {
     }
 }
 
-impl From<sled::Error> for Fault {
+impl From<sled::Error> for DatabaseError {
     fn from(error: sled::Error) -> Self {
         match error {
             sled::Error::Io(error) => error.into(),
@@ -65,7 +65,7 @@ impl From<sled::Error> for Fault {
     }
 }
 
-impl From<io::Error> for Fault {
+impl From<io::Error> for DatabaseError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
@@ -80,11 +80,13 @@ impl From<io::Error> for Fault {
 }
 
 /// Runs what calls sled: it panics on some bytes that it does not expect.
-pub(super) fn guarded<T>(act: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+pub(super) fn catch_panic<T>(
+    act: impl FnOnce() -> Result<T, DatabaseError>,
+) -> Result<T, DatabaseError> {
     catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        Err(Fault::Broken(format!("panicked: {}", text.unwrap_or("without a word"))))
+        Err(DatabaseError::Broken(format!("panicked: {}", text.unwrap_or("without a word"))))
     })
 }
 
@@ -97,15 +99,15 @@ pub(super) struct Database {
 
 impl Database {
     /// Opens or creates the database in `dir`, whose parent exists.
-    pub(super) fn open(dir: &Path) -> Result<Self, Fault> {
+    pub(super) fn open(dir: &Path) -> Result<Self, DatabaseError> {
         // The first flush starts the last of sled's threads.
-        slack::lent(THREADS_SLACK, || Self::open_marked(dir))
+        timer_slack::with_timer_slack(THREAD_TIMER_SLACK, || Self::open_marked(dir))
     }
 
-    fn open_marked(dir: &Path) -> Result<Self, Fault> {
+    fn open_marked(dir: &Path) -> Result<Self, DatabaseError> {
         fs::create_dir_all(dir)?;
         remove_torn_snapshots(dir)?;
-        let tree = Some(guarded(|| open_when_unlocked(dir))?);
+        let tree = Some(catch_panic(|| open_when_unlocked(dir))?);
         let database = Self { tree, dir: dir.to_owned() };
         point("open");
         let before = barrier::calls();
@@ -118,7 +120,7 @@ impl Database {
         database.flush()?;
         if barrier::calls() == before {
             let reason = "sled's write barrier is not inferd's: the program is linked wrongly";
-            return Err(Fault::System(reason.into()));
+            return Err(DatabaseError::System(reason.into()));
         }
         database.sync_names()?;
         point("opened");
@@ -132,14 +134,14 @@ impl Database {
     /// Runs `act` on the tree. After an error the database is to be dropped.
     pub(super) fn act<T>(
         &self,
-        act: impl FnOnce(&sled::Tree) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
-        let tree = self.tree.as_ref().ok_or_else(|| Fault::System("closed".into()))?;
-        guarded(|| act(tree))
+        act: impl FnOnce(&sled::Tree) -> Result<T, DatabaseError>,
+    ) -> Result<T, DatabaseError> {
+        let tree = self.tree.as_ref().ok_or_else(|| DatabaseError::System("closed".into()))?;
+        catch_panic(|| act(tree))
     }
 
     /// What was written before is durable when this returns.
-    pub(super) fn flush(&self) -> Result<(), Fault> {
+    pub(super) fn flush(&self) -> Result<(), DatabaseError> {
         self.act(|tree| Ok(tree.flush().map(|_bytes| ())?))
     }
 
@@ -151,7 +153,7 @@ impl Database {
     /// Gives back the memory of the file's pages: an open has read all of it, and little of it will
     /// be read again soon.
     #[expect(unsafe_code, reason = "the standard library has no posix_fadvise")]
-    pub(super) fn drop_cached_pages(&self) -> Result<(), Fault> {
+    pub(super) fn drop_cached_pages(&self) -> Result<(), DatabaseError> {
         let file = File::open(self.dir.join("db"))?;
         // SAFETY: the descriptor is open, and the call only advises.
         let error =
@@ -160,7 +162,7 @@ impl Database {
     }
 
     /// Makes the names durable; sled syncs none of the folders.
-    fn sync_names(&self) -> Result<(), Fault> {
+    fn sync_names(&self) -> Result<(), DatabaseError> {
         for name in ["db", "conf"] {
             File::open(self.dir.join(name))?.sync_all()?;
         }
@@ -178,13 +180,13 @@ impl Drop for Database {
             drop(tree);
             Ok(())
         };
-        if let Err(fault) = guarded(close) {
+        if let Err(fault) = catch_panic(close) {
             log::warn!("closing {}: {fault}", self.dir.display());
         }
     }
 }
 
-fn open_when_unlocked(dir: &Path) -> Result<sled::Db, Fault> {
+fn open_when_unlocked(dir: &Path) -> Result<sled::Db, DatabaseError> {
     let config = sled::Config::new()
         .path(dir)
         .cache_capacity(CACHE_BYTES)
@@ -194,9 +196,9 @@ fn open_when_unlocked(dir: &Path) -> Result<sled::Db, Fault> {
     loop {
         match config.open() {
             Err(sled::Error::Io(error)) if is_locked(&error) => {
-                if started.elapsed() > LOCK_PATIENCE {
+                if started.elapsed() > LOCK_TIMEOUT {
                     let reason = "another process, perhaps a second inferd, has it open";
-                    return Err(Fault::System(reason.into()));
+                    return Err(DatabaseError::System(reason.into()));
                 }
                 std::thread::park_timeout(Duration::from_millis(20));
             }
@@ -244,7 +246,7 @@ pub(super) fn bytes_below(dir: &Path) -> io::Result<u64> {
 /// keeps them for the next: without this a gateway would pay for each version it ever loaded.
 #[cfg(target_env = "gnu")]
 #[expect(unsafe_code, reason = "the standard library has no malloc_trim")]
-pub(super) fn give_memory_back() {
+pub(super) fn release_memory() {
     // SAFETY: it takes no pointer and may be called at any time, from any thread.
     if unsafe { libc::malloc_trim(0) } == 0 {
         log::trace!("no memory to give back");
@@ -253,4 +255,4 @@ pub(super) fn give_memory_back() {
 
 /// Other C libraries give memory back by themselves.
 #[cfg(not(target_env = "gnu"))]
-pub(super) fn give_memory_back() {}
+pub(super) fn release_memory() {}

@@ -10,35 +10,35 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::database::{Database, Fault, sync_folder};
-use super::space;
+use super::database::{Database, DatabaseError, sync_folder};
+use super::disk_space;
 use crate::crash::point;
 
 const PREFIX: &str = "results-";
 /// The one broken database that is kept.
 const QUARANTINE: &str = "quarantine";
-const WHOLE: &str = "whole";
+const COMPLETE_MARKER: &str = "whole";
 const FORMAT_KEY: &[u8] = b"format";
 /// What this program writes and reads. Raise it when older programs must not read the result, and
 /// migrate what they wrote.
 pub(super) const FORMAT: u32 = 3;
 /// The same without additions to windows: all of it is read, and an older program must not read
 /// what is written from now on.
-const WITHOUT_ADDITIONS: u32 = 2;
+const FORMAT_WITHOUT_JOURNAL: u32 = 2;
 
 /// Why no generation could be opened.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum OpenFault {
+pub(super) enum OpenError {
     /// Whole, and not of this program's format.
     #[error("format {0}")]
     Format(u32),
     #[error(transparent)]
-    Fault(#[from] Fault),
+    DatabaseError(#[from] DatabaseError),
 }
 
-impl From<io::Error> for OpenFault {
+impl From<io::Error> for OpenError {
     fn from(error: io::Error) -> Self {
-        Self::Fault(error.into())
+        Self::DatabaseError(error.into())
     }
 }
 
@@ -56,15 +56,15 @@ pub(super) struct Current<T> {
 /// database that cannot be read to the end is set aside, not used.
 pub(super) fn open<T>(
     root: &Path,
-    scan: impl Fn(&sled::Tree) -> Result<T, Fault>,
-) -> Result<Current<T>, OpenFault> {
+    scan: impl Fn(&sled::Tree) -> Result<T, DatabaseError>,
+) -> Result<Current<T>, OpenError> {
     fs::create_dir_all(root)?;
     let mut numbers = generations(root)?;
     let mut quarantined = None;
     let mut highest = 0;
     while let Some(number) = numbers.pop() {
         highest = highest.max(number);
-        match open_whole(&folder(root, number), &scan) {
+        match open_complete(&folder(root, number), &scan) {
             Ok(Some((database, scanned))) => {
                 numbers.iter().try_for_each(|old| remove(&folder(root, *old)))?;
                 return Ok(Current { database, scanned, quarantined });
@@ -72,11 +72,13 @@ pub(super) fn open<T>(
             Ok(None) => remove(&folder(root, number))?,
             // sled panics, and says that bytes are wrong, where it cannot write: no verdict counts
             // that it gives on a full disk.
-            Err(OpenFault::Fault(Fault::Broken(_))) if space::is_full(root)? => {
-                return Err(Fault::Full.into());
+            Err(OpenError::DatabaseError(DatabaseError::Broken(_)))
+                if disk_space::is_full(root)? =>
+            {
+                return Err(DatabaseError::Full.into());
             }
-            Err(OpenFault::Fault(Fault::Broken(reason))) => {
-                set_aside(root, number)?;
+            Err(OpenError::DatabaseError(DatabaseError::Broken(reason))) => {
+                quarantine(root, number)?;
                 quarantined = Some(reason);
             }
             Err(other) => return Err(other),
@@ -90,8 +92,8 @@ pub(super) fn open<T>(
 /// Begins the generation after `old` with what `fill` takes over from it, and removes `old`.
 pub(super) fn renew(
     old: Database,
-    fill: impl FnOnce(&Database, &sled::Tree) -> Result<(), Fault>,
-) -> Result<Database, OpenFault> {
+    fill: impl FnOnce(&Database, &sled::Tree) -> Result<(), DatabaseError>,
+) -> Result<Database, OpenError> {
     let dir = old.dir().to_owned();
     let root = dir.parent().unwrap_or(Path::new("."));
     let number = number_of(&dir).unwrap_or(0) + 1;
@@ -106,58 +108,58 @@ pub(super) fn renew(
 fn begin(
     root: &Path,
     number: u64,
-    fill: impl FnOnce(&sled::Tree) -> Result<(), Fault>,
-) -> Result<Database, OpenFault> {
+    fill: impl FnOnce(&sled::Tree) -> Result<(), DatabaseError>,
+) -> Result<Database, OpenError> {
     let dir = folder(root, number);
     remove(&dir)?;
     let database = Database::open(&dir)?;
     database.act(fill)?;
     database.flush()?;
     write_format(&database)?;
-    mark_whole(&dir)?;
+    mark_complete(&dir)?;
     Ok(database)
 }
 
-pub(super) fn format(database: &Database) -> Result<u32, Fault> {
+pub(super) fn format(database: &Database) -> Result<u32, DatabaseError> {
     let format = database.act(|tree| Ok(tree.get(FORMAT_KEY)?))?.unwrap_or_default();
     let format = <[u8; 4]>::try_from(&*format).map(u32::from_le_bytes);
-    format.map_err(|_| Fault::Broken("its format key is wrong".into()))
+    format.map_err(|_| DatabaseError::Broken("its format key is wrong".into()))
 }
 
-fn write_format(database: &Database) -> Result<(), Fault> {
+fn write_format(database: &Database) -> Result<(), DatabaseError> {
     database.act(|tree| Ok(tree.insert(FORMAT_KEY, &FORMAT.to_le_bytes()).map(|_| ())?))?;
     database.flush()
 }
 
 /// `None` for a generation that was never finished.
-fn open_whole<T>(
+fn open_complete<T>(
     dir: &Path,
-    scan: impl Fn(&sled::Tree) -> Result<T, Fault>,
-) -> Result<Option<(Database, T)>, OpenFault> {
+    scan: impl Fn(&sled::Tree) -> Result<T, DatabaseError>,
+) -> Result<Option<(Database, T)>, OpenError> {
     if !dir.is_dir() {
-        return Err(Fault::Broken(format!("{} is not a folder", dir.display())).into());
+        return Err(DatabaseError::Broken(format!("{} is not a folder", dir.display())).into());
     }
     let database = Database::open(dir)?;
     if database.act(|tree| Ok(tree.get(FORMAT_KEY)?))?.is_none() {
-        let was_whole = dir.join(WHOLE).exists();
+        let was_whole = dir.join(COMPLETE_MARKER).exists();
         let reason = "what it held cannot be read any more";
-        return if was_whole { Err(Fault::Broken(reason.into()).into()) } else { Ok(None) };
+        return if was_whole { Err(DatabaseError::Broken(reason.into()).into()) } else { Ok(None) };
     }
     let format = format(&database)?;
-    if !matches!(format, FORMAT | WITHOUT_ADDITIONS) {
-        return Err(OpenFault::Format(format));
+    if !matches!(format, FORMAT | FORMAT_WITHOUT_JOURNAL) {
+        return Err(OpenError::Format(format));
     }
     let scanned = database.act(scan)?;
-    if format == WITHOUT_ADDITIONS {
+    if format == FORMAT_WITHOUT_JOURNAL {
         write_format(&database)?;
     }
     database.drop_cached_pages()?;
-    mark_whole(dir)?;
+    mark_complete(dir)?;
     Ok(Some((database, scanned)))
 }
 
-fn mark_whole(dir: &Path) -> io::Result<()> {
-    let path = dir.join(WHOLE);
+fn mark_complete(dir: &Path) -> io::Result<()> {
+    let path = dir.join(COMPLETE_MARKER);
     if !path.exists() {
         File::create(&path)?.sync_all()?;
         sync_folder(dir)?;
@@ -165,7 +167,7 @@ fn mark_whole(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn set_aside(root: &Path, number: u64) -> io::Result<()> {
+fn quarantine(root: &Path, number: u64) -> io::Result<()> {
     let quarantine = root.join(QUARANTINE);
     remove(&quarantine)?;
     fs::rename(folder(root, number), &quarantine)?;

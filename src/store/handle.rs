@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::{Found, Settings, Store, StoreError};
+use super::{OpenReport, Settings, Store, StoreError};
 use crate::outbox::{Event, Record, Seq};
 
 /// Commands that may wait. The outbox has one group and one read outstanding at most; removals
@@ -180,7 +180,7 @@ impl<F: FnMut(Event)> Work<F> {
     fn reopen(&mut self) {
         self.tried = Instant::now();
         match Store::open(&self.settings) {
-            Ok((store, Found { opened, .. })) => {
+            Ok((store, OpenReport { opened, .. })) => {
                 self.store = Some(store);
                 (self.events)(Event::Opened(opened));
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::batch::{Header, Place};
+use super::batch::{BatchKey, Header};
 use crate::outbox::Seq;
 
 /// One batch as the index knows it.
@@ -33,7 +33,7 @@ impl Batch {
 /// The batches in order, and their sums.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    batches: BTreeMap<Place, Batch>,
+    batches: BTreeMap<BatchKey, Batch>,
     records: u64,
     bytes: u64,
 }
@@ -65,7 +65,7 @@ impl Index {
 
     /// Of two whole batches at one place, the longer was written to replace the other. Gives the
     /// one that loses.
-    pub(super) fn keep_longer(&mut self, place: Place, batch: Batch) -> Option<Batch> {
+    pub(super) fn keep_longer(&mut self, place: BatchKey, batch: Batch) -> Option<Batch> {
         if self.batch(place).is_some_and(|other| other.last > batch.last) {
             return Some(batch);
         }
@@ -73,7 +73,7 @@ impl Index {
     }
 
     /// Adds a batch; gives the one that was in its place.
-    pub(super) fn insert(&mut self, place: Place, batch: Batch) -> Option<Batch> {
+    pub(super) fn insert(&mut self, place: BatchKey, batch: Batch) -> Option<Batch> {
         let old = self.remove(place);
         self.records += u64::from(batch.records);
         self.bytes += batch.bytes;
@@ -81,30 +81,30 @@ impl Index {
         old
     }
 
-    pub(super) fn remove(&mut self, place: Place) -> Option<Batch> {
+    pub(super) fn remove(&mut self, place: BatchKey) -> Option<Batch> {
         let batch = self.batches.remove(&place)?;
         self.records -= u64::from(batch.records);
         self.bytes -= batch.bytes;
         Some(batch)
     }
 
-    pub(super) fn batch(&self, place: Place) -> Option<&Batch> {
+    pub(super) fn batch(&self, place: BatchKey) -> Option<&Batch> {
         self.batches.get(&place)
     }
 
     /// The oldest of the least priority.
-    pub(super) fn least(&self) -> Option<Place> {
+    pub(super) fn least(&self) -> Option<BatchKey> {
         self.batches.keys().next().copied()
     }
 
     /// The newest of a priority.
-    pub(super) fn newest(&self, priority: u8) -> Option<(Place, &Batch)> {
+    pub(super) fn newest(&self, priority: u8) -> Option<(BatchKey, &Batch)> {
         let lane = self.lane(priority, Seq(0), Seq(u64::MAX));
         lane.last().map(|(place, batch)| (*place, batch))
     }
 
     /// The oldest that begins after `after`, whatever its priority.
-    pub(super) fn oldest_after(&self, after: Option<Seq>) -> Option<Place> {
+    pub(super) fn oldest_after(&self, after: Option<Seq>) -> Option<BatchKey> {
         let from = after.map_or(Some(0), |after| after.0.checked_add(1))?;
         let oldest = |priority| self.lane(priority, Seq(from), Seq(u64::MAX)).next();
         let places = self.priorities().filter_map(oldest).map(|(place, _)| *place);
@@ -112,7 +112,7 @@ impl Index {
     }
 
     /// The batches in which this number may be: one of each priority at most.
-    pub(super) fn candidates(&self, seq: Seq) -> Vec<Place> {
+    pub(super) fn candidates(&self, seq: Seq) -> Vec<BatchKey> {
         let before = |priority| self.lane(priority, Seq(0), seq).next_back();
         let candidates = self.priorities().filter_map(before);
         candidates.filter(|(_, batch)| batch.last >= seq).map(|(place, _)| *place).collect()
@@ -123,17 +123,17 @@ impl Index {
         priority: u8,
         from: Seq,
         upto: Seq,
-    ) -> impl DoubleEndedIterator<Item = (&Place, &Batch)> {
-        let (from, upto) = (Place { priority, first: from }, Place { priority, first: upto });
+    ) -> impl DoubleEndedIterator<Item = (&BatchKey, &Batch)> {
+        let (from, upto) = (BatchKey { priority, first: from }, BatchKey { priority, first: upto });
         self.batches.range(from..=upto)
     }
 
     /// Lowest first.
     fn priorities(&self) -> impl Iterator<Item = u8> + '_ {
-        let first = |from: Place| self.batches.range(from..).next().map(|(at, _)| at.priority);
-        let start = first(Place { priority: 0, first: Seq(0) });
+        let first = |from: BatchKey| self.batches.range(from..).next().map(|(at, _)| at.priority);
+        let start = first(BatchKey { priority: 0, first: Seq(0) });
         std::iter::successors(start, move |priority| {
-            first(Place { priority: priority.checked_add(1)?, first: Seq(0) })
+            first(BatchKey { priority: priority.checked_add(1)?, first: Seq(0) })
         })
     }
 }

@@ -4,36 +4,36 @@
 //! ([`handle`]), and the rest of the daemon sees events. The bytes on disk are described in
 //! `docs/storage-format.md`, what was chosen about sled in `docs/decisions/`.
 
-mod ballast;
 mod barrier;
 mod batch;
-mod boot;
-mod cache;
+mod batches;
+mod boot_id;
 pub mod chunks;
 mod database;
+mod delivery_progress;
+mod disk_space;
 mod generation;
 pub mod handle;
 mod index;
-mod ledger;
 pub mod models;
-mod progress;
-mod queue;
-mod record;
-mod scan;
-mod slack;
-mod slots;
-mod space;
-mod states;
+mod page_cache;
+mod record_codec;
+mod recovery_scan;
+mod reserve_file;
+mod result_store;
+mod state_index;
 #[cfg(test)]
 mod tests;
+mod timer_slack;
+mod value_slots;
 pub mod windows;
 
 use std::path::PathBuf;
 
 use crate::outbox::{Opened, Record, Seq};
 
-pub use queue::Store;
-pub use space::{HEADROOM, shortage};
+pub use disk_space::{HEADROOM_BYTES, shortage};
+pub use result_store::Store;
 
 /// What the store is told once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl From<&crate::config::Store> for Settings {
 
 /// What opening found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct OpenReport {
     /// For the outbox.
     pub opened: Opened,
     /// Never given before to any process with this folder: what makes result ids unique for ever.
@@ -106,7 +106,9 @@ pub struct Usage {
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("{dir}: the disk is full, or down to the {reserve} bytes kept in reserve: free some")]
+    #[error(
+        "{dir}: the disk is full, or down to the {reserve} bytes kept in reserve: free some space"
+    )]
     Full { dir: PathBuf, reserve: u64 },
     #[error("{dir}: {reason}")]
     Failed { dir: PathBuf, reason: String },
@@ -117,7 +119,7 @@ pub enum StoreError {
     Newer { dir: PathBuf, found: u32 },
     #[error(
         "{dir} was written by an older inferd (format {found}) that this one does not read: let \
-         the older one send what waits there, then move the folder away"
+         the older one send what is_pending there, then move the folder away"
     )]
     Older { dir: PathBuf, found: u32 },
 }

@@ -11,7 +11,7 @@ fn settings(dir: &Path) -> Settings {
     Settings { dir: dir.to_owned(), max_bytes: 64 << 20, max_records: 1_000_000, reserve_bytes: 0 }
 }
 
-fn open(dir: &Path) -> (Store, Found) {
+fn open(dir: &Path) -> (Store, OpenReport) {
     Store::open(&settings(dir)).unwrap()
 }
 
@@ -74,7 +74,7 @@ fn seqs(records: &[Record]) -> Vec<u64> {
 }
 
 /// The values of a batch in slots of its own.
-fn values(packed: &batch::Packed) -> Vec<(u32, Vec<u8>)> {
+fn values(packed: &batch::PackedBatch) -> Vec<(u32, Vec<u8>)> {
     let slots: Vec<u32> = (10..10 + u32::from(packed.header().pieces)).collect();
     packed.values(&slots).collect()
 }
@@ -90,7 +90,7 @@ fn a_batch_reads_back_as_it_was_whatever_its_size() {
             let group = [record(7, 3, &payload), record(9, 3, &payload)];
             let [packed] = &batch::pack(&group)[..] else { panic!("one priority, one batch") };
             let values = values(packed);
-            assert!(values.iter().all(|(_, value)| value.len() <= batch::VALUE_MAX));
+            assert!(values.iter().all(|(_, value)| value.len() <= batch::MAX_VALUE_SIZE));
             let bytes: usize = values.iter().map(|(_, value)| value.len()).sum();
             assert_eq!(packed.bytes(), bytes as u64);
             assert_eq!(unpack(&values).unwrap(), group);
@@ -188,8 +188,8 @@ fn large(seqs: std::ops::RangeInclusive<u64>) -> Vec<Record> {
 #[test]
 fn the_record_bound_evicts_the_oldest_of_the_least_priority() {
     let dir = tempfile::tempdir().unwrap();
-    let bounds = Settings { max_records: 10, ..settings(dir.path()) };
-    let (mut store, _) = Store::open(&bounds).unwrap();
+    let limits = Settings { max_records: 10, ..settings(dir.path()) };
+    let (mut store, _) = Store::open(&limits).unwrap();
     store.append(&[record(1, 9, b"alarm")]).unwrap();
     for first in [2, 5, 8] {
         assert_eq!(store.append(&large(first..=first + 2)).unwrap(), []);
@@ -225,17 +225,17 @@ fn results_that_come_one_by_one_share_a_batch_until_it_is_read() {
 fn state_is_replaced_whole_and_survives_a_restart_and_a_fresh_generation() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = open(dir.path());
-    assert_eq!(store.kept("windows.motion").unwrap(), None);
+    assert_eq!(store.get("windows.motion").unwrap(), None);
     for len in [100_000, 3, 0, 9000] {
-        store.keep("windows.motion", &noise(len, 5)).unwrap();
-        store.keep("windows", b"another").unwrap();
-        assert_eq!(store.kept("windows.motion").unwrap(), Some(noise(len, 5)));
+        store.put("windows.motion", &noise(len, 5)).unwrap();
+        store.put("windows", b"another").unwrap();
+        assert_eq!(store.get("windows.motion").unwrap(), Some(noise(len, 5)));
     }
     fill_and_drain(&mut store, 8 << 20);
     drop(store);
     let (mut store, _) = open(dir.path());
-    assert_eq!(store.kept("windows.motion").unwrap(), Some(noise(9000, 5)));
-    assert_eq!(store.kept("windows").unwrap(), Some(b"another".to_vec()));
+    assert_eq!(store.get("windows.motion").unwrap(), Some(noise(9000, 5)));
+    assert_eq!(store.get("windows").unwrap(), Some(b"another".to_vec()));
 }
 
 fn fill_and_drain(store: &mut Store, bytes: u64) {
@@ -372,5 +372,5 @@ fn the_reserve_is_not_touched() {
     let error = store.append(&records(1..=4)).unwrap_err();
     assert!(matches!(error, StoreError::Full { .. }), "{error}");
     assert_eq!(store.usage().records, 0);
-    store.keep("windows", b"small state is kept all the same").unwrap();
+    store.put("windows", b"small state is kept all the same").unwrap();
 }

@@ -10,13 +10,13 @@ use crate::pipeline::Addition;
 /// Windows to be kept: all of them, what came into them, or the one and then the other.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Windows {
-    pub whole: Option<Whole>,
-    pub additions: Vec<Addition>,
+    pub base: Option<Base>,
+    pub entries: Vec<Addition>,
 }
 
 /// All windows, in the place of everything kept before.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Whole {
+pub struct Base {
     /// What additions call it by.
     pub number: u64,
     pub bytes: Vec<u8>,
@@ -24,35 +24,35 @@ pub struct Whole {
 
 impl Windows {
     #[must_use]
-    pub fn whole(number: u64, bytes: Vec<u8>) -> Self {
-        Self { whole: Some(Whole { number, bytes }), additions: Vec::new() }
+    pub fn base(number: u64, bytes: Vec<u8>) -> Self {
+        Self { base: Some(Base { number, bytes }), entries: Vec::new() }
     }
 
     /// Goes on with what came after these.
-    pub fn then(&mut self, newer: Self) {
-        if newer.whole.is_some() {
+    pub fn append(&mut self, newer: Self) {
+        if newer.base.is_some() {
             *self = newer;
         } else {
-            self.additions.extend(newer.additions);
+            self.entries.extend(newer.entries);
         }
     }
 }
 
 /// Windows as they were kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
-    pub whole: Vec<u8>,
+pub struct StoredWindows {
+    pub base: Vec<u8>,
     /// What came after that, in order.
-    pub additions: Vec<Vec<u8>>,
+    pub entries: Vec<Vec<u8>>,
 }
 
 /// Why windows were not kept.
 #[derive(Debug, thiserror::Error)]
-pub enum KeepError {
+pub enum PutWindowsError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("what was to go before them is not on the disk; all windows will be saved anew")]
-    OutOfTurn,
+    OutOfSequence,
 }
 
 /// What this process has brought to the disk of one stream's windows.
@@ -61,7 +61,7 @@ pub struct OnDisk {
     /// `None`: nothing that an addition may follow.
     base: Option<u64>,
     upto: u64,
-    additions: usize,
+    entries: usize,
 }
 
 impl Store {
@@ -71,34 +71,34 @@ impl Store {
     /// # Errors
     /// The disk is full or failed, or what is to go before an addition is not there. Then nothing
     /// follows before the next whole.
-    pub fn keep_windows(
+    pub fn put_windows(
         &mut self,
         name: &str,
         windows: &Windows,
         on_disk: &mut OnDisk,
-    ) -> Result<(), KeepError> {
+    ) -> Result<(), PutWindowsError> {
         let mut now = std::mem::take(on_disk);
-        let there = self.names(&additions(name))?;
-        if let Some(whole) = &windows.whole {
-            now = OnDisk { base: Some(whole.number), ..OnDisk::default() };
-        } else if there.len() != now.additions || !self.keeps(name)? {
+        let there = self.names(&entry_prefix(name))?;
+        if let Some(base) = &windows.base {
+            now = OnDisk { base: Some(base.number), ..OnDisk::default() };
+        } else if there.len() != now.entries || !self.contains(name)? {
             // The database was set aside or repaired in the meantime.
-            return Err(KeepError::OutOfTurn);
+            return Err(PutWindowsError::OutOfSequence);
         }
         let mut names = Vec::new();
-        for Addition { base, from, upto, .. } in &windows.additions {
+        for Addition { base, from, upto, .. } in &windows.entries {
             if now.base != Some(*base) || now.upto != *from {
-                return Err(KeepError::OutOfTurn);
+                return Err(PutWindowsError::OutOfSequence);
             }
-            (now.upto, now.additions) = (*upto, now.additions + 1);
-            names.push(format!("{}{from:016x}", additions_to(name, *base)));
+            (now.upto, now.entries) = (*upto, now.entries + 1);
+            names.push(format!("{}{from:016x}", entry_prefix_of(name, *base)));
         }
-        let whole = windows.whole.iter().map(|whole| (name, &whole.bytes[..]));
-        let additions = windows.additions.iter().zip(&names);
-        let additions = additions.map(|(addition, name)| (name.as_str(), &addition.bytes[..]));
-        let values: Vec<(&str, &[u8])> = whole.chain(additions).collect();
-        let gone = if windows.whole.is_some() { there } else { Vec::new() };
-        self.change(&values, &gone)?;
+        let base = windows.base.iter().map(|base| (name, &base.bytes[..]));
+        let entries = windows.entries.iter().zip(&names);
+        let entries = entries.map(|(entry, name)| (name.as_str(), &entry.bytes[..]));
+        let values: Vec<(&str, &[u8])> = base.chain(entries).collect();
+        let deleted = if windows.base.is_some() { there } else { Vec::new() };
+        self.write_batch(&values, &deleted)?;
         *on_disk = now;
         Ok(())
     }
@@ -108,20 +108,21 @@ impl Store {
     ///
     /// # Errors
     /// The disk failed.
-    pub fn kept_windows(
+    pub fn get_windows(
         &mut self,
         name: &str,
         number: impl FnOnce(&[u8]) -> Option<u64>,
-    ) -> Result<Option<Kept>, StoreError> {
-        let Some(whole) = self.kept(name)?.filter(|bytes| !bytes.is_empty()) else {
+    ) -> Result<Option<StoredWindows>, StoreError> {
+        let Some(base) = self.get(name)?.filter(|bytes| !bytes.is_empty()) else {
             return Ok(None);
         };
-        let names = number(&whole).map(|base| self.names(&additions_to(name, base))).transpose()?;
-        let mut additions = Vec::new();
+        let names =
+            number(&base).map(|base| self.names(&entry_prefix_of(name, base))).transpose()?;
+        let mut entries = Vec::new();
         for name in names.unwrap_or_default() {
-            additions.extend(self.kept(&name)?);
+            entries.extend(self.get(&name)?);
         }
-        Ok(Some(Kept { whole, additions }))
+        Ok(Some(StoredWindows { base, entries }))
     }
 
     /// Clears what was kept under `name`.
@@ -129,18 +130,18 @@ impl Store {
     /// # Errors
     /// The disk is full or failed.
     pub fn clear_windows(&mut self, name: &str) -> Result<(), StoreError> {
-        let gone = self.names(&additions(name))?;
-        self.change(&[(name, &[])], &gone)
+        let deleted = self.names(&entry_prefix(name))?;
+        self.write_batch(&[(name, &[])], &deleted)
     }
 }
 
 /// No name of a stream has this sign in it.
-fn additions(name: &str) -> String {
+fn entry_prefix(name: &str) -> String {
     format!("{name}+")
 }
 
-fn additions_to(name: &str, base: u64) -> String {
-    format!("{}{base:016x}/", additions(name))
+fn entry_prefix_of(name: &str, base: u64) -> String {
+    format!("{}{base:016x}/", entry_prefix(name))
 }
 
 #[cfg(test)]
@@ -158,12 +159,12 @@ mod tests {
 
     fn base(number: u64) -> Windows {
         let bytes = [b"INFB", &number.to_le_bytes()[..], b"a snapshot"].concat();
-        Windows::whole(number, bytes)
+        Windows::base(number, bytes)
     }
 
-    fn addition(base: u64, from: u64) -> Windows {
+    fn entry(base: u64, from: u64) -> Windows {
         let bytes = vec![u8::try_from(from).unwrap(); 5000];
-        Windows { whole: None, additions: vec![Addition { base, from, upto: from + 2, bytes }] }
+        Windows { base: None, entries: vec![Addition { base, from, upto: from + 2, bytes }] }
     }
 
     fn number(base: &[u8]) -> Option<u64> {
@@ -172,8 +173,8 @@ mod tests {
 
     /// The number of the base, and where each addition begins.
     fn found(store: &mut Store) -> (u8, Vec<u8>) {
-        let kept = store.kept_windows(KEY, number).unwrap().unwrap();
-        (kept.whole[4], kept.additions.iter().map(|bytes| bytes[0]).collect())
+        let get = store.get_windows(KEY, number).unwrap().unwrap();
+        (get.base[4], get.entries.iter().map(|bytes| bytes[0]).collect())
     }
 
     #[test]
@@ -181,21 +182,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (mut store, mut on_disk) = (open(dir.path()), OnDisk::default());
         let mut first = base(7);
-        first.then(addition(7, 0));
-        store.keep_windows(KEY, &first, &mut on_disk).unwrap();
+        first.append(entry(7, 0));
+        store.put_windows(KEY, &first, &mut on_disk).unwrap();
         let mut other = OnDisk::default();
-        store.keep_windows("windows/motion2", &base(7), &mut other).unwrap();
-        store.keep_windows("windows/motion2", &addition(7, 0), &mut other).unwrap();
-        store.keep_windows(KEY, &addition(7, 2), &mut on_disk).unwrap();
+        store.put_windows("windows/motion2", &base(7), &mut other).unwrap();
+        store.put_windows("windows/motion2", &entry(7, 0), &mut other).unwrap();
+        store.put_windows(KEY, &entry(7, 2), &mut on_disk).unwrap();
         assert_eq!(found(&mut store), (7, vec![0, 2]));
         drop(store);
         let mut store = open(dir.path());
         assert_eq!(found(&mut store), (7, vec![0, 2]));
-        store.keep_windows(KEY, &base(8), &mut on_disk).unwrap();
+        store.put_windows(KEY, &base(8), &mut on_disk).unwrap();
         assert_eq!(found(&mut store), (8, vec![]));
         assert_eq!(store.names("").unwrap().len(), 3);
         store.clear_windows(KEY).unwrap();
-        assert_eq!(store.kept_windows(KEY, number).unwrap(), None);
+        assert_eq!(store.get_windows(KEY, number).unwrap(), None);
     }
 
     #[test]
@@ -203,21 +204,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (mut store, mut on_disk) = (open(dir.path()), OnDisk::default());
         let refused = |store: &mut Store, windows: &Windows, on_disk: &mut OnDisk| {
-            let refused = store.keep_windows(KEY, windows, on_disk);
-            assert!(matches!(refused, Err(KeepError::OutOfTurn)));
+            let refused = store.put_windows(KEY, windows, on_disk);
+            assert!(matches!(refused, Err(PutWindowsError::OutOfSequence)));
         };
-        refused(&mut store, &addition(7, 0), &mut on_disk);
-        store.keep_windows(KEY, &base(7), &mut on_disk).unwrap();
-        refused(&mut store, &addition(7, 2), &mut on_disk);
-        refused(&mut store, &addition(7, 0), &mut on_disk);
-        store.keep_windows(KEY, &base(8), &mut on_disk).unwrap();
-        refused(&mut store, &addition(7, 0), &mut on_disk);
-        store.keep_windows(KEY, &base(9), &mut on_disk).unwrap();
-        store.keep_windows(KEY, &addition(9, 0), &mut on_disk).unwrap();
+        refused(&mut store, &entry(7, 0), &mut on_disk);
+        store.put_windows(KEY, &base(7), &mut on_disk).unwrap();
+        refused(&mut store, &entry(7, 2), &mut on_disk);
+        refused(&mut store, &entry(7, 0), &mut on_disk);
+        store.put_windows(KEY, &base(8), &mut on_disk).unwrap();
+        refused(&mut store, &entry(7, 0), &mut on_disk);
+        store.put_windows(KEY, &base(9), &mut on_disk).unwrap();
+        store.put_windows(KEY, &entry(9, 0), &mut on_disk).unwrap();
         // Another database in the place of the one that was damaged.
         let elsewhere = tempfile::tempdir().unwrap();
         let mut fresh = open(elsewhere.path());
-        refused(&mut fresh, &addition(9, 2), &mut on_disk);
+        refused(&mut fresh, &entry(9, 2), &mut on_disk);
         assert_eq!(fresh.names("").unwrap(), Vec::<String>::new());
         assert_eq!(found(&mut store), (9, vec![0]));
     }
@@ -228,10 +229,10 @@ mod tests {
         let (mut store, mut on_disk) = (open(dir.path()), OnDisk::default());
         // As a cut leaves it between a new base and the removal of what the old one had.
         for number in [7, 8] {
-            store.keep_windows(KEY, &base(number), &mut on_disk).unwrap();
-            store.keep_windows(KEY, &addition(number, 0), &mut on_disk).unwrap();
-            let stale = additions_to(KEY, 3) + "0000000000000000";
-            store.keep(&stale, b"stale").unwrap();
+            store.put_windows(KEY, &base(number), &mut on_disk).unwrap();
+            store.put_windows(KEY, &entry(number, 0), &mut on_disk).unwrap();
+            let stale = entry_prefix_of(KEY, 3) + "0000000000000000";
+            store.put(&stale, b"stale").unwrap();
             assert_eq!(found(&mut store), (u8::try_from(number).unwrap(), vec![0]));
         }
     }

@@ -39,9 +39,9 @@ fn a_store_of_format_2_is_read_and_becomes_one_that_older_programs_refuse() {
         let records = store.load(None, 100).unwrap().records;
         assert!(records.iter().map(|record| record.seq.0).eq(1..=20));
         assert_eq!(&*records[6].message.payload, br#"{"id":"old-1-7","replayed":false}"#);
-        assert_eq!(store.kept("inputs").unwrap().unwrap(), 5u64.to_le_bytes());
-        let windows = store.kept_windows("windows/motion", |_| None).unwrap().unwrap();
-        assert!(windows.whole.len() > 39 * 24, "{} bytes of windows", windows.whole.len());
+        assert_eq!(store.get("inputs").unwrap().unwrap(), 5u64.to_le_bytes());
+        let windows = store.get_windows("windows/motion", |_| None).unwrap().unwrap();
+        assert!(windows.base.len() > 39 * 24, "{} bytes of windows", windows.base.len());
         assert_eq!(store.format().unwrap(), 3);
     }
 }

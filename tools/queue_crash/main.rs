@@ -99,7 +99,7 @@ fn long(dir: &Path, seed: u64, rounds: u64) -> Result<(), Failure> {
     let mut next = found.opened.next.0.max(LONG);
     let mut waiting: BTreeSet<u64> = stored(&mut store)?.0.into_iter().collect();
     if waiting.is_empty() {
-        store.keep("windows", &state(next - 1))?;
+        store.put("windows", &state(next - 1))?;
         say(&format!("DEL {}", next - 2));
         say(&format!("DELD {}", next - 2));
     }
@@ -123,7 +123,7 @@ fn long(dir: &Path, seed: u64, rounds: u64) -> Result<(), Failure> {
 
 fn append(store: &mut Store, first: u64, last: u64) -> Result<(), StoreError> {
     if last / TOLD > (first - 1) / TOLD {
-        store.keep("windows", &state(last))?;
+        store.put("windows", &state(last))?;
     }
     let group: Vec<Record> = (first..=last).map(record).collect();
     say(&format!("TRY {} {}", first - 1, last - 1));
@@ -151,7 +151,7 @@ fn check(dir: &Path) -> Result<(), Failure> {
     let last = seqs.last().copied().unwrap_or(0);
     say_state(&seqs.iter().map(|seq| seq - 1).collect::<Vec<_>>(), corrupt);
     check_order(&mut store, found.opened, &seqs)?;
-    if !tells_of(store.kept("windows")?.as_deref(), last / TOLD * TOLD) {
+    if !tells_of(store.get("windows")?.as_deref(), last / TOLD * TOLD) {
         say("POST state BAD");
     }
     // The store must also go on working.

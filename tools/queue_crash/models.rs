@@ -8,7 +8,7 @@ use std::path::Path;
 
 use inferd::ids::{Digest, ModelName};
 use inferd::store::Store;
-use inferd::store::models::{ModelStore, Slot, Slots};
+use inferd::store::models::{ModelStore, VersionSlot, VersionSlots};
 use sha2::{Digest as _, Sha256};
 
 use crate::{Failure, say, settings};
@@ -34,8 +34,8 @@ fn replace(store: &mut Store, versions: &ModelStore, number: u64) -> Result<(), 
     writer.put(0, &bytes)?;
     writer.finish()?;
     say(&format!("ACK {number}"));
-    let active = Some(Slot { digest, version: number.to_string() });
-    let slots = Slots { previous: slots.active, active, ..Slots::default() };
+    let active = Some(VersionSlot { digest, version: number.to_string() });
+    let slots = VersionSlots { previous: slots.active, active, ..VersionSlots::default() };
     store.set_slots(&model, &slots)?;
     if let Some(gone) = number.checked_sub(2) {
         say(&format!("DEL {gone}"));

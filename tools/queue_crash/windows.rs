@@ -25,17 +25,17 @@ pub(crate) fn write(dir: &Path, seed: u64, rounds: u64) -> Result<(), Failure> {
         let mut windows = Windows::default();
         if round == 0 || random.u8(..BASES) == 0 {
             (base, first) = (random.u64(..), next);
-            windows = Windows::whole(base, bytes(base, next, random.usize(..20_000)));
+            windows = Windows::base(base, bytes(base, next, random.usize(..20_000)));
         }
         let last = next + random.u64(0..3);
         for number in next..=last {
             let (from, upto) = (number - first, number - first + 1);
             let bytes = bytes(base, number, random.usize(..6_000));
-            let additions = vec![Addition { base, from, upto, bytes }];
-            windows.then(Windows { whole: None, additions });
+            let entries = vec![Addition { base, from, upto, bytes }];
+            windows.append(Windows { base: None, entries });
         }
         say(&format!("TRY {next} {last}"));
-        store.keep_windows(NAME, &windows, &mut on_disk)?;
+        store.put_windows(NAME, &windows, &mut on_disk)?;
         say(&format!("ACK {last}"));
         next = last + 1;
     }
@@ -47,10 +47,10 @@ pub(crate) fn check(dir: &Path) -> Result<(), Failure> {
     let (next, wrong) = kept(&mut store)?;
     say_state(&(0..next).collect::<Vec<_>>(), wrong);
     // Saving must also go on working.
-    let mut windows = Windows::whole(1, bytes(1, next, 100));
-    let additions = vec![Addition { base: 1, from: 0, upto: 1, bytes: bytes(1, next, 100) }];
-    windows.then(Windows { whole: None, additions });
-    store.keep_windows(NAME, &windows, &mut OnDisk::default())?;
+    let mut windows = Windows::base(1, bytes(1, next, 100));
+    let entries = vec![Addition { base: 1, from: 0, upto: 1, bytes: bytes(1, next, 100) }];
+    windows.append(Windows { base: None, entries });
+    store.put_windows(NAME, &windows, &mut OnDisk::default())?;
     match kept(&mut store)? {
         (found, 0) if found == next + 1 => Ok(()),
         other => Err(format!("what was kept last reads as {other:?}").into()),
@@ -60,10 +60,10 @@ pub(crate) fn check(dir: &Path) -> Result<(), Failure> {
 /// The number that comes next, and how many values were not as they were written or not in order.
 fn kept(store: &mut Store) -> Result<(u64, usize), Failure> {
     let number = |base: &[u8]| Some(read(base)?.0);
-    let Some(kept) = store.kept_windows(NAME, number)? else { return Ok((0, 0)) };
-    let Some((base, mut next)) = read(&kept.whole) else { return Ok((0, 1)) };
+    let Some(kept) = store.get_windows(NAME, number)? else { return Ok((0, 0)) };
+    let Some((base, mut next)) = read(&kept.base) else { return Ok((0, 1)) };
     let mut wrong = 0;
-    for addition in kept.additions {
+    for addition in kept.entries {
         match read(&addition) {
             Some(found) if found == (base, next) => next += 1,
             _ => wrong += 1,

@@ -148,7 +148,7 @@ impl Unit {
 
     async fn keep(&mut self, chunk: Digest, bytes: Vec<u8>) -> Option<Event> {
         let shelf = self.shelf.clone();
-        let kept = spawn_blocking(move || shelf.chunks.keep(chunk, &bytes)).await;
+        let kept = spawn_blocking(move || shelf.chunks.put(chunk, &bytes)).await;
         match kept {
             Ok(Ok(())) => {
                 crash::point("update-kept");

@@ -10,7 +10,7 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::crash;
 use crate::ids::{Digest, ModelName};
-use crate::store::models::Slots;
+use crate::store::models::VersionSlots;
 use crate::store::{Settings as StoreSettings, Store, StoreError, chunks};
 use crate::update::Trust;
 use crate::update::device::{Device, Effect, Settings};
@@ -119,7 +119,7 @@ fn save_first(
     device: &Device,
     model: &ModelName,
     store: &mut Store,
-    slots: &mut Slots,
+    slots: &mut VersionSlots,
     names: &mut Names,
 ) {
     let mut saved = 0;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Digest;
-use crate::store::models::{Slot as Stored, Slots};
+use crate::store::models::{VersionSlot as Stored, VersionSlots};
 use crate::update::device::{Record, Slot, State};
 
 /// What the machine calls a version, its manifest, and what the store calls it, its bytes.
@@ -35,7 +35,7 @@ impl Names {
     }
 }
 
-/// [`Slots::notes`] as JSON.
+/// [`VersionSlots::notes`] as JSON.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Notes {
     record: Record,
@@ -43,7 +43,7 @@ struct Notes {
 }
 
 /// What the slots say. Where somebody changed them while no machine was there, they are right.
-pub(super) fn read(slots: &Slots) -> (Record, Names) {
+pub(super) fn read(slots: &VersionSlots) -> (Record, Names) {
     let notes = match slots.notes.as_str() {
         "" => Notes::default(),
         text => serde_json::from_str(text).unwrap_or_else(|error| {
@@ -68,7 +68,7 @@ pub(super) fn read(slots: &Slots) -> (Record, Names) {
 
 /// Puts the record into the slots. `candidate`: the version that is being proved or put in place.
 pub(super) fn write(
-    slots: &mut Slots,
+    slots: &mut VersionSlots,
     record: &Record,
     names: &mut Names,
     candidate: Option<Digest>,
@@ -109,7 +109,7 @@ mod tests {
     fn one_write_holds_slots_and_record_and_reads_back() {
         let mut names = Names::default();
         [1, 2, 3].iter().for_each(|n| names.insert(Digest([*n; 32]), Digest([*n + 10; 32])));
-        let mut slots = Slots::default();
+        let mut slots = VersionSlots::default();
         let fetching = record(State::Fetching);
         write(&mut slots, &fetching, &mut names, Some(Digest([3; 32])));
         let digest = |slot: &Option<Stored>| slot.as_ref().unwrap().digest;
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn slots_that_were_changed_without_the_machine_are_right() {
-        let (mut slots, mut names) = (Slots::default(), Names::default());
+        let (mut slots, mut names) = (VersionSlots::default(), Names::default());
         write(&mut slots, &record(State::Trial), &mut names, None);
         slots.previous = slots.active.take();
         let (record, _) = read(&slots);
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn notes_that_do_not_read_back_start_anew() {
-        let slots = Slots { notes: "{".into(), ..Slots::default() };
+        let slots = VersionSlots { notes: "{".into(), ..VersionSlots::default() };
         assert_eq!(read(&slots), (Record::default(), Names::default()));
     }
 }

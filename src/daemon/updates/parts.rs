@@ -121,7 +121,7 @@ impl Shelf {
             match error {
                 ModelStoreError::NotHeld(_)
                 | ModelStoreError::Damaged { .. }
-                | ModelStoreError::Misfit { .. } => Reason::Bytes,
+                | ModelStoreError::SizeMismatch { .. } => Reason::Bytes,
                 ModelStoreError::Full { .. } | ModelStoreError::Failed { .. } => Reason::Disk,
             }
         })

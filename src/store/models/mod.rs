@@ -8,11 +8,11 @@
 //! only after a full read that gave their digest. A version goes by the removal of its folder: what
 //! was deleted inside a sled database would keep its place on the disk.
 //!
-//! Which versions are in use is [`Slots`], small state beside the results.
+//! Which versions are in use is [`VersionSlots`], small state beside the results.
 
-mod slots;
 #[cfg(test)]
 mod tests;
+mod version_slots;
 mod writer;
 
 use std::collections::BTreeSet;
@@ -22,20 +22,20 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-pub use slots::{Slot, Slots};
+pub use version_slots::{VersionSlot, VersionSlots};
 pub use writer::Writer;
 
-use super::database::{Database, Fault, bytes_below, give_memory_back, sync_folder};
-use super::{Settings, space};
+use super::database::{Database, DatabaseError, bytes_below, release_memory, sync_folder};
+use super::{Settings, disk_space};
 use crate::ids::Digest;
 
 const FOLDER: &str = "models";
-const WHOLE: &str = "whole";
+const COMPLETE_MARKER: &str = "whole";
 /// Bytes in a value: what shares a leaf with it is rewritten with it, and far longer values would
 /// become files of their own, which sled never syncs and never removes.
-const CHUNK: usize = 4096;
+const CHUNK_SIZE: usize = 4096;
 /// What an empty database takes.
-const FLOOR: u64 = 5 << 19;
+const EMPTY_DATABASE_BYTES: u64 = 5 << 19;
 
 /// Why a version could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +45,7 @@ pub enum ModelStoreError {
     #[error("model version {digest} is damaged and will not be used: {reason}")]
     Damaged { digest: Digest, reason: String },
     #[error("model version {digest}: {reason}")]
-    Misfit { digest: Digest, reason: String },
+    SizeMismatch { digest: Digest, reason: String },
     #[error("{dir}: no room for {wanted} bytes of model beside the reserve: free some")]
     Full { dir: PathBuf, wanted: u64 },
     #[error("{dir}: {reason}")]
@@ -54,12 +54,12 @@ pub enum ModelStoreError {
 
 /// A version's bytes after a full read that gave its digest. Nothing else makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verified {
+pub struct VerifiedBytes {
     digest: Digest,
     bytes: Vec<u8>,
 }
 
-impl Verified {
+impl VerifiedBytes {
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.digest
@@ -78,7 +78,7 @@ impl Verified {
 
 /// A version that is on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct StoredVersion {
     pub digest: Digest,
     /// Bytes of the version; `None` while it is not whole.
     pub size: Option<u64>,
@@ -121,16 +121,16 @@ impl ModelStore {
     ///
     /// # Errors
     /// A version that is not here or not whole, or whose bytes are wrong: to be fetched again.
-    pub fn read(&self, digest: Digest) -> Result<Verified, ModelStoreError> {
-        let Some(size) = whole_size(&self.folder(digest)) else {
+    pub fn read(&self, digest: Digest) -> Result<VerifiedBytes, ModelStoreError> {
+        let Some(size) = complete_size(&self.folder(digest)) else {
             return Err(ModelStoreError::NotHeld(digest));
         };
         let read = Database::open(&self.folder(digest))
             .and_then(|database| verify(&database, digest, size));
-        give_memory_back();
+        release_memory();
         read.map_err(|fault| match fault {
             // sled says of good bytes that they are wrong where the disk has no room to open them.
-            Fault::Broken(reason) if !space::is_full(&self.root).unwrap_or(true) => {
+            DatabaseError::Broken(reason) if !disk_space::is_full(&self.root).unwrap_or(true) => {
                 ModelStoreError::Damaged { digest, reason }
             }
             other => self.failed(other, size),
@@ -141,11 +141,11 @@ impl ModelStore {
     ///
     /// # Errors
     /// A folder that cannot be read.
-    pub fn held(&self) -> Result<Vec<Held>, ModelStoreError> {
-        let mut held: Vec<Held> = Vec::new();
-        for (digest, dir) in self.versions()? {
+    pub fn held(&self) -> Result<Vec<StoredVersion>, ModelStoreError> {
+        let mut held: Vec<StoredVersion> = Vec::new();
+        for (digest, dir) in self.version_dirs()? {
             let disk_bytes = bytes_below(&dir).unwrap_or(0);
-            held.push(Held { digest, size: whole_size(&dir), disk_bytes });
+            held.push(StoredVersion { digest, size: complete_size(&dir), disk_bytes });
         }
         held.sort_by_key(|held| held.digest);
         Ok(held)
@@ -159,7 +159,7 @@ impl ModelStore {
     pub fn sweep(&self, needed: &BTreeSet<Digest>) -> Result<usize, ModelStoreError> {
         let mut removed = 0;
         let mut failure = None;
-        for (digest, _) in self.versions()? {
+        for (digest, _) in self.version_dirs()? {
             if needed.contains(&digest) {
                 continue;
             }
@@ -179,7 +179,7 @@ impl ModelStore {
         let dir = self.folder(digest);
         let remove = || {
             // First what makes it count: a cut half way leaves nothing that could be loaded.
-            match fs::remove_file(dir.join(WHOLE)) {
+            match fs::remove_file(dir.join(COMPLETE_MARKER)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => sync_folder(&dir)?,
             }
@@ -194,15 +194,15 @@ impl ModelStore {
         }
     }
 
-    fn versions(&self) -> Result<Vec<(Digest, PathBuf)>, ModelStoreError> {
+    fn version_dirs(&self) -> Result<Vec<(Digest, PathBuf)>, ModelStoreError> {
         let list = || -> io::Result<Vec<(Digest, PathBuf)>> {
-            let mut versions = Vec::new();
+            let mut version_dirs = Vec::new();
             for entry in fs::read_dir(&self.root)? {
                 let path = entry?.path();
                 let digest = path.file_name().and_then(|name| Digest::parse(name.to_str()?));
-                versions.extend(digest.map(|digest| (digest, path)));
+                version_dirs.extend(digest.map(|digest| (digest, path)));
             }
-            Ok(versions)
+            Ok(version_dirs)
         };
         list().map_err(|error| self.failed(error.into(), 0))
     }
@@ -216,27 +216,29 @@ impl ModelStore {
     /// # Errors
     /// A file system that does not say.
     pub fn room(&self) -> Result<u64, ModelStoreError> {
-        let spare = space::spare_bytes(&self.settings);
+        let spare = disk_space::spare_bytes(&self.settings);
         let spare = spare.map_err(|error| self.failed(error.into(), 0))?;
-        Ok(spare.saturating_sub(FLOOR) / 2)
+        Ok(spare.saturating_sub(EMPTY_DATABASE_BYTES) / 2)
     }
 
     /// Whether a model of so many bytes may still be written: sled takes twice as much.
-    fn check_room(&self, size: u64) -> Result<(), ModelStoreError> {
-        let wanted = size.saturating_mul(2).saturating_add(FLOOR);
-        let free =
-            space::spare_bytes(&self.settings).map_err(|error| self.failed(error.into(), size))?;
+    fn check_space(&self, size: u64) -> Result<(), ModelStoreError> {
+        let wanted = size.saturating_mul(2).saturating_add(EMPTY_DATABASE_BYTES);
+        let free = disk_space::spare_bytes(&self.settings)
+            .map_err(|error| self.failed(error.into(), size))?;
         if free < wanted {
-            return Err(self.failed(Fault::Full, size));
+            return Err(self.failed(DatabaseError::Full, size));
         }
         Ok(())
     }
 
-    fn failed(&self, fault: Fault, wanted: u64) -> ModelStoreError {
+    fn failed(&self, fault: DatabaseError, wanted: u64) -> ModelStoreError {
         let dir = self.root.clone();
         match fault {
-            Fault::Full | Fault::Reserve => ModelStoreError::Full { dir, wanted },
-            other @ (Fault::Broken(_) | Fault::System(_) | Fault::TooLong(_)) => {
+            DatabaseError::Full | DatabaseError::Reserve => ModelStoreError::Full { dir, wanted },
+            other @ (DatabaseError::Broken(_)
+            | DatabaseError::System(_)
+            | DatabaseError::TooLong(_)) => {
                 ModelStoreError::Failed { dir, reason: other.to_string() }
             }
         }
@@ -244,38 +246,40 @@ impl ModelStore {
 }
 
 /// The size that `whole` says; `None` without that file or with a torn one.
-fn whole_size(dir: &Path) -> Option<u64> {
-    fs::read_to_string(dir.join(WHOLE)).ok()?.strip_suffix('\n')?.parse().ok()
+fn complete_size(dir: &Path) -> Option<u64> {
+    fs::read_to_string(dir.join(COMPLETE_MARKER)).ok()?.strip_suffix('\n')?.parse().ok()
 }
 
-fn mark_whole(dir: &Path, size: u64) -> io::Result<()> {
-    let mut file = File::create(dir.join(WHOLE))?;
+fn mark_complete(dir: &Path, size: u64) -> io::Result<()> {
+    let mut file = File::create(dir.join(COMPLETE_MARKER))?;
     file.write_all(format!("{size}\n").as_bytes())?;
     file.sync_all()?;
     sync_folder(dir)
 }
 
-/// Reads all of a version; [`Fault::Broken`] where it is not `size` bytes of this digest.
-fn verify(database: &Database, digest: Digest, size: u64) -> Result<Verified, Fault> {
+/// Reads all of a version; [`DatabaseError::Broken`] where it is not `size` bytes of this digest.
+fn verify(database: &Database, digest: Digest, size: u64) -> Result<VerifiedBytes, DatabaseError> {
     let bytes = read_all(database, size)?;
     let found = Digest(Sha256::digest(&bytes).into());
     if found == digest {
-        Ok(Verified { digest, bytes })
+        Ok(VerifiedBytes { digest, bytes })
     } else {
         let len = bytes.len();
-        Err(Fault::Broken(format!("{len} of {size} bytes read back, and their digest is {found}")))
+        Err(DatabaseError::Broken(format!(
+            "{len} of {size} bytes read back, and their digest is {found}"
+        )))
     }
 }
 
 /// The bytes up to the first chunk that is missing or short, `size` at most.
-fn read_all(database: &Database, size: u64) -> Result<Vec<u8>, Fault> {
-    let size = usize::try_from(size).map_err(|_| Fault::TooLong(usize::MAX))?;
+fn read_all(database: &Database, size: u64) -> Result<Vec<u8>, DatabaseError> {
+    let size = usize::try_from(size).map_err(|_| DatabaseError::TooLong(usize::MAX))?;
     database.act(|tree| {
         let mut bytes = Vec::with_capacity(size.min(64 << 20));
         for place in 0u32.. {
             let Some(chunk) = tree.get(place.to_be_bytes())? else { break };
             bytes.extend_from_slice(&chunk);
-            if chunk.len() != CHUNK || bytes.len() >= size {
+            if chunk.len() != CHUNK_SIZE || bytes.len() >= size {
                 break;
             }
         }

@@ -29,7 +29,7 @@ fn model(len: usize, seed: u64) -> Vec<u8> {
     (0..len).map(|_| random.u8(..)).collect()
 }
 
-fn store_all(store: &ModelStore, bytes: &[u8]) -> Verified {
+fn store_all(store: &ModelStore, bytes: &[u8]) -> VerifiedBytes {
     let mut writer = store.begin(digest(bytes), bytes.len() as u64).unwrap();
     for (place, piece) in bytes.chunks(65_536).enumerate() {
         writer.put(place as u64 * 65_536, piece).unwrap();
@@ -53,7 +53,7 @@ fn copy_tree(from: &Path, to: &Path) {
 #[test]
 fn a_version_reads_back_verified_by_this_process_and_the_next() {
     let (dir, store) = fresh();
-    for len in [1, CHUNK - 1, CHUNK, CHUNK + 1, 700_001] {
+    for len in [1, CHUNK_SIZE - 1, CHUNK_SIZE, CHUNK_SIZE + 1, 700_001] {
         let bytes = model(len, 1);
         let verified = store_all(&store, &bytes);
         assert_eq!((verified.digest(), verified.bytes()), (digest(&bytes), bytes.as_slice()));
@@ -97,9 +97,15 @@ fn wrong_bytes_gaps_and_surplus_are_refused() {
     writer.put(0, &bytes[..100]).unwrap();
     for (offset, bytes) in [(101, &bytes[..1]), (100, &bytes[..9_901]), (u64::MAX, &bytes[..1])] {
         let refused = writer.put(offset, bytes);
-        assert!(matches!(refused, Err(ModelStoreError::Misfit { .. })), "{offset}: {refused:?}");
+        assert!(
+            matches!(refused, Err(ModelStoreError::SizeMismatch { .. })),
+            "{offset}: {refused:?}"
+        );
     }
-    assert!(matches!(writer.finish(), Err(ModelStoreError::Misfit { .. })), "bytes are missing");
+    assert!(
+        matches!(writer.finish(), Err(ModelStoreError::SizeMismatch { .. })),
+        "bytes are missing"
+    );
 }
 
 /// The folder as a kill leaves it after any piece: never read, and either gone on with or swept.
@@ -140,7 +146,7 @@ fn a_torn_mark_is_none() {
     let (dir, store) = fresh();
     let bytes = model(5_000, 5);
     store_all(&store, &bytes);
-    let mark = dir.path().join(FOLDER).join(digest(&bytes).to_string()).join(WHOLE);
+    let mark = dir.path().join(FOLDER).join(digest(&bytes).to_string()).join(COMPLETE_MARKER);
     for torn in ["", "50", "\0\0\0\0\0", "-1\n", "99999999999999999999\n"] {
         fs::write(&mark, torn).unwrap();
         assert!(matches!(store.read(digest(&bytes)), Err(ModelStoreError::NotHeld(_))), "{torn:?}");
@@ -176,27 +182,27 @@ fn a_disk_without_room_beside_the_reserve_takes_no_model() {
 fn slots_change_as_one_and_survive_the_next_start() {
     let dir = tempfile::tempdir().unwrap();
     let name = ModelName::parse("motion").unwrap();
-    let slot = |text: &str| Slot { digest: digest(text.as_bytes()), version: text.into() };
-    let mut slots = Slots {
+    let slot = |text: &str| VersionSlot { digest: digest(text.as_bytes()), version: text.into() };
+    let mut slots = VersionSlots {
         active: Some(slot("1.5.0")),
         previous: Some(slot("1.4.0")),
         trial: Some(slot("1.5.0").digest),
         staged: Some(slot("1.6.0").digest),
         notes: "trial 2".into(),
-        ..Slots::default()
+        ..VersionSlots::default()
     };
     (0u32..70).for_each(|n| slots.refuse(digest(&n.to_le_bytes())));
     assert!(slots.refuses(digest(&69u32.to_le_bytes())));
     assert!(!slots.refuses(digest(&0u32.to_le_bytes())), "the oldest is forgotten");
     let (mut store, _) = Store::open(&settings(dir.path())).unwrap();
-    assert_eq!(store.slots(&name).unwrap(), Slots::default());
+    assert_eq!(store.slots(&name).unwrap(), VersionSlots::default());
     store.set_slots(&name, &slots).unwrap();
     drop(store);
     let (mut store, _) = Store::open(&settings(dir.path())).unwrap();
     assert_eq!(store.slots(&name).unwrap(), slots);
     assert_eq!(store.versions_needed([&name]).unwrap().len(), 3);
-    store.keep("slots/motion", b"{\"active\": 7}").unwrap();
-    assert_eq!(store.slots(&name).unwrap(), Slots::default(), "the shipped model serves");
+    store.put("slots/motion", b"{\"active\": 7}").unwrap();
+    assert_eq!(store.slots(&name).unwrap(), VersionSlots::default(), "the shipped model serves");
 }
 
 proptest! {

@@ -1,13 +1,14 @@
 //! A version on its way to the disk.
 
 use super::{
-    CHUNK, ModelStore, ModelStoreError, Verified, mark_whole, read_all, verify, whole_size,
+    CHUNK_SIZE, ModelStore, ModelStoreError, VerifiedBytes, complete_size, mark_complete, read_all,
+    verify,
 };
 use crate::ids::Digest;
-use crate::store::database::{Database, Fault, give_memory_back};
+use crate::store::database::{Database, DatabaseError, release_memory};
 
 /// Chunks between two flushes: bounds what sled keeps in memory, and what a power cut costs.
-const FLUSH_EVERY: u32 = 256;
+const FLUSH_INTERVAL_CHUNKS: u32 = 256;
 
 /// Writes one version. Dropped before [`Writer::finish`], what was flushed stays and the next
 /// [`ModelStore::begin`] goes on behind it.
@@ -31,19 +32,19 @@ impl Writer {
     ) -> Result<Self, ModelStoreError> {
         let dir = store.folder(digest);
         // Somebody writes a whole version again because it is damaged.
-        if whole_size(&dir).is_some() {
+        if complete_size(&dir).is_some() {
             store.remove(digest)?;
         }
-        store.check_room(size)?;
+        store.check_space(size)?;
         let database = match Database::open(&dir) {
             // A database that a cut left broken holds nothing worth keeping.
-            Err(Fault::Broken(_)) => store
+            Err(DatabaseError::Broken(_)) => store
                 .remove(digest)
                 .and_then(|()| Database::open(&dir).map_err(|fault| store.failed(fault, size)))?,
             opened => opened.map_err(|fault| store.failed(fault, size))?,
         };
         let held = read_all(&database, size).map_err(|fault| store.failed(fault, size))?;
-        let chunks = u32::try_from(held.len() / CHUNK).unwrap_or(u32::MAX);
+        let chunks = u32::try_from(held.len() / CHUNK_SIZE).unwrap_or(u32::MAX);
         Ok(Self { store, digest, size, database, chunks, rest: Vec::new() })
     }
 
@@ -51,7 +52,7 @@ impl Writer {
     #[must_use]
     pub fn position(&self) -> u64 {
         let rest = u64::try_from(self.rest.len()).unwrap_or(u64::MAX);
-        u64::from(self.chunks) * CHUNK as u64 + rest
+        u64::from(self.chunks) * CHUNK_SIZE as u64 + rest
     }
 
     /// Takes the bytes from `offset` on. What is there already is passed over, so that pieces of
@@ -62,19 +63,19 @@ impl Writer {
     pub fn put(&mut self, offset: u64, bytes: &[u8]) -> Result<(), ModelStoreError> {
         let known = self.position().checked_sub(offset);
         let Some(known) = known.and_then(|known| usize::try_from(known).ok()) else {
-            return Err(self.misfit(format!("bytes from {offset} on leave a gap")));
+            return Err(self.size_mismatch(format!("bytes from {offset} on leave a gap")));
         };
         let end = u64::try_from(bytes.len()).ok().and_then(|len| offset.checked_add(len));
         if end.is_none_or(|end| end > self.size) {
-            return Err(self.misfit(format!("more than the {} bytes it has", self.size)));
+            return Err(self.size_mismatch(format!("more than the {} bytes it has", self.size)));
         }
         self.rest.extend_from_slice(bytes.get(known..).unwrap_or_default());
-        let whole = self.rest.len() / CHUNK * CHUNK;
+        let whole = self.rest.len() / CHUNK_SIZE * CHUNK_SIZE;
         let rest = self.rest.split_off(whole);
-        for chunk in std::mem::replace(&mut self.rest, rest).chunks(CHUNK) {
+        for chunk in std::mem::replace(&mut self.rest, rest).chunks(CHUNK_SIZE) {
             self.write(chunk)?;
             self.chunks += 1;
-            if self.chunks.is_multiple_of(FLUSH_EVERY) {
+            if self.chunks.is_multiple_of(FLUSH_INTERVAL_CHUNKS) {
                 self.done(self.database.flush())?;
             }
         }
@@ -86,10 +87,10 @@ impl Writer {
     /// # Errors
     /// Bytes that are missing, or are not those of the digest: then nothing of it is kept. A disk
     /// that is full or fails.
-    pub fn finish(mut self) -> Result<Verified, ModelStoreError> {
+    pub fn finish(mut self) -> Result<VerifiedBytes, ModelStoreError> {
         if self.position() != self.size {
             let (position, size) = (self.position(), self.size);
-            return Err(self.misfit(format!("{position} of {size} bytes have come")));
+            return Err(self.size_mismatch(format!("{position} of {size} bytes have come")));
         }
         let rest = std::mem::take(&mut self.rest);
         if !rest.is_empty() {
@@ -99,12 +100,12 @@ impl Writer {
         match verify(&self.database, self.digest, self.size) {
             Ok(verified) => {
                 let dir = self.store.folder(self.digest);
-                self.done(mark_whole(&dir, self.size).map_err(Fault::from))?;
+                self.done(mark_complete(&dir, self.size).map_err(DatabaseError::from))?;
                 drop(self.database);
-                give_memory_back();
+                release_memory();
                 Ok(verified)
             }
-            Err(Fault::Broken(reason)) => {
+            Err(DatabaseError::Broken(reason)) => {
                 let Self { store, digest, database, .. } = self;
                 drop(database);
                 store.remove(digest)?;
@@ -119,11 +120,11 @@ impl Writer {
         self.done(self.database.act(|tree| Ok(tree.insert(key, chunk).map(|_| ())?)))
     }
 
-    fn done(&self, act: Result<(), Fault>) -> Result<(), ModelStoreError> {
+    fn done(&self, act: Result<(), DatabaseError>) -> Result<(), ModelStoreError> {
         act.map_err(|fault| self.store.failed(fault, self.size))
     }
 
-    fn misfit(&self, reason: String) -> ModelStoreError {
-        ModelStoreError::Misfit { digest: self.digest, reason }
+    fn size_mismatch(&self, reason: String) -> ModelStoreError {
+        ModelStoreError::SizeMismatch { digest: self.digest, reason }
     }
 }

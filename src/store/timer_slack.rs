@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 /// Does what starts threads, with `slack` for them; the caller's own is as before afterwards.
-pub(super) fn lent<T>(slack: Duration, start: impl FnOnce() -> T) -> T {
+pub(super) fn with_timer_slack<T>(slack: Duration, start: impl FnOnce() -> T) -> T {
     let own = ask(libc::PR_GET_TIMERSLACK, 0);
     // Four seconds are the most that a 32-bit processor can say.
     set(libc::c_ulong::try_from(slack.as_nanos()).unwrap_or(libc::c_ulong::MAX));
@@ -39,7 +39,8 @@ mod tests {
     fn a_thread_takes_the_slack_over_and_the_caller_keeps_its_own() {
         let own = ask(libc::PR_GET_TIMERSLACK, 0);
         let slack = || ask(libc::PR_GET_TIMERSLACK, 0);
-        let taken = lent(Duration::from_secs(2), || std::thread::spawn(slack).join().unwrap());
+        let taken =
+            with_timer_slack(Duration::from_secs(2), || std::thread::spawn(slack).join().unwrap());
         assert_eq!((taken, slack()), (2_000_000_000, own));
     }
 }

@@ -6,21 +6,21 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::Settings;
-use super::ballast;
-use super::database::Fault;
+use super::database::DatabaseError;
+use super::reserve_file;
 
 /// What an empty database takes, 2.5 MB, and what sled writes before it has freed what that
 /// replaces.
-const FLOOR: u64 = 4 << 20;
+const EMPTY_DATABASE_BYTES: u64 = 4 << 20;
 /// Bytes on disk for a byte of results, in tenths: above all that was seen over fill and drain
 /// cycles. sled collects a segment when half of it is dead.
-const AMPLIFICATION: u64 = 26;
+const AMPLIFICATION_TENTHS: u64 = 26;
 
 /// Below this much the file system counts as out of room: sled grows by whole segments.
-pub(super) const MARGIN: u64 = 1 << 20;
+pub(super) const MIN_FREE_BYTES: u64 = 1 << 20;
 
 /// Bytes beside the reserve without which an empty database takes no results.
-pub const HEADROOM: u64 = FLOOR + MARGIN;
+pub const HEADROOM_BYTES: u64 = EMPTY_DATABASE_BYTES + MIN_FREE_BYTES;
 
 /// The bytes of results that the database may hold after the next group.
 ///
@@ -29,19 +29,24 @@ pub const HEADROOM: u64 = FLOOR + MARGIN;
 /// newer results take the place of older ones.
 ///
 /// # Errors
-/// [`Fault::Reserve`] where the file system runs low and there is little to replace.
-pub(super) fn room(settings: &Settings, disk: u64, group: u64, free: u64) -> Result<u64, Fault> {
-    let within_bound = settings.max_bytes.saturating_sub(ballast::BYTES);
-    let within_disk = disk.saturating_add(free.saturating_sub(MARGIN));
+/// [`DatabaseError::Reserve`] where the file system runs low and there is little to replace.
+pub(super) fn room(
+    settings: &Settings,
+    disk: u64,
+    group: u64,
+    free: u64,
+) -> Result<u64, DatabaseError> {
+    let within_bound = settings.max_bytes.saturating_sub(reserve_file::BYTES);
+    let within_disk = disk.saturating_add(free.saturating_sub(MIN_FREE_BYTES));
     if within_disk < within_bound && results_in(within_disk) < group {
-        return Err(Fault::Reserve);
+        return Err(DatabaseError::Reserve);
     }
     Ok(results_in(within_bound.min(within_disk)))
 }
 
 /// Bytes of results that fit into so many bytes of the disk.
 fn results_in(disk_bytes: u64) -> u64 {
-    disk_bytes.saturating_sub(FLOOR).saturating_mul(10) / AMPLIFICATION
+    disk_bytes.saturating_sub(EMPTY_DATABASE_BYTES).saturating_mul(10) / AMPLIFICATION_TENTHS
 }
 
 /// Bytes of the file system that we may still take: the reserve is not ours.
@@ -54,10 +59,10 @@ pub(super) fn spare_bytes(settings: &Settings) -> io::Result<u64> {
 #[must_use]
 pub fn shortage(settings: &Settings) -> Option<String> {
     let made = settings.dir.ancestors().find(|dir| dir.exists())?;
-    let needed = settings.reserve_bytes.saturating_add(HEADROOM);
+    let needed = settings.reserve_bytes.saturating_add(HEADROOM_BYTES);
     let free = free_bytes(made).ok().filter(|free| *free < needed)?;
     Some(format!(
-        "the file system of {} has {} MB left, and store.reserve_bytes keeps {} MB of it free: \
+        "the file system of {} has {} MB left, and store.reserve_bytes contains {} MB of it free: \
          results that wait replace older ones, or are refused; free space there, or lower \
          store.reserve_bytes",
         settings.dir.display(),
@@ -68,7 +73,7 @@ pub fn shortage(settings: &Settings) -> Option<String> {
 
 /// Whether sled may have failed for want of room.
 pub(super) fn is_full(path: &Path) -> io::Result<bool> {
-    Ok(free_bytes(path)? < MARGIN)
+    Ok(free_bytes(path)? < MIN_FREE_BYTES)
 }
 
 /// Bytes that the file system has left for this process.

@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 pub(super) const BYTES: u64 = 2 << 20;
 
 #[derive(Debug)]
-pub(super) struct Ballast {
+pub(super) struct ReserveFile {
     path: PathBuf,
     taken: bool,
 }
 
-impl Ballast {
+impl ReserveFile {
     /// The one in `root`, as the last process left it.
     pub(super) fn find(root: &Path) -> Self {
         let path = root.join("ballast");
@@ -39,7 +39,7 @@ impl Ballast {
         match allocate(&self.path) {
             Ok(()) => self.taken = true,
             Err(error) => {
-                log::debug!("{}: no room is kept for a full disk: {error}", self.path.display());
+                log::debug!("{}: cannot allocate the reserve file: {error}", self.path.display());
                 self.release();
             }
         }
@@ -70,16 +70,16 @@ mod tests {
     #[test]
     fn it_takes_real_room_when_there_is_enough_and_gives_it_back_once() {
         let dir = tempfile::tempdir().unwrap();
-        let mut ballast = Ballast::find(dir.path());
+        let mut ballast = ReserveFile::find(dir.path());
         ballast.take(BYTES - 1);
         assert_eq!(ballast.missing(), BYTES);
         assert!(!ballast.release(), "nothing was taken");
         ballast.take(BYTES);
         assert_eq!(ballast.missing(), 0);
-        let mut again = Ballast::find(dir.path());
+        let mut again = ReserveFile::find(dir.path());
         assert_eq!(again.missing(), 0, "a later process finds it");
         assert!(again.release());
         assert!(!again.release());
-        assert_eq!(Ballast::find(dir.path()).missing(), BYTES);
+        assert_eq!(ReserveFile::find(dir.path()).missing(), BYTES);
     }
 }

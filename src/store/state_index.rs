@@ -6,24 +6,24 @@ use super::index::Batch;
 use crate::outbox::Seq;
 
 #[derive(Debug, Default)]
-pub(super) struct States {
+pub(super) struct StateIndex {
     states: BTreeMap<String, (Seq, Batch)>,
 }
 
-impl States {
+impl StateIndex {
     /// Takes a value if it is newer than the one there is; gives the one that loses. A value
     /// without a name loses always.
     pub(super) fn keep_newer(
         &mut self,
         name: Option<String>,
-        turn: Seq,
+        revision: Seq,
         batch: Batch,
     ) -> Option<Batch> {
         let Some(name) = name else { return Some(batch) };
-        if self.states.get(&name).is_some_and(|(newest, _)| *newest > turn) {
+        if self.states.get(&name).is_some_and(|(newest, _)| *newest > revision) {
             return Some(batch);
         }
-        self.states.insert(name, (turn, batch)).map(|(_, old)| old)
+        self.states.insert(name, (revision, batch)).map(|(_, old)| old)
     }
 
     pub(super) fn batch(&self, name: &str) -> Option<&Batch> {
@@ -31,8 +31,12 @@ impl States {
     }
 
     /// Above every turn so far.
-    pub(super) fn next_turn(&self) -> u64 {
-        self.states.values().map(|(turn, _)| turn.0).max().map_or(1, |turn| turn.saturating_add(1))
+    pub(super) fn next_revision(&self) -> u64 {
+        self.states
+            .values()
+            .map(|(revision, _)| revision.0)
+            .max()
+            .map_or(1, |revision| revision.saturating_add(1))
     }
 
     pub(super) fn bytes(&self) -> u64 {

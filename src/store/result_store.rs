@@ -1,12 +1,12 @@
 //! The store as its thread sees it.
 
-use super::ballast::Ballast;
-use super::batch::{self, Packed};
-use super::database::{Database, Fault, give_memory_back};
-use super::generation::{self, OpenFault};
-use super::ledger::{Bounds, Ledger};
-use super::scan::Scan;
-use super::{Found, Loaded, Settings, StoreError, Usage, barrier, boot, space};
+use super::batch::{self, PackedBatch};
+use super::batches::{Batches, StoreLimits};
+use super::database::{Database, DatabaseError, release_memory};
+use super::generation::{self, OpenError};
+use super::recovery_scan::RecoveryScan;
+use super::reserve_file::ReserveFile;
+use super::{Loaded, OpenReport, Settings, StoreError, Usage, barrier, boot_id, disk_space};
 use crate::ids::StreamName;
 use crate::outbox::{Opened, Record, Seq};
 
@@ -23,8 +23,8 @@ const TRIM_BYTES: usize = 1 << 19;
 pub struct Store {
     settings: Settings,
     database: Option<Database>,
-    ledger: Ledger,
-    ballast: Ballast,
+    batches: Batches,
+    ballast: ReserveFile,
     /// Bytes appended since memory was given back.
     untrimmed: usize,
     failures: u64,
@@ -36,22 +36,22 @@ impl Store {
     ///
     /// # Errors
     /// A folder that cannot be used, or one written by a newer inferd.
-    pub fn open(settings: &Settings) -> Result<(Self, Found), StoreError> {
-        let boot = boot::next(&settings.dir);
+    pub fn open(settings: &Settings) -> Result<(Self, OpenReport), StoreError> {
+        let boot = boot_id::next(&settings.dir);
         let mut store = Self {
             settings: settings.clone(),
             database: None,
-            ledger: Ledger::default(),
-            ballast: Ballast::find(&settings.dir),
+            batches: Batches::default(),
+            ballast: ReserveFile::find(&settings.dir),
             untrimmed: 0,
             failures: 0,
             quarantined: 0,
         };
         let quarantined = store.reopen()?;
-        store.take_ballast();
+        store.allocate_reserve_file();
         let opened =
-            Opened { next: store.ledger.index().next(), records: store.ledger.index().records() };
-        Ok((store, Found { opened, boot, quarantined }))
+            Opened { next: store.batches.index().next(), records: store.batches.index().records() };
+        Ok((store, OpenReport { opened, boot, quarantined }))
     }
 
     /// Writes a group. Durable when this returns; names what was evicted to make room.
@@ -62,18 +62,18 @@ impl Store {
         let packed = batch::pack(group);
         let settings = self.settings.clone();
         let missing = self.ballast.missing();
-        self.run(|database, ledger| {
-            let bytes = packed.iter().map(Packed::bytes).sum();
-            let free = space::spare_bytes(&settings)?.saturating_sub(missing);
-            let room = space::room(&settings, database.disk_bytes()?, bytes, free)?;
-            let state = ledger.states().bytes();
-            let bounds =
-                Bounds { bytes: room.saturating_sub(state), records: settings.max_records };
-            ledger.append(database, group, &packed, bounds)
+        self.run(|database, batches| {
+            let bytes = packed.iter().map(PackedBatch::bytes).sum();
+            let free = disk_space::spare_bytes(&settings)?.saturating_sub(missing);
+            let room = disk_space::room(&settings, database.disk_bytes()?, bytes, free)?;
+            let state = batches.states().bytes();
+            let limits =
+                StoreLimits { bytes: room.saturating_sub(state), records: settings.max_records };
+            batches.append(database, group, &packed, limits)
         })?;
-        self.take_ballast();
-        self.give_memory_back_after(group);
-        Ok(self.ledger.take_evicted())
+        self.allocate_reserve_file();
+        self.release_memory_after(group);
+        Ok(self.batches.take_evicted())
     }
 
     /// Removes results; those that are not there are none of its business.
@@ -82,7 +82,7 @@ impl Store {
     /// The disk failed. They are removed for this process all the same, and from the disk with the
     /// next removal.
     pub fn remove(&mut self, seqs: &[Seq]) -> Result<(), StoreError> {
-        self.run(|database, ledger| ledger.remove(database, seqs))?;
+        self.run(|database, batches| batches.remove(database, seqs))?;
         self.renew_when_empty()
     }
 
@@ -91,15 +91,15 @@ impl Store {
     /// # Errors
     /// The disk failed.
     pub fn load(&mut self, after: Option<Seq>, limit: usize) -> Result<Loaded, StoreError> {
-        self.run(|database, ledger| ledger.load(database, after, limit))
+        self.run(|database, batches| batches.load(database, after, limit))
     }
 
     /// Keeps `bytes` under `name`, in place of what was there. Durable when this returns.
     ///
     /// # Errors
     /// The disk is full or failed: what was there before is still there.
-    pub fn keep(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        self.change(&[(name, bytes)], &[])
+    pub fn put(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        self.write_batch(&[(name, bytes)], &[])
     }
 
     /// Keeps several values and removes those named in `gone`, in this order. Durable when this
@@ -107,8 +107,12 @@ impl Store {
     ///
     /// # Errors
     /// The disk is full or failed: any number of these steps may be done.
-    pub fn change(&mut self, values: &[(&str, &[u8])], gone: &[String]) -> Result<(), StoreError> {
-        self.run(|database, ledger| ledger.change(database, values, gone))
+    pub fn write_batch(
+        &mut self,
+        values: &[(&str, &[u8])],
+        deleted: &[String],
+    ) -> Result<(), StoreError> {
+        self.run(|database, batches| batches.write_batch(database, values, deleted))
     }
 
     /// The names under which something is kept and that begin so, rising.
@@ -116,23 +120,23 @@ impl Store {
     /// # Errors
     /// The disk failed.
     pub fn names(&mut self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        self.run(|_, ledger| Ok(ledger.states().names(prefix).map(str::to_owned).collect()))
+        self.run(|_, batches| Ok(batches.states().names(prefix).map(str::to_owned).collect()))
     }
 
     /// Whether something is kept under `name`.
     ///
     /// # Errors
     /// The disk failed.
-    pub fn keeps(&mut self, name: &str) -> Result<bool, StoreError> {
-        self.run(|_, ledger| Ok(ledger.states().batch(name).is_some()))
+    pub fn contains(&mut self, name: &str) -> Result<bool, StoreError> {
+        self.run(|_, batches| Ok(batches.states().batch(name).is_some()))
     }
 
     /// What was kept under `name`; `None` where nothing was, or where it does not read back whole.
     ///
     /// # Errors
     /// The disk failed.
-    pub fn kept(&mut self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.run(|database, ledger| ledger.kept(database, name))
+    pub fn get(&mut self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.run(|database, batches| batches.get(database, name))
     }
 
     /// The format that the database says it has.
@@ -147,56 +151,56 @@ impl Store {
     pub fn usage(&self) -> Usage {
         let disk_bytes = self.database.as_ref().and_then(|database| database.disk_bytes().ok());
         Usage {
-            records: self.ledger.index().records(),
-            bytes: self.ledger.index().bytes(),
-            oldest: self.ledger.index().oldest_stored(),
+            records: self.batches.index().records(),
+            bytes: self.batches.index().bytes(),
+            oldest: self.batches.index().oldest_stored(),
             disk_bytes: disk_bytes.unwrap_or(0),
-            evicted: self.ledger.evicted(),
-            damaged: self.ledger.damaged(),
+            evicted: self.batches.evicted(),
+            damaged: self.batches.damaged(),
             syncs: barrier::calls(),
             quarantined: self.quarantined,
             failures: self.failures,
-            free_bytes: space::free_bytes(&self.settings.dir).ok(),
+            free_bytes: disk_space::free_bytes(&self.settings.dir).ok(),
         }
     }
 
     /// Does one thing with the open database.
     fn run<T>(
         &mut self,
-        act: impl FnOnce(&Database, &mut Ledger) -> Result<T, Fault>,
+        act: impl FnOnce(&Database, &mut Batches) -> Result<T, DatabaseError>,
     ) -> Result<T, StoreError> {
         if self.database.is_none() {
             self.reopen()?;
         }
         let result = match &self.database {
             Some(database) => {
-                let ledger = &mut self.ledger;
-                ledger.remove_disowned(database).and_then(|()| act(database, ledger))
+                let batches = &mut self.batches;
+                batches.remove_unconfirmed(database).and_then(|()| act(database, batches))
             }
-            None => Err(Fault::System("closed".into())),
+            None => Err(DatabaseError::System("closed".into())),
         };
         result.map_err(|fault| self.failed(fault))
     }
 
-    fn failed(&mut self, fault: Fault) -> StoreError {
+    fn failed(&mut self, fault: DatabaseError) -> StoreError {
         self.failures += 1;
         if !fault.is_harmless() {
             self.database = None;
         }
         let dir = self.settings.dir.clone();
         match fault {
-            Fault::Full | Fault::Reserve => {
+            DatabaseError::Full | DatabaseError::Reserve => {
                 StoreError::Full { dir, reserve: self.settings.reserve_bytes }
             }
-            other @ (Fault::Broken(_) | Fault::System(_) | Fault::TooLong(_)) => {
-                StoreError::Failed { dir, reason: other.to_string() }
-            }
+            other @ (DatabaseError::Broken(_)
+            | DatabaseError::System(_)
+            | DatabaseError::TooLong(_)) => StoreError::Failed { dir, reason: other.to_string() },
         }
     }
 
-    fn open_failed(&mut self, fault: OpenFault) -> StoreError {
+    fn open_failed(&mut self, fault: OpenError) -> StoreError {
         match fault {
-            OpenFault::Format(found) => {
+            OpenError::Format(found) => {
                 let dir = self.settings.dir.clone();
                 if found > generation::FORMAT {
                     StoreError::Newer { dir, found }
@@ -204,17 +208,22 @@ impl Store {
                     StoreError::Older { dir, found }
                 }
             }
-            OpenFault::Fault(fault) => self.failed(fault),
+            OpenError::DatabaseError(fault) => self.failed(fault),
         }
     }
 
     /// Opens what is on disk and counts it anew. Says why one was set aside, if it was.
     fn reopen(&mut self) -> Result<Option<String>, StoreError> {
         let dir = &self.settings.dir;
-        let mut opened = generation::open(dir, Scan::of);
-        if matches!(opened, Err(OpenFault::Fault(Fault::Full))) && self.ballast.release() {
-            log::warn!("{}: the disk is full, opening with the room kept for that", dir.display());
-            opened = generation::open(dir, Scan::of);
+        let mut opened = generation::open(dir, RecoveryScan::of);
+        if matches!(opened, Err(OpenError::DatabaseError(DatabaseError::Full)))
+            && self.ballast.release()
+        {
+            log::warn!(
+                "{}: the disk is full, opening it with the space of the reserve file",
+                dir.display()
+            );
+            opened = generation::open(dir, RecoveryScan::of);
         }
         let current = opened.map_err(|fault| self.open_failed(fault))?;
         if let Some(reason) = &current.quarantined {
@@ -224,40 +233,40 @@ impl Store {
                 self.settings.dir.display()
             );
         }
-        self.ledger.recount(current.scanned);
+        self.batches.recount(current.scanned);
         self.database = Some(current.database);
-        give_memory_back();
+        release_memory();
         Ok(current.quarantined)
     }
 
     /// Results come and go on other threads than sled's pages: what both have freed lies between
     /// what is in use.
-    fn give_memory_back_after(&mut self, group: &[Record]) {
+    fn release_memory_after(&mut self, group: &[Record]) {
         self.untrimmed += group.iter().map(|record| record.message.payload.len()).sum::<usize>();
         if self.untrimmed > TRIM_BYTES {
             self.untrimmed = 0;
-            give_memory_back();
+            release_memory();
         }
     }
 
-    fn take_ballast(&mut self) {
+    fn allocate_reserve_file(&mut self) {
         if self.ballast.missing() > 0
-            && let Ok(free) = space::spare_bytes(&self.settings)
+            && let Ok(free) = disk_space::spare_bytes(&self.settings)
         {
-            self.ballast.take(free.saturating_sub(space::MARGIN));
+            self.ballast.take(free.saturating_sub(disk_space::MIN_FREE_BYTES));
         }
     }
 
     fn renew_when_empty(&mut self) -> Result<(), StoreError> {
         // What is copied must not make the next one large again.
-        let large = RENEW_BYTES + 4 * self.ledger.states().bytes();
+        let large = RENEW_BYTES + 4 * self.batches.states().bytes();
         let is_large = |database: &Database| database.disk_bytes().is_ok_and(|b| b > large);
-        if !self.ledger.index().is_empty() || !self.database.as_ref().is_some_and(is_large) {
+        if !self.batches.index().is_empty() || !self.database.as_ref().is_some_and(is_large) {
             return Ok(());
         }
         let Some(old) = self.database.take() else { return Ok(()) };
-        let ledger = &self.ledger;
-        let renewed = generation::renew(old, |old, new| ledger.copy_states(old, new));
+        let batches = &self.batches;
+        let renewed = generation::renew(old, |old, new| batches.copy_states(old, new));
         drop(renewed.map_err(|fault| self.open_failed(fault))?);
         self.reopen().map(|_| ())
     }

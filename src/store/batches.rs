@@ -3,60 +3,61 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::Loaded;
-use super::batch::{self, Kind, Packed, Place};
-use super::database::{Database, Fault};
+use super::batch::{self, BatchKey, BatchKind, PackedBatch};
+use super::database::{Database, DatabaseError};
+use super::delivery_progress::DeliveryProgress;
 use super::index::{Batch, Index};
-use super::progress::Progress;
-use super::scan::Scan;
-use super::slots::{self, Slots};
-use super::states::States;
+use super::recovery_scan::RecoveryScan;
+use super::state_index::StateIndex;
+use super::value_slots::{self, ValueSlots};
 use crate::crash::point;
 use crate::ids::StreamName;
 use crate::outbox::{Record, Seq};
 
 /// Bytes of results read at once, beside the last batch.
-const LOAD_BYTES: usize = 1 << 20;
+const MAX_LOAD_BYTES: usize = 1 << 20;
 /// A batch below this many bytes takes up the next group, so that results that come one by one do
 /// not make a batch each.
-const MERGE_BELOW: u64 = 2048;
+const MERGE_BELOW_BYTES: u64 = 2048;
 
 /// How much may be there after an append.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub(super) struct StoreLimits {
     pub(super) bytes: u64,
     pub(super) records: u64,
 }
 
 /// The index and the counters beside the database.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(super) struct Batches {
     index: Index,
-    states: States,
-    slots: Slots,
-    progress: Progress,
+    states: StateIndex,
+    slots: ValueSlots,
+    progress: DeliveryProgress,
     /// Slots to be cleared with the next write.
-    stray: Vec<u32>,
+    orphaned: Vec<u32>,
     /// Batches that are done with, until that is known to be durable.
-    gone: HashSet<Place>,
+    deleted: HashSet<BatchKey>,
     /// Results whose writing failed: they do not count, whatever the disk made of them.
-    disowned: Vec<Seq>,
+    unconfirmed: Vec<Seq>,
     evicted: u64,
     damaged: u64,
     /// By stream, since they were last taken.
     evicted_now: BTreeMap<StreamName, u64>,
 }
 
-impl Ledger {
+impl Batches {
     /// Starts over with what a scan found. What is done with stays so, and so does what has been
     /// sent of a batch.
-    pub(super) fn recount(&mut self, scan: Scan) {
+    pub(super) fn recount(&mut self, scan: RecoveryScan) {
         self.index = scan.index;
         self.states = scan.states;
         self.slots = scan.slots;
-        self.stray = scan.stray;
+        self.orphaned = scan.orphaned;
         self.damaged += scan.damaged;
-        for place in &self.gone {
-            self.stray.extend(self.index.remove(*place).into_iter().flat_map(|batch| batch.slots));
+        for place in &self.deleted {
+            self.orphaned
+                .extend(self.index.remove(*place).into_iter().flat_map(|batch| batch.slots));
         }
     }
 
@@ -64,7 +65,7 @@ impl Ledger {
         &self.index
     }
 
-    pub(super) fn states(&self) -> &States {
+    pub(super) fn states(&self) -> &StateIndex {
         &self.states
     }
 
@@ -86,15 +87,15 @@ impl Ledger {
         &mut self,
         database: &Database,
         group: &[Record],
-        packed: &[Packed],
-        bounds: Bounds,
-    ) -> Result<(), Fault> {
-        self.disowned.extend(group.iter().map(|record| record.seq));
+        packed: &[PackedBatch],
+        limits: StoreLimits,
+    ) -> Result<(), DatabaseError> {
+        self.unconfirmed.extend(group.iter().map(|record| record.seq));
         database.act(|tree| {
-            self.clear_stray(tree)?;
+            self.clear_orphaned(tree)?;
             for batch in packed.iter().rev() {
                 let priority = batch.header().place.priority;
-                if self.make_room(tree, batch, bounds)? {
+                if self.make_room(tree, batch, limits)? {
                     let merged = self.merged(tree, batch, group)?;
                     self.write(tree, merged.as_ref().unwrap_or(batch))?;
                 } else {
@@ -107,18 +108,18 @@ impl Ledger {
         self.flush(database)?;
         point("appended");
         self.note_evicted(group.iter().filter(|record| batch::is_too_long(record)));
-        self.disowned.clear();
+        self.unconfirmed.clear();
         Ok(())
     }
 
     /// Removes what a failed append may have left.
-    pub(super) fn remove_disowned(&mut self, database: &Database) -> Result<(), Fault> {
-        if self.disowned.is_empty() {
+    pub(super) fn remove_unconfirmed(&mut self, database: &Database) -> Result<(), DatabaseError> {
+        if self.unconfirmed.is_empty() {
             return Ok(());
         }
-        let disowned = self.disowned.clone();
-        self.remove(database, &disowned)?;
-        self.disowned.clear();
+        let unconfirmed = self.unconfirmed.clone();
+        self.remove(database, &unconfirmed)?;
+        self.unconfirmed.clear();
         Ok(())
     }
 
@@ -126,12 +127,12 @@ impl Ledger {
     fn make_room(
         &mut self,
         tree: &sled::Tree,
-        batch: &Packed,
-        bounds: Bounds,
-    ) -> Result<bool, Fault> {
+        batch: &PackedBatch,
+        limits: StoreLimits,
+    ) -> Result<bool, DatabaseError> {
         let records = u64::from(batch.header().records);
-        while self.index.bytes().saturating_add(batch.bytes()) > bounds.bytes
-            || self.index.records().saturating_add(records) > bounds.records
+        while self.index.bytes().saturating_add(batch.bytes()) > limits.bytes
+            || self.index.records().saturating_add(records) > limits.records
         {
             let least = self.index.least();
             let priority = batch.header().place.priority;
@@ -143,11 +144,11 @@ impl Ledger {
         Ok(true)
     }
 
-    fn evict(&mut self, tree: &sled::Tree, place: Place) -> Result<(), Fault> {
-        let begun = self.progress.has_begun(place);
+    fn evict(&mut self, tree: &sled::Tree, place: BatchKey) -> Result<(), DatabaseError> {
+        let begun = self.progress.is_tracked(place);
         let records = self.read(tree, place)?.unwrap_or_default();
-        let waits = |record: &&Record| !begun || self.progress.waits(record.seq);
-        let waiting: Vec<&Record> = records.iter().filter(waits).collect();
+        let is_pending = |record: &&Record| !begun || self.progress.is_pending(record.seq);
+        let waiting: Vec<&Record> = records.iter().filter(is_pending).collect();
         self.note_evicted(waiting.into_iter());
         self.delete(tree, place)
     }
@@ -164,13 +165,13 @@ impl Ledger {
     fn merged(
         &self,
         tree: &sled::Tree,
-        batch: &Packed,
+        batch: &PackedBatch,
         group: &[Record],
-    ) -> Result<Option<Packed>, Fault> {
-        let Place { priority, first } = batch.header().place;
+    ) -> Result<Option<PackedBatch>, DatabaseError> {
+        let BatchKey { priority, first } = batch.header().place;
         let Some((place, newest)) = self.index.newest(priority) else { return Ok(None) };
-        let is_small = newest.bytes < MERGE_BELOW && newest.last < first;
-        if !is_small || self.progress.has_begun(place) {
+        let is_small = newest.bytes < MERGE_BELOW_BYTES && newest.last < first;
+        if !is_small || self.progress.is_tracked(place) {
             return Ok(None);
         }
         let Some(older) = self.read(tree, place)? else { return Ok(None) };
@@ -180,27 +181,31 @@ impl Ledger {
     }
 
     /// Writes a batch, its first piece last, then clears what it replaces.
-    fn write(&mut self, tree: &sled::Tree, packed: &Packed) -> Result<(), Fault> {
+    fn write(&mut self, tree: &sled::Tree, packed: &PackedBatch) -> Result<(), DatabaseError> {
         let (header, slots) = (packed.header(), self.slots.take(tree, packed.header().pieces)?);
-        slots::fill(tree, packed.values(&slots).rev())?;
+        value_slots::fill(tree, packed.values(&slots).rev())?;
         let batch = Batch::new(header, slots, packed.bytes());
         let replaced = self.index.insert(header.place, batch);
         self.clear(tree, replaced)
     }
 
-    pub(super) fn remove(&mut self, database: &Database, seqs: &[Seq]) -> Result<(), Fault> {
+    pub(super) fn remove(
+        &mut self,
+        database: &Database,
+        seqs: &[Seq],
+    ) -> Result<(), DatabaseError> {
         database.act(|tree| {
             for seq in seqs {
-                if !self.progress.waits(*seq) {
+                if !self.progress.is_pending(*seq) {
                     self.find(tree, *seq)?;
                 }
-                self.gone.extend(self.progress.finish(*seq));
+                self.deleted.extend(self.progress.finish(*seq));
             }
-            let gone: Vec<Place> = self.gone.iter().copied().collect();
-            gone.into_iter().try_for_each(|place| self.delete(tree, place))?;
-            self.clear_stray(tree)
+            let deleted: Vec<BatchKey> = self.deleted.iter().copied().collect();
+            deleted.into_iter().try_for_each(|place| self.delete(tree, place))?;
+            self.clear_orphaned(tree)
         })?;
-        if self.gone.is_empty() {
+        if self.deleted.is_empty() {
             return Ok(());
         }
         point("remove");
@@ -210,9 +215,9 @@ impl Ledger {
     }
 
     /// Notes the batch that holds a result nobody has loaded.
-    fn find(&mut self, tree: &sled::Tree, seq: Seq) -> Result<(), Fault> {
+    fn find(&mut self, tree: &sled::Tree, seq: Seq) -> Result<(), DatabaseError> {
         for place in self.index.candidates(seq) {
-            if self.progress.has_begun(place) {
+            if self.progress.is_tracked(place) {
                 continue;
             }
             let records = self.read(tree, place)?.unwrap_or_default();
@@ -228,12 +233,12 @@ impl Ledger {
         database: &Database,
         after: Option<Seq>,
         limit: usize,
-    ) -> Result<Loaded, Fault> {
+    ) -> Result<Loaded, DatabaseError> {
         let mut loaded = Loaded { records: Vec::new(), through: after, end: false };
         let mut bytes = 0;
         database.act(|tree| {
             while let Some(place) = self.index.oldest_after(loaded.through) {
-                if loaded.records.len() >= limit || bytes >= LOAD_BYTES {
+                if loaded.records.len() >= limit || bytes >= MAX_LOAD_BYTES {
                     return Ok(());
                 }
                 loaded.through = Some(place.first);
@@ -248,60 +253,68 @@ impl Ledger {
     }
 
     /// The results of a batch that still wait.
-    fn open_batch(&mut self, tree: &sled::Tree, place: Place) -> Result<Vec<Record>, Fault> {
+    fn open_batch(
+        &mut self,
+        tree: &sled::Tree,
+        place: BatchKey,
+    ) -> Result<Vec<Record>, DatabaseError> {
         let Some(mut records) = self.read(tree, place)? else {
             // It was whole when the database was opened.
             self.damaged += 1;
-            self.gone.insert(place);
+            self.deleted.insert(place);
             return Ok(Vec::new());
         };
         self.progress.begin(place, &records);
-        records.retain(|record| self.progress.waits(record.seq));
+        records.retain(|record| self.progress.is_pending(record.seq));
         Ok(records)
     }
 
-    fn read(&self, tree: &sled::Tree, place: Place) -> Result<Option<Vec<Record>>, Fault> {
+    fn read(
+        &self,
+        tree: &sled::Tree,
+        place: BatchKey,
+    ) -> Result<Option<Vec<Record>>, DatabaseError> {
         let Some(batch) = self.index.batch(place) else { return Ok(None) };
-        let values = slots::read(tree, &batch.slots)?;
+        let values = value_slots::read(tree, &batch.slots)?;
         Ok(batch::unpack(values.iter().map(|(slot, value)| (*slot, value.as_ref()))))
     }
 
-    fn delete(&mut self, tree: &sled::Tree, place: Place) -> Result<(), Fault> {
+    fn delete(&mut self, tree: &sled::Tree, place: BatchKey) -> Result<(), DatabaseError> {
         self.progress.forget(place);
         let batch = self.index.remove(place);
         self.clear(tree, batch)
     }
 
-    fn clear(&mut self, tree: &sled::Tree, batch: Option<Batch>) -> Result<(), Fault> {
+    fn clear(&mut self, tree: &sled::Tree, batch: Option<Batch>) -> Result<(), DatabaseError> {
         let slots = batch.into_iter().flat_map(|batch| batch.slots);
         slots.into_iter().try_for_each(|slot| self.slots.clear(tree, slot))
     }
 
-    fn clear_stray(&mut self, tree: &sled::Tree) -> Result<(), Fault> {
-        let mut stray = std::mem::take(&mut self.stray).into_iter();
-        stray.try_for_each(|slot| self.slots.clear(tree, slot))
+    fn clear_orphaned(&mut self, tree: &sled::Tree) -> Result<(), DatabaseError> {
+        let mut orphaned = std::mem::take(&mut self.orphaned).into_iter();
+        orphaned.try_for_each(|slot| self.slots.clear(tree, slot))
     }
 
-    fn flush(&mut self, database: &Database) -> Result<(), Fault> {
+    fn flush(&mut self, database: &Database) -> Result<(), DatabaseError> {
         database.flush()?;
-        self.gone.clear();
+        self.deleted.clear();
         Ok(())
     }
 }
 
 /// Small state.
-impl Ledger {
+impl Batches {
     /// Writes values in the place of those there are, then removes what is named in `gone`. A cut
     /// leaves the first so many of these steps.
-    pub(super) fn change(
+    pub(super) fn write_batch(
         &mut self,
         database: &Database,
         values: &[(&str, &[u8])],
-        gone: &[String],
-    ) -> Result<(), Fault> {
+        deleted: &[String],
+    ) -> Result<(), DatabaseError> {
         database.act(|tree| {
             values.iter().try_for_each(|(name, value)| self.write_state(tree, name, value))?;
-            gone.iter().try_for_each(|name| {
+            deleted.iter().try_for_each(|name| {
                 let removed = self.states.remove(name);
                 self.clear(tree, removed)
             })
@@ -312,29 +325,42 @@ impl Ledger {
         Ok(())
     }
 
-    fn write_state(&mut self, tree: &sled::Tree, name: &str, value: &[u8]) -> Result<(), Fault> {
-        let packed = batch::pack_state(name, value, self.states.next_turn());
-        let packed = packed.ok_or(Fault::TooLong(value.len()))?;
-        debug_assert_eq!(packed.header().kind, Kind::State);
+    fn write_state(
+        &mut self,
+        tree: &sled::Tree,
+        name: &str,
+        value: &[u8],
+    ) -> Result<(), DatabaseError> {
+        let packed = batch::pack_state(name, value, self.states.next_revision());
+        let packed = packed.ok_or(DatabaseError::TooLong(value.len()))?;
+        debug_assert_eq!(packed.header().kind, BatchKind::State);
         let slots = self.slots.take(tree, packed.header().pieces)?;
-        slots::fill(tree, packed.values(&slots).rev())?;
+        value_slots::fill(tree, packed.values(&slots).rev())?;
         let batch = Batch::new(packed.header(), slots, packed.bytes());
-        let turn = packed.header().place.first;
-        let replaced = self.states.keep_newer(Some(name.to_owned()), turn, batch);
+        let revision = packed.header().place.first;
+        let replaced = self.states.keep_newer(Some(name.to_owned()), revision, batch);
         self.clear(tree, replaced)
     }
 
-    pub(super) fn kept(&self, database: &Database, name: &str) -> Result<Option<Vec<u8>>, Fault> {
+    pub(super) fn get(
+        &self,
+        database: &Database,
+        name: &str,
+    ) -> Result<Option<Vec<u8>>, DatabaseError> {
         let Some(batch) = self.states.batch(name) else { return Ok(None) };
-        let values = database.act(|tree| slots::read(tree, &batch.slots))?;
+        let values = database.act(|tree| value_slots::read(tree, &batch.slots))?;
         Ok(batch::unpack_state(values.iter().map(|(slot, value)| (*slot, value.as_ref()))))
     }
 
     /// Writes all state into an empty database.
-    pub(super) fn copy_states(&self, from: &Database, to: &sled::Tree) -> Result<(), Fault> {
+    pub(super) fn copy_states(
+        &self,
+        from: &Database,
+        to: &sled::Tree,
+    ) -> Result<(), DatabaseError> {
         let mut copy = Self::default();
         for name in self.states.names("") {
-            if let Some(value) = self.kept(from, name)? {
+            if let Some(value) = self.get(from, name)? {
                 copy.write_state(to, name, &value)?;
             }
         }

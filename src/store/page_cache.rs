@@ -7,25 +7,29 @@
 //! bytes is accessed a few times more, by how many they are; then sled drops the older pages of
 //! its queue.
 
-use super::database::Fault;
+use super::database::DatabaseError;
 
 /// A page has about 16 KiB where its values are full, and is to make its queue's 64 alone.
-const BYTES_AN_ACCESS: usize = 256;
+const BYTES_PER_ACCESS: usize = 256;
 
 /// To be called when `bytes` of the page that has this key have come into memory.
-pub(super) fn turn_over(tree: &sled::Tree, key: &[u8], bytes: usize) -> Result<(), Fault> {
-    for _ in 0..bytes / BYTES_AN_ACCESS {
+pub(super) fn record_accesses(
+    tree: &sled::Tree,
+    key: &[u8],
+    bytes: usize,
+) -> Result<(), DatabaseError> {
+    for _ in 0..bytes / BYTES_PER_ACCESS {
         tree.get(key)?;
     }
     Ok(())
 }
 
 /// Each look-up has sled free a few of the pages that were dropped and that no thread looks at.
-const LOOK_UPS: usize = 1024;
+const EVICTION_LOOKUPS: usize = 1024;
 
 /// To be called after much has been dropped.
-pub(super) fn free_dropped(tree: &sled::Tree) -> Result<(), Fault> {
-    for _ in 0..LOOK_UPS {
+pub(super) fn free_dropped(tree: &sled::Tree) -> Result<(), DatabaseError> {
+    for _ in 0..EVICTION_LOOKUPS {
         tree.get([])?;
     }
     Ok(())

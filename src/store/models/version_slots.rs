@@ -13,7 +13,7 @@ const REFUSED_MAX: usize = 64;
 
 /// A version in a slot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Slot {
+pub struct VersionSlot {
     pub digest: Digest,
     /// As the card of its bundle says.
     pub version: String,
@@ -23,11 +23,11 @@ pub struct Slot {
 /// there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Slots {
+pub struct VersionSlots {
     /// What is loaded at a start.
-    pub active: Option<Slot>,
+    pub active: Option<VersionSlot>,
     /// What served before it: kept whole, to go back to.
-    pub previous: Option<Slot>,
+    pub previous: Option<VersionSlot>,
     /// The active version while it has not proved itself.
     pub trial: Option<Digest>,
     /// A version that is being written: kept though it is not whole.
@@ -38,7 +38,7 @@ pub struct Slots {
     pub notes: String,
 }
 
-impl Slots {
+impl VersionSlots {
     /// Every version that must stay on disk.
     pub fn needed(&self) -> impl Iterator<Item = Digest> + '_ {
         let slots = [&self.active, &self.previous].into_iter().flatten().map(|slot| slot.digest);
@@ -64,11 +64,11 @@ impl Store {
     ///
     /// # Errors
     /// The disk failed.
-    pub fn slots(&mut self, model: &ModelName) -> Result<Slots, StoreError> {
-        let Some(bytes) = self.kept(&key(model))? else { return Ok(Slots::default()) };
+    pub fn slots(&mut self, model: &ModelName) -> Result<VersionSlots, StoreError> {
+        let Some(bytes) = self.get(&key(model))? else { return Ok(VersionSlots::default()) };
         Ok(serde_json::from_slice(&bytes).unwrap_or_else(|error| {
             log::error!("the slots of model {model} do not read back, it starts anew: {error}");
-            Slots::default()
+            VersionSlots::default()
         }))
     }
 
@@ -76,10 +76,10 @@ impl Store {
     ///
     /// # Errors
     /// The disk is full or failed: what was there before is still there.
-    pub fn set_slots(&mut self, model: &ModelName, slots: &Slots) -> Result<(), StoreError> {
+    pub fn set_slots(&mut self, model: &ModelName, slots: &VersionSlots) -> Result<(), StoreError> {
         // Names, digests and text always serialize.
         let bytes = serde_json::to_vec(slots).unwrap_or_default();
-        self.keep(&key(model), &bytes)
+        self.put(&key(model), &bytes)
     }
 
     /// Every version that one of these models needs, for [`super::ModelStore::sweep`].

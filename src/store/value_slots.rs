@@ -3,33 +3,33 @@
 //! sled rewrites a whole leaf on every tenth change to it, and twice when it splits. Keys that come
 //! and go with the results cost 7 bytes written for each byte stored, most of it neighbours. So
 //! keys are made empty, ahead of their use, when a split is cheap; a slot is cleared by writing an
-//! empty value; and of the [`LEAF`] keys that share a leaf only [`USED`] are ever filled, so that
+//! empty value; and of the [`KEYS_PER_LEAF`] keys that share a leaf only [`USED_PER_LEAF`] are ever filled, so that
 //! nearly every leaf is rewritten when it has just become empty. That takes 1.7 to 1.9.
 
 use std::collections::VecDeque;
 
-use super::cache;
-use super::database::Fault;
+use super::database::DatabaseError;
+use super::page_cache;
 use crate::wire::Reader;
 
 /// What a key of a slot begins with.
 pub(super) const PREFIX: u8 = b'q';
 /// Keys in a leaf of sled that was made in rising order: half of the 16 at which it splits.
-const LEAF: u32 = 8;
-const USED: u32 = 4;
+const KEYS_PER_LEAF: u32 = 8;
+const USED_PER_LEAF: u32 = 4;
 /// Slots made at a time.
-const MAKE: u32 = 8 * LEAF;
+const SLOTS_PER_GROWTH: u32 = 8 * KEYS_PER_LEAF;
 
 /// Which slots there are and which are free.
 #[derive(Debug, Default)]
-pub(super) struct Slots {
+pub(super) struct ValueSlots {
     /// All below this number exist.
     made: u32,
     /// In the order in which they were freed: a leaf filled together is cleared together.
     free: VecDeque<u32>,
 }
 
-impl Slots {
+impl ValueSlots {
     /// Notes a slot that was found.
     pub(super) fn found(&mut self, slot: u32, is_empty: bool) {
         self.made = self.made.max(slot.saturating_add(1));
@@ -39,9 +39,13 @@ impl Slots {
     }
 
     /// Takes `count` slots, making new ones where too few are free.
-    pub(super) fn take(&mut self, tree: &sled::Tree, count: u16) -> Result<Vec<u32>, Fault> {
+    pub(super) fn take(
+        &mut self,
+        tree: &sled::Tree,
+        count: u16,
+    ) -> Result<Vec<u32>, DatabaseError> {
         while self.free.len() < usize::from(count) {
-            for slot in self.made..self.made.saturating_add(MAKE) {
+            for slot in self.made..self.made.saturating_add(SLOTS_PER_GROWTH) {
                 tree.insert(key(slot), &[])?;
                 self.found(slot, true);
             }
@@ -50,7 +54,7 @@ impl Slots {
     }
 
     /// Writes a slot empty and gives it free.
-    pub(super) fn clear(&mut self, tree: &sled::Tree, slot: u32) -> Result<(), Fault> {
+    pub(super) fn clear(&mut self, tree: &sled::Tree, slot: u32) -> Result<(), DatabaseError> {
         tree.insert(key(slot), &[])?;
         if is_used(slot) {
             self.free.push_back(slot);
@@ -60,7 +64,7 @@ impl Slots {
 }
 
 fn is_used(slot: u32) -> bool {
-    slot % LEAF < USED
+    slot % KEYS_PER_LEAF < USED_PER_LEAF
 }
 
 pub(super) fn key(slot: u32) -> [u8; 5] {
@@ -80,17 +84,20 @@ pub(super) fn of_key(key: &[u8]) -> Option<u32> {
 pub(super) fn fill(
     tree: &sled::Tree,
     values: impl Iterator<Item = (u32, Vec<u8>)>,
-) -> Result<(), Fault> {
+) -> Result<(), DatabaseError> {
     for (slot, value) in values {
         let (key, bytes) = (key(slot), value.len());
         tree.insert(key, value)?;
-        cache::turn_over(tree, &key, bytes)?;
+        page_cache::record_accesses(tree, &key, bytes)?;
     }
     Ok(())
 }
 
 /// The values of slots; empty where there is none.
-pub(super) fn read(tree: &sled::Tree, slots: &[u32]) -> Result<Vec<(u32, sled::IVec)>, Fault> {
+pub(super) fn read(
+    tree: &sled::Tree,
+    slots: &[u32],
+) -> Result<Vec<(u32, sled::IVec)>, DatabaseError> {
     let value = |slot: &u32| Ok((*slot, tree.get(key(*slot))?.unwrap_or_default()));
     slots.iter().map(value).collect()
 }
