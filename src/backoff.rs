@@ -1,11 +1,14 @@
-//! How long to wait before the next attempt: exponential with full jitter, so that ten thousand
-//! gateways that lost one broker do not come back in one second. ("Exponential Backoff And
-//! Jitter", M. Brooker, AWS Architecture Blog, 2015.)
+//! Delays between attempts: exponential backoff with full jitter.
+//!
+//! The jitter keeps ten thousand gateways that lost one broker from reconnecting in the same
+//! second. ("Exponential Backoff And Jitter", M. Brooker, AWS Architecture Blog, 2015.)
 
 use std::time::Duration;
 
-/// The wait before attempt number `attempt` (0 is the first retry): anything from nothing to
-/// `min * 2^attempt`, but never more than `max`. `random` is uniform over `u64`.
+/// Returns the delay before attempt number `attempt` (0 is the first retry).
+///
+/// It lies between zero and `min * 2^attempt`, and is never more than `max`. `random` is uniform
+/// over `u64`.
 pub(crate) fn delay(attempt: u32, min: Duration, max: Duration, random: u64) -> Duration {
     let ceiling = 2_u32.checked_pow(attempt).and_then(|f| min.checked_mul(f)).unwrap_or(max);
     let nanos = ceiling.min(max).as_nanos();

@@ -1,4 +1,5 @@
-//! Time as a value. The pure rooms are told the time; only the shell asks for it.
+//! Time as a value: pure modules receive the time, and only the daemon and the programs read a
+//! clock.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,12 +8,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
 
-/// Time since the daemon's start in microseconds; never goes back and never jumps.
+/// Monotonic time since the daemon's start, in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mono(pub u64);
 
-/// Between two readings, a difference of the clocks that only setting one makes.
-const STEP: Duration = Duration::from_secs(30);
+/// A difference of the clocks between two readings that only setting one of them causes.
+const MIN_STEP: Duration = Duration::from_secs(30);
 
 /// One reading of both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub struct Now {
 }
 
 impl Now {
-    /// The reading `span` ago, or at the start of the clock where that is later.
+    /// Returns the reading `span` ago, or at the start of the clock if that is later.
     #[must_use]
     pub fn back(self, span: Duration) -> Self {
         let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX).min(self.mono.0);
@@ -30,16 +31,17 @@ impl Now {
         Self { wall: Timestamp(wall), mono: Mono(self.mono.0 - micros) }
     }
 
-    /// Whether the wall clock was set in between, by more than a clock that is slewed gains or loses.
+    /// Whether the wall clock was set in between, by more than a slewed clock gains or loses.
     #[must_use]
     pub fn is_step_from(self, earlier: Self) -> bool {
         let expected = earlier.wall.plus(self.mono.since(earlier.mono));
-        self.wall.since(expected).max(expected.since(self.wall)) > STEP
+        self.wall.since(expected).max(expected.since(self.wall)) > MIN_STEP
     }
 }
 
-/// Where the shell gets the time from; tests bring their own.
+/// A source of time; tests provide their own.
 pub trait Clock: Send + Sync {
+    /// Reads both clocks.
     fn now(&self) -> Now;
 }
 
@@ -50,6 +52,7 @@ pub struct SystemClock {
 }
 
 impl SystemClock {
+    /// Starts the monotonic clock at zero.
     #[must_use]
     pub fn start() -> Self {
         Self { start: std::time::Instant::now() }
@@ -79,19 +82,20 @@ impl Timestamp {
         Some(Self(date.timestamp().as_microsecond()))
     }
 
-    /// How much later this is than `earlier`; negative spans are zero.
+    /// Returns how much later this is than `earlier`; negative spans are zero.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0).try_into().unwrap_or(0))
     }
 
-    /// Whether the clock that said so was set: a board without one of its own starts in 1970, and inferd
-    /// is younger than 2020.
+    /// Whether the clock was set when it was read. A board without a real-time clock starts in
+    /// 1970, and inferd is younger than 2020.
     #[must_use]
     pub fn is_set(self) -> bool {
         self.0 >= 1_577_836_800_000_000
     }
 
+    /// Returns the time `span` later.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
@@ -99,11 +103,13 @@ impl Timestamp {
 }
 
 impl Mono {
+    /// Returns how much later this is than `earlier`; negative spans are zero.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 
+    /// Returns the time `span` later.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)))
@@ -120,7 +126,7 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
-/// RFC 3339 in UTC with milliseconds, the form of every time that leaves the daemon.
+/// Prints RFC 3339 in UTC with milliseconds, the form of every time that leaves the daemon.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);

@@ -1,10 +1,10 @@
-//! Names parsed once, so that every later use in a topic, a key or a path is valid.
+//! Identifiers, parsed once so that every later use in a topic, a key or a path is valid.
 
 use std::fmt;
 
 use sha2::Digest as _;
 
-/// Why a text is not a name.
+/// The error for a text that is not a valid name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a name: 1 to 64 of a-z A-Z 0-9 . _ - and not starting with a dot")]
 pub struct BadName {
@@ -25,6 +25,8 @@ macro_rules! name {
         pub struct $name(String);
 
         impl $name {
+            /// Parses a name.
+            ///
             /// # Errors
             /// Anything that is not 1 to 64 of `a-z A-Z 0-9 . _ -`, or starts with a dot.
             pub fn parse(text: &str) -> Result<Self, BadName> {
@@ -65,25 +67,25 @@ name! {
     StreamName
 }
 name! {
-    /// A model, whatever its version; one topic level and one folder.
+    /// A model, in any version; one topic level and one folder.
     ModelName
 }
 
-/// The device within a stream, as captured from the topic: what its windows are kept under.
+/// A device within a stream, as captured from the topic; the key of its windows.
 ///
-/// Shared, not copied: one device's name is in its window, its samples and its predictions.
+/// The text is shared, because it is in the device's window, samples and predictions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeviceKey(std::sync::Arc<str>);
 
-/// The longest device key in bytes: a key is kept per device, and strangers may choose it.
-pub const DEVICE_KEY_MAX: usize = 128;
+/// The longest device key, in bytes. A key is stored per device, and any publisher may choose it.
+pub const MAX_DEVICE_KEY_BYTES: usize = 128;
 
 impl DeviceKey {
-    /// `None` where the text is empty or longer than [`DEVICE_KEY_MAX`] bytes, or holds a control
-    /// character or an MQTT wildcard.
+    /// Parses a device key; `None` if the text is empty, longer than [`MAX_DEVICE_KEY_BYTES`], or
+    /// contains a control character or an MQTT wildcard.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let fits = (1..=DEVICE_KEY_MAX).contains(&text.len());
+        let fits = (1..=MAX_DEVICE_KEY_BYTES).contains(&text.len());
         let clean = !text.chars().any(|c| c.is_control() || matches!(c, '+' | '#'));
         (fits && clean).then(|| Self(text.into()))
     }
@@ -94,7 +96,7 @@ impl DeviceKey {
     }
 }
 
-/// So that a map keyed by devices can be asked with a borrowed topic level.
+/// Lets a map keyed by devices be searched with a borrowed topic level.
 impl std::borrow::Borrow<str> for DeviceKey {
     fn borrow(&self) -> &str {
         &self.0
@@ -107,8 +109,8 @@ impl fmt::Display for DeviceKey {
     }
 }
 
-/// A SHA-256: what stored bytes, signed documents and public keys are named by. Text is 64
-/// lowercase hex digits.
+/// A SHA-256 digest, the name of stored bytes, signed documents and public keys. Its text form is
+/// 64 lowercase hex digits.
 #[derive(
     Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
@@ -116,13 +118,13 @@ impl fmt::Display for DeviceKey {
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
-    /// Of these bytes.
+    /// Computes the digest of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(sha2::Sha256::digest(bytes).into())
     }
 
-    /// `None` for anything but 64 lowercase hex digits.
+    /// Parses a digest; `None` for anything but 64 lowercase hex digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let digit = |byte: &u8| match byte {

@@ -26,26 +26,27 @@
 //! | `demo` | real recordings through the whole of it |
 //!
 //! Words: a *stream* is one configured sensor input; its *key* the device, taken from the topic. A
-//! *sample* is one decoded reading; a *prediction* what a model said; a *reject* a counted bad input.
-//! The *backlog* is the part of the outbox on disk. A *bundle* is a model with its *card* and golden
-//! vectors. A *worker* is an inference thread, a *lane* a stream on it.
+//! *sample* is one decoded reading; a *prediction* what a model said; a *reject* a counted bad
+//! input. The *backlog* is the part of the outbox on disk. A *bundle* is a model with its *card*
+//! and golden vectors. A *worker* is an inference thread, a *lane* a stream on it.
 
+#[cfg(any(test, target_env = "musl"))]
+mod allocator;
 mod backoff;
 pub mod bundle;
 pub mod cli;
 pub mod clock;
+mod codec;
 pub mod config;
 pub mod control;
-mod crash;
 pub mod ctl;
 pub mod daemon;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod engine;
+mod failpoints;
 pub mod ids;
 pub mod link;
-#[cfg(any(test, target_env = "musl"))]
-mod memory;
 pub mod message;
 pub mod monitor;
 pub mod npz;
@@ -55,7 +56,6 @@ pub mod store;
 pub mod tensor;
 pub mod update;
 pub mod web;
-mod wire;
 
 /// The version of this program, as in every message that names it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

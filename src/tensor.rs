@@ -1,4 +1,4 @@
-//! Dense tensors as they cross room borders: owned, row-major, one of a few element types.
+//! Dense tensors as modules exchange them: owned, row-major, with one of a few element types.
 
 use std::fmt;
 
@@ -16,20 +16,20 @@ pub enum Dtype {
     Bool,
 }
 
-/// How an integer tensor stands for real numbers: `real = scale * (stored - zero)`.
+/// The real numbers that an integer tensor stands for: `real = scale * (stored - zero)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quant {
     pub scale: f32,
     pub zero: i32,
 }
 
-/// What a model says of one of its inputs or outputs. `shape` has no unknown dimension left.
+/// The name, type and shape of a model's input or output. `shape` has no unknown dimension.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TensorSpec {
     pub name: String,
     pub dtype: Dtype,
     pub shape: Vec<usize>,
-    /// Known where the graph dequantizes this input at once, or quantizes this output last.
+    /// Known if the graph dequantizes this input first, or quantizes this output last.
     pub quant: Option<Quant>,
 }
 
@@ -55,7 +55,7 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// A tensor of zeros (false for [`Dtype::Bool`]).
+    /// Creates a tensor of zeros (false for [`Dtype::Bool`]).
     #[must_use]
     pub fn zeros(dtype: Dtype, shape: &[usize]) -> Self {
         let n = shape.iter().product();
@@ -69,7 +69,7 @@ impl Tensor {
 }
 
 impl TensorSpec {
-    /// The number of elements.
+    /// Returns the number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shape.iter().product()
@@ -81,7 +81,7 @@ impl TensorSpec {
     }
 }
 
-/// One arm per element type: runs `$body` with `$v` bound to the vector inside.
+/// Runs `$body` for the element type of `$data`, with `$v` bound to the vector inside.
 #[macro_export]
 macro_rules! each_dtype {
     ($data:expr, $v:ident => $body:expr) => {
@@ -142,7 +142,7 @@ impl Data {
 }
 
 impl Dtype {
-    /// The bytes of one element.
+    /// Returns the size of one element, in bytes.
     #[must_use]
     pub fn size(self) -> usize {
         match self {

@@ -26,7 +26,7 @@ use super::updates::Orders;
 use super::watch::Watch;
 use super::wear::LastHour;
 use crate::clock::Mono;
-use crate::crash::point;
+use crate::failpoints::point;
 use crate::ids::{ModelName, StreamName};
 use crate::link::{self, Epoch, LinkHandle};
 use crate::message::{Outgoing, Qos};

@@ -19,7 +19,7 @@ use super::reason::Said;
 use super::task::LinkTask;
 use super::trial::HeldBack;
 use super::{Event, Fault, connect, ledger};
-use crate::crash::point;
+use crate::failpoints::point;
 
 /// An alarm that is set for nothing.
 const FAR: Duration = Duration::from_secs(24 * 3600);

@@ -10,7 +10,7 @@ use super::ledger::{Arrival, Arrived, Flooded, UNACKNOWLEDGED};
 use super::reason;
 use super::subscriptions::Answer;
 use super::{Event, Fault, NotGranted, Received};
-use crate::crash::point;
+use crate::failpoints::point;
 use crate::message::{AckToken, Incoming, InputId, Qos, Reply};
 
 impl Connection<'_> {

@@ -1,17 +1,17 @@
 //! The `.npy` format: a magic, a version, a Python dictionary as text, and the elements.
 //!
-//! Source: NEP 1 and `numpy/lib/format.py`. Written here because the text is three fields long and
-//! the bytes are a stranger's: a shape whose product overflows has to be an error, not a panic.
+//! Source: NEP 1 and `numpy/lib/format.py`. Implemented here because the text has three fields only
+//! and the bytes are untrusted: a shape whose product overflows must be an error, not a panic.
 
 use crate::each_dtype;
 use crate::tensor::{Data, Dtype, Tensor};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// numpy writes 118 bytes for an array of a few axes; pickled record types are not read here.
-const HEADER_MAX: usize = 4096;
-const AXES_MAX: usize = 16;
+const MAX_HEADER_BYTES: usize = 4096;
+const MAX_AXES: usize = 16;
 
-/// What the dictionary says.
+/// The content of the dictionary.
 struct Header {
     dtype: Dtype,
     fortran: bool,
@@ -37,7 +37,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Tensor, String> {
     Ok(Tensor { shape: header.shape, data })
 }
 
-/// The bytes of a `.npy` file (version 1.0, row-major, little-endian).
+/// Returns the bytes of a `.npy` file (version 1.0, row-major, little-endian).
 pub(super) fn write(tensor: &Tensor) -> Vec<u8> {
     let axes: Vec<String> = tensor.shape.iter().map(usize::to_string).collect();
     // A tuple of one needs its comma.
@@ -55,7 +55,7 @@ pub(super) fn write(tensor: &Tensor) -> Vec<u8> {
     out
 }
 
-/// The header's text and the elements' bytes.
+/// Splits a file into the text of its header and the bytes of its elements.
 fn split(bytes: &[u8]) -> Result<(&str, &[u8]), String> {
     let rest = bytes.strip_prefix(MAGIC).ok_or("not an .npy array")?;
     let short = "cut off in its header";
@@ -70,8 +70,8 @@ fn split(bytes: &[u8]) -> Result<(&str, &[u8]), String> {
         }
         (version, _) => return Err(format!("unknown .npy version {version:?}")),
     };
-    if length > HEADER_MAX {
-        return Err(format!("its header has {length} bytes; at most {HEADER_MAX} are read"));
+    if length > MAX_HEADER_BYTES {
+        return Err(format!("its header has {length} bytes; at most {MAX_HEADER_BYTES} are read"));
     }
     let (header, body) = rest.split_at_checked(length).ok_or(short)?;
     Ok((std::str::from_utf8(header).map_err(|_| "its header is not text")?, body))
@@ -104,10 +104,10 @@ fn axes(text: &str) -> Result<Vec<usize>, String> {
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     let axes = parts
         .map(|part| part.parse().map_err(|_| format!("{part:?} is not an axis")))
-        .take(AXES_MAX + 1)
+        .take(MAX_AXES + 1)
         .collect::<Result<Vec<usize>, _>>()?;
-    if axes.len() > AXES_MAX {
-        return Err(format!("it has more than {AXES_MAX} axes"));
+    if axes.len() > MAX_AXES {
+        return Err(format!("it has more than {MAX_AXES} axes"));
     }
     Ok(axes)
 }
@@ -185,7 +185,7 @@ fn append(data: &Data, out: &mut Vec<u8>) {
     }
 }
 
-/// Elements stored with the first axis running fastest, put in row-major order.
+/// Reorders elements stored with the first axis running fastest into row-major order.
 fn row_major(data: &Data, shape: &[usize]) -> Data {
     let strides: Vec<usize> = shape
         .iter()

@@ -14,8 +14,8 @@ use super::plan::Shape;
 use super::policy::Memory;
 use super::window::{Cells, Device, Devices, Ring, micros};
 use crate::clock::{Now, Timestamp};
+use crate::codec::Reader;
 use crate::ids::DeviceKey;
-use crate::wire::Reader;
 
 const MAGIC: &[u8; 4] = b"INFW";
 const VERSION: u16 = 1;

@@ -3,7 +3,7 @@
 use super::fit::FitError;
 use super::reject::Reject;
 use crate::config::{Level, Stream, TopicPattern};
-use crate::ids::{DEVICE_KEY_MAX, GatewayId};
+use crate::ids::{GatewayId, MAX_DEVICE_KEY_BYTES};
 
 /// The capture that names the device.
 const DEVICE: &str = "device";
@@ -96,7 +96,7 @@ impl Captured {
         if self.device.is_empty() {
             self.device.push('-');
         }
-        if self.device.len() > DEVICE_KEY_MAX {
+        if self.device.len() > MAX_DEVICE_KEY_BYTES {
             return Err(reject("names a device in more than 128 bytes"));
         }
         Ok(())
@@ -112,7 +112,7 @@ impl Captured {
         }
         self.own = self.device.len();
         write(&mut self.device);
-        if self.device.len() <= DEVICE_KEY_MAX {
+        if self.device.len() <= MAX_DEVICE_KEY_BYTES {
             return Ok(());
         }
         Err(Reject::BadDevice {
@@ -133,7 +133,7 @@ fn problem_of(level: &str) -> Option<&'static str> {
         Some(
             "has an empty level where a name belongs; publish to a topic whose every level names something",
         )
-    } else if level.len() > DEVICE_KEY_MAX {
+    } else if level.len() > MAX_DEVICE_KEY_BYTES {
         Some("has a level of more than 128 bytes where a name belongs")
     } else if level.chars().any(|c| c.is_control() || matches!(c, '+' | '#')) {
         Some("has a control character or a wildcard in a name")

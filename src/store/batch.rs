@@ -29,8 +29,8 @@ use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 
 use super::record_codec;
+use crate::codec::Reader;
 use crate::outbox::{Record, Seq};
-use crate::wire::Reader;
 
 /// The longest value. A quarter of a segment would be kept in a file of its own, which sled never
 /// syncs, and what shares a leaf with a value counts.

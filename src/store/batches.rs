@@ -10,7 +10,7 @@ use super::index::{Batch, Index};
 use super::recovery_scan::RecoveryScan;
 use super::state_index::StateIndex;
 use super::value_slots::{self, ValueSlots};
-use crate::crash::point;
+use crate::failpoints::point;
 use crate::ids::StreamName;
 use crate::outbox::{Record, Seq};
 

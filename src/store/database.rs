@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::{barrier, timer_slack};
-use crate::crash::point;
+use crate::failpoints::point;
 
 /// sled keeps this much of the database in memory; the default is a gigabyte.
 const CACHE_BYTES: u64 = 1 << 20;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::database::{Database, DatabaseError, sync_folder};
 use super::disk_space;
-use crate::crash::point;
+use crate::failpoints::point;
 
 const PREFIX: &str = "results-";
 /// The one broken database that is kept.

@@ -17,10 +17,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::codec::{Reader, put_bytes, put_varint};
 use crate::ids::StreamName;
 use crate::message::{Outgoing, Qos};
 use crate::outbox::{Record, Seq};
-use crate::wire::{Reader, put_bytes, put_number};
 
 const RETAIN: u8 = 1;
 const AT_LEAST_ONCE: u8 = 2;
@@ -34,12 +34,12 @@ pub(super) fn put(to: &mut Vec<u8>, first: Seq, record: &Record) {
     flags |= if message.retain { RETAIN } else { 0 };
     flags |= if message.qos == Qos::AtLeastOnce { AT_LEAST_ONCE } else { 0 };
     flags |= if message.correlation.is_some() { CORRELATION } else { 0 };
-    put_number(to, record.seq.0.saturating_sub(first.0));
+    put_varint(to, record.seq.0.saturating_sub(first.0));
     put_bytes(to, record.stream.as_str().as_bytes());
     to.push(flags);
     put_bytes(to, message.topic.as_bytes());
     put_bytes(to, message.content_type.as_bytes());
-    put_number(to, u64::try_from(message.properties.len()).unwrap_or(u64::MAX));
+    put_varint(to, u64::try_from(message.properties.len()).unwrap_or(u64::MAX));
     for (name, value) in &message.properties {
         put_bytes(to, name.as_bytes());
         put_bytes(to, value.as_bytes());

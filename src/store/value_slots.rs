@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use super::database::DatabaseError;
 use super::page_cache;
-use crate::wire::Reader;
+use crate::codec::Reader;
 
 /// What a key of a slot begins with.
 pub(super) const PREFIX: u8 = b'q';

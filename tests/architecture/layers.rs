@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules in the order of their imports: a module may import those of earlier rows.
 const TIERS: &[&[&str]] = &[
-    &["tensor", "ids", "clock", "message", "backoff", "crash", "memory", "wire"],
+    &["tensor", "ids", "clock", "message", "backoff", "failpoints", "allocator", "codec"],
     &["config", "engine", "npz"],
     &["bundle"],
     &["pipeline"],

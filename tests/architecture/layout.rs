@@ -30,7 +30,6 @@ const BESIDE: &[&str] = &[
     "src/engine/tests/exact.rs",
     "src/engine/tests/generate.rs",
     "src/engine/tests/recurrent.rs",
-    "src/npz.rs",
     "src/pipeline/decode/tests.rs",
     "src/pipeline/fit.rs",
     "src/pipeline/golden/tests.rs",

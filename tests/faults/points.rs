@@ -1,4 +1,4 @@
-//! The daemon ends at every place that the sources name for it (`crash::point`), with the broker
+//! The daemon ends at every place that the sources name for it (`failpoints::point`), with the broker
 //! there, away and back.
 
 use std::collections::BTreeSet;

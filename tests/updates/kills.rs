@@ -100,7 +100,7 @@ fn places() -> BTreeSet<String> {
     let mut places = BTreeSet::new();
     for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         let text = fs::read_to_string(path).unwrap();
-        let calls = text.split("crash::point(\"").skip(1);
+        let calls = text.split("failpoints::point(\"").skip(1);
         places.extend(calls.filter_map(|call| Some(call.split_once('"')?.0.to_owned())));
     }
     places

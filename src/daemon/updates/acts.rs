@@ -9,9 +9,9 @@ use super::notes;
 use super::parts::Bytes;
 use super::proof::Candidate;
 use super::unit::{Found, Unit};
-use crate::crash;
 use crate::daemon::models::update_status::UpdateStatus;
 use crate::daemon::switch::{Choice, SwitchError};
+use crate::failpoints;
 use crate::ids::Digest;
 use crate::update::Recipe;
 use crate::update::Source;
@@ -27,9 +27,9 @@ impl Unit {
     pub(super) async fn carry_out(&mut self, effect: Effect) -> Option<Event> {
         match effect {
             Effect::Save(record) => {
-                crash::point("update-save");
+                failpoints::point("update-save");
                 self.save(record).await;
-                crash::point("update-saved");
+                failpoints::point("update-saved");
                 None
             }
             Effect::Survey { chunks, files } => Some(self.survey(chunks, files).await),
@@ -42,9 +42,9 @@ impl Unit {
             Effect::Keep { chunk, bytes } => self.keep(chunk, bytes).await,
             Effect::Open { chunks } => Some(self.open(chunks).await),
             Effect::Assemble { manifest, recipes } => {
-                crash::point("update-assemble");
+                failpoints::point("update-assemble");
                 let result = self.assemble(manifest, recipes).await;
-                crash::point("update-assembled");
+                failpoints::point("update-assembled");
                 Some(Event::Assembled(result))
             }
             Effect::Discard { .. } => {
@@ -53,7 +53,7 @@ impl Unit {
                 None
             }
             Effect::Probe { manifest } => {
-                crash::point("update-probe");
+                failpoints::point("update-probe");
                 self.probe(manifest);
                 None
             }
@@ -62,9 +62,9 @@ impl Unit {
                 None
             }
             Effect::Activate(slot) => {
-                crash::point("update-activate");
+                failpoints::point("update-activate");
                 let answer = self.activate(slot).await;
-                crash::point("update-activated");
+                failpoints::point("update-activated");
                 answer
             }
             Effect::Sweep => {
@@ -73,7 +73,7 @@ impl Unit {
             }
             Effect::Report(report) => {
                 self.report(report);
-                crash::point("update-reported");
+                failpoints::point("update-reported");
                 None
             }
             Effect::Refuse(reason) => {
@@ -143,7 +143,7 @@ impl Unit {
             self.shelf.keep_only(&BTreeSet::new());
         }
         self.switch.sweep().await;
-        crash::point("update-swept");
+        failpoints::point("update-swept");
     }
 
     async fn keep(&mut self, chunk: Digest, bytes: Vec<u8>) -> Option<Event> {
@@ -151,7 +151,7 @@ impl Unit {
         let kept = spawn_blocking(move || shelf.chunks.put(chunk, &bytes)).await;
         match kept {
             Ok(Ok(())) => {
-                crash::point("update-kept");
+                failpoints::point("update-kept");
                 None
             }
             Ok(Err(error)) => {

@@ -8,7 +8,7 @@ use super::notes::{self, Names};
 use crate::VERSION;
 use crate::clock::Now;
 use crate::config::Config;
-use crate::crash;
+use crate::failpoints;
 use crate::ids::{Digest, ModelName};
 use crate::store::models::VersionSlots;
 use crate::store::{Settings as StoreSettings, Store, StoreError, chunks};
@@ -133,7 +133,7 @@ fn save_first(
             break;
         }
         saved += 1;
-        crash::point("update-woken");
+        failpoints::point("update-woken");
     }
     effects.drain(..saved);
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use crate::bundle::{Bundle, read_files, write_files};
-use crate::crash;
+use crate::failpoints;
 use crate::ids::{Digest, ModelName};
 use crate::store::chunks::ChunkStore;
 use crate::store::models::{ModelStore, ModelStoreError};
@@ -133,7 +133,7 @@ impl Shelf {
         let half = packed.bytes.len() / 2;
         let (first, second) = packed.bytes.split_at_checked(half).unwrap_or_default();
         writer.put(0, first)?;
-        crash::point("update-half-written");
+        failpoints::point("update-half-written");
         writer.put(u64::try_from(half).unwrap_or(u64::MAX), second)?;
         writer.finish().map(|_| ())
     }

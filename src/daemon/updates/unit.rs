@@ -17,9 +17,9 @@ use super::parts::Shelf;
 use super::post::{Letter, Post};
 use super::trial;
 use crate::clock::Now;
-use crate::crash;
 use crate::daemon::models::update_status::{UpdateCounters, UpdateStatus};
 use crate::daemon::switch::Switch;
+use crate::failpoints;
 use crate::ids::{Digest, ModelName};
 use crate::link::LinkHandle;
 use crate::monitor::Repeats;
@@ -229,7 +229,7 @@ impl Unit {
                 }
                 Letter::Deployment(_, bytes) => self.feed(Event::Deployment(bytes)).await,
                 Letter::Chunk { blob, index, bytes } => {
-                    crash::point("update-chunk-came");
+                    failpoints::point("update-chunk-came");
                     self.counts.add_chunk(bytes.len());
                     self.feed(Event::Chunk { blob, index, bytes }).await;
                 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::ids::DEVICE_KEY_MAX;
+use crate::ids::MAX_DEVICE_KEY_BYTES;
 
 /// What separates the parts of a name.
 const SEPARATOR: char = ',';
@@ -70,7 +70,7 @@ impl DeviceParts {
             }
         }
         let end = self.text.len();
-        if end.saturating_sub(start) > DEVICE_KEY_MAX {
+        if end.saturating_sub(start) > MAX_DEVICE_KEY_BYTES {
             self.text.truncate(start);
             return Err("send at most 128 bytes");
         }

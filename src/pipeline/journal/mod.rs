@@ -30,8 +30,8 @@ use super::policy::Memory;
 use super::snapshot::{save_memory, save_numbers};
 use super::window::micros;
 use crate::clock::{Mono, Now, Timestamp};
+use crate::codec::{put_bytes, put_signed, put_varint};
 use crate::message::InputId;
-use crate::wire::{put_bytes, put_number, put_signed};
 
 pub use replay::base_number;
 pub(super) use replay::replay;
@@ -107,10 +107,10 @@ impl Recorder {
         }
         self.memory = *memory;
         match self.names.get(device) {
-            Some(number) => put_number(&mut self.messages, *number),
+            Some(number) => put_varint(&mut self.messages, *number),
             None => {
                 self.names.insert(device.into(), number(self.names.len()).saturating_add(1));
-                put_number(&mut self.messages, 0);
+                put_varint(&mut self.messages, 0);
                 put_bytes(&mut self.messages, device.as_bytes());
             }
         }
@@ -179,7 +179,7 @@ impl Recorder {
         bytes.extend(from.to_le_bytes());
         bytes.extend(now.wall.0.to_le_bytes());
         let passed = micros(now.mono).saturating_sub(self.began);
-        put_number(&mut bytes, u64::try_from(passed).unwrap_or(0));
+        put_varint(&mut bytes, u64::try_from(passed).unwrap_or(0));
         bytes.append(&mut self.messages);
         let crc = crc32fast::hash(&bytes);
         bytes.extend(crc.to_le_bytes());

@@ -1,7 +1,7 @@
-//! Integers and texts as bytes, and back without trust.
+//! A byte codec for integers and texts. Reading never trusts the bytes.
 
-/// Seven bits a byte, lowest first.
-pub(crate) fn put_number(to: &mut Vec<u8>, mut number: u64) {
+/// Appends a varint: seven bits per byte, lowest first.
+pub(crate) fn put_varint(to: &mut Vec<u8>, mut number: u64) {
     loop {
         let [low, ..] = number.to_le_bytes();
         number >>= 7;
@@ -12,18 +12,18 @@ pub(crate) fn put_number(to: &mut Vec<u8>, mut number: u64) {
     }
 }
 
-/// Zigzag: small numbers stay short, whatever their sign.
+/// Appends a signed varint in zigzag form, so that small numbers of either sign stay short.
 pub(crate) fn put_signed(to: &mut Vec<u8>, number: i64) {
-    put_number(to, ((number << 1) ^ (number >> 63)).cast_unsigned());
+    put_varint(to, ((number << 1) ^ (number >> 63)).cast_unsigned());
 }
 
-/// A length, then the bytes.
+/// Appends a length and then the bytes.
 pub(crate) fn put_bytes(to: &mut Vec<u8>, bytes: &[u8]) {
-    put_number(to, u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+    put_varint(to, u64::try_from(bytes.len()).unwrap_or(u64::MAX));
     to.extend_from_slice(bytes);
 }
 
-/// Reads what the functions above wrote; every read is `None` where the bytes do not hold it.
+/// A reader of what the functions above wrote. Every read is `None` if the bytes do not hold it.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
@@ -90,10 +90,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_back_and_never_run_over() {
+    fn varints_read_back_and_never_run_past_the_end() {
         for number in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX] {
             let mut bytes = Vec::new();
-            put_number(&mut bytes, number);
+            put_varint(&mut bytes, number);
             let mut reader = Reader::new(&bytes);
             assert_eq!(reader.number(), Some(number));
             assert!(reader.is_empty());
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn a_length_beyond_the_end_reads_nothing() {
         let mut bytes = Vec::new();
-        put_number(&mut bytes, u64::MAX);
+        put_varint(&mut bytes, u64::MAX);
         assert_eq!(Reader::new(&bytes).bytes(), None);
     }
 }

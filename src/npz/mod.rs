@@ -1,5 +1,6 @@
-//! `.npz` files, the arrays that go into `infer` and come out, and a bundle's golden vectors: a zip
-//! archive with one `.npy` array per entry, as `numpy.savez` writes it.
+//! `.npz` files: zip archives with one `.npy` array per entry, as `numpy.savez` writes them.
+//!
+//! They hold the input and output of `infer`, and the golden vectors of a bundle.
 
 mod npy;
 
@@ -14,15 +15,15 @@ use crate::tensor::Tensor;
 /// Arrays by name.
 pub type Arrays = BTreeMap<String, Tensor>;
 
-/// The most entries one archive may have.
-const ENTRIES_MAX: usize = 1024;
+/// The largest number of entries in an archive.
+const MAX_ENTRIES: usize = 1024;
 
-/// Why bytes are not a usable `.npz`.
+/// The reason why bytes are not a usable `.npz`.
 #[derive(Debug, thiserror::Error)]
 pub enum NpzError {
     #[error("not a zip archive as numpy.savez writes it: {0}")]
     Archive(#[from] zip::result::ZipError),
-    #[error("{count} entries; at most {ENTRIES_MAX} are read")]
+    #[error("{count} entries; at most {MAX_ENTRIES} are read")]
     Entries { count: usize },
     #[error("entry {name:?} is cut off or damaged: {source}")]
     Entry { name: String, source: std::io::Error },
@@ -32,13 +33,13 @@ pub enum NpzError {
     Array { name: String, reason: String },
 }
 
-/// Reads every array. No more than `limit` bytes are ever unpacked, whatever the archive claims.
+/// Reads every array. At most `limit` bytes are unpacked, whatever the archive claims.
 ///
 /// # Errors
-/// Bytes that are no archive of arrays, or unpack beyond the limit.
+/// Bytes that are not an archive of arrays, or unpack beyond the limit.
 pub fn read(bytes: &[u8], limit: u64) -> Result<Arrays, NpzError> {
     let mut archive = ZipArchive::new(Cursor::new(bytes))?;
-    if archive.len() > ENTRIES_MAX {
+    if archive.len() > MAX_ENTRIES {
         return Err(NpzError::Entries { count: archive.len() });
     }
     let mut arrays = Arrays::new();
@@ -61,7 +62,7 @@ pub fn read(bytes: &[u8], limit: u64) -> Result<Arrays, NpzError> {
     Ok(arrays)
 }
 
-/// The bytes of an archive that `numpy.load` opens; deflated.
+/// Returns the bytes of a deflated archive that `numpy.load` opens.
 ///
 /// # Errors
 /// A name that a zip archive cannot hold.
