@@ -1,7 +1,6 @@
 //! `inferd infer`
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use super::{Exit, Failure, replay};
 use crate::bundle::open_model;
 use crate::bundle::runs::{Collected, Runs};
 use crate::engine::{FloatNode, Model, NodeCounts};
+use crate::fs::write_atomic;
 use crate::npz::{self, Arrays};
 use crate::tensor::Tensor;
 
@@ -143,22 +143,7 @@ fn run_all(
     Ok((runs.count(), collected))
 }
 
-/// Writes beside the file and renames, so that nobody ever reads half of it.
+/// Replaces a file atomically, so that nobody ever reads half of it. Durable on return.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    let part = path.with_file_name(name);
-    let written = write_through(&part, bytes).and_then(|()| fs::rename(&part, path));
-    written.map_err(|error| {
-        // Nothing to tell if even that fails: the first error is the one that counts.
-        _ = fs::remove_file(&part);
-        Failure::io("write", path, &error)
-    })
-}
-
-/// Writes a file and waits until it is on the disk, so that a rename never gives an empty one.
-fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = fs::File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    write_atomic(path, bytes).map_err(|error| Failure::io("write", path, &error))
 }

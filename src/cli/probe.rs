@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, nice, setrlimit};
 
-use super::bench::{noise, peak_rss};
+use super::bench::noise;
 use super::terminal::print_json;
 use super::{Exit, Failure};
 use crate::bundle::{BUNDLE_MAX, Bundle, BundleError};
 use crate::daemon::probe::{Answer, Measured, is_for_want_of_memory};
 use crate::engine::{Model, RunError};
 use crate::pipeline::prove_samples;
+use crate::procfs::peak_rss_bytes;
 use crate::tensor::Tensor;
 use crate::update::device::Reason;
 
@@ -80,7 +81,7 @@ fn measure(args: &Args) -> Result<Measured, Refusal> {
     let budget = Duration::from_secs(args.seconds) / 4;
     let median_us = median_us(&model, &inputs, args.runs, budget)
         .map_err(|error| told(Reason::ErrorRate, format!("a run failed: {error}")))?;
-    let peak_rss_bytes = peak_rss().unwrap_or(0);
+    let peak_rss_bytes = peak_rss_bytes().unwrap_or(0);
     Ok(Measured { load_ms, golden, median_us, peak_rss_bytes, nodes: model.nodes() })
 }
 

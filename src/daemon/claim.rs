@@ -1,16 +1,18 @@
 //! One daemon on a folder of state: a second one would lose what the first holds.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
+use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
 use std::path::Path;
 
 use super::RunError;
+use crate::fs::FileLock;
 
 const NAME: &str = "lock";
 
 /// Held for as long as the daemon runs; the system releases it with the process, however it ends.
 #[derive(Debug)]
 pub(crate) struct Claim {
-    _file: Option<File>,
+    _lock: Option<FileLock>,
 }
 
 impl Claim {
@@ -18,22 +20,18 @@ impl Claim {
     /// [`RunError::Claimed`] where another process holds the folder. A folder that cannot be written
     /// to can be lost by nobody, and is no error here.
     pub(crate) fn of(dir: &Path) -> Result<Self, RunError> {
-        let opened = fs::create_dir_all(dir).and_then(|()| File::create(dir.join(NAME)));
-        let file = match opened {
-            Ok(file) => file,
-            Err(error) => {
+        let path = dir.join(NAME);
+        match fs::create_dir_all(dir).and_then(|()| FileLock::try_acquire(&path)) {
+            Ok(Some(lock)) => return Ok(Self { _lock: Some(lock) }),
+            Ok(None) => return Err(RunError::Claimed(dir.to_owned())),
+            Err(error) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => {
                 log::debug!("no lock in {}: {error}", dir.display());
-                return Ok(Self { _file: None });
             }
-        };
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: Some(file) }),
-            Err(TryLockError::WouldBlock) => Err(RunError::Claimed(dir.to_owned())),
-            Err(TryLockError::Error(error)) => {
+            Err(error) => {
                 log::warn!("{} cannot be locked against a second daemon: {error}", dir.display());
-                Ok(Self { _file: Some(file) })
             }
         }
+        Ok(Self { _lock: None })
     }
 }
 

@@ -2,12 +2,12 @@
 //!
 //! In a file of its own beside the database, because it must outlive a database that is set aside.
 
-use std::fs::{self, File};
+use std::fs;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
-use super::database::sync_folder;
+use crate::fs::write_atomic_through;
 
 const NAME: &str = "boot";
 const WRITTEN: &str = "boot.new";
@@ -33,11 +33,8 @@ fn advance(root: &Path) -> io::Result<u64> {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => random(),
         Err(error) => return Err(error),
     };
-    let mut file = File::create(root.join(WRITTEN))?;
-    writeln!(file, "{number:x} {:08x}", crc32fast::hash(&number.to_le_bytes()))?;
-    file.sync_all()?;
-    fs::rename(root.join(WRITTEN), root.join(NAME))?;
-    sync_folder(root)?;
+    let text = format!("{number:x} {:08x}\n", crc32fast::hash(&number.to_le_bytes()));
+    write_atomic_through(&root.join(WRITTEN), &root.join(NAME), text.as_bytes())?;
     Ok(number)
 }
 

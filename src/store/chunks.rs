@@ -7,12 +7,12 @@
 //! there. All of them go when the version is in the model store.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::PathBuf;
 
-use super::database::sync_folder;
 use super::{Settings, disk_space};
+use crate::fs::{sync_folder, write_atomic_through};
 use crate::ids::{Digest, ModelName};
 
 const FOLDER: &str = "chunks";
@@ -48,12 +48,7 @@ impl ChunkStore {
             let why = "the disk is down to its reserve";
             return Err(io::Error::new(io::ErrorKind::StorageFull, why));
         }
-        let unfinished = self.dir.join(UNFINISHED_NAME);
-        let mut file = File::create(&unfinished)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, self.path(chunk))?;
-        sync_folder(&self.dir)
+        write_atomic_through(&self.dir.join(UNFINISHED_NAME), &self.path(chunk), bytes)
     }
 
     /// The bytes of a chunk; `None` where it is not here. One that is damaged is removed.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::{barrier, timer_slack};
 use crate::failpoints::point;
+use crate::fs::sync_folder;
 
 /// sled keeps this much of the database in memory; the default is a gigabyte.
 const CACHE_BYTES: u64 = 1 << 20;
@@ -223,10 +224,6 @@ fn remove_torn_snapshots(dir: &Path) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }
 
 pub(super) fn bytes_below(dir: &Path) -> io::Result<u64> {

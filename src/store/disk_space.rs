@@ -1,13 +1,12 @@
 //! How many bytes of results the disk may hold.
 
-use std::ffi::CString;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::Settings;
 use super::database::DatabaseError;
 use super::reserve_file;
+use crate::fs::free_bytes;
 
 /// What an empty database takes, 2.5 MB, and what sled writes before it has freed what that
 /// replaces.
@@ -74,21 +73,4 @@ pub fn shortage(settings: &Settings) -> Option<String> {
 /// Whether sled may have failed for want of room.
 pub(super) fn is_full(path: &Path) -> io::Result<bool> {
     Ok(free_bytes(path)? < MIN_FREE_BYTES)
-}
-
-/// Bytes that the file system has left for this process.
-pub(super) fn free_bytes(path: &Path) -> io::Result<u64> {
-    let path = CString::new(path.as_os_str().as_bytes())?;
-    // SAFETY: all zeros is a valid statvfs, and the call gets a valid path and a place to write.
-    #[expect(unsafe_code, reason = "the standard library has no statvfs")]
-    let (result, stat) = unsafe {
-        let mut stat: libc::statvfs = std::mem::zeroed();
-        (libc::statvfs(path.as_ptr(), &raw mut stat), stat)
-    };
-    if result != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // Of 32 or 64 bits, by platform.
-    let bytes = u128::from(stat.f_bavail) * u128::from(stat.f_frsize);
-    Ok(u64::try_from(bytes).unwrap_or(u64::MAX))
 }

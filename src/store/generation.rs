@@ -10,9 +10,10 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::database::{Database, DatabaseError, sync_folder};
+use super::database::{Database, DatabaseError};
 use super::disk_space;
 use crate::failpoints::point;
+use crate::fs::sync_folder;
 
 const PREFIX: &str = "results-";
 /// The one broken database that is kept.

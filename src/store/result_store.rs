@@ -160,7 +160,7 @@ impl Store {
             syncs: barrier::calls(),
             quarantined: self.quarantined,
             failures: self.failures,
-            free_bytes: disk_space::free_bytes(&self.settings.dir).ok(),
+            free_bytes: crate::fs::free_bytes(&self.settings.dir).ok(),
         }
     }
 

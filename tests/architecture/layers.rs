@@ -5,7 +5,18 @@ use std::path::{Path, PathBuf};
 
 /// The modules in the order of their imports: a module may import those of earlier rows.
 const TIERS: &[&[&str]] = &[
-    &["tensor", "ids", "clock", "message", "backoff", "failpoints", "allocator", "codec"],
+    &[
+        "tensor",
+        "ids",
+        "clock",
+        "message",
+        "backoff",
+        "failpoints",
+        "allocator",
+        "codec",
+        "fs",
+        "procfs",
+    ],
     &["config", "engine", "npz"],
     &["bundle"],
     &["pipeline"],

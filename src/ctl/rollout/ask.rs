@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{beside, lock};
+use super::record::lock;
 use crate::cli::{Exit, write_whole};
 use crate::ctl::Failure;
+use crate::fs::{FileLock, sibling};
 
 /// A controller looks several times a second.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -29,12 +30,12 @@ pub(super) enum Asked {
     /// The controller has taken it.
     Taken,
     /// There is no controller (any more): here is the lock, do it yourself.
-    Alone(fs::File),
+    Alone(FileLock),
 }
 
 /// Has the controller of this record do something, or returns the lock where there is none.
 pub(super) fn ask(record: &Path, ask: Ask) -> Result<Asked, Failure> {
-    let path = beside(record, FILE);
+    let path = sibling(record, FILE);
     if let Some(lock) = lock(record)? {
         // Left behind by someone who was not heard.
         withdraw(&path)?;
@@ -61,12 +62,12 @@ pub(super) fn ask(record: &Path, ask: Ask) -> Result<Asked, Failure> {
 /// What the controller is asked; the asking is over with [`answer`].
 pub(super) fn asked(record: &Path) -> Option<Ask> {
     // Nothing there is the rule; what does not read is nothing.
-    serde_json::from_slice(&fs::read(beside(record, FILE)).ok()?).ok()
+    serde_json::from_slice(&fs::read(sibling(record, FILE)).ok()?).ok()
 }
 
 /// Tells whoever asked that it is done.
 pub(super) fn answer(record: &Path) -> Result<(), Failure> {
-    withdraw(&beside(record, FILE))
+    withdraw(&sibling(record, FILE))
 }
 
 fn withdraw(path: &Path) -> Result<(), Failure> {

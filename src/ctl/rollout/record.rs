@@ -1,7 +1,7 @@
 //! The record file: all that a controller must not forget, and the lock that keeps a second one away.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Rollout;
 use crate::cli::Exit;
 use crate::ctl::Failure;
+use crate::fs::{FileLock, sibling, write_atomic};
 use crate::update::Deployment;
 
 /// A record is written by nobody but a controller.
@@ -98,8 +99,8 @@ impl From<KeyPasswords> for WrittenPasswords {
 pub(super) struct Held {
     path: PathBuf,
     pub record: Record,
-    /// Locked while it lives, by the system: a killed controller leaves no lock behind.
-    _lock: File,
+    /// The system releases it with the process: a killed controller leaves no lock behind.
+    _lock: FileLock,
 }
 
 impl Record {
@@ -131,31 +132,22 @@ impl Record {
 
 impl Held {
     /// Keeps a new record; there must be none.
-    pub(super) fn create(path: &Path, record: Record, lock: File) -> Result<Self, Failure> {
+    pub(super) fn create(path: &Path, record: Record, lock: FileLock) -> Result<Self, Failure> {
         let held = Self { path: path.to_owned(), record, _lock: lock };
         held.save()?;
         Ok(held)
     }
 
     /// Takes up a record.
-    pub(super) fn open(path: &Path, lock: File) -> Result<Self, Failure> {
+    pub(super) fn open(path: &Path, lock: FileLock) -> Result<Self, Failure> {
         Ok(Self { path: path.to_owned(), record: Record::read(path)?, _lock: lock })
     }
 
-    /// Durable when this is back: written beside, flushed, renamed, and the folder flushed.
+    /// Writes the record atomically; durable on return.
     pub(super) fn save(&self) -> Result<(), Failure> {
-        let failed = |error: io::Error| Failure::io("write", &self.path, &error);
         let text = serde_json::to_vec(&self.record);
         let text = text.map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
-        let part = beside(&self.path, "part");
-        let write = || {
-            let mut file = File::create(&part)?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            fs::rename(&part, &self.path)?;
-            File::open(folder(&self.path))?.sync_all()
-        };
-        write().map_err(failed)
+        write_atomic(&self.path, &text).map_err(|error| Failure::io("write", &self.path, &error))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -164,28 +156,9 @@ impl Held {
 }
 
 /// The lock of a record; `None` where another process holds it.
-pub(super) fn lock(record: &Path) -> Result<Option<File>, Failure> {
-    let path = beside(record, "lock");
-    let failed = |error: io::Error| Failure::io("lock", &path, &error);
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(failed(error)),
-    }
-}
-
-/// A file beside the record.
-pub(super) fn beside(record: &Path, extension: &str) -> PathBuf {
-    let mut name = record.file_name().unwrap_or_default().to_owned();
-    name.push(".");
-    name.push(extension);
-    record.with_file_name(name)
-}
-
-fn folder(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+pub(super) fn lock(record: &Path) -> Result<Option<FileLock>, Failure> {
+    let path = sibling(record, "lock");
+    FileLock::try_acquire(&path).map_err(|error| Failure::io("lock", &path, &error))
 }
 
 /// Another controller is at work.

@@ -10,6 +10,7 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::failpoints;
 use crate::ids::{Digest, ModelName};
+use crate::procfs;
 use crate::store::models::VersionSlots;
 use crate::store::{Settings as StoreSettings, Store, StoreError, chunks};
 use crate::update::Trust;
@@ -138,10 +139,7 @@ fn save_first(
     effects.drain(..saved);
 }
 
-/// Megabytes of memory of this machine; all that is asked for where it does not say.
+/// Returns the memory of this machine in megabytes; the maximum if it is unknown, to allow any model.
 fn ram_mb() -> u64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kib = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
-    kib.map_or(u64::MAX, |kib| kib / 1024)
+    procfs::ram_bytes().map_or(u64::MAX, |bytes| bytes >> 20)
 }

@@ -25,8 +25,9 @@ use sha2::{Digest as _, Sha256};
 pub use version_slots::{VersionSlot, VersionSlots};
 pub use writer::Writer;
 
-use super::database::{Database, DatabaseError, bytes_below, release_memory, sync_folder};
+use super::database::{Database, DatabaseError, bytes_below, release_memory};
 use super::{Settings, disk_space};
+use crate::fs::sync_folder;
 use crate::ids::Digest;
 
 const FOLDER: &str = "models";
