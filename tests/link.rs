@@ -8,7 +8,7 @@ mod overlap;
 mod overload;
 mod secure;
 
-use inferd::link::{Epoch, Event, Subscription};
+use inferd::link::{ConnectionId, Event, Subscription};
 use inferd::message::{InputProcessed, Qos, Reply};
 use inferd::outbox::{Refusal, Seq};
 use rumqttc::v5::mqttbytes::v5::PublishProperties;
@@ -54,7 +54,7 @@ async fn a_sample_comes_in_and_its_result_goes_out() {
     let mut peer = Peer::connect(server.port(), "peer").await;
     peer.subscribe("out/#").await;
     let mut rig = Rig::start(broker(server.port(), "gw"), 8);
-    let (epoch, session) = rig.ready().await;
+    let (connection, session) = rig.ready().await;
     assert!(!session);
     let asks = PublishProperties {
         response_topic: Some("out/answers".into()),
@@ -70,9 +70,9 @@ async fn a_sample_comes_in_and_its_result_goes_out() {
     let reply = Reply { topic: "out/answers".into(), correlation: Some("17".into()) };
     assert_eq!(sample.reply, Some(reply));
     let input = sample.token.expect("QoS 1 asks for an acknowledgement");
-    rig.handle.taken(InputProcessed { input, results: 1 });
+    rig.handle.input_processed(InputProcessed { input, results: 1 });
 
-    rig.publish(epoch, 1, "out/watch-7", "result");
+    rig.publish(connection, 1, "out/watch-7", "result");
     let result = peer.next().await;
     assert_eq!((&result.topic[..], &result.payload[..]), (&b"out/watch-7"[..], &b"result"[..]));
     let with = result.properties.unwrap();
@@ -80,7 +80,7 @@ async fn a_sample_comes_in_and_its_result_goes_out() {
     assert_eq!(with.user_properties, [("model".to_owned(), "motion".to_owned())]);
     assert!(rig.settled(1).await);
     assert_eq!(rig.handle.counters().acknowledged, 0, "acknowledged before its result was safe");
-    rig.handle.done(input);
+    rig.handle.result_settled(input);
     rig.counted("the acknowledgement", |counters| counters.acknowledged == 1).await;
     rig.stop().await;
 }
@@ -107,12 +107,12 @@ async fn what_asks_for_no_acknowledgement_is_over_when_it_is_written() {
     let mut peer = Peer::connect(server.port(), "peer").await;
     peer.subscribe("out/#").await;
     let mut rig = Rig::start(broker(server.port(), "gw"), 8);
-    let (epoch, _) = rig.ready().await;
+    let (connection, _) = rig.ready().await;
     let mut once = message("out/a", "once");
     once.qos = Qos::AtMostOnce;
-    rig.handle.try_publish(epoch, Seq(5), once).unwrap();
+    rig.handle.try_publish(connection, Seq(5), once).unwrap();
     assert!(rig.settled(5).await);
-    assert!(rig.handle.tell(message("out/b", "by the way")));
+    assert!(rig.handle.publish_untracked(message("out/b", "by the way")));
     assert_eq!(peer.next_text().await, ("out/a".into(), "once".into()));
     assert_eq!(peer.next_text().await, ("out/b".into(), "by the way".into()));
 }
@@ -123,10 +123,10 @@ async fn a_publish_for_a_connection_that_is_gone_is_not_sent_on_the_next() {
     let mut peer = Peer::connect(server.port(), "peer").await;
     peer.subscribe("out/#").await;
     let mut rig = Rig::start(broker(server.port(), "gw"), 8);
-    let (epoch, _) = rig.ready().await;
-    let gone = Epoch(epoch.0 - 1);
+    let (connection, _) = rig.ready().await;
+    let gone = ConnectionId(connection.0 - 1);
     rig.publish(gone, 1, "out/a", "old");
-    rig.publish(epoch, 2, "out/a", "new");
+    rig.publish(connection, 2, "out/a", "new");
     assert!(rig.settled(2).await);
     assert_eq!(peer.next_text().await.1, "new");
 }
@@ -175,11 +175,11 @@ async fn what_the_broker_will_not_have_is_refused_and_the_connection_stays() {
         return skipped("refused publishes", "mosquitto is not installed");
     };
     let mut rig = Rig::start(broker(server.port(), "gw"), 8);
-    let (epoch, _) = rig.ready().await;
-    rig.publish(epoch, 1, "out/a", &"x".repeat(3000));
-    rig.publish(epoch, 2, "out/+/a", "x");
-    rig.publish(epoch, 3, "forbidden/a", "x");
-    rig.publish(epoch, 4, "out/a", "x");
+    let (connection, _) = rig.ready().await;
+    rig.publish(connection, 1, "out/a", &"x".repeat(3000));
+    rig.publish(connection, 2, "out/+/a", "x");
+    rig.publish(connection, 3, "forbidden/a", "x");
+    rig.publish(connection, 4, "out/a", "x");
     let mut refusals = Vec::new();
     while refusals.len() < 4 {
         match rig.event().await {

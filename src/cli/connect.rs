@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::config::problem::Problem;
 use crate::daemon;
-use crate::link::{self, Fault, FaultKind, Probed};
+use crate::link::{self, BrokerCheck, Fault, FaultKind};
 
 /// The broker, and what it granted.
 #[derive(Debug, Serialize)]
@@ -30,7 +30,8 @@ pub(super) struct Tried {
 /// Tries the broker.
 pub(super) fn try_broker(config: &Config) -> std::io::Result<Tried> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(link::probe(&config.broker, daemon::subscriptions(config)));
+    let outcome =
+        runtime.block_on(link::check_broker(&config.broker, daemon::subscriptions(config)));
     // A name server that does not answer must not hold the command.
     runtime.shutdown_background();
     Ok(match outcome {
@@ -69,7 +70,7 @@ fn failed(config: &Config, fault: &Fault) -> Tried {
     Tried { broker, problems, warnings: Vec::new(), unavailable }
 }
 
-fn answered(config: &Config, probed: Probed) -> Tried {
+fn answered(config: &Config, probed: BrokerCheck) -> Tried {
     let refused = probed.refused.iter().map(|what| {
         let path = match what.streams[..] {
             [] => "updates".to_owned(),

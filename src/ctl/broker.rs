@@ -12,7 +12,7 @@ use super::{Failure, closed_to_others};
 use crate::cli::{Exit, ask_secret};
 use crate::config::{Broker, Login, Password, Typed};
 use crate::ids::{GatewayId, ModelName};
-use crate::link::{Fault, PlainClient, PlainMessage, Progress};
+use crate::link::{ClientMessage, ClientStatus, Fault, SimpleClient};
 use crate::message::Qos;
 use crate::update::Target;
 
@@ -171,11 +171,11 @@ pub(super) fn model(text: &str) -> Result<ModelName, String> {
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Session {
-    client: PlainClient,
-    inbox: mpsc::Receiver<PlainMessage>,
-    progress: watch::Receiver<Progress>,
+    client: SimpleClient,
+    inbox: mpsc::Receiver<ClientMessage>,
+    progress: watch::Receiver<ClientStatus>,
     /// What came while something else was waited for.
-    early: VecDeque<PlainMessage>,
+    early: VecDeque<ClientMessage>,
     url: String,
 }
 
@@ -184,11 +184,11 @@ impl Session {
     pub(super) async fn open(args: &BrokerArgs) -> Result<Self, Failure> {
         let broker = args.broker()?;
         let url = broker.to_string();
-        let (client, inbox) = PlainClient::start(&broker).map_err(|fault| away(&url, &fault))?;
-        let progress = client.progress();
+        let (client, inbox) = SimpleClient::start(&broker).map_err(|fault| away(&url, &fault))?;
+        let progress = client.status();
         let early = VecDeque::new();
         let mut session = Self { client, inbox, progress, early, url };
-        let done = |progress: &Progress| progress.connected || progress.fault.is_some();
+        let done = |progress: &ClientStatus| progress.connected || progress.fault.is_some();
         session.until(done).await?;
         let fault = session.progress.borrow().fault.clone();
         if session.progress.borrow().connected { Ok(session) } else { Err(session.gone(fault)) }
@@ -200,7 +200,7 @@ impl Session {
     pub(super) async fn retained(
         &mut self,
         filters: &[String],
-    ) -> Result<Vec<PlainMessage>, Failure> {
+    ) -> Result<Vec<ClientMessage>, Failure> {
         self.gather(filters, usize::MAX).await
     }
 
@@ -209,7 +209,7 @@ impl Session {
         &mut self,
         filters: &[String],
         most: usize,
-    ) -> Result<Vec<PlainMessage>, Failure> {
+    ) -> Result<Vec<ClientMessage>, Failure> {
         let wanted =
             self.progress.borrow().answered + u64::try_from(filters.len()).unwrap_or(u64::MAX);
         let mut found = Vec::new();
@@ -237,7 +237,7 @@ impl Session {
     }
 
     /// As [`Session::retained`], and ends the subscriptions.
-    pub(super) async fn look(&mut self, topics: &[String]) -> Result<Vec<PlainMessage>, Failure> {
+    pub(super) async fn look(&mut self, topics: &[String]) -> Result<Vec<ClientMessage>, Failure> {
         let found = self.gather(topics, topics.len()).await?;
         for topic in topics {
             self.client.unsubscribe(topic).await.map_err(|_| self.gone(None))?;
@@ -267,7 +267,7 @@ impl Session {
     /// Waits until the broker has answered so many publishes of this connection, in all.
     pub(super) async fn acknowledged(&mut self, count: u64) -> Result<(), Failure> {
         let first = self.progress.borrow().connections;
-        let done = |progress: &Progress| {
+        let done = |progress: &ClientStatus| {
             progress.acknowledged >= count
                 || progress.refusal.is_some()
                 || !progress.connected
@@ -286,7 +286,7 @@ impl Session {
     }
 
     /// The next message; `None` never comes while the session lives.
-    pub(super) async fn next(&mut self) -> Option<PlainMessage> {
+    pub(super) async fn next(&mut self) -> Option<ClientMessage> {
         match self.early.pop_front() {
             Some(message) => Some(message),
             None => self.inbox.recv().await,
@@ -299,7 +299,7 @@ impl Session {
 
     /// Waits for the connection; messages that come meanwhile are kept, or a full inbox would keep
     /// the answer back.
-    async fn until(&mut self, done: impl Fn(&Progress) -> bool) -> Result<(), Failure> {
+    async fn until(&mut self, done: impl Fn(&ClientStatus) -> bool) -> Result<(), Failure> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if done(&self.progress.borrow_and_update()) {

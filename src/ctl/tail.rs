@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Failure;
 use super::broker::{BrokerArgs, Session, block_on};
 use crate::cli::{print, print_json};
-use crate::link::PlainMessage;
+use crate::link::ClientMessage;
 
 /// What the daemons say of themselves.
 const DAEMON: [&str; 5] = ["+/status", "+/health", "+/model/+", "+/rejects", "+/drift/+"];
@@ -55,7 +55,7 @@ pub(super) fn tail(args: &Args) -> Result<(), Failure> {
     })
 }
 
-fn show(message: &PlainMessage, json: bool, left: &mut u64) -> Result<(), Failure> {
+fn show(message: &ClientMessage, json: bool, left: &mut u64) -> Result<(), Failure> {
     if *left == 0 {
         return Ok(());
     }

@@ -9,7 +9,7 @@ use super::chain::{Chain, Signed};
 use super::preview::{Planned, Preview};
 use crate::cli::{Exit, progress};
 use crate::ids::Digest;
-use crate::link::PlainMessage;
+use crate::link::ClientMessage;
 use crate::update::manifest::{Blob, Manifest};
 use crate::update::{Packed, Verified};
 
@@ -178,7 +178,7 @@ async fn whole(
     };
     let wanted: BTreeMap<_, _> = checked.blobs.iter().filter_map(|(blob, _)| last(blob)).collect();
     let found = session.look(&wanted.keys().cloned().collect::<Vec<_>>()).await?;
-    let good = |message: &PlainMessage| {
+    let good = |message: &ClientMessage| {
         let (blob, chunk) = wanted.get(&message.topic)?;
         (Digest::of(&message.payload) == *chunk).then_some(*blob)
     };

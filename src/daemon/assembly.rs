@@ -299,8 +299,8 @@ fn start_link(
         broker: config.broker.clone(),
         status: report::status(&config.gateway, shared.started.wall),
         subscriptions: post.subscriptions(),
-        former,
-        intake: Box::new(intake),
+        previous_filters: former,
+        ingest: Box::new(intake),
         epoch,
         clock: shared.clock.clone(),
     })

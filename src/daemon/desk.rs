@@ -28,7 +28,7 @@ use super::wear::LastHour;
 use crate::clock::Mono;
 use crate::failpoints::point;
 use crate::ids::{ModelName, StreamName};
-use crate::link::{self, Epoch, LinkHandle};
+use crate::link::{self, ConnectionId, LinkHandle};
 use crate::message::{Outgoing, Qos};
 use crate::monitor::Repeats;
 use crate::outbox::{Action, Event, Outbox, Seq};
@@ -71,7 +71,7 @@ pub(crate) struct Desk {
     pub(super) orders: Orders,
     pub(super) update_counts: BTreeMap<ModelName, UpdateCounters>,
     /// The connection there is.
-    pub(super) epoch: Option<Epoch>,
+    pub(super) connection: Option<ConnectionId>,
     actions: Vec<Action>,
     /// Publishes the link had no room for; tried again with every event of its.
     unsent: VecDeque<(Seq, Outgoing)>,
@@ -109,7 +109,7 @@ impl Desk {
             switch,
             orders,
             update_counts: BTreeMap::new(),
-            epoch: None,
+            connection: None,
             actions: Vec::new(),
             unsent: VecDeque::new(),
             losses: Losses::default(),
@@ -155,7 +155,9 @@ impl Desk {
         patience: Instant,
         deadline: Instant,
     ) -> usize {
-        while self.epoch.is_some() && self.outbox.unsafe_records() > 0 && Instant::now() < patience
+        while self.connection.is_some()
+            && self.outbox.unsafe_records() > 0
+            && Instant::now() < patience
         {
             self.next(sources, patience).await;
         }
@@ -199,12 +201,12 @@ impl Desk {
     fn link_said(&mut self, event: link::Event) {
         self.note_link(&event);
         match event {
-            link::Event::Up { epoch, session_present } => {
+            link::Event::Up { connection, session_present } => {
                 let session =
                     if session_present { "kept our session" } else { "has a new session" };
                 log::info!("connected: the broker {session}");
                 super::notify::status("connected to the broker");
-                self.epoch = Some(epoch);
+                self.connection = Some(connection);
                 self.feed(Event::LinkUp);
             }
             link::Event::Subscribed => {
@@ -218,7 +220,7 @@ impl Desk {
                 }
                 self.opening.say();
                 super::notify::status(&format!("no connection to the broker: {fault}"));
-                self.epoch = None;
+                self.connection = None;
                 self.unsent.clear();
                 self.feed(Event::LinkDown);
             }
@@ -306,7 +308,7 @@ impl Desk {
             Action::Release(input) => {
                 point("release");
                 self.saves.released(input);
-                self.link.done(input);
+                self.link.result_settled(input);
                 self.keep_ready_windows();
             }
             Action::Lost { stream, loss, count } => {
@@ -329,7 +331,7 @@ impl Desk {
     }
 
     pub(super) fn is_connected(&self) -> bool {
-        self.epoch.is_some()
+        self.connection.is_some()
     }
 
     /// Answers that the store would have given go the same way, so that their order holds and an
@@ -350,9 +352,10 @@ impl Desk {
     }
 
     fn send_unsent(&mut self) {
-        let Some(epoch) = self.epoch else { return };
+        let Some(connection) = self.connection else { return };
         while let Some((seq, message)) = self.unsent.pop_front() {
-            if let Err(link::NotTaken(message)) = self.link.try_publish(epoch, seq, message) {
+            if let Err(link::NotAccepted(message)) = self.link.try_publish(connection, seq, message)
+            {
                 self.unsent.push_front((seq, message));
                 return;
             }
@@ -369,7 +372,7 @@ impl Desk {
             retain: false,
             qos: Qos::AtMostOnce,
         };
-        if !self.link.tell(message) {
+        if !self.link.publish_untracked(message) {
             log::debug!("no connection, or a busy one: a rejected input is not shown");
         }
     }

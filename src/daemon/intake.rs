@@ -7,7 +7,7 @@ use super::inference::messages::ToWorker;
 use super::inference::stats::SharedStats;
 use super::updates::Post;
 use crate::config::{RetainedInput, Stream};
-use crate::link::{self, Received};
+use crate::link::{self, ReceivedMessage};
 use crate::message::Incoming;
 use crate::pipeline::Router;
 
@@ -37,13 +37,13 @@ impl Intake {
     }
 }
 
-impl link::Intake for Intake {
+impl link::Ingest for Intake {
     fn streams(&mut self, topic: &str, streams: &mut Vec<usize>) {
         streams.extend(self.router.streams(topic));
     }
 
-    fn admit(&mut self, message: Received<'_>, streams: &mut Vec<usize>) {
-        let is_cleared = message.payload.is_empty() && !message.asks;
+    fn admit(&mut self, message: ReceivedMessage<'_>, streams: &mut Vec<usize>) {
+        let is_cleared = message.payload.is_empty() && !message.is_request;
         if !is_cleared && !message.retained {
             return;
         }

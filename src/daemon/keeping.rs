@@ -46,7 +46,7 @@ impl Desk {
                     log::warn!("cannot save {name}: the store is closed");
                 }
             }
-            shared.waiting.iter().for_each(|taken| link.taken(*taken));
+            shared.waiting.iter().for_each(|taken| link.input_processed(*taken));
         };
         match self.store.run(keep) {
             Ok(()) => Ok(()),

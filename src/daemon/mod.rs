@@ -151,7 +151,7 @@ async fn serve(assembly: Assembly, shutdown: impl Future<Output = ()>) -> Result
     } else {
         drop(updating);
     }
-    link.close_intake();
+    link.stop_receiving();
     let workers = tokio::task::spawn_blocking(move || crew.stop());
     let drained = tokio::time::timeout_at(deadline, desk.run(&mut sources)).await.is_ok();
     let patience = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;

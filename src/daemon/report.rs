@@ -14,7 +14,7 @@ use crate::VERSION;
 use crate::clock::{Now, Timestamp};
 use crate::config::{Config, Gateway};
 use crate::ids::{ModelName, StreamName};
-use crate::link::{Counters, Status};
+use crate::link::{Counters, StatusMessages};
 use crate::monitor::StreamStats;
 use crate::monitor::health::{LinkFacts, Verdict};
 use crate::procfs;
@@ -38,7 +38,7 @@ struct StatusMessage<'a> {
 }
 
 /// The three retained states of the status topic.
-pub(crate) fn status(gateway: &Gateway, since: Timestamp) -> Status {
+pub(crate) fn status(gateway: &Gateway, since: Timestamp) -> StatusMessages {
     let say = |state| {
         json(&StatusMessage {
             v: 1,
@@ -49,7 +49,7 @@ pub(crate) fn status(gateway: &Gateway, since: Timestamp) -> Status {
             groups: &gateway.groups,
         })
     };
-    Status {
+    StatusMessages {
         topic: topic(gateway, "status"),
         online: say("online"),
         offline: say("offline"),

@@ -16,7 +16,7 @@ use super::worker::Worker;
 use crate::bundle::{Bundle, Loaded};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::Config;
-use crate::link::{Intake, Link, LinkHandle, LinkOptions};
+use crate::link::{Ingest, Link, LinkHandle, LinkOptions};
 use crate::message::Incoming;
 use crate::monitor::{Bucket, Repeats};
 use crate::pipeline::{self, Ids, Pipeline, Swapped};
@@ -45,7 +45,7 @@ pub(super) fn loaded(version: &str) -> Loaded {
 /// Takes nothing: the tests have no broker.
 struct Closed;
 
-impl Intake for Closed {
+impl Ingest for Closed {
     fn streams(&mut self, _: &str, _: &mut Vec<usize>) {}
 
     fn offer(&mut self, sample: Incoming) -> Result<(), Incoming> {
@@ -57,12 +57,12 @@ impl Intake for Closed {
 
 fn link(config: &Config, clock: Arc<dyn Clock>) -> LinkHandle {
     let options = LinkOptions {
-        former: Vec::new(),
+        previous_filters: Vec::new(),
         broker: config.broker.clone(),
         status: report::status(&config.gateway, Timestamp(0)),
         subscriptions: Vec::new(),
         epoch: 0,
-        intake: Box::new(Closed),
+        ingest: Box::new(Closed),
         clock,
     };
     Link::start(options).handle

@@ -70,7 +70,7 @@ impl Worker {
         finished: &mut Vec<ResultMessage>,
     ) -> Result<(), DeskGone> {
         self.beat.start();
-        self.link.room();
+        self.link.queue_has_room();
         let Some(lane) = self.lanes.get_mut(&incoming.stream) else {
             log::error!("a message for stream {} reached a worker without it", incoming.stream);
             self.beat.done();
@@ -92,7 +92,7 @@ impl Worker {
         let samples: Vec<_> = samples.collect();
         samples.iter().for_each(|sample| lane.note_reject(sample));
         if let Some(taken) = report {
-            self.link.taken(taken);
+            self.link.input_processed(taken);
         }
         for sample in samples {
             self.tell(sample)?;
@@ -105,7 +105,7 @@ impl Worker {
     /// the new one; none is lost and no window starts anew unless its shape changed.
     fn swap(&mut self, swap: Swap) -> Result<(), DeskGone> {
         self.beat.start();
-        self.link.room();
+        self.link.queue_has_room();
         if let Some(lane) = self.lanes.get_mut(&swap.stream) {
             // Inputs that wait for a save are let go first: the new model may save none.
             if lane.save_at().is_some() {

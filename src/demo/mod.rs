@@ -23,7 +23,7 @@ use crate::bundle::Loaded;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::Config;
 use crate::daemon;
-use crate::link::{PlainClient, PlainMessage};
+use crate::link::{ClientMessage, SimpleClient};
 use crate::message::Qos;
 use replay::{Place, STEP, Watch};
 use score::{Prediction, Score};
@@ -99,7 +99,7 @@ async fn play(
     setting: &Setting,
     screen: &Screen,
 ) -> anyhow::Result<Outcome> {
-    let (client, mut inbox) = PlainClient::start(&setting.client())?;
+    let (client, mut inbox) = SimpleClient::start(&setting.client())?;
     client.connected(PATIENCE).await.context("the demonstration's own client")?;
     client.subscribe(&setting.status_topic(), Qos::AtLeastOnce).await?;
     client.subscribe("predictions/motion/+", Qos::AtLeastOnce).await?;
@@ -143,7 +143,10 @@ fn cues(watches: &[Watch]) -> Vec<Cue> {
     cues
 }
 
-async fn await_online(inbox: &mut mpsc::Receiver<PlainMessage>, topic: &str) -> anyhow::Result<()> {
+async fn await_online(
+    inbox: &mut mpsc::Receiver<ClientMessage>,
+    topic: &str,
+) -> anyhow::Result<()> {
     let online = async {
         while let Some(message) = inbox.recv().await {
             let status = serde_json::from_slice::<serde_json::Value>(&message.payload);
@@ -159,7 +162,7 @@ async fn await_online(inbox: &mut mpsc::Receiver<PlainMessage>, topic: &str) -> 
 
 /// Publishes every sample at its moment; pauses between recordings are passed over.
 async fn publish(
-    client: &PlainClient,
+    client: &SimpleClient,
     cues: &[Cue],
     first: Timestamp,
     speed: f64,
@@ -186,7 +189,7 @@ async fn publish(
 }
 
 async fn receive(
-    inbox: &mut mpsc::Receiver<PlainMessage>,
+    inbox: &mut mpsc::Receiver<ClientMessage>,
     expected: u64,
     score: &RefCell<Score>,
     screen: &Screen,

@@ -1,81 +1,79 @@
-//! One attempt's options, made anew each time: secrets and certificates are read again, and
-//! nothing that an earlier broker said lives on.
+//! The options of one connection attempt. Secrets and certificates are read again for each, so that
+//! a renewed file is used without a restart.
 
-use rumqttc::v5::MqttOptions;
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{ConnectProperties, LastWill};
-use rumqttc::{NetworkOptions, Transport};
+use std::time::Duration;
 
-use super::abilities::Denied;
-use super::{Fault, Status, tls};
+use super::capabilities::DeniedFeatures;
+use super::protocol::{ConnectOptions, LastWill};
+use super::types::StatusMessages;
+use super::{Fault, tls};
 use crate::config::{Broker, Login, Password};
+use crate::message::Qos;
 
-/// Seconds as MQTT has them: 16 bits for the keep-alive, 32 for the session.
-fn seconds<T: TryFrom<u64>>(span: std::time::Duration, most: T) -> T {
-    T::try_from(span.as_secs()).unwrap_or(most)
-}
+/// The shortest keep-alive that the client library accepts.
+const MIN_KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// The longest keep-alive of MQTT.
+const MAX_KEEP_ALIVE: Duration = Duration::from_secs(u16::MAX as u64);
 
-/// The client's own window: twice ours, so that it is never full and an acknowledgement never
-/// waits behind a publish, with room for the packet ids of subscriptions.
+/// The client library's own limit of unacknowledged packets: twice ours, so that it is never reached
+/// and an acknowledgement never waits behind a publish, and packet ids for subscriptions.
 pub(super) fn client_window(broker: &Broker) -> u16 {
     broker.in_flight.saturating_mul(2).saturating_add(16)
 }
 
-/// Everything rumqttc has to know for one connection of the daemon.
-/// `receive_maximum`: the messages it may send ahead. `denied`: what the last will does without.
-pub(super) fn options(
+/// The options of the daemon's connection. `receive_maximum`: the unacknowledged messages that the
+/// broker may send. `denied`: what the last will must do without.
+pub(super) fn daemon_options(
     broker: &Broker,
-    status: &Status,
+    status: &StatusMessages,
     receive_maximum: u16,
-    denied: Denied,
-) -> Result<MqttOptions, Fault> {
-    let mut options = plain(broker)?;
-    options
-        .set_clean_start(false)
-        .set_manual_acks(true)
-        .set_outgoing_inflight_upper_limit(client_window(broker))
-        .set_last_will(LastWill::new(
-            status.topic.as_str(),
-            status.offline.to_vec(),
-            if denied.at_least_once { QoS::AtMostOnce } else { QoS::AtLeastOnce },
-            !denied.retain,
-            None,
-        ))
-        .set_session_expiry_interval(Some(seconds(broker.session_expiry, u32::MAX)))
-        .set_receive_maximum(Some(receive_maximum));
-    Ok(options)
+    denied: DeniedFeatures,
+) -> Result<ConnectOptions, Fault> {
+    Ok(ConnectOptions {
+        clean_start: false,
+        manual_acks: true,
+        max_in_flight: Some(client_window(broker)),
+        last_will: Some(LastWill {
+            topic: status.topic.clone(),
+            payload: status.offline.clone(),
+            qos: if denied.qos1 { Qos::AtMostOnce } else { Qos::AtLeastOnce },
+            retain: !denied.retain,
+        }),
+        session_expiry: Some(broker.session_expiry),
+        receive_maximum: Some(receive_maximum),
+        ..options(broker)?
+    })
 }
 
-/// The options any client of this broker has: the way there, the login, the sizes.
-pub(super) fn plain(broker: &Broker) -> Result<MqttOptions, Fault> {
-    let mut options = MqttOptions::new(&broker.client_id, &broker.host, broker.port);
-    let mut network = NetworkOptions::new();
-    network.set_tcp_nodelay(true);
-    options
-        .set_network_options(network)
-        .set_clean_start(true)
-        .set_keep_alive(broker.keep_alive.clamp(
-            std::time::Duration::from_secs(5),
-            std::time::Duration::from_secs(u64::from(u16::MAX)),
-        ))
-        .set_connection_timeout(broker.connect_timeout.as_secs().max(1))
-        .set_connect_properties(ConnectProperties {
-            max_packet_size: Some(broker.max_packet),
-            ..ConnectProperties::new()
-        });
-    if let Some(login) = &broker.login {
-        // rumqttc leaves the password out of CONNECT where it is empty.
-        options.set_credentials(&login.username, password(login)?.unwrap_or_default());
-    }
-    if let Some(configured) = &broker.tls {
-        options.set_transport(Transport::tls_with_config(
-            tls::client_config(configured, broker.port)?.into(),
-        ));
-    }
-    Ok(options)
+/// The options of any client of this broker: address, login and sizes.
+pub(super) fn options(broker: &Broker) -> Result<ConnectOptions, Fault> {
+    let login = match &broker.login {
+        Some(login) => Some((login.username.clone(), password(login)?.unwrap_or_default())),
+        None => None,
+    };
+    let tls = match &broker.tls {
+        Some(configured) => Some(tls::client_config(configured, broker.port)?.into()),
+        None => None,
+    };
+    Ok(ConnectOptions {
+        host: broker.host.clone(),
+        port: broker.port,
+        client_id: broker.client_id.clone(),
+        login,
+        tls,
+        connect_timeout: broker.connect_timeout,
+        keep_alive: broker.keep_alive.clamp(MIN_KEEP_ALIVE, MAX_KEEP_ALIVE),
+        max_packet: broker.max_packet,
+        clean_start: true,
+        session_expiry: None,
+        receive_maximum: None,
+        max_in_flight: None,
+        manual_acks: false,
+        last_will: None,
+    })
 }
 
-/// The password, where there is one: the first line of its file, or a variable without its line end.
+/// The configured password: the first line of its file, or a variable without its line end.
 fn password(login: &Login) -> Result<Option<String>, Fault> {
     let (what, text) = match &login.password {
         Password::None => return Ok(None),

@@ -1,17 +1,14 @@
-//! The link as everybody else sees it: calls that never wait, from any thread.
+//! Orders for the link: calls that never wait, from any thread.
 
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
-use super::ledger::Ledger;
-use super::retained::Retained;
-use super::state::{LinkState, Tracker};
-use super::{Epoch, Subscription};
-use crate::clock::{Clock, Now};
+use super::shared::{Counters, Shared};
+use super::state::LinkState;
+use super::types::{ConnectionId, Subscription};
 use crate::message::{AckToken, InputProcessed, Outgoing};
 use crate::outbox::Seq;
 
@@ -20,186 +17,100 @@ use crate::outbox::Seq;
 pub struct LinkHandle {
     shared: Arc<Shared>,
     publishes: mpsc::Sender<Submitted>,
-    tells: mpsc::Sender<Outgoing>,
+    untracked: mpsc::Sender<Outgoing>,
 }
 
 /// A publish on its way to the poll loop.
 #[derive(Debug)]
 pub(super) struct Submitted {
-    pub(super) epoch: Epoch,
+    pub(super) connection: ConnectionId,
     pub(super) seq: Seq,
     pub(super) message: Outgoing,
 }
 
-/// A publish that was not taken.
+/// A publish that was not accepted.
 #[derive(Debug)]
-pub struct NotTaken(pub Outgoing);
-
-/// What the link counted since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    pub connections: u64,
-    /// Attempts that failed and connections that ended, by [`super::FaultKind`].
-    pub faults_local: u64,
-    pub faults_network: u64,
-    pub faults_refused: u64,
-    pub faults_protocol: u64,
-    pub faults_lost: u64,
-    /// Messages received, redelivered ones included.
-    pub received: u64,
-    /// Received for no stream.
-    pub unrouted: u64,
-    /// With a topic that is not UTF-8, or a quality of service nobody asked for.
-    pub malformed: u64,
-    /// Further copies of a message that came by another subscription.
-    pub copies: u64,
-    /// Redelivered, and known to be in process or through.
-    pub recognised: u64,
-    /// QoS 0 samples lost because a queue was full.
-    pub dropped: u64,
-    /// QoS 1 samples that had to wait for room in a queue.
-    pub held: u64,
-    /// Acknowledgements written to the socket.
-    pub acknowledged: u64,
-    pub published: u64,
-    pub refused: u64,
-}
-
-/// What the handle and the poll loop both touch, each for a moment only.
-pub(super) struct Shared {
-    state: Mutex<State>,
-    clock: Arc<dyn Clock>,
-    /// Something in `state` is for the poll loop to do.
-    pub(super) changed: Notify,
-    /// A queue may have room again.
-    pub(super) room: Notify,
-}
-
-#[derive(Debug)]
-pub(super) struct State {
-    pub(super) ledger: Ledger,
-    pub(super) retained: Retained,
-    pub(super) subscriptions: Option<Vec<Subscription>>,
-    pub(super) counters: Counters,
-    pub(super) tracker: Tracker,
-    /// Set once the intake is closed: what comes is left to the broker.
-    pub(super) closed: bool,
-    /// Set once the link is to stop, with the time it may take.
-    pub(super) stop: Option<Duration>,
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("state", &self.state).finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        let state = State {
-            tracker: Tracker::new(clock.now()),
-            ledger: Ledger::default(),
-            retained: Retained::default(),
-            subscriptions: None,
-            counters: Counters::default(),
-            closed: false,
-            stop: None,
-        };
-        Self { state: Mutex::new(state), clock, changed: Notify::new(), room: Notify::new() }
-    }
-
-    /// Resolves once the link is told to stop.
-    pub(super) async fn told_to_stop(&self) {
-        while self.state().stop.is_none() {
-            self.changed.notified().await;
-        }
-    }
-
-    pub(super) fn now(&self) -> Now {
-        self.clock.now()
-    }
-
-    /// A thread that panicked while it held this left nothing half done that matters here.
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+pub struct NotAccepted(pub Outgoing);
 
 impl LinkHandle {
     pub(super) fn new(
         shared: Arc<Shared>,
         publishes: mpsc::Sender<Submitted>,
-        tells: mpsc::Sender<Outgoing>,
+        untracked: mpsc::Sender<Outgoing>,
     ) -> Self {
-        Self { shared, publishes, tells }
+        Self { shared, publishes, untracked }
     }
 
-    /// Hands over a message for the connection `epoch`. It is settled by [`super::Event::Sent`] or
-    /// `Refused`, or void when that connection ends.
+    /// Hands over a message for one connection. It is settled by [`super::Event::Sent`] or
+    /// [`super::Event::Refused`], or void when that connection ends.
     ///
     /// # Errors
-    /// Gives the message back when the link has stopped, or the queue is full: that cannot be as
-    /// long as no more than `broker.in_flight` of an epoch are handed over and not settled.
+    /// Returns the message if the link has stopped or the queue is full. The queue cannot be full
+    /// while at most `broker.in_flight` publishes of a connection are not settled.
     #[expect(clippy::result_large_err, reason = "the message goes back to where it came from")]
-    pub fn try_publish(&self, epoch: Epoch, seq: Seq, message: Outgoing) -> Result<(), NotTaken> {
+    pub fn try_publish(
+        &self,
+        connection: ConnectionId,
+        seq: Seq,
+        message: Outgoing,
+    ) -> Result<(), NotAccepted> {
         self.publishes
-            .try_send(Submitted { epoch, seq, message })
-            .map_err(|refused| NotTaken(refused.into_inner().message))
+            .try_send(Submitted { connection, seq, message })
+            .map_err(|refused| NotAccepted(refused.into_inner().message))
     }
 
-    /// Hands over a message nobody waits for: no event settles it, and it is gone when there is no
-    /// connection. False where the queue is full and it was dropped.
-    pub fn tell(&self, message: Outgoing) -> bool {
-        self.tells.try_send(message).is_ok()
+    /// Hands over a message that no event settles. It is discarded if there is no connection. False
+    /// if the queue is full and the message was dropped.
+    pub fn publish_untracked(&self, message: Outgoing) -> bool {
+        self.untracked.try_send(message).is_ok()
     }
 
-    /// A worker is through with an input. Called once for every stream the input went to.
-    pub fn taken(&self, taken: InputProcessed) {
-        self.tell_if(self.shared.state().ledger.taken(taken));
+    /// A worker has processed an input. Called once for every stream that received it.
+    pub fn input_processed(&self, processed: InputProcessed) {
+        self.notify_if(self.shared.state().ledger.input_processed(processed));
     }
 
-    /// One result of this input is safe: durable here, or acknowledged by the broker.
-    pub fn done(&self, input: AckToken) {
-        self.tell_if(self.shared.state().ledger.done(input));
+    /// One result of this input is safe: on disk here, or acknowledged by the broker.
+    pub fn result_settled(&self, input: AckToken) {
+        self.notify_if(self.shared.state().ledger.result_settled(input));
     }
 
-    fn tell_if(&self, acknowledgeable: bool) {
-        if acknowledgeable {
+    fn notify_if(&self, can_acknowledge: bool) {
+        if can_acknowledge {
             self.shared.changed.notify_one();
         }
     }
 
-    /// A worker took a sample out of its queue. To be called after each: held samples are offered
-    /// again, and it costs an atomic when there are none.
-    pub fn room(&self) {
+    /// A worker has taken a sample out of its queue. Held samples are offered again.
+    pub fn queue_has_room(&self) {
         self.shared.room.notify_one();
     }
 
-    /// Keeps `payload` as the retained message of `topic`: sent when there is a connection, and
-    /// again at every connect. The latest wins; an empty payload removes it at the broker.
+    /// Sets the retained message of `topic`: published when there is a connection, and again on
+    /// every new one. The latest payload wins; an empty payload removes the message at the broker.
     pub fn set_retained(&self, topic: impl Into<String>, payload: impl Into<Bytes>) {
         self.shared.state().retained.set(topic.into(), payload.into());
         self.shared.changed.notify_one();
     }
 
-    /// Subscribes to this set instead of the one before.
+    /// Replaces the set of subscriptions.
     pub fn set_subscriptions(&self, wanted: Vec<Subscription>) {
         self.shared.state().subscriptions = Some(wanted);
         self.shared.changed.notify_one();
     }
 
-    /// Takes no more messages in: from now on they stay at the broker, unacknowledged.
-    pub fn close_intake(&self) {
-        self.shared.state().closed = true;
+    /// Discards received messages from now on. They stay with the broker, unacknowledged.
+    pub fn stop_receiving(&self) {
+        self.shared.state().is_closed = true;
         self.shared.changed.notify_one();
     }
 
-    /// Says goodbye: once all that was handed over is settled, or half of `within` has passed, the
+    /// Shuts the link down: once all publishes are settled, or half of `within` has passed, the
     /// status `stopped` is published and the connection closed. The task ends within `within`.
     pub fn stop(&self, within: Duration) {
         let mut state = self.shared.state();
-        state.closed = true;
-        state.stop = Some(within);
+        state.is_closed = true;
+        state.stop_within = Some(within);
         drop(state);
         self.shared.changed.notify_one();
     }
@@ -209,14 +120,14 @@ impl LinkHandle {
         self.shared.state().counters
     }
 
-    /// How the link stands now.
+    /// The current state of the link.
     #[must_use]
     pub fn state(&self) -> LinkState {
         let now = self.shared.now();
         self.shared.state().tracker.at(now.mono)
     }
 
-    /// Received QoS 1 messages of this connection that are not acknowledged.
+    /// QoS 1 messages that were received on this connection and are not acknowledged.
     #[must_use]
     pub fn unacknowledged(&self) -> usize {
         self.shared.state().ledger.unacknowledged()

@@ -1,47 +1,48 @@
-//! How the link stands, as plain data for reports: whether it is connected and since when, why it
-//! is not, what the broker refuses, and what it does not answer.
+//! The state of the link as plain data for reports: whether it is connected and since when, the last
+//! fault, what the broker refuses, and what it does not acknowledge.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::{Fault, FaultKind, NotGranted};
+use super::types::NotGranted;
+use super::{Fault, FaultKind};
 use crate::clock::{Mono, Now};
 
-/// The span that [`LinkState::recent_connects`] counts over.
+/// The time that [`LinkState::recent_connects`] covers.
 pub const RECENT: Duration = Duration::from_secs(600);
 
-/// Connects remembered within [`RECENT`]; no more are counted.
-const CONNECTS: usize = 1024;
+/// The highest count of [`LinkState::recent_connects`].
+const MAX_RECENT_CONNECTS: usize = 1024;
 
-/// Refused topics remembered one by one; those beyond are counted in
+/// The most topics in [`LinkState::refused_topics`]. Refusals on others are counted in
 /// [`LinkState::refused_elsewhere`].
-const TOPICS: usize = 32;
+const MAX_REFUSED_TOPICS: usize = 32;
 
 /// The link at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkState {
     pub connected: bool,
-    /// When the current connection was made, or the last one ended; the start of the link where
-    /// there was none.
+    /// When the current connection was made, or the last one ended; the start of the link if there
+    /// was none.
     pub since: Now,
     /// The last error, with what to do about it. It stays here after a successful connect, so look
     /// at `connected` first.
     pub last_fault: Option<LastFault>,
-    /// Connections made in the last [`RECENT`]. More than a few mean that they do not last.
+    /// Connections made in the last [`RECENT`]. More than a few show that they do not last.
     pub recent_connects: usize,
-    /// Features that the connected broker does not have and inferd would use, each a sentence that
-    /// says what does not work because of it.
+    /// Features that inferd would use and the connected broker lacks: a sentence each on what does not
+    /// work because of it.
     pub limits: Vec<String>,
     /// Topic filters that the broker refuses, with its reason.
     pub refused_filters: BTreeMap<String, String>,
-    /// For each refused filter, the numbers of the streams that get nothing because of it. None
-    /// where it is for updates.
+    /// For each refused filter, the indices of the streams that receive nothing because of it. Empty
+    /// for a filter of model updates.
     pub refused_streams: BTreeMap<String, Vec<usize>>,
-    /// Topics on which publishes were refused since the start and none was accepted after that.
+    /// Topics on which the last publish was refused.
     pub refused_topics: BTreeMap<String, RefusedTopic>,
-    /// Publishes refused on topics that found no place in `refused_topics`.
+    /// Publishes refused on topics without a place in `refused_topics`.
     pub refused_elsewhere: u64,
-    /// Publishes that the broker should have acknowledged long ago.
+    /// Publishes that the broker has not acknowledged for a keep-alive or longer.
     pub unanswered: Option<Unanswered>,
 }
 
@@ -73,14 +74,14 @@ pub struct Unanswered {
     pub text: String,
 }
 
-/// Keeps a [`LinkState`] up to date.
+/// Maintains a [`LinkState`].
 #[derive(Debug)]
-pub(super) struct Tracker {
+pub(super) struct StateTracker {
     state: LinkState,
     connects: VecDeque<Mono>,
 }
 
-impl Tracker {
+impl StateTracker {
     pub(super) fn new(now: Now) -> Self {
         let state = LinkState {
             connected: false,
@@ -106,7 +107,7 @@ impl Tracker {
         self.state.connected = true;
         self.state.since = now;
         self.state.limits = limits;
-        if self.connects.len() == CONNECTS {
+        if self.connects.len() == MAX_RECENT_CONNECTS {
             self.connects.pop_front();
         }
         self.connects.push_back(now.mono);
@@ -127,15 +128,15 @@ impl Tracker {
         self.state.refused_streams.insert(what.filter.clone(), what.streams.clone());
     }
 
-    /// Forgets the refused filters for which `is_refused` no longer holds.
-    pub(super) fn keep_filters(&mut self, is_refused: impl Fn(&str) -> bool) {
+    /// Forgets the refused filters for which `is_refused` is false.
+    pub(super) fn retain_filters(&mut self, is_refused: impl Fn(&str) -> bool) {
         self.state.refused_filters.retain(|filter, _| is_refused(filter));
         self.state.refused_streams.retain(|filter, _| is_refused(filter));
     }
 
     pub(super) fn refused(&mut self, now: Now, topic: &str, reason: &'static str) {
         let topics = &mut self.state.refused_topics;
-        if !topics.contains_key(topic) && topics.len() == TOPICS {
+        if !topics.contains_key(topic) && topics.len() == MAX_REFUSED_TOPICS {
             self.state.refused_elsewhere += 1;
             return;
         }
@@ -150,7 +151,7 @@ impl Tracker {
         }
     }
 
-    /// True where there were no unanswered publishes before.
+    /// True if there were no unanswered publishes before.
     pub(super) fn set_unanswered(&mut self, unanswered: Option<Unanswered>) -> bool {
         let is_new = self.state.unanswered.is_none();
         self.state.unanswered = unanswered;
@@ -174,7 +175,7 @@ mod tests {
 
     #[test]
     fn the_state_says_since_when_and_why() {
-        let mut tracker = Tracker::new(at(1));
+        let mut tracker = StateTracker::new(at(1));
         tracker.failed(at(2), &banned());
         let state = tracker.at(at(3).mono);
         assert_eq!((state.connected, state.since), (false, at(1)), "it never was connected");
@@ -189,7 +190,7 @@ mod tests {
 
     #[test]
     fn connects_are_counted_over_the_last_minutes() {
-        let mut tracker = Tracker::new(at(0));
+        let mut tracker = StateTracker::new(at(0));
         for second in [0, 300, 400] {
             tracker.connected(at(second), Vec::new());
         }
@@ -199,13 +200,13 @@ mod tests {
 
     #[test]
     fn refused_topics_are_bounded_and_forgotten_once_accepted() {
-        let mut tracker = Tracker::new(at(0));
-        for number in 0..TOPICS + 2 {
+        let mut tracker = StateTracker::new(at(0));
+        for number in 0..MAX_REFUSED_TOPICS + 2 {
             tracker.refused(at(1), &format!("t/{number}"), "not-authorized");
         }
         tracker.refused(at(2), "t/0", "not-authorized");
         let state = tracker.at(at(3).mono);
-        assert_eq!((state.refused_topics.len(), state.refused_elsewhere), (TOPICS, 2));
+        assert_eq!((state.refused_topics.len(), state.refused_elsewhere), (MAX_REFUSED_TOPICS, 2));
         assert_eq!(
             (state.refused_topics["t/0"].count, state.refused_topics["t/0"].last),
             (2, at(2))

@@ -41,14 +41,8 @@ const BESIDE: &[&str] = &[
 ];
 
 /// Unit tests that are still beside their module instead of in its folder.
-const APART: &[&str] = &[
-    "src/daemon/journal_tests.rs",
-    "src/daemon/shadow_tests.rs",
-    "src/daemon/swap_tests.rs",
-    "src/link/garbage_tests.rs",
-    "src/link/ledger_tests.rs",
-    "src/link/subscriptions_tests.rs",
-];
+const APART: &[&str] =
+    &["src/daemon/journal_tests.rs", "src/daemon/shadow_tests.rs", "src/daemon/swap_tests.rs"];
 
 #[test]
 fn no_file_is_too_long() {

@@ -11,7 +11,6 @@ const MAX_RING: usize = 2;
 const KNOWN: &[(&str, &[usize])] = &[
     ("src/cli", &[3]),
     ("src/daemon", &[20]),
-    ("src/link", &[5]),
     ("src/pipeline", &[11, 3]),
     ("src/update", &[5]),
 ];

@@ -7,7 +7,8 @@ use std::time::Duration;
 use inferd::clock::SystemClock;
 use inferd::config::Broker;
 use inferd::link::{
-    Epoch, Event, Fault, Intake, Link, LinkHandle, LinkOptions, Started, Status, Subscription,
+    ConnectionId, Event, Fault, Ingest, Link, LinkHandle, LinkOptions, Started, StatusMessages,
+    Subscription,
 };
 use inferd::message::{Incoming, InputProcessed, Outgoing, Qos};
 use inferd::outbox::Seq;
@@ -43,7 +44,7 @@ struct OneQueue {
     dropped: mpsc::UnboundedSender<Incoming>,
 }
 
-impl Intake for OneQueue {
+impl Ingest for OneQueue {
     fn streams(&mut self, topic: &str, streams: &mut Vec<usize>) {
         let wanted = self.filters.iter().filter(|it| matches(&it.filter, topic));
         streams.extend(wanted.flat_map(|it| &it.streams));
@@ -118,15 +119,15 @@ impl Rig {
         let filters = subscriptions.clone();
         let Started { handle, events, task } = Link::start(LinkOptions {
             broker,
-            status: Status {
+            status: StatusMessages {
                 topic: STATUS.into(),
                 online: "online".into(),
                 offline: "offline".into(),
                 stopped: "stopped".into(),
             },
             subscriptions,
-            former,
-            intake: Box::new(OneQueue { filters, samples: to_samples, dropped: to_dropped }),
+            previous_filters: former,
+            ingest: Box::new(OneQueue { filters, samples: to_samples, dropped: to_dropped }),
             epoch: 0,
             clock: Arc::new(SystemClock::start()),
         });
@@ -144,16 +145,16 @@ impl Rig {
     }
 
     /// Waits for a connection: its number, and whether the broker kept our session.
-    pub(crate) async fn up(&mut self) -> (Epoch, bool) {
+    pub(crate) async fn up(&mut self) -> (ConnectionId, bool) {
         loop {
-            if let Event::Up { epoch, session_present } = self.event().await {
-                return (epoch, session_present);
+            if let Event::Up { connection, session_present } = self.event().await {
+                return (connection, session_present);
             }
         }
     }
 
     /// Waits for a connection and until the broker has granted every subscription.
-    pub(crate) async fn ready(&mut self) -> (Epoch, bool) {
+    pub(crate) async fn ready(&mut self) -> (ConnectionId, bool) {
         let up = self.up().await;
         while self.event().await != Event::Subscribed {}
         up
@@ -171,7 +172,7 @@ impl Rig {
     /// The next sample, as a worker takes it.
     pub(crate) async fn sample(&mut self) -> Incoming {
         let sample = soon("a sample", self.samples.recv()).await.expect("the link ended");
-        self.handle.room();
+        self.handle.queue_has_room();
         sample
     }
 
@@ -179,7 +180,7 @@ impl Rig {
     pub(crate) async fn work(&mut self) -> Incoming {
         let sample = self.sample().await;
         if let Some(input) = sample.token {
-            self.handle.taken(InputProcessed { input, results: 0 });
+            self.handle.input_processed(InputProcessed { input, results: 0 });
         }
         sample
     }
@@ -216,8 +217,8 @@ impl Rig {
     }
 
     /// Hands over a numbered QoS 1 publish.
-    pub(crate) fn publish(&self, epoch: Epoch, seq: u64, topic: &str, payload: &str) {
-        self.handle.try_publish(epoch, Seq(seq), message(topic, payload)).unwrap();
+    pub(crate) fn publish(&self, connection: ConnectionId, seq: u64, topic: &str, payload: &str) {
+        self.handle.try_publish(connection, Seq(seq), message(topic, payload)).unwrap();
     }
 
     /// Waits until this publish is settled: true where it was sent.

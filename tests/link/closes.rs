@@ -32,10 +32,10 @@ async fn deliver(rig: &mut Rig, topics: &[&str]) -> Outcome {
     let mut outcome = Outcome::default();
     while outcome.sent.len() + outcome.refused.len() < topics.len() {
         match rig.event().await {
-            Event::Up { epoch, .. } => {
+            Event::Up { connection, .. } => {
                 for (number, topic) in (1..).zip(topics) {
                     if !outcome.is_settled(number) {
-                        rig.publish(epoch, number, topic, "x");
+                        rig.publish(connection, number, topic, "x");
                     }
                 }
             }
@@ -92,9 +92,9 @@ async fn the_daemons_own_status_can_be_the_topic_that_ends_the_connection() {
     // Results are what shows that the broker answers at all: one on each connection.
     let mut number = 100;
     while aside(&rig).is_empty() {
-        if let Event::Up { epoch, .. } = rig.event().await {
+        if let Event::Up { connection, .. } = rig.event().await {
             number += 1;
-            rig.publish(epoch, number, "out/a", "x");
+            rig.publish(connection, number, "out/a", "x");
         }
     }
     assert_eq!(aside(&rig), [STATUS.to_owned()].into());

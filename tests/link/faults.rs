@@ -47,7 +47,7 @@ async fn what_the_broker_says_with_a_refusal_is_shown() {
     })
     .await;
     let text = reason.to_string();
-    assert!(text.contains("quota exceeded (the broker says: 5 of 5!)"), "{text}");
+    assert!(text.contains("quota exceeded (broker: 5 of 5!)"), "{text}");
     let moved = every_fault(|_, client| {
         client.accept(&[&[0x20, 14, 0, 0x9d, 11, 0x1c, 0, 8][..], b"b2:18830"].concat());
     })
@@ -70,14 +70,14 @@ async fn a_server_that_is_no_broker_is_named() {
         client.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
     })
     .await;
-    assert!(http.to_string().contains("a server of HTTP"), "{http}");
+    assert!(http.to_string().contains("answers as HTTP"), "{http}");
     assert_eq!(http.kind(), FaultKind::Protocol);
     let ssh = every_fault(|_, client| {
         client.write(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n");
         client.read();
     })
     .await;
-    assert!(ssh.to_string().contains("a server of SSH"), "{ssh}");
+    assert!(ssh.to_string().contains("answers as SSH"), "{ssh}");
 }
 
 #[tokio::test]
@@ -292,7 +292,7 @@ async fn acknowledgements_leave_in_the_order_of_arrival() {
         inputs.push(rig.sample().await.token.unwrap());
     }
     for input in inputs.into_iter().rev() {
-        rig.handle.taken(InputProcessed { input, results: 0 });
+        rig.handle.input_processed(InputProcessed { input, results: 0 });
     }
     rig.down().await;
     server.finish().await;
@@ -321,10 +321,10 @@ async fn a_redelivered_message_that_was_through_is_acknowledged_unprocessed() {
     let mut rig = Rig::start(broker(server.port, "gw"), 8);
     let first = rig.sample().await.token.unwrap();
     let second = rig.sample().await.token.unwrap();
-    rig.handle.taken(InputProcessed { input: second, results: 0 });
+    rig.handle.input_processed(InputProcessed { input: second, results: 0 });
     taken.send(()).unwrap();
     rig.counted("the redelivery", |counters| counters.recognised == 2).await;
-    rig.handle.taken(InputProcessed { input: first, results: 0 });
+    rig.handle.input_processed(InputProcessed { input: first, results: 0 });
     server.finish().await;
     assert!(rig.samples.is_empty());
 }

@@ -25,12 +25,12 @@ async fn a_broker_without_retained_messages_and_qos_1_is_served_as_it_wishes() {
     });
     let mut rig = Rig::start(broker(server.port, "gw"), 8);
     rig.handle.set_retained("state/a", "new");
-    let (epoch, _) = rig.up().await;
+    let (connection, _) = rig.up().await;
     rig.counted("the state", |counters| counters.published == 2).await;
     let limits = rig.handle.state().limits;
     assert_eq!(limits.len(), 3, "{limits:?}");
     assert_eq!(rig.handle.state().refused_filters.len(), 3);
-    rig.publish(epoch, 1, "out/a", "x");
+    rig.publish(connection, 1, "out/a", "x");
     assert!(rig.settled(1).await);
     rig.handle.stop(Duration::from_secs(5));
     server.finish().await;
@@ -123,7 +123,7 @@ async fn a_broker_that_floods_is_asked_for_one_at_a_time_and_nothing_is_taken_tw
     for pkid in 1..=FLOOD {
         let sample = rig.sample().await;
         assert_eq!(sample.payload[..], pkid.to_be_bytes(), "each once, in order");
-        rig.handle.taken(InputProcessed { input: sample.token.unwrap(), results: 0 });
+        rig.handle.input_processed(InputProcessed { input: sample.token.unwrap(), results: 0 });
     }
     server.finish().await;
     rig.task.abort();
@@ -136,8 +136,8 @@ async fn publishes_that_are_never_acknowledged_show_in_the_state() {
         client.answer_all_but_publishes();
     });
     let mut rig = Rig::start(broker(server.port, "gw"), 8);
-    let (epoch, _) = rig.up().await;
-    rig.publish(epoch, 1, "out/a", "x");
+    let (connection, _) = rig.up().await;
+    rig.publish(connection, 1, "out/a", "x");
     let unanswered = rig.state("unanswered publishes", |state| state.unanswered.clone()).await;
     assert!(unanswered.publishes >= 1);
     assert!(unanswered.text.contains("has not acknowledged"), "{}", unanswered.text);
@@ -158,13 +158,13 @@ async fn what_the_broker_refuses_shows_in_the_state_until_it_is_accepted() {
         client.read_to_the_end();
     });
     let mut rig = Rig::start(broker(server.port, "gw"), 8);
-    let (epoch, _) = rig.up().await;
-    rig.publish(epoch, 1, "out/a", "x");
-    rig.publish(epoch, 2, "out/a", "x");
+    let (connection, _) = rig.up().await;
+    rig.publish(connection, 1, "out/a", "x");
+    rig.publish(connection, 2, "out/a", "x");
     assert!(!rig.settled(2).await);
     let refused = rig.handle.state().refused_topics["out/a"].clone();
     assert_eq!((refused.reason, refused.count), ("not-authorized", 2));
-    rig.publish(epoch, 3, "out/a", "x");
+    rig.publish(connection, 3, "out/a", "x");
     assert!(rig.settled(3).await);
     assert!(rig.handle.state().refused_topics.is_empty());
     rig.task.abort();

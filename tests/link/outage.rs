@@ -47,7 +47,7 @@ async fn a_session_survives_the_restart_of_a_broker_that_saves_it() {
     let (_, session) = rig.ready().await;
     assert!(session);
     rig.counted("the redelivery", |counters| counters.recognised == 1).await;
-    rig.handle.taken(InputProcessed { input: held.token.unwrap(), results: 0 });
+    rig.handle.input_processed(InputProcessed { input: held.token.unwrap(), results: 0 });
     rig.counted("its acknowledgement", |counters| counters.acknowledged == 1).await;
     let mut peer = Peer::connect(server.port(), "peer").await;
     peer.publish("in/a", "next").await;
@@ -93,22 +93,22 @@ async fn what_is_in_process_when_the_wire_is_cut_is_not_processed_twice() {
         inputs.push(rig.sample().await.token.unwrap());
     }
     // The second is through before the cut, and cannot be acknowledged before the first.
-    rig.handle.taken(InputProcessed { input: inputs[1], results: 0 });
+    rig.handle.input_processed(InputProcessed { input: inputs[1], results: 0 });
     wire.cut();
     rig.down().await;
-    let (epoch, session) = rig.ready().await;
+    let (connection, session) = rig.ready().await;
     assert!(session);
     rig.counted("the redelivery", |counters| counters.recognised == 3).await;
     assert_eq!(rig.handle.counters().acknowledged, 0);
-    rig.handle.taken(InputProcessed { input: inputs[2], results: 0 });
-    rig.handle.taken(InputProcessed { input: inputs[0], results: 0 });
+    rig.handle.input_processed(InputProcessed { input: inputs[2], results: 0 });
+    rig.handle.input_processed(InputProcessed { input: inputs[0], results: 0 });
     rig.counted("the acknowledgements", |counters| counters.acknowledged == 3).await;
     peer.publish("in/a", "4").await;
     assert_eq!(text(&rig.work().await), "4");
     rig.counted("the last", |counters| counters.acknowledged == 4).await;
 
     // The broker has read all of them once it has answered to what was written after them.
-    rig.publish(epoch, 1, "out/a", "after the acknowledgements");
+    rig.publish(connection, 1, "out/a", "after the acknowledgements");
     assert!(rig.settled(1).await);
 
     // Nothing is owed any more: the next connection starts with nothing.
@@ -127,12 +127,12 @@ async fn every_cut_of_the_wire_is_survived_and_no_publish_is_lost() {
     let mut peer = Peer::connect(server.port(), "peer").await;
     peer.subscribe("out/#").await;
     let mut rig = Rig::start(broker(wire.port, "gw"), 8);
-    let (mut epoch, _) = rig.ready().await;
+    let (mut connection, _) = rig.ready().await;
     let mut next = 1;
     // Like the outbox: what is not settled when the connection ends is handed over again.
     for round in 1..=20_u64 {
         for seq in next..round * 5 {
-            rig.publish(epoch, seq, "out/a", &seq.to_string());
+            rig.publish(connection, seq, "out/a", &seq.to_string());
             if seq % 3 == round % 3 {
                 wire.cut();
             }
@@ -149,10 +149,10 @@ async fn every_cut_of_the_wire_is_survived_and_no_publish_is_lost() {
                         break;
                     }
                 }
-                inferd::link::Event::Up { epoch: new, .. } => {
-                    epoch = new;
+                inferd::link::Event::Up { connection: new, .. } => {
+                    connection = new;
                     for seq in next..round * 5 {
-                        rig.publish(epoch, seq, "out/a", &seq.to_string());
+                        rig.publish(connection, seq, "out/a", &seq.to_string());
                     }
                 }
                 _ => {}

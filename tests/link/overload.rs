@@ -18,13 +18,13 @@ async fn an_overload_stays_at_the_broker_and_nothing_is_lost() {
     };
     let mut peer = Peer::connect(server.port(), "peer").await;
     let mut rig = Rig::start(broker(server.port(), "gw"), 4);
-    let (epoch, _) = rig.ready().await;
+    let (connection, _) = rig.ready().await;
     // Nothing is worked off until the broker has taken all: a queue of 4, a window of 64.
     peer.publish_all("in/a", (0..SAMPLES).map(|n| n.to_string().into_bytes())).await;
     rig.counted("a full window", |counters| counters.received == 64).await;
     assert_eq!((rig.handle.unacknowledged(), rig.handle.counters().held), (64, 60));
     // Meanwhile the other direction works.
-    rig.publish(epoch, 1, "out/a", "through");
+    rig.publish(connection, 1, "out/a", "through");
     assert!(rig.settled(1).await);
     for n in 0..SAMPLES {
         assert_eq!(text(&rig.work().await), n.to_string());
@@ -148,7 +148,7 @@ async fn an_intake_that_is_closed_leaves_everything_to_the_next() {
     rig.ready().await;
     peer.publish("in/a", "1").await;
     rig.work().await;
-    rig.handle.close_intake();
+    rig.handle.stop_receiving();
     peer.publish("in/a", "2").await;
     rig.counted("its arrival", |counters| counters.received == 2).await;
     rig.stop().await;

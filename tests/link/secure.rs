@@ -123,7 +123,7 @@ async fn a_port_without_tls_and_a_port_with_it_are_told_apart() {
     plain.tls = None;
     plain.connect_timeout = Duration::from_secs(2);
     let fault = Rig::start(plain, 8).down().await;
-    assert!(fault.to_string().contains("it speaks TLS"), "{fault}");
+    assert!(fault.to_string().contains("it uses TLS"), "{fault}");
 
     let Some(open) = Mosquitto::start("") else { unreachable!("there was one before") };
     let mut secret = secured(&server, false);

@@ -158,7 +158,7 @@ fn sum(tree: &Value) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::PlainMessage;
+    use crate::link::ClientMessage;
 
     #[test]
     fn the_table_says_what_runs_where_and_how_it_is() {
@@ -166,7 +166,7 @@ mod tests {
         let now = Timestamp::parse("2026-01-01T00:05:00Z").unwrap();
         let mut hear = |topic: &str, payload: &str| {
             let topic = format!("p/{topic}");
-            let message = PlainMessage { topic, payload: payload.to_owned().into(), retain: true };
+            let message = ClientMessage { topic, payload: payload.to_owned().into(), retain: true };
             view.hear("p", &message, now);
         };
         hear("gw-1/status", r#"{"state":"online","groups":["a","b"]}"#);

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::clock::Timestamp;
 use crate::ids::{GatewayId, ModelName};
-use crate::link::PlainMessage;
+use crate::link::ClientMessage;
 use crate::update::Target;
 use crate::update::device::{Reason, State};
 
@@ -143,7 +143,7 @@ impl View {
     pub(in crate::ctl) fn hear(
         &mut self,
         prefix: &str,
-        message: &PlainMessage,
+        message: &ClientMessage,
         now: Timestamp,
     ) -> Option<Heard> {
         let rest = message.topic.strip_prefix(prefix)?.strip_prefix('/')?;
@@ -218,8 +218,8 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
 
-    fn message(topic: &str, payload: &str, retain: bool) -> PlainMessage {
-        PlainMessage { topic: topic.into(), payload: payload.to_owned().into(), retain }
+    fn message(topic: &str, payload: &str, retain: bool) -> ClientMessage {
+        ClientMessage { topic: topic.into(), payload: payload.to_owned().into(), retain }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::ctl::broker::{BrokerArgs, Session, block_on};
 use crate::ctl::fleet::view::{self, View, age};
 use crate::ctl::{Failure, load_trust};
-use crate::link::PlainMessage;
+use crate::link::ClientMessage;
 use crate::update::{Deployment, Envelope, Target, Trust, drawn};
 
 /// Show every rollout that the broker retains, whoever began it
@@ -122,7 +122,7 @@ pub(super) async fn survey(
 }
 
 /// A deployment on the topic that it names itself; anything else is a stranger's.
-fn deployed(message: &PlainMessage, broker: &BrokerArgs, trust: Option<&Trust>) -> Option<Found> {
+fn deployed(message: &ClientMessage, broker: &BrokerArgs, trust: Option<&Trust>) -> Option<Found> {
     let deployment = match trust {
         Some(trust) => (*trust.deployment(&message.payload).ok()?).clone(),
         None => Envelope::read::<Deployment>(&message.payload).ok()?.unverified().ok()?,

@@ -17,7 +17,7 @@ use crate::ctl::Failure;
 use crate::ctl::broker::{BrokerArgs, Session};
 use crate::ctl::fleet::view::{self, Heard, View};
 use crate::ids::{Digest, GatewayId};
-use crate::link::PlainMessage;
+use crate::link::ClientMessage;
 use crate::update::Deployment;
 use others::expired;
 pub(super) use others::over;
@@ -162,7 +162,7 @@ impl Controller {
     }
 
     /// Takes in a message; a model's report is for the machine.
-    fn heard(&mut self, message: &PlainMessage) -> Option<GatewayId> {
+    fn heard(&mut self, message: &ClientMessage) -> Option<GatewayId> {
         let deploy = self.broker.topic("deploy/");
         if message.topic.starts_with(&deploy) {
             let found = self.loaded.trust.deployment(&message.payload).ok();

@@ -1,0 +1,191 @@
+//! Received messages go to the workers, and replies to subscriptions to their owner.
+
+use tokio::time::Instant;
+
+use super::Connection;
+use crate::failpoints::point;
+use crate::link::Fault;
+use crate::link::capabilities::Features;
+use crate::link::fault::reason_codes;
+use crate::link::ledger::{Arrival, Flooded, MAX_UNACKNOWLEDGED, ReceivedPublish};
+use crate::link::protocol::{Publish, SubscribeReply};
+use crate::link::types::{Event, NotGranted, ReceivedMessage};
+use crate::message::{AckToken, Incoming, InputId, Qos};
+
+/// What the ledger makes of a received message.
+enum Admitted {
+    /// QoS 0: not acknowledged.
+    Untracked,
+    Tracked(AckToken),
+    /// It was received before; its acknowledgement is pending.
+    Redelivered,
+}
+
+impl Connection<'_> {
+    /// Routes a message, records it and offers it to every stream that it matches.
+    pub(super) fn on_publish(&mut self, publish: Publish) -> Result<(), Fault> {
+        if self.shutdown.is_reconnecting() {
+            return Ok(());
+        }
+        let mut streams = std::mem::take(&mut self.streams);
+        streams.clear();
+        let topic = String::from_utf8(publish.topic.to_vec()).unwrap_or_default();
+        let is_valid = !topic.is_empty();
+        let mut state = self.session.shared.state();
+        state.counters.received += 1;
+        state.counters.malformed += u64::from(!is_valid);
+        if state.is_closed {
+            return Ok(());
+        }
+        let is_known = publish.qos == Qos::AtLeastOnce
+            && state.ledger.knows(publish.packet_id, publish.dup, &publish.topic, &publish.payload);
+        drop(state);
+        if is_valid && !is_known {
+            self.route(&topic, &publish, &mut streams);
+        }
+        match self.record_arrival(&publish, streams.len())? {
+            Admitted::Redelivered => {}
+            Admitted::Untracked => self.dispatch(&publish, &topic, &streams, None, None),
+            Admitted::Tracked(token) => {
+                let id = self.assign_id(&publish);
+                point("received");
+                self.dispatch(&publish, &topic, &streams, Some(token), id);
+            }
+        }
+        self.streams = streams;
+        self.check_receive_window();
+        Ok(())
+    }
+
+    /// Finds the streams that a new message is for.
+    fn route(&mut self, topic: &str, publish: &Publish, streams: &mut Vec<usize>) {
+        let session = &mut *self.session;
+        if session.options.ingest.take(topic, &publish.payload) {
+            return;
+        }
+        session.options.ingest.streams(topic, streams);
+        if streams.is_empty() {
+            session.shared.state().counters.unrouted += 1;
+            return;
+        }
+        let is_request = publish.reply.is_some();
+        let (payload, retained) = (&publish.payload[..], publish.retain);
+        let message = ReceivedMessage { topic, payload, retained, is_request };
+        let ids = &publish.subscription_ids;
+        let is_copy = session.subscriptions.remove_duplicates(message, ids, streams);
+        session.shared.state().counters.copies += u64::from(is_copy);
+        session.options.ingest.admit(message, streams);
+    }
+
+    fn record_arrival(&mut self, publish: &Publish, streams: usize) -> Result<Admitted, Fault> {
+        if publish.qos == Qos::AtMostOnce {
+            return Ok(Admitted::Untracked);
+        }
+        let received = ReceivedPublish {
+            packet_id: publish.packet_id,
+            dup: publish.dup,
+            topic: &publish.topic,
+            payload: &publish.payload,
+            streams: u32::try_from(streams).unwrap_or(u32::MAX),
+        };
+        let mut state = self.session.shared.state();
+        match state.ledger.receive(received) {
+            Ok(Arrival::New(token)) => Ok(Admitted::Tracked(token)),
+            Ok(Arrival::Redelivered) => {
+                state.counters.recognised += 1;
+                Ok(Admitted::Redelivered)
+            }
+            Err(Flooded) => Err(Fault::Garbage {
+                reason: format!("more than {MAX_UNACKNOWLEDGED} unacknowledged messages"),
+            }),
+        }
+    }
+
+    fn assign_id(&mut self, publish: &Publish) -> Option<InputId> {
+        let mut content = crc32fast::Hasher::new();
+        content.update(&publish.topic);
+        content.update(&publish.payload);
+        let session = &mut *self.session;
+        let assigned = session.input_ids.assign(publish.packet_id, publish.dup, content.finalize());
+        if let Some(epoch) = assigned.advanced_to {
+            session.emit(Event::EpochAdvanced(epoch));
+        }
+        assigned.id
+    }
+
+    fn dispatch(
+        &mut self,
+        publish: &Publish,
+        topic: &str,
+        streams: &[usize],
+        token: Option<AckToken>,
+        input_id: Option<InputId>,
+    ) {
+        let session = &mut *self.session;
+        let ingest = &mut *session.options.ingest;
+        let received = session.options.clock.now();
+        let held_before = session.overflow.occupancy().samples;
+        for stream in streams {
+            let sample = Incoming {
+                stream: *stream,
+                topic: topic.to_owned(),
+                payload: publish.payload.clone(),
+                received,
+                token,
+                input_id,
+                reply: publish.reply.clone(),
+                retained: publish.retain,
+            };
+            if let Some(lost) = session.overflow.offer(ingest, sample) {
+                ingest.dropped(lost);
+                session.shared.state().counters.dropped += 1;
+            }
+        }
+        let held = session.overflow.occupancy().samples - held_before;
+        if held > 0 {
+            session.shared.state().counters.held += u64::try_from(held).unwrap_or(0);
+            // A worker that took a sample since the refusal notified nobody.
+            session.retry_overflow();
+        }
+    }
+
+    /// Does not request what the broker cannot do.
+    pub(super) fn withhold_subscriptions(&mut self, features: Features) {
+        if features.wildcards {
+            return;
+        }
+        let session = &mut *self.session;
+        for (filter, streams) in session.subscriptions.withhold_wildcards() {
+            let reason = reason_codes::name(reason_codes::NO_WILDCARDS);
+            let refused = NotGranted { filter, streams, reason };
+            session.shared.state().tracker.filter_refused(&refused);
+            session.emit(Event::NotSubscribed(refused));
+        }
+    }
+
+    /// The broker replied to a SUBSCRIBE.
+    pub(super) fn on_suback(&mut self, packet_id: u16, replies: &[SubscribeReply]) {
+        let (now, random) = (Instant::now().into_std(), fastrand::u64(..));
+        let session = &mut *self.session;
+        let was_complete = session.subscriptions.is_complete();
+        for problem in session.subscriptions.on_replies(packet_id, replies, now, random) {
+            let filter = problem.filter;
+            match problem.retry_in {
+                None => log::warn!("subscription {}: {}", filter.filter, filter.reason),
+                Some(wait) => {
+                    log::debug!("{} is subscribed again in {}s", filter.filter, wait.as_secs());
+                    session.shared.state().tracker.filter_refused(&filter);
+                    session.emit(Event::NotSubscribed(filter));
+                }
+            }
+        }
+        let subscriptions = &session.subscriptions;
+        let mut state = session.shared.state();
+        state.tracker.retain_filters(|filter| subscriptions.is_refused(filter));
+        drop(state);
+        if !was_complete && subscriptions.is_complete() {
+            session.emit(Event::Subscribed);
+        }
+        self.retry_at = session.subscriptions.next_retry().map(Instant::from_std);
+    }
+}
