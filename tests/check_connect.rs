@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use crate::common::broker::{Mosquitto, free_port};
-use crate::common::fake::{CONNACK, Fake, SUBSCRIBE};
+use crate::common::fake_broker::{CONNACK, FakeBroker, SUBSCRIBE};
 use crate::common::gateway::Gateway;
 use crate::common::skipped;
 
@@ -95,7 +95,7 @@ fn a_port_where_nothing_listens_ends_with_69_unless_something_else_is_wrong() {
 
 #[tokio::test]
 async fn a_refused_subscription_is_a_problem_of_its_stream() {
-    let server = Fake::start(1, |_, client| {
+    let server = FakeBroker::start(1, |_, client| {
         client.accept(CONNACK);
         let asked = client.read_until(SUBSCRIBE).pkid().to_be_bytes();
         client.write(&[0x90, 4, asked[0], asked[1], 0, 0x87]);

@@ -18,9 +18,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::common::broker::{Broker, free_port};
-use crate::common::gateway::Gateway;
-use crate::common::peer::Peer;
-use crate::daemon::{MOTION, samples};
+use crate::common::gateway::{Gateway, MOTION, samples};
+use crate::common::mqtt_client::MqttClient;
 
 fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
@@ -183,7 +182,7 @@ fn the_queue_is_shown_and_purged() {
 #[tokio::test]
 async fn a_drain_sends_all_that_waits_whatever_the_rate() {
     let broker = Broker::start();
-    let mut peer = Peer::connect(broker.port(), "peer").await;
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
     peer.subscribe("predictions/#").await;
     // At this rate it would take five minutes.
     let config = format!("[outbox]\ndrain_rate = 1\n{MOTION}");
@@ -311,9 +310,9 @@ fn change_back_and_forth(gateway: &Gateway, versions: [Digest; 2]) -> (u64, u64)
 async fn a_model_is_changed_under_load_and_every_window_is_answered() {
     const SAMPLES: usize = 400;
     let broker = Broker::start();
-    let mut listener = Peer::connect(broker.port(), "listener").await;
+    let mut listener = MqttClient::connect(broker.port(), "listener").await;
     listener.subscribe("predictions/#").await;
-    let mut sensor = Peer::connect(broker.port(), "sensor").await;
+    let mut sensor = MqttClient::connect(broker.port(), "sensor").await;
     let mut gateway = Gateway::new(broker.port(), MOTION);
     let versions = ModelStore::open(&settings(&gateway)).unwrap();
     let [old, new] = ["1.9.0", "2.0.0"].map(|version| packed(&gateway, version));

@@ -4,81 +4,30 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::common::broker::{Broker, Mosquitto, free_port};
-use crate::common::fake::{self, Fake};
-use crate::common::gateway::Gateway;
-use crate::common::peer::Peer;
+use crate::common::fake_broker::{self, FakeBroker};
+use crate::common::gateway::{Gateway, MOTION, WHOLE, samples, without_window};
+use crate::common::mqtt_client::MqttClient;
 use crate::common::skipped;
-
-pub(crate) const MOTION: &str = r#"
-[[stream]]
-name = "motion"
-model = "motion"
-topic = "sensors/{device}/imu"
-payload = { format = "json", fields = ["ax", "ay", "az", "gx", "gy", "gz"], time = "ts" }
-[stream.publish]
-topic = "predictions/{stream}/{device}"
-"#;
-
-const WHOLE: &str = r#"
-[[stream]]
-name = "whole"
-model = "whole"
-topic = "inputs/{device}"
-guarantee = "at-least-once"
-payload = { format = "f32le" }
-[stream.publish]
-topic = "predictions/{device}"
-"#;
-
-/// Samples of the first test recording, ten a second from `start` on.
-pub(crate) fn samples(start: usize, count: usize) -> Vec<Vec<u8>> {
-    let recordings = include_str!("../models/recordings/basic-motions-test.csv");
-    let now = jiff::Timestamp::now().as_millisecond() - 10_000;
-    let rows = recordings.lines().skip(1 + start).take(count).enumerate();
-    rows.map(|(at, row)| {
-        let cells: Vec<f64> = row.split(',').skip(3).map(|cell| cell.parse().unwrap()).collect();
-        let ms = now + 100 * i64::try_from(start + at).unwrap();
-        let [ax, ay, az, gx, gy, gz] = cells[..] else { panic!("{row}") };
-        let sample = json!({"ts": ms, "ax": ax, "ay": ay, "az": az, "gx": gx, "gy": gy, "gz": gz});
-        sample.to_string().into_bytes()
-    })
-    .collect()
-}
-
-async fn next_json(peer: &mut Peer) -> (String, Value) {
-    let (topic, text) = peer.next_text().await;
-    (topic, serde_json::from_str(&text).unwrap())
-}
-
-/// The next message on a topic that ends so and satisfies the condition.
-async fn await_json(peer: &mut Peer, end: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-    loop {
-        let (topic, value) = next_json(peer).await;
-        if topic.ends_with(end) && wanted(&value) {
-            return value;
-        }
-    }
-}
 
 #[tokio::test]
 async fn a_gateway_becomes_ready_predicts_and_stops() {
     let broker = Broker::start();
-    let mut peer = Peer::connect(broker.port(), "peer").await;
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
     peer.subscribe("#").await;
     let mut gateway = Gateway::new(broker.port(), MOTION);
     gateway.start();
-    let status = await_json(&mut peer, "gw-1/status", |s| s["state"] == "online").await;
+    let status = peer.await_json("gw-1/status", |s| s["state"] == "online").await;
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
-    let model = await_json(&mut peer, "gw-1/model/motion", |_| true).await;
+    let model = peer.await_json("gw-1/model/motion", |_| true).await;
     assert_eq!(model["active"]["version"], "1.0.0");
 
     peer.publish_all("sensors/watch-7/imu", samples(0, 50)).await;
     let mut ids = std::collections::BTreeSet::new();
     for _ in 0..2 {
-        let got = await_json(&mut peer, "predictions/motion/watch-7", |_| true).await;
+        let got = peer.await_json("predictions/motion/watch-7", |_| true).await;
         assert_eq!(got["v"], 1);
         assert_eq!(got["gateway"], "gw-1");
         assert_eq!(got["stream"], "motion");
@@ -96,13 +45,13 @@ async fn a_gateway_becomes_ready_predicts_and_stops() {
     gateway.signal("TERM");
     gateway.await_notice("STOPPING=1");
     assert!(gateway.ended().success(), "{}", gateway.log());
-    await_json(&mut peer, "gw-1/status", |s| s["state"] == "stopped").await;
+    peer.await_json("gw-1/status", |s| s["state"] == "stopped").await;
 }
 
 #[tokio::test]
 async fn a_partial_window_goes_on_after_a_stop() {
     let broker = Broker::start();
-    let mut peer = Peer::connect(broker.port(), "peer").await;
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
     peer.subscribe("predictions/#").await;
     let mut gateway = Gateway::new(broker.port(), MOTION);
     let all = samples(0, 40);
@@ -112,7 +61,7 @@ async fn a_partial_window_goes_on_after_a_stop() {
     gateway.stop();
     gateway.start();
     peer.publish_all("sensors/watch-1/imu", all[39..].to_vec()).await;
-    let (_, got) = next_json(&mut peer).await;
+    let (_, got) = peer.next_json().await;
     assert_eq!(got["device"], "watch-1");
     assert_eq!(got["label"], "resting");
 }
@@ -120,7 +69,7 @@ async fn a_partial_window_goes_on_after_a_stop() {
 #[tokio::test]
 async fn bad_inputs_are_counted_shown_and_survived() {
     let broker = Broker::start();
-    let mut peer = Peer::connect(broker.port(), "peer").await;
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
     peer.subscribe("inferd/v1/#").await;
     peer.subscribe("predictions/#").await;
     let mut gateway = Gateway::new(broker.port(), MOTION);
@@ -138,7 +87,7 @@ async fn bad_inputs_are_counted_shown_and_survived() {
     ];
     for (reason, payload) in &bad {
         peer.publish("sensors/watch-1/imu", payload.clone()).await;
-        let shown = await_json(&mut peer, "gw-1/rejects", |_| true).await;
+        let shown = peer.await_json("gw-1/rejects", |_| true).await;
         assert_eq!(shown["reason"], *reason, "{shown}");
         assert_eq!(shown["topic"], "sensors/watch-1/imu");
         assert!(!shown["message"].as_str().unwrap().is_empty());
@@ -146,9 +95,9 @@ async fn bad_inputs_are_counted_shown_and_survived() {
     let counted = |health: &Value| {
         bad.iter().all(|(reason, _)| health["streams"]["motion"]["rejects"][*reason] == 1)
     };
-    await_json(&mut peer, "gw-1/health", counted).await;
+    peer.await_json("gw-1/health", counted).await;
     peer.publish_all("sensors/watch-1/imu", samples(0, 40)).await;
-    await_json(&mut peer, "predictions/motion/watch-1", |p| p["label"] == "resting").await;
+    peer.await_json("predictions/motion/watch-1", |p| p["label"] == "resting").await;
 }
 
 #[tokio::test]
@@ -162,9 +111,9 @@ async fn without_a_broker_it_is_ready_and_waits() {
     gateway.await_notice("no connection");
     mosquitto.run();
     gateway.await_notice("subscribed");
-    let mut peer = Peer::connect(mosquitto.port(), "peer").await;
+    let mut peer = MqttClient::connect(mosquitto.port(), "peer").await;
     peer.subscribe("inferd/v1/gw-1/status").await;
-    await_json(&mut peer, "status", |s| s["state"] == "online").await;
+    peer.await_json("status", |s| s["state"] == "online").await;
 }
 
 /// At boot there may be no interface at all, and nobody who knows the broker's name.
@@ -193,9 +142,9 @@ fn without_a_network_it_is_ready_and_waits() {
 async fn ready_waits_for_the_subscriptions() {
     let granted = Arc::new(AtomicBool::new(false));
     let by_broker = granted.clone();
-    let broker = Fake::start(1, move |_, client| {
-        client.accept(fake::CONNACK);
-        let subscribe = client.read_until(fake::SUBSCRIBE);
+    let broker = FakeBroker::start(1, move |_, client| {
+        client.accept(fake_broker::CONNACK);
+        let subscribe = client.read_until(fake_broker::SUBSCRIBE);
         by_broker.store(true, Ordering::Release);
         let [high, low] = subscribe.pkid().to_be_bytes();
         client.write(&[0x90, 4, high, low, 0, 1]);
@@ -212,9 +161,9 @@ async fn ready_waits_for_the_subscriptions() {
 /// The broker refuses the subscription: that is for a person to mend, and no restart mends it.
 #[tokio::test]
 async fn a_refused_subscription_does_not_hold_up_readiness() {
-    let broker = Fake::start(1, move |_, client| {
-        client.accept(fake::CONNACK);
-        let [high, low] = client.read_until(fake::SUBSCRIBE).pkid().to_be_bytes();
+    let broker = FakeBroker::start(1, move |_, client| {
+        client.accept(fake_broker::CONNACK);
+        let [high, low] = client.read_until(fake_broker::SUBSCRIBE).pkid().to_be_bytes();
         client.write(&[0x90, 4, high, low, 0, 0x87]);
         client.read_to_the_end();
     });
@@ -250,13 +199,13 @@ async fn the_watchdog_is_fed_while_the_workers_are_well() {
 #[tokio::test]
 async fn a_killed_gateway_is_declared_offline_by_its_will() {
     let broker = Broker::start();
-    let mut peer = Peer::connect(broker.port(), "peer").await;
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
     peer.subscribe("inferd/v1/gw-1/status").await;
     let mut gateway = Gateway::new(broker.port(), MOTION);
     gateway.start();
-    await_json(&mut peer, "status", |s| s["state"] == "online").await;
+    peer.await_json("status", |s| s["state"] == "online").await;
     gateway.kill();
-    await_json(&mut peer, "status", |s| s["state"] == "offline").await;
+    peer.await_json("status", |s| s["state"] == "offline").await;
 }
 
 /// The whole input's acknowledgement waits for its result: whatever a kill interrupts, the broker
@@ -266,7 +215,7 @@ async fn whole_inputs_survive_kill_9() {
     let Some(mosquitto) = Mosquitto::start("") else {
         return skipped("inputs across a kill", "mosquitto is not installed");
     };
-    let mut peer = Peer::connect(mosquitto.port(), "peer").await;
+    let mut peer = MqttClient::connect(mosquitto.port(), "peer").await;
     peer.subscribe("predictions/#").await;
     let mut gateway = Gateway::new(mosquitto.port(), WHOLE);
     gateway.ship("whole", without_window);
@@ -283,7 +232,7 @@ async fn whole_inputs_survive_kill_9() {
         }
     }
     while !missing.is_empty() {
-        let (_, got) = next_json(&mut peer).await;
+        let (_, got) = peer.next_json().await;
         missing.remove(got["device"].as_str().unwrap());
     }
 }
@@ -295,7 +244,7 @@ async fn an_overload_of_whole_inputs_is_answered_to_the_last() {
     let Some(mosquitto) = Mosquitto::start("") else {
         return skipped("an overload", "mosquitto is not installed");
     };
-    let mut peer = Peer::connect(mosquitto.port(), "peer").await;
+    let mut peer = MqttClient::connect(mosquitto.port(), "peer").await;
     peer.subscribe("predictions/#").await;
     let stream = format!("[outbox]\nmemory_records = 16\n{WHOLE}");
     let mut gateway = Gateway::new(mosquitto.port(), &stream);
@@ -309,23 +258,7 @@ async fn an_overload_of_whole_inputs_is_answered_to_the_last() {
         peer.publish_unheard(&format!("inputs/{name}"), input.clone()).await;
     }
     while !missing.is_empty() {
-        let (_, got) = next_json(&mut peer).await;
+        let (_, got) = peer.next_json().await;
         missing.remove(got["device"].as_str().unwrap());
     }
-}
-
-/// The card of the same model for messages that are whole inputs, already normalised.
-pub(crate) fn without_window(card: String) -> String {
-    let section = |line: &str| line.starts_with('[').then(|| line.to_owned());
-    let mut current = String::new();
-    let mut kept = String::new();
-    for line in card.lines() {
-        current = section(line).unwrap_or(current);
-        let per_sample = line.starts_with("channels") || line.starts_with("normalize");
-        if current != "[window]" && !per_sample {
-            kept.push_str(line);
-            kept.push('\n');
-        }
-    }
-    kept
 }

@@ -10,22 +10,21 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::common::broker::free_port;
-use crate::common::gateway::Gateway;
-use crate::common::peer::Peer;
+use crate::common::gateway::{Gateway, MOTION, samples};
+use crate::common::mqtt_client::MqttClient;
 use crate::common::{PATIENCE, skipped};
-use crate::daemon::{MOTION, samples};
-use crate::operator::witness::{Witness, retained};
-use crate::operator::{Office, Running};
+use crate::inferctl::mosquitto_sub::{Subscriber, retained};
+use crate::inferctl::{Running, Setup};
 
 const IDS: [&str; 3] = ["gw-1", "gw-2", "gw-3"];
 
 /// Gateways of group `a` that came with keyset 1.
-fn gateways(office: &Office, ids: &[&str]) -> Vec<Gateway> {
+fn gateways(setup: &Setup, ids: &[&str]) -> Vec<Gateway> {
     let gateway = |id: &&str| {
-        let mut gateway = Gateway::new(office.broker.port(), MOTION);
+        let mut gateway = Gateway::new(setup.broker.port(), MOTION);
         let updates = "[updates]\nkeyset = \"keyset-1.json\"\n";
-        gateway.configure(office.broker.port(), &format!("{updates}{MOTION}"));
-        let keyset = office.desk.folder.path().join("keyset-1.json");
+        gateway.configure(setup.broker.port(), &format!("{updates}{MOTION}"));
+        let keyset = setup.workspace.folder.path().join("keyset-1.json");
         std::fs::copy(keyset, gateway.dir().join("keyset-1.json")).unwrap();
         gateway.set("INFERD__GATEWAY__ID", id);
         gateway.set("INFERD__BROKER__CLIENT_ID", id);
@@ -47,7 +46,7 @@ impl Sensors {
     fn start(port: u16) -> Self {
         let (stop, mut stopped) = oneshot::channel::<()>();
         let feed = async move {
-            let mut sensor = Peer::connect(port, "sensor").await;
+            let mut sensor = MqttClient::connect(port, "sensor").await;
             let mut pace = tokio::time::interval(Duration::from_millis(200));
             for device in 0_u32.. {
                 tokio::select! {
@@ -75,9 +74,9 @@ impl Drop for Sensors {
 
 /// Packs the demonstration model under another version; one that answers no numbers where it is
 /// `bad`, which nobody finds out before it is asked.
-fn release(office: &Office, version: &str, counter: u64, bad: bool) -> String {
+fn release(setup: &Setup, version: &str, counter: u64, bad: bool) -> String {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/motion");
-    let to = office.desk.folder.path().join(version);
+    let to = setup.workspace.folder.path().join(version);
     std::fs::create_dir(&to).unwrap();
     let card = std::fs::read_to_string(from.join("card.toml")).unwrap();
     let mut card = card.replace("version = \"1.0.0\"", &format!("version = \"{version}\""));
@@ -95,7 +94,7 @@ fn release(office: &Office, version: &str, counter: u64, bad: bool) -> String {
     std::fs::write(to.join("card.toml"), card).unwrap();
     let bundle = format!("motion-{version}.bundle");
     let counter = counter.to_string();
-    office.desk.well(&["pack", version, "--counter", &counter, "--out", &bundle]);
+    setup.workspace.run_ok(&["pack", version, "--counter", &counter, "--out", &bundle]);
     bundle
 }
 
@@ -109,8 +108,8 @@ fn start<'a>(bundle: &'a str, record: &'a str, more: &[&'a str]) -> Vec<&'a str>
 const KEYS: [&str; 4] = ["--keyset", "keyset-1.json", "--key", "deploy.key"];
 
 /// What each gateway says of the model.
-fn reports(office: &Office) -> Vec<Value> {
-    let fleet = office.json(&["fleet"]);
+fn reports(setup: &Setup) -> Vec<Value> {
+    let fleet = setup.json(&["fleet"]);
     let of = |id: &&str| {
         let found = fleet.as_array().unwrap().iter().find(|gateway| gateway["gateway"] == **id);
         found.unwrap()["models"]["motion"].clone()
@@ -118,72 +117,72 @@ fn reports(office: &Office) -> Vec<Value> {
     IDS.iter().map(of).collect()
 }
 
-fn versions(office: &Office) -> Vec<String> {
+fn versions(setup: &Setup) -> Vec<String> {
     let active = |report: &Value| report["active"]["version"].as_str().unwrap().to_owned();
-    reports(office).iter().map(active).collect()
+    reports(setup).iter().map(active).collect()
 }
 
 #[test]
 fn a_fleet_goes_forward_stops_goes_back_and_gets_new_keys() {
-    let Some(office) = Office::open("a fleet of three daemons") else { return };
-    let witness = Witness::of_deployments(&office);
-    let mut gateways = gateways(&office, &IDS);
-    let _sensors = Sensors::start(office.broker.port());
-    assert_eq!(versions(&office), ["1.0.0"; 3]);
+    let Some(setup) = Setup::open("a fleet of three daemons") else { return };
+    let subscriber = Subscriber::of_deployments(&setup);
+    let mut gateways = gateways(&setup, &IDS);
+    let _sensors = Sensors::start(setup.broker.port());
+    assert_eq!(versions(&setup), ["1.0.0"; 3]);
 
     // A good release, wave by wave; its controller is killed in the first.
-    let good = release(&office, "1.1.0", 2, false);
-    office.sign(&good);
+    let good = release(&setup, "1.1.0", 2, false);
+    setup.sign(&good);
     let waves = ["--waves", "1,2,100%"];
-    let killed = office.spawn(&start(&good, "good.rollout", &[&KEYS[..], &waves].concat()), "out");
+    let killed = setup.spawn(&start(&good, "good.rollout", &[&KEYS[..], &waves].concat()), "out");
     let deadline = Instant::now() + PATIENCE;
-    while witness.count() == 0 {
+    while subscriber.count() == 0 {
         assert!(Instant::now() < deadline, "no wave is published");
         std::thread::park_timeout(Duration::from_millis(20));
     }
     killed.kill();
-    assert!(witness.count() < 3, "it was killed half way");
-    office.well(&["rollout", "watch", "good.rollout"]);
-    assert_eq!(versions(&office), ["1.1.0"; 3]);
-    assert_eq!(witness.count(), 3, "one message a wave");
+    assert!(subscriber.count() < 3, "it was killed half way");
+    setup.run_ok(&["rollout", "watch", "good.rollout"]);
+    assert_eq!(versions(&setup), ["1.1.0"; 3]);
+    assert_eq!(subscriber.count(), 3, "one message a wave");
 
     // A bad one is found out on one gateway, which goes back by itself; the rest never has it.
-    let bad = release(&office, "1.2.0", 3, true);
-    office.sign(&bad);
+    let bad = release(&setup, "1.2.0", 3, true);
+    setup.sign(&bad);
     let more = ["--waves", "1,100%", "--name", "bad"];
-    let ended = office.run(&start(&bad, "bad.rollout", &[&KEYS[..], &more].concat()));
+    let ended = setup.run(&start(&bad, "bad.rollout", &[&KEYS[..], &more].concat()));
     assert_eq!(ended.code, 1, "{}{}", ended.out, ended.err);
     assert!(ended.out.contains("rolled-back (not-a-number)"), "{}", ended.out);
-    assert_eq!(versions(&office), ["1.1.0"; 3]);
-    let tried = reports(&office).iter().filter(|report| report["deployment"] == "bad").count();
-    assert_eq!((tried, witness.count()), (1, 5));
+    assert_eq!(versions(&setup), ["1.1.0"; 3]);
+    let tried = reports(&setup).iter().filter(|report| report["deployment"] == "bad").count();
+    assert_eq!((tried, subscriber.count()), (1, 5));
 
     // Back to the version that was shipped, on purpose.
-    let shipped = office.release(1);
+    let shipped = setup.release(1);
     let back = ["rollback", "--model", "motion", "--group", "a", "--to", &shipped];
     let keys = ["--release-key", "release.key", "--key-password-file", "password"];
     let back = [&back[..], &keys, &KEYS, &TERMS, &["--record", "back.rollout"]].concat();
-    office.well(&back);
-    assert_eq!(versions(&office), ["1.0.0"; 3]);
-    assert_eq!(witness.count(), 6);
+    setup.run_ok(&back);
+    assert_eq!(versions(&setup), ["1.0.0"; 3]);
+    assert_eq!(subscriber.count(), 6);
 
     // New keys; the old ones are worth nothing from then on.
     for key in ["new-release.key", "new-deploy.key"] {
-        office.desk.well(&["keygen", "--out", key, "--unencrypted"]);
+        setup.workspace.run_ok(&["keygen", "--out", key, "--unencrypted"]);
     }
     let next = ["keys", "--after", "keyset-1.json", "--sign-with", "release.key"];
     let new = ["--release", "new-release.key", "--deploy", "new-deploy.key"];
     let out = ["--password-file", "password", "--out", "keyset-2.json"];
-    office.desk.well(&[&next[..], &new, &out].concat());
-    let newest = release(&office, "1.3.0", 5, false);
-    office.desk.well(&["sign", &newest, "--key", "new-release.key"]);
+    setup.workspace.run_ok(&[&next[..], &new, &out].concat());
+    let newest = release(&setup, "1.3.0", 5, false);
+    setup.workspace.run_ok(&["sign", &newest, "--key", "new-release.key"]);
     let both = ["--keyset", "keyset-1.json", "--keyset", "keyset-2.json", "--waves", "100%"];
     let old = [&both[..], &["--key", "deploy.key"]].concat();
-    let refused = office.run(&start(&newest, "old-key.rollout", &old));
+    let refused = setup.run(&start(&newest, "old-key.rollout", &old));
     assert!(refused.err.contains("0 of the 1 deploy signatures"), "{}", refused.err);
     let new = [&both[..], &["--key", "new-deploy.key"]].concat();
-    office.well(&start(&newest, "new.rollout", &new));
-    assert_eq!(versions(&office), ["1.3.0"; 3]);
+    setup.run_ok(&start(&newest, "new.rollout", &new));
+    assert_eq!(versions(&setup), ["1.3.0"; 3]);
     gateways.iter_mut().for_each(Gateway::stop);
 }
 
@@ -209,21 +208,21 @@ fn web_server(folder: &Path) -> Option<(u16, Running)> {
 #[test]
 fn from_a_web_server_a_fleet_is_updated_with_nothing_but_documents_on_the_broker() {
     let test = "a rollout from a web server";
-    let Some(office) = Office::open(test) else { return };
-    let mut gateways = gateways(&office, &IDS[..1]);
-    let good = release(&office, "1.1.0", 1, false);
-    office.sign(&good);
-    let www = office.desk.folder.path().join("www");
-    office.desk.well(&["publish", &good, "--keyset", "keyset-1.json", "--web", "www"]);
+    let Some(setup) = Setup::open(test) else { return };
+    let mut gateways = gateways(&setup, &IDS[..1]);
+    let good = release(&setup, "1.1.0", 1, false);
+    setup.sign(&good);
+    let www = setup.workspace.folder.path().join("www");
+    setup.workspace.run_ok(&["publish", &good, "--keyset", "keyset-1.json", "--web", "www"]);
     let Some((port, _server)) = web_server(&www) else {
         return skipped(test, "python3 is not installed");
     };
     let source = format!("http://127.0.0.1:{port}/{{sha256}}");
     let more = ["--waves", "1", "--trial-max", "1s", "--source", &source];
-    office.well(&start(&good, "web.rollout", &[&KEYS[..], &more].concat()));
-    let fleet = office.json(&["fleet"]);
+    setup.run_ok(&start(&good, "web.rollout", &[&KEYS[..], &more].concat()));
+    let fleet = setup.json(&["fleet"]);
     assert_eq!(fleet[0]["models"]["motion"]["active"]["version"], "1.1.0");
     assert_eq!(fleet[0]["models"]["motion"]["state"], "committed");
-    assert_eq!(retained(office.broker.port(), "inferd/v1/blob/#"), None, "no chunk was sent");
+    assert_eq!(retained(setup.broker.port(), "inferd/v1/blob/#"), None, "no chunk was sent");
     gateways.iter_mut().for_each(Gateway::stop);
 }

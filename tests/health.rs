@@ -7,11 +7,10 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::common::broker::{Broker, Mosquitto, free_port};
-use crate::common::fake::{self, Fake};
-use crate::common::gateway::Gateway;
-use crate::common::peer::Peer;
+use crate::common::fake_broker::{self, FakeBroker};
+use crate::common::gateway::{Gateway, MOTION, samples};
+use crate::common::mqtt_client::MqttClient;
 use crate::common::{PATIENCE, skipped};
-use crate::daemon::{MOTION, samples};
 
 /// The reason with this code, once there is one.
 fn await_reason(gateway: &Gateway, code: &str) -> Value {
@@ -78,7 +77,7 @@ async fn a_daemon_that_works_is_healthy() {
     let mut gateway = Gateway::new(broker.port(), MOTION);
     gateway.start();
     gateway.await_notice("subscribed");
-    let mut peer = Peer::connect(broker.port(), "peer").await;
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
     peer.publish_all("sensors/watch-7/imu", samples(0, 60)).await;
     gateway.await_health("predictions", |health| {
         health["streams"]["motion"]["predictions"].as_u64() >= Some(2)
@@ -98,7 +97,7 @@ async fn rejected_inputs_fail_a_stream_until_good_ones_come() {
     let mut gateway = Gateway::new(broker.port(), MOTION);
     gateway.start();
     gateway.await_notice("subscribed");
-    let mut peer = Peer::connect(broker.port(), "peer").await;
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
     let bad = br#"{"temperature": 21.5, "x": "\u001b[2J"}"#;
     peer.publish_all("sensors/watch-7/imu", vec![bad.to_vec(); 5]).await;
     gateway.await_health("rejects", |health| {
@@ -143,9 +142,9 @@ fn a_wrong_password_fails() {
 /// Mosquitto's access list never refuses a subscription, so a small broker of the test's own does.
 #[tokio::test]
 async fn a_refused_subscription_fails_its_stream() {
-    let broker = Fake::start(1, move |_, client| {
-        client.accept(fake::CONNACK);
-        let [high, low] = client.read_until(fake::SUBSCRIBE).pkid().to_be_bytes();
+    let broker = FakeBroker::start(1, move |_, client| {
+        client.accept(fake_broker::CONNACK);
+        let [high, low] = client.read_until(fake_broker::SUBSCRIBE).pkid().to_be_bytes();
         client.write(&[0x90, 4, high, low, 0, 0x87]);
         client.read_to_the_end();
     });
@@ -170,7 +169,7 @@ async fn predictions_that_an_access_list_refuses_fail_their_stream() {
     let mut gateway = Gateway::new(broker.port(), MOTION);
     gateway.start();
     gateway.await_notice("subscribed");
-    let mut peer = Peer::connect(broker.port(), "peer").await;
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
     peer.publish_all("sensors/watch-7/imu", samples(0, 90)).await;
     gateway.await_health("lost results", |health| {
         health["queue"]["lost"]["motion"]["not-authorized"].as_u64() >= Some(5)
@@ -206,7 +205,7 @@ async fn windows_that_never_fill_fail_their_stream() {
     let mut gateway = Gateway::new(broker.port(), MOTION);
     gateway.start();
     gateway.await_notice("subscribed");
-    let mut peer = Peer::connect(broker.port(), "peer").await;
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
     let start = jiff::Timestamp::now().as_millisecond() - 120_000;
     let slow = samples(0, 50).into_iter().enumerate().map(|(at, sample)| {
         let mut sample: Value = serde_json::from_slice(&sample).unwrap();

@@ -4,34 +4,22 @@
 use serde_json::Value;
 
 use crate::common::broker::{Broker, Mosquitto};
-use crate::common::gateway::Gateway;
-use crate::common::peer::Peer;
+use crate::common::gateway::{Gateway, without_window};
+use crate::common::mqtt_client::MqttClient;
 use crate::common::skipped;
-use crate::daemon::without_window;
 
-/// One stream for each way, all on one topic.
-const STREAMS: &str = r#"
-[[stream]]
-name = "ignore"
-model = "whole"
-topic = "inputs/{device}"
-payload = { format = "f32le" }
-publish = { topic = "predictions/ignore" }
-[[stream]]
-name = "take"
-model = "whole"
-topic = "inputs/{device}"
-retained = "take"
-payload = { format = "f32le" }
-publish = { topic = "predictions/take" }
-[[stream]]
-name = "mark"
-model = "whole"
-topic = "inputs/{device}"
-retained = "mark"
-payload = { format = "f32le" }
-publish = { topic = "predictions/mark" }
-"#;
+/// One stream for each setting, all on one topic.
+fn streams() -> String {
+    ["ignore", "take", "mark"]
+        .map(|setting| {
+            format!(
+                "[[stream]]\nname = \"{setting}\"\nmodel = \"whole\"\ntopic = \"inputs/{{device}}\"\n\
+                 retained = \"{setting}\"\npayload = {{ format = \"f32le\" }}\n\
+                 publish = {{ topic = \"predictions/{setting}\" }}\n"
+            )
+        })
+        .concat()
+}
 
 fn input(number: u8) -> Vec<u8> {
     (0..240u8).flat_map(|i| (f32::from(i ^ number) / 100.0).to_le_bytes()).collect()
@@ -39,11 +27,10 @@ fn input(number: u8) -> Vec<u8> {
 
 /// Takes predictions until each stream has one of the device `end`: stream, device, and whether it
 /// is marked, in the order of the streams.
-async fn until(peer: &mut Peer, end: &str) -> Vec<(String, String, bool)> {
+async fn until(peer: &mut MqttClient, end: &str) -> Vec<(String, String, bool)> {
     let (mut all, mut ended) = (Vec::new(), 0);
     while ended < 3 {
-        let (topic, text) = peer.next_text().await;
-        let got: Value = serde_json::from_str(&text).unwrap();
+        let (topic, got) = peer.next_json().await;
         if !topic.starts_with("predictions/") {
             continue;
         }
@@ -59,24 +46,16 @@ async fn until(peer: &mut Peer, end: &str) -> Vec<(String, String, bool)> {
 }
 
 /// The counters of the streams, once the health message has them as wanted.
-async fn streams_of_health(peer: &mut Peer, wanted: impl Fn(&Value) -> bool) -> Value {
-    loop {
-        let (topic, text) = peer.next_text().await;
-        if topic.ends_with("/health") {
-            let health: Value = serde_json::from_str(&text).unwrap();
-            if wanted(&health["streams"]) {
-                return health["streams"].clone();
-            }
-        }
-    }
+async fn streams_of_health(peer: &mut MqttClient, wanted: impl Fn(&Value) -> bool) -> Value {
+    peer.await_json("/health", |health| wanted(&health["streams"])).await["streams"].take()
 }
 
 async fn is_handled_as_each_stream_says(broker: &Broker) {
-    let mut peer = Peer::connect(broker.port(), "peer").await;
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
     peer.publish_retained("inputs/old", input(1)).await;
     peer.subscribe("predictions/#").await;
     peer.subscribe("inferd/v1/gw-1/health").await;
-    let mut gateway = Gateway::new(broker.port(), STREAMS);
+    let mut gateway = Gateway::new(broker.port(), &streams());
     gateway.ship("whole", without_window);
     gateway.start();
     gateway.await_notice("subscribed");
@@ -132,7 +111,7 @@ async fn a_retained_reading_that_comes_again_is_not_taken_twice() {
     let Some(broker) = Mosquitto::start("") else {
         return skipped("retained readings after a session", "mosquitto is not installed");
     };
-    let mut peer = Peer::connect(broker.port(), "peer").await;
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
     peer.subscribe("predictions/#").await;
     peer.subscribe("inferd/v1/gw-1/health").await;
     let window = r#"
@@ -151,7 +130,7 @@ publish = { topic = "predictions/motion" }
     streams_of_health(&mut peer, |streams| streams["motion"]["samples"] == 1).await;
     gateway.stop();
     // One that starts clean under the same client id ends the session.
-    drop(Peer::connect(broker.port(), "gw-1").await);
+    drop(MqttClient::connect(broker.port(), "gw-1").await);
     gateway.start();
     let streams = streams_of_health(&mut peer, |streams| streams["motion"]["retained"] == 1).await;
     assert_eq!(streams["motion"]["samples"], 0, "its sample came back with the window: {streams}");

@@ -5,13 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::common::broker::{Broker, free_port};
-use crate::common::gateway::Gateway;
-use crate::common::peer::Peer;
+use crate::common::gateway::{Gateway, MOTION, samples};
+use crate::common::mqtt_client::MqttClient;
 use crate::common::skipped;
-use crate::daemon::{MOTION, samples};
 
 /// Samples that carry no time of their own.
 const TIMELESS: &str = r#"
@@ -33,10 +30,6 @@ fn confinement() -> Option<PathBuf> {
     }
     skipped("the unit's confinement", "it takes root, systemd-analyze and python3-seccomp");
     None
-}
-
-async fn prediction(peer: &mut Peer) -> Value {
-    serde_json::from_str(&peer.next_text().await.1).unwrap()
 }
 
 macro_rules! libc {
@@ -120,7 +113,7 @@ fn the_file_system_is_read_only_but_for_the_state() {
 async fn confined_as_its_unit_says_it_predicts_and_tells_systemd() {
     let Some(program) = confinement() else { return };
     let broker = Broker::start();
-    let mut peer = Peer::connect(broker.port(), "peer").await;
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
     peer.subscribe("predictions/#").await;
     let mut gateway = Gateway::new(broker.port(), MOTION);
     gateway.set("WATCHDOG_USEC", "300000");
@@ -131,7 +124,7 @@ async fn confined_as_its_unit_says_it_predicts_and_tells_systemd() {
     gateway.await_notice("subscribed");
     gateway.await_notice("WATCHDOG=1");
     peer.publish_all("sensors/watch-7/imu", samples(0, 40)).await;
-    assert_eq!(prediction(&mut peer).await["label"], "resting");
+    assert_eq!(peer.next_json().await.1["label"], "resting");
     let health = gateway.await_health("a store", |health| !health["queue"]["disk"].is_null());
     assert_eq!(health["link"]["connected"], true, "{health}");
     gateway.signal("TERM");
@@ -143,7 +136,7 @@ async fn confined_as_its_unit_says_it_predicts_and_tells_systemd() {
 async fn a_state_folder_that_is_read_only_costs_the_disk_and_is_said() {
     let Some(program) = confinement() else { return };
     let broker = Broker::start();
-    let mut peer = Peer::connect(broker.port(), "peer").await;
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
     peer.subscribe("predictions/#").await;
     let mut gateway = Gateway::new(broker.port(), MOTION);
     gateway.set("CONFINED_STATE", "read-only");
@@ -151,7 +144,7 @@ async fn a_state_folder_that_is_read_only_costs_the_disk_and_is_said() {
     gateway.start();
     gateway.await_notice("subscribed");
     peer.publish_all("sensors/watch-7/imu", samples(0, 40)).await;
-    assert_eq!(prediction(&mut peer).await["label"], "resting");
+    assert_eq!(peer.next_json().await.1["label"], "resting");
     let status = gateway.command(&["status"]);
     let text = String::from_utf8_lossy(&status.stdout).into_owned();
     assert_eq!(status.status.code(), Some(1), "{text}");
@@ -201,7 +194,7 @@ async fn a_clock_jumps(from: &str, to: &str) {
         return skipped("a clock that jumps", "faketime is not installed");
     };
     let broker = Broker::start();
-    let mut peer = Peer::connect(broker.port(), "peer").await;
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
     peer.subscribe("predictions/#").await;
     let mut gateway = Gateway::new(broker.port(), TIMELESS);
     gateway.ship("motion", |card| card.replace("max_gap = \"1s\"", "max_gap = \"10m\""));
@@ -217,14 +210,14 @@ async fn a_clock_jumps(from: &str, to: &str) {
     gateway.await_notice("subscribed");
     let all = samples(0, 80);
     peer.publish_all("sensors/watch-7/imu", all[..40].to_vec()).await;
-    let first = prediction(&mut peer).await;
+    let first = peer.next_json().await.1;
     assert!(first["time"].as_str().unwrap().starts_with(&from[..10]), "{first}");
     std::fs::write(&time, format!("@{to}")).unwrap();
     let mut jumped = Vec::new();
     // The window of the second prediction began before the jump.
     for part in [40..50, 50..60] {
         peer.publish_all("sensors/watch-7/imu", all[part].to_vec()).await;
-        jumped.push(prediction(&mut peer).await);
+        jumped.push(peer.next_json().await.1);
     }
     for said in &jumped {
         assert!(said["time"].as_str().unwrap().starts_with(&to[..10]), "{said}");

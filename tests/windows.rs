@@ -3,10 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::common::broker::Mosquitto;
-use crate::common::gateway::Gateway;
-use crate::common::peer::Peer;
+use crate::common::gateway::{Gateway, samples};
+use crate::common::mqtt_client::MqttClient;
 use crate::common::skipped;
-use crate::daemon::samples;
 
 const BY_PAYLOAD: &str = r#"
 [[stream]]
@@ -38,7 +37,7 @@ async fn devices_that_only_the_payload_names_have_windows_of_their_own() {
     let Some(broker) = Mosquitto::start("") else {
         return skipped("windows", "mosquitto is not installed");
     };
-    let mut peer = Peer::connect(broker.port(), "peer").await;
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
     peer.subscribe("predictions/#").await;
     let mut gateway = Gateway::new(broker.port(), BY_PAYLOAD);
     gateway.start();
@@ -64,7 +63,7 @@ async fn windows_that_never_fill_are_shown_with_the_reason() {
     let Some(broker) = Mosquitto::start("") else {
         return skipped("windows", "mosquitto is not installed");
     };
-    let mut peer = Peer::connect(broker.port(), "peer").await;
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
     peer.subscribe("inferd/v1/+/rejects").await;
     let mut gateway = Gateway::new(broker.port(), BY_PAYLOAD);
     gateway.start();

@@ -5,9 +5,33 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use tempfile::TempDir;
 
-use super::{PATIENCE, program};
+use super::{PATIENCE, binary};
+
+/// One sample a message, for the demo model.
+pub(crate) const MOTION: &str = r#"
+[[stream]]
+name = "motion"
+model = "motion"
+topic = "sensors/{device}/imu"
+payload = { format = "json", fields = ["ax", "ay", "az", "gx", "gy", "gz"], time = "ts" }
+[stream.publish]
+topic = "predictions/{stream}/{device}"
+"#;
+
+/// Messages that are whole inputs, for the model `whole` with the card of [`without_window`].
+pub(crate) const WHOLE: &str = r#"
+[[stream]]
+name = "whole"
+model = "whole"
+topic = "inputs/{device}"
+guarantee = "at-least-once"
+payload = { format = "f32le" }
+[stream.publish]
+topic = "predictions/{device}"
+"#;
 
 /// A gateway's folder, and the daemon while it runs.
 pub(crate) struct Gateway {
@@ -45,7 +69,7 @@ impl Gateway {
 
     /// Runs a command of the same program with the same configuration.
     pub(crate) fn command(&self, args: &[&str]) -> Output {
-        let mut command = program::inferd(&[]);
+        let mut command = binary::inferd(&[]);
         let command = command.args(args).arg("--config").arg(self.config());
         command.env_remove("INFERD_CONFIG").stdin(Stdio::null()).output().unwrap()
     }
@@ -104,7 +128,7 @@ impl Gateway {
             .append(true)
             .open(self.dir.path().join("log"))
             .unwrap();
-        let child = program::inferd(&self.under)
+        let child = binary::inferd(&self.under)
             .arg("run")
             .arg("--config")
             .arg(self.config())
@@ -236,4 +260,35 @@ pub(crate) fn without_samples(card: &str) -> String {
         .filter(|line| !line.starts_with("samples"))
         .map(|line| format!("{line}\n"))
         .collect()
+}
+
+/// Samples of the first test recording, ten a second from `start` on.
+pub(crate) fn samples(start: usize, count: usize) -> Vec<Vec<u8>> {
+    let recordings = include_str!("../../models/recordings/basic-motions-test.csv");
+    let now = jiff::Timestamp::now().as_millisecond() - 10_000;
+    let rows = recordings.lines().skip(1 + start).take(count).enumerate();
+    rows.map(|(at, row)| {
+        let cells: Vec<f64> = row.split(',').skip(3).map(|cell| cell.parse().unwrap()).collect();
+        let ms = now + 100 * i64::try_from(start + at).unwrap();
+        let [ax, ay, az, gx, gy, gz] = cells[..] else { panic!("{row}") };
+        let sample = json!({"ts": ms, "ax": ax, "ay": ay, "az": az, "gx": gx, "gy": gy, "gz": gz});
+        sample.to_string().into_bytes()
+    })
+    .collect()
+}
+
+/// The card of the same model for messages that are whole inputs, already normalised.
+pub(crate) fn without_window(card: String) -> String {
+    let section = |line: &str| line.starts_with('[').then(|| line.to_owned());
+    let mut current = String::new();
+    let mut kept = String::new();
+    for line in card.lines() {
+        current = section(line).unwrap_or(current);
+        let per_sample = line.starts_with("channels") || line.starts_with("normalize");
+        if current != "[window]" && !per_sample {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
 }

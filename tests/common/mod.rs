@@ -1,13 +1,13 @@
 //! What several integration tests need: brokers, a second client, a link with its own end.
 
+pub(crate) mod binary;
 pub(crate) mod broker;
+pub(crate) mod cuttable_proxy;
 pub(crate) mod disk;
-pub(crate) mod fake;
+pub(crate) mod fake_broker;
 pub(crate) mod gateway;
-pub(crate) mod peer;
-pub(crate) mod program;
-pub(crate) mod proxy;
-pub(crate) mod rig;
+pub(crate) mod link_harness;
+pub(crate) mod mqtt_client;
 
 use std::future::Future;
 use std::io::Write;

@@ -7,13 +7,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use inferd::store::{Settings, Store};
 
-use super::witness::WHOLE;
 use super::{aside, ready};
 use crate::common::broker::Mosquitto;
-use crate::common::gateway::Gateway;
-use crate::common::peer::Peer;
+use crate::common::gateway::{Gateway, MOTION, WHOLE, samples, without_window};
+use crate::common::mqtt_client::MqttClient;
 use crate::common::skipped;
-use crate::daemon::{MOTION, samples, without_window};
 use crate::store::record;
 
 /// Longer than the store waits with anything that it would write.
@@ -27,7 +25,7 @@ async fn nothing_is_written_while_the_broker_takes_every_result() {
     let gateway = Gateway::new(broker.port(), &format!("{MOTION}{WHOLE}"));
     gateway.ship("whole", without_window);
     let gateway = ready(gateway).await;
-    let mut peer = Peer::connect(broker.port(), "peer").await;
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
     peer.subscribe("predictions/#").await;
     // The first inputs of a session are counted on disk.
     peer.publish("inputs/d", "\0".repeat(960)).await;

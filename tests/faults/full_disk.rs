@@ -9,12 +9,11 @@ use serde_json::Value;
 
 use super::aside;
 use crate::common::broker::Mosquitto;
+use crate::common::cuttable_proxy::CuttableProxy;
 use crate::common::disk::SmallDisk;
-use crate::common::gateway::Gateway;
-use crate::common::peer::Peer;
-use crate::common::proxy::Proxy;
+use crate::common::gateway::{Gateway, without_window};
+use crate::common::mqtt_client::MqttClient;
 use crate::common::skipped;
-use crate::daemon::without_window;
 
 /// Inputs that come while the broker does not hear of results.
 const INPUTS: usize = 600;
@@ -39,8 +38,8 @@ struct Scene {
     // The daemon ends before its disk goes.
     gateway: Gateway,
     disk: SmallDisk,
-    wire: Proxy,
-    peer: Peer,
+    wire: CuttableProxy,
+    peer: MqttClient,
     /// The broker is not to go before all of them.
     _broker: Mosquitto,
 }
@@ -51,12 +50,12 @@ impl Scene {
             skipped("a full disk below the daemon", "mosquitto is not installed");
             return None;
         };
-        let wire = Proxy::to(broker.port()).await;
+        let wire = CuttableProxy::to(broker.port()).await;
         let mut gateway = Gateway::new(wire.port, LOOSE);
         gateway.ship("whole", without_window);
         gateway.set("INFERD__STORE__RESERVE_BYTES", "0");
         let disk = SmallDisk::mount_at(&gateway.dir().join("state"), 12)?;
-        let mut peer = Peer::connect(broker.port(), "peer").await;
+        let mut peer = MqttClient::connect(broker.port(), "peer").await;
         peer.subscribe("predictions/#").await;
         Some(Self { gateway, disk, wire, peer, _broker: broker })
     }

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use super::witness::{WHOLE, Witness, nothing_is_wrong};
+use super::delivery_checker::{DeliveryChecker, nothing_is_wrong};
 use super::{aside, ready};
 use crate::common::broker::Mosquitto;
-use crate::common::gateway::Gateway;
-use crate::common::proxy::Proxy;
+use crate::common::cuttable_proxy::CuttableProxy;
+use crate::common::gateway::{Gateway, WHOLE, without_window};
 use crate::common::skipped;
 
 const KILLS: u32 = 100;
@@ -20,11 +20,11 @@ async fn no_answer_is_lost_reordered_or_renamed_however_often_the_daemon_is_kill
     let Some(broker) = Mosquitto::start("max_inflight_messages 64\n") else {
         return skipped("kills", "mosquitto is not installed");
     };
-    let wire = Proxy::to(broker.port()).await;
+    let wire = CuttableProxy::to(broker.port()).await;
     let gateway = Gateway::new(wire.port, WHOLE);
-    gateway.ship("whole", crate::daemon::without_window);
+    gateway.ship("whole", without_window);
     let mut gateway = ready(gateway).await;
-    let Some(mut witness) = Witness::start(broker.port()) else { return };
+    let Some(mut checker) = DeliveryChecker::start(broker.port()) else { return };
     let kills = std::env::var("INFERD_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(KILLS);
     let mut random = fastrand::Rng::with_seed(3);
     for _ in 0..kills {
@@ -43,7 +43,7 @@ async fn no_answer_is_lost_reordered_or_renamed_however_often_the_daemon_is_kill
         wire.open();
         gateway.spawn();
     }
-    let verdict = aside(move || witness.verdict()).await;
+    let verdict = aside(move || checker.verdict()).await;
     println!("{kills} kills: {verdict}");
     nothing_is_wrong(&verdict, &gateway);
     assert!(verdict["twice"].as_u64() <= Some(u64::from(kills) * TWICE), "{verdict}");

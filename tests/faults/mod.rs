@@ -1,13 +1,13 @@
 //! The daemon among all that goes wrong at once, watched by a client written by others.
 
 mod at_rest;
+mod delivery_checker;
+mod failpoints;
 mod full_disk;
 mod kills;
 mod outages;
-mod points;
 mod upgrade;
 mod windows;
-mod witness;
 
 use crate::common::gateway::Gateway;
 

@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rumqttc::v5::mqttbytes::v5::PublishProperties;
 
-use super::witness::{WHOLE, Witness, nothing_is_wrong};
+use super::delivery_checker::{DeliveryChecker, nothing_is_wrong};
 use super::{aside, ready};
 use crate::common::broker::Mosquitto;
-use crate::common::gateway::Gateway;
-use crate::common::peer::Peer;
-use crate::common::proxy::Proxy;
+use crate::common::cuttable_proxy::CuttableProxy;
+use crate::common::gateway::{Gateway, WHOLE, without_window};
+use crate::common::mqtt_client::MqttClient;
 use crate::common::skipped;
-use crate::daemon::without_window;
 
 /// Fewer than the broker sends ahead of acknowledgements.
 const INPUTS: u32 = 120;
@@ -35,11 +34,11 @@ async fn answers_survive_a_restart(keeps_sessions: bool) {
     let Some(mut broker) = Mosquitto::start(extra) else {
         return skipped("a restart of the broker", "mosquitto is not installed");
     };
-    let wire = Proxy::to(broker.port()).await;
+    let wire = CuttableProxy::to(broker.port()).await;
     let gateway = Gateway::new(wire.port, WHOLE);
     gateway.ship("whole", without_window);
     let gateway = ready(gateway).await;
-    let mut peer = Peer::connect(broker.port(), "before").await;
+    let mut peer = MqttClient::connect(broker.port(), "before").await;
     wire.deafen();
     for number in 0..INPUTS {
         let device = number % DEVICES;
@@ -63,7 +62,7 @@ async fn answers_survive_a_restart(keeps_sessions: bool) {
     }
     wire.hold();
     broker.run();
-    let mut peer = Peer::connect(broker.port(), "after").await;
+    let mut peer = MqttClient::connect(broker.port(), "after").await;
     peer.subscribe("answers/#").await;
     wire.open();
     every_answer_comes_once_in_order(&mut peer).await;
@@ -72,7 +71,7 @@ async fn answers_survive_a_restart(keeps_sessions: bool) {
         .await;
 }
 
-async fn every_answer_comes_once_in_order(peer: &mut Peer) {
+async fn every_answer_comes_once_in_order(peer: &mut MqttClient) {
     let mut ids: BTreeMap<u32, String> = BTreeMap::new();
     let mut last: BTreeMap<Vec<u8>, u32> = BTreeMap::new();
     while ids.len() < INPUTS as usize {
@@ -93,12 +92,12 @@ async fn a_wire_that_goes_dead_without_an_end_loses_nothing() {
     let Some(broker) = Mosquitto::start("max_inflight_messages 64\n") else {
         return skipped("half-open connections", "mosquitto is not installed");
     };
-    let wire = Proxy::to(broker.port()).await;
+    let wire = CuttableProxy::to(broker.port()).await;
     let mut gateway = Gateway::new(wire.port, WHOLE);
     gateway.ship("whole", without_window);
     gateway.set("INFERD__BROKER__KEEP_ALIVE", "5s");
     let mut gateway = ready(gateway).await;
-    let Some(mut witness) = Witness::start(broker.port()) else { return };
+    let Some(mut checker) = DeliveryChecker::start(broker.port()) else { return };
     for killed in [false, true] {
         wire.silence();
         gateway = aside(move || {
@@ -113,7 +112,7 @@ async fn a_wire_that_goes_dead_without_an_end_loses_nothing() {
         })
         .await;
     }
-    let verdict = aside(move || witness.verdict()).await;
+    let verdict = aside(move || checker.verdict()).await;
     println!("half-open connections: {verdict}");
     nothing_is_wrong(&verdict, &gateway);
     assert!(verdict["acknowledged"].as_u64() > Some(500), "{verdict}");

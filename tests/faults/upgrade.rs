@@ -9,10 +9,9 @@ use serde_json::Value;
 use super::ready;
 use super::windows::stream;
 use crate::common::broker::Mosquitto;
-use crate::common::gateway::Gateway;
-use crate::common::peer::Peer;
+use crate::common::gateway::{Gateway, samples};
+use crate::common::mqtt_client::MqttClient;
 use crate::common::skipped;
-use crate::daemon::samples;
 
 /// The folder of a daemon of format 2: twenty results of three devices, and 39 of 40 samples of
 /// watch-1 in the saved windows of a journaled stream, the last one's time being [`LAST`].
@@ -51,7 +50,7 @@ async fn a_daemon_on_an_older_store_sends_what_waited_and_goes_on_with_its_windo
     let Some(broker) = Mosquitto::start("") else {
         return skipped("an older store", "mosquitto is not installed");
     };
-    let mut peer = Peer::connect(broker.port(), "peer").await;
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
     peer.subscribe("predictions/#").await;
     let gateway = Gateway::new(broker.port(), &stream("journal"));
     unpack(&gateway.dir().join("state"));

@@ -7,11 +7,10 @@ use serde_json::Value;
 
 use super::{aside, ready};
 use crate::common::broker::Mosquitto;
-use crate::common::gateway::Gateway;
-use crate::common::peer::Peer;
-use crate::common::proxy::Proxy;
+use crate::common::cuttable_proxy::CuttableProxy;
+use crate::common::gateway::{Gateway, MOTION, samples};
+use crate::common::mqtt_client::MqttClient;
 use crate::common::skipped;
-use crate::daemon::{MOTION, samples};
 
 const LENGTH: usize = 40;
 const TOPIC: &str = "sensors/watch-1/imu";
@@ -43,16 +42,16 @@ fn last_sample(all: &[Vec<u8>], prediction: &Value) -> usize {
     all.iter().position(ends).unwrap()
 }
 
-async fn prediction(peer: &mut Peer) -> Value {
-    let (_, text) = peer.next_text().await;
-    serde_json::from_str(&text).unwrap()
-}
-
 /// Publishes samples from `next` on until a prediction comes: the number of its last sample.
-async fn next_window(peer: &mut Peer, all: &[Vec<u8>], next: &mut usize, count: usize) -> usize {
+async fn next_window(
+    peer: &mut MqttClient,
+    all: &[Vec<u8>],
+    next: &mut usize,
+    count: usize,
+) -> usize {
     peer.publish_all(TOPIC, all[*next..*next + count].to_vec()).await;
     *next += count;
-    let prediction = prediction(peer).await;
+    let prediction = peer.next_json().await.1;
     last_sample(all, &prediction)
 }
 
@@ -61,7 +60,7 @@ async fn memory_costs_partial_windows_on_a_crash_and_nothing_on_a_stop() {
     let Some(broker) = Mosquitto::start("") else {
         return skipped("windows across a kill", "mosquitto is not installed");
     };
-    let mut peer = Peer::connect(broker.port(), "peer").await;
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
     peer.subscribe("predictions/#").await;
     let all = samples(0, 3 * LENGTH);
     let mut gateway = ready(Gateway::new(broker.port(), &stream("memory"))).await;
@@ -89,7 +88,7 @@ async fn a_checkpoint_costs_what_came_after_it() {
     let Some(broker) = Mosquitto::start("") else {
         return skipped("windows across a kill", "mosquitto is not installed");
     };
-    let mut peer = Peer::connect(broker.port(), "peer").await;
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
     peer.subscribe("predictions/#").await;
     let all = samples(0, 3 * LENGTH);
     let mut gateway = Gateway::new(broker.port(), &stream("checkpoint"));
@@ -136,8 +135,8 @@ async fn a_journal_costs_nothing_and_every_window_is_the_same() {
     let all = samples(0, 600);
     let expected = undisturbed(&broker, &all).await;
     assert_eq!(expected.len(), (600 - LENGTH) / 10 + 1);
-    let wire = Proxy::to(broker.port()).await;
-    let mut peer = Peer::connect(broker.port(), "peer").await;
+    let wire = CuttableProxy::to(broker.port()).await;
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
     peer.subscribe("predictions/#").await;
     let mut gateway = Gateway::new(wire.port, &stream("journal"));
     gateway.set("INFERD__STORE__GROUP_DELAY", "10ms");
@@ -167,7 +166,7 @@ async fn a_journal_costs_nothing_and_every_window_is_the_same() {
     let mut ids: BTreeMap<usize, String> = BTreeMap::new();
     let mut again = 0;
     while ids.len() < expected.len() {
-        let got = prediction(&mut peer).await;
+        let got = peer.next_json().await.1;
         let at = last_sample(&all, &got);
         assert_eq!(Some(&got["scores"]), expected.get(&at), "another window ends at {at}: {got}");
         let id = got["id"].as_str().unwrap().to_owned();
@@ -185,13 +184,13 @@ async fn a_journal_costs_nothing_and_every_window_is_the_same() {
 
 /// The scores of every window by its last sample, as a daemon gives them that nobody kills.
 async fn undisturbed(broker: &Mosquitto, all: &[Vec<u8>]) -> BTreeMap<usize, Value> {
-    let mut peer = Peer::connect(broker.port(), "quiet").await;
+    let mut peer = MqttClient::connect(broker.port(), "quiet").await;
     peer.subscribe("predictions/#").await;
     let mut gateway = ready(Gateway::new(broker.port(), &stream("memory"))).await;
     peer.publish_all(TOPIC, all.to_vec()).await;
     let mut expected = BTreeMap::new();
     while expected.len() < (all.len() - LENGTH) / 10 + 1 {
-        let mut got = prediction(&mut peer).await;
+        let mut got = peer.next_json().await.1;
         expected.insert(last_sample(all, &got), got["scores"].take());
     }
     aside(move || gateway.stop()).await;

@@ -7,22 +7,22 @@ use inferd::link::{Fault, FaultKind};
 use inferd::message::InputProcessed;
 
 use crate::common::broker::free_port;
-use crate::common::fake::{self, Conversation, Fake, PUBACK};
-use crate::common::rig::{Rig, broker};
+use crate::common::fake_broker::{self, Conversation, FakeBroker, PUBACK};
+use crate::common::link_harness::{LinkHarness, broker};
 use crate::common::skipped;
 
 /// Serves one bad connection and then good ones: the fault the link reports of the first. The second
 /// is the closer look at an attempt that failed, or the next attempt.
 async fn first_fault(script: impl Fn(&mut Conversation) + Send + 'static) -> Fault {
-    let server = Fake::start(4, move |number, client| {
+    let server = FakeBroker::start(4, move |number, client| {
         if number == 0 {
             script(client);
         } else {
-            client.accept(fake::CONNACK);
+            client.accept(fake_broker::CONNACK);
             client.read_to_the_end();
         }
     });
-    let mut rig = Rig::start(broker(server.port, "gw"), 8);
+    let mut rig = LinkHarness::start(broker(server.port, "gw"), 8);
     let fault = rig.down().await;
     rig.up().await;
     rig.task.abort();
@@ -31,10 +31,10 @@ async fn first_fault(script: impl Fn(&mut Conversation) + Send + 'static) -> Fau
 
 /// Serves only bad connections: the fault the link reports of them.
 async fn every_fault(script: impl Fn(usize, &mut Conversation) + Send + 'static) -> Fault {
-    let server = Fake::start(20, script);
+    let server = FakeBroker::start(20, script);
     let mut config = broker(server.port, "gw");
     config.connect_timeout = Duration::from_secs(1);
-    let mut rig = Rig::start(config, 8);
+    let mut rig = LinkHarness::start(config, 8);
     let fault = rig.down().await;
     rig.task.abort();
     fault
@@ -54,7 +54,7 @@ async fn what_the_broker_says_with_a_refusal_is_shown() {
     .await;
     assert!(moved.to_string().contains("names the server b2:18830"), "{moved}");
     let later = first_fault(|client| {
-        client.accept(fake::CONNACK);
+        client.accept(fake_broker::CONNACK);
         client.write(&[&[0xe0, 13, 0x9c, 11, 0x1c, 0, 8][..], b"b2:18830"].concat());
         client.read_to_the_end();
     })
@@ -104,7 +104,9 @@ async fn a_connack_that_breaks_the_standard_is_a_fault() {
 async fn refusals_are_told_apart_and_tried_again() {
     let mut faults = Vec::new();
     for code in [0x86, 0x87, 0x8a, 0x84, 0x88, 0x97] {
-        faults.push(first_fault(move |client| drop(client.accept(&fake::refusal(code)))).await);
+        faults.push(
+            first_fault(move |client| drop(client.accept(&fake_broker::refusal(code)))).await,
+        );
     }
     let kinds = matches!(
         &faults[..],
@@ -123,8 +125,8 @@ async fn refusals_are_told_apart_and_tried_again() {
 #[tokio::test]
 async fn a_connection_that_is_dropped_in_the_middle_of_a_packet_is_made_again() {
     let fault = first_fault(|client| {
-        client.accept(fake::CONNACK);
-        client.write(&fake::publish("in/a", 1, false, &[7; 100])[..20]);
+        client.accept(fake_broker::CONNACK);
+        client.write(&fake_broker::publish("in/a", 1, false, &[7; 100])[..20]);
     })
     .await;
     assert!(matches!(fault, Fault::Closed | Fault::Broken { .. }), "{fault:?}");
@@ -133,8 +135,8 @@ async fn a_connection_that_is_dropped_in_the_middle_of_a_packet_is_made_again() 
 #[tokio::test]
 async fn a_packet_over_the_limit_ends_the_connection() {
     let fault = first_fault(|client| {
-        client.accept(fake::CONNACK);
-        client.write(&fake::publish("in/a", 1, false, &vec![7; 2 << 20]));
+        client.accept(fake_broker::CONNACK);
+        client.write(&fake_broker::publish("in/a", 1, false, &vec![7; 2 << 20]));
         client.read_to_the_end();
     })
     .await;
@@ -145,7 +147,7 @@ async fn a_packet_over_the_limit_ends_the_connection() {
 /// What a broker that had accepted us says next, and must not.
 async fn ends_the_connection(bytes: &'static [u8]) {
     let fault = first_fault(move |client| {
-        client.accept(fake::CONNACK);
+        client.accept(fake_broker::CONNACK);
         client.write(bytes);
         client.read_to_the_end();
     })
@@ -177,7 +179,7 @@ async fn garbage_ends_the_connection() {
 async fn what_nobody_asked_for_ends_the_connection() {
     // A second CONNACK, QoS 2, an acknowledgement of nothing, PUBREC, SUBSCRIBE.
     let odd: [&[u8]; 5] = [
-        fake::CONNACK,
+        fake_broker::CONNACK,
         &[0x34, 6, 0, 1, b'a', 0, 9, 0],
         &[0x40, 2, 0, 9],
         &[0x50, 2, 0, 9],
@@ -210,7 +212,7 @@ async fn a_broker_of_mqtt_3_is_found_out() {
 #[tokio::test]
 async fn another_client_of_our_name_is_named() {
     let fault = first_fault(|client| {
-        client.accept(fake::CONNACK);
+        client.accept(fake_broker::CONNACK);
         client.write(&[0xe0, 2, 0x8e, 0]);
         client.read_to_the_end();
     })
@@ -233,18 +235,18 @@ async fn a_connection_gone_silent_is_given_up() {
 async fn a_broker_without_an_address_or_a_listener_is_named() {
     let mut nowhere = broker(1883, "gw");
     nowhere.host = "no-such-host.invalid".into();
-    let fault = Rig::start(nowhere, 8).down().await;
+    let fault = LinkHarness::start(nowhere, 8).down().await;
     assert!(matches!(fault, Fault::Resolve { .. }), "{fault:?}");
-    let fault = Rig::start(broker(free_port(), "gw"), 8).down().await;
+    let fault = LinkHarness::start(broker(free_port(), "gw"), 8).down().await;
     assert!(matches!(fault, Fault::Unreachable { .. }), "{fault:?}");
 }
 
 #[tokio::test]
 async fn a_broker_that_never_answers_is_not_waited_for() {
-    let server = Fake::start(1, |_, client| while client.read().is_some() {});
+    let server = FakeBroker::start(1, |_, client| while client.read().is_some() {});
     let mut config = broker(server.port, "gw");
     config.connect_timeout = Duration::from_secs(1);
-    let fault = Rig::start(config, 8).down().await;
+    let fault = LinkHarness::start(config, 8).down().await;
     assert_eq!(fault, Fault::Timeout { after: Duration::from_secs(1) });
 }
 
@@ -253,23 +255,23 @@ async fn an_address_of_version_6_needs_no_brackets() {
     let Ok(listener) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
         return skipped("IPv6", "this machine has none");
     };
-    let server = Fake::serve(listener, 1, |_, client| {
-        client.accept(fake::CONNACK);
+    let server = FakeBroker::serve(listener, 1, |_, client| {
+        client.accept(fake_broker::CONNACK);
         client.read_to_the_end();
     });
     let mut config = broker(server.port, "gw");
     config.host = "::1".into();
-    Rig::start(config, 8).up().await;
+    LinkHarness::start(config, 8).up().await;
 }
 
 #[tokio::test]
 async fn the_same_fault_is_told_once() {
     // Each new fault is looked at once more: the second and the sixth connection.
-    let server = Fake::start(20, |number, client| match number {
-        0..=4 => drop(client.accept(&fake::refusal(0x86))),
-        _ => drop(client.accept(&fake::refusal(0x87))),
+    let server = FakeBroker::start(20, |number, client| match number {
+        0..=4 => drop(client.accept(&fake_broker::refusal(0x86))),
+        _ => drop(client.accept(&fake_broker::refusal(0x87))),
     });
-    let mut rig = Rig::start(broker(server.port, "gw"), 8);
+    let mut rig = LinkHarness::start(broker(server.port, "gw"), 8);
     assert!(matches!(rig.down().await, Fault::BadPassword { .. }));
     assert!(matches!(rig.down().await, Fault::NotAuthorized { .. }));
     assert_eq!(rig.handle.counters().faults_refused, 5);
@@ -278,15 +280,20 @@ async fn the_same_fault_is_told_once() {
 
 #[tokio::test]
 async fn acknowledgements_leave_in_the_order_of_arrival() {
-    let server = Fake::start(1, |_, client| {
-        client.accept(fake::CONNACK);
+    let server = FakeBroker::start(1, |_, client| {
+        client.accept(fake_broker::CONNACK);
         for pkid in [10, 11, 12] {
-            client.write(&fake::publish("in/a", pkid, false, &[u8::try_from(pkid).unwrap()]));
+            client.write(&fake_broker::publish(
+                "in/a",
+                pkid,
+                false,
+                &[u8::try_from(pkid).unwrap()],
+            ));
         }
         let acknowledged: Vec<u16> = (0..3).map(|_| client.read_until(PUBACK).pkid()).collect();
         assert_eq!(acknowledged, [10, 11, 12]);
     });
-    let mut rig = Rig::start(broker(server.port, "gw"), 8);
+    let mut rig = LinkHarness::start(broker(server.port, "gw"), 8);
     let mut inputs = Vec::new();
     for _ in 0..3 {
         inputs.push(rig.sample().await.token.unwrap());
@@ -301,10 +308,14 @@ async fn acknowledgements_leave_in_the_order_of_arrival() {
 #[tokio::test]
 async fn a_redelivered_message_that_was_through_is_acknowledged_unprocessed() {
     let (taken, both_taken) = std::sync::mpsc::channel();
-    let server = Fake::start(2, move |number, client| {
-        client.accept(if number == 0 { fake::CONNACK } else { fake::CONNACK_SESSION });
+    let server = FakeBroker::start(2, move |number, client| {
+        client.accept(if number == 0 {
+            fake_broker::CONNACK
+        } else {
+            fake_broker::CONNACK_SESSION
+        });
         for pkid in [1, 2] {
-            client.write(&fake::publish(
+            client.write(&fake_broker::publish(
                 "in/a",
                 pkid,
                 number == 1,
@@ -318,7 +329,7 @@ async fn a_redelivered_message_that_was_through_is_acknowledged_unprocessed() {
             assert_eq!(acknowledged, [1, 2]);
         }
     });
-    let mut rig = Rig::start(broker(server.port, "gw"), 8);
+    let mut rig = LinkHarness::start(broker(server.port, "gw"), 8);
     let first = rig.sample().await.token.unwrap();
     let second = rig.sample().await.token.unwrap();
     rig.handle.input_processed(InputProcessed { input: second, results: 0 });

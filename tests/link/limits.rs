@@ -5,12 +5,12 @@ use std::time::Duration;
 use inferd::link::{Event, Fault, FaultKind, NotGranted};
 use inferd::message::InputProcessed;
 
-use crate::common::fake::{self, Fake, PUBACK, SUBSCRIBE};
-use crate::common::rig::{Rig, broker, text};
+use crate::common::fake_broker::{self, FakeBroker, PUBACK, SUBSCRIBE};
+use crate::common::link_harness::{LinkHarness, broker, text};
 
 #[tokio::test]
 async fn a_broker_without_retained_messages_and_qos_1_is_served_as_it_wishes() {
-    let server = Fake::start(1, |_, client| {
+    let server = FakeBroker::start(1, |_, client| {
         // Maximum QoS 0, no retained messages, no wildcards.
         client.accept(&[0x20, 9, 0, 0, 6, 0x24, 0, 0x25, 0, 0x28, 0]);
         let mut topics = Vec::new();
@@ -23,7 +23,7 @@ async fn a_broker_without_retained_messages_and_qos_1_is_served_as_it_wishes() {
         assert_eq!(topics[1..], ["state/a", "out/a"]);
         client.read_to_the_end();
     });
-    let mut rig = Rig::start(broker(server.port, "gw"), 8);
+    let mut rig = LinkHarness::start(broker(server.port, "gw"), 8);
     rig.handle.set_retained("state/a", "new");
     let (connection, _) = rig.up().await;
     rig.counted("the state", |counters| counters.published == 2).await;
@@ -38,23 +38,23 @@ async fn a_broker_without_retained_messages_and_qos_1_is_served_as_it_wishes() {
 
 #[tokio::test]
 async fn a_last_will_that_the_broker_refuses_is_sent_without_retain_and_with_qos_0() {
-    let server = Fake::start(8, |number, client| {
+    let server = FakeBroker::start(8, |number, client| {
         let connect = client.read().expect("a CONNECT");
         let flags = connect.body[7];
         let refusal = match (flags & 0x20 != 0, flags & 0x08 != 0, flags & 0x04 != 0) {
             // The closer look, which has no last will.
-            (_, _, false) => return client.write(&fake::refusal(0x9a)),
+            (_, _, false) => return client.write(&fake_broker::refusal(0x9a)),
             (true, ..) => 0x9a,
             (false, true, _) => 0x9b,
             (false, false, true) => {
-                client.write(fake::CONNACK);
+                client.write(fake_broker::CONNACK);
                 return client.read_to_the_end();
             }
         };
         assert!(number < 6);
-        client.write(&fake::refusal(refusal));
+        client.write(&fake_broker::refusal(refusal));
     });
-    let mut rig = Rig::start(broker(server.port, "gw"), 8);
+    let mut rig = LinkHarness::start(broker(server.port, "gw"), 8);
     rig.up().await;
     assert_eq!(rig.handle.state().limits.len(), 2);
     rig.task.abort();
@@ -62,8 +62,8 @@ async fn a_last_will_that_the_broker_refuses_is_sent_without_retain_and_with_qos
 
 #[tokio::test]
 async fn a_subscription_that_is_refused_is_reported_and_asked_for_again() {
-    let server = Fake::start(1, |_, client| {
-        client.accept(fake::CONNACK);
+    let server = FakeBroker::start(1, |_, client| {
+        client.accept(fake_broker::CONNACK);
         // The second of three filters is not authorized, then it is.
         let asked = client.read_until(SUBSCRIBE);
         let pkid = asked.pkid().to_be_bytes();
@@ -73,10 +73,10 @@ async fn a_subscription_that_is_refused_is_reported_and_asked_for_again() {
         assert!(!String::from_utf8_lossy(&again.body).contains("in/#"));
         let pkid = again.pkid().to_be_bytes();
         client.write(&[0x90, 4, pkid[0], pkid[1], 0, 1]);
-        client.write(&fake::publish("more/a", 1, false, b"x"));
+        client.write(&fake_broker::publish("more/a", 1, false, b"x"));
         client.read_to_the_end();
     });
-    let mut rig = Rig::start(broker(server.port, "gw"), 8);
+    let mut rig = LinkHarness::start(broker(server.port, "gw"), 8);
     rig.up().await;
     let reason = "not authorized".to_owned();
     let refused = NotGranted { filter: "more/#".into(), streams: vec![1], reason };
@@ -86,7 +86,7 @@ async fn a_subscription_that_is_refused_is_reported_and_asked_for_again() {
 }
 
 /// The receive maximum of a CONNECT, as its properties have it.
-fn receive_maximum(connect: &fake::Packet) -> u16 {
+fn receive_maximum(connect: &fake_broker::Packet) -> u16 {
     // Protocol name and level, flags, keep-alive: ten bytes; then the properties and their length.
     let mut properties = &connect.body[11..11 + usize::from(connect.body[10])];
     while let [id, rest @ ..] = properties {
@@ -102,12 +102,15 @@ fn receive_maximum(connect: &fake::Packet) -> u16 {
 #[tokio::test]
 async fn a_broker_that_floods_is_asked_for_one_at_a_time_and_nothing_is_taken_twice() {
     const FLOOD: u16 = 300;
-    let server = Fake::start(2, move |number, client| {
-        let connect =
-            client.accept(if number == 0 { fake::CONNACK } else { fake::CONNACK_SESSION });
+    let server = FakeBroker::start(2, move |number, client| {
+        let connect = client.accept(if number == 0 {
+            fake_broker::CONNACK
+        } else {
+            fake_broker::CONNACK_SESSION
+        });
         assert_eq!(receive_maximum(&connect), if number == 0 { 64 } else { 1 });
         for pkid in 1..=FLOOD {
-            client.write(&fake::publish("in/a", pkid, number > 0, &pkid.to_be_bytes()));
+            client.write(&fake_broker::publish("in/a", pkid, number > 0, &pkid.to_be_bytes()));
         }
         if number == 0 {
             return client.read_to_the_end();
@@ -116,7 +119,7 @@ async fn a_broker_that_floods_is_asked_for_one_at_a_time_and_nothing_is_taken_tw
             assert_eq!(client.read_until(PUBACK).pkid(), pkid, "each once, in order");
         }
     });
-    let mut rig = Rig::start(broker(server.port, "gw"), 2 * usize::from(FLOOD));
+    let mut rig = LinkHarness::start(broker(server.port, "gw"), 2 * usize::from(FLOOD));
     let fault = rig.down().await;
     assert!(matches!(fault, Fault::Flooded { on_the_way } if on_the_way > 64), "{fault:?}");
     assert_eq!(fault.kind(), FaultKind::Protocol);
@@ -131,11 +134,11 @@ async fn a_broker_that_floods_is_asked_for_one_at_a_time_and_nothing_is_taken_tw
 
 #[tokio::test]
 async fn publishes_that_are_never_acknowledged_show_in_the_state() {
-    let server = Fake::start(1, |_, client| {
-        client.accept(fake::CONNACK);
+    let server = FakeBroker::start(1, |_, client| {
+        client.accept(fake_broker::CONNACK);
         client.answer_all_but_publishes();
     });
-    let mut rig = Rig::start(broker(server.port, "gw"), 8);
+    let mut rig = LinkHarness::start(broker(server.port, "gw"), 8);
     let (connection, _) = rig.up().await;
     rig.publish(connection, 1, "out/a", "x");
     let unanswered = rig.state("unanswered publishes", |state| state.unanswered.clone()).await;
@@ -148,8 +151,8 @@ async fn publishes_that_are_never_acknowledged_show_in_the_state() {
 
 #[tokio::test]
 async fn what_the_broker_refuses_shows_in_the_state_until_it_is_accepted() {
-    let server = Fake::start(1, |_, client| {
-        client.accept(fake::CONNACK);
+    let server = FakeBroker::start(1, |_, client| {
+        client.accept(fake_broker::CONNACK);
         for reason in [0x87, 0x87, 0] {
             let publish = client.read_until_publish_on("out/a");
             let pkid = publish.publish_pkid().to_be_bytes();
@@ -157,7 +160,7 @@ async fn what_the_broker_refuses_shows_in_the_state_until_it_is_accepted() {
         }
         client.read_to_the_end();
     });
-    let mut rig = Rig::start(broker(server.port, "gw"), 8);
+    let mut rig = LinkHarness::start(broker(server.port, "gw"), 8);
     let (connection, _) = rig.up().await;
     rig.publish(connection, 1, "out/a", "x");
     rig.publish(connection, 2, "out/a", "x");

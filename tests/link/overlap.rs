@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use inferd::link::{Event, Link};
 
 use crate::common::broker::{Aedes, Broker, Mosquitto};
-use crate::common::fake::{self, Fake, SUBSCRIBE};
-use crate::common::peer::Peer;
-use crate::common::rig::{Rig, broker, text, wanted};
+use crate::common::fake_broker::{self, FakeBroker, SUBSCRIBE};
+use crate::common::link_harness::{LinkHarness, broker, text, wanted};
+use crate::common::mqtt_client::MqttClient;
 use crate::common::{skipped, soon};
 
 /// Every broker there is, by name.
@@ -28,8 +28,8 @@ fn brokers() -> Vec<(&'static str, Broker)> {
 /// Publishes, and then one message that each filter's last one is known by: stream -> payloads
 /// before that. Filters are of two levels.
 async fn received(
-    rig: &mut Rig,
-    peer: &mut Peer,
+    rig: &mut LinkHarness,
+    peer: &mut MqttClient,
     messages: &[(&str, &str)],
     ends: &[&str],
     ending: usize,
@@ -55,10 +55,11 @@ async fn received(
 #[tokio::test]
 async fn a_message_comes_once_to_each_stream_that_wants_it() {
     for (name, server) in brokers() {
-        let mut peer = Peer::connect(server.port(), "peer").await;
+        let mut peer = MqttClient::connect(server.port(), "peer").await;
         // One contains another, two are the same, two overlap otherwise, one stands alone.
         let filters = ["t/+", "t/press-7", "t/press-7", "+/press-7", "u/x"];
-        let mut rig = Rig::start_with(broker(server.port(), "gw"), 64, &filters, Vec::new());
+        let mut rig =
+            LinkHarness::start_with(broker(server.port(), "gw"), 64, &filters, Vec::new());
         rig.ready().await;
         let messages = [
             ("t/press-7", "same"),
@@ -96,9 +97,9 @@ async fn copies_that_come_again_to_another_process_are_taken_once() {
     let Some(server) = Mosquitto::start("") else {
         return skipped("copies that come again", "mosquitto is not installed");
     };
-    let mut peer = Peer::connect(server.port(), "peer").await;
+    let mut peer = MqttClient::connect(server.port(), "peer").await;
     let filters = ["a/+", "+/b"];
-    let mut rig = Rig::start_with(broker(server.port(), "gw"), 64, &filters, Vec::new());
+    let mut rig = LinkHarness::start_with(broker(server.port(), "gw"), 64, &filters, Vec::new());
     rig.ready().await;
     peer.publish("a/b", "1").await;
     let first = [rig.sample().await.stream, rig.sample().await.stream];
@@ -106,7 +107,7 @@ async fn copies_that_come_again_to_another_process_are_taken_once() {
     rig.counted("the second copy", |counters| counters.received == 2).await;
     assert_eq!(rig.handle.counters().copies, 1);
     rig.task.abort();
-    let mut rig = Rig::start_with(broker(server.port(), "gw"), 64, &filters, Vec::new());
+    let mut rig = LinkHarness::start_with(broker(server.port(), "gw"), 64, &filters, Vec::new());
     let (_, session) = rig.ready().await;
     assert!(session);
     peer.publish("a/b", "2").await;
@@ -130,13 +131,13 @@ async fn subscriptions_of_a_former_configuration_are_left() {
     let Some(server) = Mosquitto::start("") else {
         return skipped("subscriptions of a former configuration", "mosquitto is not installed");
     };
-    let mut peer = Peer::connect(server.port(), "peer").await;
+    let mut peer = MqttClient::connect(server.port(), "peer").await;
     let before = ["t/+", "t/press-7", "x/y"];
-    let mut rig = Rig::start_with(broker(server.port(), "gw"), 64, &before, Vec::new());
+    let mut rig = LinkHarness::start_with(broker(server.port(), "gw"), 64, &before, Vec::new());
     rig.ready().await;
     rig.stop().await;
     let former = Link::filters(&wanted(&before));
-    let mut rig = Rig::start_with(broker(server.port(), "gw"), 64, &["t/press-7"], former);
+    let mut rig = LinkHarness::start_with(broker(server.port(), "gw"), 64, &["t/press-7"], former);
     let (_, session) = rig.ready().await;
     assert!(session);
     // What is left is left behind the answer to the last subscription.
@@ -161,8 +162,8 @@ async fn subscriptions_of_a_former_configuration_are_left() {
 /// The access list of this broker grants the narrow filter only.
 #[tokio::test]
 async fn a_refused_filter_does_not_take_a_narrower_one_with_it() {
-    let server = Fake::start(1, |_, client| {
-        client.accept(fake::CONNACK);
+    let server = FakeBroker::start(1, |_, client| {
+        client.accept(fake_broker::CONNACK);
         for _ in 0..2 {
             let asked = client.read_until(SUBSCRIBE);
             let [high, low] = asked.pkid().to_be_bytes();
@@ -176,11 +177,11 @@ async fn a_refused_filter_does_not_take_a_narrower_one_with_it() {
                 client.write(&[0x90, 4, high, low, 0, 0x87]);
             }
         }
-        client.write(&fake::publish("t/press-7", 1, false, b"x"));
+        client.write(&fake_broker::publish("t/press-7", 1, false, b"x"));
         client.read_to_the_end();
     });
     let filters = ["t/+", "t/press-7"];
-    let mut rig = Rig::start_with(broker(server.port, "gw"), 8, &filters, Vec::new());
+    let mut rig = LinkHarness::start_with(broker(server.port, "gw"), 8, &filters, Vec::new());
     rig.up().await;
     let Event::NotSubscribed(refused) = rig.event().await else { panic!("not refused") };
     assert_eq!((refused.filter.as_str(), &refused.streams[..]), ("t/+", &[0, 1][..]));

@@ -5,9 +5,9 @@ use std::time::Duration;
 use inferd::link::Fault;
 
 use crate::common::broker::{Broker, Mosquitto};
-use crate::common::fake::{self, Fake};
-use crate::common::peer::Peer;
-use crate::common::rig::{Rig, broker, text};
+use crate::common::fake_broker::{self, FakeBroker};
+use crate::common::link_harness::{LinkHarness, broker, text};
+use crate::common::mqtt_client::MqttClient;
 use crate::common::skipped;
 
 #[tokio::test]
@@ -16,8 +16,8 @@ async fn an_overload_stays_at_the_broker_and_nothing_is_lost() {
     let Some(server) = Mosquitto::start("") else {
         return skipped("overload", "mosquitto is not installed");
     };
-    let mut peer = Peer::connect(server.port(), "peer").await;
-    let mut rig = Rig::start(broker(server.port(), "gw"), 4);
+    let mut peer = MqttClient::connect(server.port(), "peer").await;
+    let mut rig = LinkHarness::start(broker(server.port(), "gw"), 4);
     let (connection, _) = rig.ready().await;
     // Nothing is worked off until the broker has taken all: a queue of 4, a window of 64.
     peer.publish_all("in/a", (0..SAMPLES).map(|n| n.to_string().into_bytes())).await;
@@ -43,25 +43,25 @@ async fn a_broker_that_ignores_the_window_is_read_from_no_faster_than_the_worker
     /// One more than is taken for an honest mistake where 64 are asked for.
     const FLOOD: u16 = 257;
     // 12 MB in one breath, and not one acknowledgement waited for, however few are asked for.
-    let server = Fake::start(2, |number, client| {
-        client.accept(fake::CONNACK);
+    let server = FakeBroker::start(2, |number, client| {
+        client.accept(fake_broker::CONNACK);
         if number == 0 {
             for pkid in 1..=FLOOD {
-                client.write(&fake::publish("in/a", pkid, false, b"flood"));
+                client.write(&fake_broker::publish("in/a", pkid, false, b"flood"));
             }
             return client.read_to_the_end();
         }
         for pkid in 1..=SAMPLES {
             let mut payload = vec![b'.'; 4096];
             payload[..2].copy_from_slice(&pkid.to_be_bytes());
-            client.write(&fake::publish("in/a", pkid, false, &payload));
+            client.write(&fake_broker::publish("in/a", pkid, false, &payload));
         }
         client.read_to_the_end();
     });
     let mut config = broker(server.port, "gw");
     // This broker answers no ping before it has written all.
     config.keep_alive = Duration::from_secs(600);
-    let mut rig = Rig::start(config, 4);
+    let mut rig = LinkHarness::start(config, 4);
     let fault = rig.down().await;
     assert!(matches!(fault, Fault::Flooded { on_the_way: 257 }), "{fault:?}");
     for _ in 0..FLOOD {
@@ -85,8 +85,8 @@ async fn a_broker_that_ignores_the_window_is_read_from_no_faster_than_the_worker
 #[tokio::test]
 async fn a_full_queue_of_one_stream_does_not_hold_up_the_link() {
     let server = Broker::start();
-    let mut peer = Peer::connect(server.port(), "peer").await;
-    let mut rig = Rig::start(broker(server.port(), "gw"), 2);
+    let mut peer = MqttClient::connect(server.port(), "peer").await;
+    let mut rig = LinkHarness::start(broker(server.port(), "gw"), 2);
     rig.ready().await;
     for n in 0..5 {
         peer.publish("in/a", n.to_string()).await;
@@ -105,8 +105,8 @@ async fn held_samples_find_room_while_there_is_no_broker() {
     let Some(mut server) = Mosquitto::start("") else {
         return skipped("held samples offline", "mosquitto is not installed");
     };
-    let mut peer = Peer::connect(server.port(), "peer").await;
-    let mut rig = Rig::start(broker(server.port(), "gw"), 2);
+    let mut peer = MqttClient::connect(server.port(), "peer").await;
+    let mut rig = LinkHarness::start(broker(server.port(), "gw"), 2);
     rig.ready().await;
     for n in 0..6 {
         peer.publish("in/a", n.to_string()).await;
@@ -124,8 +124,8 @@ async fn the_newest_best_effort_sample_is_dropped_and_told() {
     let Some(server) = Mosquitto::start("") else {
         return skipped("dropped samples", "rumqttd makes QoS 1 of what was published as QoS 0");
     };
-    let peer = Peer::connect(server.port(), "peer").await;
-    let mut rig = Rig::start(broker(server.port(), "gw"), 2);
+    let peer = MqttClient::connect(server.port(), "peer").await;
+    let mut rig = LinkHarness::start(broker(server.port(), "gw"), 2);
     rig.ready().await;
     for n in 0..5 {
         peer.publish_once("in/a", &n.to_string()).await;
@@ -143,8 +143,8 @@ async fn the_newest_best_effort_sample_is_dropped_and_told() {
 #[tokio::test]
 async fn an_intake_that_is_closed_leaves_everything_to_the_next() {
     let server = Broker::start();
-    let mut peer = Peer::connect(server.port(), "peer").await;
-    let mut rig = Rig::start(broker(server.port(), "gw"), 8);
+    let mut peer = MqttClient::connect(server.port(), "peer").await;
+    let mut rig = LinkHarness::start(broker(server.port(), "gw"), 8);
     rig.ready().await;
     peer.publish("in/a", "1").await;
     rig.work().await;
@@ -152,7 +152,7 @@ async fn an_intake_that_is_closed_leaves_everything_to_the_next() {
     peer.publish("in/a", "2").await;
     rig.counted("its arrival", |counters| counters.received == 2).await;
     rig.stop().await;
-    let mut rig = Rig::start(broker(server.port(), "gw"), 8);
+    let mut rig = LinkHarness::start(broker(server.port(), "gw"), 8);
     rig.ready().await;
     let again = rig.work().await;
     assert_eq!((text(&again).as_str(), again.token.is_some()), ("2", true));

@@ -10,7 +10,7 @@ use inferd::link::Fault;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use crate::common::broker::Mosquitto;
-use crate::common::rig::{Rig, broker};
+use crate::common::link_harness::{LinkHarness, broker};
 use crate::common::skipped;
 
 /// An authority, a server certificate for localhost and a client certificate, as PEM files.
@@ -57,11 +57,11 @@ async fn the_server_is_known_by_its_authority_and_its_name() {
     let Some(server) = server("") else {
         return skipped("TLS", "mosquitto is not installed");
     };
-    Rig::start(secured(&server, false), 8).up().await;
+    LinkHarness::start(secured(&server, false), 8).up().await;
 
     let mut by_address = secured(&server, false);
     by_address.host = "127.0.0.1".into();
-    let fault = Rig::start(by_address, 8).down().await;
+    let fault = LinkHarness::start(by_address, 8).down().await;
     assert!(
         matches!(&fault, Fault::Tls { reason } if reason.contains("the host in broker.url")),
         "{fault}"
@@ -71,12 +71,12 @@ async fn the_server_is_known_by_its_authority_and_its_name() {
     certificates_by("another authority", other.path());
     let mut stranger = secured(&server, false);
     stranger.tls.as_mut().unwrap().ca_file = Some(other.path().join("ca.pem"));
-    let fault = Rig::start(stranger, 8).down().await;
+    let fault = LinkHarness::start(stranger, 8).down().await;
     assert!(matches!(&fault, Fault::Tls { reason } if reason.contains("did not sign")), "{fault}");
 
     let mut system = secured(&server, false);
     system.tls.as_mut().unwrap().ca_file = None;
-    let fault = Rig::start(system, 8).down().await;
+    let fault = LinkHarness::start(system, 8).down().await;
     assert!(matches!(&fault, Fault::Tls { .. } | Fault::Trust { .. }), "{fault}");
 }
 
@@ -85,8 +85,8 @@ async fn a_client_certificate_is_shown_where_one_is_wanted() {
     let Some(server) = server("require_certificate true\n") else {
         return skipped("client certificates", "mosquitto is not installed");
     };
-    Rig::start(secured(&server, true), 8).up().await;
-    let fault = Rig::start(secured(&server, false), 8).down().await;
+    LinkHarness::start(secured(&server, true), 8).up().await;
+    let fault = LinkHarness::start(secured(&server, false), 8).down().await;
     assert!(
         matches!(&fault, Fault::Tls { reason } if reason.contains("client_cert_file")),
         "{fault}"
@@ -102,7 +102,7 @@ async fn a_renewed_authority_counts_without_a_restart() {
     let mut config = secured(&server, false);
     let ca = dir.path().join("ca.pem");
     config.tls.as_mut().unwrap().ca_file = Some(ca.clone());
-    let mut rig = Rig::start(config, 8);
+    let mut rig = LinkHarness::start(config, 8);
     let fault = rig.down().await;
     assert!(
         matches!(&fault, Fault::Content { what, .. } if what.contains(&*ca.to_string_lossy())),
@@ -122,14 +122,14 @@ async fn a_port_without_tls_and_a_port_with_it_are_told_apart() {
     let mut plain = secured(&server, false);
     plain.tls = None;
     plain.connect_timeout = Duration::from_secs(2);
-    let fault = Rig::start(plain, 8).down().await;
+    let fault = LinkHarness::start(plain, 8).down().await;
     assert!(fault.to_string().contains("it uses TLS"), "{fault}");
 
     let Some(open) = Mosquitto::start("") else { unreachable!("there was one before") };
     let mut secret = secured(&server, false);
     secret.port = open.port();
     secret.connect_timeout = Duration::from_secs(2);
-    let fault = Rig::start(secret, 8).down().await;
+    let fault = LinkHarness::start(secret, 8).down().await;
     assert!(fault.to_string().contains("MQTT without TLS"), "{fault}");
 }
 
@@ -152,7 +152,7 @@ async fn a_refused_password_is_named_and_a_new_one_counts() {
     fs::write(&file, "wrong\n").unwrap();
     let mut config = broker(server.port(), "gw");
     config.login = Some(Login { username: "gw".into(), password: Password::File(file.clone()) });
-    let mut rig = Rig::start(config, 8);
+    let mut rig = LinkHarness::start(config, 8);
     // Mosquitto says "not authorized" of a wrong password.
     let text = rig.down().await.to_string();
     assert!(text.contains("the user \"gw\"") && text.contains("password_file"), "{text}");
@@ -182,12 +182,12 @@ async fn a_password_of_the_environment_and_a_user_without_one_log_in() {
     let mut config = broker(server.port(), "gw");
     let login = |password| Some(Login { username: "gw".into(), password });
     config.login = login(Password::Env("CARGO_MANIFEST_DIR".into()));
-    Rig::start(config.clone(), 8).up().await;
+    LinkHarness::start(config.clone(), 8).up().await;
     config.login = login(Password::None);
-    let text = Rig::start(config.clone(), 8).down().await.to_string();
+    let text = LinkHarness::start(config.clone(), 8).down().await.to_string();
     assert!(text.contains("without a password"), "{text}");
     config.login = login(Password::Env("NO_SUCH_VARIABLE_OF_INFERD".into()));
-    let text = Rig::start(config, 8).down().await.to_string();
+    let text = LinkHarness::start(config, 8).down().await.to_string();
     assert!(text.contains("NO_SUCH_VARIABLE_OF_INFERD"), "{text}");
 }
 
@@ -200,7 +200,7 @@ async fn fault_of_certificate(make: &'static str) -> Option<String> {
     };
     let extra = "certfile {dir}/server.pem\nkeyfile {dir}/server.key\n";
     let server = Mosquitto::start_with(extra, prepare)?;
-    let fault = Rig::start(secured(&server, false), 8).down().await;
+    let fault = LinkHarness::start(secured(&server, false), 8).down().await;
     Some(fault.to_string())
 }
 

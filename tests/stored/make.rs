@@ -10,8 +10,8 @@ use inferd::update::{Deployment, Trial};
 
 use super::{LONG, SHORT, STREAMS, recorded, version_in};
 use crate::common::broker::Mosquitto;
-use crate::common::peer::Peer;
-use crate::common::proxy::Proxy;
+use crate::common::cuttable_proxy::CuttableProxy;
+use crate::common::mqtt_client::MqttClient;
 use crate::updates::fleet::{Change, Fleet, deployment, release, state};
 
 /// Beyond what one connection of the broker leaves unacknowledged here.
@@ -39,7 +39,7 @@ async fn make_the_state() {
 
     // The broker goes on sending samples, and receives nothing of the daemon.
     wire.deafen();
-    let mut sensor = Peer::connect(port, "sensor").await;
+    let mut sensor = MqttClient::connect(port, "sensor").await;
     for (topic, count) in [
         ("sensors/watch-1/imu", LONG),
         ("sensors/watch-2/imu", SHORT),
@@ -57,12 +57,12 @@ async fn make_the_state() {
 }
 
 /// A proxy on a thread of its own: the test waits for the daemon without leaving its thread.
-fn wire_to(port: u16) -> Proxy {
+fn wire_to(port: u16) -> CuttableProxy {
     let (ready, wire) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async move {
-            ready.send(Proxy::to(port).await).unwrap();
+            ready.send(CuttableProxy::to(port).await).unwrap();
             std::future::pending::<()>().await;
         });
     });

@@ -9,9 +9,8 @@ use inferd::update::device::State;
 use inferd::update::{Deployment, Trial};
 use serde_json::{Value, json};
 
-use crate::common::gateway::Gateway;
-use crate::common::peer::Peer;
-use crate::daemon::samples;
+use crate::common::gateway::{Gateway, samples};
+use crate::common::mqtt_client::MqttClient;
 use crate::updates::fleet::{Change, Fleet, deployment, release, state};
 
 /// See `README.md` beside it.
@@ -66,7 +65,7 @@ fn last_sample(prediction: &Value) -> usize {
     usize::try_from((time.as_millisecond() - START) / 100).unwrap()
 }
 
-async fn next_prediction(peer: &mut Peer, device: &str) -> Value {
+async fn next_prediction(peer: &mut MqttClient, device: &str) -> Value {
     let (topic, text) = peer.next_text().await;
     assert!(topic.ends_with(&format!("/{device}")), "{topic} {text}");
     serde_json::from_str(&text).unwrap()
@@ -87,9 +86,9 @@ fn unpack(into: &Path) {
 #[tokio::test]
 async fn a_state_of_an_earlier_commit_opens_and_goes_on() {
     let Some(mut fleet) = Fleet::start("a state of an earlier commit").await else { return };
-    let mut listener = Peer::connect(fleet.broker.port(), "listener").await;
+    let mut listener = MqttClient::connect(fleet.broker.port(), "listener").await;
     listener.subscribe("predictions/#").await;
-    let mut sensor = Peer::connect(fleet.broker.port(), "sensor").await;
+    let mut sensor = MqttClient::connect(fleet.broker.port(), "sensor").await;
     fleet.gateway.configure(fleet.broker.port(), STREAMS);
     unpack(&fleet.gateway.dir().join("state"));
     fleet.gateway.start();

@@ -15,10 +15,9 @@ use inferd::update::{
 };
 
 use crate::common::broker::Mosquitto;
-use crate::common::gateway::{Gateway, without_samples};
-use crate::common::peer::Peer;
+use crate::common::gateway::{Gateway, MOTION, without_samples};
+use crate::common::mqtt_client::MqttClient;
 use crate::common::skipped;
-use crate::daemon::MOTION;
 
 pub(crate) const PREFIX: &str = "inferd/v1";
 
@@ -201,9 +200,9 @@ pub(crate) struct Fleet {
     pub(crate) broker: Mosquitto,
     pub(crate) gateway: Gateway,
     pub(crate) keys: Keys,
-    pub(crate) operator: Peer,
+    pub(crate) operator: MqttClient,
     /// Hears what the gateway says of its model.
-    pub(crate) watcher: Peer,
+    pub(crate) watcher: MqttClient,
 }
 
 impl Fleet {
@@ -229,8 +228,8 @@ impl Fleet {
         fs::write(drop_in.join("groups.toml"), group).unwrap();
         let keyset = signed(&keys.keyset(1), &[&keys.release]);
         fs::write(gateway.dir().join("keyset-1.json"), keyset).unwrap();
-        let operator = Peer::connect(broker.port(), "operator").await;
-        let mut watcher = Peer::connect(broker.port(), "watcher").await;
+        let operator = MqttClient::connect(broker.port(), "operator").await;
+        let mut watcher = MqttClient::connect(broker.port(), "watcher").await;
         watcher.subscribe(&format!("{PREFIX}/+/model/motion")).await;
         Self { broker, gateway, keys, operator, watcher }
     }

@@ -10,7 +10,7 @@ use inferd::update::{Deployment, Trial};
 
 use super::fleet::{Change, Fleet, Made, deployment, release, state};
 use crate::common::broker::Mosquitto;
-use crate::common::proxy::Proxy;
+use crate::common::cuttable_proxy::CuttableProxy;
 use crate::common::{PATIENCE, skipped};
 
 /// Text added to the model: some hundred and fifty chunks, of which four may be lost on the way.
@@ -24,7 +24,7 @@ async fn killed_at_every_place_an_update_is_committed_and_fetched_once() {
     let Some(broker) = Mosquitto::start("") else {
         return skipped("kills during an update", "mosquitto is not installed");
     };
-    let wire = Proxy::to(broker.port()).await;
+    let wire = CuttableProxy::to(broker.port()).await;
     let mut fleet = Fleet::on(broker, wire.port).await;
     let places = places();
     assert!(places.len() >= 12, "{places:?}");
@@ -46,7 +46,7 @@ async fn killed_at_every_place_an_update_is_committed_and_fetched_once() {
 
 /// Deploys a version, kills the daemon at the place, and sees it committed. Gives the bytes that the
 /// broker sent and those of the release.
-async fn update(fleet: &mut Fleet, wire: &Proxy, number: u64, place: &str) -> (u64, u64) {
+async fn update(fleet: &mut Fleet, wire: &CuttableProxy, number: u64, place: &str) -> (u64, u64) {
     let version = format!("2.{number}.0");
     let change = Change { padding: PADDING, seed: number, ..Change::default() };
     let made = release(&fleet.keys, &version, number, &change);

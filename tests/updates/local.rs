@@ -7,8 +7,7 @@ use serde_json::Value;
 
 use super::fleet::{Change, Fleet, Keys, Made, release, state};
 use crate::common::broker::free_port;
-use crate::common::gateway::Gateway;
-use crate::daemon::MOTION;
+use crate::common::gateway::{Gateway, MOTION};
 
 /// `inferd install` of a release: its answer, or what it complained of.
 fn install(gateway: &Gateway, made: &Made) -> Result<Value, String> {

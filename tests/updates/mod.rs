@@ -2,8 +2,8 @@
 
 mod attacks;
 pub(crate) mod fleet;
+mod happy_paths;
 mod kills;
 mod local;
 mod shadows;
 mod trials;
-mod ways;

@@ -4,8 +4,8 @@ use inferd::update::device::{Reason, State};
 use inferd::update::{Deployment, ModelReport};
 
 use super::fleet::{Change, Fleet, deployment, release, state};
-use crate::common::peer::Peer;
-use crate::daemon::samples;
+use crate::common::gateway::samples;
+use crate::common::mqtt_client::MqttClient;
 
 /// Runs beside the active model.
 const RUNS: u32 = 10;
@@ -31,7 +31,7 @@ async fn a_candidate_that_says_something_else_is_not_switched_to() {
 /// What the gateway says of a candidate that was run on what several devices send.
 async fn shadowed(change: &Change) -> Option<ModelReport> {
     let mut fleet = Fleet::start("a shadow").await?;
-    let mut sensor = Peer::connect(fleet.broker.port(), "sensor").await;
+    let mut sensor = MqttClient::connect(fleet.broker.port(), "sensor").await;
     fleet.gateway.start();
     let made = release(&fleet.keys, "2.0.0", 1, change);
     fleet.publish(&made).await;

@@ -4,14 +4,14 @@ use inferd::update::device::{Reason, State};
 use inferd::update::{Deployment, ModelReport, Trial};
 
 use super::fleet::{Change, Fleet, deployment, release, state};
-use crate::common::peer::Peer;
-use crate::daemon::samples;
+use crate::common::gateway::samples;
+use crate::common::mqtt_client::MqttClient;
 
 #[tokio::test]
 async fn a_model_whose_answers_are_no_numbers_is_rolled_back_and_not_taken_again() {
     let Some(mut fleet) = Fleet::start("a rollback").await else { return };
-    let mut sensor = Peer::connect(fleet.broker.port(), "sensor").await;
-    let mut listener = Peer::connect(fleet.broker.port(), "listener").await;
+    let mut sensor = MqttClient::connect(fleet.broker.port(), "sensor").await;
+    let mut listener = MqttClient::connect(fleet.broker.port(), "listener").await;
     listener.subscribe("predictions/#").await;
     fleet.gateway.start();
     let made = release(&fleet.keys, "2.0.0", 1, &Change { not_numbers: true, ..Change::default() });
@@ -101,7 +101,7 @@ async fn a_gateway_that_is_stopped_in_order_goes_on_with_the_trial() {
         fleet.gateway.start();
         assert_eq!(fleet.serving(), "2.0.0");
     }
-    let mut sensor = Peer::connect(fleet.broker.port(), "sensor").await;
+    let mut sensor = MqttClient::connect(fleet.broker.port(), "sensor").await;
     sensor.publish_all("sensors/w1/imu", samples(0, 80)).await;
     let end = fleet.ends("motion-2.0.0").await;
     assert_eq!((state(&end), end.reason), (Some(State::Committed), None));
