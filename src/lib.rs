@@ -1,34 +1,33 @@
-//! inferd: an inference daemon for edge gateways. This file is the map of the modules and holds no
-//! code.
+//! inferd: an inference daemon for edge gateways. This file is the map of the modules and contains
+//! no code.
 //!
-//! A sample comes in by [`link`], goes through its stream's [`pipeline`] on a worker's thread, and
-//! leaves by the [`outbox`] and the link; what the broker has not acknowledged waits in the
-//! [`store`]. The [`daemon`] wires them. Imports point one way, from the end of this list to its
-//! beginning:
+//! A message arrives by [`link`], goes through the [`pipeline`] of its stream on a worker thread, and
+//! its prediction leaves by the [`outbox`] and the link. Predictions that the broker has not
+//! acknowledged wait in the [`store`]. The [`daemon`] connects these parts. Imports point one way,
+//! from the end of this list to its beginning:
 //!
-//! | room | what it does |
+//! | module | what it contains |
 //! |---|---|
-//! | [`tensor`] [`ids`] [`clock`] [`message`] | what crosses between the rooms |
-//! | [`config`] | the gateway's file, typed and bounded |
+//! | [`tensor`] [`ids`] [`clock`] [`message`] | the data that modules exchange |
+//! | `fs` `procfs` `codec` `backoff` `failpoints` `allocator` | helpers without a domain |
+//! | [`config`] | the configuration file of a gateway, parsed and validated |
 //! | [`npz`] | arrays in files |
-//! | [`engine`] | ONNX in, tensors out; quantized regions in integers |
-//! | [`bundle`] | what a model promises, and how that is proved |
+//! | [`engine`] | ONNX models, with quantized regions in integers |
+//! | [`bundle`] | models with their cards and golden vectors |
 //! | [`pipeline`] | payload to prediction, per stream and device |
-//! | [`outbox`] | results the broker has not acknowledged, as a pure machine |
-//! | [`update`] | models over the air: signed documents, what may be installed |
-//! | [`monitor`] | counters, latencies, rate limits |
-//! | [`control`] | what local commands and the daemon say to each other |
-//! | [`store`] | results and small state on disk |
+//! | [`outbox`] | the delivery of predictions, as a state machine without I/O |
+//! | [`update`] | over-the-air updates: signed documents and the update state machine |
+//! | [`monitor`] | counters, latencies, health, rate limits |
+//! | [`control`] | the protocol between local commands and the daemon |
+//! | [`store`] | predictions and small state on disk |
 //! | [`link`] | the MQTT connection |
 //! | [`web`] | ranges of files over HTTP(S) |
-//! | [`daemon`] | threads, queues, supervision, stopping |
-//! | [`ctl`] | the verbs of `inferctl` |
-//! | `demo` | real recordings through the whole of it |
+//! | [`daemon`] | threads, queues, supervision, shutdown |
+//! | `demo` | recordings through the whole system, in a terminal |
+//! | [`cli`] | the commands of `inferd` |
+//! | [`ctl`] | the commands of `inferctl` |
 //!
-//! Words: a *stream* is one configured sensor input; its *key* the device, taken from the topic. A
-//! *sample* is one decoded reading; a *prediction* what a model said; a *reject* a counted bad
-//! input. The *backlog* is the part of the outbox on disk. A *bundle* is a model with its *card*
-//! and golden vectors. A *worker* is an inference thread, a *lane* a stream on it.
+//! The terms are defined in `docs/glossary.md`.
 
 #[cfg(any(test, target_env = "musl"))]
 mod allocator;
