@@ -1,8 +1,8 @@
 //! inferd: an inference daemon for edge gateways. This file is the map of the modules and contains
 //! no code.
 //!
-//! A message arrives by [`link`], goes through the [`pipeline`] of its stream on a worker thread, and
-//! its prediction leaves by the [`outbox`] and the link. Predictions that the broker has not
+//! A message arrives by [`link`], goes through the [`pipeline`] of its stream on a worker thread,
+//! and its prediction leaves by the [`outbox`] and the link. Predictions that the broker has not
 //! acknowledged wait in the [`store`]. The [`daemon`] connects these parts. Imports point one way,
 //! from the end of this list to its beginning:
 //!

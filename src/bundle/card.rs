@@ -46,7 +46,8 @@ pub struct Input {
     pub channels: Vec<String>,
     pub layout: Layout,
     pub normalize: Normalize,
-    /// Quantize real values with the model input's own scale, rather than take integers as they are.
+    /// Quantize real values with the model input's own scale, rather than take integers as they
+    /// are.
     pub quantize: bool,
 }
 

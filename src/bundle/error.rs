@@ -28,8 +28,8 @@ pub enum BundleError {
     Card(Vec<Problem>),
     #[error("the model {file} cannot run: {source}")]
     Model { file: String, source: LoadError },
-    #[error("{}", listed("point", &format!("where model {name} does not fit its card"), .misfits.iter()))]
-    Misfit { name: ModelName, misfits: Vec<String> },
+    #[error("{}", listed("point", &format!("where model {name} does not fit its card"), .mismatches.iter()))]
+    Mismatch { name: ModelName, mismatches: Vec<String> },
     #[error("model {name} is refused by its golden vectors: {source}")]
     Golden { name: ModelName, source: GoldenError },
     #[error("model {name} is refused by its golden samples ({file}): {why}")]

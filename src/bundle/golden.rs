@@ -1,23 +1,23 @@
-//! Golden vectors: inputs with the outputs that were right where the model was made. A model that
-//! computes something else here is refused.
+//! Golden vectors: inputs with the outputs that the model had where it was made. A model that
+//! computes other outputs here is rejected.
 
 use std::sync::Arc;
 
-use super::runs::{Runs, RunsError, reals};
+use super::batched_arrays::{BatchError, BatchedArrays, reals};
 use crate::engine::{Model, RunError};
 use crate::npz::{self, NpzError};
 use crate::tensor::Tensor;
 
-/// What golden vectors may unpack to; a few runs are enough, and every start pays for them.
+/// The largest unpacked size of golden vectors. A few runs are enough, and every start runs them.
 const GOLDEN_MAX: u64 = 64 << 20;
 
-/// Why golden vectors refuse a model.
+/// The reason why golden vectors reject a model.
 #[derive(Debug, thiserror::Error)]
 pub enum GoldenError {
     #[error("its file cannot be used: {0}")]
     File(#[from] NpzError),
     #[error("they do not fit: {0}")]
-    Arrays(#[from] RunsError),
+    Arrays(#[from] BatchError),
     #[error("array {name:?} is neither an input nor an output of the model")]
     Stranger { name: String },
     #[error("there is no run with an output in them")]
@@ -42,10 +42,10 @@ pub enum GoldenError {
     },
 }
 
-/// Runs every golden vector and compares what comes out: the largest difference.
+/// Runs every golden vector and returns the largest difference of its outputs.
 ///
 /// # Errors
-/// The largest difference of the first output that is over `tolerance`, or vectors that do not fit.
+/// An output that differs by more than `tolerance`, or vectors that do not match the model.
 pub(super) fn prove(model: &Arc<Model>, bytes: &[u8], tolerance: f64) -> Result<f64, GoldenError> {
     let arrays = npz::read(bytes, GOLDEN_MAX)?;
     let (inputs, outputs) = (model.inputs(), model.outputs());
@@ -53,16 +53,16 @@ pub(super) fn prove(model: &Arc<Model>, bytes: &[u8], tolerance: f64) -> Result<
     if let Some(name) = arrays.keys().find(|name| !known(name)) {
         return Err(GoldenError::Stranger { name: name.clone() });
     }
-    let given = Runs::new(&arrays, inputs, "input")?;
+    let given = BatchedArrays::new(&arrays, inputs, "input")?;
     let mut session = model.session();
     let mut results: Vec<_> = outputs.iter().map(|o| Tensor::zeros(o.dtype, &o.shape)).collect();
     // A bundle may leave out outputs that nobody reads.
     let expected = outputs.iter().enumerate().filter(|(_, spec)| arrays.contains_key(&spec.name));
     let expected = expected
         .map(|(place, spec)| {
-            let runs = Runs::new(&arrays, std::slice::from_ref(spec), "output")?;
+            let runs = BatchedArrays::new(&arrays, std::slice::from_ref(spec), "output")?;
             let (found, wanted) = (runs.count(), given.count());
-            let other = || RunsError::Count { name: spec.name.clone(), found, wanted };
+            let other = || BatchError::Count { name: spec.name.clone(), found, wanted };
             if found == wanted { Ok((place, runs)) } else { Err(other()) }
         })
         .collect::<Result<Vec<_>, _>>()?;
@@ -86,15 +86,15 @@ pub(super) fn prove(model: &Arc<Model>, bytes: &[u8], tolerance: f64) -> Result<
     Ok(worst)
 }
 
-/// Whether the file can be read at all, where there is no model to run it on.
+/// Checks that the file can be read, without a model.
 pub(super) fn check_file(bytes: &[u8]) -> Result<(), GoldenError> {
     npz::read(bytes, GOLDEN_MAX).map(drop).map_err(GoldenError::from)
 }
 
-/// The inputs of every golden vector.
+/// Returns the inputs of every golden vector.
 pub(super) fn inputs(model: &Model, bytes: &[u8]) -> Result<Vec<Vec<Tensor>>, GoldenError> {
     let arrays = npz::read(bytes, GOLDEN_MAX)?;
-    let given = Runs::new(&arrays, model.inputs(), "input")?;
+    let given = BatchedArrays::new(&arrays, model.inputs(), "input")?;
     Ok((0..given.count()).map(|run| given.run(run)).collect())
 }
 

@@ -1,19 +1,19 @@
-//! What a model promises (its card) and how that is proved (golden vectors).
+//! Bundles: models with their cards and golden vectors.
 //!
 //! A bundle is a folder or one file: `card.toml`, the ONNX model, `golden.npz`,
-//! `golden_samples.json`. What changes when a model is retrained lives here. Golden vectors prove the
-//! model, golden samples prove the card's preprocessing as well.
+//! `golden_samples.json`. It contains everything that changes when a model is retrained. Golden
+//! vectors verify the model, golden samples also verify the preprocessing of the card.
 
 mod archive;
+pub mod batched_arrays;
 pub mod card;
+mod check;
 mod error;
-mod fit;
 mod golden;
 mod open;
 mod output;
 mod parse;
 pub mod reference;
-pub mod runs;
 mod samples;
 #[cfg(test)]
 mod tests;
@@ -37,34 +37,34 @@ use card::Card;
 
 /// The card's file in every bundle.
 pub(crate) const CARD: &str = "card.toml";
-/// Golden vectors that are made rather than brought.
+/// The file of golden vectors that inferctl computes.
 const GOLDEN: &str = "golden.npz";
 
-/// A bundle's files, its card parsed; nothing is known of the model yet.
+/// The files of a bundle and its parsed card. The model is not loaded yet.
 #[derive(Clone, Debug)]
 pub struct Bundle {
     card: Arc<Card>,
     /// By name: the card, the model, and what the card names besides.
     files: BTreeMap<String, Vec<u8>>,
-    /// Files that are there and could not be read, with the reason.
+    /// Files that exist but could not be read, with the reason.
     unread: BTreeMap<String, String>,
-    /// Where a bundle in a folder may have tensor data outside its model file.
+    /// The folder that may contain tensor data outside the model file.
     folder: Option<PathBuf>,
 }
 
-/// A model that fits its card and gave what its golden vectors and golden samples ask for. Nothing but
-/// [`crate::pipeline::load`] makes one.
+/// A model that matches its card and reproduces its golden vectors and golden samples. Only
+/// [`crate::pipeline::load`] creates one.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     pub card: Arc<Card>,
     pub model: Arc<Model>,
-    /// Of the model file.
+    /// The digest of the model file.
     pub digest: Digest,
-    /// What is right in the strict sense and hardly what was meant.
+    /// Things that are valid but probably unintended.
     pub warnings: Vec<String>,
 }
 
-/// A model with the card as it was read for it.
+/// A model with its card, completed by what the model shows.
 struct Fitted {
     card: Arc<Card>,
     model: Arc<Model>,
@@ -72,8 +72,8 @@ struct Fitted {
 }
 
 impl Bundle {
-    /// The files by name, the card checked and the files found that it cannot do without. Golden
-    /// vectors are asked for by [`Bundle::load`]: to try a model out they are not needed.
+    /// Creates a bundle of files by name. Checks the card, and that the files it requires exist.
+    /// Golden vectors are required by [`Bundle::load`] only.
     pub(crate) fn from_files(
         files: BTreeMap<String, Vec<u8>>,
         folder: Option<PathBuf>,
@@ -88,8 +88,8 @@ impl Bundle {
         Self::assemble(examined, files, BTreeMap::new(), folder)
     }
 
-    /// A bundle of a card without problems and its files. Else every problem at once: the card's, and
-    /// those of the files it names.
+    /// Creates a bundle of a valid card and its files, or returns every problem at once: those of
+    /// the card and those of the files it names.
     fn assemble(
         (card, problems): (Option<Card>, Vec<Problem>),
         files: BTreeMap<String, Vec<u8>>,
@@ -126,17 +126,17 @@ impl Bundle {
         &self.card
     }
 
-    /// Whether it has golden vectors.
+    /// Whether the bundle has golden vectors.
     pub(crate) fn has_golden(&self) -> bool {
         self.card.golden.as_ref().is_some_and(|golden| self.files.contains_key(&golden.file))
     }
 
-    /// The files by name.
+    /// Returns the files by name.
     pub(crate) fn files(&self) -> &BTreeMap<String, Vec<u8>> {
         &self.files
     }
 
-    /// The SHA-256 of the model file.
+    /// Returns the SHA-256 of the model file.
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of(self.model_bytes())
@@ -146,13 +146,13 @@ impl Bundle {
         self.files.get(&self.card.file).map_or(&[], Vec::as_slice)
     }
 
-    /// The model, checked against its card; the golden vectors are not run.
+    /// Loads the model and checks it against its card, without running the golden vectors.
     ///
     /// # Errors
-    /// A model that cannot run here, or that its card does not fit.
+    /// A model that cannot run here, or does not match its card.
     pub fn model(&self) -> Result<Arc<Model>, BundleError> {
-        let (fitted, misfit) = self.fit(self.run_time()?);
-        misfit.map_or(Ok(fitted.model), Err)
+        let (fitted, mismatch) = self.fit(self.run_time()?);
+        mismatch.map_or(Ok(fitted.model), Err)
     }
 
     fn run_time(&self) -> Result<Arc<Model>, BundleError> {
@@ -162,36 +162,37 @@ impl Bundle {
         Ok(Arc::new(model))
     }
 
-    /// The card read for the model, and every point in which the two differ.
+    /// Completes the card for the model, and returns every point in which the two differ.
     fn fit(&self, model: Arc<Model>) -> (Fitted, Option<BundleError>) {
-        let output::Chosen { index, class_ids, misfits, warnings } =
+        let output::Chosen { index, class_ids, mismatches, warnings } =
             output::choose(&self.card, model.outputs(), model.facts());
-        let mut all = fit::misfits(&self.card, model.inputs(), model.outputs(), index);
-        all.extend(misfits);
+        let mut all = check::mismatches(&self.card, model.inputs(), model.outputs(), index);
+        all.extend(mismatches);
         let mut card = (*self.card).clone();
         card.output.name = index.and_then(|i| model.outputs().get(i)).map(|o| o.name.clone());
         card.output.class_ids = class_ids;
-        let misfit = || BundleError::Misfit { name: self.card.name.clone(), misfits: all.clone() };
-        let misfit = (!all.is_empty()).then(misfit);
-        (Fitted { card: Arc::new(card), model, warnings }, misfit)
+        let mismatch =
+            || BundleError::Mismatch { name: self.card.name.clone(), mismatches: all.clone() };
+        let mismatch = (!all.is_empty()).then(mismatch);
+        (Fitted { card: Arc::new(card), model, warnings }, mismatch)
     }
 
-    /// The card read for the model, and the model: for trying them out, nothing is proved.
+    /// Returns the completed card and the model, without verifying them.
     ///
     /// # Errors
-    /// As [`Bundle::model`].
+    /// The same as for [`Bundle::model`].
     pub(crate) fn card_and_model(&self) -> Result<(Arc<Card>, Arc<Model>), BundleError> {
-        let (Fitted { card, model, .. }, misfit) = self.fit(self.run_time()?);
-        misfit.map_or(Ok((card, model)), Err)
+        let (Fitted { card, model, .. }, mismatch) = self.fit(self.run_time()?);
+        mismatch.map_or(Ok((card, model)), Err)
     }
 
-    /// Loads the model and proves it. `replay` runs golden samples through the pipeline, which is a
-    /// layer above this one: call [`crate::pipeline::load`], which brings it. The card that comes
-    /// with it names the output that is interpreted.
+    /// Loads the model and verifies it. `replay` runs golden samples through the pipeline, which is
+    /// a higher layer: call [`crate::pipeline::load`], which passes it. The returned card names the
+    /// output that is interpreted.
     ///
     /// # Errors
-    /// Everything that is wrong, at once: as [`Bundle::model`] and [`Bundle::prove`]. Where nothing
-    /// is, golden samples that come out differently.
+    /// Every error of [`Bundle::model`] and [`Bundle::prove`] at once. If there is none, golden
+    /// samples with other predictions.
     pub(crate) fn load(&self, replay: impl samples::Replay) -> Result<Loaded, BundleError> {
         let model = match self.run_time() {
             Ok(model) => model,
@@ -202,30 +203,29 @@ impl Bundle {
             }
         };
         let proof = self.prove(&model).err();
-        let (fitted, misfit) = self.fit(model);
-        BundleError::all(misfit.into_iter().chain(proof).collect())?;
+        let (fitted, mismatch) = self.fit(model);
+        BundleError::all(mismatch.into_iter().chain(proof).collect())?;
         let Fitted { card, model, warnings } = fitted;
         self.prove_samples(&model, replay)?;
         Ok(Loaded { card, model, digest: self.digest(), warnings })
     }
 
-    /// Runs the golden vectors: the largest difference from them, or `None` where there are none.
+    /// Runs the golden vectors and returns the largest difference, or `None` if there are none.
     ///
     /// # Errors
-    /// Golden vectors that are missing, or an output that differs from its own by more than the card
-    /// allows.
+    /// Golden vectors that are missing, or an output that differs by more than the card allows.
     pub(crate) fn prove(&self, model: &Arc<Model>) -> Result<Option<f64>, BundleError> {
         let prove = |(bytes, tolerance)| golden::prove(model, bytes, tolerance);
         self.golden()?.map(prove).transpose().map_err(|source| self.unproven(source))
     }
 
-    /// The inputs of the golden vectors, run by run.
+    /// Returns the inputs of the golden vectors, run by run.
     pub(crate) fn golden_inputs(&self, model: &Model) -> Result<Vec<Vec<Tensor>>, BundleError> {
         let inputs = self.golden()?.map(|(bytes, _)| golden::inputs(model, bytes)).transpose();
         inputs.map(Option::unwrap_or_default).map_err(|source| self.unproven(source))
     }
 
-    /// The file with the golden vectors, and their tolerance.
+    /// Returns the file with the golden vectors, and their tolerance.
     fn golden(&self) -> Result<Option<(&[u8], f64)>, BundleError> {
         let Some(golden) = &self.card.golden else { return Ok(None) };
         let missing = || {
@@ -243,7 +243,7 @@ impl Bundle {
         }
     }
 
-    /// Whether the golden vectors are there and can be read; they are not run.
+    /// Checks that the golden vectors exist and can be read, without running them.
     fn golden_file(&self) -> Result<(), BundleError> {
         let check = |(bytes, _)| golden::check_file(bytes);
         self.golden()?.map_or(Ok(()), check).map_err(|source| self.unproven(source))

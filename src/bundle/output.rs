@@ -11,18 +11,19 @@ pub(super) struct Chosen {
     pub index: Option<usize>,
     /// Where a class is published by its number alone: the class ids, unless they count from 0.
     pub class_ids: Vec<i64>,
-    pub misfits: Vec<String>,
+    pub mismatches: Vec<String>,
     pub warnings: Vec<String>,
 }
 
-/// Finds the output. Where the model gives a class and the scores it was chosen by, it is the scores.
+/// Finds the output. Where the model gives a class and the scores it was chosen by, it is the
+/// scores.
 pub(super) fn choose(card: &Card, outputs: &[TensorSpec], facts: &[OutputFact]) -> Chosen {
     let name = card.output.name.as_deref();
     let of_name = |name: &str| outputs.iter().position(|spec| spec.name == name);
     let Some(index) = name.map_or((!outputs.is_empty()).then_some(0), of_name) else {
         let (name, found) = (name.unwrap_or("the first"), listed(outputs));
-        let misfit = format!("output.name is {name:?}; the model's outputs: {found}");
-        return Chosen { misfits: vec![misfit], ..Chosen::default() };
+        let mismatch = format!("output.name is {name:?}; the model's outputs: {found}");
+        return Chosen { mismatches: vec![mismatch], ..Chosen::default() };
     };
     let mut chosen = Chosen { index: Some(index), ..Chosen::default() };
     let model = Outputs { specs: outputs, facts };
@@ -46,7 +47,8 @@ impl Outputs<'_> {
         self.specs.get(index).map_or("", |spec| &spec.name)
     }
 
-    /// Whether the output holds classes: by the graph, or as whole numbers that stand for no others.
+    /// Whether the output holds classes: by the graph, or as whole numbers that stand for no
+    /// others.
     fn is_class(&self, index: usize) -> bool {
         let by_graph = self.facts.get(index).is_some_and(|fact| fact.label.is_some());
         let whole = |spec: &TensorSpec| {
@@ -109,7 +111,7 @@ fn choose_for_class(card: &Card, model: &Outputs<'_>, class: usize, chosen: &mut
             chosen.index = Some(scores);
         }
         Some(scores) if matches!(card.output.kind, Kind::Classification { .. }) && single => {
-            chosen.misfits.push(format!(
+            chosen.mismatches.push(format!(
                 "output.name = {label_name:?} is a class, the model also gives scores in {:?}, and \
                  its graph does not show that the two agree: write output.name = {:?}, and the \
                  label is the one with the highest score",
@@ -129,11 +131,11 @@ fn class_alone(card: &Card, ids: &[i64], name: &str, single: bool, chosen: &mut 
     }
     if card.output.activation != Activation::None {
         chosen
-            .misfits
+            .mismatches
             .push(format!("output {name:?} is a class, not a score: write activation = \"none\""));
     }
     if *threshold > 0.0 {
-        chosen.misfits.push(format!(
+        chosen.mismatches.push(format!(
             "output {name:?} is a class without a score, and threshold = {threshold} asks for one: \
              name an output with scores, or leave threshold out"
         ));
@@ -143,7 +145,7 @@ fn class_alone(card: &Card, ids: &[i64], name: &str, single: bool, chosen: &mut 
     }
     if ids.len() != labels.len() {
         let (found, wanted) = (ids.len(), labels.len());
-        chosen.misfits.push(format!(
+        chosen.mismatches.push(format!(
             "output {name:?} is one of {found} classes {ids:?}, and the card has {wanted} labels"
         ));
     } else if !ids.iter().copied().eq((0..).take(ids.len())) {
@@ -180,7 +182,7 @@ fn check_activation(card: &Card, spec: &TensorSpec, ending: Ending, chosen: &mut
         _ => "none",
     };
     if card.output.activation != Activation::None {
-        chosen.misfits.push(format!(
+        chosen.mismatches.push(format!(
             "output {name:?}: activation = {written:?}, and the model's numbers are {made_by}: \
              write activation = {right:?}"
         ));

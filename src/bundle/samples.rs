@@ -90,8 +90,8 @@ impl Bundle {
         self.card.golden.as_ref()?.samples.as_deref()
     }
 
-    /// Adds a file, and lines to the card's `[golden]`, which is added where there is none. What the
-    /// table says already stays.
+    /// Adds a file, and lines to the card's `[golden]`, which is added where there is none. What
+    /// the table says already stays.
     fn with_file(&self, name: &str, bytes: Vec<u8>, lines: &str) -> Result<Self, BundleError> {
         let mut files = self.files.clone();
         let card = String::from_utf8_lossy(files.get(CARD).map_or(&[], Vec::as_slice)).into_owned();

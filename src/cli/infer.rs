@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::terminal::{print, print_json, progress, table};
 use super::{Exit, Failure, replay};
+use crate::bundle::batched_arrays::{BatchedArrays, BatchedOutputs};
 use crate::bundle::open_model;
-use crate::bundle::runs::{Collected, Runs};
 use crate::engine::{FloatNode, Model, NodeCounts};
 use crate::fs::write_atomic;
 use crate::npz::{self, Arrays};
@@ -118,8 +118,9 @@ fn run_all(
     model: &Arc<Model>,
     arrays: &Arrays,
     path: &Path,
-) -> Result<(usize, Collected), Failure> {
-    let runs = Runs::new(arrays, model.inputs(), "input").map_err(|error| unfit(path, &error))?;
+) -> Result<(usize, BatchedOutputs), Failure> {
+    let runs =
+        BatchedArrays::new(arrays, model.inputs(), "input").map_err(|error| unfit(path, &error))?;
     // Outputs may be there: golden vectors are a file of both.
     let known =
         |name: &String| model.inputs().iter().chain(model.outputs()).any(|s| s.name == *name);
@@ -130,7 +131,7 @@ fn run_all(
     let mut session = model.session();
     let mut outputs: Vec<Tensor> =
         model.outputs().iter().map(|spec| Tensor::zeros(spec.dtype, &spec.shape)).collect();
-    let mut collected = Collected::new(model.outputs());
+    let mut collected = BatchedOutputs::new(model.outputs());
     let bar = progress(runs.count().try_into().unwrap_or(u64::MAX), "running");
     for run in 0..runs.count() {
         session

@@ -107,7 +107,7 @@ fn refusal(error: BundleError) -> Refusal {
         | BundleError::File { .. }
         | BundleError::Card(_)
         | BundleError::Model { .. }
-        | BundleError::Misfit { .. }
+        | BundleError::Mismatch { .. }
         | BundleError::Several(_) => Reason::Load,
     };
     told(reason, error.to_string())

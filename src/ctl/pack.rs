@@ -7,7 +7,7 @@ use super::broker::BrokerArgs;
 use super::counter::Counter;
 use super::{Failure, write};
 use crate::bundle::Bundle;
-use crate::bundle::runs::{Collected, Runs};
+use crate::bundle::batched_arrays::{BatchedArrays, BatchedOutputs};
 use crate::cli::{Exit, GoldenMade, GoldenTerms, print, print_json, read_arrays, unfit};
 use crate::clock::Timestamp;
 use crate::npz;
@@ -201,10 +201,11 @@ fn with_golden(bundle: Bundle, args: &Args) -> Result<Bundle, Failure> {
     }
     let arrays = read_arrays(path)?;
     let model = bundle.model()?;
-    let runs = Runs::new(&arrays, model.inputs(), "input").map_err(|error| unfit(path, &error))?;
+    let runs = BatchedArrays::new(&arrays, model.inputs(), "input")
+        .map_err(|error| unfit(path, &error))?;
     let mut outputs: Vec<Tensor> =
         model.outputs().iter().map(|spec| Tensor::zeros(spec.dtype, &spec.shape)).collect();
-    let mut collected = Collected::new(model.outputs());
+    let mut collected = BatchedOutputs::new(model.outputs());
     let mut session = model.session();
     for run in 0..runs.count() {
         let failed = |error| Failure::new(Exit::Failed, format!("run {run} failed: {error}"));

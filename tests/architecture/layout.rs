@@ -22,7 +22,6 @@ const LONG: &[&str] = &["src/outbox/tests.rs"];
 
 /// Modules that are still a file beside their folder.
 const BESIDE: &[&str] = &[
-    "src/bundle/tests.rs",
     "src/engine/attributes/table.rs",
     "src/engine/classifier.rs",
     "src/engine/facts.rs",

@@ -1,12 +1,13 @@
-//! Arrays with a leading axis, one element of it for each run of a model: what `infer` takes and
-//! gives, and what golden vectors are kept in.
+//! Batched arrays: the leading axis has one element for each run of a model.
+//!
+//! They are the input and output of `infer` and the form of golden vectors.
 
 use crate::npz::Arrays;
 use crate::tensor::{Data, Dtype, Tensor, TensorSpec};
 
-/// Why arrays do not fit a model.
+/// The reason why arrays do not match a model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RunsError {
+pub enum BatchError {
     #[error("no array {name:?}: {role} {name:?} of the model needs one; there are: {found}")]
     Missing { role: &'static str, name: String, found: String },
     #[error("array {name:?} has {found} elements, the model has {wanted}: convert it")]
@@ -21,16 +22,16 @@ fn axes(shape: &[usize]) -> String {
     shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// One array for each of a model's inputs (or outputs), in its order, checked against it.
+/// One array for each input (or output) of a model, in its order and checked against it.
 #[derive(Debug)]
-pub struct Runs<'a> {
+pub struct BatchedArrays<'a> {
     arrays: Vec<&'a Tensor>,
     specs: &'a [TensorSpec],
     count: usize,
 }
 
-impl<'a> Runs<'a> {
-    /// Picks the arrays named after `specs`. Where the model's own first axis is 1, the runs may
+impl<'a> BatchedArrays<'a> {
+    /// Selects the arrays named after `specs`. If the first axis of the model is 1, the runs may
     /// take its place.
     ///
     /// # Errors
@@ -39,32 +40,32 @@ impl<'a> Runs<'a> {
         arrays: &'a Arrays,
         specs: &'a [TensorSpec],
         role: &'static str,
-    ) -> Result<Self, RunsError> {
+    ) -> Result<Self, BatchError> {
         let mut count = None;
         let mut picked = Vec::with_capacity(specs.len());
         for spec in specs {
             let name = spec.name.clone();
             let Some(array) = arrays.get(&name) else {
                 let found = arrays.keys().cloned().collect::<Vec<_>>().join(", ");
-                return Err(RunsError::Missing { role, name, found });
+                return Err(BatchError::Missing { role, name, found });
             };
             let runs = runs(array, spec)?;
             let wanted = *count.get_or_insert(runs);
             if runs != wanted {
-                return Err(RunsError::Count { name, found: runs, wanted });
+                return Err(BatchError::Count { name, found: runs, wanted });
             }
             picked.push(array);
         }
         Ok(Self { arrays: picked, specs, count: count.unwrap_or(0) })
     }
 
-    /// The number of runs.
+    /// Returns the number of runs.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// What run `index` takes: one tensor for each spec.
+    /// Returns the tensors of run `index`, one for each spec.
     #[must_use]
     pub fn run(&self, index: usize) -> Vec<Tensor> {
         let one = |(array, spec): (&&Tensor, &TensorSpec)| Tensor {
@@ -75,18 +76,18 @@ impl<'a> Runs<'a> {
     }
 }
 
-fn runs(array: &Tensor, spec: &TensorSpec) -> Result<usize, RunsError> {
+fn runs(array: &Tensor, spec: &TensorSpec) -> Result<usize, BatchError> {
     let name = || spec.name.clone();
     if array.dtype() != spec.dtype {
         let (found, wanted) = (array.dtype(), spec.dtype);
-        return Err(RunsError::Dtype { name: name(), found, wanted });
+        return Err(BatchError::Dtype { name: name(), found, wanted });
     }
     let without_batch = spec.shape.strip_prefix(&[1]).unwrap_or(&spec.shape);
     match array.shape.split_first() {
         Some((&runs, rest)) if rest == spec.shape || rest == without_batch => Ok(runs),
         _ => {
             let (found, wanted) = (array.shape.clone(), spec.shape.clone());
-            Err(RunsError::Shape { name: name(), found, wanted })
+            Err(BatchError::Shape { name: name(), found, wanted })
         }
     }
 }
@@ -105,14 +106,14 @@ fn slice(data: &Data, index: usize, length: usize) -> Data {
     cut!(F32, F64, I8, U8, I16, U16, I32, I64, Bool)
 }
 
-/// Collects the outputs of one run after the other.
+/// The outputs of all runs, collected one run after the other.
 #[derive(Debug)]
-pub struct Collected {
+pub struct BatchedOutputs {
     arrays: Vec<(String, Tensor)>,
 }
 
-impl Collected {
-    /// Empty arrays for a model's outputs.
+impl BatchedOutputs {
+    /// Creates empty arrays for the outputs of a model.
     #[must_use]
     pub fn new(specs: &[TensorSpec]) -> Self {
         let empty = |spec: &TensorSpec| {
@@ -132,7 +133,7 @@ impl Collected {
         }
     }
 
-    /// The arrays by name.
+    /// Iterates over the arrays by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         self.arrays.iter().map(|(name, tensor)| (name.as_str(), tensor))
     }
@@ -150,7 +151,7 @@ fn append(all: &mut Data, more: &Data) {
     joined!(F32, F64, I8, U8, I16, U16, I32, I64, Bool);
 }
 
-/// The elements as real numbers, for comparing.
+/// Returns the elements as real numbers, for comparison.
 pub(crate) fn reals(data: &Data) -> Vec<f64> {
     match data {
         Data::Bool(v) => v.iter().map(|&x| f64::from(u8::from(x))).collect(),
