@@ -1,4 +1,4 @@
-//! A bundle as one file: an uncompressed tar of plain files, side by side.
+//! Bundles in one file: an uncompressed tar of plain files in one folder.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -8,35 +8,35 @@ use tar::{Archive, Builder, EntryType, Header};
 use super::{Bundle, BundleError, CARD, parse};
 use crate::engine::identify;
 
-/// The largest bundle, packed or in a folder: models for gateways are far smaller.
+/// The largest bundle, in bytes, packed or in a folder. Models for gateways are far smaller.
 pub(crate) const BUNDLE_MAX: u64 = 512 << 20;
 const FILES_MAX: usize = 32;
 
-/// Whether the bytes begin as a tar.
+/// Whether the bytes start like a tar.
 pub(super) fn is_tar(bytes: &[u8]) -> bool {
     bytes.get(257..).is_some_and(|rest| rest.starts_with(b"ustar"))
 }
 
 impl Bundle {
-    /// Takes a bundle out of the bytes of a `.bundle` file.
+    /// Reads a bundle from the bytes of a `.bundle` file.
     ///
     /// # Errors
-    /// Bytes that are no tar of plain files, names that lead out of the bundle, or a bad card.
+    /// Bytes that are not a tar of plain files, names that leave the bundle, or an invalid card.
     pub fn read(bytes: &[u8]) -> Result<Self, BundleError> {
         Self::from_files(read_files(bytes)?, None)
     }
 
-    /// Writes the bundle as one file. The same files give the same bytes.
+    /// Writes the bundle as one file. The same files always give the same bytes.
     ///
     /// # Errors
-    /// Whatever `out` fails with.
+    /// Any error of `out`.
     pub fn write(&self, out: impl io::Write) -> io::Result<()> {
         write_files(&self.files, out)
     }
 }
 
-/// Writes files as a bundle's tar, the card first: whoever reads a stream knows early what is
-/// coming.
+/// Writes files as the tar of a bundle, with the card first, so that a reader of the stream has it
+/// early.
 pub(crate) fn write_files(
     files: &BTreeMap<String, Vec<u8>>,
     out: impl io::Write,
@@ -52,7 +52,7 @@ pub(crate) fn write_files(
     archive.into_inner()?.flush()
 }
 
-/// The plain files of a bundle's tar, by name. Of another file it is said what that is.
+/// Returns the plain files of a bundle's tar by name. The error for another file says what it is.
 pub(crate) fn read_files(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, BundleError> {
     entries(bytes).map_err(|error| match identify(bytes) {
         Some(what) if !is_tar(bytes) => BundleError::Archive(format!("it is {what}")),
@@ -75,7 +75,7 @@ fn entries(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, BundleError> {
         let name = path.strip_prefix("./").unwrap_or(&path);
         match entry.header().entry_type() {
             EntryType::Regular => {}
-            // As `tar c .` puts it first.
+            // The first entry of `tar c .`.
             EntryType::Directory if name.is_empty() || name == "." => continue,
             _ => return Err(refuse(&format!("{path:?} is not a plain file"))),
         }

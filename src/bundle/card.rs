@@ -1,4 +1,4 @@
-//! The model card: everything a stream needs to know of its model, typed and checked.
+//! The model card: everything that a stream needs to know about its model, typed and validated.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub struct Card {
     pub file: String,
     pub description: String,
     pub licence: String,
-    /// Who trained it, how and on what.
+    /// Free text on its origin: who trained it, how and with which data.
     pub source: String,
     /// `None`: every message is one whole input.
     pub window: Option<Window>,
@@ -30,9 +30,9 @@ pub struct Card {
 pub struct Window {
     /// Samples in a window.
     pub length: usize,
-    /// Samples from one window's start to the next one's.
+    /// Samples from the start of one window to the start of the next.
     pub hop: usize,
-    /// A longer silence starts the window anew.
+    /// A longer silence restarts the window.
     pub max_gap: Option<Duration>,
 }
 
@@ -41,17 +41,17 @@ pub struct Window {
 pub struct Input {
     /// The model input's name.
     pub name: String,
-    /// Names of the channels in the model's order; the stream's fields match them by place.
-    /// Empty: the elements are taken in the order they come in.
+    /// Names of the channels in the model's order; the fields of a stream match them by position.
+    /// If empty, elements are used in the order of the payload.
     pub channels: Vec<String>,
     pub layout: Layout,
     pub normalize: Normalize,
-    /// Quantize real values with the model input's own scale, rather than take integers as they
-    /// are.
+    /// Whether real values are quantized with the scale of the model input. Otherwise integers are
+    /// used unchanged.
     pub quantize: bool,
 }
 
-/// Which axis runs faster in a window.
+/// The order of the axes in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
     TimeChannel,
@@ -82,17 +82,17 @@ pub enum Normalize {
 /// `[output]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {
-    /// The model output that is interpreted. Where it is not named: the first, or the scores where
-    /// the first is a class and the model gives scores too.
+    /// The model output that is interpreted. By default the first, or the scores if the first is a
+    /// class and the model has scores too.
     pub name: Option<String>,
     pub kind: Kind,
     pub activation: Activation,
-    /// Where the output is a class alone: the id of each label, unless they count from 0. Found in
-    /// the model when it is loaded; the card does not have it.
+    /// The id of each label of an output that is a class only, unless ids count from 0. Read from
+    /// the model at load; the card does not contain it.
     pub class_ids: Vec<i64>,
 }
 
-/// What the output means.
+/// The meaning of the output.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
     Classification { labels: Vec<String>, top_k: usize, threshold: f32 },
@@ -102,7 +102,7 @@ pub enum Kind {
     Raw,
 }
 
-/// Where an anomaly score comes from.
+/// The source of an anomaly score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnomalyScore {
     /// The output is the score.
@@ -113,7 +113,7 @@ pub enum AnomalyScore {
     ReconstructionMae,
 }
 
-/// What stands between the output and a score.
+/// The function that makes scores of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     None,
@@ -121,16 +121,16 @@ pub enum Activation {
     Sigmoid,
 }
 
-/// `[golden]`: what the bundle is proved by when it is loaded.
+/// `[golden]`: the data that verifies the bundle at load.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Golden {
-    /// Arrays that begin at the model's inputs and end at its outputs.
+    /// The file of golden vectors: inputs and outputs of the model.
     pub file: String,
-    /// Whether the bundle must have `file`: not where the card names golden samples only.
+    /// Whether the bundle must contain `file`; not if the card names golden samples only.
     pub required: bool,
     /// Largest difference allowed, in the output's stored units.
     pub tolerance: f64,
-    /// Recordings that begin at raw samples and end at predictions.
+    /// The file of golden samples: raw samples and predictions.
     pub samples: Option<String>,
     /// Largest difference allowed, in the units of the prediction's scores and values.
     pub samples_tolerance: f64,

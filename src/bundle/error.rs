@@ -1,4 +1,4 @@
-//! Why a bundle was refused.
+//! Errors of bundles.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use crate::config::problem::Problem;
 use crate::engine::LoadError;
 use crate::ids::ModelName;
 
-/// Why a bundle was refused.
+/// The reason why a bundle is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     #[error("cannot read {path}: {source}", path = path.display())]
@@ -39,7 +39,7 @@ pub enum BundleError {
 }
 
 impl BundleError {
-    /// Whether reading failed, rather than what was read.
+    /// Whether reading failed, not the content.
     #[must_use]
     pub fn is_io(&self) -> bool {
         match self {
@@ -49,7 +49,7 @@ impl BundleError {
         }
     }
 
-    /// Nothing where there are no errors, the error where there is one, else all of them.
+    /// Combines errors into one; `Ok` if there are none.
     pub(super) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
         match errors.len() {
             0 => Ok(()),

@@ -12,23 +12,23 @@ use super::{Bundle, BundleError, CARD};
 use crate::engine::{LoadOptions, Model};
 use crate::ids::ModelName;
 
-/// A card is text that people write.
+/// The largest card, in bytes.
 const CARD_MAX: u64 = 4 << 20;
 
 impl Bundle {
     /// Opens a bundle: a folder with a `card.toml`, or one file.
     ///
     /// # Errors
-    /// What cannot be read, or is no bundle.
+    /// A path that cannot be read, or is not a bundle.
     pub fn open(path: &Path) -> Result<Self, BundleError> {
         let found = fs::metadata(path).map_err(|source| unread(path, source))?;
         if found.is_dir() { Self::open_folder(path) } else { Self::read(&read(path, BUNDLE_MAX)?) }
     }
 
-    /// The bundle that came with the package: `DIR/NAME/`, or else `DIR/NAME.bundle`.
+    /// Opens the built-in bundle of a model: `DIR/NAME/`, or else `DIR/NAME.bundle`.
     ///
     /// # Errors
-    /// As [`Bundle::open`], or a bundle of another model.
+    /// The errors of [`Bundle::open`], or a bundle of another model.
     pub fn shipped(dir: &Path, name: &ModelName) -> Result<Self, BundleError> {
         let folder = dir.join(name.as_str());
         let file = dir.join(format!("{name}.bundle"));
@@ -42,7 +42,7 @@ impl Bundle {
         Ok(bundle)
     }
 
-    /// Reads the card and the files it names, and no other: a folder may hold more than a bundle.
+    /// Reads the card and the files it names only, because a folder may contain other files.
     fn open_folder(folder: &Path) -> Result<Self, BundleError> {
         let bytes = read(&folder.join(CARD), CARD_MAX);
         let bytes = bytes.map_err(|error| without_card(folder, error))?;
@@ -63,7 +63,7 @@ impl Bundle {
         for name in examined.0.as_ref().map(of_card).unwrap_or_default() {
             match read(&folder.join(&name), BUNDLE_MAX) {
                 Ok(bytes) => drop(files.insert(name, bytes)),
-                // Golden vectors and golden samples are asked for when they are needed.
+                // Golden vectors and golden samples are reported missing when they are needed.
                 Err(BundleError::Read { source, .. }) if source.kind() == NotFound => {}
                 Err(BundleError::Read { source, .. }) => {
                     unread.insert(name, format!("cannot be read ({source})"));
@@ -76,7 +76,7 @@ impl Bundle {
     }
 }
 
-/// What a folder without a card is, where another program has folders of this form.
+/// Explains a folder without a card that is a model of another program.
 fn without_card(folder: &Path, error: BundleError) -> BundleError {
     let has = |name: &str| folder.join(name).exists();
     let absent = matches!(&error, BundleError::Read { source, .. } if source.kind() == NotFound);
@@ -95,10 +95,10 @@ fn without_card(folder: &Path, error: BundleError) -> BundleError {
     BundleError::Archive(format!("{}: {what}", folder.display()))
 }
 
-/// Loads a model to try it out: an ONNX file, or a bundle, which is not proved.
+/// Loads the model of an ONNX file or of a bundle, without verifying it.
 ///
 /// # Errors
-/// As [`Bundle::open`] and [`Bundle::model`].
+/// The errors of [`Bundle::open`] and [`Bundle::model`].
 pub fn open_model(path: &Path) -> Result<Arc<Model>, BundleError> {
     let found = fs::metadata(path).map_err(|source| unread(path, source))?;
     let is = |extension| path.extension().is_some_and(|found| found == extension);

@@ -1,4 +1,5 @@
-//! Which of a model's outputs the card's `[output]` is about, and whether its activation is right.
+//! Selection of the model output that `[output]` of the card describes, and checks of its
+//! activation.
 
 use super::card::{Activation, AnomalyScore, Card, Kind};
 use crate::engine::{Ending, OutputFact};
@@ -7,16 +8,16 @@ use crate::tensor::{Dtype, TensorSpec};
 /// The output that is interpreted.
 #[derive(Debug, Default)]
 pub(super) struct Chosen {
-    /// The place of the output; none where the card names one that does not exist.
+    /// The index of the output; `None` if the card names one that does not exist.
     pub index: Option<usize>,
-    /// Where a class is published by its number alone: the class ids, unless they count from 0.
+    /// The class ids of an output that is a class only, unless they count from 0.
     pub class_ids: Vec<i64>,
     pub mismatches: Vec<String>,
     pub warnings: Vec<String>,
 }
 
-/// Finds the output. Where the model gives a class and the scores it was chosen by, it is the
-/// scores.
+/// Selects the output. If the model has a class and the scores it was chosen by, the scores are
+/// selected.
 pub(super) fn choose(card: &Card, outputs: &[TensorSpec], facts: &[OutputFact]) -> Chosen {
     let name = card.output.name.as_deref();
     let of_name = |name: &str| outputs.iter().position(|spec| spec.name == name);
@@ -47,8 +48,7 @@ impl Outputs<'_> {
         self.specs.get(index).map_or("", |spec| &spec.name)
     }
 
-    /// Whether the output holds classes: by the graph, or as whole numbers that stand for no
-    /// others.
+    /// Whether the output contains classes: by the graph, or as integers that are not quantized.
     fn is_class(&self, index: usize) -> bool {
         let by_graph = self.facts.get(index).is_some_and(|fact| fact.label.is_some());
         let whole = |spec: &TensorSpec| {
@@ -57,7 +57,7 @@ impl Outputs<'_> {
         by_graph || self.specs.get(index).is_some_and(whole)
     }
 
-    /// Whether the output could be the scores that the card describes.
+    /// Whether the output can be the scores that the card describes.
     fn fits(&self, index: usize, card: &Card) -> bool {
         let Some(spec) = self.specs.get(index) else { return false };
         let count = spec.len();
@@ -74,7 +74,7 @@ impl Outputs<'_> {
     }
 }
 
-/// The card's output is a class: its scores are taken where there are some.
+/// Selects the scores for an output that is a class, if there are any.
 fn choose_for_class(card: &Card, model: &Outputs<'_>, class: usize, chosen: &mut Chosen) {
     let label = model.facts.get(class).and_then(|fact| fact.label.clone()).unwrap_or_default();
     let fitting: Vec<usize> =
@@ -123,7 +123,7 @@ fn choose_for_class(card: &Card, model: &Outputs<'_>, class: usize, chosen: &mut
     }
 }
 
-/// There is a class and nothing else: its ids are the labels in their order.
+/// Uses an output that is a class only: its ids are the labels in their order.
 fn class_alone(card: &Card, ids: &[i64], name: &str, single: bool, chosen: &mut Chosen) {
     let Kind::Classification { labels, threshold, .. } = &card.output.kind else { return };
     if !single {
@@ -153,7 +153,7 @@ fn class_alone(card: &Card, ids: &[i64], name: &str, single: bool, chosen: &mut 
     }
 }
 
-/// Whether the card's activation makes scores of what the graph ends in.
+/// Whether the activation of the card makes scores of the last operator of the graph.
 fn check_activation(card: &Card, spec: &TensorSpec, ending: Ending, chosen: &mut Chosen) {
     let name = &spec.name;
     let made_by = match ending {

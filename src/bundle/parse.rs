@@ -1,4 +1,4 @@
-//! From a card's text to a [`Card`], with every problem at once.
+//! Parsing of cards, which reports every problem at once.
 
 use super::card::{
     Activation, AnomalyScore, Card, Golden, Input, Kind, Layout, Normalize, Output, Window,
@@ -10,10 +10,10 @@ use crate::config::tree::Node;
 use crate::ids::ModelName;
 
 impl Card {
-    /// Parses `card.toml`; `file` gives the text of another file of the bundle.
+    /// Parses `card.toml`; `file` returns the text of another file of the bundle.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// Every problem of the card.
     pub fn parse(
         text: &str,
         file: impl Fn(&str) -> Result<String, String>,
@@ -24,8 +24,8 @@ impl Card {
         }
     }
 
-    /// As [`Card::parse`]; a card with problems is given too where it is known what it is about, so
-    /// that the files it names can be looked at.
+    /// Parses like [`Card::parse`], but also returns a card with problems if its files are known,
+    /// so that they can be checked.
     pub(super) fn examine(
         text: &str,
         file: impl Fn(&str) -> Result<String, String>,
@@ -74,7 +74,7 @@ fn card(root: &Section<'_>, file: Files<'_>) -> Option<Card> {
     })
 }
 
-/// A name that stays within the bundle's folder.
+/// Returns the name of a file directly in the bundle's folder.
 pub(crate) fn file_name(text: &str) -> Result<String, &'static str> {
     if text.contains(['/', '\\']) || text.starts_with('.') {
         Err("not a plain file name")
@@ -152,7 +152,7 @@ fn normalize(section: &Section<'_>, channels: usize) -> Normalize {
     }
 }
 
-/// One number, or one for each of `count` (any number where it is not known: 0); required.
+/// Reads a required number, or one for each of `count` (0 if that is unknown: any number).
 fn per_element(section: &Section<'_>, key: &str, count: usize, of: &str) -> Vec<f32> {
     let floats = section.floats(key);
     if floats.is_empty() && !section.has(key) {
@@ -164,7 +164,7 @@ fn per_element(section: &Section<'_>, key: &str, count: usize, of: &str) -> Vec<
     floats
 }
 
-/// Reports those of `keys` that were written though they mean nothing for `kind`.
+/// Reports those of `keys` that are set but have no meaning for `kind`.
 fn only_for(section: &Section<'_>, keys: &[&str], kind: &str) {
     for key in keys.iter().filter(|key| section.has(key)) {
         section.problem(key, format!("means nothing for kind = {kind:?}"), "not set");
@@ -277,7 +277,7 @@ fn threshold(section: &Section<'_>) -> Option<f32> {
     section.float_if("threshold").map(|threshold| threshold as f32)
 }
 
-/// From `labels` or `labels_file`; required.
+/// Reads the required labels from `labels` or `labels_file`.
 fn labels(section: &Section<'_>, file: Files<'_>) -> Vec<String> {
     let written = section.texts("labels");
     let key = if section.has("labels_file") { "labels_file" } else { "labels" };

@@ -1,4 +1,4 @@
-//! Every option of a model card: what `config::reference` is for the gateway's configuration.
+//! The reference of every option of a model card, like `config::reference` for the configuration.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const PER_CHANNEL: Kind = Kind::Floats { max: 65_536 };
 const LABELS_MAX: usize = 10_000;
 const LABELS: Kind = Kind::Texts { max: LABELS_MAX, form: "names" };
 
-/// In the order of the documentation.
+/// All options, in the order of the documentation.
 pub const REFERENCE: &[Opt] = options! {
     "format": Kind::Int { min: 1, max: 1 } => Required, eg "1",
         "The version of this form of card.";
@@ -118,7 +118,7 @@ pub const REFERENCE: &[Opt] = options! {
         "Values for the graph's symbolic dimensions; 1 where they are not given.";
 };
 
-/// The tables in the order of the documentation, with what each is about.
+/// The tables with their descriptions, in the order of the documentation.
 pub const TABLES: &[(&str, &str)] = &[
     ("", "`format`, and `dims` where it is needed."),
     ("model", "What the model is."),
@@ -147,7 +147,7 @@ differently. An unknown option is an error, and all mistakes are reported at onc
 
 const PAGE_END: &str = include_str!("samples.md");
 
-/// `docs/model-card.md`
+/// Returns the content of `docs/model-card.md`.
 #[must_use]
 pub fn page() -> String {
     format!("{PAGE_HEAD}{}\n{PAGE_END}", print::tables(REFERENCE, TABLES).trim_end_matches('\n'))

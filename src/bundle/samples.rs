@@ -1,7 +1,7 @@
-//! Golden samples: recordings as the sensor sends them, with the predictions they must give.
+//! Golden samples: recordings of sensor data with the expected predictions.
 //!
-//! They begin where golden vectors do not: before decoding, windows and normalisation. Running them
-//! takes the pipeline, which is a layer above, so this module holds the file and the card's lines.
+//! Unlike golden vectors, they also verify decoding, windows and normalisation. Running them needs
+//! the pipeline, a higher layer, so this module contains the file and the lines of the card only.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use super::card::Card;
 use super::{Bundle, BundleError, CARD, GOLDEN};
 use crate::engine::Model;
 
-/// Golden samples that are made rather than brought.
+/// The file of golden samples that inferctl computes.
 const SAMPLES: &str = "golden_samples.json";
-/// What the file may have; a few recordings are enough, and every start pays for them.
+/// The largest size of the file, in bytes. A few recordings are enough, and every start runs them.
 const SAMPLES_MAX: usize = 4 << 20;
 
-/// A bundle's golden samples, not read yet.
+/// The golden samples of a bundle, not read yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GoldenSamples<'a> {
     pub(crate) bytes: &'a [u8],
@@ -35,10 +35,10 @@ impl<F> Replay for F where
 }
 
 impl Bundle {
-    /// Has the golden samples run, where there are any.
+    /// Runs the golden samples, if there are any.
     ///
     /// # Errors
-    /// Golden samples that are missing or too large, or what `replay` finds.
+    /// Golden samples that are missing or too large, or the error of `replay`.
     pub(crate) fn prove_samples(
         &self,
         model: &Arc<Model>,
@@ -64,19 +64,19 @@ impl Bundle {
             .map_err(refused)
     }
 
-    /// The bundle with golden vectors, where it had none: the file, and the card's lines for it.
+    /// Adds golden vectors to a bundle without them: the file, and the lines of the card.
     pub(crate) fn with_golden(&self, npz: Vec<u8>, tolerance: f64) -> Result<Self, BundleError> {
         let lines = format!("file = \"{GOLDEN}\"\ntolerance = {tolerance:?}\n");
         self.with_file(GOLDEN, npz, &lines)
     }
 
-    /// Whether the card names golden samples that the bundle has.
+    /// Whether the card names golden samples that the bundle contains.
     pub(crate) fn has_samples(&self) -> bool {
         self.samples_name().is_some_and(|name| self.files.contains_key(name))
     }
 
-    /// The bundle with golden samples, where it had none. Where the card names their file already,
-    /// they get that name and the card stays as it is.
+    /// Adds golden samples to a bundle without them. If the card already names their file, they get
+    /// that name and the card does not change.
     pub(crate) fn with_samples(&self, json: Vec<u8>, tolerance: f64) -> Result<Self, BundleError> {
         if let Some(name) = self.samples_name() {
             let mut files = self.files.clone();
@@ -90,8 +90,8 @@ impl Bundle {
         self.card.golden.as_ref()?.samples.as_deref()
     }
 
-    /// Adds a file, and lines to the card's `[golden]`, which is added where there is none. What
-    /// the table says already stays.
+    /// Adds a file, and lines to the `[golden]` table of the card, which is created if necessary.
+    /// Existing keys of the table do not change.
     fn with_file(&self, name: &str, bytes: Vec<u8>, lines: &str) -> Result<Self, BundleError> {
         let mut files = self.files.clone();
         let card = String::from_utf8_lossy(files.get(CARD).map_or(&[], Vec::as_slice)).into_owned();
@@ -113,23 +113,23 @@ impl Bundle {
     }
 }
 
-/// The key of a line of TOML.
+/// Returns the key of a line of TOML.
 fn key(line: &str) -> &str {
     line.split('=').next().unwrap_or_default().trim().trim_matches('"')
 }
 
-/// Whether a table whose header is just before this text has a line for the key.
+/// Whether the table whose header precedes this text has a line for the key.
 fn has_key(table: &str, wanted: &str) -> bool {
     let lines = table.lines().take_while(|line| !line.trim_start().starts_with('['));
     lines.into_iter().any(|line| key(line) == wanted)
 }
 
-/// The card's lines that name golden samples.
+/// Returns the lines of a card that name golden samples.
 pub(crate) fn samples_lines(file: &str, tolerance: f64) -> String {
     format!("samples = \"{file}\"\nsamples_tolerance = {tolerance:?}\n")
 }
 
-/// A card's text up to and after its `[golden]` line.
+/// Splits the text of a card at its `[golden]` line.
 fn split_after_golden(card: &str) -> Option<(&str, &str)> {
     let mut end = 0_usize;
     for line in card.split_inclusive('\n') {
