@@ -16,8 +16,8 @@ use super::infer::Infer;
 use super::interpret::{Body, Elements, Verdict};
 use super::reject::Reject;
 use super::runner::{Runner, Source, Watch};
+use crate::bundle::batched_arrays::reals;
 use crate::bundle::card::{Card, Kind};
-use crate::bundle::runs::reals;
 use crate::config::Stream;
 
 /// For a card without golden vectors.

@@ -131,7 +131,7 @@ fn check_folder(folder: &str) -> usize {
 fn models_of_the_repository_give_the_same_bits_in_every_order() {
     assert!(check_folder("models") > 0);
     assert!(check_folder("tests/corpus") > 0);
-    assert!(check_folder("bench") > 0);
+    assert!(check_folder("comparisons") > 0);
 }
 
 /// Models that are too large, or not ours, to be in the repository.
