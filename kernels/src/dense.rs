@@ -4,7 +4,7 @@ use super::dispatch::{
 };
 use super::isa::Isa;
 use super::operands::{Grid, GroupOffsets, Left, OutputOffset, PANEL, PackedView};
-use super::pack::{PackRuns, Panels, Weights, WeightsError, panel_bytes};
+use super::pack::{MAX_SAFE_DEPTH, PackRuns, Panels, Weights, WeightsError, panel_bytes};
 use super::requant::{OVERREAD, OutputBuffer};
 use super::scratch::{Scratch, ScratchArena, bytes_for};
 use super::tiles::STAGE_OVERREAD;
@@ -197,7 +197,7 @@ impl Matmul {
     /// # Errors
     /// Sizes of zero, or a `k` so large that accumulators could overflow.
     pub fn new(isa: Isa, [m, k, n]: [usize; 3], layout: Layout) -> Result<Self, WeightsError> {
-        if k > i32::MAX as usize / (255 * 255) {
+        if k > MAX_SAFE_DEPTH {
             return Err(WeightsError::Overflow { output: 0 });
         }
         if m == 0 || k == 0 || n == 0 {

@@ -60,7 +60,7 @@ pub use depthwise::Depthwise;
 pub use elementwise::{Table, add, clamp, look_up, mul, mul_scalar};
 pub use isa::Isa;
 pub use operands::Term;
-pub use pack::{Weights, WeightsError};
+pub use pack::{MAX_SAFE_DEPTH, Weights, WeightsError};
 pub use pool::{AveragePool, max_pool};
 pub use quantize::{dequantize, quantize, quantize_dynamic, s8_from_u8, u8_from_s8};
 pub use requant::{OutputBuffer, OutputQuant, Requant, Scale};

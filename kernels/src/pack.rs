@@ -31,6 +31,9 @@ pub struct Weights<'a> {
     pub input_zero: i8,
 }
 
+/// The largest number of products of two bytes whose sum always fits into 32 bits.
+pub const MAX_SAFE_DEPTH: usize = i32::MAX as usize / (255 * 255);
+
 /// The reason why weights are rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WeightsError {
@@ -61,7 +64,10 @@ impl std::error::Error for WeightsError {}
 impl Weights<'_> {
     /// Checks that the lengths agree with rows of `k` weights and that no accumulator can overflow:
     /// an activation is at most 255 away from any zero point.
-    pub(super) fn check(&self, k: usize) -> Result<(), WeightsError> {
+    ///
+    /// # Errors
+    /// Lengths that do not agree, or the first output that could overflow.
+    pub fn check(&self, k: usize) -> Result<(), WeightsError> {
         let lengths = [
             ("weights", self.outputs.saturating_mul(k), self.values.len()),
             (

@@ -1,8 +1,13 @@
 //! Which nodes run in integers, and why the others do not.
 
-use super::NodeCounts;
-use super::proto::{label, operator};
-use tract_onnx::pb::NodeProto;
+use super::graph::Node;
+
+/// How many graph nodes run in integers and how many in float.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct NodeCounts {
+    pub integer: usize,
+    pub float: usize,
+}
 
 /// How a node of the model is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,18 +39,18 @@ pub struct FloatNode {
 }
 
 /// Counts of nodes, and those that run in float.
-pub(super) fn explain(nodes: &[NodeProto], fates: &[Fate]) -> (NodeCounts, Vec<FloatNode>) {
+pub(super) fn explain(nodes: &[Node], fates: &[Fate]) -> (NodeCounts, Vec<FloatNode>) {
     let mut counts = NodeCounts::default();
     let mut floats = Vec::new();
-    for (proto, fate) in nodes.iter().zip(fates) {
+    for (node, fate) in nodes.iter().zip(fates) {
         match fate {
             Fate::Folded => {}
             Fate::Integer => counts.integer += 1,
             Fate::Float { reason, region } => {
                 counts.float += 1;
                 floats.push(FloatNode {
-                    node: label(proto).to_owned(),
-                    operator: operator(proto),
+                    node: node.label().to_owned(),
+                    operator: node.operator(),
                     region: *region,
                     reason: reason.clone(),
                 });

@@ -1,13 +1,12 @@
-//! Which operators exist here, found out before anything is built.
+//! Checks that every operator of a graph is supported, before anything is built.
 
 use super::attributes;
 use super::classifier;
 use super::error::LoadError;
-use super::proto::{label, operator, refuse, subgraphs};
-use tract_onnx::Onnx;
-use tract_onnx::pb::{GraphProto, NodeProto};
+use super::graph::{AttributeValue, Graph, Node};
+use super::tract::FloatCompiler;
 
-/// Operators that only the lowering knows (it turns them into ones that exist).
+/// Operators that [`super::qoperator_to_qdq`] expands.
 const LOWERED: &[&str] = &[
     "QGemm",
     "QLinearAdd",
@@ -20,71 +19,75 @@ const LOWERED: &[&str] = &[
     "QLinearSoftmax",
 ];
 
-/// Operators of ONNX Runtime that mean what the standard's of the same name mean.
+/// Operators of ONNX Runtime with the meaning of the standard operator of the same name.
 const AS_STANDARD: &[&str] = &["QuantizeLinear", "DequantizeLinear", "Gelu", "Trilu"];
 
-/// Whether something here runs the operator. The float runtime goes by the name alone: a custom
-/// `Conv` would be run as the standard one.
-fn is_known(node: &NodeProto, onnx: &Onnx) -> bool {
-    let name = node.op_type.as_str();
+/// Whether the operator is supported. The float runtime ignores domains, and would run a custom
+/// `Conv` as the standard one.
+fn is_known(node: &Node, float: &FloatCompiler) -> bool {
+    let name = node.op.as_str();
     match node.domain.as_str() {
-        "" | "ai.onnx" | "ai.onnx.ml" => {
-            LOWERED.contains(&name) || onnx.op_register.0.contains_key(name)
-        }
+        "" | "ai.onnx" | "ai.onnx.ml" => LOWERED.contains(&name) || float.has_operator(name),
         "com.microsoft" => LOWERED.contains(&name) || AS_STANDARD.contains(&name),
         _ => false,
     }
 }
 
-/// Refuses a graph with an operator that nothing here runs, naming the node.
-pub(super) fn check(graph: &GraphProto, onnx: &Onnx) -> Result<(), LoadError> {
-    for node in &graph.node {
-        if !is_known(node, onnx) || !attributes::knows(node) {
+/// Checks the operators of a graph and of the graphs inside it.
+///
+/// # Errors
+/// The first node whose operator is not supported, or that is malformed.
+pub(super) fn check(graph: &Graph, float: &FloatCompiler) -> Result<(), LoadError> {
+    for node in &graph.nodes {
+        if !is_known(node, float) || !attributes::knows(node) {
             return Err(LoadError::Operator {
-                node: label(node).to_owned(),
-                operator: operator(node),
+                node: node.label().to_owned(),
+                operator: node.operator(),
                 hint: hint(node),
             });
         }
         check_sizes(node)?;
         classifier::check(node)?;
-        for graph in subgraphs(node) {
-            check(graph, onnx)?;
+        for graph in node.subgraphs() {
+            check(graph, float)?;
         }
     }
     Ok(())
 }
 
-/// Sizes of a window beyond this are no model's.
-const LARGEST: i64 = 1 << 16;
+/// The largest kernel, stride, dilation, padding or group count of a convolution or pool.
+const MAX_WINDOW_SIZE: i64 = 1 << 16;
 
-/// Refuses windows with sizes that make no sense: the float runtime computes addresses from them
-/// without looking.
-fn check_sizes(node: &NodeProto) -> Result<(), LoadError> {
-    for attribute in &node.attribute {
+/// Refuses windows of impossible sizes: the float runtime computes addresses from them without
+/// checks.
+fn check_sizes(node: &Node) -> Result<(), LoadError> {
+    for attribute in &node.attributes {
         let name = attribute.name.as_str();
-        let (values, least) = match name {
-            "strides" | "dilations" | "kernel_shape" => (attribute.ints.as_slice(), 1),
-            "pads" | "output_padding" if node.op_type != "Pad" => (attribute.ints.as_slice(), 0),
-            "group" => (std::slice::from_ref(&attribute.i), 1),
+        let min = match name {
+            "strides" | "dilations" | "kernel_shape" | "group" => 1,
+            "pads" | "output_padding" if node.op != "Pad" => 0,
             _ => continue,
         };
-        if let Some(value) = values.iter().find(|v| !(least..=LARGEST).contains(*v)) {
-            return Err(refuse(
-                node,
-                format!("its {name} of {value} is not within {least}..={LARGEST}"),
-            ));
+        let values = match &attribute.value {
+            AttributeValue::Ints(values) => values.as_slice(),
+            AttributeValue::Int(value) => std::slice::from_ref(value),
+            _ => continue,
+        };
+        if let Some(value) = values.iter().find(|v| !(min..=MAX_WINDOW_SIZE).contains(*v)) {
+            return Err(node.refusal(format!(
+                "its {name} of {value} is not within {min}..={MAX_WINDOW_SIZE}"
+            )));
         }
     }
     Ok(())
 }
 
-/// What the owner of the model can do about it.
-fn hint(node: &NodeProto) -> &'static str {
+/// How the owner of the model can avoid the operator.
+fn hint(node: &Node) -> &'static str {
     match node.domain.as_str() {
-        "" | "ai.onnx" => standard_hint(&node.op_type),
-        "ai.onnx.ml" => classical_hint(&node.op_type),
-        "com.microsoft" => microsoft_hint(&node.op_type),
+        "" | "ai.onnx" => standard_hint(&node.op),
+        "ai.onnx.ml" => classical_hint(&node.op),
+        "com.microsoft" => microsoft_hint(&node.op),
         "com.microsoft.nchwc" => {
             ": ONNX Runtime optimised this file for one processor; take the file from before, or \
              save it with sess_options.graph_optimization_level = ORT_ENABLE_BASIC"
@@ -100,8 +103,8 @@ const TRAINING: &str =
 fn standard_hint(op: &str) -> &'static str {
     match op {
         "Loop" => {
-            ": of Keras, export recurrent layers with unroll=True; of PyTorch, replace loops over \
-             tensors by fixed numbers of steps"
+            ": in Keras, export recurrent layers with unroll=True; in PyTorch, replace loops over \
+             tensors by a fixed number of steps"
         }
         "Attention" | "RMSNormalization" | "RotaryEmbedding" | "TensorScatter" | "Swish" => {
             ": export for an opset below 23 (torch.onnx.export(…, opset_version=18))"
@@ -120,7 +123,7 @@ fn standard_hint(op: &str) -> &'static str {
         "SplitToSequence" | "ConcatFromSequence" => {
             ": sequences and optional values are not supported; export the model with tensors only"
         }
-        _ => ": export the model with another operator in its place, or for another opset",
+        _ => ": replace it with another operator, or export for another opset",
     }
 }
 
@@ -135,7 +138,7 @@ fn classical_hint(op: &str) -> &'static str {
             ": number the classes before training (sklearn.preprocessing.LabelEncoder), and put \
              their names into output.labels of the model card"
         }
-        _ => ": of scikit-learn, linear models, neural networks and tree classifiers convert",
+        _ => ": linear models, neural networks and tree classifiers of scikit-learn are supported",
     }
 }
 

@@ -1,6 +1,6 @@
-//! What a lowered model does in a run: a list of steps over buffers.
+//! Plans: the steps of a lowered model over its buffers.
 
-use super::float::FloatGraph;
+use super::tract::FloatGraph;
 use super::view::Place;
 use crate::tensor::Dtype;
 use inferd_kernels::{
@@ -18,38 +18,38 @@ pub(super) struct Plan {
     /// Length of every working buffer of bytes, and of floats.
     pub bytes: Vec<usize>,
     pub floats: Vec<usize>,
-    /// Ranges measured at run time.
-    pub slots: usize,
-    /// Values that only the float runtime reads and writes.
-    pub others: usize,
+    /// Number of ranges that are measured at run time.
+    pub dynamic_ranges: usize,
+    /// Number of values that only the float runtime reads and writes.
+    pub opaque_values: usize,
     pub scratch_bytes: usize,
-    /// Longest row of scales made at run time.
-    pub most_scales: usize,
+    /// Length of the longest row of scales that is computed at run time.
+    pub max_scales: usize,
 }
 
-/// A number of elements somewhere.
+/// A number of elements at the start of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
+pub(super) struct BufferSlice {
     pub place: Place,
     pub len: usize,
 }
 
-/// One step. `from` and `to` are as many and of such types as the action wants.
+/// One step. The operation defines the number of sources and their types.
 #[derive(Debug)]
 pub(super) struct Step {
-    pub action: Action,
-    pub from: Vec<Span>,
-    pub to: Span,
+    pub operation: Operation,
+    pub from: Vec<BufferSlice>,
+    pub to: BufferSlice,
 }
 
 #[derive(Debug)]
-pub(super) enum Action {
+pub(super) enum Operation {
     /// Float to bytes.
     Quantize {
         scale: f32,
         fit: OutputQuant,
     },
-    /// Float to bytes, by the range of the values themselves; the range goes to a slot.
+    /// Float to bytes by the measured range of the values, which is stored in a slot.
     QuantizeDynamic {
         slot: usize,
     },
@@ -66,7 +66,7 @@ pub(super) enum Action {
     Table(Box<Table>),
     /// Bytes to float, element by element.
     TableFloat(Box<[f32; 256]>),
-    /// Bytes to bytes, through the table where there is one.
+    /// Bytes to bytes, through a table if there is one.
     Copy {
         strided: Strided,
         table: Option<Box<Table>>,
@@ -102,20 +102,20 @@ pub(super) enum Action {
     /// A part of the graph in the float runtime; `from` and `to` are unused.
     Region {
         index: usize,
-        inputs: Vec<Feed>,
-        outputs: Vec<Vec<Drain>>,
+        inputs: Vec<RegionInput>,
+        outputs: Vec<Vec<RegionOutput>>,
     },
 }
 
-/// Sums of products, and what becomes of them.
+/// Sums of products and their epilogue.
 #[derive(Debug)]
 pub(super) struct Product {
     pub kernel: Kernel,
-    /// How often the kernel runs, over equal parts of its input and output.
+    /// Number of runs of the kernel, over equal parts of its input and output.
     pub batch: usize,
-    /// The slot with the input's zero point, where that is measured at run time.
+    /// The slot of the input's range, if that is measured at run time.
     pub slot: Option<usize>,
-    pub tail: Tail,
+    pub epilogue: Epilogue,
 }
 
 #[derive(Debug)]
@@ -127,31 +127,31 @@ pub(super) enum Kernel {
 }
 
 #[derive(Debug)]
-pub(super) enum Tail {
+pub(super) enum Epilogue {
     Bytes(Requant),
     Float {
-        /// One per column; times the scale in the product's slot, where it has one.
+        /// One per column; multiplied by the scale in the product's slot, if it has one.
         scales: Vec<f32>,
         bias: Option<Vec<f32>>,
         clamp: Option<(f32, f32)>,
     },
 }
 
-/// What a region gets.
+/// An input of a region.
 #[derive(Clone, Debug)]
-pub(super) struct Feed {
-    pub span: Span,
+pub(super) struct RegionInput {
+    pub slice: BufferSlice,
     pub dtype: Dtype,
     pub shape: Vec<usize>,
-    /// Which of the region-only values it is, where it is one.
-    pub other: Option<usize>,
+    /// The number of the opaque value, if it is one.
+    pub opaque: Option<usize>,
 }
 
-/// Where a result of a region goes.
+/// The destination of a result of a region.
 #[derive(Clone, Debug)]
-pub(super) enum Drain {
-    Span(Span, Dtype),
-    Other(usize),
+pub(super) enum RegionOutput {
+    Slice(BufferSlice, Dtype),
+    Opaque(usize),
     Output(usize),
 }
 
@@ -166,7 +166,7 @@ impl Kernel {
     }
 }
 
-impl Action {
+impl Operation {
     /// Working memory for a run.
     pub(super) fn scratch_bytes(&self) -> usize {
         match self {

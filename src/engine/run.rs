@@ -7,12 +7,11 @@
 mod product;
 
 use super::error::RunError;
-use super::float::{self, FloatState};
-use super::plan::{Action, Drain, Feed, Plan, Span, Step, Tail};
+use super::plan::{BufferSlice, Epilogue, Operation, Plan, RegionInput, RegionOutput, Step};
+use super::tract::{self, FloatState, FloatValue};
 use super::view::Place;
 use crate::tensor::{Data, Dtype, Tensor};
 use inferd_kernels::{self as kernels, Scratch};
-use tract_onnx::prelude::TValue;
 
 /// The memory of one run, kept from run to run.
 pub(super) struct Memory {
@@ -20,7 +19,7 @@ pub(super) struct Memory {
     floats: Vec<Vec<f32>>,
     /// Scale and zero point measured last.
     slots: Vec<(f32, i8)>,
-    others: Vec<Option<TValue>>,
+    others: Vec<Option<FloatValue>>,
     states: Vec<FloatState>,
     scales: Vec<f32>,
     scratch: Scratch,
@@ -37,10 +36,10 @@ impl Memory {
         Ok(Self {
             bytes: plan.bytes.iter().map(|&n| vec![0; n]).collect(),
             floats: plan.floats.iter().map(|&n| vec![0.0; n]).collect(),
-            slots: vec![(1.0, 0); plan.slots],
-            others: vec![None; plan.others],
+            slots: vec![(1.0, 0); plan.dynamic_ranges],
+            others: vec![None; plan.opaque_values],
             states: plan.regions.iter().map(|r| r.state()).collect::<Result<_, _>>()?,
-            scales: vec![0.0; plan.most_scales],
+            scales: vec![0.0; plan.max_scales],
             scratch: Scratch::with_bytes(plan.scratch_bytes),
         })
     }
@@ -66,18 +65,18 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn step(&mut self, step: &Step) -> Result<(), RunError> {
-        match &step.action {
-            Action::Region { index, inputs, outputs } => self.region(*index, inputs, outputs)?,
-            Action::ToUnsigned => {
+        match &step.operation {
+            Operation::Region { index, inputs, outputs } => self.region(*index, inputs, outputs)?,
+            Operation::ToUnsigned => {
                 let mut to = self.take_unsigned(step.to);
                 kernels::u8_from_s8(self.bytes(step.from[0]), &mut to);
                 self.put_unsigned(step.to, to);
             }
-            Action::Dequantize { .. }
-            | Action::TableFloat(_)
-            | Action::CopyFloat(_)
-            | Action::Softmax { quantized: None, .. } => self.write_floats(step),
-            Action::Product(product) if matches!(product.tail, Tail::Float { .. }) => {
+            Operation::Dequantize { .. }
+            | Operation::TableFloat(_)
+            | Operation::CopyFloat(_)
+            | Operation::Softmax { quantized: None, .. } => self.write_floats(step),
+            Operation::Product(product) if matches!(product.epilogue, Epilogue::Float { .. }) => {
                 self.write_floats(step);
             }
             _ => self.write_bytes(step),
@@ -90,32 +89,32 @@ impl Run<'_> {
         let isa = self.plan.isa;
         let mut taken = self.take_bytes(step.to);
         let to = &mut taken[..step.to.len];
-        match &step.action {
-            Action::Quantize { scale, fit } => {
+        match &step.operation {
+            Operation::Quantize { scale, fit } => {
                 kernels::quantize(isa, *scale, *fit, self.floats(step.from[0]), to);
             }
-            Action::QuantizeDynamic { slot } => {
+            Operation::QuantizeDynamic { slot } => {
                 self.memory.slots[*slot] =
                     kernels::quantize_dynamic(isa, self.floats(step.from[0]), to);
             }
-            Action::FromUnsigned => {
+            Operation::FromUnsigned => {
                 if let Place::Input(i) = step.from[0].place
                     && let Data::U8(from) = &self.inputs[i].data
                 {
                     kernels::s8_from_u8(from, to);
                 }
             }
-            Action::Table(table) => table.run(self.bytes(step.from[0]), to),
-            Action::Copy { strided, table } => {
+            Operation::Table(table) => table.run(self.bytes(step.from[0]), to),
+            Operation::Copy { strided, table } => {
                 let from = self.bytes(step.from[0]);
                 match table {
                     None => strided.bytes(from, to),
                     Some(table) => strided.look_up(table, from, to),
                 }
             }
-            Action::Fill(value) => to.fill(*value),
-            Action::Product(product) => self.product(product, step, Some(&mut *to), None),
-            Action::AveragePool { pool, batch } => {
+            Operation::Fill(value) => to.fill(*value),
+            Operation::Product(product) => self.product(product, step, Some(&mut *to), None),
+            Operation::AveragePool { pool, batch } => {
                 // The scratch memory moves out so that the input can be borrowed beside it.
                 let mut scratch =
                     std::mem::replace(&mut self.memory.scratch, Scratch::with_bytes(0));
@@ -125,20 +124,20 @@ impl Run<'_> {
                 }
                 self.memory.scratch = scratch;
             }
-            Action::MaxPool { window, batch } => {
+            Operation::MaxPool { window, batch } => {
                 for (from, to) in parts(self.bytes(step.from[0]), to, *batch) {
                     kernels::max_pool(isa, window, from, to);
                 }
             }
-            Action::Add { terms, fit } => {
+            Operation::Add { terms, fit } => {
                 let [a, b] = [self.bytes(step.from[0]), self.bytes(step.from[1])];
                 kernels::add(isa, *terms, a, b, *fit, to);
             }
-            Action::Mul { zeros, ratio, fit } => {
+            Operation::Mul { zeros, ratio, fit } => {
                 let [a, b] = [self.bytes(step.from[0]), self.bytes(step.from[1])];
                 kernels::mul(isa, *zeros, *ratio, a, b, *fit, to);
             }
-            Action::Softmax { softmax, row, quantized: Some((scale, fit)) } => {
+            Operation::Softmax { softmax, row, quantized: Some((scale, fit)) } => {
                 softmax.run_s8(*row, *scale, *fit, self.bytes(step.from[0]), to);
             }
             _ => unreachable!("steps that write floats go elsewhere"),
@@ -150,16 +149,16 @@ impl Run<'_> {
     fn write_floats(&mut self, step: &Step) {
         let mut taken = self.take_floats(step.to);
         let to = &mut taken[..step.to.len];
-        match &step.action {
-            Action::Dequantize { scale, zero } => {
+        match &step.operation {
+            Operation::Dequantize { scale, zero } => {
                 kernels::dequantize(self.plan.isa, *scale, *zero, self.bytes(step.from[0]), to);
             }
-            Action::TableFloat(table) => kernels::look_up(table, self.bytes(step.from[0]), to),
-            Action::CopyFloat(strided) => strided.floats(self.floats(step.from[0]), to),
-            Action::Softmax { softmax, row, .. } => {
+            Operation::TableFloat(table) => kernels::look_up(table, self.bytes(step.from[0]), to),
+            Operation::CopyFloat(strided) => strided.floats(self.floats(step.from[0]), to),
+            Operation::Softmax { softmax, row, .. } => {
                 softmax.run(*row, self.bytes(step.from[0]), to);
             }
-            Action::Product(product) => self.product(product, step, None, Some(&mut *to)),
+            Operation::Product(product) => self.product(product, step, None, Some(&mut *to)),
             _ => unreachable!("steps that write bytes go elsewhere"),
         }
         self.put_floats(step.to, taken);
@@ -168,11 +167,11 @@ impl Run<'_> {
     fn region(
         &mut self,
         index: usize,
-        inputs: &[Feed],
-        outputs: &[Vec<Drain>],
+        inputs: &[RegionInput],
+        outputs: &[Vec<RegionOutput>],
     ) -> Result<(), RunError> {
         let values = inputs.iter().map(|feed| self.feed(feed)).collect::<Result<_, _>>()?;
-        let results = float::run(&mut self.memory.states[index], values)?;
+        let results = tract::run(&mut self.memory.states[index], values)?;
         for (result, drains) in results.into_iter().zip(outputs) {
             for drain in drains {
                 self.drain(&result, drain)?;
@@ -181,36 +180,36 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn feed(&self, feed: &Feed) -> Result<TValue, RunError> {
-        if let Some(other) = feed.other {
+    fn feed(&self, feed: &RegionInput) -> Result<FloatValue, RunError> {
+        if let Some(other) = feed.opaque {
             let value = self.memory.others[other].clone();
             return value.ok_or_else(|| RunError::Float("a value was not made yet".into()));
         }
-        if let Place::Input(i) = feed.span.place {
-            return float::value(&feed.shape, &self.inputs[i].data);
+        if let Place::Input(i) = feed.slice.place {
+            return tract::to_value(&feed.shape, &self.inputs[i].data);
         }
         match feed.dtype {
-            Dtype::F32 => float::slice(&feed.shape, self.floats(feed.span)),
-            Dtype::U8 => float::unsigned(&feed.shape, self.bytes(feed.span)),
-            _ => float::slice(&feed.shape, self.bytes(feed.span)),
+            Dtype::F32 => tract::slice_to_value(&feed.shape, self.floats(feed.slice)),
+            Dtype::U8 => tract::unsigned_to_value(&feed.shape, self.bytes(feed.slice)),
+            _ => tract::slice_to_value(&feed.shape, self.bytes(feed.slice)),
         }
     }
 
-    fn drain(&mut self, result: &TValue, drain: &Drain) -> Result<(), RunError> {
+    fn drain(&mut self, result: &FloatValue, drain: &RegionOutput) -> Result<(), RunError> {
         match *drain {
-            Drain::Other(other) => self.memory.others[other] = Some(result.clone()),
-            Drain::Output(i) => float::copy_out(result, &mut self.outputs[i].data)?,
-            Drain::Span(span, Dtype::F32) => {
+            RegionOutput::Opaque(other) => self.memory.others[other] = Some(result.clone()),
+            RegionOutput::Output(i) => tract::copy_to_data(result, &mut self.outputs[i].data)?,
+            RegionOutput::Slice(span, Dtype::F32) => {
                 let mut to = self.take_floats(span);
-                let copied = float::copy_to(result, &mut to[..span.len]);
+                let copied = tract::copy_to_slice(result, &mut to[..span.len]);
                 self.put_floats(span, to);
                 copied?;
             }
-            Drain::Span(span, dtype) => {
+            RegionOutput::Slice(span, dtype) => {
                 let mut to = self.take_bytes(span);
                 let copied = match dtype {
-                    Dtype::U8 => float::copy_unsigned(result, &mut to[..span.len]),
-                    _ => float::copy_to(result, &mut to[..span.len]),
+                    Dtype::U8 => tract::copy_to_unsigned(result, &mut to[..span.len]),
+                    _ => tract::copy_to_slice(result, &mut to[..span.len]),
                 };
                 self.put_bytes(span, to);
                 copied?;
@@ -219,7 +218,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn bytes(&self, span: Span) -> &[i8] {
+    fn bytes(&self, span: BufferSlice) -> &[i8] {
         let whole: &[i8] = match span.place {
             Place::Buffer(i) => &self.memory.bytes[i],
             Place::Constant(i) => &self.plan.constants[i],
@@ -229,7 +228,7 @@ impl Run<'_> {
         &whole[..span.len]
     }
 
-    fn floats(&self, span: Span) -> &[f32] {
+    fn floats(&self, span: BufferSlice) -> &[f32] {
         let whole: &[f32] = match span.place {
             Place::Buffer(i) => &self.memory.floats[i],
             Place::Constant(_) => &[],
@@ -240,7 +239,7 @@ impl Run<'_> {
     }
 
     /// Moves a destination out, so that sources can be borrowed while it is written.
-    fn take_bytes(&mut self, span: Span) -> Vec<i8> {
+    fn take_bytes(&mut self, span: BufferSlice) -> Vec<i8> {
         match span.place {
             Place::Buffer(i) => std::mem::take(&mut self.memory.bytes[i]),
             Place::Output(i) => match &mut self.outputs[i].data {
@@ -251,7 +250,7 @@ impl Run<'_> {
         }
     }
 
-    fn put_bytes(&mut self, span: Span, taken: Vec<i8>) {
+    fn put_bytes(&mut self, span: BufferSlice, taken: Vec<i8>) {
         match span.place {
             Place::Buffer(i) => self.memory.bytes[i] = taken,
             Place::Output(i) => self.outputs[i].data = Data::I8(taken),
@@ -259,7 +258,7 @@ impl Run<'_> {
         }
     }
 
-    fn take_floats(&mut self, span: Span) -> Vec<f32> {
+    fn take_floats(&mut self, span: BufferSlice) -> Vec<f32> {
         match span.place {
             Place::Buffer(i) => std::mem::take(&mut self.memory.floats[i]),
             Place::Output(i) => match &mut self.outputs[i].data {
@@ -270,7 +269,7 @@ impl Run<'_> {
         }
     }
 
-    fn put_floats(&mut self, span: Span, taken: Vec<f32>) {
+    fn put_floats(&mut self, span: BufferSlice, taken: Vec<f32>) {
         match span.place {
             Place::Buffer(i) => self.memory.floats[i] = taken,
             Place::Output(i) => self.outputs[i].data = Data::F32(taken),
@@ -278,7 +277,7 @@ impl Run<'_> {
         }
     }
 
-    fn take_unsigned(&mut self, span: Span) -> Vec<u8> {
+    fn take_unsigned(&mut self, span: BufferSlice) -> Vec<u8> {
         match span.place {
             Place::Output(i) => match &mut self.outputs[i].data {
                 Data::U8(v) => std::mem::take(v),
@@ -288,7 +287,7 @@ impl Run<'_> {
         }
     }
 
-    fn put_unsigned(&mut self, span: Span, taken: Vec<u8>) {
+    fn put_unsigned(&mut self, span: BufferSlice, taken: Vec<u8>) {
         if let Place::Output(i) = span.place {
             self.outputs[i].data = Data::U8(taken);
         }

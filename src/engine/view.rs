@@ -1,4 +1,5 @@
-//! Where a tensor lies: a buffer, its shape in the graph's terms, and the order of its axes in memory.
+//! Where a tensor lies: a buffer, its shape in the graph's terms, and the order of its axes in
+//! memory.
 //!
 //! The kernels want channels last, ONNX says channels first; and models are full of transpositions
 //! and reshapes. With the order of axes kept beside the shape, most of these move nothing.

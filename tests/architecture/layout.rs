@@ -22,13 +22,7 @@ const LONG: &[&str] = &["src/outbox/tests.rs"];
 
 /// Modules that are still a file beside their folder.
 const BESIDE: &[&str] = &[
-    "src/engine/attributes/table.rs",
-    "src/engine/classifier.rs",
-    "src/engine/facts.rs",
     "src/engine/run.rs",
-    "src/engine/tests/exact.rs",
-    "src/engine/tests/generate.rs",
-    "src/engine/tests/recurrent.rs",
     "src/pipeline/decode/tests.rs",
     "src/pipeline/fit.rs",
     "src/pipeline/golden/tests.rs",

@@ -1,73 +1,72 @@
-//! Every attribute is honoured or the model is refused.
+//! Every attribute is supported, or the model is refused.
 //!
-//! What runs a model reads the attributes it knows and does not look at others, so an attribute that
-//! it does not know would be ignored without a word. Before anything is built, every node is held
-//! against a table of what is honoured ([`table`]), and against what its attributes, inputs and
-//! outputs must be together ([`relations`]).
+//! The float runtime reads only the attributes that it knows, so that it silently ignores others.
+//! Before anything is built, every node is checked against a table of supported attributes
+//! ([`table`]) and against the conditions between its attributes, inputs and outputs
+//! ([`relations`]).
 
 mod relations;
 mod rule;
 mod table;
 
-use super::error::LoadError;
-use super::proto::{refuse, subgraphs};
+use crate::engine::error::LoadError;
+use crate::engine::graph::{AttributeValue, Graph, Node, OperatorSets};
 use relations::Constants;
 use std::collections::BTreeSet;
 use table::Operator;
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 
-/// The newest opset whose operators the table was written for.
-const NEWEST: i64 = 24;
+/// The newest opset that the table covers.
+const MAX_OPSET: i64 = 24;
 
 /// Whether the table has the operator.
-pub(super) fn knows(node: &NodeProto) -> bool {
-    table::find(&node.domain, &node.op_type).is_some()
+pub(super) fn knows(node: &Node) -> bool {
+    table::find(&node.domain, &node.op).is_some()
 }
 
-/// Refuses a model with an attribute, a value of one, an input or an output that is not honoured.
-/// `header` has the operator sets of `graph`. Returns the version of the standard one.
-pub(super) fn check(header: &ModelProto, graph: &GraphProto) -> Result<i64, LoadError> {
-    let standard = |domain: &str| domain.is_empty() || domain == "ai.onnx";
-    let mut versions = header.opset_import.iter().filter(|o| standard(&o.domain));
-    let opset = versions.next().map(|o| o.version);
-    if versions.any(|o| Some(o.version) != opset) {
+/// Returns the version of the standard operator set of a model.
+///
+/// # Errors
+/// An attribute, a value of one, an input or an output that is not supported.
+pub(super) fn check(sets: &OperatorSets, graph: &Graph) -> Result<i64, LoadError> {
+    let mut versions = sets.standard();
+    let opset = versions.next();
+    if versions.any(|version| Some(version) != opset) {
         return Err(LoadError::Parse("it names two versions of the standard operators".into()));
     }
     if let Some(opset) = opset
-        && !(1..=NEWEST).contains(&opset)
+        && !(1..=MAX_OPSET).contains(&opset)
     {
-        let reason = format!("its opset is {opset}: export it with an opset of 13 to {NEWEST}");
+        let reason = format!("its opset is {opset}: export it with an opset of 13 to {MAX_OPSET}");
         return Err(LoadError::TooLarge(reason));
     }
     check_graph(opset, graph, &Constants::default())?;
-    Ok(opset.unwrap_or(NEWEST))
+    Ok(opset.unwrap_or(MAX_OPSET))
 }
 
-fn check_graph(
-    opset: Option<i64>,
-    graph: &GraphProto,
-    outer: &Constants<'_>,
-) -> Result<(), LoadError> {
+fn check_graph(opset: Option<i64>, graph: &Graph, outer: &Constants<'_>) -> Result<(), LoadError> {
     let constants = outer.with(graph);
-    for node in &graph.node {
-        let Some(operator) = table::find(&node.domain, &node.op_type) else {
-            return Err(refuse(node, "its operator is not known"));
+    for node in &graph.nodes {
+        let Some(operator) = table::find(&node.domain, &node.op) else {
+            return Err(node.refusal("its operator is unknown"));
         };
         let opset = match (operator.domain, opset) {
-            ("", None) => return Err(refuse(node, "the model does not say the opset of it")),
-            (_, opset) => opset.unwrap_or(NEWEST),
+            ("", None) => return Err(node.refusal("the model does not import its operator set")),
+            (_, opset) => opset.unwrap_or(MAX_OPSET),
         };
-        check_node(opset, operator, node).map_err(|reason| refuse(node, reason))?;
-        relations::check(opset, node, &constants).map_err(|reason| refuse(node, reason))?;
-        for inner in subgraphs(node) {
+        check_node(opset, operator, node).map_err(|reason| node.refusal(reason))?;
+        relations::check(opset, node, &constants).map_err(|reason| node.refusal(reason))?;
+        for inner in node.subgraphs() {
             check_graph(Some(opset), inner, &constants)?;
         }
     }
     Ok(())
 }
 
-/// Why a node is not honoured, by the table alone.
-fn check_node(opset: i64, operator: &Operator, node: &NodeProto) -> Result<(), String> {
+/// Checks a node against the table.
+///
+/// # Errors
+/// Why the node is not supported.
+fn check_node(opset: i64, operator: &Operator, node: &Node) -> Result<(), String> {
     if operator.domain.is_empty() && opset < operator.since {
         let since = operator.since;
         return Err(format!(
@@ -76,14 +75,14 @@ fn check_node(opset: i64, operator: &Operator, node: &NodeProto) -> Result<(), S
         ));
     }
     let mut seen = BTreeSet::new();
-    for attribute in &node.attribute {
+    for attribute in &node.attributes {
         let name = attribute.name.as_str();
         if !seen.insert(name) {
-            return Err(format!("its attribute {name} is there twice"));
+            return Err(format!("it has two attributes {name}"));
         }
         let known = operator.attributes.iter().find(|a| a.name == name);
         let Some(known) = known else {
-            let value = rule::shown(attribute);
+            let value = rule::display(&attribute.value);
             return Err(format!(
                 "its attribute {name} = {value} is not supported{}",
                 relations::advice(node, name)
@@ -96,8 +95,8 @@ fn check_node(opset: i64, operator: &Operator, node: &NodeProto) -> Result<(), S
                 known.until
             ));
         }
-        if !attribute.ref_attr_name.is_empty() {
-            return Err(format!("its attribute {name} refers to one of a function"));
+        if attribute.value == AttributeValue::Reference {
+            return Err(format!("its attribute {name} refers to an attribute of a function"));
         }
         if let Some(reason) = known.rule.refusal(attribute) {
             return Err(reason + relations::advice(node, name));
@@ -105,7 +104,7 @@ fn check_node(opset: i64, operator: &Operator, node: &NodeProto) -> Result<(), S
     }
     let used = |names: &[String]| names.iter().rposition(|n| !n.is_empty()).map_or(0, |i| i + 1);
     for (what, names, most) in
-        [("input", &node.input, operator.inputs), ("output", &node.output, operator.outputs)]
+        [("input", &node.inputs, operator.inputs), ("output", &node.outputs, operator.outputs)]
     {
         let count = used(names);
         if count > most {

@@ -1,48 +1,46 @@
-//! What attributes, inputs and outputs of a node must be together.
+//! Conditions between the attributes, inputs and outputs of a node.
 
-use crate::engine::constant::{integers, read};
-use crate::engine::proto::{Attributes, subgraphs};
+use crate::engine::graph::{AttributeValue, ElementType, Graph, Node, TensorData, integers};
+use crate::tensor::Data;
 use std::collections::HashMap;
-use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
-/// The values that a graph and those around it hold.
+/// The constants of a graph and of those around it, by name.
 #[derive(Clone, Default)]
-pub(super) struct Constants<'a>(HashMap<&'a str, &'a TensorProto>);
+pub(super) struct Constants<'a>(HashMap<&'a str, &'a TensorData>);
 
 impl<'a> Constants<'a> {
-    /// With those of a graph inside.
-    pub(super) fn with<'b>(&self, graph: &'b GraphProto) -> Constants<'b>
+    /// These and the constants of a graph inside.
+    pub(super) fn with<'b>(&self, graph: &'b Graph) -> Constants<'b>
     where
         'a: 'b,
     {
-        let mut all: HashMap<&'b str, &'b TensorProto> = self.0.clone();
-        // What the graph makes or is given hides what is outside of it.
-        let made = graph.node.iter().flat_map(|n| &n.output);
-        for name in made.chain(graph.input.iter().map(|i| &i.name)) {
+        let mut all: HashMap<&'b str, &'b TensorData> = self.0.clone();
+        // Values of the graph hide those outside that have the same name.
+        let made = graph.nodes.iter().flat_map(|n| &n.outputs);
+        for name in made.chain(graph.inputs.iter().map(|i| &i.name)) {
             all.remove(name.as_str());
         }
-        all.extend(graph.initializer.iter().map(|t| (t.name.as_str(), t)));
-        for node in graph.node.iter().filter(|n| n.op_type == "Constant") {
-            let value = node.attribute("value").and_then(|a| a.t.as_ref());
-            if let (Some(name), Some(tensor)) = (node.output.first(), value) {
+        all.extend(graph.initializers.iter().map(|t| (t.name.as_str(), t)));
+        for node in graph.nodes.iter().filter(|n| n.op == "Constant") {
+            if let (Some(name), Some(tensor)) = (node.outputs.first(), node.tensor("value")) {
                 all.insert(name, tensor);
             }
         }
         Constants(all)
     }
 
-    fn input(&self, node: &NodeProto, i: usize) -> Option<&TensorProto> {
-        self.0.get(node.input.get(i)?.as_str()).copied()
+    fn input(&self, node: &Node, i: usize) -> Option<&TensorData> {
+        self.0.get(node.inputs.get(i)?.as_str()).copied()
     }
 
-    fn numbers(&self, node: &NodeProto, i: usize) -> Option<Vec<i64>> {
-        integers(&read(self.input(node, i)?).ok()??)
+    fn numbers(&self, node: &Node, i: usize) -> Option<Vec<i64>> {
+        integers(&self.input(node, i)?.to_tensor()?)
     }
 }
 
-/// What to do about an attribute that is not honoured.
-pub(super) fn advice(node: &NodeProto, attribute: &str) -> &'static str {
-    match (node.op_type.as_str(), attribute) {
+/// What to do about an attribute that is not supported.
+pub(super) fn advice(node: &Node, attribute: &str) -> &'static str {
+    match (node.op.as_str(), attribute) {
         (
             "GRU" | "LSTM" | "RNN",
             "clip" | "activations" | "activation_alpha" | "activation_beta",
@@ -64,9 +62,12 @@ pub(super) fn advice(node: &NodeProto, attribute: &str) -> &'static str {
 
 type Checked = Result<(), String>;
 
-/// Refuses, with the reason, what is not honoured of a node that the table allows.
-pub(super) fn check(opset: i64, node: &NodeProto, constants: &Constants<'_>) -> Checked {
-    match node.op_type.as_str() {
+/// Checks a node that the table allows.
+///
+/// # Errors
+/// Why the node is not supported.
+pub(super) fn check(opset: i64, node: &Node, constants: &Constants<'_>) -> Checked {
+    match node.op.as_str() {
         "GRU" | "LSTM" | "RNN" if opset < 10 && node.text("direction") == Some("reverse") => {
             Err("its direction is not supported before opset 10: export with a newer opset".into())
         }
@@ -93,7 +94,7 @@ pub(super) fn check(opset: i64, node: &NodeProto, constants: &Constants<'_>) -> 
     }
 }
 
-fn required(node: &NodeProto, name: &str, fits: impl Fn(i64) -> bool) -> Checked {
+fn required(node: &Node, name: &str, fits: impl Fn(i64) -> bool) -> Checked {
     match node.int(name) {
         Some(value) if fits(value) => Ok(()),
         Some(value) => Err(format!("its attribute {name} = {value} is out of range")),
@@ -101,27 +102,25 @@ fn required(node: &NodeProto, name: &str, fits: impl Fn(i64) -> bool) -> Checked
     }
 }
 
-/// Recurrences run with their default activations. How many directions there are is read from the
-/// weights, so these must say the same.
-fn recurrent(node: &NodeProto, constants: &Constants<'_>) -> Checked {
-    let defaults: &[&str] = match node.op_type.as_str() {
+/// Recurrences run with their default activations. The float runtime takes the number of directions
+/// from the weights, so that the attribute must agree with them.
+fn recurrent(node: &Node, constants: &Constants<'_>) -> Checked {
+    let defaults: &[&str] = match node.op.as_str() {
         "LSTM" => &["Sigmoid", "Tanh", "Tanh"],
         "GRU" => &["Sigmoid", "Tanh"],
         _ => &["Tanh"],
     };
     let direction = node.text("direction").unwrap_or("forward");
     let directions = if direction == "bidirectional" { 2 } else { 1 };
-    if let Some(given) = node.attribute("activations").filter(|a| !a.strings.is_empty()) {
-        // ONNX Runtime does not look at the case of the names either.
+    if let Some(given) = node.texts("activations").filter(|names| !names.is_empty()) {
+        // ONNX Runtime ignores the case of the names too.
         let same = |(a, b): (&Vec<u8>, &&str)| a.eq_ignore_ascii_case(b.as_bytes());
         let expected = defaults.iter().cycle().take(defaults.len() * directions);
-        if given.strings.len() != expected.clone().count()
-            || !given.strings.iter().zip(expected).all(same)
-        {
+        if given.len() != expected.clone().count() || !given.iter().zip(expected).all(same) {
             return Err(format!(
                 "its attribute activations = {} is not supported, only {defaults:?} in each \
                  direction{}",
-                super::rule::shown(given),
+                super::rule::display(&AttributeValue::Texts(given.to_vec())),
                 advice(node, "activations")
             ));
         }
@@ -133,13 +132,13 @@ fn recurrent(node: &NodeProto, constants: &Constants<'_>) -> Checked {
     }
     for input in 1..3 {
         let Some(weights) = constants.input(node, input) else { continue };
-        if usize::try_from(*weights.dims.first().unwrap_or(&0)) != Ok(directions) {
-            let dims = &weights.dims;
-            return Err(format!("its direction is {direction}, its weights have shape {dims:?}"));
+        let shape = &weights.shape;
+        if shape.first() != Some(&directions) {
+            return Err(format!("its direction is {direction}, its weights have shape {shape:?}"));
         }
-        let hidden = (input == 2).then(|| weights.dims.last().copied()).flatten();
+        let hidden = (input == 2).then(|| shape.last().copied()).flatten();
         if let (Some(hidden), Some(given)) = (hidden, node.int("hidden_size"))
-            && hidden != given
+            && Ok(hidden) != usize::try_from(given)
         {
             return Err(format!("its hidden_size is {given}, its weights are for {hidden}"));
         }
@@ -147,35 +146,35 @@ fn recurrent(node: &NodeProto, constants: &Constants<'_>) -> Checked {
     Ok(())
 }
 
-/// Automatic padding leaves nothing for other paddings and roundings to say.
-fn window(node: &NodeProto) -> Checked {
+/// Automatic padding excludes explicit padding and rounding.
+fn window(node: &Node) -> Checked {
     let automatic = node.text("auto_pad").filter(|p| *p != "NOTSET");
     let Some(automatic) = automatic else { return Ok(()) };
-    let beside = |name: &str| {
+    let conflict = |name: &str| {
         Err(format!(
             "its attributes auto_pad = {automatic:?} and {name} are not supported together"
         ))
     };
     if node.ints("pads").is_some_and(|pads| pads.iter().any(|&p| p != 0)) {
-        return beside("pads");
+        return conflict("pads");
     }
     for name in ["ceil_mode", "count_include_pad"] {
         if node.int(name).unwrap_or(0) != 0 {
-            return beside(name);
+            return conflict(name);
         }
     }
-    if node.op_type == "ConvTranspose" && node.attribute("output_shape").is_some() {
-        return beside("output_shape");
+    if node.op == "ConvTranspose" && node.attribute("output_shape").is_some() {
+        return conflict("output_shape");
     }
     Ok(())
 }
 
-/// What a shift by more than the width gives differs between processors.
-fn shift(node: &NodeProto, constants: &Constants<'_>) -> Checked {
+/// The result of a shift by more bits than the type has differs between processors.
+fn shift(node: &Node, constants: &Constants<'_>) -> Checked {
     if node.text("direction").is_none() {
         return Err("its attribute direction is missing".into());
     }
-    let amounts = constants.input(node, 1).and_then(|proto| read(proto).ok()?);
+    let amounts = constants.input(node, 1).and_then(TensorData::to_tensor);
     let Some((width, amounts)) = amounts.and_then(|t| Some((t.dtype().size() * 8, integers(&t)?)))
     else {
         return Err("it shifts by other than constants: multiply or divide instead".into());
@@ -186,21 +185,21 @@ fn shift(node: &NodeProto, constants: &Constants<'_>) -> Checked {
     }
 }
 
-/// In training it makes noise.
-fn dropout(node: &NodeProto, constants: &Constants<'_>) -> Checked {
-    if node.input.get(2).is_none_or(String::is_empty) {
+/// A dropout in training adds noise.
+fn dropout(node: &Node, constants: &Constants<'_>) -> Checked {
+    if node.inputs.get(2).is_none_or(String::is_empty) {
         return Ok(());
     }
-    let trains = constants.input(node, 2).and_then(|proto| read(proto).ok()?);
+    let trains = constants.input(node, 2).and_then(TensorData::to_tensor);
     match trains.map(|t| t.data) {
-        Some(crate::tensor::Data::Bool(v)) if v == [false] => Ok(()),
+        Some(Data::Bool(v)) if v == [false] => Ok(()),
         _ => Err("its input training_mode is not false: export the model for inference \
              (model.eval())"
             .into()),
     }
 }
 
-fn einsum(node: &NodeProto) -> Checked {
+fn einsum(node: &Node) -> Checked {
     let equation = node.text("equation").unwrap_or("");
     if equation.contains("->") {
         return Ok(());
@@ -215,34 +214,34 @@ fn pad(pads: Option<&[i64]>) -> Checked {
     }
 }
 
-/// The type of the result is that of the zero point, u8 without one.
-fn quantize(node: &NodeProto, constants: &Constants<'_>) -> Checked {
+/// The result has the type of the zero point, or u8 without one.
+fn quantize(node: &Node, constants: &Constants<'_>) -> Checked {
     let Some(given @ 1..) = node.int("output_dtype") else { return Ok(()) };
-    let own = match node.input.get(2).filter(|z| !z.is_empty()) {
-        Some(_) => constants.input(node, 2).map(|z| i64::from(z.data_type)),
-        None => Some(2),
+    let own = match node.inputs.get(2).filter(|z| !z.is_empty()) {
+        Some(_) => constants.input(node, 2).map(|z| z.element),
+        None => Some(ElementType::U8),
     };
-    if own == Some(given) {
+    if own.is_some_and(|own| i64::from(own.code()) == given) {
         return Ok(());
     }
     Err(format!("its attribute output_dtype = {given} is not supported: give it a zero point"))
 }
 
-fn scan(node: &NodeProto) -> Checked {
-    let Some(body) = subgraphs(node).next() else { return Err("it has no body".into()) };
+fn scan(node: &Node) -> Checked {
+    let Some(body) = node.subgraphs().next() else { return Err("it has no body".into()) };
     let scanned = usize::try_from(node.int("num_scan_inputs").unwrap_or(0)).unwrap_or(0);
-    if scanned == 0 || scanned > node.input.len() || body.input.len() != node.input.len() {
+    if scanned == 0 || scanned > node.inputs.len() || body.inputs.len() != node.inputs.len() {
         return Err(format!(
             "its num_scan_inputs, its {} inputs and the {} of its body do not fit",
-            node.input.len(),
-            body.input.len()
+            node.inputs.len(),
+            body.inputs.len()
         ));
     }
-    let states = node.input.len() - scanned;
-    if body.output.len() < states || body.output.len() < node.output.len() {
+    let states = node.inputs.len() - scanned;
+    if body.outputs.len() < states || body.outputs.len() < node.outputs.len() {
         return Err("its body has too few outputs".into());
     }
-    let made = body.output.len() - states;
+    let made = body.outputs.len() - states;
     let lists = [
         ("scan_input_axes", scanned),
         ("scan_input_directions", scanned),
@@ -260,19 +259,19 @@ fn scan(node: &NodeProto) -> Checked {
     Ok(())
 }
 
-fn split(node: &NodeProto) -> Checked {
+fn split(node: &Node) -> Checked {
     match node.int("num_outputs") {
-        Some(count) if usize::try_from(count) != Ok(node.output.len()) => {
-            Err(format!("its num_outputs is {count}, it has {} outputs", node.output.len()))
+        Some(count) if usize::try_from(count) != Ok(node.outputs.len()) => {
+            Err(format!("its num_outputs is {count}, it has {} outputs", node.outputs.len()))
         }
         _ => Ok(()),
     }
 }
 
-fn transpose(node: &NodeProto) -> Checked {
+fn transpose(node: &Node) -> Checked {
     let Some(perm) = node.ints("perm") else { return Ok(()) };
     let mut sorted = perm.to_vec();
     sorted.sort_unstable();
     let fits = sorted.iter().zip(0..).all(|(&axis, i)| axis == i);
-    if fits { Ok(()) } else { Err(format!("its perm {perm:?} is no order of its axes")) }
+    if fits { Ok(()) } else { Err(format!("its perm {perm:?} is not a permutation of its axes")) }
 }

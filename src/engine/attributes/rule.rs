@@ -1,18 +1,18 @@
-//! Which values of an attribute are honoured.
+//! Rules for the values of an attribute.
 
-use tract_onnx::pb::{AttributeProto, attribute_proto::AttributeType};
+use crate::engine::graph::{Attribute, AttributeValue};
 
-/// An attribute, the values of it that are honoured, and the last opset that has it.
+/// An attribute, its supported values, and the last opset that has it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Attribute {
+pub(super) struct AttributeRule {
     pub name: &'static str,
-    pub rule: Rule,
+    pub rule: ValueRule,
     pub until: i64,
 }
 
-/// The type of an attribute, and its values where not all are honoured.
+/// The type of an attribute, and its supported values if those are not all.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Rule {
+pub(super) enum ValueRule {
     Int,
     IntOf(&'static [i64]),
     Ints,
@@ -27,112 +27,135 @@ pub(super) enum Rule {
     Graph,
 }
 
-impl Attribute {
-    pub(super) const fn new(name: &'static str, rule: Rule) -> Self {
+impl AttributeRule {
+    pub(super) const fn new(name: &'static str, rule: ValueRule) -> Self {
         Self { name, rule, until: i64::MAX }
     }
 
-    /// Only these numbers.
+    /// Supports only these numbers.
     pub(super) const fn only(self, values: &'static [i64]) -> Self {
-        Self { rule: Rule::IntOf(values), ..self }
+        Self { rule: ValueRule::IntOf(values), ..self }
     }
 
-    /// Only an empty list.
+    /// Supports only an empty list.
     pub(super) const fn empty(self) -> Self {
-        Self { rule: Rule::NoFloats, ..self }
+        Self { rule: ValueRule::NoFloats, ..self }
     }
 
-    /// Later opsets do not have it.
+    /// Sets the last opset that has the attribute.
     pub(super) const fn until(self, until: i64) -> Self {
         Self { until, ..self }
     }
 }
 
-pub(super) const fn int(name: &'static str) -> Attribute {
-    Attribute::new(name, Rule::Int)
+pub(super) const fn int(name: &'static str) -> AttributeRule {
+    AttributeRule::new(name, ValueRule::Int)
 }
 
-pub(super) const fn ints(name: &'static str) -> Attribute {
-    Attribute::new(name, Rule::Ints)
+pub(super) const fn ints(name: &'static str) -> AttributeRule {
+    AttributeRule::new(name, ValueRule::Ints)
 }
 
-pub(super) const fn float(name: &'static str) -> Attribute {
-    Attribute::new(name, Rule::Float)
+pub(super) const fn float(name: &'static str) -> AttributeRule {
+    AttributeRule::new(name, ValueRule::Float)
 }
 
-pub(super) const fn floats(name: &'static str) -> Attribute {
-    Attribute::new(name, Rule::Floats)
+pub(super) const fn floats(name: &'static str) -> AttributeRule {
+    AttributeRule::new(name, ValueRule::Floats)
 }
 
-pub(super) const fn text(name: &'static str, values: &'static [&'static str]) -> Attribute {
-    Attribute::new(name, Rule::TextOf(values))
+pub(super) const fn text(name: &'static str, values: &'static [&'static str]) -> AttributeRule {
+    AttributeRule::new(name, ValueRule::TextOf(values))
 }
 
-pub(super) const fn texts(name: &'static str) -> Attribute {
-    Attribute::new(name, Rule::Texts)
+pub(super) const fn texts(name: &'static str) -> AttributeRule {
+    AttributeRule::new(name, ValueRule::Texts)
 }
 
-pub(super) const fn tensor(name: &'static str) -> Attribute {
-    Attribute::new(name, Rule::Tensor)
+pub(super) const fn tensor(name: &'static str) -> AttributeRule {
+    AttributeRule::new(name, ValueRule::Tensor)
 }
 
-pub(super) const fn graph(name: &'static str) -> Attribute {
-    Attribute::new(name, Rule::Graph)
+pub(super) const fn graph(name: &'static str) -> AttributeRule {
+    AttributeRule::new(name, ValueRule::Graph)
 }
 
-impl Rule {
-    fn kind(self) -> AttributeType {
+impl ValueRule {
+    /// The name of the type in the ONNX specification.
+    fn type_name(self) -> &'static str {
         match self {
-            Self::Int | Self::IntOf(_) => AttributeType::Int,
-            Self::Ints => AttributeType::Ints,
-            Self::Float => AttributeType::Float,
-            Self::Floats | Self::NoFloats => AttributeType::Floats,
-            Self::Text | Self::TextOf(_) => AttributeType::String,
-            Self::Texts => AttributeType::Strings,
-            Self::Tensor => AttributeType::Tensor,
-            Self::Graph => AttributeType::Graph,
+            Self::Int | Self::IntOf(_) => "INT",
+            Self::Ints => "INTS",
+            Self::Float => "FLOAT",
+            Self::Floats | Self::NoFloats => "FLOATS",
+            Self::Text | Self::TextOf(_) => "STRING",
+            Self::Texts => "STRINGS",
+            Self::Tensor => "TENSOR",
+            Self::Graph => "GRAPH",
         }
     }
 
-    /// Why `attribute` is not honoured, where it is not.
-    pub(super) fn refusal(self, attribute: &AttributeProto) -> Option<String> {
-        let name = &attribute.name;
-        if attribute.r#type != self.kind() as i32 {
-            let kind = self.kind().as_str_name();
-            return Some(format!(
-                "its attribute {name} is not of the type {kind} that ONNX gives it"
-            ));
-        }
-        let (honoured, only) = match self {
-            Self::IntOf(values) => (values.contains(&attribute.i), listed(values)),
-            Self::TextOf(values) => {
-                let found = values.iter().any(|v| v.as_bytes() == attribute.s);
-                (found, listed(values))
+    /// Whether `value` is allowed; none where it is of another type.
+    fn allows(self, value: &AttributeValue) -> Option<bool> {
+        Some(match (self, value) {
+            (Self::IntOf(values), AttributeValue::Int(value)) => values.contains(value),
+            (Self::TextOf(values), AttributeValue::Text(value)) => {
+                values.iter().any(|v| v.as_bytes() == value)
             }
-            Self::NoFloats => (attribute.floats.is_empty(), "an empty list".to_owned()),
-            _ => (true, String::new()),
-        };
-        let value = shown(attribute);
-        (!honoured).then(|| format!("its attribute {name} = {value} is not supported, only {only}"))
+            (Self::NoFloats, AttributeValue::Floats(values)) => values.is_empty(),
+            (Self::Int, AttributeValue::Int(_))
+            | (Self::Ints, AttributeValue::Ints(_))
+            | (Self::Float, AttributeValue::Float(_))
+            | (Self::Floats, AttributeValue::Floats(_))
+            | (Self::Text, AttributeValue::Text(_))
+            | (Self::Texts, AttributeValue::Texts(_))
+            | (Self::Tensor, AttributeValue::Tensor(_))
+            | (Self::Graph, AttributeValue::Graph(_)) => true,
+            _ => return None,
+        })
+    }
+
+    /// Why the value of `attribute` is not supported; none where it is.
+    pub(super) fn refusal(self, attribute: &Attribute) -> Option<String> {
+        let name = &attribute.name;
+        match self.allows(&attribute.value) {
+            Some(true) => None,
+            Some(false) => {
+                let (value, allowed) = (display(&attribute.value), self.allowed_values());
+                Some(format!("its attribute {name} = {value} is not supported, only {allowed}"))
+            }
+            None => {
+                let kind = self.type_name();
+                Some(format!("its attribute {name} is not of the type {kind} that ONNX gives it"))
+            }
+        }
+    }
+
+    fn allowed_values(self) -> String {
+        match self {
+            Self::IntOf(values) => alternatives(values),
+            Self::TextOf(values) => alternatives(values),
+            _ => "an empty list".to_owned(),
+        }
     }
 }
 
-fn listed<T: std::fmt::Debug>(values: &[T]) -> String {
+fn alternatives<T: std::fmt::Debug>(values: &[T]) -> String {
     let all: Vec<String> = values.iter().map(|v| format!("{v:?}")).collect();
     all.join(" or ")
 }
 
 /// The value of an attribute for messages, in a line.
-pub(super) fn shown(attribute: &AttributeProto) -> String {
+pub(super) fn display(value: &AttributeValue) -> String {
     let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
-    let all = match AttributeType::try_from(attribute.r#type) {
-        Ok(AttributeType::Int) => attribute.i.to_string(),
-        Ok(AttributeType::Float) => attribute.f.to_string(),
-        Ok(AttributeType::String) => format!("{:?}", text(&attribute.s)),
-        Ok(AttributeType::Ints) => format!("{:?}", attribute.ints),
-        Ok(AttributeType::Floats) => format!("{:?}", attribute.floats),
-        Ok(AttributeType::Strings) => {
-            format!("{:?}", attribute.strings.iter().map(text).collect::<Vec<_>>())
+    let all = match value {
+        AttributeValue::Int(value) => value.to_string(),
+        AttributeValue::Float(value) => value.to_string(),
+        AttributeValue::Text(value) => format!("{:?}", text(value)),
+        AttributeValue::Ints(values) => format!("{values:?}"),
+        AttributeValue::Floats(values) => format!("{values:?}"),
+        AttributeValue::Texts(values) => {
+            format!("{:?}", values.iter().map(text).collect::<Vec<_>>())
         }
         _ => "(a tensor or graph)".to_owned(),
     };

@@ -1,9 +1,9 @@
 //! `LinearClassifier`
 
 use super::{Classifier, Form, Sums, Transform, floats, ids, transform};
-use tract_onnx::pb::NodeProto;
+use crate::engine::graph::Node;
 
-pub(super) fn read(node: &NodeProto) -> Result<Classifier, String> {
+pub(super) fn read(node: &Node) -> Result<Classifier, String> {
     let ids = ids(node, "classlabels_ints")?;
     let (coefficients, intercepts) = (floats(node, "coefficients"), floats(node, "intercepts"));
     let transform = transform(node)?;

@@ -1,15 +1,14 @@
-//! `TreeEnsembleClassifier`: what its attributes say, and whether they are trees at all. The float
-//! runtime follows them without looking.
+//! `TreeEnsembleClassifier`: its attributes, and whether they describe trees. The float runtime
+//! follows them without checks.
 
 use super::{Classifier, Form, Sums, Transform, floats, ids, transform};
-use crate::engine::proto::Attributes;
+use crate::engine::graph::Node;
 use std::collections::{BTreeMap, BTreeSet};
-use tract_onnx::pb::NodeProto;
 
-/// Sums of probabilities may be over 1 by rounding.
+/// Rounding lets sums of probabilities exceed 1 by this much.
 const ROUNDING: f32 = 1e-3;
 
-pub(super) fn read(node: &NodeProto) -> Result<Classifier, String> {
+pub(super) fn read(node: &Node) -> Result<Classifier, String> {
     let ids = ids(node, "classlabels_int64s")?;
     let leaves = leaves(node, ids.len())?;
     check_trees(node, &leaves)?;
@@ -39,7 +38,7 @@ pub(super) fn read(node: &NodeProto) -> Result<Classifier, String> {
     Ok(Classifier { form, ids, sums: Sums::Trees { base, probabilities } })
 }
 
-/// What a leaf adds to a class.
+/// A leaf and its contribution to the sum of a class.
 struct Leaf {
     tree: i64,
     node: i64,
@@ -47,26 +46,29 @@ struct Leaf {
     weight: f32,
 }
 
-fn leaves(node: &NodeProto, classes: usize) -> Result<Vec<Leaf>, String> {
+fn leaves(node: &Node, classes: usize) -> Result<Vec<Leaf>, String> {
     let column = |name| node.ints(name).unwrap_or_default();
     let (trees, nodes) = (column("class_treeids"), column("class_nodeids"));
     let (of_class, weights) = (column("class_ids"), floats(node, "class_weights"));
     let count = of_class.len();
     if count == 0 || [trees.len(), nodes.len(), weights.len()] != [count; 3] {
-        return Err("its class_ids, class_nodeids, class_treeids and class_weights are not as \
-                    many as one another, or are in 64 bits: export it for inputs of 32-bit floats"
-            .into());
+        return Err(
+            "its class_ids, class_nodeids, class_treeids and class_weights differ in length, \
+                    or have 64 bits: export it for inputs of 32-bit floats"
+                .into(),
+        );
     }
     let rows = trees.iter().zip(nodes).zip(of_class.iter().zip(&weights));
     rows.map(|((&tree, &node), (&class, &weight))| {
-        let class = usize::try_from(class).ok().filter(|&class| class < classes);
-        let class = class.ok_or_else(|| format!("a leaf is of a class that none of {classes} is"));
-        Ok(Leaf { tree, node, class: class?, weight })
+        let known = usize::try_from(class).ok().filter(|&class| class < classes);
+        let known = known
+            .ok_or_else(|| format!("a leaf has class {class}, but there are {classes} classes"));
+        Ok(Leaf { tree, node, class: known?, weight })
     })
     .collect()
 }
 
-/// The largest total that the leaves of one path through every tree can have.
+/// The largest sum that one leaf of every tree can add up to.
 fn largest_sum(leaves: &[Leaf]) -> f32 {
     let mut totals = BTreeMap::<(i64, i64), f32>::new();
     for leaf in leaves {
@@ -80,24 +82,26 @@ fn largest_sum(leaves: &[Leaf]) -> f32 {
     largest.values().sum()
 }
 
-/// Nodes numbered from 0 in each tree, children that exist, no node below two others, and weights at
-/// leaves only.
-fn check_trees(node: &NodeProto, leaves: &[Leaf]) -> Result<(), String> {
+/// Checks that the nodes of each tree are numbered from 0, children exist, no node has two parents,
+/// and only leaves have weights.
+fn check_trees(node: &Node, leaves: &[Leaf]) -> Result<(), String> {
     let column = |name: &str| node.ints(name).unwrap_or_default();
     let (trees, ids) = (column("nodes_treeids"), column("nodes_nodeids"));
     let (yes, no) = (column("nodes_truenodeids"), column("nodes_falsenodeids"));
     let features = column("nodes_featureids");
-    let modes = node.attribute("nodes_modes").map_or(&[][..], |a| a.strings.as_slice());
-    let values = node.attribute("nodes_values").map_or(0, |a| a.floats.len());
+    let modes = node.texts("nodes_modes").unwrap_or_default();
+    let values = node.floats("nodes_values").map_or(0, <[f32]>::len);
     let count = ids.len();
     let lengths = [trees.len(), yes.len(), no.len(), features.len(), modes.len(), values];
     if count == 0 || lengths != [count; 6] {
-        return Err("its lists of nodes are not as long as one another, or its thresholds are in \
-                    64 bits: export it for inputs of 32-bit floats"
-            .into());
+        return Err(
+            "its lists of nodes differ in length, or its thresholds have 64 bits: export it \
+                    for inputs of 32-bit floats"
+                .into(),
+        );
     }
     if features.iter().any(|&f| !(0..=i64::from(u16::MAX)).contains(&f)) {
-        return Err("a node asks for a feature that no input has".into());
+        return Err("a node uses a feature that no input has".into());
     }
     let mut sizes = BTreeMap::<i64, i64>::new();
     trees.iter().for_each(|&tree| *sizes.entry(tree).or_default() += 1);
@@ -123,7 +127,9 @@ fn check_trees(node: &NodeProto, leaves: &[Leaf]) -> Result<(), String> {
         branches.insert((tree, id));
         for child in [yes, no] {
             if !inside(child) || child == 0 || !below.insert((tree, child)) {
-                return Err(format!("node {id} of tree {tree} does not lead to nodes of its own"));
+                return Err(format!(
+                    "node {id} of tree {tree} does not have two children of its own"
+                ));
             }
         }
     }
@@ -133,7 +139,7 @@ fn check_trees(node: &NodeProto, leaves: &[Leaf]) -> Result<(), String> {
     };
     match leaves.iter().find(is_leaf) {
         Some(leaf) => {
-            Err(format!("node {} of tree {} has a weight and is no leaf", leaf.node, leaf.tree))
+            Err(format!("node {} of tree {} has a weight but is not a leaf", leaf.node, leaf.tree))
         }
         None => Ok(()),
     }

@@ -1,28 +1,29 @@
 //! Joining and splitting tensors.
 
-use super::amounts::axis;
-use super::moves::{Through, shape};
-use super::parts::Part;
+use super::context::{LowerResult, Lowering, run_in_float};
+use super::plan_builder::ElementKind;
+use super::quant_params::axis;
+use super::shape_ops::shape;
+use super::slice_pad::SliceRange;
+use super::slices::set_at;
 use super::value::{Affine, Lazy, Op, Real, Stored, Value};
-use super::{Holds, Lower, Lowering, float};
-use crate::engine::proto::Attributes;
-use crate::engine::qoperator::Node;
+use crate::engine::qoperator_to_qdq::ExpandedNode;
 use crate::engine::view::View;
+use inferd_kernels::Table;
 
 impl Lowering<'_> {
-    pub(super) fn concat(&mut self, node: &Node) -> Lower {
-        let proto = &node.proto;
+    pub(super) fn concat(&mut self, node: &ExpandedNode) -> LowerResult {
         let mut values = Vec::new();
-        for i in 0..proto.input.len() {
-            values.push(self.value(proto, i)?.clone());
+        for i in 0..node.inputs.len() {
+            values.push(self.value(node, i)?.clone());
         }
         let shapes: Option<Vec<_>> = values.iter().map(shape).collect();
         let Some(shapes) = shapes.filter(|s| !s.is_empty()) else {
-            return float("its inputs are not tensors in memory");
+            return run_in_float("its inputs are not tensors in memory");
         };
         let rank = shapes.first().map_or(0, Vec::len);
-        let Some(axis) = axis(proto.int("axis").unwrap_or(0), rank) else {
-            return float("its axis is out of range");
+        let Some(axis) = axis(node.int("axis").unwrap_or(0), rank) else {
+            return run_in_float("its axis is out of range");
         };
         let others = |s: &Vec<usize>| {
             let sizes = s.iter().enumerate().filter(|&(a, _)| a != axis);
@@ -39,26 +40,28 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    fn join_stored(&mut self, first: &Stored, values: &[Value], axis: usize) -> Lower<Value> {
-        let mut parts: Vec<(View, Through)> = Vec::new();
+    fn join_stored(&mut self, first: &Stored, values: &[Value], axis: usize) -> LowerResult<Value> {
+        let mut parts: Vec<(View, Option<Table>)> = Vec::new();
         for value in values {
             match value {
                 Value::Stored(s) if s.unsigned == first.unsigned && s.scale == first.scale => {
-                    let view = self.draft.ordered(&s.view, &first.view.order, Holds::Bytes);
+                    let view = self.builder.ordered(&s.view, &first.view.order, ElementKind::Bytes);
                     parts.push((view, None));
                 }
-                _ => return float("its inputs are not of one type and scale"),
+                _ => return run_in_float("its inputs are not of one type and scale"),
             }
         }
-        let view = self.draft.joined(&parts, axis);
+        let view = self.builder.concat(&parts, axis);
         Ok(Value::Stored(Stored { view, ..first.clone() }))
     }
 
-    fn join_reals(&mut self, values: &[Value], axis: usize) -> Lower<Value> {
+    fn join_reals(&mut self, values: &[Value], axis: usize) -> LowerResult<Value> {
         let mut parts: Vec<Real> = Vec::new();
         let mut order: Option<Vec<usize>> = None;
         for value in values {
-            let Value::Real(real) = value else { return float("an input of it is not quantized") };
+            let Value::Real(real) = value else {
+                return run_in_float("an input of it is not quantized");
+            };
             let real = match real {
                 Real::Table { view, values } => {
                     let view = self.in_order(view, &mut order);
@@ -68,7 +71,7 @@ impl Lowering<'_> {
                     Some(a) => {
                         Real::Affine(Affine { view: self.in_order(&a.view, &mut order), ..a })
                     }
-                    None => return float("an input of it is not quantized"),
+                    None => return run_in_float("an input of it is not quantized"),
                 },
             };
             parts.push(real);
@@ -85,33 +88,33 @@ impl Lowering<'_> {
             && affines.iter().all(|a| a.scale == first.scale && a.zero == first.zero)
         {
             let views: Vec<_> = affines.iter().map(|a| (a.view.clone(), None)).collect();
-            let view = self.draft.joined(&views, axis);
+            let view = self.builder.concat(&views, axis);
             return Ok(Value::Real(Real::Affine(Affine { view, ..first.clone() })));
         }
         let mut shape = values.first().and_then(shape).unwrap_or_default();
         let total: usize =
-            values.iter().filter_map(|v| super::moves::shape(v)?.get(axis).copied()).sum();
-        shape.iter_mut().skip(axis).take(1).for_each(|d| *d = total);
+            values.iter().filter_map(|v| super::shape_ops::shape(v)?.get(axis).copied()).sum();
+        set_at(&mut shape, axis, total);
         Ok(Value::Real(Real::Lazy(Lazy::new(Op::Concat(parts, axis), shape))))
     }
 
-    /// The tensor in the order of the first that was asked for.
+    /// The tensor in the axis order of the first one.
     fn in_order(&mut self, view: &View, order: &mut Option<Vec<usize>>) -> View {
         let order = order.get_or_insert_with(|| view.order.clone());
-        self.draft.ordered(view, order, Holds::Bytes)
+        self.builder.ordered(view, order, ElementKind::Bytes)
     }
 
-    pub(super) fn split(&mut self, node: &Node) -> Lower {
-        let proto = &node.proto;
-        let value = self.value(proto, 0)?.clone();
-        let Some(from) = shape(&value) else { return float("its input is not a tensor in memory") };
-        let Some(axis) = axis(proto.int("axis").unwrap_or(0), from.len()) else {
-            return float("its axis is out of range");
+    pub(super) fn split(&mut self, node: &ExpandedNode) -> LowerResult {
+        let value = self.value(node, 0)?.clone();
+        let Some(from) = shape(&value) else {
+            return run_in_float("its input is not a tensor in memory");
+        };
+        let Some(axis) = axis(node.int("axis").unwrap_or(0), from.len()) else {
+            return run_in_float("its axis is out of range");
         };
         let size = from.get(axis).copied().unwrap_or(0);
-        let count = proto.output.len();
-        let given =
-            proto.ints("split").map(<[i64]>::to_vec).or_else(|| self.whole_numbers(proto, 1));
+        let count = node.outputs.len();
+        let given = node.ints("split").map(<[i64]>::to_vec).or_else(|| self.whole_numbers(node, 1));
         let sizes: Vec<usize> = match given {
             Some(sizes) => sizes.iter().filter_map(|&s| usize::try_from(s).ok()).collect(),
             None => {
@@ -120,13 +123,13 @@ impl Lowering<'_> {
             }
         };
         if sizes.len() != count || sizes.iter().sum::<usize>() != size || sizes.contains(&0) {
-            return float(format!("it splits {size} into {sizes:?}"));
+            return run_in_float(format!("it splits {size} into {sizes:?}"));
         }
-        let whole = from.iter().map(|&size| Part { start: 0, step: 1, size });
-        let mut parts: Vec<Part> = whole.collect();
+        let whole = from.iter().map(|&size| SliceRange { start: 0, step: 1, size });
+        let mut parts: Vec<SliceRange> = whole.collect();
         let mut start = 0;
         for (i, size) in sizes.into_iter().enumerate() {
-            parts.iter_mut().skip(axis).take(1).for_each(|p| *p = Part { start, step: 1, size });
+            set_at(&mut parts, axis, SliceRange { start, step: 1, size });
             let part = self.cut_value(&value, &parts)?;
             self.set_output(node, i, part);
             start += size;

@@ -1,50 +1,51 @@
-//! Convolutions, and the geometry of everything that slides a window.
+//! Convolutions, and the geometry of windows.
 
+use super::context::{LowerResult, Lowering, run_in_float};
+use super::plan_builder::ElementKind;
+use super::slices::per_channel;
 use super::value::{
     Affine, Kind, Lazy, Matrix, Op, Product, Real, Shaped, Unit, Value, Weights, Zero,
 };
-use super::{Holds, Lower, Lowering, float};
-use crate::engine::proto::Attributes;
-use crate::engine::qoperator::Node;
-use crate::engine::spec::MOST_ELEMENTS;
+use crate::engine::graph::{MAX_TENSOR_ELEMENTS, Node, reals};
+use crate::engine::qoperator_to_qdq::ExpandedNode;
 use crate::engine::view::View;
-use inferd_kernels::ConvGeometry;
+use crate::engine::window_attributes::{WindowAttributes, sizes};
+use inferd_kernels::{ConvGeometry, MAX_SAFE_DEPTH, WeightsError};
 use std::rc::Rc;
-use tract_onnx::pb::NodeProto;
 
-/// Sizes beyond this are no sensor's; keeps all sums of them within 32 bits.
-const LARGEST: usize = 1 << 20;
+/// The largest size of a window or an input along an axis; keeps all sums of sizes within 32 bits.
+const MAX_AXIS_SIZE: usize = 1 << 20;
 
 impl Lowering<'_> {
-    pub(super) fn conv(&mut self, node: &Node) -> Lower {
-        let Value::Real(Real::Affine(input)) = self.value(&node.proto, 0)?.clone() else {
-            return float("its input is not quantized");
+    pub(super) fn conv(&mut self, node: &ExpandedNode) -> LowerResult {
+        let Value::Real(Real::Affine(input)) = self.value(node, 0)?.clone() else {
+            return run_in_float("its input is not quantized");
         };
-        let Value::Real(Real::Weights(weights)) = self.value(&node.proto, 1)?.clone() else {
-            return float("its weights are not quantized constants");
+        let Value::Real(Real::Weights(weights)) = self.value(node, 1)?.clone() else {
+            return run_in_float("its weights are not quantized constants");
         };
         let unit = Unit::Fixed(units(input.scale, &weights.scales));
         let mut product =
             self.convolution(node, &input.view, Zero::Fixed(input.zero), &weights, unit)?;
-        if let Some(bias) = self.optional(&node.proto, 2).cloned() {
+        if let Some(bias) = self.optional(node, 2).cloned() {
             self.add_bias(&mut product, &bias, 1.0)?;
         }
-        fits(&product)?;
+        check_overflow(&product)?;
         let shape = product.result.shape.clone();
         let lazy = Lazy::new(Op::Product(Rc::new(product)), shape);
         self.set(node, Value::Real(Real::Lazy(lazy)));
         Ok(())
     }
 
-    /// The sums of a convolution of bytes.
+    /// The integer sums of a convolution.
     pub(super) fn convolution(
         &mut self,
-        node: &Node,
+        node: &ExpandedNode,
         input: &View,
         zero: Zero,
         weights: &Weights,
         unit: Unit,
-    ) -> Lower<Product> {
+    ) -> LowerResult<Product> {
         let (rank, shape) = (input.shape.len(), &weights.tensor.shape);
         if shape.len() != rank {
             let reason =
@@ -54,9 +55,9 @@ impl Lowering<'_> {
         let ([batch, channels, spatial @ ..], [outputs, depth, kernel @ ..]) =
             (input.shape.as_slice(), shape.as_slice())
         else {
-            return float("its input has no channels");
+            return run_in_float("its input has no channels");
         };
-        let groups = usize::try_from(node.proto.int("group").unwrap_or(1)).unwrap_or(0);
+        let groups = usize::try_from(node.int("group").unwrap_or(1)).unwrap_or(0);
         if groups == 0 || depth * groups != *channels || outputs % groups != 0 || *outputs == 0 {
             let reason = format!(
                 "weights of shape {shape:?} do not fit {channels} channels in {groups} groups"
@@ -64,12 +65,12 @@ impl Lowering<'_> {
             return Err(self.refuse(node, reason).into());
         }
         if weights.scales.len() > 1 && weights.axis != 0 {
-            return float("its weights have scales along another axis than their outputs");
+            return run_in_float("its weights have scales along another axis than their outputs");
         }
-        let window = window(&node.proto, spatial, kernel, *channels)?;
+        let window = window(node, spatial, kernel, *channels)?;
         let taps = window.taps();
         let Some(matrix) = rows_of_taps(weights, *depth, taps) else {
-            return float("its weights are not of bytes");
+            return run_in_float("its weights are not of bytes");
         };
         let view = self.channels_last(input);
         let result = channels_last_result(*batch, *outputs, &window, rank);
@@ -97,48 +98,46 @@ impl Lowering<'_> {
     /// The tensor with its second axis innermost in memory.
     pub(super) fn channels_last(&mut self, view: &View) -> View {
         let order = channels_last_order(view.shape.len());
-        self.draft.ordered(view, &order, Holds::Bytes)
+        self.builder.ordered(view, &order, ElementKind::Bytes)
     }
 
-    /// Adds `factor` times a constant, one per column, to the product.
-    pub(super) fn add_bias(&self, product: &mut Product, bias: &Value, factor: f64) -> Lower {
+    /// Adds `factor` times a constant per column to the product.
+    pub(super) fn add_bias(&self, product: &mut Product, bias: &Value, factor: f64) -> LowerResult {
         if matches!(product.kind, Kind::Matmul { .. }) || matches!(product.unit, Unit::None) {
-            return float("something is added to it");
+            return run_in_float("something is added to it");
         }
         let (reals, scaled) = match bias {
-            Value::Constant(tensor) => (crate::engine::constant::floats(tensor), None),
+            Value::Constant(tensor) => (reals(tensor), None),
             Value::Real(Real::Weights(weights)) => (Some(weights.reals()), Some(weights)),
-            _ => return float("its bias is not a constant"),
+            _ => return run_in_float("its bias is not a constant"),
         };
-        let Some(reals) = reals else { return float("its bias is not of numbers") };
+        let Some(reals) = reals else { return run_in_float("its bias is not of numbers") };
         if reals.len() != 1 && reals.len() != product.columns {
-            return float("its bias is not one per channel");
+            return run_in_float("its bias is not one per channel");
         }
         if let Some(weights) = scaled.filter(|_| factor == 1.0)
             && let crate::tensor::Data::I32(values) = &weights.tensor.data
             && let Unit::Fixed(units) = &product.unit
         {
             if !same_scales(&weights.scales, units) {
-                return float(
+                return run_in_float(
                     "the scale of its bias is not that of its input times that of its weights",
                 );
             }
             let own = product.bias.as_deref();
             let sum = (0..product.columns).map(|c| {
-                let at =
-                    |values: &[i32]| values.get(if values.len() == 1 { 0 } else { c }).copied();
-                let value = at(values)?.checked_sub(at(&weights.zeros)?)?;
+                let value = per_channel(values, c)?.checked_sub(per_channel(&weights.zeros, c)?)?;
                 own.map_or(0, |b| b.get(c).copied().unwrap_or(0)).checked_add(value)
             });
             let Some(sum) = sum.collect::<Option<Vec<i32>>>() else {
-                return float("its bias is beyond 32 bits");
+                return run_in_float("its bias is beyond 32 bits");
             };
             product.bias = Some(Rc::new(sum));
             return Ok(());
         }
         let own = product.offset.as_deref();
         let sum = (0..product.columns).map(|c| {
-            let value = reals.get(if reals.len() == 1 { 0 } else { c }).copied().unwrap_or(0.0);
+            let value = per_channel(&reals, c).unwrap_or(0.0);
             own.map_or(0.0, |o| o.get(c).copied().unwrap_or(0.0)) + factor * value
         });
         product.offset = Some(Rc::new(sum.collect()));
@@ -146,43 +145,53 @@ impl Lowering<'_> {
     }
 }
 
-/// What one unit of the accumulators is worth.
+/// The real numbers that one unit of each accumulator stands for.
 pub(super) fn units(input: f32, weights: &[f32]) -> Rc<Vec<f64>> {
     Rc::new(weights.iter().map(|&w| f64::from(input) * f64::from(w)).collect())
 }
 
-/// Tools write the product of the scales rounded to a float, or made in floats.
+/// Whether a bias has the scale of the accumulators. Exporters round the product of the scales to a
+/// float.
 fn same_scales(bias: &[f32], units: &[f64]) -> bool {
     let count = bias.len().max(units.len());
-    let at = |len: usize, i: usize| if len == 1 { 0 } else { i };
-    (0..count).all(|i| match (bias.get(at(bias.len(), i)), units.get(at(units.len(), i))) {
-        (Some(&b), Some(&u)) => (f64::from(b) / u - 1.0).abs() < 1e-6,
+    (0..count).all(|i| match (per_channel(bias, i), per_channel(units, i)) {
+        (Some(b), Some(u)) => (f64::from(b) / u - 1.0).abs() < 1e-6,
         _ => false,
     })
 }
 
-/// Whether no input can overflow the 32-bit accumulators.
-pub(super) fn fits(product: &Product) -> Lower {
-    let matrix = match &product.kind {
+/// Checks that no input can overflow the 32-bit accumulators.
+pub(super) fn check_overflow(product: &Product) -> LowerResult {
+    let checked = match &product.kind {
         Kind::Dense { matrix, .. } | Kind::Conv { matrix, .. } | Kind::Depthwise { matrix, .. } => {
-            matrix
+            let bias = product.bias.as_deref().map(Vec::as_slice);
+            matrix.weights(product.columns, bias, 0).check(matrix.depth)
         }
-        Kind::Matmul { size: [_, k, _], .. } => {
-            let widest = i64::try_from(*k).unwrap_or(i64::MAX).saturating_mul(255 * 255);
-            let fits = widest <= i64::from(i32::MAX);
-            return if fits { Ok(()) } else { float("a 32-bit sum of it could overflow") };
+        Kind::Matmul { size: [_, k, _], .. } if *k > MAX_SAFE_DEPTH => {
+            return run_in_float("a 32-bit sum of it could overflow");
         }
+        Kind::Matmul { .. } => Ok(()),
     };
-    for (c, row) in matrix.values.chunks_exact(matrix.depth.max(1)).enumerate() {
-        let zero = matrix.zeros.get(if matrix.zeros.len() == 1 { 0 } else { c });
-        let zero = i64::from(zero.copied().unwrap_or(0));
-        let reach: i64 = row.iter().map(|&w| 255 * (i64::from(w) - zero).abs()).sum();
-        let bias = product.bias.as_ref().and_then(|b| b.get(c)).copied().unwrap_or(0);
-        if reach + i64::from(bias).abs() > i64::from(i32::MAX) {
-            return float(format!("the 32-bit sum of its output {c} could overflow"));
+    match checked {
+        Err(WeightsError::Overflow { output }) => {
+            run_in_float(format!("the 32-bit sum of its output {output} could overflow"))
         }
+        // Other errors are those of the kernel that is made later.
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+impl Matrix {
+    /// The matrix as the kernels take it.
+    pub(super) fn weights<'a>(
+        &'a self,
+        outputs: usize,
+        bias: Option<&'a [i32]>,
+        input_zero: i8,
+    ) -> inferd_kernels::Weights<'a> {
+        let (values, zeros) = (&self.values, &self.zeros);
+        inferd_kernels::Weights { values, outputs, zeros, bias, input_zero }
+    }
 }
 
 /// Weights `[output][channel][tap]` as rows of `[tap][channel]`.
@@ -207,7 +216,7 @@ pub(super) fn channels_last_order(rank: usize) -> Vec<usize> {
     [0].into_iter().chain(2..rank).chain([1]).take(rank).collect()
 }
 
-/// Shape and order of what a window makes of a batch.
+/// Shape and axis order of the result of a window over a batch.
 pub(super) fn channels_last_result(
     batch: usize,
     channels: usize,
@@ -222,91 +231,75 @@ pub(super) fn channels_last_result(
 
 /// The window of a convolution or pool over one or two spatial axes.
 pub(super) fn window(
-    proto: &NodeProto,
+    node: &Node,
     spatial: &[usize],
     kernel: &[usize],
     channels: usize,
-) -> Lower<ConvGeometry> {
-    let count = spatial.len();
+) -> LowerResult<ConvGeometry> {
     let pair = |sizes: &[usize]| match *sizes {
         [w] => Some([1, w]),
         [h, w] => Some([h, w]),
         _ => None,
     };
-    let listed = |name: &str| -> Lower<[usize; 2]> {
-        let Some(values) = proto.ints(name).filter(|v| !v.is_empty()) else { return Ok([1, 1]) };
-        let sizes = values.iter().map(|&v| usize::try_from(v)).collect::<Result<Vec<_>, _>>();
-        match sizes.ok().filter(|s| s.len() == count).and_then(|s| pair(&s)) {
-            Some(sizes) => Ok(sizes),
-            None => float(format!("its {name} are {values:?}")),
-        }
+    let (Some(input), Some(kernel_size)) = (pair(spatial), pair(kernel)) else {
+        return run_in_float(format!("it has {} spatial axes", spatial.len()));
     };
-    let (Some(input), Some(kernel)) = (pair(spatial), pair(kernel)) else {
-        return float(format!("it has {count} spatial axes"));
+    if sizes(node, "kernel_shape").or_else(run_in_float)?.is_some_and(|shape| shape != kernel) {
+        return run_in_float("its kernel_shape is not that of its weights");
+    }
+    let attributes = WindowAttributes::read(node, spatial.len()).or_else(run_in_float)?;
+    let stride = pair(&attributes.strides).unwrap_or([1, 1]);
+    let dilation = pair(&attributes.dilations).unwrap_or([1, 1]);
+    let all = [input, kernel_size, stride, dilation];
+    if !all.iter().flatten().all(|&v| v > 0 && v <= MAX_AXIS_SIZE) {
+        return run_in_float("a size of its window is zero or too large");
+    }
+    let mut window = ConvGeometry {
+        input,
+        channels,
+        output: [1, 1],
+        kernel: kernel_size,
+        stride,
+        dilation,
+        pad: [0, 0],
     };
-    if proto.ints("kernel_shape").is_some_and(|k| !k.is_empty())
-        && listed("kernel_shape")? != kernel
-    {
-        return float("its kernel_shape is not that of its weights");
-    }
-    let (stride, dilation) = (listed("strides")?, listed("dilations")?);
-    let all = [input, kernel, stride, dilation];
-    if !all.iter().flatten().all(|&v| v > 0 && v <= LARGEST) {
-        return float("a size of its window is zero or too large");
-    }
-    let mut window =
-        ConvGeometry { input, channels, output: [1, 1], kernel, stride, dilation, pad: [0, 0] };
-    for axis in 0..2 {
-        place(proto, &mut window, axis, count)?;
+    let rounds_up = node.int("ceil_mode").unwrap_or(0) != 0;
+    let first = 2 - spatial.len();
+    for axis in 0..spatial.len() {
+        place(&attributes, axis, rounds_up, &mut window, first + axis)?;
     }
     Ok(window)
 }
 
-/// Finds output size and padding along one axis (0: height, 1: width).
+/// Sets output size and padding along one spatial axis, which is axis `to` (0: height, 1: width) of
+/// the window.
 #[expect(clippy::indexing_slicing, reason = "the axis is 0 or 1, of arrays of two")]
-fn place(proto: &NodeProto, window: &mut ConvGeometry, axis: usize, count: usize) -> Lower {
-    let (input, stride) = (window.input[axis], window.stride[axis]);
-    let reach = (window.kernel[axis] - 1).saturating_mul(window.dilation[axis]) + 1;
-    let flat = count == 1 && axis == 0;
-    let (before, after) = match proto.text("auto_pad").unwrap_or("NOTSET") {
-        _ if flat => (0, 0),
-        "NOTSET" | "" => pads(proto, if count == 1 { 0 } else { axis }, count)?,
-        "VALID" => (0, 0),
-        same @ ("SAME_UPPER" | "SAME_LOWER") => {
-            let total = ((input.div_ceil(stride) - 1) * stride + reach).saturating_sub(input);
-            let (small, large) = (total / 2, total - total / 2);
-            if same == "SAME_UPPER" { (small, large) } else { (large, small) }
-        }
-        other => return float(format!("its auto_pad is {other}")),
+fn place(
+    attributes: &WindowAttributes,
+    axis: usize,
+    rounds_up: bool,
+    window: &mut ConvGeometry,
+    to: usize,
+) -> LowerResult {
+    let (input, kernel, stride) = (window.input[to], window.kernel[to], window.stride[to]);
+    let extent = attributes.extent(axis, kernel);
+    let padded = attributes.padded(axis, input, kernel).filter(|&p| p <= 2 * MAX_AXIS_SIZE);
+    let Some(padded) = padded else {
+        return run_in_float("its window is larger than its padded input, or that is too large");
     };
-    let padded = input + before + after;
-    if padded < reach || padded > 2 * LARGEST {
-        return float("its window is larger than its padded input");
+    if rounds_up && (padded - extent) % stride != 0 {
+        return run_in_float("its ceil_mode adds an output");
     }
-    let left = (padded - reach) % stride;
-    if left != 0 && proto.int("ceil_mode").unwrap_or(0) != 0 {
-        return float("its ceil_mode adds an output");
-    }
-    window.output[axis] = (padded - reach) / stride + 1;
-    window.pad[axis] = before;
-    let volume = window.output.iter().zip(window.stride).map(|(o, s)| o * s + reach);
-    if volume.fold(window.channels, usize::saturating_mul) > MOST_ELEMENTS {
-        return float("its padded input is too large");
+    window.output[to] = (padded - extent) / stride + 1;
+    window.pad[to] = attributes.padding(axis, input, kernel).0;
+    let volume = window.output.iter().zip(window.stride).map(|(o, s)| o * s + extent);
+    if volume.fold(window.channels, usize::saturating_mul) > MAX_TENSOR_ELEMENTS {
+        return run_in_float("its padded input is too large");
     }
     Ok(())
 }
 
-fn pads(proto: &NodeProto, axis: usize, count: usize) -> Lower<(usize, usize)> {
-    let Some(pads) = proto.ints("pads").filter(|p| !p.is_empty()) else { return Ok((0, 0)) };
-    let at =
-        |i: usize| pads.get(i).and_then(|&p| usize::try_from(p).ok()).filter(|&p| p <= LARGEST);
-    match (at(axis), at(axis + count)) {
-        (Some(before), Some(after)) if pads.len() == 2 * count => Ok((before, after)),
-        _ => float(format!("its pads are {pads:?}")),
-    }
-}
-
-/// The affine input of a node that wants one.
+/// The affine tensor that a value is; none for other values.
 pub(super) fn affine(value: &Value) -> Option<&Affine> {
     match value {
         Value::Real(Real::Affine(affine)) => Some(affine),

@@ -1,30 +1,28 @@
-//! Dynamic quantization: ranges measured at run time, and raw sums with the scaling that follows.
+//! Dynamic quantization: ranges measured at run time, and integer sums that are scaled afterwards.
 
-use super::conv::fits;
-use super::moves::shape;
+use super::context::{LowerResult, Lowering, NotLowered, run_in_float};
+use super::conv::check_overflow;
+use super::plan_builder::ElementKind;
+use super::shape_ops::shape;
 use super::value::{Product, Real, Scaling, Stored, Unit, Value, Weights, Zero};
-use super::{Holds, Lower, Lowering, Stop, float};
-use crate::engine::constant::integers;
-use crate::engine::plan::Action;
-use crate::engine::proto::Attributes;
-use crate::engine::qoperator::Node;
-use crate::engine::spec::data_type;
+use crate::engine::graph::{ElementType, integers, reals};
+use crate::engine::plan::Operation;
+use crate::engine::qoperator_to_qdq::ExpandedNode;
 use crate::engine::view::View;
 use crate::tensor::{Data, Dtype};
+use inferd_kernels::MAX_SAFE_DEPTH;
 use std::rc::Rc;
-use tract_onnx::pb::tensor_proto::DataType;
-
-/// So many products of two bytes fit into 32 bits whatever they are.
-const SURE: usize = (i32::MAX / (255 * 255)) as usize;
 
 impl Lowering<'_> {
-    pub(super) fn dynamic_quantize(&mut self, node: &Node) -> Lower {
-        let name = node.proto.input.first().cloned().unwrap_or_default();
-        let Some(view) = self.in_float(&name)? else { return float("its input is not of floats") };
-        let slot = self.draft.slots;
-        self.draft.slots += 1;
-        let action = Action::QuantizeDynamic { slot };
-        let view = self.draft.make_like(action, &[&view], Holds::Bytes);
+    pub(super) fn dynamic_quantize(&mut self, node: &ExpandedNode) -> LowerResult {
+        let name = node.inputs.first().cloned().unwrap_or_default();
+        let Some(view) = self.in_float(&name)? else {
+            return run_in_float("its input is not of floats");
+        };
+        let slot = self.builder.dynamic_ranges;
+        self.builder.dynamic_ranges += 1;
+        let operation = Operation::QuantizeDynamic { slot };
+        let view = self.builder.emit_step_like(operation, &[&view], ElementKind::Bytes);
         let stored = Stored { view, unsigned: true, scale: Scaling::Measured(slot) };
         self.set_output(node, 0, Value::Stored(stored));
         self.set_output(node, 1, Value::Scale { slot, factors: Rc::new(vec![1.0]) });
@@ -32,26 +30,26 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    pub(super) fn matmul_integer(&mut self, node: &Node) -> Lower {
+    pub(super) fn matmul_integer(&mut self, node: &ExpandedNode) -> LowerResult {
         let lowered = self.matrix_sums(node);
         let last = |shape: Vec<usize>| shape.last().copied();
-        let depth = self.optional(&node.proto, 0).and_then(shape).and_then(last);
+        let depth = self.optional(node, 0).and_then(shape).and_then(last);
         self.never_wrapped(node, lowered, depth)
     }
 
-    pub(super) fn conv_integer(&mut self, node: &Node) -> Lower {
+    pub(super) fn conv_integer(&mut self, node: &ExpandedNode) -> LowerResult {
         let lowered = self.window_sums(node);
         let taps = |shape: Vec<usize>| shape.iter().skip(1).product();
-        let depth = self.optional(&node.proto, 1).and_then(shape).map(taps);
+        let depth = self.optional(node, 1).and_then(shape).map(taps);
         self.never_wrapped(node, lowered, depth)
     }
 
-    fn matrix_sums(&mut self, node: &Node) -> Lower<Product> {
+    fn matrix_sums(&mut self, node: &ExpandedNode) -> LowerResult<Product> {
         let (view, zero, weights) = self.integer_operands(node, 1)?;
         self.times(node, &view, zero, &weights, Unit::None)
     }
 
-    fn window_sums(&mut self, node: &Node) -> Lower<Product> {
+    fn window_sums(&mut self, node: &ExpandedNode) -> LowerResult<Product> {
         let (view, zero, weights) = self.integer_operands(node, 0)?;
         self.convolution(node, &view, zero, &weights, Unit::None)
     }
@@ -61,16 +59,16 @@ impl Lowering<'_> {
     /// products in a sum.
     fn never_wrapped(
         &mut self,
-        node: &Node,
-        lowered: Lower<Product>,
+        node: &ExpandedNode,
+        lowered: LowerResult<Product>,
         depth: Option<usize>,
-    ) -> Lower {
-        match lowered.and_then(|product| fits(&product).map(|()| product)) {
+    ) -> LowerResult {
+        match lowered.and_then(|product| check_overflow(&product).map(|()| product)) {
             Ok(product) => {
                 self.set(node, Value::Sums(Rc::new(product)));
                 Ok(())
             }
-            Err(Stop::Float(_)) if depth.is_some_and(|k| k > SURE) => {
+            Err(NotLowered::RunInFloat(_)) if depth.is_some_and(|k| k > MAX_SAFE_DEPTH) => {
                 Err(self.refuse(node, "a 32-bit sum of it could overflow").into())
             }
             Err(stop) => Err(stop),
@@ -79,15 +77,18 @@ impl Lowering<'_> {
 
     /// Input, its zero point, and constant weights with theirs (per output, counted along the last
     /// axis or the first: `columns` is 1 or 0).
-    fn integer_operands(&self, node: &Node, columns: usize) -> Lower<(View, Zero, Weights)> {
-        let proto = &node.proto;
-        let Value::Stored(stored) = self.value(proto, 0)? else {
-            return float("its input is not a tensor of bytes");
+    fn integer_operands(
+        &self,
+        node: &ExpandedNode,
+        columns: usize,
+    ) -> LowerResult<(View, Zero, Weights)> {
+        let Value::Stored(stored) = self.value(node, 0)? else {
+            return run_in_float("its input is not a tensor of bytes");
         };
         if stored.view.len() == 0 {
-            return float("its input is empty");
+            return run_in_float("its input is empty");
         }
-        let zero = match self.optional(proto, 2) {
+        let zero = match self.optional(node, 2) {
             None => Stored::shift(stored.unsigned, 0).map(Zero::Fixed),
             Some(Value::Zero { slot }) if stored.scale == Scaling::Measured(*slot) => {
                 Some(Zero::Measured(*slot))
@@ -101,17 +102,19 @@ impl Lowering<'_> {
             },
             Some(_) => None,
         };
-        let Some(zero) = zero else { return float("its zero point is not that of its input") };
-        let Some(tensor) = self.constant(proto, 1) else {
-            return float("its weights are not constants");
+        let Some(zero) = zero else {
+            return run_in_float("its zero point is not that of its input");
         };
-        let zeros = match self.optional(proto, 3) {
+        let Some(tensor) = self.constant(node, 1) else {
+            return run_in_float("its weights are not constants");
+        };
+        let zeros = match self.optional(node, 3) {
             None => vec![0],
             Some(Value::Constant(zeros)) => integers(zeros).unwrap_or_default(),
-            Some(_) => return float("the zero point of its weights is not a constant"),
+            Some(_) => return run_in_float("the zero point of its weights is not a constant"),
         };
         let Ok(zeros) = zeros.into_iter().map(i32::try_from).collect::<Result<Vec<_>, _>>() else {
-            return float("the zero point of its weights is out of range");
+            return run_in_float("the zero point of its weights is out of range");
         };
         let rank = tensor.shape.len();
         let axis = if columns == 0 { 0 } else { rank.saturating_sub(1) };
@@ -124,25 +127,24 @@ impl Lowering<'_> {
         Ok((stored.view.clone(), zero, Weights { tensor: tensor.clone(), scales, zeros, axis }))
     }
 
-    pub(super) fn cast(&mut self, node: &Node) -> Lower {
-        let to = node.proto.int("to").unwrap_or(0);
-        if let Value::Stored(stored) = self.value(&node.proto, 0)?
-            && to
-                == i64::from(data_type(if stored.unsigned { Dtype::U8 } else { Dtype::I8 }) as i32)
+    pub(super) fn cast(&mut self, node: &ExpandedNode) -> LowerResult {
+        let to = node.int("to").unwrap_or(0);
+        if let Value::Stored(stored) = self.value(node, 0)?
+            && to == code(if stored.unsigned { Dtype::U8 } else { Dtype::I8 })
         {
             let same = Value::Stored(stored.clone());
             self.set(node, same);
             return Ok(());
         }
-        if to != i64::from(DataType::Float as i32) {
-            return float("it casts to another type than f32");
+        if to != code(Dtype::F32) {
+            return run_in_float("it casts to another type than f32");
         }
-        let value = match self.value(&node.proto, 0)? {
+        let value = match self.value(node, 0)? {
             Value::Sums(product) if matches!(product.unit, Unit::None) => {
                 Value::Sums(Rc::new(Product { unit: Unit::One, ..(**product).clone() }))
             }
             same @ (Value::Real(_) | Value::Float(_)) => same.clone(),
-            _ => return float("it casts from integers"),
+            _ => return run_in_float("it casts from integers"),
         };
         self.set(node, value);
         Ok(())
@@ -150,14 +152,16 @@ impl Lowering<'_> {
 
     /// The product of a measured scale and a constant; or of sums and their scale. None where the
     /// node is another product.
-    pub(super) fn scaled(&mut self, a: &Value, b: &Value) -> Lower<Option<Value>> {
+    pub(super) fn scaled(&mut self, a: &Value, b: &Value) -> LowerResult<Option<Value>> {
         Ok(match (a, b) {
             (Value::Scale { slot, factors }, Value::Constant(tensor))
             | (Value::Constant(tensor), Value::Scale { slot, factors }) => {
-                let Data::F32(values) = &tensor.data else { return float("its factor is not f32") };
+                let Data::F32(values) = &tensor.data else {
+                    return run_in_float("its factor is not f32");
+                };
                 let factors = match (factors.as_slice(), values.as_slice()) {
                     ([one], all) | (all, [one]) => all.iter().map(|x| x * one).collect(),
-                    _ => return float("its factors are of two lengths"),
+                    _ => return run_in_float("its factors are of two lengths"),
                 };
                 Some(Value::Scale { slot: *slot, factors: Rc::new(factors) })
             }
@@ -166,7 +170,7 @@ impl Lowering<'_> {
                 let own = matches!(product.zero, Zero::Measured(own) if own == *slot);
                 let last = product.axis + 1 == product.result.shape.len();
                 if !own || !(factors.len() == 1 || (last && factors.len() == product.columns)) {
-                    return float("its scale is not that of its input");
+                    return run_in_float("its scale is not that of its input");
                 }
                 Some(unitless(product, Unit::Measured(*slot, factors.clone()))?)
             }
@@ -174,9 +178,9 @@ impl Lowering<'_> {
             | (Value::Constant(tensor), Value::Sums(product))
                 if tensor.dtype() == Dtype::F32 && tensor.data.len() == 1 =>
             {
-                let units = crate::engine::constant::floats(tensor).unwrap_or_default();
+                let units = reals(tensor).unwrap_or_default();
                 if matches!(product.zero, Zero::Measured(_)) || !units.iter().all(|u| *u > 0.0) {
-                    return float("its scale is not that of its input");
+                    return run_in_float("its scale is not that of its input");
                 }
                 Some(unitless(product, Unit::Fixed(Rc::new(units)))?)
             }
@@ -185,10 +189,15 @@ impl Lowering<'_> {
     }
 }
 
+/// The number of a type in the attributes of a node.
+fn code(dtype: Dtype) -> i64 {
+    i64::from(ElementType::from(dtype).code())
+}
+
 /// Sums that were cast to float, with what a unit of them is worth.
-fn unitless(product: &Product, unit: Unit) -> Lower<Value> {
+fn unitless(product: &Product, unit: Unit) -> LowerResult<Value> {
     if !matches!(product.unit, Unit::One) {
-        return float("its sums are not cast to float");
+        return run_in_float("its sums are not cast to float");
     }
     let product = Product { unit, ..product.clone() };
     let shape = product.result.shape.clone();

@@ -1,20 +1,20 @@
-//! Sums, products and bounds of real numbers that are not in memory.
+//! Sums, products and bounds of deferred values.
 
-use super::value::{Affine, Lazy, Move, Op, Product, Real, Stored, Value};
-use super::{Holds, Lower, Lowering, float};
-use crate::engine::plan::Action;
-use crate::engine::proto::Attributes;
-use crate::engine::qoperator::Node;
+use super::context::{LowerResult, Lowering, run_in_float};
+use super::plan_builder::ElementKind;
+use super::value::{Affine, Lazy, Op, Product, Real, ShapeOp, Stored, Value};
+use crate::engine::plan::Operation;
+use crate::engine::qoperator_to_qdq::ExpandedNode;
 use crate::engine::view::View;
 use inferd_kernels::Table;
 use std::rc::Rc;
 
 impl Lowering<'_> {
     /// Add, Sub and Mul.
-    pub(super) fn add_or_mul(&mut self, node: &Node) -> Lower {
-        let op = node.proto.op_type.as_str();
-        let a = self.value(&node.proto, 0)?.clone();
-        let b = self.value(&node.proto, 1)?.clone();
+    pub(super) fn add_or_mul(&mut self, node: &ExpandedNode) -> LowerResult {
+        let op = node.op.as_str();
+        let a = self.value(node, 0)?.clone();
+        let b = self.value(node, 1)?.clone();
         if op == "Mul"
             && let Some(value) = self.scaled(&a, &b)?
         {
@@ -48,8 +48,8 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// A product with a constant added, one per column.
-    fn biased(&self, a: &Value, b: &Value) -> Lower<Option<Box<Lazy>>> {
+    /// A product plus a constant per column; none if the values are not that.
+    fn biased(&self, a: &Value, b: &Value) -> LowerResult<Option<Box<Lazy>>> {
         let (lazy, bias) = match (a, b) {
             (Value::Real(Real::Lazy(lazy)), bias) | (bias, Value::Real(Real::Lazy(lazy))) => {
                 (lazy, bias)
@@ -57,22 +57,22 @@ impl Lowering<'_> {
             _ => return Ok(None),
         };
         let Op::Product(product) = &lazy.op else { return Ok(None) };
-        let Some(shape) = super::moves::shape(bias) else { return Ok(None) };
+        let Some(shape) = super::shape_ops::shape(bias) else { return Ok(None) };
         let constant = matches!(bias, Value::Constant(_) | Value::Real(Real::Weights(_)));
         if !constant || lazy.clamp != (f64::NEG_INFINITY, f64::INFINITY) {
             return Ok(None);
         }
         if !along_columns(&shape, lazy, product) {
-            return float("what is added to it is not one per channel");
+            return run_in_float("what is added to it is not one per channel");
         }
         let mut product = (**product).clone();
         self.add_bias(&mut product, bias, 1.0)?;
-        super::conv::fits(&product)?;
+        super::conv::check_overflow(&product)?;
         Ok(Some(Box::new(Lazy { op: Op::Product(Rc::new(product)), ..(**lazy).clone() })))
     }
 
-    /// Both tensors in one shape and one order in memory.
-    fn broadcast(&mut self, a: Affine, b: Affine) -> Lower<(Affine, Affine)> {
+    /// Both tensors in the same shape and axis order.
+    fn broadcast(&mut self, a: Affine, b: Affine) -> LowerResult<(Affine, Affine)> {
         let rank = a.view.shape.len().max(b.view.shape.len());
         let lift = |view: &View| -> View {
             let missing = rank - view.shape.len();
@@ -86,7 +86,7 @@ impl Lowering<'_> {
             if x == y || y == 1 { Some(x) } else { (x == 1).then_some(y) }
         };
         let Some(shape) = pairs.map(fit).collect::<Option<Vec<_>>>() else {
-            return float("its inputs do not fit each other");
+            return run_in_float("its inputs do not fit each other");
         };
         let order = if va.shape == shape { va.order.clone() } else { vb.order.clone() };
         let va = self.spread(&va, &shape, &order);
@@ -97,22 +97,22 @@ impl Lowering<'_> {
     /// The tensor repeated to `shape`.
     fn spread(&mut self, view: &View, shape: &[usize], order: &[usize]) -> View {
         if view.shape == shape {
-            return self.draft.ordered(view, order, Holds::Bytes);
+            return self.builder.ordered(view, order, ElementKind::Bytes);
         }
         let mut from = view.side();
         for (stride, (old, new)) in from.strides.iter_mut().zip(view.shape.iter().zip(shape)) {
             *stride = if old == new { *stride } else { 0 };
         }
         let to = View { place: view.place, shape: shape.to_vec(), order: order.to_vec() };
-        self.draft.copied(view, shape, from, &to, Holds::Bytes)
+        self.builder.copied(view, shape, from, &to, ElementKind::Bytes)
     }
 
     /// Relu and Clip.
-    pub(super) fn clamp(&mut self, node: &Node) -> Lower {
-        if let Value::Stored(stored) = self.value(&node.proto, 0)? {
+    pub(super) fn clamp(&mut self, node: &ExpandedNode) -> LowerResult {
+        if let Value::Stored(stored) = self.value(node, 0)? {
             return self.clamp_stored(node, stored.clone());
         }
-        let Value::Real(Real::Lazy(lazy)) = self.value(&node.proto, 0)? else {
+        let Value::Real(Real::Lazy(lazy)) = self.value(node, 0)? else {
             return self.function(node);
         };
         let lazy = lazy.clone();
@@ -124,11 +124,10 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// Bounds on stored integers themselves: PyTorch writes a range of 7 bits as a Clip behind the
-    /// quantization.
-    fn clamp_stored(&mut self, node: &Node, stored: Stored) -> Lower {
-        if node.proto.op_type == "Relu" {
-            return float("it works on integers");
+    /// Bounds stored integers. PyTorch writes a range of 7 bits as a Clip after the quantization.
+    fn clamp_stored(&mut self, node: &ExpandedNode, stored: Stored) -> LowerResult {
+        if node.op == "Relu" {
+            return run_in_float("it works on integers");
         }
         let (low, high) = self.bounds(node)?;
         let shift = if stored.unsigned { 128 } else { 0 };
@@ -139,23 +138,22 @@ impl Lowering<'_> {
             let kept = (kept - f64::from(shift)) as i8;
             kept
         };
-        let table = Action::Table(Box::new(Table::new(bound)));
-        let view = self.draft.make_like(table, &[&stored.view], Holds::Bytes);
+        let table = Operation::Table(Box::new(Table::new(bound)));
+        let view = self.builder.emit_step_like(table, &[&stored.view], ElementKind::Bytes);
         self.set(node, Value::Stored(Stored { view, ..stored }));
         Ok(())
     }
 
     /// The bounds of a Relu or Clip.
-    pub(super) fn bounds(&self, node: &Node) -> Lower<(f64, f64)> {
-        let proto = &node.proto;
-        if proto.op_type == "Relu" {
+    pub(super) fn bounds(&self, node: &ExpandedNode) -> LowerResult<(f64, f64)> {
+        if node.op == "Relu" {
             return Ok((0.0, f64::INFINITY));
         }
         let bound =
-            |i: usize, name: &str, open: f64| match (self.optional(proto, i), proto.float(name)) {
-                (Some(_), _) => match self.number(proto, i) {
+            |i: usize, name: &str, open: f64| match (self.optional(node, i), node.float(name)) {
+                (Some(_), _) => match self.number(node, i) {
                     Some(bound) if !bound.is_nan() => Ok(bound),
-                    _ => float("its bounds are not constants"),
+                    _ => run_in_float("its bounds are not constants"),
                 },
                 (None, Some(bound)) => Ok(f64::from(bound)),
                 (None, None) => Ok(open),
@@ -164,7 +162,7 @@ impl Lowering<'_> {
     }
 }
 
-/// Whether a constant of this shape goes along the columns of a product that was moved since.
+/// Whether a constant of this shape varies along the columns of a product that was moved since.
 fn along_columns(shape: &[usize], lazy: &Lazy, product: &Product) -> bool {
     if shape.iter().all(|&d| d == 1) {
         return shape.len() <= lazy.shape.len();
@@ -176,17 +174,17 @@ fn along_columns(shape: &[usize], lazy: &Lazy, product: &Product) -> bool {
         && places.all(|(i, &d)| d == 1 || (i + 1 == from_end && d == product.columns))
 }
 
-/// Where the axis of the columns went.
-fn moved_axis(product: &Product, moves: &[Move]) -> Option<usize> {
+/// The axis of the columns after the moves.
+fn moved_axis(product: &Product, moves: &[ShapeOp]) -> Option<usize> {
     let mut axis = product.axis;
     let mut shape = product.result.shape.clone();
     for step in moves {
         match step {
-            Move::Transpose(perm) => {
+            ShapeOp::Transpose(perm) => {
                 axis = perm.iter().position(|&p| p == axis)?;
                 shape = perm.iter().filter_map(|&p| shape.get(p).copied()).collect();
             }
-            Move::Reshape(new) => {
+            ShapeOp::Reshape(new) => {
                 let before: usize = shape.iter().take(axis).product();
                 let fits = |a: &usize| {
                     new.get(*a) == Some(&product.columns)

@@ -1,24 +1,27 @@
-//! Making what was only described: operators with the quantization of their results, or in float.
+//! Steps for deferred operators, with the quantization of their results or in float.
 
-use super::quantization::{Target, at};
+use super::context::{LowerResult, Lowering, run_in_float};
+use super::plan_builder::ElementKind;
+use super::quantization::at;
+use super::slices::per_channel;
+use super::target::Target;
 use super::value::{
-    Affine, Average, Kind, Lazy, Matrix, Move, Op, Product, Real, Shaped, Unit, Zero,
+    Affine, Average, Kind, Lazy, Matrix, Op, Product, Real, ShapeOp, Shaped, Unit, Zero,
 };
-use super::{Holds, Lower, Lowering, float};
-use crate::engine::plan::{self, Action, Kernel, Span, Step, Tail};
+use crate::engine::plan::{self, BufferSlice, Epilogue, Kernel, Operation, Step};
 use crate::engine::view::View;
 use inferd_kernels::{
     AveragePool, Conv, Dense, Depthwise, Layout, Matmul, OutputQuant, Requant, Softmax, Table,
-    Term, Weights, WeightsError,
+    Term, WeightsError,
 };
 
-/// The part of an output step by which a float bias may be off when it is put into accumulator
-/// units; where it would be more, the bias is added in float.
-const COARSEST: f64 = 1.0 / 64.0;
+/// The largest error of a float bias that is rounded to accumulator units, in steps of the output.
+/// A bias with a larger error is added in float.
+const MAX_BIAS_ERROR: f64 = 1.0 / 64.0;
 
 impl Lowering<'_> {
     /// The lazy value quantized.
-    pub(super) fn emit(&mut self, lazy: &Lazy, target: Target) -> Lower<View> {
+    pub(super) fn emit(&mut self, lazy: &Lazy, target: Target) -> LowerResult<View> {
         let narrowed = target.narrowed(lazy.clamp);
         let fit = narrowed.fit;
         let scale = target.scale;
@@ -28,38 +31,39 @@ impl Lowering<'_> {
             Op::Sub(a, b) => self.emit_add([a, b], [1.0, -1.0], scale, fit)?,
             Op::Mul(a, b) => {
                 let ratio = ratio(f64::from(a.scale) * f64::from(b.scale), scale)?;
-                let action = Action::Mul { zeros: [a.zero, b.zero], ratio, fit };
-                self.draft.make_like(action, &[&a.view, &b.view], Holds::Bytes)
+                let operation = Operation::Mul { zeros: [a.zero, b.zero], ratio, fit };
+                self.builder.emit_step_like(operation, &[&a.view, &b.view], ElementKind::Bytes)
             }
             Op::AveragePool(average) => self.emit_average(average, scale, fit)?,
             Op::Softmax(input, row) => {
                 let softmax = Softmax::new(input.scale);
-                let action = Action::Softmax { softmax, row: *row, quantized: Some((scale, fit)) };
-                self.draft.make_like(action, &[&input.view], Holds::Bytes)
+                let operation =
+                    Operation::Softmax { softmax, row: *row, quantized: Some((scale, fit)) };
+                self.builder.emit_step_like(operation, &[&input.view], ElementKind::Bytes)
             }
             Op::Concat(parts, axis) => self.emit_concat(parts, *axis, narrowed)?,
         };
-        Ok(self.moved(made, &lazy.moves, Holds::Bytes))
+        Ok(self.moved(made, &lazy.moves, ElementKind::Bytes))
     }
 
-    /// The lazy value in float, where a kernel makes that; else none.
-    pub(super) fn emit_float(&mut self, lazy: &Lazy) -> Lower<Option<View>> {
+    /// The lazy value in float; none if no kernel makes that.
+    pub(super) fn emit_float(&mut self, lazy: &Lazy) -> LowerResult<Option<View>> {
         let made = match &lazy.op {
             Op::Product(product) => self.emit_product_float(product, lazy.clamp)?,
             Op::Softmax(input, row) if lazy.clamp == (f64::NEG_INFINITY, f64::INFINITY) => {
                 let softmax = Softmax::new(input.scale);
-                let action = Action::Softmax { softmax, row: *row, quantized: None };
-                self.draft.make_like(action, &[&input.view], Holds::Floats)
+                let operation = Operation::Softmax { softmax, row: *row, quantized: None };
+                self.builder.emit_step_like(operation, &[&input.view], ElementKind::Floats)
             }
             _ => return Ok(None),
         };
-        Ok(Some(self.moved(made, &lazy.moves, Holds::Floats)))
+        Ok(Some(self.moved(made, &lazy.moves, ElementKind::Floats)))
     }
 
-    fn moved(&mut self, view: View, moves: &[Move], holds: Holds) -> View {
+    fn moved(&mut self, view: View, moves: &[ShapeOp], kind: ElementKind) -> View {
         moves.iter().fold(view, |view, step| match step {
-            Move::Transpose(perm) => view.transposed(perm),
-            Move::Reshape(shape) => self.draft.reshaped(&view, shape, holds),
+            ShapeOp::Transpose(perm) => view.transposed(perm),
+            ShapeOp::Reshape(shape) => self.builder.reshaped(&view, shape, kind),
         })
     }
 
@@ -69,17 +73,22 @@ impl Lowering<'_> {
         signs: [f64; 2],
         scale: f32,
         fit: OutputQuant,
-    ) -> Lower<View> {
-        let term = |x: &Affine, sign: f64| -> Lower<Term> {
+    ) -> LowerResult<View> {
+        let term = |x: &Affine, sign: f64| -> LowerResult<Term> {
             Ok(Term { zero: x.zero, ratio: ratio(sign * f64::from(x.scale), scale)? })
         };
         let [sign_a, sign_b] = signs;
         let terms = [term(a, sign_a)?, term(b, sign_b)?];
-        let action = Action::Add { terms, fit };
-        Ok(self.draft.make_like(action, &[&a.view, &b.view], Holds::Bytes))
+        let operation = Operation::Add { terms, fit };
+        Ok(self.builder.emit_step_like(operation, &[&a.view, &b.view], ElementKind::Bytes))
     }
 
-    fn emit_average(&mut self, average: &Average, scale: f32, fit: OutputQuant) -> Lower<View> {
+    fn emit_average(
+        &mut self,
+        average: &Average,
+        scale: f32,
+        fit: OutputQuant,
+    ) -> LowerResult<View> {
         let input = &average.input;
         let pool = AveragePool {
             window: average.window.clone(),
@@ -88,13 +97,13 @@ impl Lowering<'_> {
             include_pad: average.include_pad,
             quant: fit,
         };
-        let action = Action::AveragePool { pool, batch: average.batch };
+        let operation = Operation::AveragePool { pool, batch: average.batch };
         let Shaped { shape, order } = &average.result;
-        Ok(self.draft.make(action, &[&input.view], Holds::Bytes, shape, order))
+        Ok(self.builder.emit_step(operation, &[&input.view], ElementKind::Bytes, shape, order))
     }
 
-    /// Each part is copied to its place, and on the way put into the target's terms.
-    fn emit_concat(&mut self, parts: &[Real], axis: usize, target: Target) -> Lower<View> {
+    /// Copies each part to its place, converted to the target's scale and zero point.
+    fn emit_concat(&mut self, parts: &[Real], axis: usize, target: Target) -> LowerResult<View> {
         let mut sources = Vec::new();
         for part in parts {
             sources.push(match part {
@@ -107,43 +116,43 @@ impl Lowering<'_> {
                 }
                 Real::Affine(_) | Real::Weights(_) | Real::Lazy(_) => match self.as_affine(part) {
                     Some(a) => (a.view.clone(), Some(Table::new(|x| target.store(a.real(x))))),
-                    None => return float("a part of it is not of bytes"),
+                    None => return run_in_float("a part of it is not of bytes"),
                 },
             });
         }
-        Ok(self.draft.joined(&sources, axis))
+        Ok(self.builder.concat(&sources, axis))
     }
 
-    fn emit_product(&mut self, product: &Product, target: Target) -> Lower<View> {
+    fn emit_product(&mut self, product: &Product, target: Target) -> LowerResult<View> {
         let Unit::Fixed(units) = &product.unit else {
-            // The scale is only known at run time: through float.
+            // The scale is known only at run time, so that the result is computed in float first.
             let reals = self.emit_product_float(product, (f64::NEG_INFINITY, f64::INFINITY))?;
-            let action = Action::Quantize { scale: target.scale, fit: target.fit };
-            return Ok(self.draft.make_like(action, &[&reals], Holds::Bytes));
+            let operation = Operation::Quantize { scale: target.scale, fit: target.fit };
+            return Ok(self.builder.emit_step_like(operation, &[&reals], ElementKind::Bytes));
         };
         let step = f64::from(target.scale);
-        let coarse = units.iter().any(|u| u / step > COARSEST);
+        let coarse = units.iter().any(|u| u / step > MAX_BIAS_ERROR);
         if product.offset.is_some() && coarse {
             let reals = self.emit_product_float(product, (f64::NEG_INFINITY, f64::INFINITY))?;
-            let action = Action::Quantize { scale: target.scale, fit: target.fit };
-            return Ok(self.draft.make_like(action, &[&reals], Holds::Bytes));
+            let operation = Operation::Quantize { scale: target.scale, fit: target.fit };
+            return Ok(self.builder.emit_step_like(operation, &[&reals], ElementKind::Bytes));
         }
         let Some(bias) = whole_bias(product, units) else {
-            return float("its bias is beyond 32 bits");
+            return run_in_float("its bias is beyond 32 bits");
         };
         let multipliers: Vec<f32> =
-            units.iter().map(|u| ratio(*u, target.scale)).collect::<Lower<_>>()?;
-        let tail = Tail::Bytes(Requant::new(&multipliers, product.columns, target.fit));
-        self.push_product(product, bias.as_deref(), tail, Holds::Bytes)
+            units.iter().map(|u| ratio(*u, target.scale)).collect::<LowerResult<_>>()?;
+        let epilogue = Epilogue::Bytes(Requant::new(&multipliers, product.columns, target.fit));
+        self.push_product(product, bias.as_deref(), epilogue, ElementKind::Bytes)
     }
 
-    fn emit_product_float(&mut self, product: &Product, clamp: (f64, f64)) -> Lower<View> {
+    fn emit_product_float(&mut self, product: &Product, clamp: (f64, f64)) -> LowerResult<View> {
         let spread = |values: &[f32]| match values {
             [one] => vec![*one; product.columns],
             _ => values.to_vec(),
         };
         let scales = match &product.unit {
-            Unit::None => return float("its sums are used as integers"),
+            Unit::None => return run_in_float("its sums are used as integers"),
             Unit::One => vec![1.0; product.columns],
             Unit::Fixed(units) => spread(&units.iter().map(|&u| single(u)).collect::<Vec<_>>()),
             Unit::Measured(_, factors) => spread(factors),
@@ -151,24 +160,24 @@ impl Lowering<'_> {
         let offset = product.offset.as_ref().map(|o| o.iter().map(|&x| single(x)).collect());
         let bounded = clamp != (f64::NEG_INFINITY, f64::INFINITY);
         let clamp = bounded.then(|| (single(clamp.0), single(clamp.1)));
-        let tail = Tail::Float { scales, bias: offset, clamp };
+        let epilogue = Epilogue::Float { scales, bias: offset, clamp };
         let bias = product.bias.as_ref().map(|b| b.as_slice());
-        self.push_product(product, bias, tail, Holds::Floats)
+        self.push_product(product, bias, epilogue, ElementKind::Floats)
     }
 
     fn push_product(
         &mut self,
         product: &Product,
         bias: Option<&[i32]>,
-        tail: Tail,
-        holds: Holds,
-    ) -> Lower<View> {
+        epilogue: Epilogue,
+        kind: ElementKind,
+    ) -> LowerResult<View> {
         if product.result.len() == 0 || product.batch == 0 {
-            return float("its result is empty");
+            return run_in_float("its result is empty");
         }
         let kernel = match self.kernel(product, bias) {
             Ok(kernel) => kernel,
-            Err(error) => return float(error.to_string()),
+            Err(error) => return run_in_float(error.to_string()),
         };
         let slot = match (&product.unit, product.zero) {
             (Unit::Measured(slot, _), _) => Some(*slot),
@@ -180,23 +189,27 @@ impl Lowering<'_> {
             _ => None,
         };
         let Shaped { shape, order } = &product.result;
-        let place = self.draft.buffer(holds, product.result.len());
-        let to = Span { place, len: product.result.len() };
+        let place = self.builder.buffer(kind, product.result.len());
+        let to = BufferSlice { place, len: product.result.len() };
         let from = [&product.input].into_iter().chain(right);
-        let from = from.map(|v| Span { place: v.place, len: v.len() }).collect();
-        let product = plan::Product { kernel, batch: product.batch, slot, tail };
-        let action = Action::Product(Box::new(product));
-        self.draft.steps.push(Step { action, from, to });
+        let from = from.map(|v| BufferSlice { place: v.place, len: v.len() }).collect();
+        let product = plan::Product { kernel, batch: product.batch, slot, epilogue };
+        let operation = Operation::Product(Box::new(product));
+        self.builder.steps.push(Step { operation, from, to });
         Ok(View { place, shape: shape.clone(), order: order.clone() })
     }
 
-    fn kernel(&self, product: &Product, bias: Option<&[i32]>) -> Result<Kernel, WeightsError> {
-        let isa = self.draft.isa;
+    fn kernel<'a>(
+        &self,
+        product: &'a Product,
+        bias: Option<&'a [i32]>,
+    ) -> Result<Kernel, WeightsError> {
+        let isa = self.builder.isa;
         let input_zero = match product.zero {
             Zero::Fixed(zero) => zero,
             Zero::Measured(_) => 0,
         };
-        let weights = |m| weights(product, m, bias, input_zero);
+        let weights = |matrix: &'a Matrix| matrix.weights(product.columns, bias, input_zero);
         Ok(match &product.kind {
             Kind::Dense { matrix, rows } => {
                 let pack = if *rows == 1 { Dense::for_one_row } else { Dense::new };
@@ -217,24 +230,13 @@ impl Lowering<'_> {
     }
 }
 
-fn weights<'a>(
-    product: &Product,
-    matrix: &'a Matrix,
-    bias: Option<&'a [i32]>,
-    input_zero: i8,
-) -> Weights<'a> {
-    let (values, zeros) = (&matrix.values, &matrix.zeros);
-    Weights { values, outputs: product.columns, zeros, bias, input_zero }
-}
-
-/// The bias in accumulator units, with the float offset rounded into it. None where that is beyond
-/// 32 bits.
+/// The bias in accumulator units, including the rounded float offset. None if it is beyond 32 bits.
 fn whole_bias(product: &Product, units: &[f64]) -> Option<Option<Vec<i32>>> {
     let Some(offset) = &product.offset else {
         return Some(product.bias.as_ref().map(|b| b.to_vec()));
     };
     let whole = (0..product.columns).map(|c| {
-        let unit = units.get(if units.len() == 1 { 0 } else { c })?;
+        let unit = per_channel(units, c)?;
         let rounded = (offset.get(c)? / unit).round_ties_even();
         let own = product.bias.as_ref().and_then(|b| b.get(c)).copied().unwrap_or(0);
         let sum = rounded + f64::from(own);
@@ -244,10 +246,10 @@ fn whole_bias(product: &Product, units: &[f64]) -> Option<Option<Vec<i32>>> {
     whole.collect::<Option<Vec<i32>>>().map(Some)
 }
 
-/// `scale / step` as the kernels take it.
-fn ratio(scale: f64, step: f32) -> Lower<f32> {
+/// `scale / step` as a factor for the kernels.
+fn ratio(scale: f64, step: f32) -> LowerResult<f32> {
     let ratio = single(scale / f64::from(step));
-    if ratio.is_normal() { Ok(ratio) } else { float("its scales are too far apart") }
+    if ratio.is_normal() { Ok(ratio) } else { run_in_float("its scales are too far apart") }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "to the nearest float")]

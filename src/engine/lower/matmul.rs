@@ -1,19 +1,19 @@
-//! Matrix products: MatMul and Gemm, by constants and by computed matrices.
+//! Matrix products: MatMul and Gemm, with constant or computed right sides.
 
-use super::conv::{fits, matrix_parts, units};
+use super::context::{LowerResult, Lowering, run_in_float};
+use super::conv::{check_overflow, matrix_parts, units};
+use super::plan_builder::ElementKind;
 use super::value::{
     Affine, Kind, Lazy, Matrix, Op, Product, Real, Shaped, Unit, Value, Weights, Zero,
 };
-use super::{Holds, Lower, Lowering, float};
-use crate::engine::proto::Attributes;
-use crate::engine::qoperator::Node;
+use crate::engine::qoperator_to_qdq::ExpandedNode;
 use crate::engine::view::View;
 use std::rc::Rc;
 
 impl Lowering<'_> {
-    pub(super) fn matmul(&mut self, node: &Node) -> Lower {
-        let left = self.value(&node.proto, 0)?.clone();
-        let right = self.value(&node.proto, 1)?.clone();
+    pub(super) fn matmul(&mut self, node: &ExpandedNode) -> LowerResult {
+        let left = self.value(node, 0)?.clone();
+        let right = self.value(node, 1)?.clone();
         let product = match (left, right) {
             (Value::Real(Real::Affine(left)), Value::Real(Real::Weights(right))) => {
                 let unit = Unit::Fixed(units(left.scale, &right.scales));
@@ -21,16 +21,16 @@ impl Lowering<'_> {
             }
             (Value::Real(left), Value::Real(Real::Affine(right))) => match self.as_affine(&left) {
                 Some(left) => self.times_computed(node, &left, &right)?,
-                None => return float("its left side is not quantized"),
+                None => return run_in_float("its left side is not quantized"),
             },
-            _ => return float("its inputs are not quantized"),
+            _ => return run_in_float("its inputs are not quantized"),
         };
-        fits(&product)?;
+        check_overflow(&product)?;
         self.set_product(node, product);
         Ok(())
     }
 
-    pub(super) fn set_product(&mut self, node: &Node, product: Product) {
+    pub(super) fn set_product(&mut self, node: &ExpandedNode, product: Product) {
         let shape = product.result.shape.clone();
         let lazy = Lazy::new(Op::Product(Rc::new(product)), shape);
         self.set(node, Value::Real(Real::Lazy(lazy)));
@@ -39,40 +39,40 @@ impl Lowering<'_> {
     /// `[..., k]` bytes times a constant `[k, n]`.
     pub(super) fn times(
         &mut self,
-        node: &Node,
+        node: &ExpandedNode,
         input: &View,
         zero: Zero,
         weights: &Weights,
         unit: Unit,
-    ) -> Lower<Product> {
+    ) -> LowerResult<Product> {
         let [lead @ .., k, n] = weights.tensor.shape.as_slice() else {
-            return float("its right side is not a matrix");
+            return run_in_float("its right side is not a matrix");
         };
         if lead.iter().any(|&d| d != 1) || lead.len() + 2 > input.shape.len().max(2) {
-            return float("its right side is more than one matrix");
+            return run_in_float("its right side is more than one matrix");
         }
         if weights.scales.len() > 1 && weights.axis != lead.len() + 1 {
-            return float("its weights have scales along another axis than their outputs");
+            return run_in_float("its weights have scales along another axis than their outputs");
         }
         let Some((values, zeros)) = matrix_parts(weights) else {
-            return float("its weights are not of bytes");
+            return run_in_float("its weights are not of bytes");
         };
-        let matrix = Matrix { values: turned(&values, *k, *n), zeros, depth: *k };
+        let matrix = Matrix { values: transpose(&values, *k, *n), zeros, depth: *k };
         self.dense(node, input, zero, matrix, [*k, *n], unit)
     }
 
     /// Rows of `k` bytes times a matrix of `n` rows of `k`.
     fn dense(
         &mut self,
-        node: &Node,
+        node: &ExpandedNode,
         input: &View,
         zero: Zero,
         matrix: Matrix,
         [k, n]: [usize; 2],
         unit: Unit,
-    ) -> Lower<Product> {
+    ) -> LowerResult<Product> {
         let Some(last) = input.shape.len().checked_sub(1).filter(|_| input.shape.len() > 1) else {
-            return float("its left side is a vector");
+            return run_in_float("its left side is a vector");
         };
         if input.shape.get(last) != Some(&k) {
             let reason = format!("rows of {k} weights for an input of shape {:?}", input.shape);
@@ -83,7 +83,7 @@ impl Lowering<'_> {
         }
         let mut order: Vec<usize> = input.order.iter().copied().filter(|&a| a != last).collect();
         order.push(last);
-        let view = self.draft.ordered(input, &order, Holds::Bytes);
+        let view = self.builder.ordered(input, &order, ElementKind::Bytes);
         let mut shape = view.shape.clone();
         shape.truncate(last);
         let rows = shape.iter().product();
@@ -103,12 +103,17 @@ impl Lowering<'_> {
     }
 
     /// `[..., m, k]` times `[..., k, n]`, both computed.
-    fn times_computed(&mut self, node: &Node, left: &Affine, right: &Affine) -> Lower<Product> {
+    fn times_computed(
+        &mut self,
+        node: &ExpandedNode,
+        left: &Affine,
+        right: &Affine,
+    ) -> LowerResult<Product> {
         let (left_view, right_view) = (&left.view, &right.view);
         let ([lead @ .., m, k], [other @ .., k2, n]) =
             (left_view.shape.as_slice(), right_view.shape.as_slice())
         else {
-            return float("one of its sides is a vector");
+            return run_in_float("one of its sides is a vector");
         };
         if k != k2 {
             let (a, b) = (&left_view.shape, &right_view.shape);
@@ -116,7 +121,7 @@ impl Lowering<'_> {
         }
         let single = other.iter().all(|&d| d == 1) && other.len() <= lead.len();
         if !single && lead != other {
-            return float("its sides are repeated along an axis");
+            return run_in_float("its sides are repeated along an axis");
         }
         let lead_len: usize = lead.iter().product();
         let (batch, rows) = if single { (1, lead_len * m) } else { (lead_len, *m) };
@@ -130,11 +135,11 @@ impl Lowering<'_> {
         let transposed = right_view.is_in(&swapped) && !right_view.is_plain();
         let right_view = match transposed {
             true => right_view.clone(),
-            false => self.draft.plain(right_view, Holds::Bytes),
+            false => self.builder.plain(right_view, ElementKind::Bytes),
         };
         let shape: Vec<usize> = lead.iter().chain([m, n]).copied().collect();
         let (axis, order) = (shape.len() - 1, (0..shape.len()).collect());
-        let input = self.draft.plain(left_view, Holds::Bytes);
+        let input = self.builder.plain(left_view, ElementKind::Bytes);
         Ok(Product {
             input,
             zero: Zero::Fixed(left.zero),
@@ -149,60 +154,61 @@ impl Lowering<'_> {
         })
     }
 
-    pub(super) fn gemm(&mut self, node: &Node) -> Lower {
-        let proto = &node.proto;
-        let Value::Real(Real::Affine(left)) = self.value(proto, 0)?.clone() else {
-            return float("its input is not quantized");
+    pub(super) fn gemm(&mut self, node: &ExpandedNode) -> LowerResult {
+        let Value::Real(Real::Affine(left)) = self.value(node, 0)?.clone() else {
+            return run_in_float("its input is not quantized");
         };
-        let Value::Real(Real::Weights(right)) = self.value(proto, 1)?.clone() else {
-            return float("its weights are not quantized constants");
+        let Value::Real(Real::Weights(right)) = self.value(node, 1)?.clone() else {
+            return run_in_float("its weights are not quantized constants");
         };
-        if proto.int("transA").unwrap_or(0) != 0 {
-            return float("its input is transposed");
+        if node.int("transA").unwrap_or(0) != 0 {
+            return run_in_float("its input is transposed");
         }
-        let alpha = f64::from(proto.float("alpha").unwrap_or(1.0));
+        let alpha = f64::from(node.float("alpha").unwrap_or(1.0));
         if !(alpha.is_finite() && alpha > 0.0) {
-            return float(format!("its alpha is {alpha}"));
+            return run_in_float(format!("its alpha is {alpha}"));
         }
         let unit: Vec<f64> = units(left.scale, &right.scales).iter().map(|u| u * alpha).collect();
         let unit = Unit::Fixed(Rc::new(unit));
         let zero = Zero::Fixed(left.zero);
-        let mut product = if proto.int("transB").unwrap_or(0) == 0 {
+        let mut product = if node.int("transB").unwrap_or(0) == 0 {
             self.times(node, &left.view, zero, &right, unit)?
         } else {
             let [n, k] = *right.tensor.shape.as_slice() else {
-                return float("its right side is not a matrix");
+                return run_in_float("its right side is not a matrix");
             };
             if right.scales.len() > 1 && right.axis != 0 {
-                return float("its weights have scales along another axis than their outputs");
+                return run_in_float(
+                    "its weights have scales along another axis than their outputs",
+                );
             }
             let Some((values, zeros)) = matrix_parts(&right) else {
-                return float("its weights are not of bytes");
+                return run_in_float("its weights are not of bytes");
             };
             self.dense(node, &left.view, zero, Matrix { values, zeros, depth: k }, [k, n], unit)?
         };
-        if let Some(bias) = self.optional(proto, 2).cloned() {
-            let shape = super::moves::shape(&bias).unwrap_or_default();
+        if let Some(bias) = self.optional(node, 2).cloned() {
+            let shape = super::shape_ops::shape(&bias).unwrap_or_default();
             let columns = product.columns;
             if !matches!(*shape, [] | [1] | [1, 1]) && *shape != [columns] && *shape != [1, columns]
             {
-                return float("its bias is not one per column");
+                return run_in_float("its bias is not one per column");
             }
-            let beta = f64::from(proto.float("beta").unwrap_or(1.0));
+            let beta = f64::from(node.float("beta").unwrap_or(1.0));
             self.add_bias(&mut product, &bias, beta)?;
         }
-        fits(&product)?;
+        check_overflow(&product)?;
         self.set_product(node, product);
         Ok(())
     }
 }
 
-/// `[k][n]` as `[n][k]`.
-fn turned(values: &[i8], k: usize, n: usize) -> Vec<i8> {
-    let mut turned = vec![0; values.len()];
+/// Transposes `[k][n]` to `[n][k]`.
+fn transpose(values: &[i8], k: usize, n: usize) -> Vec<i8> {
+    let mut transposed = vec![0; values.len()];
     for (i, row) in values.chunks_exact(n.max(1)).enumerate() {
-        let column = turned.iter_mut().skip(i).step_by(k.max(1));
+        let column = transposed.iter_mut().skip(i).step_by(k.max(1));
         column.zip(row).for_each(|(to, from)| *to = *from);
     }
-    turned
+    transposed
 }

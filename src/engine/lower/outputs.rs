@@ -1,21 +1,36 @@
-//! The model's outputs: made, put in the order their shapes say, written where the caller wants.
+//! The model's outputs, in the axis order of their shapes and in the caller's buffers.
 
+use super::context::Lowering;
+use super::plan_builder::ElementKind;
 use super::value::{Other, OtherPlace, Real, Value};
-use super::{Holds, Lowered, Lowering};
 use crate::engine::error::LoadError;
-use crate::engine::plan::{Action, Drain};
+use crate::engine::explain::Fate;
+use crate::engine::graph::{Graph, Node};
+use crate::engine::plan::Plan;
+use crate::engine::plan::{Operation, RegionOutput};
 use crate::engine::view::{Place, View};
 use crate::tensor::{Dtype, Quant, TensorSpec};
 use inferd_kernels::Strided;
 use std::collections::{BTreeSet, HashMap};
-use tract_onnx::pb::GraphProto;
+
+/// A lowered model.
+pub(in crate::engine) struct Lowered {
+    pub plan: Plan,
+    pub outputs: Vec<TensorSpec>,
+    /// The model's nodes without their attributes, and how each is run.
+    pub nodes: Vec<Node>,
+    pub fates: Vec<Fate>,
+}
 
 impl Lowering<'_> {
-    /// Ends the plan with the outputs.
-    pub(super) fn finish(mut self, graph: &GraphProto) -> Result<Lowered, LoadError> {
-        let names: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
+    /// Completes the plan with the outputs.
+    ///
+    /// # Errors
+    /// An output that no node makes, or that does not depend on the inputs.
+    pub(super) fn finish(mut self, graph: &Graph) -> Result<Lowered, LoadError> {
+        let names: Vec<String> = graph.outputs.iter().map(|o| o.name.clone()).collect();
         for name in &names {
-            self.provide(name)?;
+            self.ensure_available(name)?;
         }
         let wanted: BTreeSet<String> = names.iter().cloned().collect();
         self.close_region(&wanted)?;
@@ -24,11 +39,11 @@ impl Lowering<'_> {
         for (i, name) in names.iter().enumerate() {
             specs.push(self.output(i, name, &mut direct)?);
         }
-        let plan = super::finish::plan(self.draft, self.regions, &direct);
+        let plan = super::optimize::plan(self.builder, self.regions, &direct);
         Ok(Lowered { plan, outputs: specs, nodes: self.originals, fates: self.fates })
     }
 
-    /// Writes one output. `direct` maps a buffer to the output that can stand for it.
+    /// Writes one output. `direct` maps a buffer to the output that replaces it.
     fn output(
         &mut self,
         i: usize,
@@ -42,33 +57,39 @@ impl Lowering<'_> {
         };
         match (self.values.get(name).cloned(), self.floats.get(name).cloned()) {
             (Some(Value::Stored(stored)), _) if stored.unsigned => {
-                let view = self.draft.plain(&stored.view, Holds::Bytes);
-                self.draft.push(Action::ToUnsigned, &[&view], Place::Output(i), view.len());
+                let view = self.builder.plain(&stored.view, ElementKind::Bytes);
+                self.builder.push(Operation::ToUnsigned, &[&view], Place::Output(i), view.len());
                 Ok(spec(Dtype::U8, &view.shape, stored.quant()))
             }
             (Some(Value::Stored(stored)), _) => {
-                let view = self.draft.plain(&stored.view, Holds::Bytes);
-                self.deliver(&view, i, Holds::Bytes, direct);
+                let view = self.builder.plain(&stored.view, ElementKind::Bytes);
+                self.deliver(&view, i, ElementKind::Bytes, direct);
                 Ok(spec(Dtype::I8, &view.shape, stored.quant()))
             }
             (Some(Value::Float(view)), _) | (Some(Value::Real(_)), Some(view)) => {
-                let view = self.draft.plain(&view, Holds::Floats);
-                self.deliver(&view, i, Holds::Floats, direct);
+                let view = self.builder.plain(&view, ElementKind::Floats);
+                self.deliver(&view, i, ElementKind::Floats, direct);
                 Ok(spec(Dtype::F32, &view.shape, None))
             }
             (Some(Value::Other(Other { dtype, shape, at: OtherPlace::Kept(kept) })), _) => {
-                self.drain_to_output(kept, i);
+                self.copy_to_output(kept, i);
                 Ok(spec(dtype, &shape, None))
             }
             (Some(Value::Constant(_) | Value::Real(Real::Weights(_)) | Value::Opaque), _) => {
                 Err(refuse("it does not depend on the inputs"))
             }
-            (Some(_), _) => Err(refuse("it is an input as it is, or cannot be had")),
-            (None, _) => Err(refuse("nothing makes it")),
+            (Some(_), _) => Err(refuse("it is an unchanged input, or not available")),
+            (None, _) => Err(refuse("no node makes it")),
         }
     }
 
-    fn deliver(&mut self, view: &View, i: usize, holds: Holds, direct: &mut HashMap<usize, usize>) {
+    fn deliver(
+        &mut self,
+        view: &View,
+        i: usize,
+        kind: ElementKind,
+        direct: &mut HashMap<usize, usize>,
+    ) {
         if let Place::Buffer(buffer) = view.place
             && !direct.contains_key(&buffer)
         {
@@ -76,20 +97,22 @@ impl Lowering<'_> {
             return;
         }
         let strided = Strided::new(&view.shape, &view.side(), &view.side());
-        let action = match holds {
-            Holds::Bytes => Action::Copy { strided, table: None },
-            Holds::Floats => Action::CopyFloat(strided),
+        let operation = match kind {
+            ElementKind::Bytes => Operation::Copy { strided, table: None },
+            ElementKind::Floats => Operation::CopyFloat(strided),
         };
-        self.draft.push(action, &[view], Place::Output(i), view.len());
+        self.builder.push(operation, &[view], Place::Output(i), view.len());
     }
 
-    fn drain_to_output(&mut self, kept: usize, i: usize) {
-        for step in &mut self.draft.steps {
-            if let Action::Region { outputs, .. } = &mut step.action {
-                let drains = outputs.iter_mut();
-                drains
-                    .filter(|d| d.iter().any(|d| matches!(d, Drain::Other(k) if *k == kept)))
-                    .for_each(|d| d.push(Drain::Output(i)));
+    fn copy_to_output(&mut self, kept: usize, i: usize) {
+        for step in &mut self.builder.steps {
+            if let Operation::Region { outputs, .. } = &mut step.operation {
+                let outputs = outputs.iter_mut();
+                outputs
+                    .filter(|d| {
+                        d.iter().any(|d| matches!(d, RegionOutput::Opaque(k) if *k == kept))
+                    })
+                    .for_each(|d| d.push(RegionOutput::Output(i)));
             }
         }
     }

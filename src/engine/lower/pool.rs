@@ -1,72 +1,83 @@
 //! Pools, means and softmax.
 
-use super::amounts::axis;
+use super::context::{LowerResult, Lowering, run_in_float};
 use super::conv::{affine, channels_last_result, window};
+use super::plan_builder::ElementKind;
+use super::quant_params::axis;
 use super::value::{Affine, Average, Lazy, Op, Real, Shaped, Stored, Value};
-use super::{Holds, Lower, Lowering, float};
 use crate::engine::explain::Fate;
-use crate::engine::plan::Action;
-use crate::engine::proto::Attributes;
-use crate::engine::qoperator::Node;
-use crate::engine::spec::volume;
+use crate::engine::graph::element_count;
+use crate::engine::plan::Operation;
+use crate::engine::qoperator_to_qdq::ExpandedNode;
 use crate::engine::view::View;
 use inferd_kernels::ConvGeometry;
 
 impl Lowering<'_> {
-    /// The largest of the stored integers is that of the real numbers, so the scale stays.
-    pub(super) fn max_pool(&mut self, node: &Node) -> Lower {
-        if node.proto.output.iter().skip(1).any(|o| !o.is_empty()) {
-            return float("its indices are used");
+    /// Lowers a MaxPool. The largest stored integer is that of the largest real number.
+    pub(super) fn max_pool(&mut self, node: &ExpandedNode) -> LowerResult {
+        if node.outputs.iter().skip(1).any(|o| !o.is_empty()) {
+            return run_in_float("its indices are used");
         }
-        let value = match self.value(&node.proto, 0)?.clone() {
+        let value = match self.value(node, 0)?.clone() {
             Value::Stored(stored) => {
                 Value::Stored(Stored { view: self.largest(node, &stored.view)?, ..stored })
             }
             Value::Real(Real::Affine(a)) => {
                 Value::Real(Real::Affine(Affine { view: self.largest(node, &a.view)?, ..a }))
             }
-            _ => return float("its input is not quantized"),
+            _ => return run_in_float("its input is not quantized"),
         };
         self.set(node, value);
         Ok(())
     }
 
-    fn largest(&mut self, node: &Node, view: &View) -> Lower<View> {
+    fn largest(&mut self, node: &ExpandedNode, view: &View) -> LowerResult<View> {
         let (window, batch) = self.pool_window(node, view, "GlobalMaxPool")?;
         let view = self.channels_last(view);
         let result = channels_last_result(batch, window.channels, &window, view.shape.len());
-        let action = Action::MaxPool { window, batch };
-        Ok(self.draft.make(action, &[&view], Holds::Bytes, &result.shape, &result.order))
+        let operation = Operation::MaxPool { window, batch };
+        Ok(self.builder.emit_step(
+            operation,
+            &[&view],
+            ElementKind::Bytes,
+            &result.shape,
+            &result.order,
+        ))
     }
 
-    fn pool_window(&self, node: &Node, view: &View, global: &str) -> Lower<(ConvGeometry, usize)> {
+    fn pool_window(
+        &self,
+        node: &ExpandedNode,
+        view: &View,
+        global: &str,
+    ) -> LowerResult<(ConvGeometry, usize)> {
         let [batch, channels, spatial @ ..] = view.shape.as_slice() else {
-            return float("its input has no channels");
+            return run_in_float("its input has no channels");
         };
-        if volume(&view.shape).is_ok_and(|v| v == 0) {
-            return float("its input is empty");
+        if element_count(&view.shape).is_ok_and(|v| v == 0) {
+            return run_in_float("its input is empty");
         }
-        let kernel = match node.proto.ints("kernel_shape") {
-            _ if node.proto.op_type == global => spatial.to_vec(),
+        let kernel = match node.ints("kernel_shape") {
+            _ if node.op == global => spatial.to_vec(),
             Some(sizes) => sizes.iter().map(|&k| usize::try_from(k).unwrap_or(0)).collect(),
-            None => return float("it has no kernel_shape"),
+            None => return run_in_float("it has no kernel_shape"),
         };
         if kernel.len() != spatial.len() {
-            return float("its kernel has another rank than its input");
+            return run_in_float("its kernel has another rank than its input");
         }
-        Ok((window(&node.proto, spatial, &kernel, *channels)?, *batch))
+        Ok((window(node, spatial, &kernel, *channels)?, *batch))
     }
 
-    pub(super) fn average_pool(&mut self, node: &Node) -> Lower {
-        let value = self.value(&node.proto, 0)?;
+    pub(super) fn average_pool(&mut self, node: &ExpandedNode) -> LowerResult {
+        let value = self.value(node, 0)?;
         let Some(input) = affine(value).cloned() else {
-            return float("its input is not quantized");
+            return run_in_float("its input is not quantized");
         };
-        let average = if node.proto.op_type == "AveragePool" {
+        let average = if node.op == "AveragePool" {
             let (window, batch) = self.pool_window(node, &input.view, "")?;
             let view = self.channels_last(&input.view);
             let result = channels_last_result(batch, window.channels, &window, view.shape.len());
-            let include_pad = node.proto.int("count_include_pad").unwrap_or(0) != 0;
+            let include_pad = node.int("count_include_pad").unwrap_or(0) != 0;
             Average { input: Affine { view, ..input }, window, include_pad, batch, result }
         } else {
             self.mean(node, input)?
@@ -76,12 +87,12 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// The mean over some axes: one window over them all. In memory the axes are wanted between
-    /// those that were outside of them before (the batch) and all others (the channels).
-    fn mean(&mut self, node: &Node, input: Affine) -> Lower<Average> {
+    /// The mean over some axes as one window over them all. In memory they must be between the axes
+    /// that were outside of them (the batch) and all others (the channels).
+    fn mean(&mut self, node: &ExpandedNode, input: Affine) -> LowerResult<Average> {
         let rank = input.view.shape.len();
-        let global = node.proto.op_type == "GlobalAveragePool";
-        let axes = match self.axes(&node.proto, 1, rank)? {
+        let global = node.op == "GlobalAveragePool";
+        let axes = match self.axes(node, 1, rank)? {
             _ if global => (2..rank).collect(),
             Some(axes) if !axes.is_empty() => axes,
             _ => (0..rank).collect(),
@@ -96,12 +107,12 @@ impl Lowering<'_> {
             order.iter().copied().skip(outer.len()).partition(|a| axes.contains(a));
         let count = size(&means);
         if count == 0 || count > 1 << 20 || size(&inner) == 0 || size(&outer) == 0 {
-            return float("it averages too few or too many");
+            return run_in_float("it averages too few or too many");
         }
         let wanted: Vec<usize> = [&outer, &means, &inner].into_iter().flatten().copied().collect();
-        let view = self.draft.ordered(&input.view, &wanted, Holds::Bytes);
+        let view = self.builder.ordered(&input.view, &wanted, ElementKind::Bytes);
         let mean = |a: &usize| axes.contains(a);
-        let result = if global || node.proto.int("keepdims").unwrap_or(1) != 0 {
+        let result = if global || node.int("keepdims").unwrap_or(1) != 0 {
             let shape = input.view.shape.iter().enumerate();
             let shape = shape.map(|(a, &d)| if mean(&a) { 1 } else { d }).collect();
             Shaped { shape, order: wanted }
@@ -124,36 +135,37 @@ impl Lowering<'_> {
         Ok(Average { input, window, include_pad: false, batch: size(&outer), result })
     }
 
-    /// Exponentials come from a table, but sum and quotient are floats: such a node counts as one.
-    pub(super) fn softmax(&mut self, node: &Node) -> Lower {
-        let value = self.value(&node.proto, 0)?;
+    /// Lowers a Softmax. Its exponentials come from a table, but sum and quotient are floats, so
+    /// that the node counts as float.
+    pub(super) fn softmax(&mut self, node: &ExpandedNode) -> LowerResult {
+        let value = self.value(node, 0)?;
         let Some(input) = affine(value).cloned() else {
-            return float("its input is not quantized");
+            return run_in_float("its input is not quantized");
         };
-        let opset = node.proto.int("opset").unwrap_or(self.opset);
+        let opset = node.int("opset").unwrap_or(self.opset);
         let rank = input.view.shape.len();
-        let given = node.proto.int("axis").unwrap_or(if opset < 13 { 1 } else { -1 });
-        let Some(axis) = axis(given, rank) else { return float("its axis is out of range") };
+        let given = node.int("axis").unwrap_or(if opset < 13 { 1 } else { -1 });
+        let Some(axis) = axis(given, rank) else { return run_in_float("its axis is out of range") };
         let view = if opset < 13 {
             // Then a softmax went over all axes from the one given on.
-            self.draft.plain(&input.view, Holds::Bytes)
+            self.builder.plain(&input.view, ElementKind::Bytes)
         } else {
             let mut order: Vec<usize> =
                 input.view.order.iter().copied().filter(|&a| a != axis).collect();
             order.push(axis);
-            self.draft.ordered(&input.view, &order, Holds::Bytes)
+            self.builder.ordered(&input.view, &order, ElementKind::Bytes)
         };
         let row = match opset < 13 {
             true => view.shape.iter().skip(axis).product(),
             false => view.shape.get(axis).copied().unwrap_or(1),
         };
         if row == 0 {
-            return float("its input is empty");
+            return run_in_float("its input is empty");
         }
         let shape = view.shape.clone();
         let op = Op::Softmax(Affine { view, ..input }, row);
         self.set(node, Value::Real(Real::Lazy(Lazy::new(op, shape))));
-        self.note(node, Fate::float("sum and quotient of a softmax are floats"));
+        self.record_fate(node, Fate::float("sum and quotient of a softmax are floats"));
         Ok(())
     }
 }

@@ -1,134 +1,109 @@
-//! QuantizeLinear and DequantizeLinear: where regions of integers begin and end.
+//! QuantizeLinear and DequantizeLinear, the ends of integer regions.
 
-use super::amounts::Amounts;
+use super::context::{LowerResult, Lowering, NotLowered, run_in_float};
+use super::plan_builder::ElementKind;
+use super::quant_params::QuantParams;
+use super::target::{Target, is_unsigned};
 use super::value::{Affine, Real, Scaling, Stored, Value, Weights};
 use super::weights::bytes;
-use super::{Holds, Lower, Lowering, Stop, float};
-use crate::engine::plan::Action;
-use crate::engine::proto::Attributes;
-use crate::engine::qoperator::Node;
+use crate::engine::plan::Operation;
+use crate::engine::qoperator_to_qdq::ExpandedNode;
 use crate::engine::view::{Place, View};
 use crate::tensor::{Dtype, Quant, Tensor};
-use inferd_kernels::{OutputQuant, Table};
+use inferd_kernels::Table;
 use std::rc::Rc;
 
-/// What a QuantizeLinear makes: eight-bit integers with one scale.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Target {
-    pub scale: f32,
-    pub fit: OutputQuant,
-    pub unsigned: bool,
-}
-
-impl Target {
-    pub(super) fn new(scale: f32, zero: i32, unsigned: bool) -> Lower<Self> {
-        match Stored::shift(unsigned, zero) {
-            Some(zero) => Ok(Self { scale, fit: OutputQuant::full(zero), unsigned }),
-            None => float("its zero point is out of range"),
-        }
-    }
-
-    fn quant(&self) -> Quant {
-        let shift = if self.unsigned { 128 } else { 0 };
-        Quant { scale: self.scale, zero: i32::from(self.fit.zero) + shift }
-    }
-
-    /// The stored value for a real number: one rounding, half to even, then saturation.
-    #[expect(clippy::cast_possible_truncation, reason = "kept within the range of a byte before")]
-    pub(super) fn store(&self, x: f64) -> i8 {
-        let q = (x / f64::from(self.scale)).round_ties_even() + f64::from(self.fit.zero);
-        // `as` makes the lowest of what is not a number, but zero of NaN: as the kernels do.
-        if q.is_nan() {
-            self.fit.low
-        } else {
-            q.clamp(self.fit.low.into(), self.fit.high.into()) as i8
-        }
-    }
-
-    /// The target with its bounds narrowed to what `clamp` lets through. Rounding never changes the
-    /// order of two numbers, so clamping before it or after it is the same.
-    pub(super) fn narrowed(self, clamp: (f64, f64)) -> Self {
-        let fit = OutputQuant { low: self.store(clamp.0), high: self.store(clamp.1), ..self.fit };
-        Self { fit: OutputQuant { high: fit.high.max(fit.low), ..fit }, ..self }
-    }
-}
-
 impl Lowering<'_> {
-    pub(super) fn dequantize(&mut self, node: &Node) -> Lower {
-        if let Value::Opaque = self.value(&node.proto, 0)? {
-            return Err(self.of_no_use(node));
+    pub(super) fn dequantize(&mut self, node: &ExpandedNode) -> LowerResult {
+        if let Value::Opaque = self.value(node, 0)? {
+            return Err(self.unsupported_constant(node));
         }
-        let amounts = self.amounts(node)?;
-        let value = match self.value(&node.proto, 0)? {
-            Value::Constant(tensor) => self.weights(node, &tensor.clone(), amounts)?,
-            Value::Stored(stored) => self.affine(node, &stored.clone(), &amounts)?,
-            _ => return float("its input is not a tensor of bytes"),
+        let params = self.quant_params(node)?;
+        let value = match self.value(node, 0)? {
+            Value::Constant(tensor) => self.weights(node, &tensor.clone(), params)?,
+            Value::Stored(stored) => self.affine(node, &stored.clone(), &params)?,
+            _ => return run_in_float("its input is not a tensor of bytes"),
         };
         self.set(node, Value::Real(value));
         Ok(())
     }
 
-    /// Constants of a type that only the float runtime may know. It knows floats of 16 bits, and
-    /// none of the types of 4 and 8 bits that came later.
-    fn of_no_use(&self, node: &Node) -> Stop {
-        let name = node.proto.input.first().map_or("", String::as_str);
-        match self.opaque.get(name).map(|tensor| tensor.data_type) {
-            Some(21 | 22) => self.refuse(node, "nothing here computes with 4-bit integers").into(),
-            Some(17..=20 | 23..) => {
-                self.refuse(node, "nothing here computes with floats of 4 and 8 bits").into()
+    /// Why a constant of an unsupported type is not dequantized. The float runtime has floats of 16
+    /// bits, but none of the later types of 4 and 8 bits.
+    fn unsupported_constant(&self, node: &ExpandedNode) -> NotLowered {
+        let name = node.inputs.first().map_or("", String::as_str);
+        match self.opaque.get(name).map(|tensor| tensor.element) {
+            Some(element) if element.is_4_bit_integer() => {
+                self.refuse(node, "4-bit integers are not supported").into()
             }
-            _ => Stop::Float("its input is not a tensor of bytes".into()),
+            Some(element) if element.is_tiny_float() => {
+                self.refuse(node, "floats of 4 and 8 bits are not supported").into()
+            }
+            _ => NotLowered::RunInFloat("its input is not a tensor of bytes".into()),
         }
     }
 
-    fn weights(&self, node: &Node, tensor: &Rc<Tensor>, amounts: Amounts) -> Lower<Real> {
-        if amounts.dtype.is_some_and(|d| d != tensor.dtype()) {
-            let reason = format!("a zero point for {} values is missing", tensor.dtype());
-            return Err(self.refuse(node, reason.replace("missing", "of another type")).into());
+    fn weights(
+        &self,
+        node: &ExpandedNode,
+        tensor: &Rc<Tensor>,
+        params: QuantParams,
+    ) -> LowerResult<Real> {
+        if params.dtype.is_some_and(|d| d != tensor.dtype()) {
+            let reason =
+                format!("its zero point is of another type than its {} values", tensor.dtype());
+            return Err(self.refuse(node, reason).into());
         }
-        let axis = self.channel_axis(node, &amounts, &tensor.shape)?;
-        let Amounts { scales, zeros, .. } = amounts;
+        let axis = self.channel_axis(node, &params, &tensor.shape)?;
+        let QuantParams { scales, zeros, .. } = params;
         Ok(Real::Weights(Rc::new(Weights { tensor: tensor.clone(), scales, zeros, axis })))
     }
 
-    fn affine(&mut self, node: &Node, stored: &Stored, amounts: &Amounts) -> Lower<Real> {
+    fn affine(
+        &mut self,
+        node: &ExpandedNode,
+        stored: &Stored,
+        params: &QuantParams,
+    ) -> LowerResult<Real> {
         let own = if stored.unsigned { Dtype::U8 } else { Dtype::I8 };
-        if let Some(dtype) = amounts.dtype.filter(|&d| d != own) {
+        if let Some(dtype) = params.dtype.filter(|&d| d != own) {
             let reason = format!("its zero point is of type {dtype}, its input of type {own}");
             return Err(self.refuse(node, reason).into());
         }
-        self.channel_axis(node, amounts, &stored.view.shape)?;
+        self.channel_axis(node, params, &stored.view.shape)?;
         if stored.view.len() == 0 {
-            return float("its input is empty");
+            return run_in_float("its input is empty");
         }
-        let ([scale], [zero]) = (amounts.scales.as_slice(), amounts.zeros.as_slice()) else {
-            return float("its scales are per channel, which activations here have not");
+        let ([scale], [zero]) = (params.scales.as_slice(), params.zeros.as_slice()) else {
+            return run_in_float(
+                "its scales are per channel, which is not supported for activations",
+            );
         };
         let Some(shifted) = Stored::shift(stored.unsigned, *zero) else {
-            return float("its zero point is out of range");
+            return run_in_float("its zero point is out of range");
         };
         let copied = self.copies.get(&stored.view.place).copied();
         if let (Place::Input(i), _) | (_, Some(i)) = (stored.view.place, copied) {
-            self.note_input(i, Quant { scale: *scale, zero: *zero });
+            self.record_input_quant(i, Quant { scale: *scale, zero: *zero });
         }
         Ok(Real::Affine(Affine { view: stored.view.clone(), scale: *scale, zero: shifted }))
     }
 
-    fn note_input(&mut self, i: usize, quant: Quant) {
+    fn record_input_quant(&mut self, i: usize, quant: Quant) {
         if let Some(spec) = self.inputs.get_mut(i) {
             spec.quant.get_or_insert(quant);
         }
     }
 
-    pub(super) fn quantize(&mut self, node: &Node) -> Lower {
+    pub(super) fn quantize(&mut self, node: &ExpandedNode) -> LowerResult {
         if self.quantize_constant(node)? {
             return Ok(());
         }
         let target = self.target(node)?;
-        let view = match self.value(&node.proto, 0)?.clone() {
+        let view = match self.value(node, 0)?.clone() {
             Value::Float(view) => {
-                let action = Action::Quantize { scale: target.scale, fit: target.fit };
-                self.draft.make_like(action, &[&view], Holds::Bytes)
+                let operation = Operation::Quantize { scale: target.scale, fit: target.fit };
+                self.builder.emit_step_like(operation, &[&view], ElementKind::Bytes)
             }
             Value::Real(Real::Affine(a))
                 if a.scale == target.scale && a.zero == target.fit.zero =>
@@ -137,31 +112,39 @@ impl Lowering<'_> {
             }
             Value::Real(Real::Affine(a)) => {
                 let table = Table::new(|x| target.store(a.real(x)));
-                self.draft.make_like(Action::Table(Box::new(table)), &[&a.view], Holds::Bytes)
+                self.builder.emit_step_like(
+                    Operation::Table(Box::new(table)),
+                    &[&a.view],
+                    ElementKind::Bytes,
+                )
             }
             Value::Real(Real::Table { view, values }) => {
                 let table = Table::new(|x| target.store(at(&values, x)));
-                self.draft.make_like(Action::Table(Box::new(table)), &[&view], Holds::Bytes)
+                self.builder.emit_step_like(
+                    Operation::Table(Box::new(table)),
+                    &[&view],
+                    ElementKind::Bytes,
+                )
             }
             Value::Real(Real::Lazy(lazy)) => self.emit(&lazy, target)?,
-            _ => return float("its input is not a tensor of 32-bit floats"),
+            _ => return run_in_float("its input is not a tensor of 32-bit floats"),
         };
         let scale = Scaling::Fixed(target.quant());
         self.set(node, Value::Stored(Stored { view, unsigned: target.unsigned, scale }));
         Ok(())
     }
 
-    /// What the node quantizes to.
-    fn target(&self, node: &Node) -> Lower<Target> {
-        let amounts = self.amounts(node)?;
-        let unsigned = unsigned(node, &amounts)?;
-        match (amounts.scales.as_slice(), amounts.zeros.as_slice()) {
+    /// The scale and type to which the node quantizes.
+    fn target(&self, node: &ExpandedNode) -> LowerResult<Target> {
+        let params = self.quant_params(node)?;
+        let unsigned = is_unsigned(node, &params)?;
+        match (params.scales.as_slice(), params.zeros.as_slice()) {
             ([scale], [zero]) => Target::new(*scale, *zero, unsigned),
-            _ => float("its scales are per channel, which activations here have not"),
+            _ => run_in_float("its scales are per channel, which is not supported for activations"),
         }
     }
 
-    /// The constant as a tensor in the plan, where it has one scale.
+    /// The real numbers as an affine tensor in memory; none if they are not affine with one scale.
     pub(super) fn as_affine(&mut self, real: &Real) -> Option<Affine> {
         let weights = match real {
             Real::Affine(affine) => return Some(affine.clone()),
@@ -173,7 +156,7 @@ impl Lowering<'_> {
             return None;
         };
         let zero = Stored::shift(unsigned, *zero)?;
-        let place = self.draft.constant(values);
+        let place = self.builder.constant(values);
         Some(Affine { view: View::plain(place, &weights.tensor.shape), scale: *scale, zero })
     }
 }
@@ -185,17 +168,7 @@ impl Affine {
     }
 }
 
-/// The entry of a table for a stored value.
+/// The entry of a table for a stored byte.
 pub(super) fn at(values: &[f64; 256], x: i8) -> f64 {
     values.get(usize::from(x.cast_unsigned())).copied().unwrap_or(0.0)
-}
-
-/// Whether the node makes u8 rather than i8. 0 stands for the type of the zero point, or u8.
-pub(super) fn unsigned(node: &Node, amounts: &Amounts) -> Lower<bool> {
-    match (amounts.dtype, node.proto.int("output_dtype").unwrap_or(0)) {
-        (Some(Dtype::U8), 0 | 2) | (None, 0 | 2) => Ok(true),
-        (Some(Dtype::I8), 0 | 3) | (None, 3) => Ok(false),
-        (Some(dtype), _) => float(format!("it quantizes to {dtype}")),
-        (None, _) => float("it quantizes to another type than i8 and u8"),
-    }
 }

@@ -101,12 +101,12 @@ pub(super) struct Lazy {
     /// Bounds from Relu and Clip.
     pub clamp: (f64, f64),
     /// Applied to the operator's result, in order.
-    pub moves: Vec<Move>,
+    pub moves: Vec<ShapeOp>,
     pub shape: Vec<usize>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Move {
+pub(super) enum ShapeOp {
     Transpose(Vec<usize>),
     Reshape(Vec<usize>),
 }

@@ -1,31 +1,31 @@
-//! Constants between real numbers and stored integers: weights quantized by the tool that made the
-//! model, or by a QuantizeLinear that is left in the graph, as PyTorch's exporter leaves it.
+//! Quantized constants: weights that the exporter quantized, or that a QuantizeLinear in the graph
+//! quantizes, as in models of PyTorch's exporter.
 
-use super::quantization::{Target, unsigned};
+use super::context::{LowerResult, Lowering, run_in_float};
+use super::target::{Target, is_unsigned};
 use super::value::{Real, Value, Weights};
-use super::{Lower, Lowering, float};
-use crate::engine::constant::{floats, integers};
-use crate::engine::qoperator::Node;
+use crate::engine::graph::{integers, reals};
+use crate::engine::qoperator_to_qdq::ExpandedNode;
 use crate::tensor::{Data, Tensor};
 use std::rc::Rc;
 
 impl Lowering<'_> {
-    /// Quantizes a constant, per tensor or per channel; false where the input is none.
-    pub(super) fn quantize_constant(&mut self, node: &Node) -> Lower<bool> {
-        let (shape, reals) = match self.value(&node.proto, 0)? {
+    /// Quantizes a constant, per tensor or per channel. False if the input is not a constant.
+    pub(super) fn quantize_constant(&mut self, node: &ExpandedNode) -> LowerResult<bool> {
+        let (shape, reals) = match self.value(node, 0)? {
             Value::Real(Real::Weights(weights)) => (weights.tensor.shape.clone(), weights.reals()),
-            Value::Constant(tensor) => match floats(tensor) {
+            Value::Constant(tensor) => match reals(tensor) {
                 Some(reals) => (tensor.shape.clone(), reals),
-                None => return float("its input is not of floats"),
+                None => return run_in_float("its input is not of floats"),
             },
             _ => return Ok(false),
         };
-        let amounts = self.amounts(node)?;
-        let unsigned = unsigned(node, &amounts)?;
-        let axis = self.channel_axis(node, &amounts, &shape)?;
-        let targets = amounts.scales.iter().zip(&amounts.zeros);
+        let params = self.quant_params(node)?;
+        let unsigned = is_unsigned(node, &params)?;
+        let axis = self.channel_axis(node, &params, &shape)?;
+        let targets = params.scales.iter().zip(&params.zeros);
         let targets = targets.map(|(&scale, &zero)| Target::new(scale, zero, unsigned));
-        let targets: Vec<Target> = targets.collect::<Lower<_>>()?;
+        let targets: Vec<Target> = targets.collect::<LowerResult<_>>()?;
         let channel = channels(&shape, axis, targets.len());
         let stored = |(i, x): (usize, f64)| targets.get(channel(i)).map_or(0, |t| t.store(x));
         let stored = reals.into_iter().enumerate().map(stored);
@@ -55,7 +55,7 @@ impl Weights {
     }
 }
 
-/// An eight-bit constant as it is stored, and whether it was unsigned.
+/// An eight-bit constant as signed bytes, and whether it was unsigned.
 pub(super) fn bytes(tensor: &Tensor) -> Option<(Vec<i8>, bool)> {
     match &tensor.data {
         Data::I8(v) => Some((v.clone(), false)),
@@ -64,7 +64,7 @@ pub(super) fn bytes(tensor: &Tensor) -> Option<(Vec<i8>, bool)> {
     }
 }
 
-/// The channel of an element: its index along `axis`, where there are as many as `count`.
+/// Maps an element to its channel, which is its index along `axis`; 0 if `count` is 1.
 fn channels(shape: &[usize], axis: usize, count: usize) -> impl Fn(usize) -> usize + use<> {
     let inner: usize = shape.iter().skip(axis + 1).product();
     move |i| if count == 1 { 0 } else { i / inner.max(1) % count.max(1) }

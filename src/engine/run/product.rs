@@ -1,11 +1,11 @@
 //! Sums of products in a run.
 
 use super::Run;
-use crate::engine::plan::{Kernel, Product, Step, Tail};
+use crate::engine::plan::{Epilogue, Kernel, Product, Step};
 use inferd_kernels::{OutputBuffer, Scale, Scratch, clamp, mul_scalar};
 
 impl Run<'_> {
-    /// A product into whichever of the two buffers its tail wants.
+    /// Runs a product into the buffer that its epilogue writes.
     pub(super) fn product(
         &mut self,
         product: &Product,
@@ -19,13 +19,13 @@ impl Run<'_> {
         let from = self.bytes(step.from[0]);
         let right = step.from.get(1).map(|&s| self.bytes(s));
         let job = Job { product, zero: slot.map(|s| s.1), from, right };
-        match (&product.tail, bytes, floats) {
-            (Tail::Bytes(requant), Some(to), _) => {
+        match (&product.epilogue, bytes, floats) {
+            (Epilogue::Bytes(requant), Some(to), _) => {
                 for (i, to) in to.chunks_exact_mut(step.to.len / product.batch).enumerate() {
                     job.run(i, OutputBuffer::S8(to, requant), &mut scratch);
                 }
             }
-            (Tail::Float { scales, bias, clamp: bounds }, _, Some(to)) => {
+            (Epilogue::Float { scales, bias, clamp: bounds }, _, Some(to)) => {
                 let scale = match slot {
                     None => scales,
                     Some((scale, _)) => {
@@ -42,7 +42,7 @@ impl Run<'_> {
                     clamp(self.plan.isa, to, *low, *high);
                 }
             }
-            _ => unreachable!("a tail goes with its buffer"),
+            _ => unreachable!("an epilogue goes with its buffer"),
         }
         self.memory.scratch = scratch;
         self.memory.scales = row;

@@ -219,7 +219,8 @@ fn what_has_no_agreed_meaning_is_refused() {
     assert!(refused(texts).contains("LabelEncoder"));
 }
 
-/// The float runtime follows the lists of nodes without looking, and ends a walk at an unknown mode.
+/// The float runtime follows the lists of nodes without looking, and ends a walk at an unknown
+/// mode.
 #[test]
 fn lists_that_are_no_trees_are_refused() {
     let altered = |name: &str, place: usize, value: i64| {
@@ -229,12 +230,12 @@ fn lists_that_are_no_trees_are_refused() {
         attribute.ints[place] = value;
         refused(forest)
     };
-    assert!(altered("nodes_truenodeids", 0, 9).contains("does not lead to nodes of its own"));
-    assert!(altered("nodes_falsenodeids", 0, 0).contains("does not lead to nodes of its own"));
-    assert!(altered("nodes_falsenodeids", 0, 1).contains("does not lead to nodes of its own"));
+    assert!(altered("nodes_truenodeids", 0, 9).contains("does not have two children of its own"));
+    assert!(altered("nodes_falsenodeids", 0, 0).contains("does not have two children of its own"));
+    assert!(altered("nodes_falsenodeids", 0, 1).contains("does not have two children of its own"));
     assert!(altered("nodes_nodeids", 1, 2).contains("are not numbered 0 to 2"));
-    assert!(altered("class_ids", 0, 7).contains("of a class that none of 2 is"));
-    assert!(altered("class_nodeids", 0, 0).contains("has a weight and is no leaf"));
+    assert!(altered("class_ids", 0, 7).contains("a leaf has class 7, but there are 2 classes"));
+    assert!(altered("class_nodeids", 0, 0).contains("has a weight but is not a leaf"));
     assert!(altered("nodes_featureids", 0, -1).contains("a feature that no input has"));
     let mut unknown = trees(FOREST, &[], "NONE", &[0, 1]);
     let node = unknown.graph.node.last_mut().unwrap();

@@ -121,7 +121,7 @@ fn a_missing_operator_is_named_with_its_node() {
         .node("Frobnicate", &["x"], &["y"])
         .output("y", Dtype::F32, &[1, 2])
         .bytes();
-    let text = "node \"y_node\" needs operator Frobnicate, which is not available here";
+    let text = "node \"y_node\" needs operator Frobnicate, which is not supported";
     assert!(refusal(&bytes).starts_with(text), "{}", refusal(&bytes));
 }
 

@@ -303,7 +303,7 @@ fn windows_that_do_not_fit_never_reach_the_float_runtime() {
 fn graphs_out_of_order_or_with_a_name_twice_are_refused() {
     let graph = start(&[1, 4]).node("Relu", &["later"], &["r"]);
     let text = refusal(&end(graph, &[1, 4], 0.1, 0).bytes());
-    assert!(text.contains("\"later\", which nothing before it makes"), "{text}");
+    assert!(text.contains("\"later\", which no node before it makes"), "{text}");
     let graph = start(&[1, 4]).node("Relu", &["d"], &["r"]).node("Relu", &["d"], &["r"]);
     let text = refusal(&end(graph, &[1, 4], 0.1, 0).bytes());
     assert!(text.contains("\"r\" is made a second time"), "{text}");

@@ -1,12 +1,15 @@
 //! Small models written in test code.
 
-use crate::engine::proto::declare;
-use crate::engine::spec::data_type;
+use crate::engine::graph::{ElementType, Graph};
+use crate::engine::onnx;
 use crate::tensor::{Data, Dtype};
 use prost::Message;
 use tract_onnx::pb::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
+    TensorShapeProto, TypeProto, ValueInfoProto,
     attribute_proto::AttributeType,
+    tensor_shape_proto::{Dimension, dimension},
+    type_proto,
 };
 
 /// A model under construction.
@@ -21,12 +24,12 @@ pub(super) fn build() -> Build {
 
 impl Build {
     pub(super) fn input(mut self, name: &str, dtype: Dtype, shape: &[usize]) -> Self {
-        self.graph.input.push(declare(name, data_type(dtype) as i32, shape));
+        self.graph.input.push(declare(name, code(dtype), shape));
         self
     }
 
     pub(super) fn output(mut self, name: &str, dtype: Dtype, shape: &[usize]) -> Self {
-        self.graph.output.push(declare(name, data_type(dtype) as i32, shape));
+        self.graph.output.push(declare(name, code(dtype), shape));
         self
     }
 
@@ -128,6 +131,11 @@ impl Build {
         }
     }
 
+    /// The graph as the engine has it after decoding.
+    pub(super) fn decoded(&self) -> Graph {
+        onnx::decode_graph(self.graph.clone()).unwrap()
+    }
+
     pub(super) fn bytes(self) -> Vec<u8> {
         self.model().encode_to_vec()
     }
@@ -140,13 +148,31 @@ pub(super) fn tensor(name: &str, shape: &[usize], data: &Data) -> TensorProto {
         Data::U8(v) => v.clone(),
         Data::I32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
         Data::I64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        Data::Bool(v) => v.iter().map(|&x| u8::from(x)).collect(),
         other => panic!("no constants of {}", other.dtype()),
     };
     TensorProto {
         dims: shape.iter().map(|&d| d as i64).collect(),
-        data_type: data_type(data.dtype()) as i32,
+        data_type: code(data.dtype()),
         name: name.into(),
         raw_data,
         ..TensorProto::default()
     }
+}
+
+/// The number of an element type in a file.
+pub(super) fn code(dtype: Dtype) -> i32 {
+    ElementType::from(dtype).code()
+}
+
+/// A declaration of a tensor with a fixed shape.
+pub(super) fn declare(name: &str, elem_type: i32, shape: &[usize]) -> ValueInfoProto {
+    let dim = |&d: &usize| {
+        let value = Some(dimension::Value::DimValue(d as i64));
+        Dimension { denotation: String::new(), value }
+    };
+    let shape = Some(TensorShapeProto { dim: shape.iter().map(dim).collect() });
+    let value = Some(type_proto::Value::TensorType(type_proto::Tensor { elem_type, shape }));
+    let r#type = Some(TypeProto { denotation: String::new(), value });
+    ValueInfoProto { name: name.into(), r#type, doc_string: String::new() }
 }

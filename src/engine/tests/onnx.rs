@@ -1,8 +1,10 @@
-//! ONNX's own node cases (PyPI `onnx`): each is answered rightly or refused, and which are refused is
-//! written down beside this file.
+//! ONNX's own node cases (PyPI `onnx`): each is answered rightly or refused, and which are refused
+//! is written down beside this file.
 
+use super::model::{code, declare};
 use super::same_bits;
-use crate::engine::constant::{read, write};
+use crate::engine::graph::{TensorData, integers, reals};
+use crate::engine::onnx::{decode_tensor, encode_tensor};
 use crate::engine::{LoadOptions, Model, RunError};
 use crate::tensor::{Data, Tensor};
 use prost::Message;
@@ -63,7 +65,7 @@ fn folder() -> Option<PathBuf> {
 
 /// A tensor file of a case, where it is of a type that models here can have.
 fn tensor(path: &Path) -> Option<Tensor> {
-    read(&TensorProto::decode(std::fs::read(path).ok()?.as_slice()).ok()?).ok().flatten()
+    decode_tensor(TensorProto::decode(std::fs::read(path).ok()?.as_slice()).ok()?).ok()?.to_tensor()
 }
 
 fn tensors(folder: &Path, prefix: &str) -> Vec<Option<Tensor>> {
@@ -80,15 +82,15 @@ fn outcome(folder: &Path, constants: bool) -> Option<Outcome> {
     let inputs = tensors(folder, "input");
     for (info, tensor) in graph.input.iter_mut().zip(&inputs) {
         if let Some(tensor) = tensor {
-            let elem_type = crate::engine::spec::data_type(tensor.dtype()) as i32;
-            *info = crate::engine::proto::declare(&info.name, elem_type, &tensor.shape);
+            *info = declare(&info.name, code(tensor.dtype()), &tensor.shape);
         }
     }
     let mut given = inputs;
     if constants {
         let rest = graph.input.iter().zip(&given).skip(1);
+        let message = |name: &str, t| encode_tensor(&mut TensorData::from_tensor(name.into(), t));
         let values: Option<Vec<_>> =
-            rest.map(|(info, t)| t.as_ref().map(|t| write(&info.name, t))).collect();
+            rest.map(|(info, t)| t.as_ref().map(|t| message(&info.name, t))).collect();
         let values = values.filter(|v| !v.is_empty())?;
         graph.initializer.extend(values);
         graph.input.truncate(1);
@@ -157,10 +159,9 @@ fn difference(right: &Tensor, found: &Tensor, slack: f64) -> Option<String> {
 }
 
 fn numbers(tensor: &Tensor) -> Vec<f64> {
-    use crate::engine::constant::{floats, integers};
     match &tensor.data {
         Data::Bool(v) => v.iter().map(|&b| f64::from(u8::from(b))).collect(),
-        _ => floats(tensor)
+        _ => reals(tensor)
             .or_else(|| Some(integers(tensor)?.iter().map(|&i| i as f64).collect()))
             .unwrap_or_default(),
     }

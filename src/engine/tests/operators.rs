@@ -1,5 +1,5 @@
-//! Every operator that is said to run in integers, by itself: nothing of it in float, and its result
-//! what its definition says.
+//! Every operator that is said to run in integers, by itself: nothing of it in float, and its
+//! result what its definition says.
 
 use super::model::{Build, build};
 use super::{load, run_model};

@@ -25,7 +25,7 @@ fn exactly(build: &Build, input: &Data) -> (Exact, bool) {
     let shape = model.inputs()[0].shape.clone();
     let x = Exact::of(&Tensor { shape, data: input.clone() });
     let mut values = Values::from([("x".to_owned(), x)]);
-    let nearest = evaluate(&build.graph, &mut values);
+    let nearest = evaluate(&build.decoded(), &mut values);
     (values.remove(&build.graph.output[0].name).unwrap(), nearest > NEAR)
 }
 

@@ -102,12 +102,12 @@ fn qdq_and_qoperator_models_are_within_one_step() {
     }
 }
 
-/// Between its dynamic quantizations a model computes in the floats its graph declares. `y` was made
-/// in doubles: where a value lies within a float's precision of the middle between two steps, the
-/// next activation is another. In `ic_dyn` that happens in 4 of the 16 runs, there as in unoptimised
-/// ONNX Runtime (`y_ort`: the same bits for this model at every level of optimisation); ours agrees
-/// with the latter in every run. In `ad01_dyn` the doubles make no difference, but ONNX Runtime's
-/// order of sums does.
+/// Between its dynamic quantizations a model computes in the floats its graph declares. `y` was
+/// made in doubles: where a value lies within a float's precision of the middle between two steps,
+/// the next activation is another. In `ic_dyn` that happens in 4 of the 16 runs, there as in
+/// unoptimised ONNX Runtime (`y_ort`: the same bits for this model at every level of optimisation);
+/// ours agrees with the latter in every run. In `ad01_dyn` the doubles make no difference, but ONNX
+/// Runtime's order of sums does.
 #[test]
 fn dynamically_quantized_models_are_close() {
     assert!(largest_difference("ad01_dyn", 0.0) <= 1e-4);

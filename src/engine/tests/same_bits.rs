@@ -2,6 +2,7 @@
 //! whichever session, after whatever other input.
 
 use super::load;
+use crate::engine::graph::TensorData;
 use crate::engine::{Model, RunError, Session};
 use crate::tensor::{Data, Dtype, Tensor};
 use fastrand::Rng;
@@ -54,7 +55,7 @@ fn bits(session: &mut Session, inputs: &[Tensor]) -> Bits {
 }
 
 fn bytes(tensor: &Tensor) -> Vec<u8> {
-    crate::engine::constant::write("", tensor).raw_data
+    TensorData::from_tensor(String::new(), tensor).bytes
 }
 
 fn others(model: &Model, mut data: impl FnMut(Dtype, usize) -> Data) -> Vec<Tensor> {

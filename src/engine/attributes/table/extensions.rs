@@ -1,9 +1,9 @@
 //! The operators of machine learning pipelines and of ONNX Runtime.
 
-use super::super::rule::{Attribute, float, floats, int, ints, text, texts};
+use super::super::rule::{AttributeRule, float, floats, int, ints, text, texts};
 use super::{ALPHA, AXIS, BOOL, MANY, MICROSOFT, ML, Operator, POOL, ZERO, op, plain};
 
-const POST_TRANSFORM: Attribute = text("post_transform", &["NONE", "SOFTMAX", "LOGISTIC"]);
+const POST_TRANSFORM: AttributeRule = text("post_transform", &["NONE", "SOFTMAX", "LOGISTIC"]);
 
 pub(super) const OPERATORS: &[Operator] = &[
     plain("ArrayFeatureExtractor", 2).of(ML),

@@ -1,10 +1,12 @@
 //! The operators of ONNX itself.
 
-use super::super::rule::{Attribute, Rule, float, floats, graph, int, ints, tensor, text, texts};
+use super::super::rule::{
+    AttributeRule, ValueRule, float, floats, graph, int, ints, tensor, text, texts,
+};
 use super::{ALPHA, AXIS, BOOL, MANY, ONE, Operator, POOL, ZERO, op, plain};
 
 /// Of convolutions.
-const WINDOW: &[Attribute] = &[
+const WINDOW: &[AttributeRule] = &[
     text("auto_pad", &["NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"]),
     ints("dilations"),
     int("group"),
@@ -13,21 +15,21 @@ const WINDOW: &[Attribute] = &[
     ints("strides"),
 ];
 
-/// Of reductions whose result is one value left as it is where nothing is reduced.
-const REDUCE: &[Attribute] =
+/// Of reductions that return a value unchanged if they reduce nothing.
+const REDUCE: &[AttributeRule] =
     &[ints("axes").until(17), int("keepdims").only(BOOL), int("noop_with_empty_axes").only(BOOL)];
 
-/// Of reductions that change the values even where nothing is reduced.
-const REDUCE_CHANGED: &[Attribute] =
+/// Of reductions that change values even if they reduce nothing.
+const REDUCE_CHANGED: &[AttributeRule] =
     &[ints("axes").until(17), int("keepdims").only(BOOL), int("noop_with_empty_axes").only(ZERO)];
 
-const ARG: &[Attribute] =
+const ARG: &[AttributeRule] =
     &[int("axis"), int("keepdims").only(BOOL), int("select_last_index").only(BOOL)];
-const WINDOW_FUNCTION: &[Attribute] = &[int("output_datatype"), int("periodic").only(BOOL)];
+const WINDOW_FUNCTION: &[AttributeRule] = &[int("output_datatype"), int("periodic").only(BOOL)];
 
-const ROUND: Attribute = text("round_mode", &["up", "down", "nearest"]);
-/// Of all recurrent operators. `activations` are held against the defaults elsewhere, because these
-/// depend on the operator.
+const ROUND: AttributeRule = text("round_mode", &["up", "down", "nearest"]);
+/// Of all recurrent operators. `super::super::relations` compares `activations` to the defaults,
+/// which depend on the operator.
 macro_rules! recurrent {
     ($($more:expr),*) => {
         &[
@@ -42,7 +44,7 @@ macro_rules! recurrent {
     };
 }
 
-const REDUCTION: Attribute = text("reduction", &["none", "add", "mul", "min", "max"]);
+const REDUCTION: AttributeRule = text("reduction", &["none", "add", "mul", "min", "max"]);
 const COORDINATES: &[&str] = &[
     "half_pixel",
     "half_pixel_symmetric",
@@ -147,7 +149,7 @@ pub(super) const OPERATORS: &[Operator] = &[
     plain("Div", 2),
     op("Dropout", 3, 2, &[float("ratio").until(11), int("seed")]).since(7),
     op("DynamicQuantizeLinear", 1, 3, &[]),
-    op("Einsum", MANY, 1, &[Attribute::new("equation", Rule::Text)]),
+    op("Einsum", MANY, 1, &[AttributeRule::new("equation", ValueRule::Text)]),
     op("Elu", 1, 1, ALPHA).since(6),
     plain("Equal", 2),
     plain("Erf", 1),

@@ -1,16 +1,15 @@
 //! Operators that look through a window that goes over one or two axes: convolutions and pools.
 
 use super::{Exact, strides};
-use crate::engine::proto::Attributes;
-use tract_onnx::pb::NodeProto;
+use crate::engine::graph::Node;
 
 /// Window geometry of a node over one or two spatial axes, as (kernel, stride, dilation, pads).
-fn list(node: &NodeProto, name: &str, count: usize, default: usize) -> Vec<usize> {
+fn list(node: &Node, name: &str, count: usize, default: usize) -> Vec<usize> {
     node.ints(name).map_or(vec![default; count], |v| v.iter().map(|&d| d as usize).collect())
 }
 
 /// `f` of what each window sees (with `fill` for padding), for every channel by itself.
-pub(super) fn windows(node: &NodeProto, x: &Exact, fill: f64, f: impl Fn(&[f64]) -> f64) -> Exact {
+pub(super) fn windows(node: &Node, x: &Exact, fill: f64, f: impl Fn(&[f64]) -> f64) -> Exact {
     let kernel = list(node, "kernel_shape", x.shape.len() - 2, 1);
     let (patches, spatial) = patches(node, x, &kernel, fill);
     let shape: Vec<usize> = x.shape[..2].iter().copied().chain(spatial).collect();
@@ -21,7 +20,7 @@ pub(super) fn windows(node: &NodeProto, x: &Exact, fill: f64, f: impl Fn(&[f64])
 type Patches = (Vec<Vec<f64>>, Vec<usize>);
 
 /// For every batch, channel and position, the taps that its window sees.
-fn patches(node: &NodeProto, x: &Exact, kernel: &[usize], fill: f64) -> Patches {
+fn patches(node: &Node, x: &Exact, kernel: &[usize], fill: f64) -> Patches {
     let n = kernel.len();
     let (stride, dilation) = (list(node, "strides", n, 1), list(node, "dilations", n, 1));
     let pads = list(node, "pads", 2 * n, 0);
@@ -53,7 +52,7 @@ fn patches(node: &NodeProto, x: &Exact, kernel: &[usize], fill: f64) -> Patches 
     (all, spatial)
 }
 
-pub(super) fn average(node: &NodeProto, x: &Exact) -> Exact {
+pub(super) fn average(node: &Node, x: &Exact) -> Exact {
     let whole = node.int("count_include_pad") == Some(1);
     windows(node, x, f64::NAN, |w| {
         let seen: Vec<f64> = w.iter().copied().filter(|v| !v.is_nan()).collect();
@@ -61,7 +60,7 @@ pub(super) fn average(node: &NodeProto, x: &Exact) -> Exact {
     })
 }
 
-pub(super) fn conv(node: &NodeProto, x: &Exact, w: &Exact, bias: Option<&Exact>) -> Exact {
+pub(super) fn conv(node: &Node, x: &Exact, w: &Exact, bias: Option<&Exact>) -> Exact {
     let (patches, spatial) = patches(node, x, &w.shape[2..], 0.0);
     let places: usize = spatial.iter().product();
     let (channels, outputs, depth) = (x.shape[1], w.shape[0], w.shape[1]);

@@ -1,0 +1,227 @@
+//! What the passes of a lowering share: the graph, what is known of its values, the plan so far.
+
+use super::plan_builder::{ElementKind, PlanBuilder};
+use super::value::{Other, OtherPlace, Scaling, Stored, Value};
+use crate::engine::error::LoadError;
+use crate::engine::explain::Fate;
+use crate::engine::graph::{Graph, Node, TensorData};
+use crate::engine::plan::Operation;
+use crate::engine::qoperator_to_qdq::{self, ExpandedNode};
+use crate::engine::tract::{FloatCompiler, FloatGraph};
+use crate::engine::view::{Place, View};
+use crate::tensor::{Dtype, Tensor, TensorSpec};
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
+
+/// The standard operator set of a model that imports none.
+const DEFAULT_OPSET: i64 = 13;
+
+/// Why a node is not lowered to integers.
+pub(super) enum NotLowered {
+    /// It runs in float, for the reason given.
+    RunInFloat(String),
+    /// The model is refused.
+    Refuse(LoadError),
+}
+
+impl From<LoadError> for NotLowered {
+    fn from(error: LoadError) -> Self {
+        Self::Refuse(error)
+    }
+}
+
+pub(super) type LowerResult<T = ()> = Result<T, NotLowered>;
+
+pub(super) fn run_in_float<T>(reason: impl Into<String>) -> LowerResult<T> {
+    Err(NotLowered::RunInFloat(reason.into()))
+}
+
+/// A graph on its way to a plan.
+pub(super) struct Lowering<'a> {
+    pub float: &'a FloatCompiler,
+    pub inputs: &'a mut [TensorSpec],
+    pub opset: i64,
+    pub originals: Vec<Node>,
+    pub nodes: Vec<Rc<ExpandedNode>>,
+    /// The node that makes each value.
+    pub makers: HashMap<String, usize>,
+    /// Values that a node reads, and the outputs of the graph.
+    pub used: BTreeSet<String>,
+    pub values: HashMap<String, Value>,
+    /// Values that were also made in float.
+    pub floats: HashMap<String, View>,
+    pub opaque: HashMap<String, TensorData>,
+    pub builder: PlanBuilder,
+    /// Model inputs of u8 by the buffer that holds them as signed bytes.
+    pub copies: HashMap<Place, usize>,
+    pub regions: Vec<FloatGraph>,
+    /// Numbers of the nodes in the float region under construction.
+    pub gathered: BTreeSet<usize>,
+    /// How each of the model's nodes is run.
+    pub fates: Vec<Fate>,
+}
+
+impl<'a> Lowering<'a> {
+    pub(super) fn new(
+        graph: &mut Graph,
+        inputs: &'a mut [TensorSpec],
+        float: &'a FloatCompiler,
+        builder: PlanBuilder,
+    ) -> Result<Self, LoadError> {
+        let nodes = std::mem::take(&mut graph.nodes);
+        let originals: Vec<_> = nodes.iter().map(Node::without_attributes).collect();
+        let (mut constants, mut opaque) = (HashMap::new(), HashMap::new());
+        for data in std::mem::take(&mut graph.initializers) {
+            match data.to_tensor() {
+                Some(tensor) => drop(constants.insert(data.name, Rc::new(tensor))),
+                None => drop(opaque.insert(data.name.clone(), data)),
+            }
+        }
+        let nodes = qoperator_to_qdq::expand(nodes, &mut constants)?;
+        let nodes: Vec<_> = nodes.into_iter().map(Rc::new).collect();
+        let opset = float.operator_sets().standard().next().unwrap_or(DEFAULT_OPSET);
+        let mut values: HashMap<String, Value> =
+            constants.into_iter().map(|(name, tensor)| (name, Value::Constant(tensor))).collect();
+        values.extend(opaque.keys().map(|name| (name.clone(), Value::Opaque)));
+        let used = nodes.iter().flat_map(|n| n.reads()).map(str::to_owned);
+        let used = used.chain(graph.outputs.iter().map(|o| o.name.clone())).collect();
+        let fates = vec![Fate::Folded; originals.len()];
+        let mut lowering = Self {
+            float,
+            inputs,
+            opset,
+            originals,
+            nodes,
+            makers: HashMap::new(),
+            used,
+            values,
+            floats: HashMap::new(),
+            opaque,
+            builder,
+            copies: HashMap::new(),
+            regions: Vec::new(),
+            gathered: BTreeSet::new(),
+            fates,
+        };
+        lowering.place_inputs();
+        lowering.record_makers()?;
+        Ok(lowering)
+    }
+
+    fn place_inputs(&mut self) {
+        for (i, spec) in self.inputs.iter().enumerate() {
+            let view = View::plain(Place::Input(i), &spec.shape);
+            let stored = |view, unsigned| Stored { view, unsigned, scale: Scaling::Unknown };
+            let value = match spec.dtype {
+                Dtype::F32 => Value::Float(view),
+                Dtype::I8 => Value::Stored(stored(view, false)),
+                Dtype::U8 => {
+                    let (shape, order) = (&view.shape, &view.order);
+                    let operation = Operation::FromUnsigned;
+                    let view = self.builder.emit_step(
+                        operation,
+                        &[&view],
+                        ElementKind::Bytes,
+                        shape,
+                        order,
+                    );
+                    self.copies.insert(view.place, i);
+                    Value::Stored(stored(view, true))
+                }
+                dtype => Value::Other(Other {
+                    dtype,
+                    shape: spec.shape.clone(),
+                    at: OtherPlace::Input(i),
+                }),
+            };
+            self.values.insert(spec.name.clone(), value);
+        }
+    }
+
+    /// Records the node that makes each value, which must be the only one and before its readers.
+    fn record_makers(&mut self) -> Result<(), LoadError> {
+        for (i, node) in self.nodes.iter().enumerate() {
+            let known =
+                |name: &&str| self.values.contains_key(*name) || self.makers.contains_key(*name);
+            if let Some(name) = node.reads().into_iter().find(|n| !known(n)) {
+                return Err(
+                    self.refuse(node, format!("it reads {name:?}, which no node before it makes"))
+                );
+            }
+            for name in node.outputs.iter().filter(|n| !n.is_empty()) {
+                let again = self.values.contains_key(name);
+                if again || self.makers.insert(name.clone(), i).is_some() {
+                    return Err(self.refuse(node, format!("{name:?} is made a second time")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the node reads constants only.
+    pub(super) fn all_constant(&self, node: &Node) -> bool {
+        let constant = |n: &&str| matches!(self.values.get(*n), Some(Value::Constant(_)));
+        !node.op.contains("Random")
+            && !matches!(node.op.as_str(), "DequantizeLinear" | "QuantizeLinear")
+            && !node.inputs.is_empty()
+            && node.reads().iter().all(constant)
+    }
+
+    pub(super) fn value(&self, node: &Node, i: usize) -> LowerResult<&Value> {
+        match self.optional(node, i) {
+            Some(value) => Ok(value),
+            None => run_in_float(format!("it has no input {i}")),
+        }
+    }
+
+    pub(super) fn optional(&self, node: &Node, i: usize) -> Option<&Value> {
+        let name = node.inputs.get(i).filter(|n| !n.is_empty())?;
+        self.values.get(name)
+    }
+
+    pub(super) fn constant(&self, node: &Node, i: usize) -> Option<&Rc<Tensor>> {
+        match self.optional(node, i)? {
+            Value::Constant(tensor) => Some(tensor),
+            _ => None,
+        }
+    }
+
+    /// Records the node's first output.
+    pub(super) fn set(&mut self, node: &ExpandedNode, value: Value) {
+        self.set_output(node, 0, value);
+    }
+
+    pub(super) fn set_output(&mut self, node: &ExpandedNode, i: usize, value: Value) {
+        if let Some(name) = node.outputs.get(i).filter(|n| !n.is_empty()) {
+            self.values.insert(name.clone(), value);
+        }
+    }
+
+    pub(super) fn set_outputs(&mut self, node: &ExpandedNode, value: &Value) {
+        (0..node.outputs.len()).for_each(|i| self.set_output(node, i, value.clone()));
+    }
+
+    /// Records how a node is run. Float overrides integer, and integer overrides folded.
+    pub(super) fn record_fate(&mut self, node: &ExpandedNode, fate: Fate) {
+        if let Some(known) = self.fates.get_mut(node.origin) {
+            let better = match (&*known, &fate) {
+                (Fate::Float { .. }, _) => false,
+                (Fate::Integer, Fate::Folded) => false,
+                (Fate::Integer | Fate::Folded, _) => true,
+            };
+            if better {
+                *known = fate;
+            }
+        }
+    }
+
+    /// A refusal that names the model's own node.
+    pub(super) fn refuse(&self, node: &ExpandedNode, reason: impl Into<String>) -> LoadError {
+        let node = self.originals.get(node.origin).unwrap_or(node);
+        LoadError::Node {
+            node: node.label().to_owned(),
+            operator: node.operator(),
+            reason: reason.into(),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Regions of the float runtime. Nodes are added one by one; a region is compiled when a node waits
+//! for its results.
+
+use super::context::{LowerResult, Lowering, NotLowered};
+use super::decompose_qdq::{self, QuantConstant};
+use super::plan_builder::ElementKind;
+use super::value::{Other, OtherPlace, Real, Scaling, Stored, Value};
+use crate::engine::classifier;
+use crate::engine::error::LoadError;
+use crate::engine::explain::Fate;
+use crate::engine::graph::{Graph, Node, TensorData, ValueInfo};
+use crate::engine::plan::{BufferSlice, Operation, RegionInput, RegionOutput, Step};
+use crate::engine::qoperator_to_qdq::ExpandedNode;
+use crate::engine::view::{Place, View};
+use crate::tensor::{Data, Dtype, Tensor};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+impl Lowering<'_> {
+    /// Adds a node to the region, with the nodes that make its inputs unless these are available.
+    pub(super) fn add_node(&mut self, i: usize, reason: &str) -> Result<(), LoadError> {
+        if !self.gathered.insert(i) {
+            return Ok(());
+        }
+        let Some(node) = self.nodes.get(i).cloned() else { return Ok(()) };
+        self.record_fate(&node, Fate::float(reason));
+        for name in node.reads() {
+            self.ensure_available(name)?;
+        }
+        self.set_outputs(&node, &Value::Pending);
+        Ok(())
+    }
+
+    /// Ensures that a region can read the value, by a step that makes it or by its own nodes.
+    pub(super) fn ensure_available(&mut self, name: &str) -> Result<(), LoadError> {
+        let in_region = match self.values.get(name) {
+            Some(Value::Real(Real::Weights(_))) => false,
+            Some(Value::Real(_)) => match self.in_float(name) {
+                Ok(made) => made.is_none(),
+                Err(NotLowered::RunInFloat(_)) => true,
+                Err(NotLowered::Refuse(error)) => return Err(error),
+            },
+            Some(Value::Sums(_) | Value::Scale { .. } | Value::Zero { .. }) => true,
+            _ => false,
+        };
+        match self.makers.get(name) {
+            Some(&maker) if in_region => self.add_node(maker, "its result is not quantized"),
+            _ => Ok(()),
+        }
+    }
+
+    /// The value as floats in memory; none if no steps of the plan can make that.
+    pub(super) fn in_float(&mut self, name: &str) -> LowerResult<Option<View>> {
+        if let Some(view) = self.floats.get(name) {
+            return Ok(Some(view.clone()));
+        }
+        let made = match self.values.get(name).cloned() {
+            Some(Value::Float(view)) => return Ok(Some(view)),
+            Some(Value::Real(Real::Affine(a))) => {
+                let operation = Operation::Dequantize { scale: a.scale, zero: a.zero };
+                self.builder.emit_step_like(operation, &[&a.view], ElementKind::Floats)
+            }
+            Some(Value::Real(Real::Table { view, values })) => {
+                #[expect(clippy::cast_possible_truncation, reason = "to the nearest float")]
+                let table = values.map(|x| x as f32);
+                self.builder.emit_step_like(
+                    Operation::TableFloat(Box::new(table)),
+                    &[&view],
+                    ElementKind::Floats,
+                )
+            }
+            Some(Value::Real(Real::Lazy(lazy))) => match self.emit_float(&lazy)? {
+                Some(view) => view,
+                None => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        self.floats.insert(name.to_owned(), made.clone());
+        Ok(Some(made))
+    }
+
+    /// Compiles the region. Of the values it makes, those in `wanted` become results.
+    pub(super) fn close_region(&mut self, wanted: &BTreeSet<String>) -> Result<(), LoadError> {
+        let gathered = std::mem::take(&mut self.gathered);
+        let nodes: Vec<Rc<ExpandedNode>> =
+            gathered.iter().filter_map(|&i| self.nodes.get(i)).cloned().collect();
+        let made: BTreeSet<&str> =
+            nodes.iter().flat_map(|n| &n.outputs).map(String::as_str).collect();
+        let results: Vec<&str> = made.iter().copied().filter(|n| wanted.contains(*n)).collect();
+        if results.is_empty() {
+            return Ok(());
+        }
+        let mut graph = Graph {
+            outputs: results.iter().map(|name| ValueInfo::untyped(name)).collect(),
+            ..Graph::default()
+        };
+        let outside: BTreeSet<&str> =
+            nodes.iter().flat_map(|n| n.reads()).filter(|n| !made.contains(n)).collect();
+        let mut inputs = Vec::new();
+        for name in outside {
+            self.bind_input(name, &mut graph, &mut inputs)?;
+        }
+        graph.nodes = nodes.iter().map(|node| Node::clone(node)).collect();
+        decompose_qdq::decompose(&mut graph, &|name| self.known_quant_constant(name));
+        classifier::decompose(&mut graph);
+        let index = self.regions.len();
+        for node in gathered.iter().filter_map(|&i| self.nodes.get(i)) {
+            if let Some(Fate::Float { region, .. }) = self.fates.get_mut(node.origin) {
+                region.get_or_insert(index);
+            }
+        }
+        let region = self.float.compile(graph)?;
+        let outputs = results.iter().zip(&region.outputs);
+        let outputs = outputs.map(|(name, (dtype, shape))| self.bind_output(name, *dtype, shape));
+        let outputs = outputs.collect();
+        self.regions.push(region);
+        let nowhere = BufferSlice { place: Place::Constant(usize::MAX), len: 0 };
+        let operation = Operation::Region { index, inputs, outputs };
+        self.builder.steps.push(Step { operation, from: Vec::new(), to: nowhere });
+        Ok(())
+    }
+
+    fn known_quant_constant(&self, name: &str) -> Option<QuantConstant> {
+        match self.values.get(name) {
+            Some(Value::Constant(tensor)) => Some(QuantConstant {
+                element: tensor.dtype().into(),
+                single: tensor.data.len() == 1,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Adds a value from outside as an input or a constant of the region.
+    fn bind_input(
+        &mut self,
+        name: &str,
+        graph: &mut Graph,
+        inputs: &mut Vec<RegionInput>,
+    ) -> Result<(), LoadError> {
+        let float = self.floats.get(name).cloned();
+        let input = match (self.values.get(name).cloned(), float) {
+            (Some(Value::Constant(tensor)), _) => {
+                graph.initializers.push(TensorData::from_tensor(name.to_owned(), &tensor));
+                return Ok(());
+            }
+            (Some(Value::Real(Real::Weights(weights))), _) => {
+                #[expect(clippy::cast_possible_truncation, reason = "to the nearest float")]
+                let values = weights.reals().into_iter().map(|x| x as f32).collect();
+                let tensor =
+                    Tensor { shape: weights.tensor.shape.clone(), data: Data::F32(values) };
+                graph.initializers.push(TensorData::from_tensor(name.to_owned(), &tensor));
+                return Ok(());
+            }
+            (Some(Value::Opaque), _) => {
+                graph.initializers.extend(self.opaque.get(name).cloned());
+                return Ok(());
+            }
+            (Some(Value::Float(view)), _) | (_, Some(view)) => {
+                let view = self.builder.plain(&view, ElementKind::Floats);
+                region_input(&view, Dtype::F32)
+            }
+            (Some(Value::Stored(stored)), _) => {
+                let view = self.builder.plain(&stored.view, ElementKind::Bytes);
+                region_input(&view, if stored.unsigned { Dtype::U8 } else { Dtype::I8 })
+            }
+            (Some(Value::Other(Other { dtype, shape, at })), _) => {
+                let (place, opaque) = match at {
+                    OtherPlace::Input(i) => (Place::Input(i), None),
+                    OtherPlace::Kept(i) => (Place::Constant(usize::MAX), Some(i)),
+                };
+                RegionInput { slice: BufferSlice { place, len: 0 }, dtype, shape, opaque }
+            }
+            _ => {
+                let reason = "it is read where it is not available".to_owned();
+                return Err(LoadError::Tensor { name: name.to_owned(), reason });
+            }
+        };
+        graph.inputs.push(ValueInfo::tensor(name, input.dtype.into(), &input.shape));
+        inputs.push(input);
+        Ok(())
+    }
+
+    /// Allocates a place for a result of the region.
+    fn bind_output(&mut self, name: &str, dtype: Dtype, shape: &[usize]) -> Vec<RegionOutput> {
+        let len = shape.iter().product();
+        let (value, output) = match dtype {
+            Dtype::F32 => {
+                let place = self.builder.buffer(ElementKind::Floats, len);
+                let value = Value::Float(View::plain(place, shape));
+                (value, RegionOutput::Slice(BufferSlice { place, len }, dtype))
+            }
+            Dtype::I8 | Dtype::U8 => {
+                let place = self.builder.buffer(ElementKind::Bytes, len);
+                let view = View::plain(place, shape);
+                let unsigned = dtype == Dtype::U8;
+                let value = Value::Stored(Stored { view, unsigned, scale: Scaling::Unknown });
+                (value, RegionOutput::Slice(BufferSlice { place, len }, dtype))
+            }
+            _ => {
+                let kept = self.builder.opaque_values;
+                self.builder.opaque_values += 1;
+                let other = Other { dtype, shape: shape.to_vec(), at: OtherPlace::Kept(kept) };
+                (Value::Other(other), RegionOutput::Opaque(kept))
+            }
+        };
+        self.values.insert(name.to_owned(), value);
+        vec![output]
+    }
+}
+
+fn region_input(view: &View, dtype: Dtype) -> RegionInput {
+    let slice = BufferSlice { place: view.place, len: view.len() };
+    RegionInput { slice, dtype, shape: view.shape.clone(), opaque: None }
+}

@@ -1,0 +1,151 @@
+//! Models and the sessions that run them.
+
+use super::error::{LoadError, RunError};
+use super::explain::{self, FloatNode, NodeCounts};
+use super::lower::{self, Lowered, PlanBuilder};
+use super::options::LoadOptions;
+use super::output_facts::{self, OutputFact};
+use super::plan::Plan;
+use super::run::Memory;
+use super::tract::FloatCompiler;
+use super::{attributes, canonicalize, input_specs, onnx, operators};
+use crate::tensor::{Tensor, TensorSpec};
+use inferd_kernels::Isa;
+
+/// A loaded model. It is immutable, and streams share it.
+#[derive(Debug)]
+pub struct Model {
+    inputs: Vec<TensorSpec>,
+    outputs: Vec<TensorSpec>,
+    facts: Vec<OutputFact>,
+    counts: NodeCounts,
+    floats: Vec<FloatNode>,
+    plan: Plan,
+}
+
+impl Model {
+    /// Loads an ONNX model from its protobuf bytes.
+    ///
+    /// # Errors
+    /// Malformed bytes, external data outside of `options.folder`, or an operator that is not
+    /// supported or used in an unsupported way. The error names the node.
+    pub fn load(bytes: &[u8], options: &LoadOptions) -> Result<Self, LoadError> {
+        Self::load_for(Isa::best(), bytes, options)
+    }
+
+    /// Loads a model as [`Model::load`] does, for kernels of this instruction set.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn load_for(isa: Isa, bytes: &[u8], options: &LoadOptions) -> Result<Self, LoadError> {
+        let (sets, mut graph) = onnx::decode(bytes, options.folder.as_deref())?;
+        let float = FloatCompiler::new(sets.clone());
+        operators::check(&graph, &float)?;
+        let opset = attributes::check(&sets, &graph)?;
+        let facts = output_facts::analyze(&graph);
+        canonicalize::canonicalize(opset, &mut graph);
+        let mut inputs = input_specs::fix_inputs(&mut graph, options)?;
+        let builder = PlanBuilder::new(isa);
+        let Lowered { plan, outputs, nodes, fates } =
+            lower::lower(graph, &mut inputs, &float, builder)?;
+        let (counts, floats) = explain::explain(&nodes, &fates);
+        Ok(Self { inputs, outputs, facts, counts, floats, plan })
+    }
+
+    /// The inputs with their fixed shapes.
+    #[must_use]
+    pub fn inputs(&self) -> &[TensorSpec] {
+        &self.inputs
+    }
+
+    /// The outputs with their fixed shapes.
+    #[must_use]
+    pub fn outputs(&self) -> &[TensorSpec] {
+        &self.outputs
+    }
+
+    /// Properties of each output that follow from the graph, in the order of [`Model::outputs`].
+    #[must_use]
+    pub fn facts(&self) -> &[OutputFact] {
+        &self.facts
+    }
+
+    /// How many nodes run in integers and how many in float.
+    #[must_use]
+    pub fn nodes(&self) -> NodeCounts {
+        self.counts
+    }
+
+    /// The nodes that run in float, sorted by region, with the reason for each.
+    #[must_use]
+    pub fn explain(&self) -> &[FloatNode] {
+        &self.floats
+    }
+
+    /// A session to run the model. Each stream has its own.
+    #[must_use]
+    pub fn session(self: &std::sync::Arc<Self>) -> Session {
+        Session { model: self.clone(), memory: None }
+    }
+}
+
+/// The buffers with which one caller runs a shared [`Model`].
+#[derive(Debug)]
+pub struct Session {
+    model: std::sync::Arc<Model>,
+    memory: Option<Memory>,
+}
+
+impl Session {
+    /// The model that the session runs.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Runs the model once. `inputs` are in the order of [`Model::inputs`]. `outputs` are in the
+    /// order of [`Model::outputs`], have their types and shapes ([`Tensor::zeros`]), and are
+    /// overwritten.
+    ///
+    /// # Errors
+    /// A tensor of another type or shape than the model's, or a failure inside the float runtime.
+    pub fn run(&mut self, inputs: &[Tensor], outputs: &mut [Tensor]) -> Result<(), RunError> {
+        check(&self.model, inputs, outputs)?;
+        let memory = match &mut self.memory {
+            Some(memory) => memory,
+            empty => empty.insert(Memory::new(&self.model.plan)?),
+        };
+        memory.run(&self.model.plan, inputs, outputs)
+    }
+}
+
+/// Checks the tensors against the specs of the model.
+fn check(model: &Model, inputs: &[Tensor], outputs: &[Tensor]) -> Result<(), RunError> {
+    let count = |what, expected: usize, found: usize| {
+        if expected == found { Ok(()) } else { Err(RunError::Count { what, expected, found }) }
+    };
+    count("inputs", model.inputs.len(), inputs.len())?;
+    count("outputs", model.outputs.len(), outputs.len())?;
+    for (index, (spec, tensor)) in model.inputs.iter().zip(inputs).enumerate() {
+        if let Some(reason) = mismatch(spec, tensor) {
+            return Err(RunError::Input { index, reason });
+        }
+    }
+    for (index, (spec, tensor)) in model.outputs.iter().zip(outputs).enumerate() {
+        if let Some(reason) = mismatch(spec, tensor) {
+            return Err(RunError::Output { index, reason });
+        }
+    }
+    Ok(())
+}
+
+fn mismatch(spec: &TensorSpec, tensor: &Tensor) -> Option<String> {
+    if spec.dtype != tensor.dtype() {
+        return Some(format!("expected {} elements, found {}", spec.dtype, tensor.dtype()));
+    }
+    if spec.shape != tensor.shape {
+        return Some(format!("expected shape {:?}, found {:?}", spec.shape, tensor.shape));
+    }
+    let (expected, found) = (spec.len(), tensor.data.len());
+    (expected != found).then(|| format!("expected {expected} elements, found {found}"))
+}

@@ -1,0 +1,104 @@
+//! Outputs that are the number of a class, and the scores by which it is chosen.
+
+use super::{Analysis, Label, moves};
+use crate::engine::classifier;
+use crate::engine::graph::Node;
+use std::collections::BTreeSet;
+
+/// A class and the value whose highest element selects it.
+#[derive(Default)]
+struct Chosen {
+    ids: Vec<i64>,
+    by: Option<String>,
+}
+
+impl Analysis<'_> {
+    /// The label that the output `name` is; none if it is not a class. `outputs` are all of the
+    /// graph.
+    pub(super) fn label(&self, name: &str, outputs: &[&str]) -> Option<Label> {
+        let chosen = self.chosen(name)?;
+        let related = |output: &&str| match &chosen.by {
+            Some(by) => *output != name && self.ranks_as(output, by),
+            None => false,
+        };
+        let places = outputs.iter().enumerate().filter(|(_, output)| related(output));
+        Some(Label { ids: chosen.ids, scores: places.map(|(place, _)| place).collect() })
+    }
+
+    fn chosen(&self, name: &str) -> Option<Chosen> {
+        self.visit(name, |node, place| self.chosen_by(node, place)).flatten()
+    }
+
+    fn chosen_by(&self, node: &Node, place: usize) -> Option<Chosen> {
+        let by = |name: &str| Some(name.to_owned());
+        match node.op.as_str() {
+            "ArgMax" => Some(Chosen { ids: Vec::new(), by: by(node.input(0)) }),
+            "ArgMin" => Some(Chosen::default()),
+            "TopK" if place == 1 => Some(Chosen { ids: Vec::new(), by: by(node.input(0)) }),
+            "TreeEnsembleClassifier" | "LinearClassifier" if place == 0 => {
+                let (ids, _) = classifier::describe(node)?;
+                Some(Chosen { ids, by: node.outputs.get(1).cloned() })
+            }
+            "ArrayFeatureExtractor" | "Gather" if self.constants.contains_key(node.input(0)) => {
+                let chosen = self.chosen(node.input(1))?;
+                Some(Chosen { ids: self.whole(node.input(0)).unwrap_or_default(), ..chosen })
+            }
+            "Cast" => self.chosen(node.input(0)),
+            _ if moves(node) => self.chosen(node.input(0)),
+            _ => None,
+        }
+    }
+
+    /// A constant of whole numbers.
+    fn whole(&self, name: &str) -> Option<Vec<i64>> {
+        let whole = |x: f64| {
+            #[expect(clippy::cast_possible_truncation, reason = "compared with what it was")]
+            let id = x as i64;
+            #[expect(clippy::cast_precision_loss, reason = "compared with what it was")]
+            let same = (id as f64).to_bits() == x.to_bits() || id == 0;
+            same.then_some(id)
+        };
+        self.reals(name)?.into_iter().map(whole).collect()
+    }
+
+    /// Whether the highest element of `output` is that of `by`: one is computed from the other, or
+    /// both from a third value, by functions that keep the order within a row.
+    fn ranks_as(&self, output: &str, by: &str) -> bool {
+        let (mut ours, mut theirs) = (BTreeSet::new(), BTreeSet::new());
+        self.ranked(output, &mut ours);
+        self.ranked(by, &mut theirs);
+        !ours.is_disjoint(&theirs)
+    }
+
+    fn ranked(&self, name: &str, into: &mut BTreeSet<String>) {
+        into.insert(name.to_owned());
+        self.visit(name, |node, _| {
+            if keeps_order(node) || self.divides_by_sum(node) {
+                self.ranked(node.input(0), into);
+            }
+        });
+    }
+
+    fn divides_by_sum(&self, node: &Node) -> bool {
+        node.op == "Div" && self.is_sum_of(node.input(1), node.input(0))
+    }
+}
+
+fn keeps_order(node: &Node) -> bool {
+    let reshapes = matches!(
+        node.op.as_str(),
+        "Identity" | "Dropout" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Cast"
+    );
+    let grows = matches!(
+        node.op.as_str(),
+        "Softmax"
+            | "LogSoftmax"
+            | "Sigmoid"
+            | "Exp"
+            | "LpNormalization"
+            | "Normalizer"
+            | "QuantizeLinear"
+            | "DequantizeLinear"
+    );
+    reshapes || grows
+}
