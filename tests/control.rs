@@ -126,7 +126,7 @@ fn a_second_daemon_on_the_same_state_is_refused_and_a_killed_one_leaves_no_troub
     gateway.start();
     let second = gateway.command(&["run"]);
     assert_eq!(code(&second), 1);
-    assert!(complained(&second).contains("another inferd works in"), "{}", complained(&second));
+    assert!(complained(&second).contains("is in use by another inferd"), "{}", complained(&second));
     assert_eq!(code(&gateway.command(&["status"])), 0, "the first goes on");
     gateway.kill();
     assert!(gateway.dir().join("run/control.sock").exists(), "as a kill leaves it");

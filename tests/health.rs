@@ -276,7 +276,7 @@ fn signals_that_end_a_process_stop_the_daemon_in_order() {
         gateway.signal(name);
         let ended = gateway.ended();
         assert!(ended.success(), "SIG{name}: {ended}; {}", gateway.log_end());
-        for word in [&format!("SIG{name} received"), "stopping: finishing what was received"] {
+        for word in [&format!("SIG{name} received"), "stopping: processing the received inputs"] {
             assert!(gateway.log().contains(word), "no {word:?} in: {}", gateway.log_end());
         }
         assert!(!gateway.dir().join("run/control.sock").exists());

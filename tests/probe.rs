@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use inferd::bundle::Bundle;
-use inferd::daemon::probe::{Limits, Measured, Probe};
+use inferd::daemon::probe::{Limits, Probe, ProbeResult};
 use inferd::update::device::Reason;
 use tempfile::TempDir;
 
@@ -46,7 +46,7 @@ fn probe(limits: Limits) -> Probe {
     Probe { program: env!("CARGO_BIN_EXE_inferd").into(), limits }
 }
 
-async fn measured(limits: Limits, bundle: Bytes) -> Result<Measured, Reason> {
+async fn measured(limits: Limits, bundle: Bytes) -> Result<ProbeResult, Reason> {
     soon("the probe", probe(limits).measure(bundle)).await
 }
 
@@ -57,15 +57,15 @@ async fn a_good_bundle_is_measured_and_compared() {
     assert!(found.peak_rss_bytes > 1 << 20 && found.peak_rss_bytes < 512 << 20, "{found:?}");
     assert!(found.nodes.integer > 0, "{found:?}");
     assert!(found.golden.is_some(), "{found:?}");
-    let compare = async |active: Measured| {
+    let compare = async |active: ProbeResult| {
         let limits = Limits { slowdown: 1.5, growth: 1.5, ..limits() };
         let probe = probe(limits);
         soon("the probe", probe.compare(packed(&motion()), Some(&active))).await
     };
     // By a wide margin: the machine may be busy with other things.
-    let lavish = Measured { median_us: 1e6, ..found };
+    let lavish = ProbeResult { median_us: 1e6, ..found };
     compare(lavish).await.unwrap();
-    let tiny = Measured { peak_rss_bytes: 1, ..lavish };
+    let tiny = ProbeResult { peak_rss_bytes: 1, ..lavish };
     let lavishly = probe(Limits { growth: 1.0, ..limits() });
     let judged = soon("the probe", lavishly.compare(packed(&motion()), Some(&tiny))).await;
     let over = found.peak_rss_bytes > 17 << 20;

@@ -99,7 +99,7 @@ impl From<BundleError> for Failure {
 impl From<daemon::RunError> for Failure {
     fn from(error: daemon::RunError) -> Self {
         use daemon::RunError::{
-            Claimed, Fit, LinkDied, NoModel, Overtime, Store, System, WorkerDied,
+            Fit, LinkDied, NoModel, Overtime, StateDirInUse, Store, System, WorkerDied,
         };
         let exit = match &error {
             Fit { .. } | NoModel(_) => Exit::Config,
@@ -107,7 +107,7 @@ impl From<daemon::RunError> for Failure {
             // Going back to an older version is a decision, and no restart makes it.
             Store(StoreError::Newer { .. }) => Exit::Config,
             Store(_) => Exit::Io,
-            Claimed(_) | Overtime(_) => Exit::Failed,
+            StateDirInUse(_) | Overtime(_) => Exit::Failed,
         };
         Self::new(exit, error.to_string())
     }

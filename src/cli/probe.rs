@@ -11,7 +11,7 @@ use super::bench::noise;
 use super::terminal::print_json;
 use super::{Exit, Failure};
 use crate::bundle::{BUNDLE_MAX, Bundle, BundleError};
-use crate::daemon::probe::{Answer, Measured, is_for_want_of_memory};
+use crate::daemon::probe::{Answer, ProbeResult, is_for_want_of_memory};
 use crate::engine::{Model, RunError};
 use crate::pipeline::prove_samples;
 use crate::procfs::peak_rss_bytes;
@@ -66,7 +66,7 @@ fn confine(args: &Args) -> io::Result<()> {
     Ok(())
 }
 
-fn measure(args: &Args) -> Result<Measured, Refusal> {
+fn measure(args: &Args) -> Result<ProbeResult, Refusal> {
     let bundle = Bundle::read(&read()?).map_err(refusal)?;
     let start = Instant::now();
     let model = bundle.model().map_err(refusal)?;
@@ -82,7 +82,7 @@ fn measure(args: &Args) -> Result<Measured, Refusal> {
     let median_us = median_us(&model, &inputs, args.runs, budget)
         .map_err(|error| told(Reason::ErrorRate, format!("a run failed: {error}")))?;
     let peak_rss_bytes = peak_rss_bytes().unwrap_or(0);
-    Ok(Measured { load_ms, golden, median_us, peak_rss_bytes, nodes: model.nodes() })
+    Ok(ProbeResult { load_ms, golden, median_us, peak_rss_bytes, nodes: model.nodes() })
 }
 
 fn read() -> Result<Vec<u8>, Refusal> {

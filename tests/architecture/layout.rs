@@ -31,8 +31,7 @@ const BESIDE: &[&str] = &[
 ];
 
 /// Unit tests that are still beside their module instead of in its folder.
-const APART: &[&str] =
-    &["src/daemon/journal_tests.rs", "src/daemon/shadow_tests.rs", "src/daemon/swap_tests.rs"];
+const APART: &[&str] = &[];
 
 #[test]
 fn no_file_is_too_long() {

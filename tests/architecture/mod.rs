@@ -1,6 +1,7 @@
 //! The architecture, checked on the sources: which module may import which, import rings, sizes and
 //! places of files.
 
+mod daemon;
 mod layers;
 mod layout;
 mod modules;

@@ -65,7 +65,7 @@ async fn a_file_is_installed_and_taken_back_by_the_same_rules() {
     let nothing = fleet.gateway.command(&["rollback", "motion"]);
     assert_eq!(nothing.status.code(), Some(1));
     let told = install(&fleet.gateway, &good).unwrap_err();
-    assert!(told.contains("was taken back"), "{told}");
+    assert!(told.contains("was rolled back"), "{told}");
     // Nothing was committed, so the older release is not below the floor.
     assert_eq!(install(&fleet.gateway, &older).unwrap()["version"], "1.9.0");
 

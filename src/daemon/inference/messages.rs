@@ -2,9 +2,9 @@
 
 use std::sync::mpsc;
 
+use super::reports::Report;
 use super::shadow_share::ShadowStart;
 use crate::bundle::Loaded;
-use crate::daemon::rejects::RejectSample;
 use crate::daemon::windows::SavedWindows;
 use crate::message::{Incoming, ResultMessage};
 use crate::pipeline::{FitError, Swapped};
@@ -39,7 +39,8 @@ pub(crate) type SwapOutcome = Result<Swapped, Vec<FitError>>;
 #[derive(Debug)]
 pub(crate) enum FromWorker {
     Result(ResultMessage),
-    Rejected(RejectSample),
+    /// For a topic of the daemon.
+    Report(Report),
     /// Partial windows to save; the inputs that wait for them are released once they are durable.
     Windows(SavedWindows),
 }

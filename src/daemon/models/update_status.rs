@@ -22,16 +22,16 @@ pub(crate) struct UpdateStatus {
 
 /// What the updates of a model counted since the start.
 #[derive(Clone, Debug, Default, Serialize)]
-pub(crate) struct UpdateCounters {
+pub struct UpdateCounters {
     /// Version of the keyset in use.
-    keyset: u64,
+    pub keyset: u64,
     /// Requested chunks that were received, valid or not, and their bytes.
-    chunks: u64,
-    bytes: u64,
+    pub chunks: u64,
+    pub bytes: u64,
     /// Messages that no update had requested, of all models.
-    dropped: u64,
+    pub dropped: u64,
     /// Rejected documents and chunks, by reason.
-    refused: BTreeMap<String, u64>,
+    pub refused: BTreeMap<String, u64>,
 }
 
 impl UpdateCounters {

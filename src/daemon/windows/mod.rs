@@ -1,5 +1,13 @@
 //! Partial windows that survive a restart: when they are saved, and what is in them.
 
+pub(crate) mod input_epoch;
+pub(crate) mod journal_state;
+pub(crate) mod pending_saves;
+pub(crate) mod persist;
+pub(crate) mod recent_inputs;
+pub(crate) mod restore;
+
+use crate::ids::StreamName;
 use crate::message::InputProcessed;
 use crate::store::windows::Windows;
 
@@ -10,4 +18,9 @@ pub(crate) struct SavedWindows {
     pub(crate) windows: Windows,
     /// Inputs that stay unacknowledged until these windows are durable.
     pub(crate) waiting: Vec<InputProcessed>,
+}
+
+/// The key of a stream's partial windows in the store.
+pub(crate) fn windows_key(stream: &StreamName) -> String {
+    format!("windows/{stream}")
 }

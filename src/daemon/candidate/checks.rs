@@ -1,0 +1,157 @@
+//! What a candidate must show before it is switched to: alone in a process of its own, then here,
+//! then beside the active model.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::task::spawn_blocking;
+
+use crate::bundle::{Bundle, BundleError, Loaded};
+use crate::config::Config;
+use crate::daemon::candidate::probe::{Limits, Probe};
+use crate::daemon::candidate::shadow::{ShadowLimits, ShadowOutcome, shadow};
+use crate::daemon::inference::shadow_share::ShadowError;
+use crate::daemon::models::active::{self, Unusable};
+use crate::daemon::models::switcher::ModelSwitcher;
+use crate::ids::{Digest, ModelName};
+use crate::store::models::{ModelStore, ModelStoreError};
+use crate::update::Trial;
+use crate::update::device::Reason;
+
+/// Of a candidate's verdicts beside the active model, so many must be the same.
+const MIN_AGREEMENT: f64 = 0.9;
+
+/// Why a candidate is not taken, and the sentence for the log.
+pub(crate) type CheckFailure = (Reason, String);
+
+/// A candidate, and what it is held against.
+pub(crate) struct CandidateChecks {
+    pub(crate) model: ModelName,
+    /// Its name in the store, and that of the active version; `None` is the shipped one.
+    pub(crate) stored: Digest,
+    pub(crate) active: Option<Digest>,
+    pub(crate) trial: Trial,
+    pub(crate) switcher: ModelSwitcher,
+    pub(crate) versions: ModelStore,
+}
+
+impl CandidateChecks {
+    /// Measures it in a child process beside the active model, then loads it here and sees that
+    /// every stream can use it.
+    pub(crate) async fn probe(self) -> Result<(), CheckFailure> {
+        let config = &self.switcher.context.config;
+        let limits = Limits {
+            memory: config.updates.probe_memory,
+            time: config.updates.probe_time,
+            slowdown: self.trial.max_slowdown,
+            ..Limits::default()
+        };
+        let probe = Probe::new(limits);
+        let candidate = self.bytes(Some(self.stored)).await?;
+        // An active model that is not measured is no reason against the candidate.
+        let active = match self.bytes(self.active).await {
+            Ok(active) => probe.measure(active).await.ok(),
+            Err(_) => None,
+        };
+        let told = |reason| (reason, format!("model {}: its probe failed", self.model));
+        let measured = probe.compare(candidate, active.as_ref()).await.map_err(told)?;
+        log::info!(
+            "model {}: the candidate loads in {:.1} ms and takes {:.0} us a run",
+            self.model,
+            measured.load_ms,
+            measured.median_us
+        );
+        self.load().await.map(|_| ())
+    }
+
+    /// Runs it beside the active model on what comes in.
+    pub(crate) async fn shadow(self, runs: u32) -> Result<Option<ShadowOutcome>, CheckFailure> {
+        let loaded = self.load().await?;
+        let max = Duration::from_secs(self.trial.max_s.into());
+        match shadow(&self.switcher.queues, &loaded, runs, max).await {
+            Ok(outcome) => Ok(Some(outcome)),
+            Err(other @ ShadowError::NotComparable(_)) => {
+                log::warn!("model {}: {other}; its trial has to tell", self.model);
+                Ok(None)
+            }
+            Err(other) => Err((Reason::Cancelled, format!("model {}: {other}", self.model))),
+        }
+    }
+
+    /// What the shadow must not fall short of.
+    pub(crate) fn terms(trial: &Trial) -> ShadowLimits {
+        ShadowLimits {
+            min_agreement: MIN_AGREEMENT,
+            max_error_rate: trial.max_error_rate,
+            max_slowdown: trial.max_slowdown,
+        }
+    }
+
+    async fn load(&self) -> Result<Loaded, CheckFailure> {
+        let (context, model) = (self.switcher.context.clone(), self.model.clone());
+        let (versions, stored) = (self.versions.clone(), self.stored);
+        let load = move || load(&context.config, &model, stored, &versions);
+        spawn_blocking(load).await.map_err(stopping)?
+    }
+
+    /// A version's bundle; `None` is the shipped one.
+    async fn bytes(&self, stored: Option<Digest>) -> Result<Bytes, CheckFailure> {
+        let (context, model) = (self.switcher.context.clone(), self.model.clone());
+        let versions = self.versions.clone();
+        let read = move || match stored {
+            Some(stored) => read(stored, &versions),
+            None => {
+                let bundle = Bundle::shipped(&context.config.models.dir, &model);
+                let bundle =
+                    bundle.map_err(|error| (reason_of_bundle(&error), error.to_string()))?;
+                let mut bytes = Vec::new();
+                let written = bundle.write(&mut bytes);
+                written.map_err(|error| (Reason::Load, error.to_string()))?;
+                Ok(bytes.into())
+            }
+        };
+        spawn_blocking(read).await.map_err(stopping)?
+    }
+}
+
+/// Loads a stored version, runs its golden vectors and golden samples, and sees that every stream can use it. Blocks.
+pub(crate) fn load(
+    config: &Config,
+    model: &ModelName,
+    stored: Digest,
+    versions: &ModelStore,
+) -> Result<Loaded, CheckFailure> {
+    active::load(config, model, stored, versions).map_err(|unusable| {
+        let reason = match &unusable {
+            Unusable::Store(error) => reason_of_store(error),
+            Unusable::Bundle(error) => reason_of_bundle(error),
+            Unusable::OtherModel(_) | Unusable::Misfit(_) => Reason::Load,
+        };
+        (reason, unusable.to_string())
+    })
+}
+
+fn read(stored: Digest, versions: &ModelStore) -> Result<Bytes, CheckFailure> {
+    let verified = versions.read(stored);
+    let verified = verified.map_err(|error| (reason_of_store(&error), error.to_string()))?;
+    Ok(verified.into_bytes().into())
+}
+
+fn reason_of_store(error: &ModelStoreError) -> Reason {
+    match error {
+        ModelStoreError::Full { .. } | ModelStoreError::Failed { .. } => Reason::Disk,
+        _ => Reason::Bytes,
+    }
+}
+
+fn reason_of_bundle(error: &BundleError) -> Reason {
+    if matches!(error, BundleError::Golden { .. } | BundleError::Samples { .. }) {
+        Reason::Golden
+    } else {
+        Reason::Load
+    }
+}
+
+fn stopping(_: tokio::task::JoinError) -> CheckFailure {
+    (Reason::Cancelled, "the daemon is stopping".to_owned())
+}

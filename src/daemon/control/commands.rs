@@ -1,0 +1,176 @@
+//! Handlers of the requests on the control socket.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::model_rows::{ModelRow, model_rows};
+use super::queue;
+use crate::control::{Answer, Ask, Code, PEEK_MAX, Refused};
+use crate::daemon::delivery::requests::{DeliveryHandle, HealthSource};
+use crate::daemon::models::registry::ModelRegistry;
+use crate::daemon::models::switcher::{ModelSwitcher, SwitchError, VersionChoice};
+use crate::daemon::store_access::{self, StoreUnavailable};
+use crate::daemon::telemetry::snapshot::HealthSnapshot;
+use crate::daemon::updates::commands::{CommandResult, UpdateQueues};
+use crate::ids::{Digest, ModelName};
+use crate::monitor::health::{HealthState, Verdict};
+use crate::pipeline::Swapped;
+use crate::store::handle::StoreHandle;
+use crate::store::models::{VersionSlot, VersionSlots};
+use crate::store::{Store, StoreError};
+
+const BUSY: &str = "the store does not keep up, or the daemon is stopping";
+const STORE_CLOSED: &str = "the store is closed, results are kept in memory only; see the daemon's \
+                            log for the reason. It is opened again every few seconds";
+
+/// The answer to `status`.
+#[derive(Serialize)]
+struct Status<'a> {
+    /// The state is not `failed`: what `inferd status` exits by without options.
+    healthy: bool,
+    /// The messages of the reasons that make it `failed`.
+    problems: Vec<&'a str>,
+    #[serde(flatten)]
+    verdict: &'a Verdict,
+    health: &'a HealthSnapshot,
+    models: &'a [ModelRow],
+}
+
+impl<'a> Status<'a> {
+    fn new(health: &'a HealthSnapshot, models: &'a [ModelRow]) -> Self {
+        let verdict = &health.verdict;
+        let failed = verdict.reasons.iter().filter(|reason| reason.state == HealthState::Failed);
+        Self {
+            healthy: verdict.state != HealthState::Failed,
+            problems: failed.map(|reason| reason.message.as_str()).collect(),
+            verdict,
+            health,
+            models,
+        }
+    }
+}
+
+/// Handles requests of local commands. Cheap to clone; each request is a task of its own.
+#[derive(Clone)]
+pub(crate) struct Commands {
+    pub(crate) store: StoreHandle,
+    pub(crate) models: ModelRegistry,
+    pub(crate) health: HealthSource,
+    pub(crate) delivery: DeliveryHandle,
+    pub(crate) switcher: ModelSwitcher,
+    pub(crate) updates: UpdateQueues,
+}
+
+impl Commands {
+    /// Handles one request. `body`: the bytes that followed it.
+    pub(crate) async fn handle(self, ask: Ask, body: Vec<u8>) -> Answer {
+        let result = match ask {
+            Ask::Status => self.status().await,
+            Ask::Models => self.model_rows().await.map(|rows| json!({ "models": rows })),
+            Ask::Use { model, digest } => self.use_version(&model, digest).await,
+            Ask::Install { .. } => self.updates.install(body).await,
+            Ask::Rollback { model } => self.updates.roll_back(&model).await,
+            Ask::QueueStat => self.queue_stat().await,
+            Ask::QueuePeek { limit } => self.queue_peek(limit).await,
+            Ask::QueueDrain => self.queue_drain().await,
+            Ask::QueuePurge => self.queue_purge().await,
+        };
+        result.map_or_else(Answer::Refused, Answer::Ok)
+    }
+
+    async fn status(&self) -> CommandResult {
+        let rows = self.model_rows().await?;
+        let health = self.refresh().await?;
+        Ok(to_json(&Status::new(&health, &rows)))
+    }
+
+    async fn model_rows(&self) -> Result<Vec<ModelRow>, Refused> {
+        let (models, versions) = (self.models.active(), self.switcher.versions.clone());
+        let list = move |store: Option<&mut Store>| model_rows(&models, versions.as_ref(), store);
+        store_access::run(&self.store, list).await.map_err(busy)
+    }
+
+    async fn refresh(&self) -> Result<std::sync::Arc<HealthSnapshot>, Refused> {
+        self.health.refresh().await.ok_or_else(|| Refused::new(Code::Busy, BUSY))
+    }
+
+    /// Activates a version at the request of an operator: without a trial, and the version that was
+    /// active becomes the previous one.
+    async fn use_version(&self, model: &str, digest: Option<Digest>) -> CommandResult {
+        let Ok(model) = ModelName::parse(model) else {
+            return Err(Refused::new(Code::Model, format!("invalid model name {model:?}")));
+        };
+        if self.updates.has(&model) {
+            return self.updates.use_version(&model, digest).await;
+        }
+        let choice = digest.map_or(VersionChoice::BuiltIn, VersionChoice::Stored);
+        let edit = |slots: &mut VersionSlots, slot: Option<VersionSlot>| {
+            if slots.active != slot {
+                slots.previous = std::mem::replace(&mut slots.active, slot);
+            }
+            slots.trial = None;
+        };
+        let swapped = self.switcher.switch_to(model, choice, edit).await;
+        let swapped = swapped.map_err(|error| Refused::new(code_of(&error), error.to_string()))?;
+        let kept = swapped.iter().filter(|kept| **kept == Swapped::WindowsKept).count();
+        Ok(json!({ "streams": swapped.len(), "windows_kept": kept }))
+    }
+
+    async fn queue_stat(&self) -> CommandResult {
+        Ok(to_json(&self.refresh().await?.queue))
+    }
+
+    async fn queue_peek(&self, limit: u32) -> CommandResult {
+        let limit = limit.min(PEEK_MAX);
+        let peek = move |store: Option<&mut Store>| store.map(|store| queue::peek(store, limit));
+        let peeked = store_access::run(&self.store, peek).await.map_err(busy)?;
+        Ok(to_json(&of_store(peeked)?))
+    }
+
+    async fn queue_drain(&self) -> CommandResult {
+        let is_connected = self.delivery.drain_now().await;
+        if !is_connected.ok_or_else(|| Refused::new(Code::Busy, BUSY))? {
+            return Err(Refused::new(
+                Code::NoBroker,
+                "the broker is not connected: queued results are sent once it is (`inferd status` \
+                 shows why)",
+            ));
+        }
+        self.queue_stat().await
+    }
+
+    async fn queue_purge(&self) -> CommandResult {
+        let purge = |store: Option<&mut Store>| store.map(queue::purge);
+        let purged = store_access::run(&self.store, purge).await.map_err(busy)?;
+        let (purged, failed) = purged.ok_or_else(|| Refused::new(Code::Store, STORE_CLOSED))?;
+        self.delivery.purged(purged.clone()).await;
+        match failed {
+            Some(error) => Err(Refused::new(Code::Store, error.to_string())),
+            None => Ok(json!({ "purged": purged })),
+        }
+    }
+}
+
+/// Plain structs of numbers and text always serialize.
+fn to_json(answer: &impl Serialize) -> Value {
+    serde_json::to_value(answer).unwrap_or_default()
+}
+
+fn busy(_: StoreUnavailable) -> Refused {
+    Refused::new(Code::Busy, BUSY)
+}
+
+/// `found`: `None` while the store is closed.
+fn of_store<T>(found: Option<Result<T, StoreError>>) -> Result<T, Refused> {
+    let found = found.ok_or_else(|| Refused::new(Code::Store, STORE_CLOSED))?;
+    found.map_err(|error| Refused::new(Code::Store, error.to_string()))
+}
+
+fn code_of(error: &SwitchError) -> Code {
+    match error {
+        SwitchError::NoSuchModel(_) | SwitchError::Unusable { .. } => Code::Model,
+        SwitchError::Busy => Code::Busy,
+        SwitchError::Store(_) | SwitchError::NoStore(_) => Code::Store,
+        SwitchError::Stopping => Code::Stopping,
+    }
+}

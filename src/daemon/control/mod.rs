@@ -1,0 +1,6 @@
+//! The control socket, and the commands that arrive on it.
+
+pub(crate) mod commands;
+mod model_rows;
+mod queue;
+pub(crate) mod server;

@@ -1,0 +1,325 @@
+//! One stream on its worker: the pipeline, its counters, and when its windows are saved.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use crate::bundle::Loaded;
+use crate::clock::{Clock, Mono, Now};
+use crate::config::{RetainedInput, Stream, WindowSafety};
+use crate::daemon::inference::messages::SwapOutcome;
+use crate::daemon::inference::rejects::RejectSample;
+use crate::daemon::inference::retained_inputs::{RetainedInputs, content};
+use crate::daemon::inference::shadow_share::ShadowShare;
+use crate::daemon::inference::stats::SharedStats;
+use crate::daemon::inference::window_counters;
+use crate::daemon::windows::SavedWindows;
+use crate::daemon::windows::journal_state::SharedJournal;
+use crate::daemon::windows::recent_inputs::RecentInputs;
+use crate::ids::StreamName;
+use crate::message::{Incoming, InputId, InputProcessed, ResultMessage};
+use crate::monitor::StreamStats;
+use crate::pipeline::{Outcome, Pipeline, Reject, Rejected};
+use crate::store::windows::Windows;
+
+/// Additions take so many times the bytes of their base before there is a new one: more of them
+/// would take room, fewer would have the base written more often.
+const JOURNAL_TO_BASE_RATIO: usize = 4;
+/// Fewer bytes of additions than this never make a new base.
+const MIN_JOURNAL_BYTES: usize = 64 * 1024;
+/// What an addition takes beside its bytes, about.
+const ENTRY_OVERHEAD: usize = 128;
+
+/// One stream on its worker.
+pub(crate) struct StreamRunner {
+    index: usize,
+    name: StreamName,
+    pipeline: Pipeline,
+    stats: SharedStats,
+    safety: WindowSafety,
+    saves: SaveIntervals,
+    retained: RetainedInput,
+    retained_inputs: RetainedInputs,
+    /// Inputs whose samples the windows have.
+    recent: RecentInputs,
+    waiting: Vec<InputProcessed>,
+    /// When the windows changed first since the last save.
+    changed: Option<Mono>,
+    journal: SharedJournal,
+    /// Bytes of additions that may still come before the next base.
+    room: usize,
+    /// In a shadow, while a candidate runs beside the model.
+    shadow: Option<ShadowShare>,
+}
+
+impl StreamRunner {
+    pub(crate) fn new(
+        index: usize,
+        stream: &Stream,
+        pipeline: Pipeline,
+        saves: SaveIntervals,
+        recent: RecentInputs,
+    ) -> Self {
+        Self {
+            index,
+            name: stream.name.clone(),
+            pipeline,
+            stats: SharedStats::default(),
+            safety: stream.windows,
+            saves,
+            retained: stream.retained,
+            retained_inputs: RetainedInputs::new(stream.max_keys),
+            recent,
+            waiting: Vec::new(),
+            changed: None,
+            journal: SharedJournal::default(),
+            room: 0,
+            shadow: None,
+        }
+    }
+
+    pub(crate) fn step(
+        &mut self,
+        incoming: &Incoming,
+        clock: &dyn Clock,
+        out: &mut Vec<ResultMessage>,
+    ) -> Outcome {
+        if self.recent.contains(incoming.input_id) {
+            // Its samples came back with the windows, and what they completed was safe before.
+            return Outcome::default();
+        }
+        if incoming.retained && self.is_repeated(incoming) {
+            self.stats.lock().unwrap_or_else(PoisonError::into_inner).retained += 1;
+            return Outcome::default();
+        }
+        let mut outcome = self.pipeline.step(incoming, clock, out);
+        let outdated = if incoming.retained { take_outdated(&mut outcome) } else { 0 };
+        self.remember(incoming, &outcome);
+        self.count_shadow();
+        let now = clock.now();
+        let after = now.mono;
+        if self.save_every().is_some() && outcome.samples > 0 {
+            self.changed.get_or_insert(after);
+            self.recent.record(incoming.input_id);
+        }
+        let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        stats.retained += u64::from(outdated);
+        count(&mut stats, &outcome, after.since(incoming.received.mono));
+        note(&mut stats, &outcome, incoming.received, now);
+        if let Some(fill) = outcome.fill {
+            let window = stats.window.get_or_insert_default();
+            window_counters::count(window, &outcome, fill, &self.pipeline);
+            log::debug!(
+                "stream {}: {} samples taken, the next window of device {:?} has {} of {} samples",
+                self.name,
+                outcome.samples,
+                window.device,
+                fill.filled,
+                fill.length
+            );
+        }
+        outcome
+    }
+
+    /// Whether a retained message is the last one of its topic that was taken, or one whose samples
+    /// are in the windows. The broker sends it with each new subscription.
+    fn is_repeated(&self, incoming: &Incoming) -> bool {
+        self.retained_inputs.contains(incoming) || self.recent.contains_content(content(incoming))
+    }
+
+    /// StoredRecord what was taken, so that it is known when it comes again as a retained message.
+    fn remember(&mut self, incoming: &Incoming, outcome: &Outcome) {
+        if self.retained == RetainedInput::Ignore || outcome.samples == 0 {
+            return;
+        }
+        self.retained_inputs.record(incoming);
+        if self.windowed() {
+            let by_content = || InputId::of_content(content(incoming));
+            self.recent.record(Some(incoming.input_id.unwrap_or_else(by_content)));
+        }
+    }
+
+    /// Keeps a rejected input as the example that is shown.
+    pub(crate) fn note_reject(&self, sample: &RejectSample) {
+        let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        let condition = &mut stats.condition;
+        let place = if sample.is_of_model() {
+            &mut condition.last_failure
+        } else {
+            &mut condition.last_reject
+        };
+        *place = Some(sample.example());
+    }
+
+    /// The report to pass on now, or nothing while it waits for the windows to be safe.
+    pub(crate) fn hold(&mut self, taken: InputProcessed) -> Option<InputProcessed> {
+        let journal = self.windowed() && self.safety == WindowSafety::Journal;
+        if journal && self.changed.is_some() {
+            self.waiting.push(taken);
+            return None;
+        }
+        Some(taken)
+    }
+
+    /// When the windows are to be saved; `None` while nothing changed or no save was asked for.
+    pub(crate) fn save_at(&self) -> Option<Mono> {
+        Some(self.changed?.plus(self.save_every()?))
+    }
+
+    /// `None`: windows are saved on a clean stop only.
+    fn save_every(&self) -> Option<Duration> {
+        match self.safety {
+            WindowSafety::Memory => None,
+            WindowSafety::Checkpoint => self.windowed().then_some(self.saves.checkpoint),
+            WindowSafety::Journal => self.windowed().then_some(self.saves.journal),
+        }
+    }
+
+    pub(crate) fn save(&mut self, now: Now) -> SavedWindows {
+        self.changed = None;
+        SavedWindows {
+            stream: self.index,
+            windows: self.windows(now),
+            waiting: std::mem::take(&mut self.waiting),
+        }
+    }
+
+    /// The same, with all windows in it.
+    pub(crate) fn save_whole(&mut self, now: Now) -> SavedWindows {
+        self.journal.request_base();
+        self.save(now)
+    }
+
+    fn windows(&mut self, now: Now) -> Windows {
+        if self.safety != WindowSafety::Journal {
+            return Windows::base(0, self.recent.prepend_to(&self.pipeline.snapshot(now)));
+        }
+        if self.journal.take_base_request() || !self.pipeline.has_base() || self.room == 0 {
+            let number = fastrand::u64(..);
+            let bytes = self.recent.prepend_to(&self.pipeline.base(number, now));
+            self.room = bytes.len().saturating_mul(JOURNAL_TO_BASE_RATIO).max(MIN_JOURNAL_BYTES);
+            return Windows::base(number, bytes);
+        }
+        let addition = self.pipeline.addition(now);
+        let size = addition.as_ref().map_or(0, |addition| addition.bytes.len() + ENTRY_OVERHEAD);
+        self.room = self.room.saturating_sub(size);
+        Windows { base: None, entries: addition.into_iter().collect() }
+    }
+
+    pub(crate) fn journal(&self) -> SharedJournal {
+        self.journal.clone()
+    }
+
+    pub(crate) fn stats(&self) -> SharedStats {
+        self.stats.clone()
+    }
+
+    pub(crate) fn windowed(&self) -> bool {
+        self.pipeline.card().window.is_some()
+    }
+
+    /// Runs another model from the next step on. Nothing may wait for a save.
+    pub(crate) fn swap(&mut self, loaded: Loaded) -> SwapOutcome {
+        let swapped = self.pipeline.swap(loaded.card, Box::new(loaded.model.session()));
+        if swapped.is_ok() {
+            self.stats.lock().unwrap_or_else(PoisonError::into_inner).version.renew();
+            self.shadow = None;
+        }
+        swapped
+    }
+
+    /// Runs a candidate beside the model from the next step on.
+    pub(crate) fn shadow(&mut self, candidate: Loaded, share: ShadowShare) {
+        if share.is_over() {
+            return;
+        }
+        match self.pipeline.shadow(candidate.card, Box::new(candidate.model.session())) {
+            Ok(()) => self.shadow = Some(share),
+            Err(why) => share.not_comparable(format!("on stream {}, {why}", self.name)),
+        }
+    }
+
+    pub(crate) fn end_shadow_if_over(&mut self) {
+        if self.shadow.as_ref().is_some_and(ShadowShare::is_over) {
+            self.shadow = None;
+            self.pipeline.end_shadow();
+        }
+    }
+
+    fn count_shadow(&mut self) {
+        if let Some(share) = &self.shadow
+            && !share.add(&self.pipeline.shadow_tally())
+        {
+            self.shadow = None;
+            self.pipeline.end_shadow();
+        }
+    }
+
+    pub(crate) fn name(&self) -> &StreamName {
+        &self.name
+    }
+}
+
+/// How often windows are saved, by the stream's choice of safety.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SaveIntervals {
+    pub(crate) checkpoint: Duration,
+    pub(crate) journal: Duration,
+}
+
+/// Takes out the rejects for age: the broker sends a retained message, however old it is.
+fn take_outdated(outcome: &mut Outcome) -> u32 {
+    let is_old =
+        |it: &Rejected| matches!(it.reject, Reject::Stale { .. } | Reject::OutOfOrder { .. });
+    let old = outcome.rejects.iter().filter(|it| is_old(it)).map(|it| it.count).sum();
+    outcome.rejects.retain(|it| !is_old(it));
+    old
+}
+
+fn count(stats: &mut StreamStats, outcome: &Outcome, latency: Duration) {
+    stats.messages += 1;
+    stats.samples += u64::from(outcome.samples);
+    stats.windows += u64::from(outcome.runs);
+    stats.predictions += u64::from(outcome.results);
+    stats.suppressed += u64::from(outcome.suppressed);
+    stats.gaps += u64::from(outcome.gaps);
+    stats.keys_evicted += u64::from(outcome.evicted);
+    stats.keys_expired += u64::from(outcome.expired);
+    stats.version.runs += u64::from(outcome.runs);
+    for rejected in &outcome.rejects {
+        let count = u64::from(rejected.count);
+        stats.reject(rejected.reject.code(), count);
+        match rejected.reject {
+            Reject::RunFailed { .. } => stats.version.failed += count,
+            Reject::BadOutput { .. } => stats.version.bad_outputs += count,
+            _ => {}
+        }
+    }
+    if outcome.runs > 0 {
+        stats.latency.record(latency);
+        let run = Duration::from_micros(outcome.us.run / u64::from(outcome.runs));
+        stats.run.record(run);
+        stats.version.run.record(run);
+    }
+}
+
+/// What the stream's state is judged by.
+fn note(stats: &mut StreamStats, outcome: &Outcome, received: Now, now: Now) {
+    let (mut rejected, mut failed) = (0, 0);
+    for found in &outcome.rejects {
+        let of = if found.reject.is_of_model() { &mut failed } else { &mut rejected };
+        *of += u64::from(found.count);
+    }
+    stats.last_message = Some(received.wall);
+    if outcome.results > 0 {
+        stats.last_prediction = Some(now.wall);
+    }
+    let condition = &mut stats.condition;
+    condition.message(received, u64::from(outcome.samples), rejected);
+    let since_run = &mut condition.since_run;
+    since_run.samples += u64::from(outcome.samples);
+    since_run.gaps += u64::from(outcome.gaps);
+    since_run.clock_steps += u64::from(outcome.losses.count("clock"));
+    since_run.evicted += u64::from(outcome.evicted);
+    since_run.expired += u64::from(outcome.expired);
+    condition.ran(now, u64::from(outcome.runs), failed);
+}

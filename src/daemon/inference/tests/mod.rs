@@ -1,0 +1,4 @@
+//! Workers under test without a broker.
+
+mod journal;
+pub(crate) mod swap;

@@ -1,0 +1,190 @@
+//! An inference thread: takes messages through their streams' pipelines, one after the other.
+//!
+//! A stream always lives on the same worker, so its order holds without locks. When the desk is
+//! slow the worker waits on it, so its own queue fills up and the link stops taking: loss happens
+//! there or nowhere.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc::Sender;
+
+use super::heartbeat::Heartbeat;
+use super::messages::{FromWorker, Swap, ToWorker};
+use super::rejects::RejectSample;
+use super::reports::Report;
+use super::shadow_share::ShadowStart;
+use super::stream::StreamRunner;
+use crate::clock::{Clock, Mono};
+use crate::link::LinkHandle;
+use crate::message::{Incoming, ResultMessage};
+use crate::monitor::{Bucket, Repeats};
+
+/// One inference thread's state.
+pub(crate) struct Worker {
+    pub(crate) inbox: Receiver<ToWorker>,
+    /// By stream index.
+    pub(crate) streams: BTreeMap<usize, StreamRunner>,
+    pub(crate) results: Sender<FromWorker>,
+    pub(crate) link: LinkHandle,
+    pub(crate) heartbeat: Arc<Heartbeat>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// DaemonContext by all workers: how many reject samples may leave.
+    pub(crate) reject_budget: Arc<Mutex<Bucket>>,
+    pub(crate) log_limit: Repeats,
+}
+
+/// The desk is gone: the daemon is stopping for a reason of its own.
+struct DeliveryGone;
+
+impl Worker {
+    /// Runs until it is told to stop, then hands over all partial windows.
+    pub(crate) fn run(mut self) {
+        let mut finished = Vec::new();
+        let outcome = loop {
+            let next = match self.due() {
+                Some(wait) => self.inbox.recv_timeout(wait),
+                None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            let done = match next {
+                Ok(ToWorker::Sample(incoming)) => self.step(&incoming, &mut finished),
+                Ok(ToWorker::Swap(swap)) => self.swap(swap),
+                Ok(ToWorker::Shadow(start)) => self.shadow(start),
+                Ok(ToWorker::ShadowEnded(stream)) => self.shadow_ended(stream),
+                Ok(ToWorker::Stop) | Err(RecvTimeoutError::Disconnected) => break self.save_all(),
+                Err(RecvTimeoutError::Timeout) => self.save_due(),
+            };
+            if let Err(gone) = done {
+                break Err(gone);
+            }
+        };
+        if outcome.is_err() {
+            log::debug!("a worker ends because nobody takes its results");
+        }
+    }
+
+    fn step(
+        &mut self,
+        incoming: &Incoming,
+        finished: &mut Vec<ResultMessage>,
+    ) -> Result<(), DeliveryGone> {
+        self.heartbeat.start();
+        self.link.queue_has_room();
+        let Some(runner) = self.streams.get_mut(&incoming.stream) else {
+            log::error!("a message for stream {} reached a worker without it", incoming.stream);
+            self.heartbeat.done();
+            return Ok(());
+        };
+        let outcome = runner.step(incoming, self.clock.as_ref(), finished);
+        let report = outcome.taken(incoming).and_then(|taken| runner.hold(taken));
+        for done in finished.drain(..) {
+            send(&self.results, FromWorker::Result(done))?;
+        }
+        let name = runner.name();
+        for (loss, _) in outcome.losses.iter() {
+            let now = self.clock.now().mono;
+            if let Some(suppressed) =
+                self.log_limit.say(now, &format!("{name}/{}", loss.cause.code()))
+            {
+                log::warn!("stream {name}: {loss}{}", suppressed);
+            }
+        }
+        let samples = outcome.rejects.into_iter().map(|r| RejectSample::new(name, incoming, r));
+        let samples: Vec<_> = samples.collect();
+        samples.iter().for_each(|sample| runner.note_reject(sample));
+        if let Some(taken) = report {
+            self.link.input_processed(taken);
+        }
+        for sample in samples {
+            self.report_reject(sample)?;
+        }
+        self.heartbeat.done();
+        self.save_due()
+    }
+
+    /// Samples in the queue before the swap went through the old model, those behind it go through
+    /// the new one; none is lost and no window starts anew unless its shape changed.
+    fn swap(&mut self, swap: Swap) -> Result<(), DeliveryGone> {
+        self.heartbeat.start();
+        self.link.queue_has_room();
+        if let Some(runner) = self.streams.get_mut(&swap.stream) {
+            // Inputs that wait for a save are let go first: the new model may save none.
+            if runner.save_at().is_some() {
+                send(&self.results, FromWorker::Windows(runner.save(self.clock.now())))?;
+            }
+            // Whoever asked may have gone; the model serves all the same.
+            if swap.answer.send(runner.swap(swap.loaded)).is_err() {
+                log::debug!("nobody waits for the swap of stream {}", swap.stream);
+            }
+        }
+        self.heartbeat.done();
+        Ok(())
+    }
+
+    fn shadow(&mut self, start: ShadowStart) -> Result<(), DeliveryGone> {
+        self.heartbeat.start();
+        if let Some(runner) = self.streams.get_mut(&start.stream) {
+            runner.shadow(start.candidate, start.share);
+        }
+        self.heartbeat.done();
+        self.save_due()
+    }
+
+    fn shadow_ended(&mut self, stream: usize) -> Result<(), DeliveryGone> {
+        if let Some(runner) = self.streams.get_mut(&stream) {
+            runner.end_shadow_if_over();
+        }
+        self.save_due()
+    }
+
+    fn report_reject(&mut self, sample: RejectSample) -> Result<(), DeliveryGone> {
+        let now = self.clock.now().mono;
+        if let Some(suppressed) = self.log_limit.say(now, &sample.key()) {
+            log::warn!("{sample}{}", suppressed);
+        }
+        let allowed = self.reject_budget.lock().unwrap_or_else(PoisonError::into_inner).take(now);
+        if allowed {
+            send(&self.results, FromWorker::Report(Report::Reject(sample)))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// How long until the next save is due; `None` while nothing is to be saved.
+    fn due(&self) -> Option<Duration> {
+        let at = self.next_save()?;
+        Some(at.since(self.clock.now().mono))
+    }
+
+    fn next_save(&self) -> Option<Mono> {
+        self.streams.values().filter_map(StreamRunner::save_at).min()
+    }
+
+    fn save_due(&mut self) -> Result<(), DeliveryGone> {
+        // Most streams never save: the clock is read only where one does.
+        if self.next_save().is_none() {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        for runner in self.streams.values_mut() {
+            if runner.save_at().is_some_and(|at| at <= now.mono) {
+                send(&self.results, FromWorker::Windows(runner.save(now)))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn save_all(&mut self) -> Result<(), DeliveryGone> {
+        let now = self.clock.now();
+        for runner in self.streams.values_mut().filter(|runner| runner.windowed()) {
+            send(&self.results, FromWorker::Windows(runner.save_whole(now)))?;
+        }
+        Ok(())
+    }
+}
+
+fn send(results: &Sender<FromWorker>, message: FromWorker) -> Result<(), DeliveryGone> {
+    results.blocking_send(message).map_err(|_| DeliveryGone)
+}

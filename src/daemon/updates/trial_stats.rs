@@ -1,0 +1,25 @@
+//! The runs of the active version on trial, summed over its streams.
+
+use std::sync::PoisonError;
+
+use crate::daemon::context::DaemonContext;
+use crate::ids::ModelName;
+use crate::update::device::Runs;
+
+/// What the active version has done since it became active.
+pub(super) fn trial_stats(context: &DaemonContext, model: &ModelName) -> Runs {
+    let streams = context.config.streams.iter().zip(&context.stats);
+    let mut sum = Runs { slowdown: 1.0, ..Runs::default() };
+    let mut slowest: Option<f64> = None;
+    for (_, stats) in streams.filter(|(stream, _)| stream.model == *model) {
+        let stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = &stats.version;
+        let count = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+        let all = version.runs + version.failed + version.bad_outputs;
+        sum.runs = sum.runs.saturating_add(count(all));
+        sum.errors = sum.errors.saturating_add(count(version.failed));
+        sum.nans = sum.nans.saturating_add(count(version.bad_outputs));
+        slowest = slowest.into_iter().chain(version.slowdown()).reduce(f64::max);
+    }
+    Runs { slowdown: slowest.unwrap_or(1.0), ..sum }
+}

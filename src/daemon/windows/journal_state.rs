@@ -1,0 +1,48 @@
+//! What a stream's lane and the store's thread know together of saved windows.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::daemon::windows::recent_inputs::windows_of;
+use crate::pipeline::base_number;
+use crate::store::windows::{OnDisk, PutWindowsError, StoredWindows, Windows};
+use crate::store::{Store, StoreError};
+
+#[derive(Debug, Default)]
+pub(crate) struct JournalState {
+    on_disk: Mutex<OnDisk>,
+    wants_base: AtomicBool,
+}
+
+pub(crate) type SharedJournal = Arc<JournalState>;
+
+impl JournalState {
+    /// Asks the lane to save all windows the next time.
+    pub(crate) fn request_base(&self) {
+        self.wants_base.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn take_base_request(&self) -> bool {
+        self.wants_base.swap(false, Ordering::Relaxed)
+    }
+
+    /// Keeps windows under `key`, on the store's thread.
+    pub(crate) fn write(
+        &self,
+        store: &mut Store,
+        key: &str,
+        windows: &Windows,
+    ) -> Result<(), PutWindowsError> {
+        let mut on_disk = self.on_disk.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = store.put_windows(key, windows, &mut on_disk);
+        if kept.is_err() {
+            self.request_base();
+        }
+        kept
+    }
+}
+
+/// Windows as they were kept: the base with the inputs that are in it, and the additions.
+pub(crate) fn read(store: &mut Store, key: &str) -> Result<Option<StoredWindows>, StoreError> {
+    store.get_windows(key, |base| base_number(windows_of(base)))
+}
