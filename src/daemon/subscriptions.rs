@@ -1,5 +1,5 @@
-//! What the streams listen to, and where the filters are kept that the broker's session may have:
-//! among the small state of the store.
+//! The subscriptions of the streams, and the record of the filters that the broker's session may
+//! hold.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use crate::store::Store;
 
 const KEY: &str = "filters";
 
-/// Subscriptions of one connection that brokers of the cloud take: AWS IoT Core has this bound.
-const CUSTOMARY: usize = 50;
+/// Subscriptions per connection that cloud brokers allow: the limit of AWS IoT Core.
+const MAX_CUSTOMARY_SUBSCRIPTIONS: usize = 50;
 
-/// One for each stream; their filters may overlap.
+/// One subscription per stream; their filters may overlap.
 pub(crate) fn of_streams(config: &Config) -> Vec<Subscription> {
     let of_stream = |(index, stream): (usize, &Stream)| Subscription {
         retained: stream.retained != RetainedInput::Ignore,
@@ -22,8 +22,8 @@ pub(crate) fn of_streams(config: &Config) -> Vec<Subscription> {
     config.streams.iter().enumerate().map(of_stream).collect()
 }
 
-/// Gives the filters that earlier processes kept, and keeps those of this one beside them before
-/// the first is subscribed to.
+/// Returns the filters that earlier processes recorded, and records those of this process beside
+/// them, before the first subscription.
 pub(crate) fn announce(config: &Config, store: Option<&mut Store>) -> Vec<String> {
     let Some(store) = store else { return Vec::new() };
     let kept = store.get(KEY).unwrap_or_else(|error| {
@@ -41,7 +41,8 @@ pub(crate) fn announce(config: &Config, store: Option<&mut Store>) -> Vec<String
     former
 }
 
-/// All subscriptions are there, and those of earlier processes are gone.
+/// Records the filters of this process only: all are subscribed to, and those of earlier processes
+/// are unsubscribed.
 pub(crate) fn settle(wanted: &[Subscription], store: Option<&mut Store>) {
     let Some(store) = store else { return };
     let all = Link::filters(wanted);
@@ -52,7 +53,9 @@ pub(crate) fn settle(wanted: &[Subscription], store: Option<&mut Store>) {
 
 fn write(store: &mut Store, filters: &[String]) {
     if let Err(error) = store.put(KEY, filters.join("\n").as_bytes()) {
-        log::warn!("cannot save {KEY}: {error}; subscriptions of a former configuration may stay");
+        log::warn!(
+            "cannot save {KEY}: {error}; subscriptions of an earlier configuration may remain at the broker"
+        );
     }
 }
 
@@ -60,23 +63,23 @@ fn lines(bytes: &[u8]) -> Vec<String> {
     String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect()
 }
 
-/// All that a daemon with this configuration subscribes to: the topics of the streams, and those of
-/// updates as they are before the first one.
+/// Everything that a daemon with this configuration subscribes to: the topics of the streams, and
+/// those of updates before the first update.
 #[must_use]
 pub fn subscriptions(config: &Config) -> Vec<Subscription> {
     let updates = updates::mailbox::all_topics(config).into_iter().map(Subscription::pulled);
     of_streams(config).into_iter().chain(updates).collect()
 }
 
-/// What is to be said of a refused filter.
+/// The error message for a refused subscription.
 #[must_use]
 pub fn not_granted(what: &NotGranted, config: &Config) -> String {
     let name = |stream: &usize| config.streams.get(*stream).map(|it| it.name.as_str());
     let names: Vec<&str> = what.streams.iter().filter_map(name).collect();
     let without = match names[..] {
-        [] => "updates do not come".into(),
-        [stream] => format!("stream {stream} gets nothing"),
-        _ => format!("streams {} get nothing by it", names.join(", ")),
+        [] => "no updates are received".into(),
+        [stream] => format!("stream {stream} receives nothing"),
+        _ => format!("streams {} receive nothing through it", names.join(", ")),
     };
     let NotGranted { filter, reason, .. } = what;
     format!(
@@ -85,7 +88,7 @@ pub fn not_granted(what: &NotGranted, config: &Config) -> String {
     )
 }
 
-/// The warning for more subscriptions than many brokers take on one connection.
+/// A warning if there are more subscriptions than many brokers allow per connection.
 #[must_use]
 pub fn too_many_subscriptions(config: &Config) -> Option<String> {
     let streams = Link::filters(&of_streams(config)).len();
@@ -94,10 +97,10 @@ pub fn too_many_subscriptions(config: &Config) -> Option<String> {
     let of_a_model = config.gateway.groups.len() + 6;
     let updates = config.updates.keyset.as_ref().map_or(0, |_| models.len() * of_a_model);
     let all = streams + updates;
-    (all > CUSTOMARY).then(|| {
+    (all > MAX_CUSTOMARY_SUBSCRIPTIONS).then(|| {
         format!(
             "{all} subscriptions on one connection ({streams} of streams, up to {updates} of \
-             updates): some brokers take no more than {CUSTOMARY} (AWS IoT Core). Give streams with \
+             updates): some brokers allow no more than {MAX_CUSTOMARY_SUBSCRIPTIONS} (AWS IoT Core). Give streams with \
              the same model one topic with a capture, or ask for a higher limit"
         )
     })

@@ -1,4 +1,4 @@
-//! What a candidate must show before it is switched to: alone in a process of its own, then here,
+//! The checks of a candidate before it becomes active: in a process of its own, then in the daemon,
 //! then beside the active model.
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use crate::bundle::{Bundle, BundleError, Loaded};
 use crate::config::Config;
 use crate::daemon::candidate::probe::{Limits, Probe};
-use crate::daemon::candidate::shadow::{ShadowLimits, ShadowOutcome, shadow};
+use crate::daemon::candidate::shadow::{ShadowLimits, ShadowOutcome, run_shadow};
 use crate::daemon::inference::shadow_share::ShadowError;
 use crate::daemon::models::active::{self, Unusable};
 use crate::daemon::models::switcher::ModelSwitcher;
@@ -18,17 +18,18 @@ use crate::store::models::{ModelStore, ModelStoreError};
 use crate::update::Trial;
 use crate::update::device::Reason;
 
-/// Of a candidate's verdicts beside the active model, so many must be the same.
+/// The share of predictions of a shadow run in which candidate and active model must agree.
 const MIN_AGREEMENT: f64 = 0.9;
 
-/// Why a candidate is not taken, and the sentence for the log.
+/// Why a candidate is rejected, with a message for the log.
 pub(crate) type CheckFailure = (Reason, String);
 
-/// A candidate, and what it is held against.
+/// A candidate, and what it is compared with.
 pub(crate) struct CandidateChecks {
     pub(crate) model: ModelName,
-    /// Its name in the store, and that of the active version; `None` is the shipped one.
+    /// Its digest in the model store.
     pub(crate) stored: Digest,
+    /// The digest of the active version; `None` is the built-in one.
     pub(crate) active: Option<Digest>,
     pub(crate) trial: Trial,
     pub(crate) switcher: ModelSwitcher,
@@ -36,8 +37,8 @@ pub(crate) struct CandidateChecks {
 }
 
 impl CandidateChecks {
-    /// Measures it in a child process beside the active model, then loads it here and sees that
-    /// every stream can use it.
+    /// Measures it in a child process and compares it with the active model, then loads it and checks
+    /// that it fits every stream.
     pub(crate) async fn probe(self) -> Result<(), CheckFailure> {
         let config = &self.switcher.context.config;
         let limits = Limits {
@@ -48,13 +49,13 @@ impl CandidateChecks {
         };
         let probe = Probe::new(limits);
         let candidate = self.bytes(Some(self.stored)).await?;
-        // An active model that is not measured is no reason against the candidate.
+        // If the active model cannot be measured, the candidate is not compared.
         let active = match self.bytes(self.active).await {
             Ok(active) => probe.measure(active).await.ok(),
             Err(_) => None,
         };
-        let told = |reason| (reason, format!("model {}: its probe failed", self.model));
-        let measured = probe.compare(candidate, active.as_ref()).await.map_err(told)?;
+        let failed = |reason| (reason, format!("model {}: its probe failed", self.model));
+        let measured = probe.compare(candidate, active.as_ref()).await.map_err(failed)?;
         log::info!(
             "model {}: the candidate loads in {:.1} ms and takes {:.0} us a run",
             self.model,
@@ -64,22 +65,22 @@ impl CandidateChecks {
         self.load().await.map(|_| ())
     }
 
-    /// Runs it beside the active model on what comes in.
+    /// Runs it beside the active model on live inputs. Returns `None` if they cannot be compared.
     pub(crate) async fn shadow(self, runs: u32) -> Result<Option<ShadowOutcome>, CheckFailure> {
         let loaded = self.load().await?;
         let max = Duration::from_secs(self.trial.max_s.into());
-        match shadow(&self.switcher.queues, &loaded, runs, max).await {
+        match run_shadow(&self.switcher.queues, &loaded, runs, max).await {
             Ok(outcome) => Ok(Some(outcome)),
             Err(other @ ShadowError::NotComparable(_)) => {
-                log::warn!("model {}: {other}; its trial has to tell", self.model);
+                log::warn!("model {}: {other}; it is judged by its trial only", self.model);
                 Ok(None)
             }
             Err(other) => Err((Reason::Cancelled, format!("model {}: {other}", self.model))),
         }
     }
 
-    /// What the shadow must not fall short of.
-    pub(crate) fn terms(trial: &Trial) -> ShadowLimits {
+    /// The limits of the shadow run.
+    pub(crate) fn limits(trial: &Trial) -> ShadowLimits {
         ShadowLimits {
             min_agreement: MIN_AGREEMENT,
             max_error_rate: trial.max_error_rate,
@@ -94,7 +95,7 @@ impl CandidateChecks {
         spawn_blocking(load).await.map_err(stopping)?
     }
 
-    /// A version's bundle; `None` is the shipped one.
+    /// Reads the bundle of a version; `None` is the built-in one.
     async fn bytes(&self, stored: Option<Digest>) -> Result<Bytes, CheckFailure> {
         let (context, model) = (self.switcher.context.clone(), self.model.clone());
         let versions = self.versions.clone();
@@ -114,7 +115,8 @@ impl CandidateChecks {
     }
 }
 
-/// Loads a stored version, runs its golden vectors and golden samples, and sees that every stream can use it. Blocks.
+/// Loads a stored version, runs its golden vectors and golden samples, and checks that it fits every
+/// stream. Blocks.
 pub(crate) fn load(
     config: &Config,
     model: &ModelName,

@@ -1,30 +1,30 @@
-//! A model measured in a child process, before it may come near the streams.
+//! Measures a model in a child process, before it is loaded in the daemon.
 //!
 //! ```text
 //! let probe = Probe::new(limits);
-//! let active = probe.measure(active_bundle).await.ok();       // or kept from before; once a version
+//! let active = probe.measure(active_bundle).await.ok();
 //! match probe.compare(candidate_bundle, active.as_ref()).await {
-//!     Ok(measured) => Event::Probed(Ok(())),                  // keep `measured`: it is the active's next time
+//!     Ok(measured) => Event::Probed(Ok(())),
 //!     Err(reason) => Event::Probed(Err(reason)),              // the log has the details
 //! }
 //! ```
 //!
-//! The child is this program again (`inferd probe`, hidden from the help). It gets the bytes of a
-//! `.bundle` on standard input ([`crate::bundle::Bundle::write`] makes them of a folder), no path
-//! and no environment; it lowers its own priority and limits its memory and its processor time
-//! before it reads the first byte, loads the model, runs golden vectors and golden samples, measures, and answers
-//! with one line. It is killed when its time is up and when the future is dropped, and ends by
-//! itself should this daemon be killed.
+//! The child is the same program (`inferd probe`, hidden from the help). It reads the bytes of a
+//! `.bundle` from standard input ([`crate::bundle::Bundle::write`] makes them from a folder), and has
+//! no path and no environment. It lowers its priority and limits its memory and processor time before
+//! it reads the first byte; then it loads the model, runs golden vectors and golden samples, measures,
+//! and answers with one line. It is killed when its time is up and when the future is dropped, and it
+//! ends if the daemon is killed.
 //!
-//! | what happens | reason |
+//! | outcome | reason |
 //! |---|---|
 //! | no bundle, or a model that does not load here | `Load` |
 //! | another output than that of a golden vector or golden sample | `Golden` |
-//! | over [`Limits::memory`], killed for want of memory, or far more than the active model | `Memory` |
-//! | a panic, a signal, the time is up, no answer or a malformed one | `Crash` |
+//! | over [`Limits::memory`], killed for lack of memory, or far above the active model | `Memory` |
+//! | a panic, a signal, a timeout, no answer or a malformed one | `Crash` |
 //! | slower than [`Limits::slowdown`] times the active model | `Slow` |
-//! | a golden input or a random one on which it fails | `ErrorRate` |
-//! | the child cannot be started, or is kept from limiting itself | `Requires`: no fault of the version, which is not refused for it |
+//! | a run that fails on a golden or random input | `ErrorRate` |
+//! | the child cannot be started, or cannot limit itself | `Requires`: the version is not at fault |
 
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
@@ -40,31 +40,31 @@ use tokio::process::{Child, Command};
 use crate::engine::NodeCounts;
 use crate::update::device::Reason;
 
-/// What an answer may take.
-const ANSWER_MAX: usize = 16 << 10;
-/// As much of the child's standard error as is kept.
-const STDERR_MAX: usize = 8 << 10;
-/// Peaks of memory that differ by less say nothing.
+/// Bytes of an answer.
+const MAX_ANSWER_BYTES: usize = 16 << 10;
+/// Bytes of the child's standard error that are logged.
+const MAX_STDERR_BYTES: usize = 8 << 10;
+/// Smaller differences of peak memory are noise.
 const MEMORY_SLACK: f64 = 16.0 * 1024.0 * 1024.0;
-/// Medians that differ by less say nothing, in microseconds.
+/// Smaller differences of the median are noise, in microseconds.
 const TIME_SLACK: f64 = 100.0;
-/// How the standard library and the float runtime say that memory is out, in an error or before
-/// they end the program.
+/// How the standard library and the float runtime report a failed allocation, in an error or before
+/// they abort.
 const NO_MEMORY: [&str; 4] =
     ["memory allocation of", "memory allocation failed", "out of memory", "failed to allocate"];
-/// A system call that a filter forbids (SIGSYS).
+/// SIGSYS: a filter forbids a system call.
 const FORBIDDEN: i32 = 31;
-/// How the child ends where it cannot limit itself.
+/// Exit code of a child that cannot limit itself.
 const UNCONFINED: i32 = 70;
 
-/// What a candidate may take.
+/// What a candidate may use.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes that the child may allocate: all of its heap, the bundle itself twice at times.
+    /// Bytes that the child may allocate. Its heap holds the bundle up to twice.
     pub memory: u64,
     /// From the start of the child to its answer.
     pub time: Duration,
-    /// Runs that are measured; fewer where they would take a quarter of `time`.
+    /// Measured runs; fewer if they would take a quarter of `time`.
     pub runs: u32,
     /// The median run over that of the active model.
     pub slowdown: f64,
@@ -79,20 +79,20 @@ impl Default for Limits {
     }
 }
 
-/// What the child found.
+/// What the child measured.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProbeResult {
     pub load_ms: f64,
-    /// The largest difference from a golden vector; `None` where there are none.
+    /// The largest difference from a golden vector; `None` if there are none.
     pub golden: Option<f64>,
     pub median_us: f64,
-    /// Of the child as a whole.
+    /// Peak memory of the child process.
     pub peak_rss_bytes: u64,
     pub nodes: NodeCounts,
 }
 
-/// The child's one line.
+/// The line that the child answers with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
@@ -103,19 +103,19 @@ pub enum Answer {
 /// Measures bundles in child processes.
 #[derive(Clone, Debug)]
 pub struct Probe {
-    /// What is started with the argument `probe`: this program.
+    /// The program that is started with the argument `probe`.
     pub program: PathBuf,
     pub limits: Limits,
 }
 
 impl Probe {
-    /// Probes by this very program, also after a newer package has replaced its file.
+    /// Probes with the running program, also after a package upgrade has replaced its file.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self { program: PathBuf::from("/proc/self/exe"), limits }
     }
 
-    /// Measures a candidate and compares it with the active model, where that was measured.
+    /// Measures a candidate and compares it with the active model, if that was measured.
     ///
     /// # Errors
     /// As [`Probe::measure`], or `Slow` or `Memory` by comparison.
@@ -129,13 +129,13 @@ impl Probe {
         match excess(&measured, active, &self.limits) {
             None => Ok(measured),
             Some((reason, why)) => {
-                log::warn!("the candidate is not taken: {why}");
+                log::warn!("candidate rejected: {why}");
                 Err(reason)
             }
         }
     }
 
-    /// Measures a bundle by itself. Needs a runtime with I/O and time.
+    /// Measures a bundle. Needs a runtime with I/O and time.
     ///
     /// # Errors
     /// See the table above.
@@ -146,7 +146,7 @@ impl Probe {
         };
         let mut child = self
             .start()
-            .map_err(|error| refused(format!("it cannot be started: {error}"), Reason::Requires))?;
+            .map_err(|error| refused(format!("cannot start it: {error}"), Reason::Requires))?;
         let talk = talk(&mut child, &bundle);
         let ended = match tokio::time::timeout(self.limits.time, talk).await {
             Ok(Ok(ended)) => ended,
@@ -156,7 +156,7 @@ impl Probe {
             }
             Err(_) => {
                 end(&mut child).await;
-                let why = format!("it was killed after {:?}", self.limits.time);
+                let why = format!("killed after {:?}", self.limits.time);
                 return Err(refused(why, Reason::Crash));
             }
         };
@@ -175,7 +175,7 @@ impl Probe {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // What a terminal sends to the daemon's group is not for the child.
+            // Keeps signals of a terminal to the daemon's process group from the child.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -192,18 +192,18 @@ struct ProbeExit {
 
 impl ProbeExit {
     fn judge(&self) -> Result<ProbeResult, (Reason, String)> {
-        let said = String::from_utf8_lossy(&self.err);
-        let said = said.trim();
+        let stderr = String::from_utf8_lossy(&self.err);
+        let stderr = stderr.trim();
         if self.status.code() == Some(UNCONFINED) || self.status.signal() == Some(FORBIDDEN) {
-            let why = format!("it may not limit itself here ({}): {said}", self.status);
+            let why = format!("it is not allowed to limit itself ({}): {stderr}", self.status);
             return Err((Reason::Requires, why));
         }
-        if !self.status.success() && is_for_want_of_memory(said) {
-            return Err((Reason::Memory, format!("more memory than is allowed: {said}")));
+        if !self.status.success() && is_for_want_of_memory(stderr) {
+            return Err((Reason::Memory, format!("out of memory: {stderr}")));
         }
-        // Nobody here sent it: it is how the kernel makes room.
+        // SIGKILL was not sent by the daemon: the kernel is out of memory.
         if self.status.signal() == Some(9) {
-            return Err((Reason::Memory, "it was killed, for want of memory it seems".to_owned()));
+            return Err((Reason::Memory, "it was killed, probably for lack of memory".to_owned()));
         }
         match serde_json::from_slice(&self.out) {
             Ok(Answer::Measured(measured)) if self.status.success() && sane(&measured) => {
@@ -212,12 +212,15 @@ impl ProbeExit {
             Ok(Answer::Refused { reason, why }) if self.status.code() == Some(1) => {
                 Err((reason, why))
             }
-            _ => Err((Reason::Crash, format!("it ended with {} and said {said:?}", self.status))),
+            _ => Err((
+                Reason::Crash,
+                format!("it ended with {} and printed {stderr:?}", self.status),
+            )),
         }
     }
 }
 
-/// Whether this text of an error says that an allocation failed.
+/// Whether the text of an error reports a failed allocation.
 #[must_use]
 pub fn is_for_want_of_memory(text: &str) -> bool {
     NO_MEMORY.iter().any(|words| text.contains(words))
@@ -228,7 +231,7 @@ fn sane(measured: &ProbeResult) -> bool {
     numbers.iter().all(|number| number.is_finite() && *number >= 0.0)
 }
 
-/// In what the candidate is worse than it may be.
+/// The first limit that the candidate exceeds.
 fn excess(
     candidate: &ProbeResult,
     active: &ProbeResult,
@@ -246,16 +249,16 @@ fn excess(
     grown.then(|| (Reason::Memory, why()))
 }
 
-/// Gives the child its bundle and takes what it says, all at once: none may wait for another.
+/// Writes the bundle and reads both outputs at the same time, so that no pipe blocks another.
 async fn talk(child: &mut Child, bundle: &[u8]) -> io::Result<ProbeExit> {
-    let missing = || io::Error::other("it has no pipes");
+    let missing = || io::Error::other("no pipes");
     let mut stdin = child.stdin.take().ok_or_else(missing)?;
     let stdout = child.stdout.take().ok_or_else(missing)?;
     let stderr = child.stderr.take().ok_or_else(missing)?;
     let feed = async move {
-        // A child that ended before it had read all says why in its answer.
+        // A child that ended before it had read everything gives the reason in its answer.
         if let Err(error) = stdin.write_all(bundle).await {
-            log::debug!("the probe does not read on: {error}");
+            log::debug!("the probe stopped reading: {error}");
         }
         Ok(())
     };
@@ -264,23 +267,23 @@ async fn talk(child: &mut Child, bundle: &[u8]) -> io::Result<ProbeExit> {
     Ok(ProbeExit { status, out, err })
 }
 
-/// All that is said, if it is short.
+/// Reads an answer of limited length.
 async fn answer(from: impl AsyncRead + Unpin) -> io::Result<Vec<u8>> {
     let mut out = Vec::new();
-    let most = u64::try_from(ANSWER_MAX).unwrap_or(u64::MAX);
+    let most = u64::try_from(MAX_ANSWER_BYTES).unwrap_or(u64::MAX);
     from.take(most.saturating_add(1)).read_to_end(&mut out).await?;
-    if out.len() > ANSWER_MAX {
-        return Err(io::Error::other("it says more than an answer"));
+    if out.len() > MAX_ANSWER_BYTES {
+        return Err(io::Error::other("its answer is too long"));
     }
     Ok(out)
 }
 
-/// The beginning of what is said; the rest is read and forgotten.
+/// Reads to the end and returns the beginning.
 async fn some(mut from: impl AsyncRead + Unpin) -> io::Result<Vec<u8>> {
     let (mut kept, mut buffer) = (Vec::new(), [0; 1024]);
     loop {
         let read = from.read(&mut buffer).await?;
-        let room = STDERR_MAX.saturating_sub(kept.len()).min(read);
+        let room = MAX_STDERR_BYTES.saturating_sub(kept.len()).min(read);
         kept.extend_from_slice(buffer.get(..room).unwrap_or_default());
         if read == 0 {
             return Ok(kept);
@@ -290,7 +293,7 @@ async fn some(mut from: impl AsyncRead + Unpin) -> io::Result<Vec<u8>> {
 
 async fn end(child: &mut Child) {
     if let Err(error) = child.kill().await {
-        log::warn!("a probe cannot be killed: {error}");
+        log::warn!("cannot kill a probe: {error}");
     }
 }
 

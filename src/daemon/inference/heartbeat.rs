@@ -1,16 +1,16 @@
-//! Signs of life: a worker that is in the middle of something for too long is stuck.
+//! Heartbeats of the workers: a worker that does not get out of one step is stuck.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts starts and ends of steps. Read by the watchdog, which feeds systemd only while every
-/// worker has nothing to do or has gone on since the last look.
+/// Counts starts and ends of steps. The watchdog reads it, and notifies systemd only while every
+/// worker is idle or has made progress since the last check.
 #[derive(Debug, Default)]
 pub(crate) struct Heartbeat {
     started: AtomicU64,
     done: AtomicU64,
 }
 
-/// What the watchdog saw the last time.
+/// What the watchdog read at its last check.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HeartbeatMonitor(u64);
 
@@ -23,7 +23,7 @@ impl Heartbeat {
         self.done.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether the worker is between two steps, or in another step than at the `last` look.
+    /// Whether the worker is between two steps, or in another step than at the `last` check.
     pub(crate) fn alive_since(&self, last: &mut HeartbeatMonitor) -> bool {
         let (started, done) =
             (self.started.load(Ordering::Relaxed), self.done.load(Ordering::Relaxed));

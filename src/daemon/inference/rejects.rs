@@ -1,4 +1,4 @@
-//! Samples of bad inputs, for the log and for the rejects topic.
+//! Samples of rejected inputs, for the log and for the rejects topic.
 
 use std::fmt;
 
@@ -11,9 +11,9 @@ use crate::monitor::health::Rejection;
 use crate::pipeline::Rejected;
 
 /// Bytes of a rejected payload that are shown.
-const EXCERPT: usize = 256;
+const MAX_EXCERPT: usize = 256;
 
-/// One refused input: what, where, why.
+/// One rejected input, with the reason.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct RejectSample {
     v: u8,
@@ -22,7 +22,7 @@ pub(crate) struct RejectSample {
     topic: String,
     reason: &'static str,
     message: String,
-    /// Samples of this message refused for the same reason.
+    /// Samples of this message that were rejected for the same reason.
     count: u32,
     bytes: usize,
     /// The payload's beginning; bytes that are not UTF-8 shown as U+FFFD.
@@ -33,7 +33,7 @@ pub(crate) struct RejectSample {
 
 impl RejectSample {
     pub(crate) fn new(stream: &StreamName, incoming: &Incoming, rejected: Rejected) -> Self {
-        let shown = incoming.payload.get(..EXCERPT).unwrap_or(&incoming.payload);
+        let shown = incoming.payload.get(..MAX_EXCERPT).unwrap_or(&incoming.payload);
         Self {
             v: 1,
             time: incoming.received.wall,
@@ -62,7 +62,7 @@ impl RejectSample {
         }
     }
 
-    /// What counts as the same complaint in the log.
+    /// Rejects with the same key are not repeated in the log.
     pub(crate) fn key(&self) -> String {
         format!("{}/{}", self.stream, self.reason)
     }

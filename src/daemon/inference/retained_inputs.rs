@@ -1,4 +1,5 @@
-//! The last message that was taken of each topic: a retained one that is the same brings nothing new.
+//! The last message processed of each topic, to recognise it when it arrives again as a retained
+//! message.
 
 use std::collections::HashMap;
 
@@ -12,7 +13,7 @@ pub(crate) struct RetainedInputs {
 }
 
 impl RetainedInputs {
-    /// Remembers so many topics.
+    /// Remembers up to `most` topics.
     pub(crate) fn new(most: usize) -> Self {
         Self { contents: HashMap::new(), most }
     }
@@ -24,7 +25,7 @@ impl RetainedInputs {
             return;
         }
         if self.contents.len() >= self.most {
-            // Those of more topics than devices are kept: of devices that are gone, mostly.
+            // More topics than devices are allowed: most of them belong to devices that are gone.
             self.contents.clear();
         }
         self.contents.insert(incoming.topic.clone(), content);

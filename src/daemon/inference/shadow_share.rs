@@ -8,7 +8,7 @@ use crate::bundle::Loaded;
 use crate::ids::ModelName;
 use crate::pipeline::ShadowTally;
 
-/// Why there is no outcome.
+/// Why a shadow run has no outcome.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ShadowError {
     #[error("the candidate cannot be compared with the active model: {0}")]

@@ -21,15 +21,15 @@ use crate::monitor::StreamStats;
 use crate::pipeline::{Outcome, Pipeline, Reject, Rejected};
 use crate::store::windows::Windows;
 
-/// Additions take so many times the bytes of their base before there is a new one: more of them
-/// would take room, fewer would have the base written more often.
+/// The journal entries may take this many times the bytes of their base before a new base is written.
+/// A higher ratio takes more disk space, a lower one writes the base more often.
 const JOURNAL_TO_BASE_RATIO: usize = 4;
-/// Fewer bytes of additions than this never make a new base.
+/// Journal entries may take at least this many bytes before a new base is written.
 const MIN_JOURNAL_BYTES: usize = 64 * 1024;
-/// What an addition takes beside its bytes, about.
+/// About the overhead of a journal entry in the store, in bytes.
 const ENTRY_OVERHEAD: usize = 128;
 
-/// One stream on its worker.
+/// Runs the pipeline of one stream on its worker.
 pub(crate) struct StreamRunner {
     index: usize,
     name: StreamName,
@@ -39,15 +39,15 @@ pub(crate) struct StreamRunner {
     saves: SaveIntervals,
     retained: RetainedInput,
     retained_inputs: RetainedInputs,
-    /// Inputs whose samples the windows have.
+    /// Inputs whose samples are in the windows.
     recent: RecentInputs,
     waiting: Vec<InputProcessed>,
-    /// When the windows changed first since the last save.
+    /// When the windows first changed since the last save.
     changed: Option<Mono>,
     journal: SharedJournal,
-    /// Bytes of additions that may still come before the next base.
+    /// Bytes that journal entries may still take before the next base.
     room: usize,
-    /// In a shadow, while a candidate runs beside the model.
+    /// While a candidate runs beside the active model.
     shadow: Option<ShadowShare>,
 }
 
@@ -84,7 +84,7 @@ impl StreamRunner {
         out: &mut Vec<ResultMessage>,
     ) -> Outcome {
         if self.recent.contains(incoming.input_id) {
-            // Its samples came back with the windows, and what they completed was safe before.
+            // Its samples were restored with the windows, and the results of them were safe before.
             return Outcome::default();
         }
         if incoming.retained && self.is_repeated(incoming) {
@@ -109,7 +109,7 @@ impl StreamRunner {
             let window = stats.window.get_or_insert_default();
             window_counters::count(window, &outcome, fill, &self.pipeline);
             log::debug!(
-                "stream {}: {} samples taken, the next window of device {:?} has {} of {} samples",
+                "stream {}: {} samples accepted, the next window of device {:?} has {} of {} samples",
                 self.name,
                 outcome.samples,
                 window.device,
@@ -120,13 +120,13 @@ impl StreamRunner {
         outcome
     }
 
-    /// Whether a retained message is the last one of its topic that was taken, or one whose samples
-    /// are in the windows. The broker sends it with each new subscription.
+    /// Whether a retained message is the last one processed of its topic, or one whose samples are in
+    /// the windows. The broker sends retained messages with each new subscription.
     fn is_repeated(&self, incoming: &Incoming) -> bool {
         self.retained_inputs.contains(incoming) || self.recent.contains_content(content(incoming))
     }
 
-    /// StoredRecord what was taken, so that it is known when it comes again as a retained message.
+    /// Records a processed input, to recognise it when it arrives again as a retained message.
     fn remember(&mut self, incoming: &Incoming, outcome: &Outcome) {
         if self.retained == RetainedInput::Ignore || outcome.samples == 0 {
             return;
@@ -138,7 +138,7 @@ impl StreamRunner {
         }
     }
 
-    /// Keeps a rejected input as the example that is shown.
+    /// Records a rejected input as the example that health shows.
     pub(crate) fn note_reject(&self, sample: &RejectSample) {
         let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
         let condition = &mut stats.condition;
@@ -150,7 +150,7 @@ impl StreamRunner {
         *place = Some(sample.example());
     }
 
-    /// The report to pass on now, or nothing while it waits for the windows to be safe.
+    /// Returns the report to pass on now; keeps it if the windows have to be durable first.
     pub(crate) fn hold(&mut self, taken: InputProcessed) -> Option<InputProcessed> {
         let journal = self.windowed() && self.safety == WindowSafety::Journal;
         if journal && self.changed.is_some() {
@@ -160,12 +160,13 @@ impl StreamRunner {
         Some(taken)
     }
 
-    /// When the windows are to be saved; `None` while nothing changed or no save was asked for.
+    /// When the windows are to be saved; `None` if they have not changed or are not saved while the
+    /// daemon runs.
     pub(crate) fn save_at(&self) -> Option<Mono> {
         Some(self.changed?.plus(self.save_every()?))
     }
 
-    /// `None`: windows are saved on a clean stop only.
+    /// `None` if windows are saved at a clean stop only.
     fn save_every(&self) -> Option<Duration> {
         match self.safety {
             WindowSafety::Memory => None,
@@ -183,7 +184,7 @@ impl StreamRunner {
         }
     }
 
-    /// The same, with all windows in it.
+    /// As [`Self::save`], with a new base.
     pub(crate) fn save_whole(&mut self, now: Now) -> SavedWindows {
         self.journal.request_base();
         self.save(now)
@@ -217,7 +218,7 @@ impl StreamRunner {
         self.pipeline.card().window.is_some()
     }
 
-    /// Runs another model from the next step on. Nothing may wait for a save.
+    /// Runs another model from the next step on. No input may be waiting for a save.
     pub(crate) fn swap(&mut self, loaded: Loaded) -> SwapOutcome {
         let swapped = self.pipeline.swap(loaded.card, Box::new(loaded.model.session()));
         if swapped.is_ok() {
@@ -259,14 +260,14 @@ impl StreamRunner {
     }
 }
 
-/// How often windows are saved, by the stream's choice of safety.
+/// How often windows are saved, by the `windows` option of the stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SaveIntervals {
     pub(crate) checkpoint: Duration,
     pub(crate) journal: Duration,
 }
 
-/// Takes out the rejects for age: the broker sends a retained message, however old it is.
+/// Removes the rejects for age: retained messages may be of any age.
 fn take_outdated(outcome: &mut Outcome) -> u32 {
     let is_old =
         |it: &Rejected| matches!(it.reject, Reject::Stale { .. } | Reject::OutOfOrder { .. });
@@ -302,7 +303,7 @@ fn count(stats: &mut StreamStats, outcome: &Outcome, latency: Duration) {
     }
 }
 
-/// What the stream's state is judged by.
+/// Updates what the state of the stream is judged by.
 fn note(stats: &mut StreamStats, outcome: &Outcome, received: Now, now: Now) {
     let (mut rejected, mut failed) = (0, 0);
     for found in &outcome.rejects {

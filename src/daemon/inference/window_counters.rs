@@ -3,8 +3,8 @@
 use crate::monitor::{LostWindow, WindowStats};
 use crate::pipeline::{Fill, Outcome, Pipeline};
 
-/// Counts what a message did to the windows of its stream: `fill` is that of the device of its last
-/// sample.
+/// Updates the counters after one message. `fill`: how full the window of the device of its last
+/// sample is.
 pub(crate) fn count(stats: &mut WindowStats, outcome: &Outcome, fill: Fill, pipeline: &Pipeline) {
     let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     if outcome.runs > 0 {

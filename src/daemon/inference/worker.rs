@@ -1,8 +1,8 @@
-//! An inference thread: takes messages through their streams' pipelines, one after the other.
+//! An inference thread: runs messages through the pipelines of their streams, one after the other.
 //!
-//! A stream always lives on the same worker, so its order holds without locks. When the desk is
-//! slow the worker waits on it, so its own queue fills up and the link stops taking: loss happens
-//! there or nowhere.
+//! A stream always runs on the same worker, so its order holds without locks. If the delivery loop is
+//! slow the worker waits for it; its queue fills up and the link stops reading from the broker. Only
+//! there can messages be dropped.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -22,7 +22,7 @@ use crate::link::LinkHandle;
 use crate::message::{Incoming, ResultMessage};
 use crate::monitor::{Bucket, Repeats};
 
-/// One inference thread's state.
+/// The state of one inference thread.
 pub(crate) struct Worker {
     pub(crate) inbox: Receiver<ToWorker>,
     /// By stream index.
@@ -31,16 +31,16 @@ pub(crate) struct Worker {
     pub(crate) link: LinkHandle,
     pub(crate) heartbeat: Arc<Heartbeat>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// DaemonContext by all workers: how many reject samples may leave.
+    /// Shared by all workers: how many reject samples may be published.
     pub(crate) reject_budget: Arc<Mutex<Bucket>>,
     pub(crate) log_limit: Repeats,
 }
 
-/// The desk is gone: the daemon is stopping for a reason of its own.
+/// The delivery loop has ended: the daemon is stopping.
 struct DeliveryGone;
 
 impl Worker {
-    /// Runs until it is told to stop, then hands over all partial windows.
+    /// Runs until [`ToWorker::Stop`], then hands over all partial windows.
     pub(crate) fn run(mut self) {
         let mut finished = Vec::new();
         let outcome = loop {
@@ -61,7 +61,7 @@ impl Worker {
             }
         };
         if outcome.is_err() {
-            log::debug!("a worker ends because nobody takes its results");
+            log::debug!("a worker ends because the delivery loop has ended");
         }
     }
 
@@ -73,7 +73,7 @@ impl Worker {
         self.heartbeat.start();
         self.link.queue_has_room();
         let Some(runner) = self.streams.get_mut(&incoming.stream) else {
-            log::error!("a message for stream {} reached a worker without it", incoming.stream);
+            log::error!("a message for stream {} was sent to the wrong worker", incoming.stream);
             self.heartbeat.done();
             return Ok(());
         };
@@ -104,19 +104,20 @@ impl Worker {
         self.save_due()
     }
 
-    /// Samples in the queue before the swap went through the old model, those behind it go through
-    /// the new one; none is lost and no window starts anew unless its shape changed.
+    /// Swaps the model of a stream. Samples queued before the swap ran through the former model, those
+    /// behind it run through the new one; none is lost, and windows are kept if their shape is the
+    /// same.
     fn swap(&mut self, swap: Swap) -> Result<(), DeliveryGone> {
         self.heartbeat.start();
         self.link.queue_has_room();
         if let Some(runner) = self.streams.get_mut(&swap.stream) {
-            // Inputs that wait for a save are let go first: the new model may save none.
+            // Inputs that wait for a save are released first: the new model may have no windows.
             if runner.save_at().is_some() {
                 send(&self.results, FromWorker::Windows(runner.save(self.clock.now())))?;
             }
-            // Whoever asked may have gone; the model serves all the same.
+            // The caller may have gone; the model is active all the same.
             if swap.answer.send(runner.swap(swap.loaded)).is_err() {
-                log::debug!("nobody waits for the swap of stream {}", swap.stream);
+                log::debug!("the swap of stream {} is no longer awaited", swap.stream);
             }
         }
         self.heartbeat.done();
@@ -163,7 +164,7 @@ impl Worker {
     }
 
     fn save_due(&mut self) -> Result<(), DeliveryGone> {
-        // Most streams never save: the clock is read only where one does.
+        // Most streams never save: the clock is read only if one does.
         if self.next_save().is_none() {
             return Ok(());
         }

@@ -34,7 +34,7 @@ impl ModelUpdater {
                 None
             }
             Effect::Survey { chunks, files } => Some(self.survey(chunks, files).await),
-            // The broker is asked for all that is awaited once the effects are done.
+            // The updater subscribes to everything awaited once the effects are executed.
             Effect::Fetch { source: Source::Mqtt, .. } => None,
             Effect::Fetch { source: Source::Http(url), blob, index, offset, chunk } => {
                 self.fetch_from_web(url, (blob, index), offset, chunk);
@@ -49,7 +49,7 @@ impl ModelUpdater {
                 Some(Event::Assembled(result))
             }
             Effect::Discard { .. } => {
-                // Each chunk was right and together they are wrong, so all of them go.
+                // Each chunk is valid and the whole is not, so all of them are removed.
                 self.files.keep_only(&BTreeSet::new());
                 None
             }
@@ -84,8 +84,8 @@ impl ModelUpdater {
         }
     }
 
-    /// Writes record and slots as one. What follows waits for as long as that takes: a disk that is
-    /// full today may have room tomorrow.
+    /// Writes record and slots in one durable write. Tries until it succeeds: a full disk may have
+    /// space later.
     pub(super) async fn save(&mut self, record: Record) {
         let mut wait = SAVE_RETRY_INTERVAL;
         loop {
@@ -106,11 +106,11 @@ impl ModelUpdater {
                 Err(error) => error.to_string(),
             };
             let now = self.now().mono;
-            if let Some(held) = self.log_limit.say(now, "save") {
+            if let Some(suppressed) = self.log_limit.say(now, "save") {
                 log::error!(
                     "model {}: cannot save the state of its update, trying again: {why}{}",
                     self.model,
-                    held
+                    suppressed
                 );
             }
             tokio::time::sleep(wait).await;
@@ -118,7 +118,7 @@ impl ModelUpdater {
         }
     }
 
-    /// The versions in the store whose parts may be used again.
+    /// The stored versions whose chunks may be reused.
     fn stored(&self) -> Vec<Digest> {
         let record = self.device.record();
         let slots = [&record.active, &record.previous].into_iter().flatten();
@@ -130,7 +130,7 @@ impl ModelUpdater {
         let manifest = self.device.deployment().map(|deployment| &deployment.manifest.chunks);
         let mut needed: BTreeSet<Digest> = chunks.iter().copied().collect();
         needed.extend(manifest.into_iter().flatten().map(|chunk| chunk.sha256));
-        // Only now is it known of which chunks the version consists.
+        // The chunks of the version are known once its manifest is.
         let known = self.device.manifest().is_some();
         let survey = move || {
             if known {
@@ -142,7 +142,7 @@ impl ModelUpdater {
         spawn_blocking(survey).await.unwrap_or(nothing)
     }
 
-    /// What an update that has ended leaves behind.
+    /// Removes what an ended update leaves behind.
     async fn sweep(&self) {
         if self.device.record().job.is_none() {
             self.files.keep_only(&BTreeSet::new());
@@ -183,14 +183,14 @@ impl ModelUpdater {
         let (files, stored) = (self.files.clone(), self.stored());
         let make = move || {
             let files = files.assemble(manifest, &recipes, &stored)?;
-            // Writing to memory does not fail.
+            // Writing to memory cannot fail.
             PackedVersion::of(&files, &envelope).map_err(|_| Reason::Bytes)
         };
         let packed = spawn_blocking(make).await.map_err(|_| Reason::Disk)??;
         self.put_in_store(digest, packed).await
     }
 
-    /// DigestMap the version as one that is being written, durably, then writes it.
+    /// Records the version as one that is being written, durably, then writes it.
     pub(super) async fn put_in_store(
         &mut self,
         manifest: Digest,
@@ -217,7 +217,7 @@ impl ModelUpdater {
 
     fn shadow(&mut self, manifest: Digest, runs: u32) {
         let candidate = self.proposed(manifest);
-        let terms = CandidateChecks::terms(&candidate.trial);
+        let limits = CandidateChecks::limits(&candidate.trial);
         self.spawn_task(async move {
             let outcome = match candidate.shadow(runs).await {
                 Ok(Some(outcome)) => outcome,
@@ -225,7 +225,7 @@ impl ModelUpdater {
                 Err(failure) => return Event::Shadowed(log_failure::<()>(Err(failure))).into(),
             };
             let shadow = outcome.report();
-            let verdict = outcome.verdict(&terms).map_err(|reason| (reason, shadow.to_string()));
+            let verdict = outcome.verdict(&limits).map_err(|reason| (reason, shadow.to_string()));
             Finding { event: Event::Shadowed(log_failure(verdict)), shadow: Some(shadow) }
         });
     }
@@ -242,8 +242,7 @@ impl ModelUpdater {
         }
     }
 
-    /// Finds something out without keeping the machine from other events. It ends with the update it
-    /// is about, and with the daemon.
+    /// Runs a task beside the machine. It ends with the update that it is about, and with the daemon.
     fn spawn_task(&mut self, find: impl Future<Output = Finding> + Send + 'static) {
         let Some(about) = self.candidate() else { return };
         let results = self.results.clone();
@@ -331,8 +330,8 @@ impl ModelUpdater {
         let word = word(reason);
         self.counters.add_refused(&word);
         let now = self.now().mono;
-        if let Some(held) = self.log_limit.say(now, &word) {
-            log::warn!("model {}: update message rejected: {word}{}", self.model, held);
+        if let Some(suppressed) = self.log_limit.say(now, &word) {
+            log::warn!("model {}: update message rejected: {word}{}", self.model, suppressed);
         }
         self.answer_rejected(reason);
         self.publish_counters();

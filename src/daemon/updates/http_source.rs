@@ -9,13 +9,13 @@ use crate::update::device::Event;
 use crate::update::manifest::Chunk;
 use crate::web::{Client, Settings, WebError};
 
-/// The client of all models: made for the first chunk that comes from the http, as reading the
-/// system's certificates costs memory that most gateways never need. Cheap to clone.
+/// The HTTP client of all models. Made for the first chunk that is fetched by HTTP, as the system's
+/// certificates take memory that most gateways never need. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct HttpSource(Arc<OnceLock<Client>>);
 
 impl HttpSource {
-    /// Fetches one chunk of a blob: the range of its bytes from where the deployment says. Blocks.
+    /// Fetches one chunk of a blob from the URL of the deployment, as a range of bytes. Blocks.
     pub(super) fn fetch(
         &self,
         config: &Config,
@@ -29,7 +29,7 @@ impl HttpSource {
         match fetched {
             Ok(bytes) => Event::Chunk { blob, index, bytes },
             Err(error) => {
-                log::warn!("{} bytes of {url} from {offset} on do not come: {error}", chunk.len);
+                log::warn!("cannot fetch {} bytes of {url} at offset {offset}: {error}", chunk.len);
                 let wait = error.retry_after().unwrap_or(Duration::ZERO);
                 Event::Lost { blob, index, wait }
             }

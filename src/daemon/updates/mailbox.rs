@@ -1,7 +1,7 @@
-//! From the link's poll loop to the updates: takes, never waits.
+//! Passes messages from the link's poll loop to the updates. Never waits.
 //!
-//! Every box has a bound: one message for each topic that was asked for, and the latest wins. All
-//! of them are retained messages, which come again when they are asked for again.
+//! Bounded: one message for each requested topic, and the latest wins. All of them are retained
+//! messages; they arrive again when they are requested again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,13 +16,13 @@ use crate::link::{LinkHandle, Subscription};
 use crate::update::Target;
 use crate::update::manifest::CHUNK_MAX;
 
-/// A longer deployment or keyset is refused whatever it says.
-const DOCUMENT_MAX: usize = 17 << 10;
+/// Bytes of a deployment or keyset; longer ones are rejected.
+const MAX_DOCUMENT_BYTES: usize = 17 << 10;
 
 /// A message for one model's updates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum UpdateMessage {
-    /// The bytes of a deployment and whom its topic is for; empty where it was withdrawn.
+    /// The target of the topic and the bytes of a deployment; empty if it was withdrawn.
     Deployment(Target, Vec<u8>),
     Keyset(Vec<u8>),
     Chunk {
@@ -32,7 +32,7 @@ pub(super) enum UpdateMessage {
     },
 }
 
-/// What a topic stands for, and whose it is.
+/// What arrives on a topic.
 #[derive(Clone, Debug)]
 enum Topic {
     Deployment(Target),
@@ -40,22 +40,22 @@ enum Topic {
     Chunk { blob: Digest, index: u32 },
 }
 
-/// The boxes of all models.
+/// The received messages of all models.
 #[derive(Debug)]
 pub(crate) struct UpdateMailbox {
     prefix: String,
     streams: Vec<Subscription>,
-    boxes: Vec<Arc<Notify>>,
+    notify: Vec<Arc<Notify>>,
     state: Mutex<MailboxState>,
 }
 
 #[derive(Debug, Default)]
 struct MailboxState {
-    /// By topic: what it stands for and the models that want it.
-    wanted: BTreeMap<String, (Topic, BTreeSet<usize>)>,
-    /// By model: what came and was not taken yet.
+    /// By topic: what arrives on it, and the models that requested it.
+    requested: BTreeMap<String, (Topic, BTreeSet<usize>)>,
+    /// By model: the messages received and not drained yet, by topic.
     received: Vec<BTreeMap<String, UpdateMessage>>,
-    /// Messages that nobody waited for any more, or that a later one replaced.
+    /// Messages that no update was waiting for, or that a later one replaced.
     dropped: u64,
 }
 
@@ -77,34 +77,37 @@ impl UpdateMailbox {
             let next = restored.next_keyset();
             state.request(topics::keyset(&prefix, next), Topic::Keyset, index);
         }
-        let boxes = restored.iter().map(|_| Arc::default()).collect();
-        Arc::new(Self { prefix, streams, boxes, state: Mutex::new(state) })
+        let notify = restored.iter().map(|_| Arc::default()).collect();
+        Arc::new(Self { prefix, streams, notify, state: Mutex::new(state) })
     }
 
-    /// Everything that is to be subscribed to: for the streams and for the updates.
+    /// All subscriptions: of the streams and of the updates.
     pub(crate) fn subscriptions(&self) -> Vec<Subscription> {
         let state = self.state();
-        let pulled = state.wanted.keys().map(Subscription::pulled);
+        let pulled = state.requested.keys().map(Subscription::pulled);
         self.streams.iter().cloned().chain(pulled).collect()
     }
 
-    /// Puts a message in the boxes of those who want it; false where it is none of ours.
+    /// Stores a message for the models that requested it. Returns false if the topic is not one of
+    /// updates.
     pub(crate) fn receive(&self, topic: &str, payload: &[u8]) -> bool {
-        if self.boxes.is_empty() || !topic.starts_with(&self.prefix) {
+        if self.notify.is_empty() || !topic.starts_with(&self.prefix) {
             return false;
         }
         let mut state = self.state();
-        let Some((stands_for, models)) = state.wanted.get(topic).cloned() else {
-            // A chunk that came twice, or for an update that has ended.
+        let Some((kind, models)) = state.requested.get(topic).cloned() else {
+            // A chunk that arrived twice, or for an update that has ended.
             let is_ours = topics::is_of_updates(&self.prefix, topic);
             state.dropped += u64::from(is_ours);
             return is_ours;
         };
-        // One byte more than is allowed is as wrong as all of an endless one.
+        // One byte above the limit is enough to reject a message that is too long.
         let part = |max: usize| payload.get(..=max).unwrap_or(payload).to_vec();
-        let message = match stands_for {
-            Topic::Deployment(target) => UpdateMessage::Deployment(target, part(DOCUMENT_MAX)),
-            Topic::Keyset => UpdateMessage::Keyset(part(DOCUMENT_MAX)),
+        let message = match kind {
+            Topic::Deployment(target) => {
+                UpdateMessage::Deployment(target, part(MAX_DOCUMENT_BYTES))
+            }
+            Topic::Keyset => UpdateMessage::Keyset(part(MAX_DOCUMENT_BYTES)),
             Topic::Chunk { blob, index } => {
                 let max = usize::try_from(CHUNK_MAX).unwrap_or(usize::MAX);
                 UpdateMessage::Chunk { blob, index, bytes: part(max) }
@@ -116,20 +119,21 @@ impl UpdateMailbox {
                 .get_mut(model)
                 .and_then(|received| received.insert(topic.to_owned(), message.clone()));
             state.dropped += u64::from(replaced.is_some());
-            self.boxes.get(model).iter().for_each(|notify| notify.notify_one());
+            self.notify.get(model).iter().for_each(|notify| notify.notify_one());
         }
         true
     }
 
-    /// Ready when there may be something to [`UpdateMailbox::drain`].
+    /// Ready once there may be messages to [`UpdateMailbox::drain`].
     pub(super) async fn notified(&self, model: usize) {
-        match self.boxes.get(model) {
+        match self.notify.get(model) {
             Some(notify) => notify.notified().await,
             None => std::future::pending().await,
         }
     }
 
-    /// All that came for a model: keysets first, they say who may speak.
+    /// Removes and returns all messages of a model. Keysets come first: the others are verified with
+    /// them.
     pub(super) fn drain(&self, model: usize) -> Vec<UpdateMessage> {
         let mut state = self.state();
         let received = state.received.get_mut(model).map(std::mem::take).unwrap_or_default();
@@ -138,7 +142,7 @@ impl UpdateMailbox {
         messages
     }
 
-    /// Asks the broker for what a model's update waits for now, and for nothing else.
+    /// Subscribes to what a model's update waits for, and to nothing else.
     pub(super) fn request(
         &self,
         model: usize,
@@ -147,9 +151,9 @@ impl UpdateMailbox {
         link: &LinkHandle,
     ) {
         let mut state = self.state();
-        let before: Vec<String> = state.wanted.keys().cloned().collect();
-        for (topic, (stands_for, models)) in &mut state.wanted {
-            let still = match stands_for {
+        let before: Vec<String> = state.requested.keys().cloned().collect();
+        for (topic, (kind, models)) in &mut state.requested {
+            let still = match kind {
                 Topic::Deployment(_) => true,
                 Topic::Keyset => *topic == topics::keyset(&self.prefix, keyset),
                 Topic::Chunk { blob, index } => chunks.contains(&(*blob, *index)),
@@ -158,39 +162,38 @@ impl UpdateMailbox {
                 models.remove(&model);
             }
         }
-        state.wanted.retain(|_, (_, models)| !models.is_empty());
+        state.requested.retain(|_, (_, models)| !models.is_empty());
         state.request(topics::keyset(&self.prefix, keyset), Topic::Keyset, model);
         for (blob, index) in chunks {
             let topic = topics::chunk(&self.prefix, blob, *index);
             state.request(topic, Topic::Chunk { blob: *blob, index: *index }, model);
         }
-        let changed = !state.wanted.keys().eq(before.iter());
+        let changed = !state.requested.keys().eq(before.iter());
         drop(state);
         if changed {
             link.set_subscriptions(self.subscriptions());
         }
     }
 
-    /// How many messages were dropped.
+    /// The number of dropped messages.
     pub(super) fn dropped(&self) -> u64 {
         self.state().dropped
     }
 
-    /// A thread that panicked while it held this left nothing half done that matters here.
+    /// A thread that panicked while it held this left no change half done.
     fn state(&self) -> MutexGuard<'_, MailboxState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl MailboxState {
-    fn request(&mut self, topic: String, stands_for: Topic, model: usize) {
-        self.wanted.entry(topic).or_insert((stands_for, BTreeSet::new())).1.insert(model);
+    fn request(&mut self, topic: String, kind: Topic, model: usize) {
+        self.requested.entry(topic).or_insert((kind, BTreeSet::new())).1.insert(model);
     }
 }
 
 /// Topics of every kind that updates subscribe to: the deployments of each model, the keyset after
-/// the provisioned one, and a chunk of a blob that nobody publishes, an empty one. None where there
-/// are no updates.
+/// the provisioned one, and a chunk of an empty blob, which does not exist. Empty if updates are off.
 pub(crate) fn all_topics(config: &Config) -> Vec<String> {
     let trust = config.updates.keyset.as_ref().and_then(|file| provisioned(file).ok());
     let Some(trust) = trust else { return Vec::new() };
@@ -215,8 +218,8 @@ mod tests {
         let group = Target::Group("line-a".into());
         state.request("p/deploy/group/line-a/motion".into(), Topic::Deployment(group), 0);
         state.request("p/keys/2".into(), Topic::Keyset, 0);
-        let boxes = vec![Arc::default(); MODELS];
-        UpdateMailbox { prefix: "p".into(), streams: Vec::new(), boxes, state: Mutex::new(state) }
+        let notify = vec![Arc::default(); MODELS];
+        UpdateMailbox { prefix: "p".into(), streams: Vec::new(), notify, state: Mutex::new(state) }
     }
 
     #[test]
@@ -236,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_asked_for_goes_nowhere_and_what_is_endless_is_cut() {
+    fn unrequested_messages_are_dropped_and_long_ones_are_cut() {
         let mailbox = mailbox();
         assert!(mailbox.receive("p/blob/00/1", b"late"), "ours, and of no use");
         assert!(!mailbox.receive("p/gw-1/status", b"online"));
@@ -246,6 +249,6 @@ mod tests {
         let Some(UpdateMessage::Keyset(bytes)) = mailbox.drain(0).pop() else {
             panic!("no keyset")
         };
-        assert_eq!(bytes.len(), DOCUMENT_MAX + 1);
+        assert_eq!(bytes.len(), MAX_DOCUMENT_BYTES + 1);
     }
 }

@@ -1,4 +1,4 @@
-//! The update machine's record beside the slots, so that one write changes both.
+//! Stores the record of the update machine together with the slots, in one write.
 
 use std::collections::BTreeMap;
 
@@ -8,18 +8,19 @@ use crate::ids::Digest;
 use crate::store::models::{VersionSlot as Stored, VersionSlots};
 use crate::update::device::{Record, Slot, State};
 
-/// What the machine calls a version, its manifest, and what the store calls it, its bytes.
+/// Maps the digest of a version's manifest, which the machine uses, to the digest of its bytes, which
+/// the model store uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct DigestMap(BTreeMap<Digest, Digest>);
 
 impl DigestMap {
-    /// What the store calls it: itself, where it came without a manifest.
+    /// The digest in the store: the same one, for a version without a manifest.
     pub(super) fn stored(&self, manifest: Digest) -> Digest {
         self.0.get(&manifest).copied().unwrap_or(manifest)
     }
 
-    /// What the machine calls it.
+    /// The digest of the manifest.
     pub(super) fn manifest(&self, stored: Digest) -> Digest {
         let known = self.0.iter().find(|(_, digest)| **digest == stored);
         known.map_or(stored, |(manifest, _)| *manifest)
@@ -29,7 +30,7 @@ impl DigestMap {
         self.0.insert(manifest, stored);
     }
 
-    /// Forgets all versions but these.
+    /// Removes all versions but these.
     fn retain(&mut self, needed: &[Option<Digest>]) {
         self.0.retain(|manifest, _| needed.contains(&Some(*manifest)));
     }
@@ -42,12 +43,12 @@ struct StoredRecord {
     digests: DigestMap,
 }
 
-/// What the slots say. Where somebody changed them while no machine was there, they are right.
+/// Reads the record. If the slots were changed while updates were off, the record follows them.
 pub(super) fn read(slots: &VersionSlots) -> (Record, DigestMap) {
     let notes = match slots.notes.as_str() {
         "" => StoredRecord::default(),
         text => serde_json::from_str(text).unwrap_or_else(|error| {
-            log::error!("the notes of an update do not read back, it starts anew: {error}");
+            log::error!("the stored state of an update is corrupt and was reset: {error}");
             StoredRecord::default()
         }),
     };
@@ -66,7 +67,7 @@ pub(super) fn read(slots: &VersionSlots) -> (Record, DigestMap) {
     (record, digests)
 }
 
-/// Puts the record into the slots. `candidate`: the version that is being proved or put in place.
+/// Puts the record into the slots. `candidate`: the version that is being checked or written.
 pub(super) fn write(
     slots: &mut VersionSlots,
     record: &Record,

@@ -1,5 +1,5 @@
-//! The machines as a start finds them. Every start with a version on trial counts as a try, and is
-//! counted before that version is loaded: one that takes the daemon down is given up all the same.
+//! Restores the update machines at a start. Every start with a version on trial counts as a try, and
+//! is counted before that version is loaded: a version that crashes the daemon is rolled back, too.
 
 use std::fs;
 use std::path::Path;
@@ -16,29 +16,29 @@ use crate::store::{Settings as StoreSettings, Store, StoreError, chunks};
 use crate::update::Trust;
 use crate::update::device::{Device, Effect, Settings};
 
-/// A keyset is far shorter.
-const KEYSET_MAX: u64 = 64 << 10;
+/// Bytes of a keyset.
+const MAX_KEYSET_BYTES: u64 = 64 << 10;
 
-/// One model's machine, started and not running yet.
+/// The update machine of one model, restored and not running yet.
 #[derive(Debug)]
 pub(crate) struct RestoredMachine {
     pub(super) model: ModelName,
     pub(super) device: Device,
     pub(super) digests: DigestMap,
-    /// What the start led to and is still to be done.
+    /// Effects of the start that are still to be executed.
     pub(super) effects: Vec<Effect>,
-    /// What the slots name as active.
+    /// The active version of the slots.
     pub(super) active: Option<Digest>,
 }
 
 impl RestoredMachine {
-    /// The keyset that would follow the one that counts.
+    /// The version of the keyset that would follow the one in use.
     pub(super) fn next_keyset(&self) -> u64 {
         self.device.trust().keyset().version.saturating_add(1)
     }
 }
 
-/// Starts the machines of these models; none where updates are not configured or cannot be kept.
+/// Restores the machines of these models; none if updates are off or cannot be stored.
 pub(crate) fn restore(
     config: &Config,
     models: impl IntoIterator<Item = ModelName>,
@@ -47,7 +47,7 @@ pub(crate) fn restore(
 ) -> Vec<RestoredMachine> {
     let Some(path) = &config.updates.keyset else { return Vec::new() };
     let off = |why: &dyn std::fmt::Display| {
-        log::error!("no updates over the air until the next start: {why}");
+        log::error!("updates are off until the next start: {why}");
         Vec::new()
     };
     let Some(store) = store else { return off(&"the store is closed") };
@@ -66,15 +66,15 @@ pub(crate) fn restore(
     }
 }
 
-/// The trust that a gateway begins with.
+/// Reads the keyset that the gateway was provisioned with.
 pub(crate) fn provisioned(path: &Path) -> Result<Trust, String> {
-    let told = |why: String| format!("the keyset {}: {why}", path.display());
-    let size = fs::metadata(path).map_err(|error| told(error.to_string()))?.len();
-    if size > KEYSET_MAX {
-        return Err(told(format!("{size} bytes are none")));
+    let problem = |why: String| format!("the keyset {}: {why}", path.display());
+    let size = fs::metadata(path).map_err(|error| problem(error.to_string()))?.len();
+    if size > MAX_KEYSET_BYTES {
+        return Err(problem(format!("file is not a keyset ({size} bytes)")));
     }
-    let bytes = fs::read(path).map_err(|error| told(error.to_string()))?;
-    Trust::provisioned(&bytes).map_err(|error| told(error.to_string()))
+    let bytes = fs::read(path).map_err(|error| problem(error.to_string()))?;
+    Trust::provisioned(&bytes).map_err(|error| problem(error.to_string()))
 }
 
 fn restored(
@@ -84,8 +84,8 @@ fn restored(
     store: &mut Store,
     now: Now,
 ) -> Result<RestoredMachine, String> {
-    let told = |why: &dyn std::fmt::Display| format!("model {model}: {why}");
-    let slots = store.slots(&model).map_err(|error| told(&error))?;
+    let problem = |why: &dyn std::fmt::Display| format!("model {model}: {why}");
+    let slots = store.slots(&model).map_err(|error| problem(&error))?;
     let (record, mut digests) = record_store::read(&slots);
     let settings = Settings {
         gateway: config.gateway.id.clone(),
@@ -98,13 +98,13 @@ fn restored(
         seed: fastrand::u64(..),
     };
     let device = Device::new(settings, trust.clone(), record);
-    let mut device = device.map_err(|error| told(&error))?;
+    let mut device = device.map_err(|error| problem(&error))?;
     let mut effects = Vec::new();
     device.start(now, &mut effects);
     let mut draft_slots = slots;
     save_first(&mut effects, &device, &model, store, &mut draft_slots, &mut digests);
     if device.record().job.is_none() && draft_slots.staged.is_some() {
-        // Put in place for an command that never came to be: the start's sweep removes it.
+        // Written for a local command that was not completed: the sweep of the start removes it.
         record_store::write(&mut draft_slots, device.record(), &mut digests, None);
         if let Err(error) = store.set_slots(&model, &draft_slots) {
             log::warn!("model {model}: {error}");
@@ -114,7 +114,7 @@ fn restored(
     Ok(RestoredMachine { model, device, digests, effects, active })
 }
 
-/// Does the writes that a start begins with. One that fails is tried again by the running machine.
+/// Executes the writes that a start begins with. The running machine repeats one that fails.
 fn save_first(
     effects: &mut Vec<Effect>,
     device: &Device,
@@ -139,7 +139,7 @@ fn save_first(
     effects.drain(..saved);
 }
 
-/// Returns the memory of this machine in megabytes; the maximum if it is unknown, to allow any model.
+/// The memory of this machine in megabytes; unlimited if the system does not report it.
 fn ram_mb() -> u64 {
     procfs::ram_bytes().map_or(u64::MAX, |bytes| bytes >> 20)
 }

@@ -1,4 +1,4 @@
-//! What is held of a version, and the making of it. All of this blocks.
+//! The files and chunks of a model's versions, and how a new version is assembled. All of this blocks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -12,7 +12,7 @@ use crate::store::models::{ModelStore, ModelStoreError};
 use crate::update::device::{Event, Reason};
 use crate::update::{Installable, MANIFEST, Manifest, Recipe, Verified, assemble, chunking};
 
-/// Where the index of a model's versions are.
+/// Where the files of a model's versions are.
 #[derive(Clone, Debug)]
 pub(super) struct VersionFiles {
     pub(super) model: ModelName,
@@ -21,7 +21,7 @@ pub(super) struct VersionFiles {
     pub(super) versions: ModelStore,
 }
 
-/// The files of the versions that are here, and where in them each chunk is.
+/// The files of the installed versions, and where in them each chunk is.
 #[derive(Debug, Default)]
 struct ChunkIndex {
     files: Vec<Vec<u8>>,
@@ -48,8 +48,8 @@ impl ChunkIndex {
 }
 
 impl VersionFiles {
-    /// Of the stored versions and the shipped one. What does not read back is passed over: the
-    /// serving of models complains of it.
+    /// Indexes the stored versions and the built-in one. A version that cannot be read is left out; the
+    /// error is reported where it is loaded.
     fn index(&self, stored: &[Digest]) -> ChunkIndex {
         let mut index = ChunkIndex::default();
         for digest in stored {
@@ -61,12 +61,12 @@ impl VersionFiles {
         }
         match Bundle::shipped(&self.built_in, &self.model) {
             Ok(bundle) => bundle.files().values().for_each(|bytes| index.add(bytes.clone())),
-            Err(error) => log::debug!("no chunks of the shipped model: {error}"),
+            Err(error) => log::debug!("no chunks of the built-in model: {error}"),
         }
         index
     }
 
-    /// Which of these are held, in any version, and how much may still be written.
+    /// Which of these are here, in any version, and how much may still be written.
     pub(super) fn survey(
         &self,
         chunks: Vec<Digest>,
@@ -83,21 +83,21 @@ impl VersionFiles {
         }
     }
 
-    /// Removes the chunks that the update under way has no use for.
+    /// Removes the chunks that the update in progress does not need.
     pub(super) fn keep_only(&self, needed: &BTreeSet<Digest>) {
         if let Err(error) = self.chunks.sweep(needed) {
-            log::warn!("model {}: chunks that nothing needs stay on disk: {error}", self.model);
+            log::warn!("model {}: unused chunks stay on disk: {error}", self.model);
         }
     }
 
-    /// The kept chunks, one after the other; what is missing makes bytes that nobody believes.
+    /// The chunks that are here, one after the other. Missing ones leave bytes that fail verification.
     pub(super) fn joined(&self, chunks: &[Digest], stored: &[Digest]) -> Vec<u8> {
         let index = self.index(stored);
         let bytes = |chunk: &Digest| self.chunks.read(*chunk).or_else(|| index.bytes(*chunk));
         chunks.iter().filter_map(bytes).flatten().collect()
     }
 
-    /// The version's files, every byte vouched for.
+    /// Assembles the files of the version; every byte is verified.
     pub(super) fn assemble(
         &self,
         manifest: Verified<Manifest>,
@@ -107,17 +107,17 @@ impl VersionFiles {
         let index = self.index(stored);
         let held = |digest| self.chunks.read(digest).or_else(|| index.bytes(digest));
         assemble(manifest, recipes, held).map_err(|error| {
-            log::warn!("model {}: the chunks do not make the version: {error}", self.model);
+            log::warn!("model {}: cannot assemble the version: {error}", self.model);
             Reason::Bytes
         })
     }
 
-    /// Writes a version into the model store, unless it is there whole.
+    /// Writes a version to the model store, unless it is there already.
     pub(super) fn install(&self, packed: &PackedVersion) -> Result<(), Reason> {
         let written =
             if self.versions.read(packed.digest).is_ok() { Ok(()) } else { self.write(packed) };
         written.map_err(|error| {
-            log::error!("model {}: the version is not written: {error}", self.model);
+            log::error!("model {}: cannot write the version: {error}", self.model);
             match error {
                 ModelStoreError::NotHeld(_)
                 | ModelStoreError::Damaged { .. }
@@ -139,8 +139,7 @@ impl VersionFiles {
     }
 }
 
-/// A version as the store keeps it: its files and its signed manifest in one. Made of nothing but
-/// what was verified.
+/// A version as it is stored: its verified files and its signed manifest in one.
 #[derive(Debug)]
 pub(super) struct PackedVersion {
     pub(super) digest: Digest,

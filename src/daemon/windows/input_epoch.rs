@@ -1,11 +1,11 @@
-//! Where the count that names received messages is kept: among the small state of the store.
+//! Loads and saves the input epoch, which is part of the ids of received messages.
 
 use crate::store::Store;
 
 const KEY: &str = "inputs";
 
-/// The one the last process kept; without one, a random place in a range that no folder's count has
-/// come to.
+/// The epoch that the last process saved. Without one, a random epoch beyond those that a counter
+/// reaches.
 pub(crate) fn load(store: Option<&mut Store>) -> u64 {
     let Some(store) = store else { return random() };
     let kept = store.get(KEY).unwrap_or_else(|error| {
@@ -20,8 +20,8 @@ pub(crate) fn load(store: Option<&mut Store>) -> u64 {
     })
 }
 
-/// A result of one of the next 16,384 inputs may have another id when it comes again after a crash,
-/// if this fails; nothing is lost.
+/// Saves the epoch. If that fails, a result of one of the next 16,384 inputs may have another id when
+/// it is made again after a crash; nothing is lost.
 pub(crate) fn save(store: Option<&mut Store>, epoch: u64) {
     match store.map(|store| store.put(KEY, &epoch.to_le_bytes())) {
         Some(Ok(())) => {}

@@ -1,4 +1,4 @@
-//! What a stream's lane and the store's thread know together of saved windows.
+//! The state of a stream's window journal, shared by its worker and the store's thread.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +8,7 @@ use crate::pipeline::base_number;
 use crate::store::windows::{OnDisk, PutWindowsError, StoredWindows, Windows};
 use crate::store::{Store, StoreError};
 
+/// What is on disk, and whether a new base is needed.
 #[derive(Debug, Default)]
 pub(crate) struct JournalState {
     on_disk: Mutex<OnDisk>,
@@ -17,7 +18,7 @@ pub(crate) struct JournalState {
 pub(crate) type SharedJournal = Arc<JournalState>;
 
 impl JournalState {
-    /// Asks the lane to save all windows the next time.
+    /// Has the worker write a new base at the next save.
     pub(crate) fn request_base(&self) {
         self.wants_base.store(true, Ordering::Relaxed);
     }
@@ -26,7 +27,7 @@ impl JournalState {
         self.wants_base.swap(false, Ordering::Relaxed)
     }
 
-    /// Keeps windows under `key`, on the store's thread.
+    /// Writes windows under `key`. Runs on the store's thread.
     pub(crate) fn write(
         &self,
         store: &mut Store,
@@ -42,7 +43,7 @@ impl JournalState {
     }
 }
 
-/// Windows as they were kept: the base with the inputs that are in it, and the additions.
+/// Reads saved windows: the base with the inputs that are in it, and the journal entries.
 pub(crate) fn read(store: &mut Store, key: &str) -> Result<Option<StoredWindows>, StoreError> {
     store.get_windows(key, |base| base_number(windows_of(base)))
 }

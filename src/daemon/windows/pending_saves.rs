@@ -1,37 +1,40 @@
-//! Saved windows wait until every result that was made before them is safe.
+//! Windows to save wait until every result that was made before them is safe.
 //!
-//! Windows on disk that are past a result which is not: after a crash the samples would come again
-//! and find themselves taken, and nothing would make the result a second time.
+//! If windows were saved before such a result and the daemon crashed, the broker would send its
+//! samples again, they would be recognised as processed, and the result would never be made again.
 
 use std::collections::BTreeMap;
 
 use crate::daemon::windows::SavedWindows;
 use crate::message::AckToken;
 
+/// Windows that wait for results.
 #[derive(Debug, Default)]
 pub(crate) struct PendingSaves {
-    /// Results that inputs wait for and that are not safe yet, by input.
+    /// Results that are not safe yet and that an input waits for, by input.
     unsafe_results: BTreeMap<AckToken, u32>,
-    held: Vec<PendingSave>,
+    saves: Vec<PendingSave>,
 }
 
 #[derive(Debug)]
 struct PendingSave {
     saved: SavedWindows,
-    /// The newest input that something waited for when these windows came.
+    /// The newest input that waited for a result when these windows were added.
     until: Option<AckToken>,
 }
 
-/// Held of one stream: the older one goes on, newer ones become one.
+/// Saves that wait per stream: the oldest stays as it is, newer ones are merged.
 const MAX_PENDING_SAVES: usize = 2;
 
 impl PendingSaves {
+    /// A result was made that this input waits for.
     pub(crate) fn on_result(&mut self, input: Option<AckToken>) {
         if let Some(input) = input {
             *self.unsafe_results.entry(input).or_default() += 1;
         }
     }
 
+    /// A result of this input is safe.
     pub(crate) fn on_released(&mut self, input: AckToken) {
         if let Some(count) = self.unsafe_results.get_mut(&input) {
             *count -= 1;
@@ -41,40 +44,41 @@ impl PendingSaves {
         }
     }
 
+    /// Adds windows that a worker has saved.
     pub(crate) fn add(&mut self, saved: SavedWindows) {
         let until = self.unsafe_results.last_key_value().map(|(input, _)| *input);
         let stream = saved.stream;
-        if self.held.iter().filter(|held| held.saved.stream == stream).count() >= MAX_PENDING_SAVES
-            && let Some(last) = self.held.iter_mut().rfind(|held| held.saved.stream == stream)
+        if self.saves.iter().filter(|held| held.saved.stream == stream).count() >= MAX_PENDING_SAVES
+            && let Some(last) = self.saves.iter_mut().rfind(|held| held.saved.stream == stream)
         {
             last.saved.windows.append(saved.windows);
             last.saved.waiting.extend(saved.waiting);
             last.until = last.until.max(until);
             return;
         }
-        self.held.push(PendingSave { saved, until });
+        self.saves.push(PendingSave { saved, until });
     }
 
-    /// The oldest windows that nothing is to be waited for.
+    /// Removes and returns the oldest windows before which all results are safe.
     pub(crate) fn ready(&mut self) -> Option<SavedWindows> {
         let oldest = self.unsafe_results.first_key_value().map(|(input, _)| *input);
         let is_safe = |held: &PendingSave| oldest.is_none_or(|oldest| held.until < Some(oldest));
         let is_first = |at: usize, stream| {
-            self.held.iter().position(|held| held.saved.stream == stream) == Some(at)
+            self.saves.iter().position(|held| held.saved.stream == stream) == Some(at)
         };
-        let mut held = self.held.iter().enumerate();
+        let mut held = self.saves.iter().enumerate();
         let (at, _) = held.find(|(at, held)| is_safe(held) && is_first(*at, held.saved.stream))?;
-        Some(self.held.remove(at).saved)
+        Some(self.saves.remove(at).saved)
     }
 
-    /// Takes back what could not be sent to the disk now.
+    /// Puts back windows that the store had no room for.
     pub(crate) fn put_back(&mut self, saved: SavedWindows) {
-        self.held.insert(0, PendingSave { saved, until: None });
+        self.saves.insert(0, PendingSave { saved, until: None });
     }
 
-    /// All of them, safe or not: the daemon ends.
+    /// Removes and returns all windows, safe or not: the daemon stops.
     pub(crate) fn take_all(&mut self) -> Vec<SavedWindows> {
-        self.held.drain(..).map(|held| held.saved).collect()
+        self.saves.drain(..).map(|held| held.saved).collect()
     }
 }
 

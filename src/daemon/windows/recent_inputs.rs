@@ -1,6 +1,7 @@
-//! Which inputs are in the saved windows: one that comes again after a crash is not added twice.
+//! The inputs whose samples are in the saved windows: an input that is delivered again after a crash
+//! is not added twice.
 //!
-//! Saved with the windows, as one value: `INFJ`, how many (u32), then epoch (u64), packet id (u16)
+//! Saved with the windows, as one value: `INFJ`, the count (u32), then epoch (u64), packet id (u16)
 //! and checksum (u32) of each, oldest first; the windows follow. All integers are little-endian.
 
 use std::collections::{HashSet, VecDeque};
@@ -9,6 +10,7 @@ use crate::message::InputId;
 
 const MAGIC: &[u8] = b"INFJ";
 
+/// The set of the most recent inputs.
 #[derive(Debug, Default)]
 pub(crate) struct RecentInputs {
     order: VecDeque<InputId>,
@@ -16,14 +18,14 @@ pub(crate) struct RecentInputs {
     most: usize,
 }
 
-/// Bytes that go before saved windows, and how many inputs they name: a broker may send more than
+/// Bytes that the recent inputs add to saved windows, at most. A broker may send more messages than
 /// it was allowed to.
 pub(crate) fn seen_bytes(receive_maximum: u16) -> u64 {
     8 + 14 * 2 * u64::from(receive_maximum)
 }
 
 impl RecentInputs {
-    /// Remembers the last `most`: more than the broker sends ahead of acknowledgements.
+    /// Remembers the last `most` inputs: more than the broker sends ahead of acknowledgements.
     pub(crate) fn new(most: usize) -> Self {
         Self { most, ..Self::default() }
     }
@@ -32,7 +34,7 @@ impl RecentInputs {
         input_id.is_some_and(|input_id| self.known.contains(&input_id))
     }
 
-    /// True where an input of this content is known.
+    /// Whether an input with this content is among them.
     pub(crate) fn contains_content(&self, content: u32) -> bool {
         self.order.iter().any(|input_id| input_id.content == content)
     }
@@ -47,7 +49,7 @@ impl RecentInputs {
         }
     }
 
-    /// The windows with these before them.
+    /// Returns these inputs followed by the windows.
     pub(crate) fn prepend_to(&self, windows: &[u8]) -> Vec<u8> {
         let count = u32::try_from(self.order.len()).unwrap_or(u32::MAX);
         let mut out = [MAGIC, &count.to_le_bytes()].concat();
@@ -60,8 +62,8 @@ impl RecentInputs {
         out
     }
 
-    /// Takes up what [`Self::prepend_to`] wrote, and gives the windows. Windows that were saved alone
-    /// are all there is.
+    /// Reads what [`Self::prepend_to`] wrote, and returns the windows. Windows may also have been saved
+    /// without inputs.
     pub(crate) fn restore<'a>(&mut self, saved: &'a [u8]) -> &'a [u8] {
         let Some((input_ids, windows)) = split(saved) else { return saved };
         input_ids.into_iter().for_each(|input_id| self.record(Some(input_id)));
@@ -69,7 +71,7 @@ impl RecentInputs {
     }
 }
 
-/// What [`RecentInputs::restore`] gives, and nothing taken up.
+/// The windows behind the recent inputs.
 pub(crate) fn windows_of(saved: &[u8]) -> &[u8] {
     split(saved).map_or(saved, |(_, windows)| windows)
 }

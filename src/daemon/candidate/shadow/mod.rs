@@ -1,20 +1,19 @@
-//! A candidate beside the active model on live inputs: how well they agree, and at what cost.
+//! Shadow runs: a candidate runs beside the active model on live inputs, to compare predictions and
+//! run times.
 //!
 //! ```text
-//! let outcome = shadow(&queues, &candidate, runs, max).await?;   // candidate: a `Loaded`, proved
-//! outcome.verdict(&ShadowLimits { min_agreement, max_error_rate, max_slowdown })   // Result<(), Reason>
+//! let outcome = run_shadow(&queues, &candidate, runs, max).await?;
+//! outcome.verdict(&ShadowLimits { min_agreement, max_error_rate, max_slowdown })?;
 //! ```
 //!
-//! The candidate runs on its streams' workers, once for every input that the active model had a
-//! verdict for, after that verdict was made; nothing it says is published and nothing it does
-//! changes what is. That costs a window one more run. It is over after `runs` inputs of all streams
-//! together or after `max`, whichever comes first; what came in until then is the outcome, which
-//! may be no run at all on a gateway whose sensors are silent.
+//! The candidate runs on the workers of its streams, once for every prediction of the active model and
+//! after it. Its predictions are not published, and it does not change any state. Each window costs
+//! one more run. The shadow run ends after `runs` predictions of all streams together or after `max`,
+//! whichever comes first; its outcome may have no run at all if the sensors are silent.
 //!
-//! Dropping the future ends it. A swap of the model and a stopping daemon end it as
-//! [`ShadowError::Interrupted`]. A candidate that takes other windows, channels or kinds of output
-//! is [`ShadowError::NotComparable`], at once: nothing is said against it, and only a trial can
-//! tell more.
+//! Dropping the future ends the run. A swap of the model and a stop of the daemon end it with
+//! [`ShadowError::Interrupted`]. A candidate with other windows, channels or kinds of output gives
+//! [`ShadowError::NotComparable`] at once; it is not rejected for that, and is judged by its trial.
 
 #[cfg(test)]
 mod tests;
@@ -32,45 +31,45 @@ use crate::pipeline::ShadowTally;
 use crate::update::ShadowReport;
 use crate::update::device::Reason;
 
-/// Timed runs from which a slowdown says anything.
-const TIMED_MIN: u32 = 10;
-/// Runs that differ by less say nothing, in microseconds.
+/// Timed runs below which a slowdown is not judged.
+const MIN_TIMED_RUNS: u32 = 10;
+/// Smaller differences of a run time are noise, in microseconds.
 const TIME_SLACK: u32 = 20;
 
-/// What a candidate must not fall short of; the last two are those of the trial.
+/// The limits of a shadow run; the last two are those of the trial.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ShadowLimits {
-    /// Of the runs that gave a verdict, 0 to 1.
+    /// Share of the predictions that must agree, 0 to 1.
     pub(crate) min_agreement: f64,
-    /// Of all runs, 0 to 1.
+    /// Share of the runs that may fail, 0 to 1.
     pub(crate) max_error_rate: f64,
-    /// The candidate's time over the active model's.
+    /// Run time of the candidate over that of the active model.
     pub(crate) max_slowdown: f64,
 }
 
-/// What the candidate did, all streams together.
+/// The sum of all streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ShadowOutcome(pub(crate) ShadowTally);
 
 impl ShadowOutcome {
-    /// Whether the candidate may serve. An outcome without runs says nothing against it.
+    /// Whether the candidate passes. An outcome without runs passes.
     ///
     /// # Errors
     /// The first of: outputs that are not numbers, too many failed runs, too little agreement, too
     /// slow.
-    pub(crate) fn verdict(&self, terms: &ShadowLimits) -> Result<(), Reason> {
+    pub(crate) fn verdict(&self, limits: &ShadowLimits) -> Result<(), Reason> {
         let tally = &self.0;
-        let spoken = tally.runs.saturating_sub(tally.errors).saturating_sub(tally.nans);
+        let predictions = tally.runs.saturating_sub(tally.errors).saturating_sub(tally.nans);
         if tally.nans > 0 {
             return Err(Reason::NotANumber);
         }
-        if f64::from(tally.errors) > f64::from(tally.runs) * terms.max_error_rate {
+        if f64::from(tally.errors) > f64::from(tally.runs) * limits.max_error_rate {
             return Err(Reason::ErrorRate);
         }
-        if f64::from(tally.agreed) < f64::from(spoken) * terms.min_agreement {
+        if f64::from(tally.agreed) < f64::from(predictions) * limits.min_agreement {
             return Err(Reason::Disagrees);
         }
-        if self.is_slow(terms.max_slowdown) { Err(Reason::Slow) } else { Ok(()) }
+        if self.is_slow(limits.max_slowdown) { Err(Reason::Slow) } else { Ok(()) }
     }
 
     /// For the gateway's report.
@@ -91,7 +90,7 @@ impl ShadowOutcome {
         #[expect(clippy::cast_precision_loss, reason = "no shadow takes 2^53 microseconds")]
         let (active, candidate) = (active_us as f64, candidate_us as f64);
         let slack = f64::from(timed) * f64::from(TIME_SLACK);
-        timed >= TIMED_MIN && candidate > active * max_slowdown + slack
+        timed >= MIN_TIMED_RUNS && candidate > active * max_slowdown + slack
     }
 }
 
@@ -99,7 +98,7 @@ impl ShadowOutcome {
 ///
 /// # Errors
 /// See [`ShadowError`].
-pub(crate) async fn shadow(
+pub(crate) async fn run_shadow(
     queues: &WorkerQueues,
     candidate: &Loaded,
     runs: u32,
@@ -121,14 +120,14 @@ pub(crate) async fn shadow(
             // A share that reaches no worker ends the run as it is dropped.
             let start = ShadowStart { stream, candidate, share };
             if worker.send(ToWorker::Shadow(start)).is_err() {
-                log::debug!("stream {stream} has no worker for a shadow");
+                log::debug!("stream {stream} has no worker for a shadow run");
             }
         }
     };
     let wait = async {
-        // Where queues are full this waits, and the time is already running.
+        // This waits if queues are full; the time is already running.
         if spawn_blocking(ask).await.is_err() {
-            log::debug!("a shadow was not started on all streams");
+            log::debug!("a shadow run was not started on all streams");
         }
         run.wait().await
     };
@@ -139,7 +138,7 @@ pub(crate) async fn shadow(
     .map(ShadowOutcome)
 }
 
-/// Ends a shadow as it is dropped, and has idle workers let go of the candidate.
+/// Ends a shadow run when it is dropped, and has idle workers release the candidate.
 struct EndGuard {
     run: Arc<ShadowRun>,
     streams: Vec<(usize, std::sync::mpsc::SyncSender<ToWorker>)>,
@@ -149,9 +148,11 @@ impl Drop for EndGuard {
     fn drop(&mut self) {
         self.run.end(ShadowError::Interrupted);
         for (stream, worker) in &self.streams {
-            // A worker whose queue is full sees with the next message that it is over.
+            // A worker whose queue is full notices with its next message.
             if worker.try_send(ToWorker::ShadowEnded(*stream)).is_err() {
-                log::trace!("stream {stream} is too busy to be told that a shadow is over");
+                log::trace!(
+                    "the queue of stream {stream} is full: the end of a shadow run is noticed later"
+                );
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::bundle::Loaded;
 use crate::bundle::card::Kind;
-use crate::daemon::candidate::shadow::{ShadowLimits, ShadowOutcome, shadow};
+use crate::daemon::candidate::shadow::{ShadowLimits, ShadowOutcome, run_shadow};
 use crate::daemon::inference::messages::{FromWorker, ToWorker};
 use crate::daemon::inference::queues::WorkerQueues;
 use crate::daemon::inference::shadow_share::ShadowError;
@@ -29,7 +29,7 @@ fn asked(
     max: Duration,
 ) -> JoinHandle<Result<ShadowOutcome, ShadowError>> {
     let queues = queues.clone();
-    std::thread::spawn(move || run(shadow(&queues, &candidate, runs, max)))
+    std::thread::spawn(move || run(run_shadow(&queues, &candidate, runs, max)))
 }
 
 /// Feeds one sample after the other until the shadow is over; the versions that answered.
@@ -93,17 +93,17 @@ fn what_cannot_be_compared_is_answered_at_once_and_an_unknown_model_too() {
     let mut candidate = loaded("2.0.0");
     Arc::make_mut(&mut candidate.card).inputs[0].channels.swap(0, 1);
     // No sample comes, and the time is not waited for.
-    let error = run(shadow(&bench.queues, &candidate, 25, LONG * 60)).unwrap_err();
+    let error = run(run_shadow(&bench.queues, &candidate, 25, LONG * 60)).unwrap_err();
     assert!(error.to_string().contains("on stream motion, it takes other channels"), "{error}");
     Arc::make_mut(&mut candidate.card).name = crate::ids::ModelName::parse("other").unwrap();
-    let error = run(shadow(&bench.queues, &candidate, 25, LONG * 60)).unwrap_err();
+    let error = run(run_shadow(&bench.queues, &candidate, 25, LONG * 60)).unwrap_err();
     assert!(matches!(error, ShadowError::NoSuchModel(_)), "{error}");
 }
 
 #[test]
 fn silent_sensors_end_it_when_the_time_is_up_and_say_nothing_against_it() {
     let bench = Bench::start("memory", &loaded("1.9.0"));
-    let outcome = run(shadow(&bench.queues, &loaded("2.0.0"), 25, Duration::from_millis(50)));
+    let outcome = run(run_shadow(&bench.queues, &loaded("2.0.0"), 25, Duration::from_millis(50)));
     assert_eq!(outcome, Ok(ShadowOutcome::default()));
     assert_eq!(outcome.unwrap().verdict(&TERMS), Ok(()));
 }
@@ -138,7 +138,7 @@ fn a_swap_and_a_stop_end_it() {
         taken_up(&candidate, 1);
     }
     bench.worker.join().unwrap();
-    let gone = run(shadow(&bench.queues, &loaded("2.0.0"), 25, LONG * 60));
+    let gone = run(run_shadow(&bench.queues, &loaded("2.0.0"), 25, LONG * 60));
     assert_eq!(gone, Err(ShadowError::Interrupted));
 }
 
@@ -147,7 +147,7 @@ fn nobody_waiting_any_more_ends_it_without_a_sample() {
     let bench = Bench::start("memory", &loaded("1.9.0"));
     let candidate = loaded("2.0.0");
     run(async {
-        let waiting = shadow(&bench.queues, &candidate, 25, LONG * 60);
+        let waiting = run_shadow(&bench.queues, &candidate, 25, LONG * 60);
         let taken = async {
             while Arc::strong_count(&candidate.model) < 2 {
                 tokio::task::yield_now().await;
