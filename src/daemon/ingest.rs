@@ -68,8 +68,8 @@ impl link::Ingest for SampleRouter {
     }
 
     fn offer(&mut self, sample: Incoming) -> Result<(), Incoming> {
-        // Every stream that the router returns has a queue. If a worker has ended, the daemon stops;
-        // until then its samples stay with the broker.
+        // Every stream that the router returns has a queue. If a worker has ended, the daemon
+        // stops; until then its samples stay with the broker.
         let Some(queue) = self.queues.get(sample.stream) else { return Err(sample) };
         queue.try_send(ToWorker::Sample(sample)).or_else(|refused| {
             let (TrySendError::Full(back) | TrySendError::Disconnected(back)) = refused;

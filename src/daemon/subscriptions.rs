@@ -11,7 +11,7 @@ use crate::store::Store;
 const KEY: &str = "filters";
 
 /// Subscriptions per connection that cloud brokers allow: the limit of AWS IoT Core.
-const MAX_CUSTOMARY_SUBSCRIPTIONS: usize = 50;
+const CUSTOMARY_LIMIT: usize = 50;
 
 /// One subscription per stream; their filters may overlap.
 pub(crate) fn of_streams(config: &Config) -> Vec<Subscription> {
@@ -54,7 +54,7 @@ pub(crate) fn settle(wanted: &[Subscription], store: Option<&mut Store>) {
 fn write(store: &mut Store, filters: &[String]) {
     if let Err(error) = store.put(KEY, filters.join("\n").as_bytes()) {
         log::warn!(
-            "cannot save {KEY}: {error}; subscriptions of an earlier configuration may remain at the broker"
+            "cannot save {KEY}: {error}; the broker may keep subscriptions of earlier starts"
         );
     }
 }
@@ -97,10 +97,10 @@ pub fn too_many_subscriptions(config: &Config) -> Option<String> {
     let of_a_model = config.gateway.groups.len() + 6;
     let updates = config.updates.keyset.as_ref().map_or(0, |_| models.len() * of_a_model);
     let all = streams + updates;
-    (all > MAX_CUSTOMARY_SUBSCRIPTIONS).then(|| {
+    (all > CUSTOMARY_LIMIT).then(|| {
         format!(
             "{all} subscriptions on one connection ({streams} of streams, up to {updates} of \
-             updates): some brokers allow no more than {MAX_CUSTOMARY_SUBSCRIPTIONS} (AWS IoT Core). Give streams with \
+             updates): some brokers allow no more than {CUSTOMARY_LIMIT} (AWS IoT Core). Give streams with \
              the same model one topic with a capture, or ask for a higher limit"
         )
     })

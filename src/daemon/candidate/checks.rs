@@ -37,8 +37,8 @@ pub(crate) struct CandidateChecks {
 }
 
 impl CandidateChecks {
-    /// Measures it in a child process and compares it with the active model, then loads it and checks
-    /// that it fits every stream.
+    /// Measures it in a child process and compares it with the active model, then loads it and
+    /// checks that it fits every stream.
     pub(crate) async fn probe(self) -> Result<(), CheckFailure> {
         let config = &self.switcher.context.config;
         let limits = Limits {
@@ -115,8 +115,8 @@ impl CandidateChecks {
     }
 }
 
-/// Loads a stored version, runs its golden vectors and golden samples, and checks that it fits every
-/// stream. Blocks.
+/// Loads a stored version, runs its golden vectors and golden samples, and checks that it fits
+/// every stream. Blocks.
 pub(crate) fn load(
     config: &Config,
     model: &ModelName,

@@ -10,11 +10,11 @@
 //! ```
 //!
 //! The child is the same program (`inferd probe`, hidden from the help). It reads the bytes of a
-//! `.bundle` from standard input ([`crate::bundle::Bundle::write`] makes them from a folder), and has
-//! no path and no environment. It lowers its priority and limits its memory and processor time before
-//! it reads the first byte; then it loads the model, runs golden vectors and golden samples, measures,
-//! and answers with one line. It is killed when its time is up and when the future is dropped, and it
-//! ends if the daemon is killed.
+//! `.bundle` from standard input ([`crate::bundle::Bundle::write`] makes them from a folder), and
+//! has no path and no environment. It lowers its priority and limits its memory and processor time
+//! before it reads the first byte; then it loads the model, runs golden vectors and golden samples,
+//! measures, and answers with one line. It is killed when its time is up and when the future is
+//! dropped, and it ends if the daemon is killed.
 //!
 //! | outcome | reason |
 //! |---|---|
@@ -335,7 +335,7 @@ mod tests {
         }
         assert_eq!(ended(6, "", "memory allocation of 77 bytes failed\n"), Err(Reason::Memory));
         assert_eq!(ended(101 << 8, "", "failed to allocate Layout\n"), Err(Reason::Memory));
-        // Whoever forbids the child its limits says nothing of the model.
+        // A child that cannot limit itself is no statement about the model.
         assert_eq!(ended(70 << 8, "", ""), Err(Reason::Requires));
         assert_eq!(ended(31, "", ""), Err(Reason::Requires));
         assert_eq!(ended(9, "", ""), Err(Reason::Memory));

@@ -206,7 +206,7 @@ mod tests {
 
     async fn say(path: &Path, bytes: &[u8]) -> Answer {
         let mut stream = UnixStream::connect(path).await.unwrap();
-        // The other side may have heard enough before all is said.
+        // The server may answer before it has read everything.
         stream.write_all(bytes).await.ok();
         stream.shutdown().await.ok();
         let mut answer = Vec::new();

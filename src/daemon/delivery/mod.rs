@@ -1,8 +1,8 @@
 //! The delivery loop: feeds the outbox machine and executes its actions.
 //!
 //! One task with events from the link, the store's thread and the workers, and requests from local
-//! commands. It never blocks: calls to the link and to the store return at once, and are answered by
-//! events.
+//! commands. It never blocks: calls to the link and to the store return at once, and are answered
+//! by events.
 
 pub(crate) mod requests;
 
@@ -135,7 +135,9 @@ impl DeliveryLoop {
         patience: Instant,
         deadline: Instant,
     ) -> usize {
-        while self.connection.is_some() && self.outbox.unsafe_records() > 0 && Instant::now() < patience
+        while self.connection.is_some()
+            && self.outbox.unsafe_records() > 0
+            && Instant::now() < patience
         {
             self.next(sources, patience).await;
         }
@@ -338,7 +340,8 @@ impl DeliveryLoop {
     fn send_unsent(&mut self) {
         let Some(connection) = self.connection else { return };
         while let Some((seq, message)) = self.unsent.pop_front() {
-            if let Err(link::NotAccepted(message)) = self.link.try_publish(connection, seq, message) {
+            if let Err(link::NotAccepted(message)) = self.link.try_publish(connection, seq, message)
+            {
                 self.unsent.push_front((seq, message));
                 return;
             }
@@ -360,7 +363,8 @@ impl DeliveryLoop {
         }
     }
 
-    /// Asks the store for its usage, to make a snapshot of: for the health report, or for a request.
+    /// Asks the store for its usage, to make a snapshot of: for the health report, or for a
+    /// request.
     fn ask_usage(&mut self, request: Option<oneshot::Sender<Arc<HealthSnapshot>>>) {
         let is_report = request.is_none();
         let events = self.events.clone();

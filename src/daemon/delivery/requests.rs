@@ -75,7 +75,8 @@ impl HealthSource {
         self.latest.borrow().clone()
     }
 
-    /// Makes a snapshot now. Returns `None` if the store does not keep up or the daemon is stopping.
+    /// Makes a snapshot now. Returns `None` if the store does not keep up or the daemon is
+    /// stopping.
     pub async fn refresh(&self) -> Option<Arc<HealthSnapshot>> {
         self.delivery.ask(DeliveryRequest::Snapshot).await
     }

@@ -21,8 +21,8 @@ use crate::monitor::StreamStats;
 use crate::pipeline::{Outcome, Pipeline, Reject, Rejected};
 use crate::store::windows::Windows;
 
-/// The journal entries may take this many times the bytes of their base before a new base is written.
-/// A higher ratio takes more disk space, a lower one writes the base more often.
+/// The journal entries may take this many times the bytes of their base before a new base is
+/// written. A higher ratio takes more disk space, a lower one writes the base more often.
 const JOURNAL_TO_BASE_RATIO: usize = 4;
 /// Journal entries may take at least this many bytes before a new base is written.
 const MIN_JOURNAL_BYTES: usize = 64 * 1024;
@@ -109,7 +109,7 @@ impl StreamRunner {
             let window = stats.window.get_or_insert_default();
             window_counters::count(window, &outcome, fill, &self.pipeline);
             log::debug!(
-                "stream {}: {} samples accepted, the next window of device {:?} has {} of {} samples",
+                "stream {}: {} samples, the next window of device {:?} has {} of {}",
                 self.name,
                 outcome.samples,
                 window.device,
@@ -120,8 +120,8 @@ impl StreamRunner {
         outcome
     }
 
-    /// Whether a retained message is the last one processed of its topic, or one whose samples are in
-    /// the windows. The broker sends retained messages with each new subscription.
+    /// Whether a retained message is the last one processed of its topic, or one whose samples are
+    /// in the windows. The broker sends retained messages with each new subscription.
     fn is_repeated(&self, incoming: &Incoming) -> bool {
         self.retained_inputs.contains(incoming) || self.recent.contains_content(content(incoming))
     }

@@ -1,8 +1,8 @@
 //! An inference thread: runs messages through the pipelines of their streams, one after the other.
 //!
-//! A stream always runs on the same worker, so its order holds without locks. If the delivery loop is
-//! slow the worker waits for it; its queue fills up and the link stops reading from the broker. Only
-//! there can messages be dropped.
+//! A stream always runs on the same worker, so its order holds without locks. If the delivery loop
+//! is slow the worker waits for it; its queue fills up and the link stops reading from the broker.
+//! Only there can messages be dropped.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -104,9 +104,9 @@ impl Worker {
         self.save_due()
     }
 
-    /// Swaps the model of a stream. Samples queued before the swap ran through the former model, those
-    /// behind it run through the new one; none is lost, and windows are kept if their shape is the
-    /// same.
+    /// Swaps the model of a stream. Samples queued before the swap ran through the former model,
+    /// those behind it run through the new one; none is lost, and windows are kept if their shape
+    /// is the same.
     fn swap(&mut self, swap: Swap) -> Result<(), DeliveryGone> {
         self.heartbeat.start();
         self.link.queue_has_room();

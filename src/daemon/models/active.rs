@@ -41,8 +41,8 @@ impl ActiveModel {
         &self.loaded.card.name
     }
 
-    /// The digest of the active version: of its bundle if it is a stored version, of its model file if
-    /// it is the built-in one.
+    /// The digest of the active version: of its bundle if it is a stored version, of its model file
+    /// if it is the built-in one.
     pub(crate) fn digest(&self) -> Digest {
         self.stored.unwrap_or(self.loaded.digest)
     }
@@ -148,8 +148,8 @@ pub(crate) enum Unusable {
     Misfit(String),
 }
 
-/// Reads, verifies and loads a stored version, runs its golden vectors, and checks that it fits every
-/// stream of its model. Blocks.
+/// Reads, verifies and loads a stored version, runs its golden vectors, and checks that it fits
+/// every stream of its model. Blocks.
 pub(crate) fn load(
     config: &Config,
     name: &ModelName,
@@ -188,8 +188,8 @@ pub(crate) fn check_fit(config: &Config, loaded: &Loaded) -> Result<(), String> 
     Ok(())
 }
 
-/// Removes versions that no slot needs. Not to be called after a database was quarantined: its slots
-/// are lost, and the versions that they named save a download.
+/// Removes versions that no slot needs. Not to be called after a database was quarantined: its
+/// slots are lost, and the versions that they named save a download.
 pub(crate) fn sweep<'a>(
     models: impl IntoIterator<Item = &'a ModelName>,
     store: &mut Store,

@@ -51,7 +51,8 @@ impl ModelRegistry {
         self.state().models.clone()
     }
 
-    /// The digest of a model's active version in the model store; `None` if that is the built-in one.
+    /// The digest of a model's active version in the model store; `None` if that is the built-in
+    /// one.
     pub(crate) fn stored(&self, name: &ModelName) -> Option<Digest> {
         let state = self.state();
         state.models.iter().find(|model| model.name() == name).and_then(|model| model.stored)

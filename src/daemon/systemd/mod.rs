@@ -1,4 +1,4 @@
-//! What the service manager is told, and when.
+//! Notifications to the service manager.
 
 pub(crate) mod notify;
 pub(crate) mod readiness;

@@ -1,9 +1,9 @@
-//! When the service manager is told that the service is ready.
+//! Decides when the service is announced as ready.
 //!
 //! Ready means that a sample published from now on is not lost: the broker has granted the
 //! subscriptions, or it is unreachable, and then nobody can publish through it. The first of these
-//! announces it: all topics are subscribed, the broker refuses a subscription, an attempt to connect
-//! has failed, or [`MAX_WAIT`] is over. An unreachable broker does not delay the start.
+//! announces it: all topics are subscribed, the broker refuses a subscription, an attempt to
+//! connect has failed, or [`MAX_WAIT`] is over. An unreachable broker does not delay the start.
 
 use std::time::Duration;
 

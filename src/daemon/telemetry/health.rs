@@ -122,8 +122,8 @@ impl HealthReporter {
         self.lost.add(stream, "purged", count);
     }
 
-    /// Records what an event of the link means for the state. To be called before the outbox handles
-    /// the event.
+    /// Records what an event of the link means for the state. To be called before the outbox
+    /// handles the event.
     pub(crate) fn on_link_event(&mut self, event: &link::Event, outbox: &Outbox) {
         let now = self.context.clock.now();
         match event {

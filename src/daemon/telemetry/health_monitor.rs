@@ -1,5 +1,5 @@
-//! Collects the facts that the daemon's state is judged by, and reports a change of the state to the
-//! log and to the service manager. [`crate::monitor::health`] judges.
+//! Collects the facts that the daemon's state is judged by, and reports a change of the state to
+//! the log and to the service manager. [`crate::monitor::health`] judges.
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;

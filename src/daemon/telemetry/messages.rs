@@ -40,8 +40,8 @@ pub(crate) fn status(gateway: &Gateway, since: Timestamp) -> StatusMessages {
     }
 }
 
-/// Serializes a message. Plain structs of numbers and text cannot fail to serialize; if one did, the
-/// message would be empty.
+/// Serializes a message. Plain structs of numbers and text cannot fail to serialize; if one did,
+/// the message would be empty.
 pub(crate) fn json<T: Serialize>(message: &T) -> Bytes {
     serde_json::to_vec(message).map(Bytes::from).unwrap_or_default()
 }

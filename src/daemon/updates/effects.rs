@@ -242,7 +242,8 @@ impl ModelUpdater {
         }
     }
 
-    /// Runs a task beside the machine. It ends with the update that it is about, and with the daemon.
+    /// Runs a task beside the machine. It ends with the update that it is about, and with the
+    /// daemon.
     fn spawn_task(&mut self, find: impl Future<Output = Finding> + Send + 'static) {
         let Some(about) = self.candidate() else { return };
         let results = self.results.clone();

@@ -132,8 +132,8 @@ impl UpdateMailbox {
         }
     }
 
-    /// Removes and returns all messages of a model. Keysets come first: the others are verified with
-    /// them.
+    /// Removes and returns all messages of a model. Keysets come first: the others are verified
+    /// with them.
     pub(super) fn drain(&self, model: usize) -> Vec<UpdateMessage> {
         let mut state = self.state();
         let received = state.received.get_mut(model).map(std::mem::take).unwrap_or_default();
@@ -193,7 +193,8 @@ impl MailboxState {
 }
 
 /// Topics of every kind that updates subscribe to: the deployments of each model, the keyset after
-/// the provisioned one, and a chunk of an empty blob, which does not exist. Empty if updates are off.
+/// the provisioned one, and a chunk of an empty blob, which does not exist. Empty if updates are
+/// off.
 pub(crate) fn all_topics(config: &Config) -> Vec<String> {
     let trust = config.updates.keyset.as_ref().and_then(|file| provisioned(file).ok());
     let Some(trust) = trust else { return Vec::new() };

@@ -8,8 +8,8 @@ use crate::ids::Digest;
 use crate::store::models::{VersionSlot as Stored, VersionSlots};
 use crate::update::device::{Record, Slot, State};
 
-/// Maps the digest of a version's manifest, which the machine uses, to the digest of its bytes, which
-/// the model store uses.
+/// Maps the digest of a version's manifest, which the machine uses, to the digest of its bytes,
+/// which the model store uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct DigestMap(BTreeMap<Digest, Digest>);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn notes_that_do_not_read_back_start_anew() {
+    fn a_corrupt_record_is_reset() {
         let slots = VersionSlots { notes: "{".into(), ..VersionSlots::default() };
         assert_eq!(read(&slots), (Record::default(), DigestMap::default()));
     }

@@ -1,5 +1,6 @@
-//! Restores the update machines at a start. Every start with a version on trial counts as a try, and
-//! is counted before that version is loaded: a version that crashes the daemon is rolled back, too.
+//! Restores the update machines at a start. Every start with a version on trial counts as a try,
+//! and is counted before that version is loaded: a version that crashes the daemon is rolled back,
+//! too.
 
 use std::fs;
 use std::path::Path;

@@ -117,7 +117,8 @@ impl ModelUpdater {
         }
     }
 
-    /// Runs until `stop` changes, or until it is dropped. The next start resumes what was in progress.
+    /// Runs until `stop` changes, or until it is dropped. The next start resumes what was in
+    /// progress.
     pub(super) async fn run(mut self, mut stop: watch::Receiver<()>) {
         let first = std::mem::take(&mut self.first);
         self.execute_all(first).await;

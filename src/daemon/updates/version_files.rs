@@ -1,4 +1,5 @@
-//! The files and chunks of a model's versions, and how a new version is assembled. All of this blocks.
+//! The files and chunks of a model's versions, and how a new version is assembled. All of this
+//! blocks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -48,8 +49,8 @@ impl ChunkIndex {
 }
 
 impl VersionFiles {
-    /// Indexes the stored versions and the built-in one. A version that cannot be read is left out; the
-    /// error is reported where it is loaded.
+    /// Indexes the stored versions and the built-in one. A version that cannot be read is left out;
+    /// the error is reported where it is loaded.
     fn index(&self, stored: &[Digest]) -> ChunkIndex {
         let mut index = ChunkIndex::default();
         for digest in stored {
@@ -90,7 +91,8 @@ impl VersionFiles {
         }
     }
 
-    /// The chunks that are here, one after the other. Missing ones leave bytes that fail verification.
+    /// The chunks that are here, one after the other. Missing ones leave bytes that fail
+    /// verification.
     pub(super) fn joined(&self, chunks: &[Digest], stored: &[Digest]) -> Vec<u8> {
         let index = self.index(stored);
         let bytes = |chunk: &Digest| self.chunks.read(*chunk).or_else(|| index.bytes(*chunk));

@@ -20,8 +20,8 @@ pub(crate) fn load(store: Option<&mut Store>) -> u64 {
     })
 }
 
-/// Saves the epoch. If that fails, a result of one of the next 16,384 inputs may have another id when
-/// it is made again after a crash; nothing is lost.
+/// Saves the epoch. If that fails, a result of one of the next 16,384 inputs may have another id
+/// when it is made again after a crash; nothing is lost.
 pub(crate) fn save(store: Option<&mut Store>, epoch: u64) {
     match store.map(|store| store.put(KEY, &epoch.to_le_bytes())) {
         Some(Ok(())) => {}

@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(newest.waiting.len(), 4);
     }
 
-    /// A result of a slow stream may be told of late, with an input that is older than others.
+    /// A result of a slow stream may arrive late, with an input that is older than others.
     #[test]
     fn no_windows_pass_older_ones_of_their_stream() {
         let mut pending = PendingSaves::default();

@@ -1,5 +1,5 @@
-//! The inputs whose samples are in the saved windows: an input that is delivered again after a crash
-//! is not added twice.
+//! The inputs whose samples are in the saved windows: an input that is delivered again after a
+//! crash is not added twice.
 //!
 //! Saved with the windows, as one value: `INFJ`, the count (u32), then epoch (u64), packet id (u16)
 //! and checksum (u32) of each, oldest first; the windows follow. All integers are little-endian.
@@ -62,8 +62,8 @@ impl RecentInputs {
         out
     }
 
-    /// Reads what [`Self::prepend_to`] wrote, and returns the windows. Windows may also have been saved
-    /// without inputs.
+    /// Reads what [`Self::prepend_to`] wrote, and returns the windows. Windows may also have been
+    /// saved without inputs.
     pub(crate) fn restore<'a>(&mut self, saved: &'a [u8]) -> &'a [u8] {
         let Some((input_ids, windows)) = split(saved) else { return saved };
         input_ids.into_iter().for_each(|input_id| self.record(Some(input_id)));

@@ -6,10 +6,11 @@
 //! outcome.verdict(&ShadowLimits { min_agreement, max_error_rate, max_slowdown })?;
 //! ```
 //!
-//! The candidate runs on the workers of its streams, once for every prediction of the active model and
-//! after it. Its predictions are not published, and it does not change any state. Each window costs
-//! one more run. The shadow run ends after `runs` predictions of all streams together or after `max`,
-//! whichever comes first; its outcome may have no run at all if the sensors are silent.
+//! The candidate runs on the workers of its streams, once for every prediction of the active model
+//! and after it. Its predictions are not published, and it does not change any state. Each window
+//! costs one more run. The shadow run ends after `runs` predictions of all streams together or
+//! after `max`, whichever comes first; its outcome may have no run at all if the sensors are
+//! silent.
 //!
 //! Dropping the future ends the run. A swap of the model and a stop of the daemon end it with
 //! [`ShadowError::Interrupted`]. A candidate with other windows, channels or kinds of output gives

@@ -1,6 +1,6 @@
-//! A journaled stream from its runner to the disk against a model of broker and store, with failures of the
-//! disk, and crashes between any two actions: no window is lost, none is another, none changes its
-//! id.
+//! A journaled stream from its runner to the disk against a model of broker and store, with
+//! failures of the disk, and crashes between any two actions: no window is lost, none is another,
+//! none changes its id.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -30,7 +30,7 @@ const RECEIVE_MAXIMUM: usize = 8;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// The next inputs, one of so many devices each.
+    /// The next inputs, each of one of these devices.
     Inputs(Vec<u8>),
     Save,
     /// So many of the oldest results are with the broker, or on the disk.
@@ -101,7 +101,7 @@ struct World {
     starts: u32,
     /// The device of every input there ever was.
     inputs: Vec<u8>,
-    /// So many of them the broker has acknowledged; of the rest so many are with the daemon.
+    /// The number of inputs that are acknowledged, and that were delivered to the daemon.
     acknowledged: usize,
     delivered: usize,
     safe: BTreeMap<String, Window>,
@@ -253,7 +253,7 @@ impl World {
             while !self.asked.is_empty() {
                 self.store(false);
             }
-            assert_ne!(before, (self.acknowledged, self.delivered), "it goes on for ever");
+            assert_ne!(before, (self.acknowledged, self.delivered), "no progress");
         }
         self.results_safe(usize::MAX);
     }
