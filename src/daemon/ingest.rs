@@ -4,10 +4,10 @@
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, PoisonError};
 
+use super::inference::messages::ToWorker;
+use super::inference::stats::SharedStats;
+use super::updates::mailbox::UpdateMailbox;
 use crate::config::{RetainedInput, Stream};
-use crate::daemon::inference::messages::ToWorker;
-use crate::daemon::inference::stats::SharedStats;
-use crate::daemon::updates::mailbox::UpdateMailbox;
 use crate::link::{self, ReceivedMessage};
 use crate::message::Incoming;
 use crate::pipeline::Router;

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use super::updates;
 use crate::config::{Config, RetainedInput, Stream};
-use crate::daemon::updates;
 use crate::link::{Link, NotGranted, Subscription};
 use crate::store::Store;
 

@@ -195,3 +195,27 @@ fn failure<T>(what: &str, failed: Option<Result<T, StoreError>>, event: Event) -
     }
     event
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_joined_thread_has_done_its_jobs_and_remaining_handles_are_busy() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().to_owned();
+        let settings = Settings { dir, max_bytes: 64 << 20, max_records: 1000, reserve_bytes: 0 };
+        let (store, _) = Store::open(&settings).unwrap();
+        let thread = spawn(settings, Some(store), |_| {}).unwrap();
+        let handle = thread.handle();
+        let (done, jobs) = std::sync::mpsc::channel();
+        for _ in 0..3 {
+            let done = done.clone();
+            handle.run(move |store| done.send(store.is_some()).unwrap()).unwrap();
+        }
+        drop(done);
+        thread.join();
+        assert_eq!(jobs.iter().collect::<Vec<_>>(), [true; 3]);
+        assert_eq!(handle.run(|_| {}), Err(Busy));
+    }
+}

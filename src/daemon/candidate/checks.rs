@@ -6,10 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::task::spawn_blocking;
 
+use super::probe::{Limits, Probe};
+use super::shadow::{ShadowLimits, ShadowOutcome, run_shadow};
 use crate::bundle::{Bundle, BundleError, Loaded};
 use crate::config::Config;
-use crate::daemon::candidate::probe::{Limits, Probe};
-use crate::daemon::candidate::shadow::{ShadowLimits, ShadowOutcome, run_shadow};
 use crate::daemon::inference::shadow_share::ShadowError;
 use crate::daemon::models::active::{self, Unusable};
 use crate::daemon::models::switcher::ModelSwitcher;

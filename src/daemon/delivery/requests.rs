@@ -81,3 +81,20 @@ impl HealthSource {
         self.delivery.ask(DeliveryRequest::Snapshot).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::watch;
+
+    #[tokio::test]
+    async fn a_stopped_loop_answers_no_request() {
+        let (delivery, requests) = DeliveryHandle::new();
+        let (_latest, latest) = watch::channel(None);
+        let health = HealthSource::new(delivery.clone(), latest);
+        drop(requests);
+        assert_eq!(delivery.drain_now().await, None);
+        assert!(health.refresh().await.is_none());
+        assert!(health.latest().is_none());
+    }
+}

@@ -3,15 +3,15 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use super::messages::SwapOutcome;
+use super::rejects::RejectSample;
+use super::retained_inputs::{RetainedInputs, content};
+use super::shadow_share::ShadowShare;
+use super::stats::SharedStats;
+use super::window_counters;
 use crate::bundle::Loaded;
 use crate::clock::{Clock, Mono, Now};
 use crate::config::{RetainedInput, Stream, WindowSafety};
-use crate::daemon::inference::messages::SwapOutcome;
-use crate::daemon::inference::rejects::RejectSample;
-use crate::daemon::inference::retained_inputs::{RetainedInputs, content};
-use crate::daemon::inference::shadow_share::ShadowShare;
-use crate::daemon::inference::stats::SharedStats;
-use crate::daemon::inference::window_counters;
 use crate::daemon::windows::SavedWindows;
 use crate::daemon::windows::journal_state::SharedJournal;
 use crate::daemon::windows::recent_inputs::RecentInputs;

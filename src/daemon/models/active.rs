@@ -1,10 +1,10 @@
 //! Which version of a model is active: the active one of the store, else the previous one, else the
 //! built-in one, which always exists.
 
+use super::update_status::UpdateStatus;
 use crate::bundle::{Bundle, BundleError, Loaded};
 use crate::clock::Timestamp;
 use crate::config::Config;
-use crate::daemon::models::update_status::UpdateStatus;
 use crate::ids::{Digest, ModelName};
 use crate::pipeline;
 use crate::store::Store;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 
 /// The service is up: configuration and models are loaded, the workers run, and the broker takes
-/// our subscriptions or is away. See [`crate::daemon::systemd::readiness`].
+/// our subscriptions or is away. See [`super::readiness`].
 pub(crate) fn ready(status: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::topics;
 use crate::clock::{Mono, Now};
 use crate::config::{Config, Store as StoreConfig};
 use crate::daemon::inference::stats::SharedStats;
 use crate::daemon::models::active::ActiveModel;
 use crate::daemon::systemd::notify;
-use crate::daemon::telemetry::topics;
 use crate::ids::{ModelName, StreamName};
 use crate::link::{Fault, FaultKind, LastFault, LinkState};
 use crate::monitor::health::{

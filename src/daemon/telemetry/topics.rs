@@ -62,3 +62,30 @@ pub(crate) fn is_of_updates(prefix: &str, topic: &str) -> bool {
     let rest = topic.strip_prefix(prefix);
     rest.is_some_and(|rest| UPDATE_TOPICS.iter().any(|kind| rest.starts_with(kind)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::GatewayId;
+
+    #[test]
+    fn topics_are_below_the_prefix() {
+        let id = GatewayId::parse("gw-17").unwrap();
+        let gateway = Gateway { id, groups: vec!["line-a".into()], prefix: "inferd/v1".into() };
+        let motion = ModelName::parse("motion").unwrap();
+        assert_eq!(status(&gateway), "inferd/v1/gw-17/status");
+        assert_eq!(health(&gateway), "inferd/v1/gw-17/health");
+        assert_eq!(model(&gateway, &motion), "inferd/v1/gw-17/model/motion");
+        assert_eq!(rejects(&gateway), "inferd/v1/gw-17/rejects");
+        let deployments = deployments(&gateway, &motion);
+        let names: Vec<_> = deployments.iter().map(|(topic, _)| topic.as_str()).collect();
+        assert_eq!(
+            names,
+            ["inferd/v1/deploy/group/line-a/motion", "inferd/v1/deploy/gateway/gw-17/motion"]
+        );
+        let keyset = keyset("inferd/v1", 2);
+        assert_eq!(keyset, "inferd/v1/keys/2");
+        assert!(is_of_updates("inferd/v1", &keyset));
+        assert!(!is_of_updates("inferd/v1", &status(&gateway)));
+    }
+}

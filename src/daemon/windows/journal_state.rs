@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::daemon::windows::recent_inputs::windows_of;
+use super::recent_inputs::windows_of;
 use crate::pipeline::base_number;
 use crate::store::windows::{OnDisk, PutWindowsError, StoredWindows, Windows};
 use crate::store::{Store, StoreError};

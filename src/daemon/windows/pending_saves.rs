@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::daemon::windows::SavedWindows;
+use super::SavedWindows;
 use crate::message::AckToken;
 
 /// Windows that wait for results.

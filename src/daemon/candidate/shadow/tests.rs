@@ -10,7 +10,7 @@ use crate::daemon::candidate::shadow::{ShadowLimits, ShadowOutcome, run_shadow};
 use crate::daemon::inference::messages::{FromWorker, ToWorker};
 use crate::daemon::inference::queues::WorkerQueues;
 use crate::daemon::inference::shadow_share::ShadowError;
-use crate::daemon::inference::tests::swap::{Bench, HOP, LENGTH, loaded, sample};
+use crate::daemon::inference::tests::fixture::{HOP, LENGTH, WorkerRig, loaded, sample};
 use crate::pipeline::ShadowTally;
 use crate::update::device::Reason;
 
@@ -34,20 +34,20 @@ fn asked(
 
 /// Feeds one sample after the other until the shadow is over; the versions that answered.
 fn fed(
-    bench: &mut Bench,
+    rig: &mut WorkerRig,
     shadow: JoinHandle<Result<ShadowOutcome, ShadowError>>,
 ) -> (Result<ShadowOutcome, ShadowError>, Vec<String>) {
     let (mut sent, mut versions) = (0, Vec::new());
     while !shadow.is_finished() {
-        bench.samples.send(sample(&bench.clock, 0, sent)).unwrap();
+        rig.samples.send(sample(&rig.clock, 0, sent)).unwrap();
         sent += 1;
-        while let Ok(message) = bench.results.try_recv() {
+        while let Ok(message) = rig.results.try_recv() {
             versions.extend(version(&message));
         }
     }
     let outcome = shadow.join().unwrap();
     while versions.len() < sent.checked_sub(LENGTH).map_or(0, |over| over / HOP + 1) {
-        versions.extend(version(&bench.results.blocking_recv().unwrap()));
+        versions.extend(version(&rig.results.blocking_recv().unwrap()));
     }
     (outcome, versions)
 }
@@ -73,9 +73,9 @@ const TERMS: ShadowLimits =
 #[test]
 fn a_candidate_that_agrees_is_told_from_one_that_does_not_and_neither_is_published() {
     for (candidate, agrees) in [(loaded("2.0.0"), true), (contrary(), false)] {
-        let mut bench = Bench::start("memory", &loaded("1.9.0"));
-        let asked = asked(&bench.queues, candidate, 25, LONG);
-        let (outcome, versions) = fed(&mut bench, asked);
+        let mut rig = WorkerRig::start("memory", &loaded("1.9.0"));
+        let asked = asked(&rig.queues, candidate, 25, LONG);
+        let (outcome, versions) = fed(&mut rig, asked);
         let outcome = outcome.unwrap();
         let ShadowTally { runs, agreed, errors, nans, timed, .. } = outcome.0;
         assert_eq!((runs, agreed), (25, if agrees { 25 } else { 0 }));
@@ -89,21 +89,21 @@ fn a_candidate_that_agrees_is_told_from_one_that_does_not_and_neither_is_publish
 
 #[test]
 fn what_cannot_be_compared_is_answered_at_once_and_an_unknown_model_too() {
-    let bench = Bench::start("memory", &loaded("1.9.0"));
+    let rig = WorkerRig::start("memory", &loaded("1.9.0"));
     let mut candidate = loaded("2.0.0");
     Arc::make_mut(&mut candidate.card).inputs[0].channels.swap(0, 1);
     // No sample comes, and the time is not waited for.
-    let error = run(run_shadow(&bench.queues, &candidate, 25, LONG * 60)).unwrap_err();
+    let error = run(run_shadow(&rig.queues, &candidate, 25, LONG * 60)).unwrap_err();
     assert!(error.to_string().contains("on stream motion, it takes other channels"), "{error}");
     Arc::make_mut(&mut candidate.card).name = crate::ids::ModelName::parse("other").unwrap();
-    let error = run(run_shadow(&bench.queues, &candidate, 25, LONG * 60)).unwrap_err();
+    let error = run(run_shadow(&rig.queues, &candidate, 25, LONG * 60)).unwrap_err();
     assert!(matches!(error, ShadowError::NoSuchModel(_)), "{error}");
 }
 
 #[test]
 fn silent_sensors_end_it_when_the_time_is_up_and_say_nothing_against_it() {
-    let bench = Bench::start("memory", &loaded("1.9.0"));
-    let outcome = run(run_shadow(&bench.queues, &loaded("2.0.0"), 25, Duration::from_millis(50)));
+    let rig = WorkerRig::start("memory", &loaded("1.9.0"));
+    let outcome = run(run_shadow(&rig.queues, &loaded("2.0.0"), 25, Duration::from_millis(50)));
     assert_eq!(outcome, Ok(ShadowOutcome::default()));
     assert_eq!(outcome.unwrap().verdict(&TERMS), Ok(()));
 }
@@ -119,35 +119,35 @@ fn taken_up(candidate: &Loaded, holders: usize) {
 
 #[test]
 fn a_swap_and_a_stop_end_it() {
-    let bench = Bench::start("memory", &loaded("1.9.0"));
+    let rig = WorkerRig::start("memory", &loaded("1.9.0"));
     for stop in [false, true] {
         let candidate = loaded("2.0.0");
-        let asked = asked(&bench.queues, candidate.clone(), 25, LONG * 60);
+        let asked = asked(&rig.queues, candidate.clone(), 25, LONG * 60);
         if stop {
             // Here, the asker's, and the worker's session.
             taken_up(&candidate, 3);
-            bench.samples.send(ToWorker::Stop).unwrap();
+            rig.samples.send(ToWorker::Stop).unwrap();
         } else {
             // One that overtakes it on its way to the worker ends nothing.
             let until = std::time::Instant::now() + LONG;
             while !asked.is_finished() && std::time::Instant::now() < until {
-                bench.queues.swap(&loaded("1.9.1")).unwrap();
+                rig.queues.swap(&loaded("1.9.1")).unwrap();
             }
         }
         assert_eq!(asked.join().unwrap(), Err(ShadowError::Interrupted));
         taken_up(&candidate, 1);
     }
-    bench.worker.join().unwrap();
-    let gone = run(run_shadow(&bench.queues, &loaded("2.0.0"), 25, LONG * 60));
+    rig.worker.join().unwrap();
+    let gone = run(run_shadow(&rig.queues, &loaded("2.0.0"), 25, LONG * 60));
     assert_eq!(gone, Err(ShadowError::Interrupted));
 }
 
 #[test]
 fn nobody_waiting_any_more_ends_it_without_a_sample() {
-    let bench = Bench::start("memory", &loaded("1.9.0"));
+    let rig = WorkerRig::start("memory", &loaded("1.9.0"));
     let candidate = loaded("2.0.0");
     run(async {
-        let waiting = run_shadow(&bench.queues, &candidate, 25, LONG * 60);
+        let waiting = run_shadow(&rig.queues, &candidate, 25, LONG * 60);
         let taken = async {
             while Arc::strong_count(&candidate.model) < 2 {
                 tokio::task::yield_now().await;

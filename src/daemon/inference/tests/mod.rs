@@ -1,4 +1,5 @@
 //! Workers under test without a broker.
 
+pub(crate) mod fixture;
 mod journal;
-pub(crate) mod swap;
+mod swap;

@@ -1,133 +1,19 @@
-//! A worker whose model is changed while samples come in.
+//! A worker whose model is swapped while samples arrive.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::atomic::AtomicU64;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use crate::bundle::{Bundle, Loaded};
-use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::config::Config;
+use super::fixture::{HOP, LENGTH, WorkerRig, loaded, sample};
 use crate::daemon::inference::messages::{FromWorker, ToWorker};
-use crate::daemon::inference::queues::WorkerQueues;
-use crate::daemon::inference::stream::{SaveIntervals, StreamRunner};
-use crate::daemon::inference::worker::Worker;
-use crate::daemon::telemetry::messages;
-use crate::daemon::windows::recent_inputs::RecentInputs;
-use crate::link::{Ingest, Link, LinkHandle, LinkOptions};
 use crate::message::Incoming;
-use crate::monitor::{Bucket, Repeats};
-use crate::pipeline::{self, Ids, Pipeline, Swapped};
-
-pub(crate) const LENGTH: usize = 40;
-pub(crate) const HOP: usize = 10;
-
-fn config(windows: &str) -> Config {
-    Config::parse(&format!(
-        "[[stream]]\nname = \"motion\"\nmodel = \"motion\"\ntopic = \"sensors/{{device}}/imu\"\n\
-         windows = \"{windows}\"\npayload = {{ format = \"csv\" }}\n"
-    ))
-    .unwrap()
-}
-
-pub(crate) fn loaded(version: &str) -> Loaded {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/motion");
-    let mut loaded = pipeline::load(&Bundle::open(&folder).unwrap()).unwrap();
-    let card = Arc::make_mut(&mut loaded.card);
-    card.version = version.to_owned();
-    // The test may pause for as long as the machine does.
-    card.window.as_mut().unwrap().max_gap = None;
-    loaded
-}
-
-/// Takes nothing: the tests have no broker.
-struct Closed;
-
-impl Ingest for Closed {
-    fn streams(&mut self, _: &str, _: &mut Vec<usize>) {}
-
-    fn offer(&mut self, sample: Incoming) -> Result<(), Incoming> {
-        Err(sample)
-    }
-
-    fn dropped(&mut self, _: Incoming) {}
-}
-
-fn link(config: &Config, clock: Arc<dyn Clock>) -> LinkHandle {
-    let options = LinkOptions {
-        previous_filters: Vec::new(),
-        broker: config.broker.clone(),
-        status: messages::status(&config.gateway, Timestamp(0)),
-        subscriptions: Vec::new(),
-        epoch: 0,
-        ingest: Box::new(Closed),
-        clock,
-    };
-    Link::start(options).handle
-}
-
-pub(crate) struct Bench {
-    pub(crate) samples: SyncSender<ToWorker>,
-    pub(crate) results: tokio::sync::mpsc::Receiver<FromWorker>,
-    pub(crate) queues: WorkerQueues,
-    pub(crate) clock: Arc<SystemClock>,
-    pub(crate) worker: std::thread::JoinHandle<()>,
-}
-
-impl Bench {
-    pub(crate) fn start(windows: &str, first: &Loaded) -> Self {
-        let config = config(windows);
-        let clock = Arc::new(SystemClock::start());
-        let (samples, inbox): (_, Receiver<ToWorker>) = sync_channel(8);
-        let (desk, results) = tokio::sync::mpsc::channel(4);
-        let stream = &config.streams[0];
-        let ids = Ids::new(&config.gateway.id, "1", Arc::new(AtomicU64::new(0)));
-        let (card, session) = (first.card.clone(), Box::new(first.model.session()));
-        let pipeline = Pipeline::new(0, stream, &config.gateway.id, card, session, ids).unwrap();
-        let hour = Duration::from_secs(3600);
-        let saves = SaveIntervals { checkpoint: hour, journal: hour };
-        let worker = Worker {
-            inbox,
-            streams: BTreeMap::from([(
-                0,
-                StreamRunner::new(0, stream, pipeline, saves, RecentInputs::new(256)),
-            )]),
-            results: desk,
-            link: link(&config, clock.clone()),
-            heartbeat: Arc::default(),
-            clock: clock.clone(),
-            reject_budget: Arc::new(Mutex::new(Bucket::new(0, clock.now().mono))),
-            log_limit: Repeats::new(hour),
-        };
-        let queues = WorkerQueues::new([(stream.model.clone(), samples.clone())]);
-        let worker = std::thread::spawn(|| worker.run());
-        Self { samples, results, queues, clock, worker }
-    }
-}
-
-pub(crate) fn sample(clock: &SystemClock, device: usize, n: usize) -> ToWorker {
-    let payload = format!("{n},{},1,2,3,4\n", n % 7);
-    ToWorker::Sample(Incoming {
-        stream: 0,
-        topic: format!("sensors/{device}/imu"),
-        payload: payload.into(),
-        received: clock.now(),
-        token: None,
-        input_id: None,
-        reply: None,
-        retained: false,
-    })
-}
+use crate::pipeline::Swapped;
 
 #[test]
 fn a_thousand_swaps_lose_no_sample_and_no_window() {
     const SWAPS: usize = 1000;
     const DEVICES: usize = 4;
     let versions = [loaded("1.9.0"), loaded("2.0.0")];
-    let mut bench = Bench::start("memory", &versions[0]);
-    let (queues, samples, clock) = (bench.queues, bench.samples, bench.clock);
+    let mut rig = WorkerRig::start("memory", &versions[0]);
+    let (queues, samples, clock) = (rig.queues, rig.samples, rig.clock);
     let (over, go_on) = std::sync::mpsc::channel::<()>();
     let changing = std::thread::spawn(move || {
         for swap in 0..SWAPS {
@@ -148,7 +34,7 @@ fn a_thousand_swaps_lose_no_sample_and_no_window() {
         sent
     });
     let (mut answered, mut by_version) = (0, BTreeMap::<String, usize>::new());
-    while let Some(message) = bench.results.blocking_recv() {
+    while let Some(message) = rig.results.blocking_recv() {
         match message {
             FromWorker::Result(finished) => {
                 let prediction: serde_json::Value =
@@ -163,7 +49,7 @@ fn a_thousand_swaps_lose_no_sample_and_no_window() {
     }
     changing.join().unwrap();
     let sent = feeding.join().unwrap();
-    bench.worker.join().unwrap();
+    rig.worker.join().unwrap();
     println!("{SWAPS} swaps, {sent} samples of each of {DEVICES} devices, {by_version:?}");
     assert_eq!(answered, sent.checked_sub(LENGTH).map_or(0, |over| over / HOP + 1) * DEVICES);
 }
@@ -171,14 +57,14 @@ fn a_thousand_swaps_lose_no_sample_and_no_window() {
 #[test]
 fn inputs_that_wait_for_a_save_are_let_go_before_the_swap() {
     let bundle = loaded("1.9.0");
-    let mut bench = Bench::start("journal", &bundle);
-    let ToWorker::Sample(incoming) = sample(&bench.clock, 0, 1) else { panic!() };
+    let mut rig = WorkerRig::start("journal", &bundle);
+    let ToWorker::Sample(incoming) = sample(&rig.clock, 0, 1) else { panic!() };
     let token = Some(crate::message::AckToken(7));
-    bench.samples.send(ToWorker::Sample(Incoming { token, ..incoming })).unwrap();
-    assert_eq!(bench.queues.swap(&bundle).unwrap(), [Swapped::WindowsKept]);
-    let Some(FromWorker::Windows(saved)) = bench.results.blocking_recv() else { panic!() };
+    rig.samples.send(ToWorker::Sample(Incoming { token, ..incoming })).unwrap();
+    assert_eq!(rig.queues.swap(&bundle).unwrap(), [Swapped::WindowsKept]);
+    let Some(FromWorker::Windows(saved)) = rig.results.blocking_recv() else { panic!() };
     assert_eq!(saved.waiting.len(), 1);
-    bench.samples.send(ToWorker::Stop).unwrap();
-    bench.worker.join().unwrap();
-    assert!(bench.queues.swap(&bundle).is_err(), "nobody is left to swap");
+    rig.samples.send(ToWorker::Stop).unwrap();
+    rig.worker.join().unwrap();
+    assert!(rig.queues.swap(&bundle).is_err(), "nobody is left to swap");
 }
