@@ -1,4 +1,4 @@
-//! Which nodes run in integers, and why the others do not.
+//! The placement of nodes: which run in integers, and why the others do not.
 
 use super::graph::Node;
 
@@ -9,20 +9,20 @@ pub struct NodeCounts {
     pub float: usize,
 }
 
-/// How a node of the model is run.
+/// The way a node of the model runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum NodePlacement {
     /// Computed at load.
     Folded,
     Integer,
     Float {
         reason: String,
-        /// The region of the float runtime it is in, where it is in one.
+        /// The region of the float runtime that contains it, if any.
         region: Option<usize>,
     },
 }
 
-impl Fate {
+impl NodePlacement {
     pub(super) fn float(reason: impl Into<String>) -> Self {
         Self::Float { reason: reason.into(), region: None }
     }
@@ -33,20 +33,23 @@ impl Fate {
 pub struct FloatNode {
     pub node: String,
     pub operator: String,
-    /// The region of the float runtime it is in; none where our own kernels run it.
+    /// The region of the float runtime that contains it; `None` if float kernels of inferd run it.
     pub region: Option<usize>,
     pub reason: String,
 }
 
-/// Counts of nodes, and those that run in float.
-pub(super) fn explain(nodes: &[Node], fates: &[Fate]) -> (NodeCounts, Vec<FloatNode>) {
+/// Counts the nodes and lists those that run in float.
+pub(super) fn explain(
+    nodes: &[Node],
+    placements: &[NodePlacement],
+) -> (NodeCounts, Vec<FloatNode>) {
     let mut counts = NodeCounts::default();
     let mut floats = Vec::new();
-    for (node, fate) in nodes.iter().zip(fates) {
-        match fate {
-            Fate::Folded => {}
-            Fate::Integer => counts.integer += 1,
-            Fate::Float { reason, region } => {
+    for (node, placement) in nodes.iter().zip(placements) {
+        match placement {
+            NodePlacement::Folded => {}
+            NodePlacement::Integer => counts.integer += 1,
+            NodePlacement::Float { reason, region } => {
                 counts.float += 1;
                 floats.push(FloatNode {
                     node: node.label().to_owned(),

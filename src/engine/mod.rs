@@ -9,6 +9,7 @@ mod attributes;
 mod canonicalize;
 mod classifier;
 mod error;
+mod executor;
 mod explain;
 mod file_format;
 mod graph;
@@ -21,11 +22,10 @@ mod options;
 mod output_facts;
 mod plan;
 mod qoperator_to_qdq;
-mod run;
+mod tensor_view;
 #[cfg(test)]
 mod tests;
 mod tract;
-mod view;
 mod window_attributes;
 
 pub use error::{LoadError, RunError};

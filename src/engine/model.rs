@@ -1,12 +1,12 @@
 //! Models and the sessions that run them.
 
 use super::error::{LoadError, RunError};
+use super::executor::ExecutionState;
 use super::explain::{self, FloatNode, NodeCounts};
 use super::lower::{self, Lowered, PlanBuilder};
 use super::options::LoadOptions;
 use super::output_facts::{self, OutputFact};
 use super::plan::Plan;
-use super::run::Memory;
 use super::tract::FloatCompiler;
 use super::{attributes, canonicalize, input_specs, onnx, operators};
 use crate::tensor::{Tensor, TensorSpec};
@@ -46,9 +46,9 @@ impl Model {
         canonicalize::canonicalize(opset, &mut graph);
         let mut inputs = input_specs::fix_inputs(&mut graph, options)?;
         let builder = PlanBuilder::new(isa);
-        let Lowered { plan, outputs, nodes, fates } =
+        let Lowered { plan, outputs, nodes, placements } =
             lower::lower(graph, &mut inputs, &float, builder)?;
-        let (counts, floats) = explain::explain(&nodes, &fates);
+        let (counts, floats) = explain::explain(&nodes, &placements);
         Ok(Self { inputs, outputs, facts, counts, floats, plan })
     }
 
@@ -85,7 +85,7 @@ impl Model {
     /// A session to run the model. Each stream has its own.
     #[must_use]
     pub fn session(self: &std::sync::Arc<Self>) -> Session {
-        Session { model: self.clone(), memory: None }
+        Session { model: self.clone(), state: None }
     }
 }
 
@@ -93,7 +93,7 @@ impl Model {
 #[derive(Debug)]
 pub struct Session {
     model: std::sync::Arc<Model>,
-    memory: Option<Memory>,
+    state: Option<ExecutionState>,
 }
 
 impl Session {
@@ -111,11 +111,11 @@ impl Session {
     /// A tensor of another type or shape than the model's, or a failure inside the float runtime.
     pub fn run(&mut self, inputs: &[Tensor], outputs: &mut [Tensor]) -> Result<(), RunError> {
         check(&self.model, inputs, outputs)?;
-        let memory = match &mut self.memory {
-            Some(memory) => memory,
-            empty => empty.insert(Memory::new(&self.model.plan)?),
+        let state = match &mut self.state {
+            Some(state) => state,
+            empty => empty.insert(ExecutionState::new(&self.model.plan)?),
         };
-        memory.run(&self.model.plan, inputs, outputs)
+        state.run(&self.model.plan, inputs, outputs)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Plans: the steps of a lowered model over its buffers.
 
+use super::tensor_view::BufferRef;
 use super::tract::FloatGraph;
-use super::view::Place;
 use crate::tensor::Dtype;
 use inferd_kernels::{
     AveragePool, Conv, ConvGeometry, Dense, Depthwise, Isa, Matmul, OutputQuant, Requant, Softmax,
@@ -30,7 +30,7 @@ pub(super) struct Plan {
 /// A number of elements at the start of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BufferSlice {
-    pub place: Place,
+    pub buffer: BufferRef,
     pub len: usize,
 }
 

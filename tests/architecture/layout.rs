@@ -22,7 +22,6 @@ const LONG: &[&str] = &["src/outbox/tests.rs"];
 
 /// Modules that are still a file beside their folder.
 const BESIDE: &[&str] = &[
-    "src/engine/run.rs",
     "src/pipeline/decode/tests.rs",
     "src/pipeline/fit.rs",
     "src/pipeline/golden/tests.rs",

@@ -6,9 +6,9 @@ use super::quant_params::axis;
 use super::shape_ops::shape;
 use super::slice_pad::SliceRange;
 use super::slices::set_at;
-use super::value::{Affine, Lazy, Op, Real, Stored, Value};
+use super::value::{Affine, Deferred, DeferredOp, OpKind, QuantizedTensor, Value};
 use crate::engine::qoperator_to_qdq::ExpandedNode;
-use crate::engine::view::View;
+use crate::engine::tensor_view::TensorView;
 use inferd_kernels::Table;
 
 impl Lowering<'_> {
@@ -33,18 +33,23 @@ impl Lowering<'_> {
             return Err(self.refuse(node, format!("shapes {shapes:?} do not fit")).into());
         }
         let value = match values.first() {
-            Some(Value::Stored(first)) => self.join_stored(first, &values, axis)?,
+            Some(Value::Quantized(first)) => self.join_stored(first, &values, axis)?,
             _ => self.join_reals(&values, axis)?,
         };
         self.set(node, value);
         Ok(())
     }
 
-    fn join_stored(&mut self, first: &Stored, values: &[Value], axis: usize) -> LowerResult<Value> {
-        let mut parts: Vec<(View, Option<Table>)> = Vec::new();
+    fn join_stored(
+        &mut self,
+        first: &QuantizedTensor,
+        values: &[Value],
+        axis: usize,
+    ) -> LowerResult<Value> {
+        let mut parts: Vec<(TensorView, Option<Table>)> = Vec::new();
         for value in values {
             match value {
-                Value::Stored(s) if s.unsigned == first.unsigned && s.scale == first.scale => {
+                Value::Quantized(s) if s.unsigned == first.unsigned && s.scale == first.scale => {
                     let view = self.builder.ordered(&s.view, &first.view.order, ElementKind::Bytes);
                     parts.push((view, None));
                 }
@@ -52,24 +57,24 @@ impl Lowering<'_> {
             }
         }
         let view = self.builder.concat(&parts, axis);
-        Ok(Value::Stored(Stored { view, ..first.clone() }))
+        Ok(Value::Quantized(QuantizedTensor { view, ..first.clone() }))
     }
 
     fn join_reals(&mut self, values: &[Value], axis: usize) -> LowerResult<Value> {
-        let mut parts: Vec<Real> = Vec::new();
+        let mut parts: Vec<Deferred> = Vec::new();
         let mut order: Option<Vec<usize>> = None;
         for value in values {
-            let Value::Real(real) = value else {
+            let Value::Deferred(real) = value else {
                 return run_in_float("an input of it is not quantized");
             };
             let real = match real {
-                Real::Table { view, values } => {
+                Deferred::Table { view, values } => {
                     let view = self.in_order(view, &mut order);
-                    Real::Table { view, values: values.clone() }
+                    Deferred::Table { view, values: values.clone() }
                 }
                 other => match self.as_affine(other) {
                     Some(a) => {
-                        Real::Affine(Affine { view: self.in_order(&a.view, &mut order), ..a })
+                        Deferred::Affine(Affine { view: self.in_order(&a.view, &mut order), ..a })
                     }
                     None => return run_in_float("an input of it is not quantized"),
                 },
@@ -79,7 +84,7 @@ impl Lowering<'_> {
         let affines: Vec<&Affine> = parts
             .iter()
             .filter_map(|p| match p {
-                Real::Affine(a) => Some(a),
+                Deferred::Affine(a) => Some(a),
                 _ => None,
             })
             .collect();
@@ -89,17 +94,17 @@ impl Lowering<'_> {
         {
             let views: Vec<_> = affines.iter().map(|a| (a.view.clone(), None)).collect();
             let view = self.builder.concat(&views, axis);
-            return Ok(Value::Real(Real::Affine(Affine { view, ..first.clone() })));
+            return Ok(Value::Deferred(Deferred::Affine(Affine { view, ..first.clone() })));
         }
         let mut shape = values.first().and_then(shape).unwrap_or_default();
         let total: usize =
             values.iter().filter_map(|v| super::shape_ops::shape(v)?.get(axis).copied()).sum();
         set_at(&mut shape, axis, total);
-        Ok(Value::Real(Real::Lazy(Lazy::new(Op::Concat(parts, axis), shape))))
+        Ok(Value::Deferred(Deferred::Op(DeferredOp::new(OpKind::Concat(parts, axis), shape))))
     }
 
     /// The tensor in the axis order of the first one.
-    fn in_order(&mut self, view: &View, order: &mut Option<Vec<usize>>) -> View {
+    fn in_order(&mut self, view: &TensorView, order: &mut Option<Vec<usize>>) -> TensorView {
         let order = order.get_or_insert_with(|| view.order.clone());
         self.builder.ordered(view, order, ElementKind::Bytes)
     }

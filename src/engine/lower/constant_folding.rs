@@ -2,7 +2,7 @@
 
 use super::context::{LowerResult, Lowering, run_in_float};
 use super::value::Value;
-use crate::engine::explain::Fate;
+use crate::engine::explain::NodePlacement;
 use crate::engine::graph::{AttributeValue, Graph, Node, TensorData, ValueInfo};
 use crate::engine::qoperator_to_qdq::ExpandedNode;
 use crate::engine::tract;
@@ -19,7 +19,7 @@ impl Lowering<'_> {
         for (i, value) in values.into_iter().enumerate() {
             self.set_output(node, i, Value::Constant(Rc::new(value)));
         }
-        self.record_fate(node, Fate::Folded);
+        self.record_placement(node, NodePlacement::Folded);
         Ok(())
     }
 

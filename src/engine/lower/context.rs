@@ -1,14 +1,14 @@
 //! What the passes of a lowering share: the graph, what is known of its values, the plan so far.
 
 use super::plan_builder::{ElementKind, PlanBuilder};
-use super::value::{Other, OtherPlace, Scaling, Stored, Value};
+use super::value::{OpaqueLocation, OpaqueTensor, QuantizedTensor, Scaling, Value};
 use crate::engine::error::LoadError;
-use crate::engine::explain::Fate;
+use crate::engine::explain::NodePlacement;
 use crate::engine::graph::{Graph, Node, TensorData};
 use crate::engine::plan::Operation;
 use crate::engine::qoperator_to_qdq::{self, ExpandedNode};
+use crate::engine::tensor_view::{BufferRef, TensorView};
 use crate::engine::tract::{FloatCompiler, FloatGraph};
-use crate::engine::view::{Place, View};
 use crate::tensor::{Dtype, Tensor, TensorSpec};
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
@@ -49,16 +49,16 @@ pub(super) struct Lowering<'a> {
     pub used: BTreeSet<String>,
     pub values: HashMap<String, Value>,
     /// Values that were also made in float.
-    pub floats: HashMap<String, View>,
+    pub floats: HashMap<String, TensorView>,
     pub opaque: HashMap<String, TensorData>,
     pub builder: PlanBuilder,
     /// Model inputs of u8 by the buffer that holds them as signed bytes.
-    pub copies: HashMap<Place, usize>,
+    pub copies: HashMap<BufferRef, usize>,
     pub regions: Vec<FloatGraph>,
     /// Numbers of the nodes in the float region under construction.
     pub gathered: BTreeSet<usize>,
     /// How each of the model's nodes is run.
-    pub fates: Vec<Fate>,
+    pub placements: Vec<NodePlacement>,
 }
 
 impl<'a> Lowering<'a> {
@@ -85,7 +85,7 @@ impl<'a> Lowering<'a> {
         values.extend(opaque.keys().map(|name| (name.clone(), Value::Opaque)));
         let used = nodes.iter().flat_map(|n| n.reads()).map(str::to_owned);
         let used = used.chain(graph.outputs.iter().map(|o| o.name.clone())).collect();
-        let fates = vec![Fate::Folded; originals.len()];
+        let placements = vec![NodePlacement::Folded; originals.len()];
         let mut lowering = Self {
             float,
             inputs,
@@ -101,7 +101,7 @@ impl<'a> Lowering<'a> {
             copies: HashMap::new(),
             regions: Vec::new(),
             gathered: BTreeSet::new(),
-            fates,
+            placements,
         };
         lowering.place_inputs();
         lowering.record_makers()?;
@@ -110,11 +110,12 @@ impl<'a> Lowering<'a> {
 
     fn place_inputs(&mut self) {
         for (i, spec) in self.inputs.iter().enumerate() {
-            let view = View::plain(Place::Input(i), &spec.shape);
-            let stored = |view, unsigned| Stored { view, unsigned, scale: Scaling::Unknown };
+            let view = TensorView::plain(BufferRef::Input(i), &spec.shape);
+            let stored =
+                |view, unsigned| QuantizedTensor { view, unsigned, scale: Scaling::Unknown };
             let value = match spec.dtype {
                 Dtype::F32 => Value::Float(view),
-                Dtype::I8 => Value::Stored(stored(view, false)),
+                Dtype::I8 => Value::Quantized(stored(view, false)),
                 Dtype::U8 => {
                     let (shape, order) = (&view.shape, &view.order);
                     let operation = Operation::FromUnsigned;
@@ -125,13 +126,13 @@ impl<'a> Lowering<'a> {
                         shape,
                         order,
                     );
-                    self.copies.insert(view.place, i);
-                    Value::Stored(stored(view, true))
+                    self.copies.insert(view.buffer, i);
+                    Value::Quantized(stored(view, true))
                 }
-                dtype => Value::Other(Other {
+                dtype => Value::OpaqueTensor(OpaqueTensor {
                     dtype,
                     shape: spec.shape.clone(),
-                    at: OtherPlace::Input(i),
+                    at: OpaqueLocation::Input(i),
                 }),
             };
             self.values.insert(spec.name.clone(), value);
@@ -202,15 +203,15 @@ impl<'a> Lowering<'a> {
     }
 
     /// Records how a node is run. Float overrides integer, and integer overrides folded.
-    pub(super) fn record_fate(&mut self, node: &ExpandedNode, fate: Fate) {
-        if let Some(known) = self.fates.get_mut(node.origin) {
-            let better = match (&*known, &fate) {
-                (Fate::Float { .. }, _) => false,
-                (Fate::Integer, Fate::Folded) => false,
-                (Fate::Integer | Fate::Folded, _) => true,
+    pub(super) fn record_placement(&mut self, node: &ExpandedNode, placement: NodePlacement) {
+        if let Some(known) = self.placements.get_mut(node.origin) {
+            let better = match (&*known, &placement) {
+                (NodePlacement::Float { .. }, _) => false,
+                (NodePlacement::Integer, NodePlacement::Folded) => false,
+                (NodePlacement::Integer | NodePlacement::Folded, _) => true,
             };
             if better {
-                *known = fate;
+                *known = placement;
             }
         }
     }

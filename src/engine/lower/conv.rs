@@ -4,11 +4,12 @@ use super::context::{LowerResult, Lowering, run_in_float};
 use super::plan_builder::ElementKind;
 use super::slices::per_channel;
 use super::value::{
-    Affine, Kind, Lazy, Matrix, Op, Product, Real, Shaped, Unit, Value, Weights, Zero,
+    AccumulatorScale, Affine, Deferred, DeferredOp, Kind, Matrix, OpKind, Product, ResultLayout,
+    Value, Weights, ZeroPoint,
 };
 use crate::engine::graph::{MAX_TENSOR_ELEMENTS, Node, reals};
 use crate::engine::qoperator_to_qdq::ExpandedNode;
-use crate::engine::view::View;
+use crate::engine::tensor_view::TensorView;
 use crate::engine::window_attributes::{WindowAttributes, sizes};
 use inferd_kernels::{ConvGeometry, MAX_SAFE_DEPTH, WeightsError};
 use std::rc::Rc;
@@ -18,22 +19,22 @@ const MAX_AXIS_SIZE: usize = 1 << 20;
 
 impl Lowering<'_> {
     pub(super) fn conv(&mut self, node: &ExpandedNode) -> LowerResult {
-        let Value::Real(Real::Affine(input)) = self.value(node, 0)?.clone() else {
+        let Value::Deferred(Deferred::Affine(input)) = self.value(node, 0)?.clone() else {
             return run_in_float("its input is not quantized");
         };
-        let Value::Real(Real::Weights(weights)) = self.value(node, 1)?.clone() else {
+        let Value::Deferred(Deferred::Weights(weights)) = self.value(node, 1)?.clone() else {
             return run_in_float("its weights are not quantized constants");
         };
-        let unit = Unit::Fixed(units(input.scale, &weights.scales));
+        let unit = AccumulatorScale::Fixed(units(input.scale, &weights.scales));
         let mut product =
-            self.convolution(node, &input.view, Zero::Fixed(input.zero), &weights, unit)?;
+            self.convolution(node, &input.view, ZeroPoint::Fixed(input.zero), &weights, unit)?;
         if let Some(bias) = self.optional(node, 2).cloned() {
             self.add_bias(&mut product, &bias, 1.0)?;
         }
         check_overflow(&product)?;
         let shape = product.result.shape.clone();
-        let lazy = Lazy::new(Op::Product(Rc::new(product)), shape);
-        self.set(node, Value::Real(Real::Lazy(lazy)));
+        let deferred = DeferredOp::new(OpKind::Product(Rc::new(product)), shape);
+        self.set(node, Value::Deferred(Deferred::Op(deferred)));
         Ok(())
     }
 
@@ -41,10 +42,10 @@ impl Lowering<'_> {
     pub(super) fn convolution(
         &mut self,
         node: &ExpandedNode,
-        input: &View,
-        zero: Zero,
+        input: &TensorView,
+        zero: ZeroPoint,
         weights: &Weights,
-        unit: Unit,
+        unit: AccumulatorScale,
     ) -> LowerResult<Product> {
         let (rank, shape) = (input.shape.len(), &weights.tensor.shape);
         if shape.len() != rank {
@@ -96,19 +97,21 @@ impl Lowering<'_> {
     }
 
     /// The tensor with its second axis innermost in memory.
-    pub(super) fn channels_last(&mut self, view: &View) -> View {
+    pub(super) fn channels_last(&mut self, view: &TensorView) -> TensorView {
         let order = channels_last_order(view.shape.len());
         self.builder.ordered(view, &order, ElementKind::Bytes)
     }
 
     /// Adds `factor` times a constant per column to the product.
     pub(super) fn add_bias(&self, product: &mut Product, bias: &Value, factor: f64) -> LowerResult {
-        if matches!(product.kind, Kind::Matmul { .. }) || matches!(product.unit, Unit::None) {
+        if matches!(product.kind, Kind::Matmul { .. })
+            || matches!(product.unit, AccumulatorScale::None)
+        {
             return run_in_float("something is added to it");
         }
         let (reals, scaled) = match bias {
             Value::Constant(tensor) => (reals(tensor), None),
-            Value::Real(Real::Weights(weights)) => (Some(weights.reals()), Some(weights)),
+            Value::Deferred(Deferred::Weights(weights)) => (Some(weights.reals()), Some(weights)),
             _ => return run_in_float("its bias is not a constant"),
         };
         let Some(reals) = reals else { return run_in_float("its bias is not of numbers") };
@@ -117,7 +120,7 @@ impl Lowering<'_> {
         }
         if let Some(weights) = scaled.filter(|_| factor == 1.0)
             && let crate::tensor::Data::I32(values) = &weights.tensor.data
-            && let Unit::Fixed(units) = &product.unit
+            && let AccumulatorScale::Fixed(units) = &product.unit
         {
             if !same_scales(&weights.scales, units) {
                 return run_in_float(
@@ -208,7 +211,7 @@ fn rows_of_taps(weights: &Weights, depth: usize, taps: usize) -> Option<Matrix> 
 /// The bytes of weights and their zero points, both as stored.
 pub(super) fn matrix_parts(weights: &Weights) -> Option<(Vec<i8>, Vec<i8>)> {
     let (values, unsigned) = super::weights::bytes(&weights.tensor)?;
-    let zeros = weights.zeros.iter().map(|&z| super::value::Stored::shift(unsigned, z));
+    let zeros = weights.zeros.iter().map(|&z| super::value::QuantizedTensor::shift(unsigned, z));
     Some((values, zeros.collect::<Option<_>>()?))
 }
 
@@ -222,11 +225,11 @@ pub(super) fn channels_last_result(
     channels: usize,
     window: &ConvGeometry,
     rank: usize,
-) -> Shaped {
+) -> ResultLayout {
     let [height, width] = window.output;
     let spatial: &[usize] = if rank == 3 { &[width] } else { &[height, width] };
     let shape = [batch, channels].iter().chain(spatial).copied().collect();
-    Shaped { shape, order: channels_last_order(rank) }
+    ResultLayout { shape, order: channels_last_order(rank) }
 }
 
 /// The window of a convolution or pool over one or two spatial axes.
@@ -302,7 +305,7 @@ fn place(
 /// The affine tensor that a value is; none for other values.
 pub(super) fn affine(value: &Value) -> Option<&Affine> {
     match value {
-        Value::Real(Real::Affine(affine)) => Some(affine),
+        Value::Deferred(Deferred::Affine(affine)) => Some(affine),
         _ => None,
     }
 }

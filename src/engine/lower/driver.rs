@@ -3,7 +3,7 @@
 
 use super::context::{LowerResult, Lowering, NotLowered, run_in_float};
 use crate::engine::error::LoadError;
-use crate::engine::explain::Fate;
+use crate::engine::explain::NodePlacement;
 use crate::engine::lower::value::Value;
 use crate::engine::qoperator_to_qdq::ExpandedNode;
 use std::rc::Rc;
@@ -94,7 +94,7 @@ impl Lowering<'_> {
             "Shape" => return self.shape_of(node),
             _ => self.function(node)?,
         }
-        self.record_fate(node, Fate::Integer);
+        self.record_placement(node, NodePlacement::Integer);
         Ok(())
     }
 }

@@ -4,11 +4,13 @@ use super::context::{LowerResult, Lowering, NotLowered, run_in_float};
 use super::conv::check_overflow;
 use super::plan_builder::ElementKind;
 use super::shape_ops::shape;
-use super::value::{Product, Real, Scaling, Stored, Unit, Value, Weights, Zero};
+use super::value::{
+    AccumulatorScale, Deferred, Product, QuantizedTensor, Scaling, Value, Weights, ZeroPoint,
+};
 use crate::engine::graph::{ElementType, integers, reals};
 use crate::engine::plan::Operation;
 use crate::engine::qoperator_to_qdq::ExpandedNode;
-use crate::engine::view::View;
+use crate::engine::tensor_view::TensorView;
 use crate::tensor::{Data, Dtype};
 use inferd_kernels::MAX_SAFE_DEPTH;
 use std::rc::Rc;
@@ -23,10 +25,10 @@ impl Lowering<'_> {
         self.builder.dynamic_ranges += 1;
         let operation = Operation::QuantizeDynamic { slot };
         let view = self.builder.emit_step_like(operation, &[&view], ElementKind::Bytes);
-        let stored = Stored { view, unsigned: true, scale: Scaling::Measured(slot) };
-        self.set_output(node, 0, Value::Stored(stored));
+        let stored = QuantizedTensor { view, unsigned: true, scale: Scaling::Measured(slot) };
+        self.set_output(node, 0, Value::Quantized(stored));
         self.set_output(node, 1, Value::Scale { slot, factors: Rc::new(vec![1.0]) });
-        self.set_output(node, 2, Value::Zero { slot });
+        self.set_output(node, 2, Value::ZeroPoint { slot });
         Ok(())
     }
 
@@ -46,12 +48,12 @@ impl Lowering<'_> {
 
     fn matrix_sums(&mut self, node: &ExpandedNode) -> LowerResult<Product> {
         let (view, zero, weights) = self.integer_operands(node, 1)?;
-        self.times(node, &view, zero, &weights, Unit::None)
+        self.times(node, &view, zero, &weights, AccumulatorScale::None)
     }
 
     fn window_sums(&mut self, node: &ExpandedNode) -> LowerResult<Product> {
         let (view, zero, weights) = self.integer_operands(node, 0)?;
-        self.convolution(node, &view, zero, &weights, Unit::None)
+        self.convolution(node, &view, zero, &weights, AccumulatorScale::None)
     }
 
     /// The float runtime sums such products in 32 bits too, and where they do not fit it goes round
@@ -65,7 +67,7 @@ impl Lowering<'_> {
     ) -> LowerResult {
         match lowered.and_then(|product| check_overflow(&product).map(|()| product)) {
             Ok(product) => {
-                self.set(node, Value::Sums(Rc::new(product)));
+                self.set(node, Value::Accumulators(Rc::new(product)));
                 Ok(())
             }
             Err(NotLowered::RunInFloat(_)) if depth.is_some_and(|k| k > MAX_SAFE_DEPTH) => {
@@ -81,23 +83,23 @@ impl Lowering<'_> {
         &self,
         node: &ExpandedNode,
         columns: usize,
-    ) -> LowerResult<(View, Zero, Weights)> {
-        let Value::Stored(stored) = self.value(node, 0)? else {
+    ) -> LowerResult<(TensorView, ZeroPoint, Weights)> {
+        let Value::Quantized(stored) = self.value(node, 0)? else {
             return run_in_float("its input is not a tensor of bytes");
         };
         if stored.view.len() == 0 {
             return run_in_float("its input is empty");
         }
         let zero = match self.optional(node, 2) {
-            None => Stored::shift(stored.unsigned, 0).map(Zero::Fixed),
-            Some(Value::Zero { slot }) if stored.scale == Scaling::Measured(*slot) => {
-                Some(Zero::Measured(*slot))
+            None => QuantizedTensor::shift(stored.unsigned, 0).map(ZeroPoint::Fixed),
+            Some(Value::ZeroPoint { slot }) if stored.scale == Scaling::Measured(*slot) => {
+                Some(ZeroPoint::Measured(*slot))
             }
             Some(Value::Constant(tensor)) => match integers(tensor).as_deref() {
                 Some(&[zero]) => i32::try_from(zero)
                     .ok()
-                    .and_then(|z| Stored::shift(stored.unsigned, z))
-                    .map(Zero::Fixed),
+                    .and_then(|z| QuantizedTensor::shift(stored.unsigned, z))
+                    .map(ZeroPoint::Fixed),
                 _ => None,
             },
             Some(_) => None,
@@ -129,10 +131,10 @@ impl Lowering<'_> {
 
     pub(super) fn cast(&mut self, node: &ExpandedNode) -> LowerResult {
         let to = node.int("to").unwrap_or(0);
-        if let Value::Stored(stored) = self.value(node, 0)?
+        if let Value::Quantized(stored) = self.value(node, 0)?
             && to == code(if stored.unsigned { Dtype::U8 } else { Dtype::I8 })
         {
-            let same = Value::Stored(stored.clone());
+            let same = Value::Quantized(stored.clone());
             self.set(node, same);
             return Ok(());
         }
@@ -140,10 +142,13 @@ impl Lowering<'_> {
             return run_in_float("it casts to another type than f32");
         }
         let value = match self.value(node, 0)? {
-            Value::Sums(product) if matches!(product.unit, Unit::None) => {
-                Value::Sums(Rc::new(Product { unit: Unit::One, ..(**product).clone() }))
+            Value::Accumulators(product) if matches!(product.unit, AccumulatorScale::None) => {
+                Value::Accumulators(Rc::new(Product {
+                    unit: AccumulatorScale::One,
+                    ..(**product).clone()
+                }))
             }
-            same @ (Value::Real(_) | Value::Float(_)) => same.clone(),
+            same @ (Value::Deferred(_) | Value::Float(_)) => same.clone(),
             _ => return run_in_float("it casts from integers"),
         };
         self.set(node, value);
@@ -165,24 +170,25 @@ impl Lowering<'_> {
                 };
                 Some(Value::Scale { slot: *slot, factors: Rc::new(factors) })
             }
-            (Value::Sums(product), Value::Scale { slot, factors })
-            | (Value::Scale { slot, factors }, Value::Sums(product)) => {
-                let own = matches!(product.zero, Zero::Measured(own) if own == *slot);
+            (Value::Accumulators(product), Value::Scale { slot, factors })
+            | (Value::Scale { slot, factors }, Value::Accumulators(product)) => {
+                let own = matches!(product.zero, ZeroPoint::Measured(own) if own == *slot);
                 let last = product.axis + 1 == product.result.shape.len();
                 if !own || !(factors.len() == 1 || (last && factors.len() == product.columns)) {
                     return run_in_float("its scale is not that of its input");
                 }
-                Some(unitless(product, Unit::Measured(*slot, factors.clone()))?)
+                Some(unitless(product, AccumulatorScale::Measured(*slot, factors.clone()))?)
             }
-            (Value::Sums(product), Value::Constant(tensor))
-            | (Value::Constant(tensor), Value::Sums(product))
+            (Value::Accumulators(product), Value::Constant(tensor))
+            | (Value::Constant(tensor), Value::Accumulators(product))
                 if tensor.dtype() == Dtype::F32 && tensor.data.len() == 1 =>
             {
                 let units = reals(tensor).unwrap_or_default();
-                if matches!(product.zero, Zero::Measured(_)) || !units.iter().all(|u| *u > 0.0) {
+                if matches!(product.zero, ZeroPoint::Measured(_)) || !units.iter().all(|u| *u > 0.0)
+                {
                     return run_in_float("its scale is not that of its input");
                 }
-                Some(unitless(product, Unit::Fixed(Rc::new(units)))?)
+                Some(unitless(product, AccumulatorScale::Fixed(Rc::new(units)))?)
             }
             _ => None,
         })
@@ -195,12 +201,12 @@ fn code(dtype: Dtype) -> i64 {
 }
 
 /// Sums that were cast to float, with what a unit of them is worth.
-fn unitless(product: &Product, unit: Unit) -> LowerResult<Value> {
-    if !matches!(product.unit, Unit::One) {
+fn unitless(product: &Product, unit: AccumulatorScale) -> LowerResult<Value> {
+    if !matches!(product.unit, AccumulatorScale::One) {
         return run_in_float("its sums are not cast to float");
     }
     let product = Product { unit, ..product.clone() };
     let shape = product.result.shape.clone();
-    let op = super::value::Op::Product(Rc::new(product));
-    Ok(Value::Real(Real::Lazy(super::value::Lazy::new(op, shape))))
+    let op = super::value::OpKind::Product(Rc::new(product));
+    Ok(Value::Deferred(Deferred::Op(super::value::DeferredOp::new(op, shape))))
 }

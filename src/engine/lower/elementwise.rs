@@ -2,10 +2,12 @@
 
 use super::context::{LowerResult, Lowering, run_in_float};
 use super::plan_builder::ElementKind;
-use super::value::{Affine, Lazy, Op, Product, Real, ShapeOp, Stored, Value};
+use super::value::{
+    Affine, Deferred, DeferredOp, OpKind, Product, QuantizedTensor, ShapeOp, Value,
+};
 use crate::engine::plan::Operation;
 use crate::engine::qoperator_to_qdq::ExpandedNode;
-use crate::engine::view::View;
+use crate::engine::tensor_view::TensorView;
 use inferd_kernels::Table;
 use std::rc::Rc;
 
@@ -22,12 +24,12 @@ impl Lowering<'_> {
             return Ok(());
         }
         if op == "Add"
-            && let Some(lazy) = self.biased(&a, &b)?
+            && let Some(deferred) = self.biased(&a, &b)?
         {
-            self.set(node, Value::Real(Real::Lazy(lazy)));
+            self.set(node, Value::Deferred(Deferred::Op(deferred)));
             return Ok(());
         }
-        let (Value::Real(real_a), Value::Real(real_b)) = (&a, &b) else {
+        let (Value::Deferred(real_a), Value::Deferred(real_b)) = (&a, &b) else {
             return self.function(node);
         };
         let same = |a: &Affine, b: &Affine| a.view == b.view;
@@ -40,45 +42,47 @@ impl Lowering<'_> {
         let (a, b) = self.broadcast(a, b)?;
         let shape = a.view.shape.clone();
         let op = match op {
-            "Add" => Op::Add(a, b),
-            "Sub" => Op::Sub(a, b),
-            _ => Op::Mul(a, b),
+            "Add" => OpKind::Add(a, b),
+            "Sub" => OpKind::Sub(a, b),
+            _ => OpKind::Mul(a, b),
         };
-        self.set(node, Value::Real(Real::Lazy(Lazy::new(op, shape))));
+        self.set(node, Value::Deferred(Deferred::Op(DeferredOp::new(op, shape))));
         Ok(())
     }
 
     /// A product plus a constant per column; none if the values are not that.
-    fn biased(&self, a: &Value, b: &Value) -> LowerResult<Option<Box<Lazy>>> {
-        let (lazy, bias) = match (a, b) {
-            (Value::Real(Real::Lazy(lazy)), bias) | (bias, Value::Real(Real::Lazy(lazy))) => {
-                (lazy, bias)
-            }
+    fn biased(&self, a: &Value, b: &Value) -> LowerResult<Option<Box<DeferredOp>>> {
+        let (deferred, bias) = match (a, b) {
+            (Value::Deferred(Deferred::Op(deferred)), bias)
+            | (bias, Value::Deferred(Deferred::Op(deferred))) => (deferred, bias),
             _ => return Ok(None),
         };
-        let Op::Product(product) = &lazy.op else { return Ok(None) };
+        let OpKind::Product(product) = &deferred.op else { return Ok(None) };
         let Some(shape) = super::shape_ops::shape(bias) else { return Ok(None) };
-        let constant = matches!(bias, Value::Constant(_) | Value::Real(Real::Weights(_)));
-        if !constant || lazy.clamp != (f64::NEG_INFINITY, f64::INFINITY) {
+        let constant = matches!(bias, Value::Constant(_) | Value::Deferred(Deferred::Weights(_)));
+        if !constant || deferred.clamp != (f64::NEG_INFINITY, f64::INFINITY) {
             return Ok(None);
         }
-        if !along_columns(&shape, lazy, product) {
+        if !along_columns(&shape, deferred, product) {
             return run_in_float("what is added to it is not one per channel");
         }
         let mut product = (**product).clone();
         self.add_bias(&mut product, bias, 1.0)?;
         super::conv::check_overflow(&product)?;
-        Ok(Some(Box::new(Lazy { op: Op::Product(Rc::new(product)), ..(**lazy).clone() })))
+        Ok(Some(Box::new(DeferredOp {
+            op: OpKind::Product(Rc::new(product)),
+            ..(**deferred).clone()
+        })))
     }
 
     /// Both tensors in the same shape and axis order.
     fn broadcast(&mut self, a: Affine, b: Affine) -> LowerResult<(Affine, Affine)> {
         let rank = a.view.shape.len().max(b.view.shape.len());
-        let lift = |view: &View| -> View {
+        let lift = |view: &TensorView| -> TensorView {
             let missing = rank - view.shape.len();
             let shape = std::iter::repeat_n(1, missing).chain(view.shape.iter().copied()).collect();
             let order = (0..missing).chain(view.order.iter().map(|&a| a + missing)).collect();
-            View { place: view.place, shape, order }
+            TensorView { buffer: view.buffer, shape, order }
         };
         let (va, vb) = (lift(&a.view), lift(&b.view));
         let pairs = va.shape.iter().zip(&vb.shape);
@@ -95,7 +99,7 @@ impl Lowering<'_> {
     }
 
     /// The tensor repeated to `shape`.
-    fn spread(&mut self, view: &View, shape: &[usize], order: &[usize]) -> View {
+    fn spread(&mut self, view: &TensorView, shape: &[usize], order: &[usize]) -> TensorView {
         if view.shape == shape {
             return self.builder.ordered(view, order, ElementKind::Bytes);
         }
@@ -103,29 +107,29 @@ impl Lowering<'_> {
         for (stride, (old, new)) in from.strides.iter_mut().zip(view.shape.iter().zip(shape)) {
             *stride = if old == new { *stride } else { 0 };
         }
-        let to = View { place: view.place, shape: shape.to_vec(), order: order.to_vec() };
+        let to = TensorView { buffer: view.buffer, shape: shape.to_vec(), order: order.to_vec() };
         self.builder.copied(view, shape, from, &to, ElementKind::Bytes)
     }
 
     /// Relu and Clip.
     pub(super) fn clamp(&mut self, node: &ExpandedNode) -> LowerResult {
-        if let Value::Stored(stored) = self.value(node, 0)? {
+        if let Value::Quantized(stored) = self.value(node, 0)? {
             return self.clamp_stored(node, stored.clone());
         }
-        let Value::Real(Real::Lazy(lazy)) = self.value(node, 0)? else {
+        let Value::Deferred(Deferred::Op(deferred)) = self.value(node, 0)? else {
             return self.function(node);
         };
-        let lazy = lazy.clone();
+        let deferred = deferred.clone();
         let (low, high) = self.bounds(node)?;
         // As ONNX has it: where the bounds cross, the upper one wins.
         let bound = |x: f64| x.max(low).min(high);
-        let clamp = (bound(lazy.clamp.0), bound(lazy.clamp.1));
-        self.set(node, Value::Real(Real::Lazy(Box::new(Lazy { clamp, ..*lazy }))));
+        let clamp = (bound(deferred.clamp.0), bound(deferred.clamp.1));
+        self.set(node, Value::Deferred(Deferred::Op(Box::new(DeferredOp { clamp, ..*deferred }))));
         Ok(())
     }
 
     /// Bounds stored integers. PyTorch writes a range of 7 bits as a Clip after the quantization.
-    fn clamp_stored(&mut self, node: &ExpandedNode, stored: Stored) -> LowerResult {
+    fn clamp_stored(&mut self, node: &ExpandedNode, stored: QuantizedTensor) -> LowerResult {
         if node.op == "Relu" {
             return run_in_float("it works on integers");
         }
@@ -140,7 +144,7 @@ impl Lowering<'_> {
         };
         let table = Operation::Table(Box::new(Table::new(bound)));
         let view = self.builder.emit_step_like(table, &[&stored.view], ElementKind::Bytes);
-        self.set(node, Value::Stored(Stored { view, ..stored }));
+        self.set(node, Value::Quantized(QuantizedTensor { view, ..stored }));
         Ok(())
     }
 
@@ -163,14 +167,14 @@ impl Lowering<'_> {
 }
 
 /// Whether a constant of this shape varies along the columns of a product that was moved since.
-fn along_columns(shape: &[usize], lazy: &Lazy, product: &Product) -> bool {
+fn along_columns(shape: &[usize], deferred: &DeferredOp, product: &Product) -> bool {
     if shape.iter().all(|&d| d == 1) {
-        return shape.len() <= lazy.shape.len();
+        return shape.len() <= deferred.shape.len();
     }
-    let Some(axis) = moved_axis(product, &lazy.moves) else { return false };
-    let from_end = lazy.shape.len() - axis;
+    let Some(axis) = moved_axis(product, &deferred.moves) else { return false };
+    let from_end = deferred.shape.len() - axis;
     let mut places = shape.iter().rev().enumerate();
-    shape.len() <= lazy.shape.len()
+    shape.len() <= deferred.shape.len()
         && places.all(|(i, &d)| d == 1 || (i + 1 == from_end && d == product.columns))
 }
 

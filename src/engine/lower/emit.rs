@@ -6,10 +6,11 @@ use super::quantization::at;
 use super::slices::per_channel;
 use super::target::Target;
 use super::value::{
-    Affine, Average, Kind, Lazy, Matrix, Op, Product, Real, ShapeOp, Shaped, Unit, Zero,
+    AccumulatorScale, Affine, Average, Deferred, DeferredOp, Kind, Matrix, OpKind, Product,
+    ResultLayout, ShapeOp, ZeroPoint,
 };
 use crate::engine::plan::{self, BufferSlice, Epilogue, Kernel, Operation, Step};
-use crate::engine::view::View;
+use crate::engine::tensor_view::TensorView;
 use inferd_kernels::{
     AveragePool, Conv, Dense, Depthwise, Layout, Matmul, OutputQuant, Requant, Softmax, Table,
     Term, WeightsError,
@@ -21,46 +22,50 @@ const MAX_BIAS_ERROR: f64 = 1.0 / 64.0;
 
 impl Lowering<'_> {
     /// The lazy value quantized.
-    pub(super) fn emit(&mut self, lazy: &Lazy, target: Target) -> LowerResult<View> {
-        let narrowed = target.narrowed(lazy.clamp);
+    pub(super) fn emit(
+        &mut self,
+        deferred: &DeferredOp,
+        target: Target,
+    ) -> LowerResult<TensorView> {
+        let narrowed = target.narrowed(deferred.clamp);
         let fit = narrowed.fit;
         let scale = target.scale;
-        let made = match &lazy.op {
-            Op::Product(product) => self.emit_product(product, narrowed)?,
-            Op::Add(a, b) => self.emit_add([a, b], [1.0, 1.0], scale, fit)?,
-            Op::Sub(a, b) => self.emit_add([a, b], [1.0, -1.0], scale, fit)?,
-            Op::Mul(a, b) => {
+        let made = match &deferred.op {
+            OpKind::Product(product) => self.emit_product(product, narrowed)?,
+            OpKind::Add(a, b) => self.emit_add([a, b], [1.0, 1.0], scale, fit)?,
+            OpKind::Sub(a, b) => self.emit_add([a, b], [1.0, -1.0], scale, fit)?,
+            OpKind::Mul(a, b) => {
                 let ratio = ratio(f64::from(a.scale) * f64::from(b.scale), scale)?;
                 let operation = Operation::Mul { zeros: [a.zero, b.zero], ratio, fit };
                 self.builder.emit_step_like(operation, &[&a.view, &b.view], ElementKind::Bytes)
             }
-            Op::AveragePool(average) => self.emit_average(average, scale, fit)?,
-            Op::Softmax(input, row) => {
+            OpKind::AveragePool(average) => self.emit_average(average, scale, fit)?,
+            OpKind::Softmax(input, row) => {
                 let softmax = Softmax::new(input.scale);
                 let operation =
                     Operation::Softmax { softmax, row: *row, quantized: Some((scale, fit)) };
                 self.builder.emit_step_like(operation, &[&input.view], ElementKind::Bytes)
             }
-            Op::Concat(parts, axis) => self.emit_concat(parts, *axis, narrowed)?,
+            OpKind::Concat(parts, axis) => self.emit_concat(parts, *axis, narrowed)?,
         };
-        Ok(self.moved(made, &lazy.moves, ElementKind::Bytes))
+        Ok(self.moved(made, &deferred.moves, ElementKind::Bytes))
     }
 
     /// The lazy value in float; none if no kernel makes that.
-    pub(super) fn emit_float(&mut self, lazy: &Lazy) -> LowerResult<Option<View>> {
-        let made = match &lazy.op {
-            Op::Product(product) => self.emit_product_float(product, lazy.clamp)?,
-            Op::Softmax(input, row) if lazy.clamp == (f64::NEG_INFINITY, f64::INFINITY) => {
+    pub(super) fn emit_float(&mut self, deferred: &DeferredOp) -> LowerResult<Option<TensorView>> {
+        let made = match &deferred.op {
+            OpKind::Product(product) => self.emit_product_float(product, deferred.clamp)?,
+            OpKind::Softmax(input, row) if deferred.clamp == (f64::NEG_INFINITY, f64::INFINITY) => {
                 let softmax = Softmax::new(input.scale);
                 let operation = Operation::Softmax { softmax, row: *row, quantized: None };
                 self.builder.emit_step_like(operation, &[&input.view], ElementKind::Floats)
             }
             _ => return Ok(None),
         };
-        Ok(Some(self.moved(made, &lazy.moves, ElementKind::Floats)))
+        Ok(Some(self.moved(made, &deferred.moves, ElementKind::Floats)))
     }
 
-    fn moved(&mut self, view: View, moves: &[ShapeOp], kind: ElementKind) -> View {
+    fn moved(&mut self, view: TensorView, moves: &[ShapeOp], kind: ElementKind) -> TensorView {
         moves.iter().fold(view, |view, step| match step {
             ShapeOp::Transpose(perm) => view.transposed(perm),
             ShapeOp::Reshape(shape) => self.builder.reshaped(&view, shape, kind),
@@ -73,7 +78,7 @@ impl Lowering<'_> {
         signs: [f64; 2],
         scale: f32,
         fit: OutputQuant,
-    ) -> LowerResult<View> {
+    ) -> LowerResult<TensorView> {
         let term = |x: &Affine, sign: f64| -> LowerResult<Term> {
             Ok(Term { zero: x.zero, ratio: ratio(sign * f64::from(x.scale), scale)? })
         };
@@ -88,7 +93,7 @@ impl Lowering<'_> {
         average: &Average,
         scale: f32,
         fit: OutputQuant,
-    ) -> LowerResult<View> {
+    ) -> LowerResult<TensorView> {
         let input = &average.input;
         let pool = AveragePool {
             window: average.window.clone(),
@@ -98,33 +103,40 @@ impl Lowering<'_> {
             quant: fit,
         };
         let operation = Operation::AveragePool { pool, batch: average.batch };
-        let Shaped { shape, order } = &average.result;
+        let ResultLayout { shape, order } = &average.result;
         Ok(self.builder.emit_step(operation, &[&input.view], ElementKind::Bytes, shape, order))
     }
 
     /// Copies each part to its place, converted to the target's scale and zero point.
-    fn emit_concat(&mut self, parts: &[Real], axis: usize, target: Target) -> LowerResult<View> {
+    fn emit_concat(
+        &mut self,
+        parts: &[Deferred],
+        axis: usize,
+        target: Target,
+    ) -> LowerResult<TensorView> {
         let mut sources = Vec::new();
         for part in parts {
             sources.push(match part {
-                Real::Affine(a) if a.scale == target.scale && a.zero == target.fit.zero => {
+                Deferred::Affine(a) if a.scale == target.scale && a.zero == target.fit.zero => {
                     let free = target.fit == OutputQuant::full(target.fit.zero);
                     (a.view.clone(), (!free).then(|| Table::new(|x| target.store(a.real(x)))))
                 }
-                Real::Table { view, values } => {
+                Deferred::Table { view, values } => {
                     (view.clone(), Some(Table::new(|x| target.store(at(values, x)))))
                 }
-                Real::Affine(_) | Real::Weights(_) | Real::Lazy(_) => match self.as_affine(part) {
-                    Some(a) => (a.view.clone(), Some(Table::new(|x| target.store(a.real(x))))),
-                    None => return run_in_float("a part of it is not of bytes"),
-                },
+                Deferred::Affine(_) | Deferred::Weights(_) | Deferred::Op(_) => {
+                    match self.as_affine(part) {
+                        Some(a) => (a.view.clone(), Some(Table::new(|x| target.store(a.real(x))))),
+                        None => return run_in_float("a part of it is not of bytes"),
+                    }
+                }
             });
         }
         Ok(self.builder.concat(&sources, axis))
     }
 
-    fn emit_product(&mut self, product: &Product, target: Target) -> LowerResult<View> {
-        let Unit::Fixed(units) = &product.unit else {
+    fn emit_product(&mut self, product: &Product, target: Target) -> LowerResult<TensorView> {
+        let AccumulatorScale::Fixed(units) = &product.unit else {
             // The scale is known only at run time, so that the result is computed in float first.
             let reals = self.emit_product_float(product, (f64::NEG_INFINITY, f64::INFINITY))?;
             let operation = Operation::Quantize { scale: target.scale, fit: target.fit };
@@ -146,16 +158,22 @@ impl Lowering<'_> {
         self.push_product(product, bias.as_deref(), epilogue, ElementKind::Bytes)
     }
 
-    fn emit_product_float(&mut self, product: &Product, clamp: (f64, f64)) -> LowerResult<View> {
+    fn emit_product_float(
+        &mut self,
+        product: &Product,
+        clamp: (f64, f64),
+    ) -> LowerResult<TensorView> {
         let spread = |values: &[f32]| match values {
             [one] => vec![*one; product.columns],
             _ => values.to_vec(),
         };
         let scales = match &product.unit {
-            Unit::None => return run_in_float("its sums are used as integers"),
-            Unit::One => vec![1.0; product.columns],
-            Unit::Fixed(units) => spread(&units.iter().map(|&u| single(u)).collect::<Vec<_>>()),
-            Unit::Measured(_, factors) => spread(factors),
+            AccumulatorScale::None => return run_in_float("its sums are used as integers"),
+            AccumulatorScale::One => vec![1.0; product.columns],
+            AccumulatorScale::Fixed(units) => {
+                spread(&units.iter().map(|&u| single(u)).collect::<Vec<_>>())
+            }
+            AccumulatorScale::Measured(_, factors) => spread(factors),
         };
         let offset = product.offset.as_ref().map(|o| o.iter().map(|&x| single(x)).collect());
         let bounded = clamp != (f64::NEG_INFINITY, f64::INFINITY);
@@ -171,7 +189,7 @@ impl Lowering<'_> {
         bias: Option<&[i32]>,
         epilogue: Epilogue,
         kind: ElementKind,
-    ) -> LowerResult<View> {
+    ) -> LowerResult<TensorView> {
         if product.result.len() == 0 || product.batch == 0 {
             return run_in_float("its result is empty");
         }
@@ -180,23 +198,23 @@ impl Lowering<'_> {
             Err(error) => return run_in_float(error.to_string()),
         };
         let slot = match (&product.unit, product.zero) {
-            (Unit::Measured(slot, _), _) => Some(*slot),
-            (_, Zero::Measured(slot)) => Some(slot),
+            (AccumulatorScale::Measured(slot, _), _) => Some(*slot),
+            (_, ZeroPoint::Measured(slot)) => Some(slot),
             _ => None,
         };
         let right = match &product.kind {
             Kind::Matmul { right, .. } => Some(right),
             _ => None,
         };
-        let Shaped { shape, order } = &product.result;
-        let place = self.builder.buffer(kind, product.result.len());
-        let to = BufferSlice { place, len: product.result.len() };
+        let ResultLayout { shape, order } = &product.result;
+        let buffer = self.builder.buffer(kind, product.result.len());
+        let to = BufferSlice { buffer, len: product.result.len() };
         let from = [&product.input].into_iter().chain(right);
-        let from = from.map(|v| BufferSlice { place: v.place, len: v.len() }).collect();
+        let from = from.map(|v| BufferSlice { buffer: v.buffer, len: v.len() }).collect();
         let product = plan::Product { kernel, batch: product.batch, slot, epilogue };
         let operation = Operation::Product(Box::new(product));
         self.builder.steps.push(Step { operation, from, to });
-        Ok(View { place, shape: shape.clone(), order: order.clone() })
+        Ok(TensorView { buffer, shape: shape.clone(), order: order.clone() })
     }
 
     fn kernel<'a>(
@@ -206,8 +224,8 @@ impl Lowering<'_> {
     ) -> Result<Kernel, WeightsError> {
         let isa = self.builder.isa;
         let input_zero = match product.zero {
-            Zero::Fixed(zero) => zero,
-            Zero::Measured(_) => 0,
+            ZeroPoint::Fixed(zero) => zero,
+            ZeroPoint::Measured(_) => 0,
         };
         let weights = |matrix: &'a Matrix| matrix.weights(product.columns, bias, input_zero);
         Ok(match &product.kind {

@@ -4,14 +4,14 @@
 use super::context::{LowerResult, Lowering, NotLowered};
 use super::decompose_qdq::{self, QuantConstant};
 use super::plan_builder::ElementKind;
-use super::value::{Other, OtherPlace, Real, Scaling, Stored, Value};
+use super::value::{Deferred, OpaqueLocation, OpaqueTensor, QuantizedTensor, Scaling, Value};
 use crate::engine::classifier;
 use crate::engine::error::LoadError;
-use crate::engine::explain::Fate;
+use crate::engine::explain::NodePlacement;
 use crate::engine::graph::{Graph, Node, TensorData, ValueInfo};
 use crate::engine::plan::{BufferSlice, Operation, RegionInput, RegionOutput, Step};
 use crate::engine::qoperator_to_qdq::ExpandedNode;
-use crate::engine::view::{Place, View};
+use crate::engine::tensor_view::{BufferRef, TensorView};
 use crate::tensor::{Data, Dtype, Tensor};
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -23,7 +23,7 @@ impl Lowering<'_> {
             return Ok(());
         }
         let Some(node) = self.nodes.get(i).cloned() else { return Ok(()) };
-        self.record_fate(&node, Fate::float(reason));
+        self.record_placement(&node, NodePlacement::float(reason));
         for name in node.reads() {
             self.ensure_available(name)?;
         }
@@ -34,13 +34,13 @@ impl Lowering<'_> {
     /// Ensures that a region can read the value, by a step that makes it or by its own nodes.
     pub(super) fn ensure_available(&mut self, name: &str) -> Result<(), LoadError> {
         let in_region = match self.values.get(name) {
-            Some(Value::Real(Real::Weights(_))) => false,
-            Some(Value::Real(_)) => match self.in_float(name) {
+            Some(Value::Deferred(Deferred::Weights(_))) => false,
+            Some(Value::Deferred(_)) => match self.in_float(name) {
                 Ok(made) => made.is_none(),
                 Err(NotLowered::RunInFloat(_)) => true,
                 Err(NotLowered::Refuse(error)) => return Err(error),
             },
-            Some(Value::Sums(_) | Value::Scale { .. } | Value::Zero { .. }) => true,
+            Some(Value::Accumulators(_) | Value::Scale { .. } | Value::ZeroPoint { .. }) => true,
             _ => false,
         };
         match self.makers.get(name) {
@@ -50,17 +50,17 @@ impl Lowering<'_> {
     }
 
     /// The value as floats in memory; none if no steps of the plan can make that.
-    pub(super) fn in_float(&mut self, name: &str) -> LowerResult<Option<View>> {
+    pub(super) fn in_float(&mut self, name: &str) -> LowerResult<Option<TensorView>> {
         if let Some(view) = self.floats.get(name) {
             return Ok(Some(view.clone()));
         }
         let made = match self.values.get(name).cloned() {
             Some(Value::Float(view)) => return Ok(Some(view)),
-            Some(Value::Real(Real::Affine(a))) => {
+            Some(Value::Deferred(Deferred::Affine(a))) => {
                 let operation = Operation::Dequantize { scale: a.scale, zero: a.zero };
                 self.builder.emit_step_like(operation, &[&a.view], ElementKind::Floats)
             }
-            Some(Value::Real(Real::Table { view, values })) => {
+            Some(Value::Deferred(Deferred::Table { view, values })) => {
                 #[expect(clippy::cast_possible_truncation, reason = "to the nearest float")]
                 let table = values.map(|x| x as f32);
                 self.builder.emit_step_like(
@@ -69,7 +69,7 @@ impl Lowering<'_> {
                     ElementKind::Floats,
                 )
             }
-            Some(Value::Real(Real::Lazy(lazy))) => match self.emit_float(&lazy)? {
+            Some(Value::Deferred(Deferred::Op(deferred))) => match self.emit_float(&deferred)? {
                 Some(view) => view,
                 None => return Ok(None),
             },
@@ -105,7 +105,8 @@ impl Lowering<'_> {
         classifier::decompose(&mut graph);
         let index = self.regions.len();
         for node in gathered.iter().filter_map(|&i| self.nodes.get(i)) {
-            if let Some(Fate::Float { region, .. }) = self.fates.get_mut(node.origin) {
+            if let Some(NodePlacement::Float { region, .. }) = self.placements.get_mut(node.origin)
+            {
                 region.get_or_insert(index);
             }
         }
@@ -114,7 +115,7 @@ impl Lowering<'_> {
         let outputs = outputs.map(|(name, (dtype, shape))| self.bind_output(name, *dtype, shape));
         let outputs = outputs.collect();
         self.regions.push(region);
-        let nowhere = BufferSlice { place: Place::Constant(usize::MAX), len: 0 };
+        let nowhere = BufferSlice { buffer: BufferRef::Constant(usize::MAX), len: 0 };
         let operation = Operation::Region { index, inputs, outputs };
         self.builder.steps.push(Step { operation, from: Vec::new(), to: nowhere });
         Ok(())
@@ -143,7 +144,7 @@ impl Lowering<'_> {
                 graph.initializers.push(TensorData::from_tensor(name.to_owned(), &tensor));
                 return Ok(());
             }
-            (Some(Value::Real(Real::Weights(weights))), _) => {
+            (Some(Value::Deferred(Deferred::Weights(weights))), _) => {
                 #[expect(clippy::cast_possible_truncation, reason = "to the nearest float")]
                 let values = weights.reals().into_iter().map(|x| x as f32).collect();
                 let tensor =
@@ -159,16 +160,16 @@ impl Lowering<'_> {
                 let view = self.builder.plain(&view, ElementKind::Floats);
                 region_input(&view, Dtype::F32)
             }
-            (Some(Value::Stored(stored)), _) => {
+            (Some(Value::Quantized(stored)), _) => {
                 let view = self.builder.plain(&stored.view, ElementKind::Bytes);
                 region_input(&view, if stored.unsigned { Dtype::U8 } else { Dtype::I8 })
             }
-            (Some(Value::Other(Other { dtype, shape, at })), _) => {
-                let (place, opaque) = match at {
-                    OtherPlace::Input(i) => (Place::Input(i), None),
-                    OtherPlace::Kept(i) => (Place::Constant(usize::MAX), Some(i)),
+            (Some(Value::OpaqueTensor(OpaqueTensor { dtype, shape, at })), _) => {
+                let (buffer, opaque) = match at {
+                    OpaqueLocation::Input(i) => (BufferRef::Input(i), None),
+                    OpaqueLocation::Kept(i) => (BufferRef::Constant(usize::MAX), Some(i)),
                 };
-                RegionInput { slice: BufferSlice { place, len: 0 }, dtype, shape, opaque }
+                RegionInput { slice: BufferSlice { buffer, len: 0 }, dtype, shape, opaque }
             }
             _ => {
                 let reason = "it is read where it is not available".to_owned();
@@ -185,22 +186,24 @@ impl Lowering<'_> {
         let len = shape.iter().product();
         let (value, output) = match dtype {
             Dtype::F32 => {
-                let place = self.builder.buffer(ElementKind::Floats, len);
-                let value = Value::Float(View::plain(place, shape));
-                (value, RegionOutput::Slice(BufferSlice { place, len }, dtype))
+                let buffer = self.builder.buffer(ElementKind::Floats, len);
+                let value = Value::Float(TensorView::plain(buffer, shape));
+                (value, RegionOutput::Slice(BufferSlice { buffer, len }, dtype))
             }
             Dtype::I8 | Dtype::U8 => {
-                let place = self.builder.buffer(ElementKind::Bytes, len);
-                let view = View::plain(place, shape);
+                let buffer = self.builder.buffer(ElementKind::Bytes, len);
+                let view = TensorView::plain(buffer, shape);
                 let unsigned = dtype == Dtype::U8;
-                let value = Value::Stored(Stored { view, unsigned, scale: Scaling::Unknown });
-                (value, RegionOutput::Slice(BufferSlice { place, len }, dtype))
+                let value =
+                    Value::Quantized(QuantizedTensor { view, unsigned, scale: Scaling::Unknown });
+                (value, RegionOutput::Slice(BufferSlice { buffer, len }, dtype))
             }
             _ => {
                 let kept = self.builder.opaque_values;
                 self.builder.opaque_values += 1;
-                let other = Other { dtype, shape: shape.to_vec(), at: OtherPlace::Kept(kept) };
-                (Value::Other(other), RegionOutput::Opaque(kept))
+                let other =
+                    OpaqueTensor { dtype, shape: shape.to_vec(), at: OpaqueLocation::Kept(kept) };
+                (Value::OpaqueTensor(other), RegionOutput::Opaque(kept))
             }
         };
         self.values.insert(name.to_owned(), value);
@@ -208,7 +211,7 @@ impl Lowering<'_> {
     }
 }
 
-fn region_input(view: &View, dtype: Dtype) -> RegionInput {
-    let slice = BufferSlice { place: view.place, len: view.len() };
+fn region_input(view: &TensorView, dtype: Dtype) -> RegionInput {
+    let slice = BufferSlice { buffer: view.buffer, len: view.len() };
     RegionInput { slice, dtype, shape: view.shape.clone(), opaque: None }
 }

@@ -3,17 +3,17 @@
 //! the same table.
 
 use super::context::{LowerResult, Lowering, run_in_float};
-use super::value::{Real, Value};
+use super::value::{Deferred, Value};
 use crate::engine::graph::{Node, reals};
 use crate::engine::qoperator_to_qdq::ExpandedNode;
-use crate::engine::view::View;
+use crate::engine::tensor_view::TensorView;
 use std::rc::Rc;
 
 type Values = Rc<[f64; 256]>;
 
 enum Operand {
     Number(f64),
-    Table(View, Values),
+    Table(TensorView, Values),
 }
 
 impl Lowering<'_> {
@@ -35,7 +35,7 @@ impl Lowering<'_> {
                 },
             }
         }
-        let tables: Vec<&View> = operands
+        let tables: Vec<&TensorView> = operands
             .iter()
             .filter_map(|o| match o {
                 Operand::Table(view, _) => Some(view),
@@ -68,8 +68,8 @@ impl Lowering<'_> {
                 None => return run_in_float("the operator has no integer form here"),
             };
         }
-        let table = Real::Table { view: view.clone(), values: Rc::new(values) };
-        self.set(node, Value::Real(table));
+        let table = Deferred::Table { view: view.clone(), values: Rc::new(values) };
+        self.set(node, Value::Deferred(table));
         Ok(())
     }
 
@@ -81,7 +81,7 @@ impl Lowering<'_> {
     }
 
     fn joins_quantized(&self, node: &ExpandedNode) -> bool {
-        let quantized = |i: usize| matches!(self.optional(node, i), Some(Value::Real(_)));
+        let quantized = |i: usize| matches!(self.optional(node, i), Some(Value::Deferred(_)));
         (0..node.inputs.len()).any(quantized)
     }
 }
@@ -92,11 +92,11 @@ fn operand(value: &Value) -> Option<Operand> {
             [one] => Some(Operand::Number(*one)),
             _ => None,
         },
-        Value::Real(Real::Weights(weights)) => match weights.reals().as_slice() {
+        Value::Deferred(Deferred::Weights(weights)) => match weights.reals().as_slice() {
             [one] => Some(Operand::Number(*one)),
             _ => None,
         },
-        Value::Real(Real::Affine(affine)) => {
+        Value::Deferred(Deferred::Affine(affine)) => {
             let mut values = [0.0; 256];
             for x in i8::MIN..=i8::MAX {
                 if let Some(value) = values.get_mut(usize::from(x.cast_unsigned())) {
@@ -105,7 +105,7 @@ fn operand(value: &Value) -> Option<Operand> {
             }
             Some(Operand::Table(affine.view.clone(), Rc::new(values)))
         }
-        Value::Real(Real::Table { view, values }) => {
+        Value::Deferred(Deferred::Table { view, values }) => {
             Some(Operand::Table(view.clone(), values.clone()))
         }
         _ => None,

@@ -4,10 +4,11 @@ use super::context::{LowerResult, Lowering, run_in_float};
 use super::conv::{check_overflow, matrix_parts, units};
 use super::plan_builder::ElementKind;
 use super::value::{
-    Affine, Kind, Lazy, Matrix, Op, Product, Real, Shaped, Unit, Value, Weights, Zero,
+    AccumulatorScale, Affine, Deferred, DeferredOp, Kind, Matrix, OpKind, Product, ResultLayout,
+    Value, Weights, ZeroPoint,
 };
 use crate::engine::qoperator_to_qdq::ExpandedNode;
-use crate::engine::view::View;
+use crate::engine::tensor_view::TensorView;
 use std::rc::Rc;
 
 impl Lowering<'_> {
@@ -15,14 +16,19 @@ impl Lowering<'_> {
         let left = self.value(node, 0)?.clone();
         let right = self.value(node, 1)?.clone();
         let product = match (left, right) {
-            (Value::Real(Real::Affine(left)), Value::Real(Real::Weights(right))) => {
-                let unit = Unit::Fixed(units(left.scale, &right.scales));
-                self.times(node, &left.view, Zero::Fixed(left.zero), &right, unit)?
+            (
+                Value::Deferred(Deferred::Affine(left)),
+                Value::Deferred(Deferred::Weights(right)),
+            ) => {
+                let unit = AccumulatorScale::Fixed(units(left.scale, &right.scales));
+                self.times(node, &left.view, ZeroPoint::Fixed(left.zero), &right, unit)?
             }
-            (Value::Real(left), Value::Real(Real::Affine(right))) => match self.as_affine(&left) {
-                Some(left) => self.times_computed(node, &left, &right)?,
-                None => return run_in_float("its left side is not quantized"),
-            },
+            (Value::Deferred(left), Value::Deferred(Deferred::Affine(right))) => {
+                match self.as_affine(&left) {
+                    Some(left) => self.times_computed(node, &left, &right)?,
+                    None => return run_in_float("its left side is not quantized"),
+                }
+            }
             _ => return run_in_float("its inputs are not quantized"),
         };
         check_overflow(&product)?;
@@ -32,18 +38,18 @@ impl Lowering<'_> {
 
     pub(super) fn set_product(&mut self, node: &ExpandedNode, product: Product) {
         let shape = product.result.shape.clone();
-        let lazy = Lazy::new(Op::Product(Rc::new(product)), shape);
-        self.set(node, Value::Real(Real::Lazy(lazy)));
+        let deferred = DeferredOp::new(OpKind::Product(Rc::new(product)), shape);
+        self.set(node, Value::Deferred(Deferred::Op(deferred)));
     }
 
     /// `[..., k]` bytes times a constant `[k, n]`.
     pub(super) fn times(
         &mut self,
         node: &ExpandedNode,
-        input: &View,
-        zero: Zero,
+        input: &TensorView,
+        zero: ZeroPoint,
         weights: &Weights,
-        unit: Unit,
+        unit: AccumulatorScale,
     ) -> LowerResult<Product> {
         let [lead @ .., k, n] = weights.tensor.shape.as_slice() else {
             return run_in_float("its right side is not a matrix");
@@ -65,11 +71,11 @@ impl Lowering<'_> {
     fn dense(
         &mut self,
         node: &ExpandedNode,
-        input: &View,
-        zero: Zero,
+        input: &TensorView,
+        zero: ZeroPoint,
         matrix: Matrix,
         [k, n]: [usize; 2],
-        unit: Unit,
+        unit: AccumulatorScale,
     ) -> LowerResult<Product> {
         let Some(last) = input.shape.len().checked_sub(1).filter(|_| input.shape.len() > 1) else {
             return run_in_float("its left side is a vector");
@@ -93,7 +99,7 @@ impl Lowering<'_> {
             zero,
             kind: Kind::Dense { matrix: Rc::new(matrix), rows },
             batch: 1,
-            result: Shaped { shape, order },
+            result: ResultLayout { shape, order },
             axis: last,
             columns: n,
             unit,
@@ -132,7 +138,7 @@ impl Lowering<'_> {
         let mut swapped: Vec<usize> = (0..right_view.shape.len()).collect();
         let rank = swapped.len();
         swapped.swap(rank - 2, rank - 1);
-        let transposed = right_view.is_in(&swapped) && !right_view.is_plain();
+        let transposed = right_view.has_axis_order(&swapped) && !right_view.is_plain();
         let right_view = match transposed {
             true => right_view.clone(),
             false => self.builder.plain(right_view, ElementKind::Bytes),
@@ -142,23 +148,23 @@ impl Lowering<'_> {
         let input = self.builder.plain(left_view, ElementKind::Bytes);
         Ok(Product {
             input,
-            zero: Zero::Fixed(left.zero),
+            zero: ZeroPoint::Fixed(left.zero),
             kind: Kind::Matmul { right: right_view, zero: right.zero, transposed, size },
             batch,
             columns: *n,
-            result: Shaped { shape, order },
+            result: ResultLayout { shape, order },
             axis,
-            unit: Unit::Fixed(units(left.scale, &[right.scale])),
+            unit: AccumulatorScale::Fixed(units(left.scale, &[right.scale])),
             bias: None,
             offset: None,
         })
     }
 
     pub(super) fn gemm(&mut self, node: &ExpandedNode) -> LowerResult {
-        let Value::Real(Real::Affine(left)) = self.value(node, 0)?.clone() else {
+        let Value::Deferred(Deferred::Affine(left)) = self.value(node, 0)?.clone() else {
             return run_in_float("its input is not quantized");
         };
-        let Value::Real(Real::Weights(right)) = self.value(node, 1)?.clone() else {
+        let Value::Deferred(Deferred::Weights(right)) = self.value(node, 1)?.clone() else {
             return run_in_float("its weights are not quantized constants");
         };
         if node.int("transA").unwrap_or(0) != 0 {
@@ -169,8 +175,8 @@ impl Lowering<'_> {
             return run_in_float(format!("its alpha is {alpha}"));
         }
         let unit: Vec<f64> = units(left.scale, &right.scales).iter().map(|u| u * alpha).collect();
-        let unit = Unit::Fixed(Rc::new(unit));
-        let zero = Zero::Fixed(left.zero);
+        let unit = AccumulatorScale::Fixed(Rc::new(unit));
+        let zero = ZeroPoint::Fixed(left.zero);
         let mut product = if node.int("transB").unwrap_or(0) == 0 {
             self.times(node, &left.view, zero, &right, unit)?
         } else {

@@ -36,7 +36,7 @@ pub(super) use plan_builder::PlanBuilder;
 
 use super::classifier;
 use super::error::LoadError;
-use super::explain::Fate;
+use super::explain::NodePlacement;
 use super::graph::{Graph, Node};
 use super::qoperator_to_qdq::is_qoperator;
 use super::tract::FloatCompiler;
@@ -86,7 +86,7 @@ fn whole(
     };
     let outputs: Vec<TensorSpec> = names.into_iter().zip(&region.outputs).map(spec).collect();
     let reason = "the model is not quantized".to_owned();
-    let fates = vec![Fate::Float { reason, region: Some(0) }; nodes.len()];
+    let placements = vec![NodePlacement::Float { reason, region: Some(0) }; nodes.len()];
     let plan = optimize::whole(builder, region, inputs);
-    Ok(Lowered { plan, outputs, nodes, fates })
+    Ok(Lowered { plan, outputs, nodes, placements })
 }

@@ -4,8 +4,8 @@ use super::plan_builder::{Buffer, ElementKind, PlanBuilder};
 use crate::engine::plan::{
     BufferSlice, Epilogue, Operation, Plan, RegionInput, RegionOutput, Step,
 };
+use crate::engine::tensor_view::BufferRef;
 use crate::engine::tract::FloatGraph;
-use crate::engine::view::Place;
 use crate::tensor::TensorSpec;
 use std::collections::{HashMap, HashSet};
 
@@ -17,11 +17,11 @@ pub(super) fn plan(
 ) -> Plan {
     let mut steps = builder.steps;
     for step in &mut steps {
-        each_place(step, &mut |place, _| {
-            if let Place::Buffer(b) = place
+        each_place(step, &mut |buffer, _| {
+            if let BufferRef::Buffer(b) = buffer
                 && let Some(&output) = direct.get(b)
             {
-                *place = Place::Output(output);
+                *buffer = BufferRef::Output(output);
             }
         });
     }
@@ -51,9 +51,9 @@ pub(super) fn plan(
 
 /// A plan of one region between the model's inputs and outputs.
 pub(super) fn whole(mut builder: PlanBuilder, region: FloatGraph, inputs: &[TensorSpec]) -> Plan {
-    let nowhere = BufferSlice { place: Place::Constant(usize::MAX), len: 0 };
+    let nowhere = BufferSlice { buffer: BufferRef::Constant(usize::MAX), len: 0 };
     let input = |(i, spec): (usize, &TensorSpec)| RegionInput {
-        slice: BufferSlice { place: Place::Input(i), len: 0 },
+        slice: BufferSlice { buffer: BufferRef::Input(i), len: 0 },
         dtype: spec.dtype,
         shape: spec.shape.clone(),
         opaque: None,
@@ -73,14 +73,14 @@ enum Use {
 }
 
 /// Calls `show` with every place of a step.
-fn each_place(step: &mut Step, show: &mut dyn FnMut(&mut Place, Use)) {
-    step.from.iter_mut().for_each(|s| show(&mut s.place, Use::Reads));
-    show(&mut step.to.place, Use::Writes);
+fn each_place(step: &mut Step, show: &mut dyn FnMut(&mut BufferRef, Use)) {
+    step.from.iter_mut().for_each(|s| show(&mut s.buffer, Use::Reads));
+    show(&mut step.to.buffer, Use::Writes);
     if let Operation::Region { inputs, outputs, .. } = &mut step.operation {
-        inputs.iter_mut().for_each(|f| show(&mut f.slice.place, Use::Reads));
+        inputs.iter_mut().for_each(|f| show(&mut f.slice.buffer, Use::Reads));
         for output in outputs.iter_mut().flatten() {
-            if let RegionOutput::Slice(BufferSlice { place, .. }, _) = output {
-                show(place, Use::Writes);
+            if let RegionOutput::Slice(BufferSlice { buffer, .. }, _) = output {
+                show(buffer, Use::Writes);
             }
         }
     }
@@ -93,13 +93,13 @@ fn needed(steps: Vec<Step>) -> Vec<Step> {
     for mut step in steps.into_iter().rev() {
         let region = matches!(step.operation, Operation::Region { .. });
         let wanted = region
-            || match step.to.place {
-                Place::Buffer(b) => used.contains(&b),
-                Place::Output(_) | Place::Input(_) | Place::Constant(_) => true,
+            || match step.to.buffer {
+                BufferRef::Buffer(b) => used.contains(&b),
+                BufferRef::Output(_) | BufferRef::Input(_) | BufferRef::Constant(_) => true,
             };
         if wanted {
-            each_place(&mut step, &mut |place, kind| {
-                if let (Place::Buffer(b), Use::Reads) = (&*place, kind) {
+            each_place(&mut step, &mut |buffer, kind| {
+                if let (BufferRef::Buffer(b), Use::Reads) = (&*buffer, kind) {
                     used.insert(*b);
                 }
             });
@@ -115,8 +115,8 @@ fn needed(steps: Vec<Step>) -> Vec<Step> {
 fn share(steps: &mut [Step], buffers: &[Buffer]) -> (Vec<usize>, Vec<usize>) {
     let mut last = HashMap::new();
     for (i, step) in steps.iter_mut().enumerate() {
-        each_place(step, &mut |place, _| {
-            if let Place::Buffer(b) = place {
+        each_place(step, &mut |buffer, _| {
+            if let BufferRef::Buffer(b) = buffer {
                 last.insert(*b, i);
             }
         });
@@ -125,10 +125,10 @@ fn share(steps: &mut [Step], buffers: &[Buffer]) -> (Vec<usize>, Vec<usize>) {
         Slots { bytes: Pool::default(), floats: Pool::default(), given: HashMap::new() };
     for (i, step) in steps.iter_mut().enumerate() {
         let mut named = Vec::new();
-        each_place(step, &mut |place, _| {
-            if let Place::Buffer(b) = place {
+        each_place(step, &mut |buffer, _| {
+            if let BufferRef::Buffer(b) = buffer {
                 named.push(*b);
-                *place = Place::Buffer(slots.slot(*b, buffers));
+                *buffer = BufferRef::Buffer(slots.slot(*b, buffers));
             }
         });
         for buffer in named {

@@ -2,13 +2,13 @@
 
 use super::context::Lowering;
 use super::plan_builder::ElementKind;
-use super::value::{Other, OtherPlace, Real, Value};
+use super::value::{Deferred, OpaqueLocation, OpaqueTensor, Value};
 use crate::engine::error::LoadError;
-use crate::engine::explain::Fate;
+use crate::engine::explain::NodePlacement;
 use crate::engine::graph::{Graph, Node};
 use crate::engine::plan::Plan;
 use crate::engine::plan::{Operation, RegionOutput};
-use crate::engine::view::{Place, View};
+use crate::engine::tensor_view::{BufferRef, TensorView};
 use crate::tensor::{Dtype, Quant, TensorSpec};
 use inferd_kernels::Strided;
 use std::collections::{BTreeSet, HashMap};
@@ -19,7 +19,7 @@ pub(in crate::engine) struct Lowered {
     pub outputs: Vec<TensorSpec>,
     /// The model's nodes without their attributes, and how each is run.
     pub nodes: Vec<Node>,
-    pub fates: Vec<Fate>,
+    pub placements: Vec<NodePlacement>,
 }
 
 impl Lowering<'_> {
@@ -40,7 +40,7 @@ impl Lowering<'_> {
             specs.push(self.output(i, name, &mut direct)?);
         }
         let plan = super::optimize::plan(self.builder, self.regions, &direct);
-        Ok(Lowered { plan, outputs: specs, nodes: self.originals, fates: self.fates })
+        Ok(Lowered { plan, outputs: specs, nodes: self.originals, placements: self.placements })
     }
 
     /// Writes one output. `direct` maps a buffer to the output that replaces it.
@@ -56,28 +56,41 @@ impl Lowering<'_> {
             TensorSpec { name: name.to_owned(), dtype, shape, quant }
         };
         match (self.values.get(name).cloned(), self.floats.get(name).cloned()) {
-            (Some(Value::Stored(stored)), _) if stored.unsigned => {
+            (Some(Value::Quantized(stored)), _) if stored.unsigned => {
                 let view = self.builder.plain(&stored.view, ElementKind::Bytes);
-                self.builder.push(Operation::ToUnsigned, &[&view], Place::Output(i), view.len());
+                self.builder.push(
+                    Operation::ToUnsigned,
+                    &[&view],
+                    BufferRef::Output(i),
+                    view.len(),
+                );
                 Ok(spec(Dtype::U8, &view.shape, stored.quant()))
             }
-            (Some(Value::Stored(stored)), _) => {
+            (Some(Value::Quantized(stored)), _) => {
                 let view = self.builder.plain(&stored.view, ElementKind::Bytes);
                 self.deliver(&view, i, ElementKind::Bytes, direct);
                 Ok(spec(Dtype::I8, &view.shape, stored.quant()))
             }
-            (Some(Value::Float(view)), _) | (Some(Value::Real(_)), Some(view)) => {
+            (Some(Value::Float(view)), _) | (Some(Value::Deferred(_)), Some(view)) => {
                 let view = self.builder.plain(&view, ElementKind::Floats);
                 self.deliver(&view, i, ElementKind::Floats, direct);
                 Ok(spec(Dtype::F32, &view.shape, None))
             }
-            (Some(Value::Other(Other { dtype, shape, at: OtherPlace::Kept(kept) })), _) => {
+            (
+                Some(Value::OpaqueTensor(OpaqueTensor {
+                    dtype,
+                    shape,
+                    at: OpaqueLocation::Kept(kept),
+                })),
+                _,
+            ) => {
                 self.copy_to_output(kept, i);
                 Ok(spec(dtype, &shape, None))
             }
-            (Some(Value::Constant(_) | Value::Real(Real::Weights(_)) | Value::Opaque), _) => {
-                Err(refuse("it does not depend on the inputs"))
-            }
+            (
+                Some(Value::Constant(_) | Value::Deferred(Deferred::Weights(_)) | Value::Opaque),
+                _,
+            ) => Err(refuse("it does not depend on the inputs")),
             (Some(_), _) => Err(refuse("it is an unchanged input, or not available")),
             (None, _) => Err(refuse("no node makes it")),
         }
@@ -85,12 +98,12 @@ impl Lowering<'_> {
 
     fn deliver(
         &mut self,
-        view: &View,
+        view: &TensorView,
         i: usize,
         kind: ElementKind,
         direct: &mut HashMap<usize, usize>,
     ) {
-        if let Place::Buffer(buffer) = view.place
+        if let BufferRef::Buffer(buffer) = view.buffer
             && !direct.contains_key(&buffer)
         {
             direct.insert(buffer, i);
@@ -101,7 +114,7 @@ impl Lowering<'_> {
             ElementKind::Bytes => Operation::Copy { strided, table: None },
             ElementKind::Floats => Operation::CopyFloat(strided),
         };
-        self.builder.push(operation, &[view], Place::Output(i), view.len());
+        self.builder.push(operation, &[view], BufferRef::Output(i), view.len());
     }
 
     fn copy_to_output(&mut self, kept: usize, i: usize) {

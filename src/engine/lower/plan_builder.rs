@@ -2,7 +2,7 @@
 
 use super::slices::set_at;
 use crate::engine::plan::{BufferSlice, Operation, Step};
-use crate::engine::view::{Place, View};
+use crate::engine::tensor_view::{BufferRef, TensorView};
 use inferd_kernels::{Isa, Strided, StridedView, Table};
 
 /// Type of the elements of a buffer.
@@ -40,38 +40,38 @@ impl PlanBuilder {
         }
     }
 
-    pub(super) fn buffer(&mut self, kind: ElementKind, len: usize) -> Place {
+    pub(super) fn buffer(&mut self, kind: ElementKind, len: usize) -> BufferRef {
         self.buffers.push(Buffer { kind, len });
-        Place::Buffer(self.buffers.len() - 1)
+        BufferRef::Buffer(self.buffers.len() - 1)
     }
 
-    pub(super) fn constant(&mut self, values: Vec<i8>) -> Place {
+    pub(super) fn constant(&mut self, values: Vec<i8>) -> BufferRef {
         self.constants.push(values);
-        Place::Constant(self.constants.len() - 1)
+        BufferRef::Constant(self.constants.len() - 1)
     }
 
     /// Adds a step that makes a tensor of this shape and order in a new buffer.
     pub(super) fn emit_step(
         &mut self,
         operation: Operation,
-        from: &[&View],
+        from: &[&TensorView],
         kind: ElementKind,
         shape: &[usize],
         order: &[usize],
-    ) -> View {
+    ) -> TensorView {
         let len = shape.iter().product();
-        let place = self.buffer(kind, len);
-        self.push(operation, from, place, len);
-        View { place, shape: shape.to_vec(), order: order.to_vec() }
+        let buffer = self.buffer(kind, len);
+        self.push(operation, from, buffer, len);
+        TensorView { buffer, shape: shape.to_vec(), order: order.to_vec() }
     }
 
     /// Adds a step that makes a tensor with the shape and order of the first of `from`.
     pub(super) fn emit_step_like(
         &mut self,
         operation: Operation,
-        from: &[&View],
+        from: &[&TensorView],
         kind: ElementKind,
-    ) -> View {
+    ) -> TensorView {
         let (shape, order) = match from.first() {
             Some(view) => (view.shape.clone(), view.order.clone()),
             None => (Vec::new(), Vec::new()),
@@ -79,43 +79,59 @@ impl PlanBuilder {
         self.emit_step(operation, from, kind, &shape, &order)
     }
 
-    pub(super) fn push(&mut self, operation: Operation, from: &[&View], place: Place, len: usize) {
-        let from = from.iter().map(|v| BufferSlice { place: v.place, len: v.len() }).collect();
-        self.steps.push(Step { operation, from, to: BufferSlice { place, len } });
+    pub(super) fn push(
+        &mut self,
+        operation: Operation,
+        from: &[&TensorView],
+        buffer: BufferRef,
+        len: usize,
+    ) {
+        let from = from.iter().map(|v| BufferSlice { buffer: v.buffer, len: v.len() }).collect();
+        self.steps.push(Step { operation, from, to: BufferSlice { buffer, len } });
     }
 
     /// The tensor with its axes in this order in memory, copied if needed.
-    pub(super) fn ordered(&mut self, view: &View, order: &[usize], kind: ElementKind) -> View {
-        if view.is_in(order) {
-            return View { order: order.to_vec(), ..view.clone() };
+    pub(super) fn ordered(
+        &mut self,
+        view: &TensorView,
+        order: &[usize],
+        kind: ElementKind,
+    ) -> TensorView {
+        if view.has_axis_order(order) {
+            return TensorView { order: order.to_vec(), ..view.clone() };
         }
-        let to = View { order: order.to_vec(), ..view.clone() };
+        let to = TensorView { order: order.to_vec(), ..view.clone() };
         self.copied(view, &view.shape, view.side(), &to, kind)
     }
 
     /// The tensor with its axes in the order of its shape, copied if needed.
-    pub(super) fn plain(&mut self, view: &View, kind: ElementKind) -> View {
+    pub(super) fn plain(&mut self, view: &TensorView, kind: ElementKind) -> TensorView {
         let order: Vec<usize> = (0..view.shape.len()).collect();
         self.ordered(view, &order, kind)
     }
 
     /// The tensor in another shape of the same volume, copied if needed.
-    pub(super) fn reshaped(&mut self, view: &View, shape: &[usize], kind: ElementKind) -> View {
+    pub(super) fn reshaped(
+        &mut self,
+        view: &TensorView,
+        shape: &[usize],
+        kind: ElementKind,
+    ) -> TensorView {
         match view.reshaped(shape) {
             Some(view) => view,
-            None => View::plain(self.plain(view, kind).place, shape),
+            None => TensorView::plain(self.plain(view, kind).buffer, shape),
         }
     }
 
     /// Copies the box `from` of `source` to a new tensor of the shape and order of `to`.
     pub(super) fn copied(
         &mut self,
-        source: &View,
+        source: &TensorView,
         shape: &[usize],
         from: StridedView,
-        to: &View,
+        to: &TensorView,
         kind: ElementKind,
-    ) -> View {
+    ) -> TensorView {
         let strided = Strided::new(shape, &from, &to.side());
         let operation = match kind {
             ElementKind::Bytes => Operation::Copy { strided, table: None },
@@ -125,19 +141,25 @@ impl PlanBuilder {
     }
 
     /// Concatenates tensors along `axis`, each mapped through its table.
-    pub(super) fn concat(&mut self, parts: &[(View, Option<Table>)], axis: usize) -> View {
-        let Some((first, _)) = parts.first() else { return View::plain(Place::Constant(0), &[0]) };
+    pub(super) fn concat(
+        &mut self,
+        parts: &[(TensorView, Option<Table>)],
+        axis: usize,
+    ) -> TensorView {
+        let Some((first, _)) = parts.first() else {
+            return TensorView::plain(BufferRef::Constant(0), &[0]);
+        };
         let total: usize = parts.iter().filter_map(|(v, _)| v.shape.get(axis)).sum();
         let mut shape = first.shape.clone();
         set_at(&mut shape, axis, total);
         let len = shape.iter().product();
-        let place = self.buffer(ElementKind::Bytes, len);
-        let whole = View { place, shape, order: first.order.clone() };
+        let buffer = self.buffer(ElementKind::Bytes, len);
+        let whole = TensorView { buffer, shape, order: first.order.clone() };
         let mut side = whole.side();
         for (view, table) in parts {
             let strided = Strided::new(&view.shape, &view.side(), &side);
             let table = table.clone().map(Box::new);
-            self.push(Operation::Copy { strided, table }, &[view], place, len);
+            self.push(Operation::Copy { strided, table }, &[view], buffer, len);
             let step = side.strides.get(axis).copied().unwrap_or(0).unsigned_abs();
             side.start += step * view.shape.get(axis).copied().unwrap_or(0);
         }

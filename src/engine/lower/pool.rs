@@ -4,12 +4,14 @@ use super::context::{LowerResult, Lowering, run_in_float};
 use super::conv::{affine, channels_last_result, window};
 use super::plan_builder::ElementKind;
 use super::quant_params::axis;
-use super::value::{Affine, Average, Lazy, Op, Real, Shaped, Stored, Value};
-use crate::engine::explain::Fate;
+use super::value::{
+    Affine, Average, Deferred, DeferredOp, OpKind, QuantizedTensor, ResultLayout, Value,
+};
+use crate::engine::explain::NodePlacement;
 use crate::engine::graph::element_count;
 use crate::engine::plan::Operation;
 use crate::engine::qoperator_to_qdq::ExpandedNode;
-use crate::engine::view::View;
+use crate::engine::tensor_view::TensorView;
 use inferd_kernels::ConvGeometry;
 
 impl Lowering<'_> {
@@ -19,19 +21,21 @@ impl Lowering<'_> {
             return run_in_float("its indices are used");
         }
         let value = match self.value(node, 0)?.clone() {
-            Value::Stored(stored) => {
-                Value::Stored(Stored { view: self.largest(node, &stored.view)?, ..stored })
-            }
-            Value::Real(Real::Affine(a)) => {
-                Value::Real(Real::Affine(Affine { view: self.largest(node, &a.view)?, ..a }))
-            }
+            Value::Quantized(stored) => Value::Quantized(QuantizedTensor {
+                view: self.largest(node, &stored.view)?,
+                ..stored
+            }),
+            Value::Deferred(Deferred::Affine(a)) => Value::Deferred(Deferred::Affine(Affine {
+                view: self.largest(node, &a.view)?,
+                ..a
+            })),
             _ => return run_in_float("its input is not quantized"),
         };
         self.set(node, value);
         Ok(())
     }
 
-    fn largest(&mut self, node: &ExpandedNode, view: &View) -> LowerResult<View> {
+    fn largest(&mut self, node: &ExpandedNode, view: &TensorView) -> LowerResult<TensorView> {
         let (window, batch) = self.pool_window(node, view, "GlobalMaxPool")?;
         let view = self.channels_last(view);
         let result = channels_last_result(batch, window.channels, &window, view.shape.len());
@@ -48,7 +52,7 @@ impl Lowering<'_> {
     fn pool_window(
         &self,
         node: &ExpandedNode,
-        view: &View,
+        view: &TensorView,
         global: &str,
     ) -> LowerResult<(ConvGeometry, usize)> {
         let [batch, channels, spatial @ ..] = view.shape.as_slice() else {
@@ -83,7 +87,10 @@ impl Lowering<'_> {
             self.mean(node, input)?
         };
         let shape = average.result.shape.clone();
-        self.set(node, Value::Real(Real::Lazy(Lazy::new(Op::AveragePool(average), shape))));
+        self.set(
+            node,
+            Value::Deferred(Deferred::Op(DeferredOp::new(OpKind::AveragePool(average), shape))),
+        );
         Ok(())
     }
 
@@ -115,12 +122,12 @@ impl Lowering<'_> {
         let result = if global || node.int("keepdims").unwrap_or(1) != 0 {
             let shape = input.view.shape.iter().enumerate();
             let shape = shape.map(|(a, &d)| if mean(&a) { 1 } else { d }).collect();
-            Shaped { shape, order: wanted }
+            ResultLayout { shape, order: wanted }
         } else {
             let kept: Vec<usize> = (0..rank).filter(|a| !mean(a)).collect();
             let place = |a: &usize| kept.iter().position(|k| k == a);
             let shape = kept.iter().filter_map(|&a| input.view.shape.get(a).copied()).collect();
-            Shaped { shape, order: wanted.iter().filter_map(place).collect() }
+            ResultLayout { shape, order: wanted.iter().filter_map(place).collect() }
         };
         let window = ConvGeometry {
             input: [count, 1],
@@ -163,9 +170,12 @@ impl Lowering<'_> {
             return run_in_float("its input is empty");
         }
         let shape = view.shape.clone();
-        let op = Op::Softmax(Affine { view, ..input }, row);
-        self.set(node, Value::Real(Real::Lazy(Lazy::new(op, shape))));
-        self.record_fate(node, Fate::float("sum and quotient of a softmax are floats"));
+        let op = OpKind::Softmax(Affine { view, ..input }, row);
+        self.set(node, Value::Deferred(Deferred::Op(DeferredOp::new(op, shape))));
+        self.record_placement(
+            node,
+            NodePlacement::float("sum and quotient of a softmax are floats"),
+        );
         Ok(())
     }
 }

@@ -4,11 +4,11 @@ use super::context::{LowerResult, Lowering, NotLowered, run_in_float};
 use super::plan_builder::ElementKind;
 use super::quant_params::QuantParams;
 use super::target::{Target, is_unsigned};
-use super::value::{Affine, Real, Scaling, Stored, Value, Weights};
+use super::value::{Affine, Deferred, QuantizedTensor, Scaling, Value, Weights};
 use super::weights::bytes;
 use crate::engine::plan::Operation;
 use crate::engine::qoperator_to_qdq::ExpandedNode;
-use crate::engine::view::{Place, View};
+use crate::engine::tensor_view::{BufferRef, TensorView};
 use crate::tensor::{Dtype, Quant, Tensor};
 use inferd_kernels::Table;
 use std::rc::Rc;
@@ -21,10 +21,10 @@ impl Lowering<'_> {
         let params = self.quant_params(node)?;
         let value = match self.value(node, 0)? {
             Value::Constant(tensor) => self.weights(node, &tensor.clone(), params)?,
-            Value::Stored(stored) => self.affine(node, &stored.clone(), &params)?,
+            Value::Quantized(stored) => self.affine(node, &stored.clone(), &params)?,
             _ => return run_in_float("its input is not a tensor of bytes"),
         };
-        self.set(node, Value::Real(value));
+        self.set(node, Value::Deferred(value));
         Ok(())
     }
 
@@ -48,7 +48,7 @@ impl Lowering<'_> {
         node: &ExpandedNode,
         tensor: &Rc<Tensor>,
         params: QuantParams,
-    ) -> LowerResult<Real> {
+    ) -> LowerResult<Deferred> {
         if params.dtype.is_some_and(|d| d != tensor.dtype()) {
             let reason =
                 format!("its zero point is of another type than its {} values", tensor.dtype());
@@ -56,15 +56,15 @@ impl Lowering<'_> {
         }
         let axis = self.channel_axis(node, &params, &tensor.shape)?;
         let QuantParams { scales, zeros, .. } = params;
-        Ok(Real::Weights(Rc::new(Weights { tensor: tensor.clone(), scales, zeros, axis })))
+        Ok(Deferred::Weights(Rc::new(Weights { tensor: tensor.clone(), scales, zeros, axis })))
     }
 
     fn affine(
         &mut self,
         node: &ExpandedNode,
-        stored: &Stored,
+        stored: &QuantizedTensor,
         params: &QuantParams,
-    ) -> LowerResult<Real> {
+    ) -> LowerResult<Deferred> {
         let own = if stored.unsigned { Dtype::U8 } else { Dtype::I8 };
         if let Some(dtype) = params.dtype.filter(|&d| d != own) {
             let reason = format!("its zero point is of type {dtype}, its input of type {own}");
@@ -79,14 +79,14 @@ impl Lowering<'_> {
                 "its scales are per channel, which is not supported for activations",
             );
         };
-        let Some(shifted) = Stored::shift(stored.unsigned, *zero) else {
+        let Some(shifted) = QuantizedTensor::shift(stored.unsigned, *zero) else {
             return run_in_float("its zero point is out of range");
         };
-        let copied = self.copies.get(&stored.view.place).copied();
-        if let (Place::Input(i), _) | (_, Some(i)) = (stored.view.place, copied) {
+        let copied = self.copies.get(&stored.view.buffer).copied();
+        if let (BufferRef::Input(i), _) | (_, Some(i)) = (stored.view.buffer, copied) {
             self.record_input_quant(i, Quant { scale: *scale, zero: *zero });
         }
-        Ok(Real::Affine(Affine { view: stored.view.clone(), scale: *scale, zero: shifted }))
+        Ok(Deferred::Affine(Affine { view: stored.view.clone(), scale: *scale, zero: shifted }))
     }
 
     fn record_input_quant(&mut self, i: usize, quant: Quant) {
@@ -105,12 +105,12 @@ impl Lowering<'_> {
                 let operation = Operation::Quantize { scale: target.scale, fit: target.fit };
                 self.builder.emit_step_like(operation, &[&view], ElementKind::Bytes)
             }
-            Value::Real(Real::Affine(a))
+            Value::Deferred(Deferred::Affine(a))
                 if a.scale == target.scale && a.zero == target.fit.zero =>
             {
                 a.view
             }
-            Value::Real(Real::Affine(a)) => {
+            Value::Deferred(Deferred::Affine(a)) => {
                 let table = Table::new(|x| target.store(a.real(x)));
                 self.builder.emit_step_like(
                     Operation::Table(Box::new(table)),
@@ -118,7 +118,7 @@ impl Lowering<'_> {
                     ElementKind::Bytes,
                 )
             }
-            Value::Real(Real::Table { view, values }) => {
+            Value::Deferred(Deferred::Table { view, values }) => {
                 let table = Table::new(|x| target.store(at(&values, x)));
                 self.builder.emit_step_like(
                     Operation::Table(Box::new(table)),
@@ -126,11 +126,14 @@ impl Lowering<'_> {
                     ElementKind::Bytes,
                 )
             }
-            Value::Real(Real::Lazy(lazy)) => self.emit(&lazy, target)?,
+            Value::Deferred(Deferred::Op(deferred)) => self.emit(&deferred, target)?,
             _ => return run_in_float("its input is not a tensor of 32-bit floats"),
         };
         let scale = Scaling::Fixed(target.quant());
-        self.set(node, Value::Stored(Stored { view, unsigned: target.unsigned, scale }));
+        self.set(
+            node,
+            Value::Quantized(QuantizedTensor { view, unsigned: target.unsigned, scale }),
+        );
         Ok(())
     }
 
@@ -145,19 +148,19 @@ impl Lowering<'_> {
     }
 
     /// The real numbers as an affine tensor in memory; none if they are not affine with one scale.
-    pub(super) fn as_affine(&mut self, real: &Real) -> Option<Affine> {
+    pub(super) fn as_affine(&mut self, real: &Deferred) -> Option<Affine> {
         let weights = match real {
-            Real::Affine(affine) => return Some(affine.clone()),
-            Real::Weights(weights) => weights,
-            Real::Table { .. } | Real::Lazy(_) => return None,
+            Deferred::Affine(affine) => return Some(affine.clone()),
+            Deferred::Weights(weights) => weights,
+            Deferred::Table { .. } | Deferred::Op(_) => return None,
         };
         let (values, unsigned) = bytes(&weights.tensor).filter(|(v, _)| !v.is_empty())?;
         let ([scale], [zero]) = (weights.scales.as_slice(), weights.zeros.as_slice()) else {
             return None;
         };
-        let zero = Stored::shift(unsigned, *zero)?;
-        let place = self.builder.constant(values);
-        Some(Affine { view: View::plain(place, &weights.tensor.shape), scale: *scale, zero })
+        let zero = QuantizedTensor::shift(unsigned, *zero)?;
+        let buffer = self.builder.constant(values);
+        Some(Affine { view: TensorView::plain(buffer, &weights.tensor.shape), scale: *scale, zero })
     }
 }
 

@@ -4,10 +4,12 @@ use super::context::{LowerResult, Lowering, run_in_float};
 use super::plan_builder::ElementKind;
 use super::quant_params::axis;
 use super::slices::set_at;
-use super::value::{Affine, Lazy, Real, Scaling, ShapeOp, Stored, Value, Weights};
+use super::value::{
+    Affine, Deferred, DeferredOp, QuantizedTensor, Scaling, ShapeOp, Value, Weights,
+};
 use crate::engine::graph::{Node, element_count};
 use crate::engine::qoperator_to_qdq::ExpandedNode;
-use crate::engine::view::{Place, View};
+use crate::engine::tensor_view::{BufferRef, TensorView};
 use crate::tensor::{Data, Quant, Tensor};
 use inferd_kernels::Strided;
 use std::rc::Rc;
@@ -16,15 +18,15 @@ use std::rc::Rc;
 pub(super) fn shape(value: &Value) -> Option<Vec<usize>> {
     Some(match value {
         Value::Constant(tensor) => tensor.shape.clone(),
-        Value::Stored(stored) => stored.view.shape.clone(),
+        Value::Quantized(stored) => stored.view.shape.clone(),
         Value::Float(view) => view.shape.clone(),
-        Value::Real(Real::Weights(weights)) => weights.tensor.shape.clone(),
-        Value::Real(Real::Affine(affine)) => affine.view.shape.clone(),
-        Value::Real(Real::Table { view, .. }) => view.shape.clone(),
-        Value::Real(Real::Lazy(lazy)) => lazy.shape.clone(),
-        Value::Sums(product) => product.result.shape.clone(),
-        Value::Other(other) => other.shape.clone(),
-        Value::Opaque | Value::Scale { .. } | Value::Zero { .. } => return None,
+        Value::Deferred(Deferred::Weights(weights)) => weights.tensor.shape.clone(),
+        Value::Deferred(Deferred::Affine(affine)) => affine.view.shape.clone(),
+        Value::Deferred(Deferred::Table { view, .. }) => view.shape.clone(),
+        Value::Deferred(Deferred::Op(deferred)) => deferred.shape.clone(),
+        Value::Accumulators(product) => product.result.shape.clone(),
+        Value::OpaqueTensor(other) => other.shape.clone(),
+        Value::Opaque | Value::Scale { .. } | Value::ZeroPoint { .. } => return None,
         Value::Pending | Value::Blocked => return None,
     })
 }
@@ -134,38 +136,38 @@ impl Lowering<'_> {
 
     fn moved_value(&mut self, value: Value, step: &ShapeOp) -> LowerResult<Value> {
         Ok(match value {
-            Value::Stored(s) => Value::Stored(Stored {
+            Value::Quantized(s) => Value::Quantized(QuantizedTensor {
                 view: self.moved_view(&s.view, step, ElementKind::Bytes),
                 ..s
             }),
             Value::Float(view) => Value::Float(self.moved_view(&view, step, ElementKind::Floats)),
-            Value::Real(Real::Affine(a)) => {
+            Value::Deferred(Deferred::Affine(a)) => {
                 let view = self.moved_view(&a.view, step, ElementKind::Bytes);
-                Value::Real(Real::Affine(Affine { view, ..a }))
+                Value::Deferred(Deferred::Affine(Affine { view, ..a }))
             }
-            Value::Real(Real::Table { view, values }) => {
+            Value::Deferred(Deferred::Table { view, values }) => {
                 let view = self.moved_view(&view, step, ElementKind::Bytes);
-                Value::Real(Real::Table { view, values })
+                Value::Deferred(Deferred::Table { view, values })
             }
-            Value::Real(Real::Weights(weights)) => match moved_weights(&weights, step) {
-                Some(weights) => Value::Real(Real::Weights(Rc::new(weights))),
+            Value::Deferred(Deferred::Weights(weights)) => match moved_weights(&weights, step) {
+                Some(weights) => Value::Deferred(Deferred::Weights(Rc::new(weights))),
                 None => return run_in_float("its scales do not follow the new shape"),
             },
-            Value::Real(Real::Lazy(lazy)) => {
+            Value::Deferred(Deferred::Op(deferred)) => {
                 let shape = match step {
                     ShapeOp::Transpose(perm) => {
-                        perm.iter().filter_map(|&p| lazy.shape.get(p).copied()).collect()
+                        perm.iter().filter_map(|&p| deferred.shape.get(p).copied()).collect()
                     }
                     ShapeOp::Reshape(shape) => shape.clone(),
                 };
-                let moves = lazy.moves.iter().chain([step]).cloned().collect();
-                Value::Real(Real::Lazy(Box::new(Lazy { moves, shape, ..*lazy })))
+                let moves = deferred.moves.iter().chain([step]).cloned().collect();
+                Value::Deferred(Deferred::Op(Box::new(DeferredOp { moves, shape, ..*deferred })))
             }
             _ => return run_in_float("its input is not a tensor in memory"),
         })
     }
 
-    fn moved_view(&mut self, view: &View, step: &ShapeOp, kind: ElementKind) -> View {
+    fn moved_view(&mut self, view: &TensorView, step: &ShapeOp, kind: ElementKind) -> TensorView {
         match step {
             ShapeOp::Transpose(perm) => view.transposed(perm),
             ShapeOp::Reshape(shape) => self.builder.reshaped(view, shape, kind),
@@ -211,8 +213,8 @@ fn moved_weights(weights: &Weights, step: &ShapeOp) -> Option<Weights> {
 }
 
 fn transposed(tensor: &Tensor, perm: &[usize]) -> Tensor {
-    let view = View::plain(Place::Constant(0), &tensor.shape).transposed(perm);
-    let to = View::plain(Place::Constant(0), &view.shape);
+    let view = TensorView::plain(BufferRef::Constant(0), &tensor.shape).transposed(perm);
+    let to = TensorView::plain(BufferRef::Constant(0), &view.shape);
     let strided = Strided::new(&view.shape, &view.side(), &to.side());
     let mut data = Data::zeros(tensor.dtype(), view.len());
     match (&tensor.data, &mut data) {
@@ -224,7 +226,7 @@ fn transposed(tensor: &Tensor, perm: &[usize]) -> Tensor {
     Tensor { shape: view.shape, data }
 }
 
-impl Stored {
+impl QuantizedTensor {
     /// The scale and zero point, if they are known at load.
     pub(super) fn quant(&self) -> Option<Quant> {
         match self.scale {

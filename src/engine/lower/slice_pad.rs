@@ -3,11 +3,11 @@
 use super::context::{LowerResult, Lowering, run_in_float};
 use super::plan_builder::ElementKind;
 use super::shape_ops::shape;
-use super::value::{Affine, Real, Stored, Value};
+use super::value::{Affine, Deferred, QuantizedTensor, Value};
 use crate::engine::graph::element_count;
 use crate::engine::plan::Operation;
 use crate::engine::qoperator_to_qdq::ExpandedNode;
-use crate::engine::view::View;
+use crate::engine::tensor_view::TensorView;
 use inferd_kernels::Strided;
 
 impl Lowering<'_> {
@@ -53,23 +53,28 @@ impl Lowering<'_> {
     /// Cuts a part out of a value in memory.
     pub(super) fn cut_value(&mut self, value: &Value, parts: &[SliceRange]) -> LowerResult<Value> {
         Ok(match value {
-            Value::Stored(s) => Value::Stored(Stored {
+            Value::Quantized(s) => Value::Quantized(QuantizedTensor {
                 view: self.cut_view(&s.view, parts, ElementKind::Bytes),
                 ..s.clone()
             }),
-            Value::Real(Real::Affine(a)) => {
+            Value::Deferred(Deferred::Affine(a)) => {
                 let view = self.cut_view(&a.view, parts, ElementKind::Bytes);
-                Value::Real(Real::Affine(Affine { view, ..a.clone() }))
+                Value::Deferred(Deferred::Affine(Affine { view, ..a.clone() }))
             }
-            Value::Real(Real::Table { view, values }) => {
+            Value::Deferred(Deferred::Table { view, values }) => {
                 let view = self.cut_view(view, parts, ElementKind::Bytes);
-                Value::Real(Real::Table { view, values: values.clone() })
+                Value::Deferred(Deferred::Table { view, values: values.clone() })
             }
             _ => return run_in_float("its input is not quantized"),
         })
     }
 
-    fn cut_view(&mut self, view: &View, parts: &[SliceRange], kind: ElementKind) -> View {
+    fn cut_view(
+        &mut self,
+        view: &TensorView,
+        parts: &[SliceRange],
+        kind: ElementKind,
+    ) -> TensorView {
         let mut from = view.side();
         let mut start = 0;
         for (stride, part) in from.strides.iter_mut().zip(parts) {
@@ -78,15 +83,16 @@ impl Lowering<'_> {
         }
         from.start = start;
         let shape: Vec<usize> = parts.iter().map(|p| p.size).collect();
-        let to = View { place: view.place, shape: shape.clone(), order: view.order.clone() };
+        let to =
+            TensorView { buffer: view.buffer, shape: shape.clone(), order: view.order.clone() };
         self.builder.copied(view, &shape, from, &to, kind)
     }
 
     pub(super) fn pad(&mut self, node: &ExpandedNode) -> LowerResult {
         let input = self.value(node, 0)?.clone();
         let view = match &input {
-            Value::Real(Real::Affine(a)) => &a.view,
-            Value::Stored(s) => &s.view,
+            Value::Deferred(Deferred::Affine(a)) => &a.view,
+            Value::Quantized(s) => &s.view,
             _ => return run_in_float("its input is not quantized"),
         };
         if node.text("mode").is_some_and(|m| m != "constant") {
@@ -112,8 +118,10 @@ impl Lowering<'_> {
         };
         let view = self.padded(view, &axes, &pads, fill)?;
         let value = match input {
-            Value::Stored(s) => Value::Stored(Stored { view, ..s }),
-            Value::Real(Real::Affine(a)) => Value::Real(Real::Affine(Affine { view, ..a })),
+            Value::Quantized(s) => Value::Quantized(QuantizedTensor { view, ..s }),
+            Value::Deferred(Deferred::Affine(a)) => {
+                Value::Deferred(Deferred::Affine(Affine { view, ..a }))
+            }
             other => other,
         };
         self.set(node, value);
@@ -122,11 +130,11 @@ impl Lowering<'_> {
 
     fn padded(
         &mut self,
-        view: &View,
+        view: &TensorView,
         axes: &[usize],
         pads: &[usize],
         fill: i8,
-    ) -> LowerResult<View> {
+    ) -> LowerResult<TensorView> {
         let mut whole = view.clone();
         let mut before = vec![0; view.shape.len()];
         let (begins, ends) = pads.split_at(axes.len());
@@ -139,12 +147,12 @@ impl Lowering<'_> {
         let Ok(len) = element_count(&whole.shape) else {
             return run_in_float("its result is too large");
         };
-        whole.place = self.builder.buffer(ElementKind::Bytes, len);
-        self.builder.push(Operation::Fill(fill), &[], whole.place, len);
+        whole.buffer = self.builder.buffer(ElementKind::Bytes, len);
+        self.builder.push(Operation::Fill(fill), &[], whole.buffer, len);
         let mut to = whole.side();
         to.start = to.strides.iter().zip(&before).map(|(s, b)| s.unsigned_abs() * b).sum();
         let strided = Strided::new(&view.shape, &view.side(), &to);
-        self.builder.push(Operation::Copy { strided, table: None }, &[view], whole.place, len);
+        self.builder.push(Operation::Copy { strided, table: None }, &[view], whole.buffer, len);
         Ok(whole)
     }
 }
@@ -182,8 +190,8 @@ fn cut(start: i64, end: i64, step: i64, size: usize) -> Option<SliceRange> {
 /// The stored byte of exactly `value` in the tensor; none if there is none.
 fn filler(tensor: &Value, value: f64) -> Option<i8> {
     match tensor {
-        Value::Real(Real::Affine(a)) => (i8::MIN..=i8::MAX).find(|&x| a.real(x) == value),
-        Value::Stored(s) => {
+        Value::Deferred(Deferred::Affine(a)) => (i8::MIN..=i8::MAX).find(|&x| a.real(x) == value),
+        Value::Quantized(s) => {
             let shift = if s.unsigned { 128.0 } else { 0.0 };
             (i8::MIN..=i8::MAX).find(|&x| f64::from(x) + shift == value)
         }

@@ -2,7 +2,7 @@
 
 use super::context::{LowerResult, run_in_float};
 use super::quant_params::QuantParams;
-use super::value::Stored;
+use super::value::QuantizedTensor;
 use crate::engine::qoperator_to_qdq::ExpandedNode;
 use crate::tensor::{Dtype, Quant};
 use inferd_kernels::OutputQuant;
@@ -17,7 +17,7 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn new(scale: f32, zero: i32, unsigned: bool) -> LowerResult<Self> {
-        match Stored::shift(unsigned, zero) {
+        match QuantizedTensor::shift(unsigned, zero) {
             Some(zero) => Ok(Self { scale, fit: OutputQuant::full(zero), unsigned }),
             None => run_in_float("its zero point is out of range"),
         }

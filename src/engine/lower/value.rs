@@ -1,6 +1,6 @@
-//! What is known, during lowering, of every value of the graph.
+//! The values of the graph during lowering.
 
-use crate::engine::view::View;
+use crate::engine::tensor_view::TensorView;
 use crate::tensor::{Dtype, Quant, Tensor};
 use inferd_kernels::ConvGeometry;
 use std::rc::Rc;
@@ -13,35 +13,34 @@ pub(super) enum Value {
     /// An initializer of a type that only the float runtime may know.
     Opaque,
     /// Integers in memory.
-    Stored(Stored),
+    Quantized(QuantizedTensor),
     /// Floats in memory.
-    Float(View),
-    /// Real numbers that are not in memory: what they are made of, to be made when it is known
-    /// what for.
-    Real(Real),
+    Float(TensorView),
+    /// Real numbers that are not in memory. They are computed when their use is known.
+    Deferred(Deferred),
     /// Accumulators, not in memory.
-    Sums(Rc<Product>),
+    Accumulators(Rc<Product>),
     /// The scale measured into a slot, times factors.
     Scale { slot: usize, factors: Rc<Vec<f32>> },
     /// The zero point measured into a slot.
-    Zero { slot: usize },
-    /// In a buffer that only the float runtime reads.
-    Other(Other),
-    /// Made by the float region that is being gathered.
+    ZeroPoint { slot: usize },
+    /// In memory of the float runtime, which alone reads it.
+    OpaqueTensor(OpaqueTensor),
+    /// Computed by the float region that is being collected.
     Pending,
-    /// Waits for the region to be finished.
+    /// Unknown until the region is complete.
     Blocked,
 }
 
-/// An eight-bit tensor in memory; u8 with 128 taken off.
+/// An eight-bit tensor in memory; u8 is stored minus 128.
 #[derive(Clone, Debug)]
-pub(super) struct Stored {
-    pub view: View,
+pub(super) struct QuantizedTensor {
+    pub view: TensorView,
     pub unsigned: bool,
     pub scale: Scaling,
 }
 
-/// What is known of the meaning of stored integers.
+/// The scale and zero point of stored integers, as far as they are known.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Scaling {
     Unknown,
@@ -50,54 +49,55 @@ pub(super) enum Scaling {
     Measured(usize),
 }
 
-/// A value between float regions.
+/// A tensor that only float regions exchange.
 #[derive(Clone, Debug)]
-pub(super) struct Other {
+pub(super) struct OpaqueTensor {
     pub dtype: Dtype,
     pub shape: Vec<usize>,
-    pub at: OtherPlace,
+    pub at: OpaqueLocation,
 }
 
+/// The location of an [`OpaqueTensor`].
 #[derive(Clone, Copy, Debug)]
-pub(super) enum OtherPlace {
+pub(super) enum OpaqueLocation {
     Input(usize),
     Kept(usize),
 }
 
-/// Real numbers that are not in memory.
+/// Real numbers that are not in memory yet.
 #[derive(Clone, Debug)]
-pub(super) enum Real {
+pub(super) enum Deferred {
     /// Dequantized constants.
     Weights(Rc<Weights>),
     /// `scale * (stored - zero)`.
     Affine(Affine),
     /// Any function of one stored byte; indexed by its bits.
-    Table { view: View, values: Rc<[f64; 256]> },
+    Table { view: TensorView, values: Rc<[f64; 256]> },
     /// The result of an operator, not yet rounded.
-    Lazy(Box<Lazy>),
+    Op(Box<DeferredOp>),
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Affine {
-    pub view: View,
+    pub view: TensorView,
     pub scale: f32,
     pub zero: i8,
 }
 
-/// Constants behind a DequantizeLinear.
+/// Constants dequantized by a DequantizeLinear.
 #[derive(Clone, Debug)]
 pub(super) struct Weights {
     pub tensor: Rc<Tensor>,
-    /// One, or one per index along `axis`; likewise the zero points.
+    /// One, or one per index along `axis`; the zero points have the same length.
     pub scales: Vec<f32>,
     pub zeros: Vec<i32>,
     pub axis: usize,
 }
 
-/// An operator's result with what was done to it since.
+/// The deferred result of an operator, with the operations applied to it since.
 #[derive(Clone, Debug)]
-pub(super) struct Lazy {
-    pub op: Op,
+pub(super) struct DeferredOp {
+    pub op: OpKind,
     /// Bounds from Relu and Clip.
     pub clamp: (f64, f64),
     /// Applied to the operator's result, in order.
@@ -112,60 +112,62 @@ pub(super) enum ShapeOp {
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Op {
+pub(super) enum OpKind {
     Product(Rc<Product>),
     Add(Affine, Affine),
     Sub(Affine, Affine),
     Mul(Affine, Affine),
     AveragePool(Average),
     Softmax(Affine, usize),
-    Concat(Vec<Real>, usize),
+    Concat(Vec<Deferred>, usize),
 }
 
-/// A mean over windows. `input.view` lies as the window wants it; the result lies likewise.
+/// A mean over windows. The axes of `input.view` and of the result are in the order of the window.
 #[derive(Clone, Debug)]
 pub(super) struct Average {
     pub input: Affine,
     pub window: ConvGeometry,
     pub include_pad: bool,
     pub batch: usize,
-    pub result: Shaped,
+    pub result: ResultLayout,
 }
 
-/// Shape and order in memory of a result that has no place yet.
+/// The shape and axis order of a result that has no buffer yet.
 #[derive(Clone, Debug)]
-pub(super) struct Shaped {
+pub(super) struct ResultLayout {
     pub shape: Vec<usize>,
     pub order: Vec<usize>,
 }
 
-/// Sums of products of stored integers, each with its zero point taken off.
+/// Sums of products of stored integers, each minus its zero point.
 #[derive(Clone, Debug)]
 pub(super) struct Product {
-    pub input: View,
-    pub zero: Zero,
+    pub input: TensorView,
+    pub zero: ZeroPoint,
     pub kind: Kind,
     pub batch: usize,
-    pub result: Shaped,
-    /// The axis of the result along which the columns are.
+    pub result: ResultLayout,
+    /// The axis of the result that the columns run along.
     pub axis: usize,
     pub columns: usize,
-    /// What an accumulator's unit is worth: one, or one per column; none for raw sums.
-    pub unit: Unit,
-    /// Per column, in accumulator units; none where there is none.
+    /// The value of an accumulator's unit: one, or one per column; none for raw sums.
+    pub unit: AccumulatorScale,
+    /// Per column, in accumulator units.
     pub bias: Option<Rc<Vec<i32>>>,
-    /// Per column, in real numbers, on top.
+    /// Added per column, in real numbers.
     pub offset: Option<Rc<Vec<f64>>>,
 }
 
+/// The zero point of a product's input.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Zero {
+pub(super) enum ZeroPoint {
     Fixed(i8),
     Measured(usize),
 }
 
+/// The scale of accumulators.
 #[derive(Clone, Debug)]
-pub(super) enum Unit {
+pub(super) enum AccumulatorScale {
     None,
     /// The sums were cast to float.
     One,
@@ -179,10 +181,10 @@ pub(super) enum Kind {
     Dense { matrix: Rc<Matrix>, rows: usize },
     Conv { matrix: Rc<Matrix>, window: ConvGeometry, groups: usize },
     Depthwise { matrix: Rc<Matrix>, window: ConvGeometry },
-    Matmul { right: View, zero: i8, transposed: bool, size: [usize; 3] },
+    Matmul { right: TensorView, zero: i8, transposed: bool, size: [usize; 3] },
 }
 
-/// Weights as the kernels take them: one row per column of the result.
+/// Weights in the order of the kernels: one row per column of the result.
 #[derive(Clone, Debug)]
 pub(super) struct Matrix {
     pub values: Vec<i8>,
@@ -191,19 +193,19 @@ pub(super) struct Matrix {
     pub depth: usize,
 }
 
-impl Lazy {
-    pub(super) fn new(op: Op, shape: Vec<usize>) -> Box<Self> {
+impl DeferredOp {
+    pub(super) fn new(op: OpKind, shape: Vec<usize>) -> Box<Self> {
         Box::new(Self { op, clamp: (f64::NEG_INFINITY, f64::INFINITY), moves: Vec::new(), shape })
     }
 }
 
-impl Shaped {
+impl ResultLayout {
     pub(super) fn len(&self) -> usize {
         self.shape.iter().product()
     }
 }
 
-impl Stored {
+impl QuantizedTensor {
     /// The zero point as stored.
     pub(super) fn shift(unsigned: bool, zero: i32) -> Option<i8> {
         i8::try_from(if unsigned { zero - 128 } else { zero }).ok()

@@ -3,7 +3,7 @@
 
 use super::context::{LowerResult, Lowering, run_in_float};
 use super::target::{Target, is_unsigned};
-use super::value::{Real, Value, Weights};
+use super::value::{Deferred, Value, Weights};
 use crate::engine::graph::{integers, reals};
 use crate::engine::qoperator_to_qdq::ExpandedNode;
 use crate::tensor::{Data, Tensor};
@@ -13,7 +13,9 @@ impl Lowering<'_> {
     /// Quantizes a constant, per tensor or per channel. False if the input is not a constant.
     pub(super) fn quantize_constant(&mut self, node: &ExpandedNode) -> LowerResult<bool> {
         let (shape, reals) = match self.value(node, 0)? {
-            Value::Real(Real::Weights(weights)) => (weights.tensor.shape.clone(), weights.reals()),
+            Value::Deferred(Deferred::Weights(weights)) => {
+                (weights.tensor.shape.clone(), weights.reals())
+            }
             Value::Constant(tensor) => match reals(tensor) {
                 Some(reals) => (tensor.shape.clone(), reals),
                 None => return run_in_float("its input is not of floats"),

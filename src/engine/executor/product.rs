@@ -1,10 +1,10 @@
-//! Sums of products in a run.
+//! Execution of products.
 
-use super::Run;
+use super::Executor;
 use crate::engine::plan::{Epilogue, Kernel, Product, Step};
 use inferd_kernels::{OutputBuffer, Scale, Scratch, clamp, mul_scalar};
 
-impl Run<'_> {
+impl Executor<'_> {
     /// Runs a product into the buffer that its epilogue writes.
     pub(super) fn product(
         &mut self,
@@ -13,9 +13,9 @@ impl Run<'_> {
         bytes: Option<&mut [i8]>,
         floats: Option<&mut [f32]>,
     ) {
-        let slot = product.slot.map(|s| self.memory.slots[s]);
-        let mut scratch = std::mem::replace(&mut self.memory.scratch, Scratch::with_bytes(0));
-        let mut row = std::mem::take(&mut self.memory.scales);
+        let slot = product.slot.map(|s| self.state.dynamic_ranges[s]);
+        let mut scratch = std::mem::replace(&mut self.state.scratch, Scratch::with_bytes(0));
+        let mut row = std::mem::take(&mut self.state.scales);
         let from = self.bytes(step.from[0]);
         let right = step.from.get(1).map(|&s| self.bytes(s));
         let job = Job { product, zero: slot.map(|s| s.1), from, right };
@@ -42,17 +42,17 @@ impl Run<'_> {
                     clamp(self.plan.isa, to, *low, *high);
                 }
             }
-            _ => unreachable!("an epilogue goes with its buffer"),
+            _ => unreachable!("the epilogue determines the buffer"),
         }
-        self.memory.scratch = scratch;
-        self.memory.scales = row;
+        self.state.scratch = scratch;
+        self.state.scales = row;
     }
 }
 
 /// A product with its operands.
 struct Job<'a> {
     product: &'a Product,
-    /// The input's zero point where it was measured.
+    /// The input's zero point if it was measured at run time.
     zero: Option<i8>,
     from: &'a [i8],
     right: Option<&'a [i8]>,

@@ -1,37 +1,36 @@
-//! Where a tensor lies: a buffer, its shape in the graph's terms, and the order of its axes in
-//! memory.
+//! Views of tensors: a buffer, the shape in the graph, and the order of the axes in memory.
 //!
-//! The kernels want channels last, ONNX says channels first; and models are full of transpositions
-//! and reshapes. With the order of axes kept beside the shape, most of these move nothing.
+//! The kernels take channels last, ONNX has channels first, and models contain many transpositions
+//! and reshapes. Because a view has an order of axes beside its shape, most of them move nothing.
 
 use inferd_kernels::StridedView;
 
-/// A buffer of the plan.
+/// A reference to a buffer of the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Place {
+pub(super) enum BufferRef {
     /// A working buffer, by its number.
     Buffer(usize),
     /// A model input.
     Input(usize),
     /// A constant of the plan.
     Constant(usize),
-    /// A model output; only finished plans have these.
+    /// A model output; only complete plans have these.
     Output(usize),
 }
 
 /// A dense tensor in a buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct View {
-    pub place: Place,
+pub(super) struct TensorView {
+    pub buffer: BufferRef,
     pub shape: Vec<usize>,
     /// The axes from the outermost to the innermost in memory.
     pub order: Vec<usize>,
 }
 
-impl View {
-    /// A tensor that lies in memory as its shape says.
-    pub(super) fn plain(place: Place, shape: &[usize]) -> Self {
-        Self { place, shape: shape.to_vec(), order: (0..shape.len()).collect() }
+impl TensorView {
+    /// Returns a view of a tensor whose axes are in memory in the order of its shape.
+    pub(super) fn plain(buffer: BufferRef, shape: &[usize]) -> Self {
+        Self { buffer, shape: shape.to_vec(), order: (0..shape.len()).collect() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -42,8 +41,8 @@ impl View {
         self.shape.get(axis).copied().unwrap_or(1)
     }
 
-    /// Whether memory already has the axes in `order`; axes of size one may stand anywhere.
-    pub(super) fn is_in(&self, order: &[usize]) -> bool {
+    /// Whether the axes are in memory in this order; axes of size one may be anywhere.
+    pub(super) fn has_axis_order(&self, order: &[usize]) -> bool {
         let real = |order: &[usize]| -> Vec<usize> {
             order.iter().copied().filter(|&a| self.size(a) != 1).collect()
         };
@@ -51,21 +50,21 @@ impl View {
     }
 
     pub(super) fn is_plain(&self) -> bool {
-        self.is_in(&(0..self.shape.len()).collect::<Vec<_>>())
+        self.has_axis_order(&(0..self.shape.len()).collect::<Vec<_>>())
     }
 
-    /// The same tensor with its axes permuted; `perm` is a permutation of the axes.
+    /// Returns the same tensor with its axes permuted by `perm`.
     pub(super) fn transposed(&self, perm: &[usize]) -> Self {
         let shape = perm.iter().map(|&p| self.size(p)).collect();
         let place_of = |axis: &usize| perm.iter().position(|p| p == axis).unwrap_or(0);
         let order = self.order.iter().map(place_of).collect();
-        Self { place: self.place, shape, order }
+        Self { buffer: self.buffer, shape, order }
     }
 
-    /// The same elements under another shape of the same volume, where no element need move.
+    /// Returns the same elements with another shape of the same volume, if no element has to move.
     pub(super) fn reshaped(&self, shape: &[usize]) -> Option<Self> {
         if self.is_plain() {
-            return Some(Self::plain(self.place, shape));
+            return Some(Self::plain(self.buffer, shape));
         }
         let mut order: Vec<usize> =
             (0..shape.len()).filter(|&a| shape.get(a) == Some(&1)).collect();
@@ -78,10 +77,10 @@ impl View {
             }
             order.extend(new);
         }
-        Some(Self { place: self.place, shape: shape.to_vec(), order })
+        Some(Self { buffer: self.buffer, shape: shape.to_vec(), order })
     }
 
-    /// Elements between neighbours along each axis of the shape.
+    /// Returns the number of elements between neighbours along each axis of the shape.
     pub(super) fn strides(&self) -> Vec<usize> {
         let mut strides = vec![0; self.shape.len()];
         let mut step = 1;
@@ -94,7 +93,7 @@ impl View {
         strides
     }
 
-    /// The whole of it, as one side of a copy.
+    /// Returns the whole tensor as a source or destination of a copy.
     pub(super) fn side(&self) -> StridedView {
         StridedView {
             start: 0,
@@ -103,8 +102,8 @@ impl View {
     }
 }
 
-/// Runs of old axes and of new axes with equal volume, as short as possible; axes of size one left
-/// out. The volumes of both shapes must agree.
+/// Returns runs of old axes and of new axes with equal volume, as short as possible, without axes
+/// of size one. The volumes of both shapes must agree.
 fn blocks(old: &[usize], new: &[usize]) -> Vec<(Vec<usize>, Vec<usize>)> {
     let real = |shape: &[usize]| -> Vec<(usize, usize)> {
         shape.iter().copied().enumerate().filter(|&(_, d)| d != 1).collect()
@@ -133,12 +132,12 @@ fn blocks(old: &[usize], new: &[usize]) -> Vec<(Vec<usize>, Vec<usize>)> {
 mod tests {
     use super::*;
 
-    fn view(shape: &[usize], order: &[usize]) -> View {
-        View { place: Place::Buffer(0), shape: shape.to_vec(), order: order.to_vec() }
+    fn view(shape: &[usize], order: &[usize]) -> TensorView {
+        TensorView { buffer: BufferRef::Buffer(0), shape: shape.to_vec(), order: order.to_vec() }
     }
 
     /// Index in memory of every element in the order of the shape.
-    fn walk(v: &View) -> Vec<usize> {
+    fn walk(v: &TensorView) -> Vec<usize> {
         let strides = v.strides();
         let mut all = vec![0];
         for (&size, &stride) in v.shape.iter().zip(&strides) {
@@ -168,6 +167,6 @@ mod tests {
         assert_eq!(t.shape, [4, 2, 3]);
         assert_eq!(t.strides(), [1, 12, 4]);
         assert!(t.transposed(&[1, 2, 0]).is_plain());
-        assert!(view(&[1, 1, 49, 10], &[0, 1, 2, 3]).is_in(&[0, 2, 3, 1]));
+        assert!(view(&[1, 1, 49, 10], &[0, 1, 2, 3]).has_axis_order(&[0, 2, 3, 1]));
     }
 }
