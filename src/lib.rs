@@ -55,6 +55,7 @@ pub mod pipeline;
 mod procfs;
 pub mod store;
 pub mod tensor;
+pub mod terminal;
 pub mod update;
 pub mod web;
 

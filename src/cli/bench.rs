@@ -2,20 +2,20 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
 use std::time::Instant;
+use std::{fs, thread};
 
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::infer::{read_arrays, unfit};
-use super::terminal::{print, print_json, progress, table};
-use super::{Exit, Failure};
-use crate::bundle::batched_arrays::BatchedArrays;
 use crate::bundle::open_model;
+use crate::bundle::batched_arrays::BatchedArrays;
 use crate::engine::{Model, NodeCounts, RunError};
 use crate::procfs::peak_rss_bytes;
 use crate::tensor::{Data, Dtype, Tensor, TensorSpec};
+use crate::terminal::{
+    Exit, Failure, array_error, print, print_json, progress, read_arrays, table,
+};
 
 /// Measure how fast a model runs here
 ///
@@ -96,8 +96,8 @@ fn inputs(args: &Args, model: &Model) -> Result<Vec<Vec<Tensor>>, Failure> {
         return Ok(vec![model.inputs().iter().map(|spec| noise(spec, &mut random)).collect()]);
     };
     let arrays = read_arrays(path)?;
-    let runs = BatchedArrays::new(&arrays, model.inputs(), "input")
-        .map_err(|error| unfit(path, &error))?;
+    let runs =
+        BatchedArrays::new(&arrays, model.inputs(), "input").map_err(|error| array_error(path, &error))?;
     if runs.count() == 0 {
         let message = format!("{} has no run in it", path.display());
         return Err(Failure::new(Exit::Failed, message));

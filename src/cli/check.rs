@@ -7,18 +7,15 @@ use serde::Serialize;
 
 use super::connect::{self, BrokerRow, try_broker};
 use super::folders::{Finding, try_folder};
-use super::terminal::{print, print_json, table};
 use super::wear::{self, Rate, Wear};
-use super::{ConfigFile, Exit, Failure};
 use crate::bundle::{Bundle, BundleError, Loaded};
+use crate::cli::config_file::ConfigFile;
 use crate::config::problem::Problem;
 use crate::config::tree::Value;
 use crate::config::{Config, Stream, Surroundings, print as reference};
-use crate::daemon;
 use crate::ids::ModelName;
-use crate::link;
-use crate::pipeline;
-use crate::store;
+use crate::terminal::{Exit, Failure, print, print_json, table};
+use crate::{daemon, link, pipeline, store};
 
 /// Find every mistake in the configuration and the models it names
 ///
@@ -127,7 +124,7 @@ pub(super) fn check(args: &Args) -> Result<(), Failure> {
     } else {
         print(&shown(&report, &path, args.rate))?;
     }
-    if report.ok { Ok(()) } else { Err(Failure::said(exit)) }
+    if report.ok { Ok(()) } else { Err(Failure::already_reported(exit)) }
 }
 
 /// The broker; the exit code where there are problems.

@@ -1,9 +1,9 @@
 //! `inferd demo`
 
-use super::{Exit, Failure};
 use crate::config::ConfigError;
 use crate::demo::{self, DemoOptions};
 use crate::link::Fault;
+use crate::terminal::{Exit, Failure};
 
 /// Show the whole path on real recordings: watches, broker, model, predictions
 ///

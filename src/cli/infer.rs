@@ -1,20 +1,17 @@
 //! `inferd infer`
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::terminal::{print, print_json, progress, table};
-use super::{Exit, Failure, replay};
-use crate::bundle::batched_arrays::{BatchedArrays, BatchedOutputs};
+use super::replay;
 use crate::bundle::open_model;
+use crate::bundle::batched_arrays::{BatchedArrays, BatchedOutputs};
 use crate::engine::{FloatNode, Model, NodeCounts};
-use crate::fs::write_atomic;
 use crate::npz::{self, Arrays};
 use crate::tensor::Tensor;
-
-/// What input files may unpack to: they are the user's own, and a bomb is still a bomb.
-const INPUTS_MAX: u64 = 4 << 30;
+use crate::terminal::{
+    Exit, Failure, array_error, print, print_json, progress, read_arrays, table, write_atomic,
+};
 
 /// Run a model on arrays or on a recording of samples
 ///
@@ -84,7 +81,7 @@ pub(super) fn infer(args: &Args) -> Result<(), Failure> {
     let (runs, outputs) = run_all(&model, &arrays, inputs)?;
     let bytes = npz::write(outputs.iter())
         .map_err(|error| Failure::new(Exit::Internal, format!("cannot pack outputs: {error}")))?;
-    write_whole(path, &bytes)?;
+    write_atomic(path, &bytes)?;
     print(&format!("{runs} runs written to {}\n", path.display()))
 }
 
@@ -103,24 +100,13 @@ fn explained(model: &Model) -> String {
     format!("{summary}\n{}", table(&rows))
 }
 
-/// The arrays of an `.npz` file.
-pub(crate) fn read_arrays(path: &Path) -> Result<Arrays, Failure> {
-    let bytes = fs::read(path).map_err(|error| Failure::io("read", path, &error))?;
-    npz::read(&bytes, INPUTS_MAX).map_err(|error| unfit(path, &error))
-}
-
-/// Arrays that were read and cannot be used.
-pub(crate) fn unfit(path: &Path, error: &dyn std::error::Error) -> Failure {
-    Failure::new(Exit::Failed, format!("{}: {error}", path.display()))
-}
-
 fn run_all(
     model: &Arc<Model>,
     arrays: &Arrays,
     path: &Path,
 ) -> Result<(usize, BatchedOutputs), Failure> {
     let runs =
-        BatchedArrays::new(arrays, model.inputs(), "input").map_err(|error| unfit(path, &error))?;
+        BatchedArrays::new(arrays, model.inputs(), "input").map_err(|error| array_error(path, &error))?;
     // Outputs may be there: golden vectors are a file of both.
     let known =
         |name: &String| model.inputs().iter().chain(model.outputs()).any(|s| s.name == *name);
@@ -142,9 +128,4 @@ fn run_all(
     }
     bar.finish_and_clear();
     Ok((runs.count(), collected))
-}
-
-/// Replaces a file atomically, so that nobody ever reads half of it. Durable on return.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    write_atomic(path, bytes).map_err(|error| Failure::io("write", path, &error))
 }

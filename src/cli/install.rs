@@ -5,9 +5,8 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::local::{Daemon, text};
-use super::terminal::{print, print_json};
-use super::{Exit, Failure};
 use crate::control::{Ask, RELEASE_MAX};
+use crate::terminal::{Exit, Failure, print, print_json};
 
 /// Install a signed release from a file, such as one on a USB stick
 ///

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::{ConfigFile, Failure};
+use crate::cli::config_file::ConfigFile;
 use crate::config::{Config, ConfigError, Surroundings};
 use crate::control::{Ask, SOCKET, client};
+use crate::terminal::Failure;
 
 /// Which daemon is asked.
 #[derive(Debug, clap::Args)]

@@ -2,10 +2,11 @@
 
 mod bench;
 mod check;
+mod config_file;
 mod connect;
 #[cfg(feature = "demo")]
 mod demo;
-mod failure;
+mod exit_codes;
 mod folders;
 mod infer;
 mod install;
@@ -16,22 +17,14 @@ mod probe;
 mod queue;
 mod replay;
 mod run;
-mod samples;
-mod secret_prompt;
 mod status;
-mod terminal;
 mod wear;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-pub use failure::{Exit, Failure};
-pub(crate) use infer::{read_arrays, unfit, write_whole};
-pub(crate) use samples::{GoldenMade, GoldenTerms};
-pub(crate) use secret_prompt::ask_secret;
-pub(crate) use terminal::{print, print_json, progress, table};
+use crate::terminal::{self, Failure};
 
 /// Runs quantized ONNX models on MQTT sensor data.
 #[derive(Debug, Parser)]
@@ -102,14 +95,6 @@ impl Verb {
     }
 }
 
-/// Where the configuration is.
-#[derive(Debug, clap::Args)]
-struct ConfigFile {
-    /// The configuration file [default: $INFERD_CONFIG, else /etc/inferd/inferd.toml]
-    #[arg(long, short, value_name = "FILE")]
-    config: Option<PathBuf>,
-}
-
 /// What `inferd` takes, for its manual pages and completions.
 #[must_use]
 pub fn command() -> clap::Command {
@@ -121,15 +106,7 @@ pub fn command() -> clap::Command {
 /// # Errors
 /// What went wrong, with the exit code it ends the process with.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
-    let cli = match Cli::try_parse_from(args) {
-        // Help and version come as errors, and are what was asked for.
-        Err(asked) if !asked.use_stderr() => {
-            // A reader that is gone wants no help.
-            _ = asked.print();
-            return Ok(());
-        }
-        parsed => parsed?,
-    };
+    let Some(cli) = terminal::parsed(Cli::try_parse_from(args))? else { return Ok(()) };
     log::start(cli.log_level, cli.verb.usual_level());
     match cli.verb {
         Verb::Run(args) => run::run(&args),

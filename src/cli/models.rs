@@ -3,10 +3,9 @@
 use serde_json::Value;
 
 use super::local::{Daemon, bytes, list, text};
-use super::terminal::{print, print_json, table};
-use super::{Exit, Failure};
 use crate::control::Ask;
 use crate::ids::Digest;
+use crate::terminal::{Exit, Failure, print, print_json, table};
 
 /// List every model version on this gateway, and which one serves
 ///

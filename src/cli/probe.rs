@@ -8,14 +8,13 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit, nice, setrlimit};
 
 use super::bench::noise;
-use super::terminal::print_json;
-use super::{Exit, Failure};
 use crate::bundle::{BUNDLE_MAX, Bundle, BundleError};
 use crate::daemon::probe::{Answer, ProbeResult, is_for_want_of_memory};
 use crate::engine::{Model, RunError};
 use crate::pipeline::prove_samples;
 use crate::procfs::peak_rss_bytes;
 use crate::tensor::Tensor;
+use crate::terminal::{Exit, Failure, print_json};
 use crate::update::device::Reason;
 
 /// Load and measure the bundle on standard input, within limits; the daemon starts this by itself
@@ -45,7 +44,7 @@ pub(super) fn probe(args: &Args) -> Result<(), Failure> {
         Ok(measured) => print_json(&Answer::Measured(measured)),
         Err((reason, why)) => {
             print_json(&Answer::Refused { reason, why })?;
-            Err(Failure::said(Exit::Failed))
+            Err(Failure::already_reported(Exit::Failed))
         }
     }
 }

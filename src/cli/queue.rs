@@ -7,9 +7,8 @@ use serde_json::Value;
 
 use super::local::{Daemon, list, number, text};
 use super::status::{lost, waiting};
-use super::terminal::{print, print_json, progress, table};
-use super::{Exit, Failure};
 use crate::control::Ask;
+use crate::terminal::{Exit, Failure, print, print_json, progress, table};
 
 /// How often a drain looks how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(250);

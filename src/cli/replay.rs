@@ -8,14 +8,14 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-use super::samples::{self, GoldenMade, GoldenTerms};
-use super::terminal::{print, table};
-use super::{Exit, Failure, write_whole};
 use crate::bundle::Bundle;
 use crate::bundle::card::{Card, Kind};
 use crate::clock::SystemClock;
 use crate::config::{Config, Stream, Surroundings};
 use crate::pipeline::{self, Names, Recording, Replay, Replayed};
+use crate::terminal::{
+    Exit, Failure, GoldenMade, GoldenTerms, print, read_recording_file, table, write_atomic,
+};
 
 /// Rows of a file that is replayed.
 const ROWS_MAX: usize = 2_000_000;
@@ -71,7 +71,7 @@ fn make_golden(
 ) -> Result<(), Failure> {
     let made = GoldenMade::of(bundle, path, terms)?;
     made.warn();
-    write_whole(golden, &made.file)?;
+    write_atomic(golden, &made.file)?;
     let mut text = format!("{}written to {}\n", made.shown(), golden.display());
     let name = golden.file_name().unwrap_or_default().to_string_lossy();
     let named = bundle.card().golden.as_ref().and_then(|golden| golden.samples.as_deref());
@@ -90,7 +90,7 @@ fn predict(bundle: &Bundle, path: &Path, args: &ReplayArgs, json: bool) -> Resul
     let (mut replay, recordings) = match &args.stream {
         None => {
             let names = pipeline::channels(card);
-            let recordings = samples::read(path, Names::Channels(&names), ROWS_MAX)?;
+            let recordings = read_recording_file(path, Names::Channels(&names), ROWS_MAX)?;
             (Replay::of_card(card, &model).map_err(failed)?, recordings)
         }
         Some(name) => {
@@ -153,14 +153,14 @@ fn stream(path: Option<&Path>, name: &str, card: &Card) -> Result<(Config, Strea
 fn payloads(path: &Path, stream: &Stream, card: &Card) -> Result<Vec<Recording>, Failure> {
     let is_csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
     if !is_csv {
-        return samples::read(path, Names::Payloads, ROWS_MAX);
+        return read_recording_file(path, Names::Payloads, ROWS_MAX);
     }
     let mut names = stream.payload.fields.clone();
     if names.is_empty() {
         names = pipeline::channels(card);
     }
     names.extend(stream.payload.time.clone());
-    samples::read(path, Names::Channels(&names), ROWS_MAX)
+    read_recording_file(path, Names::Channels(&names), ROWS_MAX)
 }
 
 /// Predictions on their way to the terminal.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{ConfigFile, Exit, Failure};
 use crate::bundle::{Bundle, Loaded};
+use crate::cli::config_file::ConfigFile;
 use crate::clock::SystemClock;
 use crate::config::{Config, Surroundings};
-use crate::daemon;
-use crate::pipeline;
+use crate::terminal::{Exit, Failure};
+use crate::{daemon, pipeline};
 
 /// Run the daemon in the foreground, until SIGTERM, SIGINT, SIGHUP or SIGQUIT
 ///

@@ -6,10 +6,10 @@ use indicatif::HumanDuration;
 use serde_json::Value;
 
 use super::local::{Daemon, bytes, list, number, text};
-use super::terminal::{print, print_json, table};
-use super::{Exit, Failure, models};
+use super::models;
 use crate::clock::Timestamp;
 use crate::control::Ask;
+use crate::terminal::{Exit, Failure, print, print_json, table};
 
 /// Show the state of the running daemon: healthy, degraded or failed, and why
 ///
@@ -63,7 +63,7 @@ pub(super) fn status(args: &Args) -> Result<(), Failure> {
         print(&shown(&answer))?;
     }
     let is_accepted = args.fail_on.accepts(&text(&answer, "/state"));
-    if is_accepted { Ok(()) } else { Err(Failure::said(Exit::Failed)) }
+    if is_accepted { Ok(()) } else { Err(Failure::already_reported(Exit::Failed)) }
 }
 
 fn shown(answer: &Value) -> String {

@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::local::bytes;
-use super::terminal::table;
 use crate::bundle::Loaded;
 use crate::bundle::card::Card;
 use crate::config::{Config, Stream, WindowSafety};
+use crate::terminal::table;
 use crate::{daemon, pipeline};
 
 /// What the disk takes for a save whatever its size, and for each byte of it, where that is all

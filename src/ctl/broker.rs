@@ -8,12 +8,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
-use super::{Failure, closed_to_others};
-use crate::cli::{Exit, ask_secret};
 use crate::config::{Broker, Login, Password, Typed};
+use crate::ctl::files::ensure_private;
 use crate::ids::{GatewayId, ModelName};
 use crate::link::{ClientMessage, ClientStatus, Fault, SimpleClient};
 use crate::message::Qos;
+use crate::terminal::{Exit, Failure, ask_secret};
 use crate::update::Target;
 
 /// Retained messages come at once after a subscription; this long after the last one there are no
@@ -87,7 +87,7 @@ impl BrokerArgs {
             broker.map_err(|why| usage(format!("--broker {:?}: {why}", self.broker)))?;
         match (&self.username, &self.broker_password) {
             (Some(username), Some(file)) => {
-                closed_to_others(file)?;
+                ensure_private(file)?;
                 let (username, password) = (username.clone(), Password::File(file.clone()));
                 broker.login = Some(Login { username, password });
             }

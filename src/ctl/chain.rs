@@ -3,9 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Failure, read};
-use crate::cli::Exit;
-use crate::update::{Deployment, Manifest, PackError, Packed, Trust, Verified};
+use crate::ctl::files::read;
+use crate::terminal::{Exit, Failure};
+use crate::update::{Deployment, Envelope, Keyset, Manifest, PackError, Packed, Trust, Verified};
 
 /// Keysets that follow one another without a gap.
 #[derive(Clone, Debug)]
@@ -97,4 +97,19 @@ impl Chain {
              with --keyset, too"
         )
     }
+}
+
+/// The trust at the end of a chain of keyset files, the first of which is taken as provisioned.
+pub(super) fn load_trust(paths: &[PathBuf]) -> Result<Trust, Failure> {
+    Chain::load(paths).map(Chain::into_current)
+}
+
+/// The keysets with their numbers, as they are published. Check them with [`load_trust`] first.
+pub(super) fn numbered_keysets(paths: &[PathBuf]) -> Result<Vec<(u64, Vec<u8>)>, Failure> {
+    let numbered = |path: &PathBuf| {
+        let bytes = read(path)?;
+        let keyset: Keyset = Envelope::read::<Keyset>(&bytes)?.unverified()?;
+        Ok((keyset.version, bytes))
+    };
+    paths.iter().map(numbered).collect()
 }

@@ -2,10 +2,10 @@
 
 use std::str::FromStr;
 
-use super::Failure;
 use super::broker::{BrokerArgs, Session, block_on};
 use super::fleet::view::{self, View};
 use crate::ids::ModelName;
+use crate::terminal::Failure;
 use crate::update::manifest::Blob;
 use crate::update::{Deployment, Envelope, Manifest};
 

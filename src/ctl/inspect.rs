@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{Failure, read};
-use crate::cli::{print, print_json, table};
+use crate::ctl::files::read;
+use crate::terminal::{Failure, print, print_json, table};
 use crate::update::{Manifest, Packed};
 
 /// Show what is in a packed bundle, believing nothing

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::keyfile;
 use super::unlock::{self, KeyPassword};
-use super::{Failure, keyfile};
-use crate::cli::{print, print_json};
+use crate::terminal::{Failure, print, print_json};
 
 /// Make a key and keep it in a file
 ///

@@ -3,6 +3,8 @@
 mod broker;
 mod chain;
 mod counter;
+mod exit_codes;
+mod files;
 mod fleet;
 mod inspect;
 mod keyfile;
@@ -23,15 +25,11 @@ mod verify;
 mod withdraw;
 
 use std::ffi::OsString;
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-pub use crate::cli::Failure;
-use crate::cli::{Exit, write_whole};
-use crate::update::{Envelope, Keyset, Trust};
+use crate::terminal::{self, Failure};
 
 /// Packs, signs and rolls out models to a fleet of inferd gateways.
 #[derive(Debug, Parser)]
@@ -99,15 +97,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
     let args: Vec<_> = args.into_iter().collect();
     let found = profile::find(&args);
     let profile = found.as_ref().ok().and_then(Option::as_ref);
-    let cli = match parse(&args, profile) {
-        // Help and version come as errors, and are what was asked for.
-        Err(asked) if !asked.use_stderr() => {
-            // A reader that is gone wants no help.
-            _ = asked.print();
-            return Ok(());
-        }
-        parsed => parsed,
-    };
+    let Some(cli) = terminal::parsed(parse(&args, profile)).transpose() else { return Ok(()) };
     let found = found?;
     let cli = cli?;
     match cli.verb {
@@ -132,59 +122,4 @@ fn parse(args: &[OsString], profile: Option<&profile::Found>) -> Result<Cli, cla
     let mut command = Cli::command();
     let matches = profile::parse(&command, args, profile)?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
-}
-
-/// The trust at the end of a chain of keyset files, the first taken as provisioned.
-fn load_trust(paths: &[PathBuf]) -> Result<Trust, Failure> {
-    chain::Chain::load(paths).map(chain::Chain::into_current)
-}
-
-/// The keysets with their numbers, as they are published. Judge them by [`load_trust`] first.
-fn numbered_keysets(paths: &[PathBuf]) -> Result<Vec<(u64, Vec<u8>)>, Failure> {
-    let numbered = |path: &PathBuf| {
-        let bytes = read(path)?;
-        let keyset: Keyset = Envelope::read::<Keyset>(&bytes)?.unverified()?;
-        Ok((keyset.version, bytes))
-    };
-    paths.iter().map(numbered).collect()
-}
-
-/// Refuses a file with a secret that everybody may read.
-fn closed_to_others(path: &Path) -> Result<(), Failure> {
-    let found = fs::metadata(path).map_err(|error| Failure::io("read", path, &error))?;
-    if found.permissions().mode() & 0o077 == 0 {
-        return Ok(());
-    }
-    let path = path.display();
-    Err(Failure::new(Exit::Failed, format!("{path} may be read by others: chmod 600 {path}")))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(path).map_err(|error| Failure::io("read", path, &error))
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    write_whole(path, bytes)
-}
-
-impl From<keyfile::KeyError> for Failure {
-    fn from(error: keyfile::KeyError) -> Self {
-        let exit = match &error {
-            keyfile::KeyError::File { .. } => Exit::Io,
-            _ => Exit::Failed,
-        };
-        Self::new(exit, error.to_string())
-    }
-}
-
-impl From<crate::update::PackError> for Failure {
-    fn from(error: crate::update::PackError) -> Self {
-        Self::new(Exit::Failed, error.to_string())
-    }
-}
-
-impl From<crate::update::VerifyError> for Failure {
-    fn from(error: crate::update::VerifyError) -> Self {
-        Self::new(Exit::Failed, error.to_string())
-    }
 }

@@ -5,16 +5,17 @@ use std::time::SystemTime;
 
 use super::broker::BrokerArgs;
 use super::counter::Counter;
-use super::{Failure, write};
 use crate::bundle::Bundle;
 use crate::bundle::batched_arrays::{BatchedArrays, BatchedOutputs};
-use crate::cli::{Exit, GoldenMade, GoldenTerms, print, print_json, read_arrays, unfit};
 use crate::clock::Timestamp;
-use crate::npz;
-use crate::pipeline;
 use crate::tensor::Tensor;
+use crate::terminal::{
+    Exit, Failure, GoldenMade, GoldenTerms, array_error, print, print_json, read_arrays,
+    write_atomic,
+};
 use crate::update::manifest::Requires;
 use crate::update::{Manifest, PackError, Packed, Release};
+use crate::{npz, pipeline};
 
 /// Pack a model into one file, ready to be signed
 ///
@@ -121,7 +122,7 @@ pub(super) fn pack(args: &Args) -> Result<(), Failure> {
     let bytes = packed.write()?;
     // As a gateway will load it: nothing outside the file can be missing.
     let loaded = pipeline::load(&Bundle::read(&bytes)?)?;
-    write(&args.out, &bytes)?;
+    write_atomic(&args.out, &bytes)?;
     let former_counter = former.map(|former| former.counter);
     let warnings = loaded.warnings;
     let made =
@@ -201,8 +202,8 @@ fn with_golden(bundle: Bundle, args: &Args) -> Result<Bundle, Failure> {
     }
     let arrays = read_arrays(path)?;
     let model = bundle.model()?;
-    let runs = BatchedArrays::new(&arrays, model.inputs(), "input")
-        .map_err(|error| unfit(path, &error))?;
+    let runs =
+        BatchedArrays::new(&arrays, model.inputs(), "input").map_err(|error| array_error(path, &error))?;
     let mut outputs: Vec<Tensor> =
         model.outputs().iter().map(|spec| Tensor::zeros(spec.dtype, &spec.shape)).collect();
     let mut collected = BatchedOutputs::new(model.outputs());
@@ -214,7 +215,8 @@ fn with_golden(bundle: Bundle, args: &Args) -> Result<Bundle, Failure> {
     }
     let inputs = model.inputs().iter().filter_map(|spec| arrays.get_key_value(&spec.name));
     let inputs = inputs.map(|(name, tensor)| (name.as_str(), tensor));
-    let golden = npz::write(inputs.chain(collected.iter())).map_err(|error| unfit(path, &error))?;
+    let golden =
+        npz::write(inputs.chain(collected.iter())).map_err(|error| array_error(path, &error))?;
     Ok(bundle.with_golden(golden, args.tolerance)?)
 }
 

@@ -1,7 +1,6 @@
 //! `--dry-run`: what a verb would publish.
 
-use super::Failure;
-use crate::cli::{print, print_json, table};
+use crate::terminal::{Failure, print, print_json, table};
 
 /// For verbs that publish.
 #[derive(Clone, Copy, Debug, clap::Args)]

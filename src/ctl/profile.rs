@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
-use super::{Failure, closed_to_others};
-use crate::cli::{Exit, print, print_json};
 use crate::config::profile::{KeyRole, Profile};
+use crate::ctl::files::ensure_private;
+use crate::terminal::{Exit, Failure, print, print_json};
 
 const NAME: &str = "inferctl.toml";
 /// A profile is text that people write.
@@ -138,7 +138,7 @@ fn read(path: &Path) -> Result<Found, Failure> {
         .map_err(|error| Failure::new(Exit::Config, error.to_string()))?;
     // What is not there may be on a medium that this command does not need.
     for file in profile.password_files().filter(|file| file.exists()) {
-        closed_to_others(file)?;
+        ensure_private(file)?;
     }
     Ok(Found { path: path.to_owned(), profile })
 }

@@ -8,8 +8,8 @@ use super::preview::{DryRun, Planned, Preview};
 use super::upload::{
     Checked, Published, checked, keysets_missing, missing, upload, upload_keysets,
 };
-use super::{Failure, numbered_keysets, write};
-use crate::cli::{print, print_json};
+use crate::ctl::chain::numbered_keysets;
+use crate::terminal::{Failure, print, print_json, write_atomic};
 use crate::update::manifest::Blob;
 
 /// Put a signed bundle where gateways fetch it: the broker, or a folder for a web server
@@ -128,7 +128,7 @@ fn write_web(checked: &Checked, folder: &Path) -> Result<Published, Failure> {
         published.bytes += blob.len;
     }
     for (blob, bytes) in missing_files(checked, folder) {
-        write(&folder.join(blob.sha256.to_string()), bytes)?;
+        write_atomic(&folder.join(blob.sha256.to_string()), bytes)?;
         published.sent_chunks += chunks(blob);
         published.sent_bytes += blob.len;
     }

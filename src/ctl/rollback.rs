@@ -13,10 +13,9 @@ use super::rollout::{Order, Signing, begin, preview};
 use super::simulate::percent;
 use super::unlock::load_keys;
 use super::upload::Checked;
-use super::{Failure, write};
-use crate::cli::{Exit, print};
 use crate::config::parse_span;
 use crate::ids::ModelName;
+use crate::terminal::{Exit, Failure, print, write_atomic};
 use crate::update::Packed;
 
 /// Bring a fleet back to an older version
@@ -93,7 +92,7 @@ pub(super) fn rollback(args: &Args) -> Result<(), Failure> {
         return preview(&order, &Checked::of(packed, &chain)?);
     }
     if let Some(Again { path, packed }) = &again {
-        write(path, &packed.write()?)?;
+        write_atomic(path, &packed.write()?)?;
         if !args.json {
             let (version, counter) = (&old.manifest.version, counter_after(&old, floor));
             print(&format!("{version} under counter {counter} written to {}\n", path.display()))?;

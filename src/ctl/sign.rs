@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::unlock::{KeyPassword, load_keys};
-use super::{Failure, read, write};
-use crate::cli::print;
+use crate::ctl::files::read;
+use crate::terminal::{Failure, print, write_atomic};
 use crate::update::Packed;
 
 /// Add signatures to a packed bundle
@@ -30,7 +30,7 @@ pub(super) fn sign(args: &Args) -> Result<(), Failure> {
     let mut packed = Packed::read(&read(&args.bundle)?)?;
     let keys = load_keys(&args.key, &args.password.key_password_file)?;
     keys.iter().for_each(|key| packed.envelope_mut().sign(key));
-    write(&args.bundle, &packed.write()?)?;
+    write_atomic(&args.bundle, &packed.write()?)?;
     let count = packed.envelope().claimed().count();
     print(&format!("{} now carries {count} signatures\n", args.bundle.display()))
 }

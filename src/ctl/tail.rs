@@ -2,10 +2,9 @@
 
 use serde_json::Value;
 
-use super::Failure;
 use super::broker::{BrokerArgs, Session, block_on};
-use crate::cli::{print, print_json};
 use crate::link::ClientMessage;
+use crate::terminal::{Failure, print, print_json};
 
 /// What the daemons say of themselves.
 const DAEMON: [&str; 5] = ["+/status", "+/health", "+/model/+", "+/rejects", "+/drift/+"];

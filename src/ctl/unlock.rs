@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::keyfile::{self, KeyError, KeyFile};
-use super::{Failure, read};
-use crate::cli::{Exit, ask_secret};
+use crate::ctl::files::read;
+use crate::terminal::{Exit, Failure, ask_secret};
 use crate::update::SecretKey;
 
 /// Wrong answers before a key is given up.

@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::Failure;
 use super::broker::{BrokerArgs, Session};
 use super::chain::{Chain, Signed};
 use super::preview::{Planned, Preview};
-use crate::cli::{Exit, progress};
 use crate::ids::Digest;
 use crate::link::ClientMessage;
+use crate::terminal::{Exit, Failure, progress};
 use crate::update::manifest::{Blob, Manifest};
 use crate::update::{Packed, Verified};
 

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{Failure, load_trust, read};
-use crate::cli::{print, print_json};
+use crate::ctl::chain::load_trust;
+use crate::ctl::files::read;
 use crate::pipeline;
+use crate::terminal::{Failure, print, print_json};
 use crate::update::Packed;
 
 /// Check a packed bundle as a gateway would

@@ -1,10 +1,9 @@
 //! `inferctl withdraw`
 
-use super::Failure;
 use super::broker::{BrokerArgs, Session, TargetArgs, block_on, model};
 use super::preview::{DryRun, Planned, Preview};
-use crate::cli::{print, print_json};
 use crate::ids::ModelName;
+use crate::terminal::{Failure, print, print_json};
 
 /// Withdraw a deployment: empty its topic
 ///

@@ -1,10 +1,9 @@
 //! `inferctl fleet forget`
 
 use super::view::View;
-use crate::cli::{Exit, print, print_json};
-use crate::ctl::Failure;
 use crate::ctl::broker::{BrokerArgs, Session, block_on, gateway};
 use crate::ids::GatewayId;
+use crate::terminal::{Exit, Failure, print, print_json};
 
 /// What a gateway retains below its own topic.
 const RETAINED: [&str; 4] = ["status", "health", "model/+", "drift/+"];

@@ -8,9 +8,8 @@ pub(super) mod view;
 use std::io::IsTerminal as _;
 use std::time::{Duration, SystemTime};
 
-use super::Failure;
 use super::broker::{BrokerArgs, Session, block_on};
-use crate::cli::{Exit, print, print_json};
+use crate::terminal::{Exit, Failure, print, print_json};
 use view::View;
 
 /// The screen is drawn at most this often.

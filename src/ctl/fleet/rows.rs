@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::summary;
 use super::view::{Gateway, Model, View, age};
-use crate::cli::table;
 use crate::clock::Timestamp;
 use crate::ids::GatewayId;
+use crate::terminal::table;
 use crate::update::device::State;
 
 #[derive(serde::Serialize)]

@@ -4,9 +4,9 @@ mod show;
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::{Exit, print};
+use crate::ctl::chain::load_trust;
 use crate::ctl::unlock::{KeyPassword, load_keys};
-use crate::ctl::{Failure, load_trust, write};
+use crate::terminal::{Exit, Failure, print, write_atomic};
 use crate::update::{Envelope, Keyset, PublicKey, Role, SecretKey};
 
 /// Create a keyset (the public keys that a fleet trusts), or show one
@@ -87,6 +87,6 @@ fn create(args: &Args, out: &Path) -> Result<(), Failure> {
         None => crate::update::Trust::provisioned(&bytes),
     };
     judged.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-    write(out, &bytes)?;
+    write_atomic(out, &bytes)?;
     print(&format!("keyset {version} written to {}\n", out.display()))
 }

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::cli::{Exit, print, print_json, table};
 use crate::ctl::broker::{BrokerArgs, Session, block_on};
-use crate::ctl::{Failure, read};
+use crate::ctl::files::read;
+use crate::terminal::{Exit, Failure, print, print_json, table};
 use crate::update::{Envelope, Keyset, Role, Trust};
 
 /// Show the keys of keysets: who may release and deploy

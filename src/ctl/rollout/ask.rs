@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::record::lock;
-use crate::cli::{Exit, write_whole};
-use crate::ctl::Failure;
 use crate::fs::{FileLock, sibling};
+use crate::terminal::{Exit, Failure, write_atomic};
 
 /// A controller looks several times a second.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -42,7 +41,7 @@ pub(super) fn ask(record: &Path, ask: Ask) -> Result<Asked, Failure> {
         return Ok(Asked::Alone(lock));
     }
     let text = serde_json::to_vec(&ask);
-    write_whole(&path, &text.map_err(|e| Failure::new(Exit::Internal, e.to_string()))?)?;
+    write_atomic(&path, &text.map_err(|e| Failure::new(Exit::Internal, e.to_string()))?)?;
     let deadline = Instant::now() + PATIENCE;
     while path.exists() {
         if let Some(lock) = lock(record)? {

@@ -10,11 +10,10 @@ use serde_json::json;
 
 use super::awaited::{Awaited, Line};
 use super::{Course, Progress, Rollout};
-use crate::cli::{print, print_json};
 use crate::clock::Timestamp;
-use crate::ctl::Failure;
 use crate::ctl::fleet::view::Model;
 use crate::ids::GatewayId;
+use crate::terminal::{Failure, print, print_json};
 
 const WAITING_PAUSE: Duration = Duration::from_secs(30);
 const WAITING_REPEAT: Duration = Duration::from_hours(1);

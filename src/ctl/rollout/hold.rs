@@ -6,10 +6,10 @@ use super::controller::{first_seq, over};
 use super::list::{Found, survey};
 use super::order::{now, sign};
 use super::status::RolloutStatus;
-use crate::cli::{Exit, print, print_json};
 use crate::ctl::broker::{BrokerArgs, Session, block_on};
+use crate::ctl::chain::load_trust;
 use crate::ctl::unlock::load_keys;
-use crate::ctl::{Failure, load_trust};
+use crate::terminal::{Exit, Failure, print, print_json};
 use crate::update::Deployment;
 
 /// Whose signature holds a rollout back where there is no record file.

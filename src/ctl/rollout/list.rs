@@ -8,12 +8,12 @@ use serde::Serialize;
 use super::Course;
 use super::order::now;
 use super::status::RolloutStatus;
-use crate::cli::{print, print_json, table};
 use crate::clock::Timestamp;
 use crate::ctl::broker::{BrokerArgs, Session, block_on};
+use crate::ctl::chain::load_trust;
 use crate::ctl::fleet::view::{self, View, age};
-use crate::ctl::{Failure, load_trust};
 use crate::link::ClientMessage;
+use crate::terminal::{Failure, print, print_json, table};
 use crate::update::{Deployment, Envelope, Target, Trust, drawn};
 
 /// Show every rollout that the broker retains, whoever began it

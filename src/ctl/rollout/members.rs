@@ -2,11 +2,10 @@
 
 use super::Order;
 use super::order::now;
-use crate::cli::Exit;
-use crate::ctl::Failure;
 use crate::ctl::broker::Session;
 use crate::ctl::fleet::view::{self, View};
 use crate::ids::GatewayId;
+use crate::terminal::{Exit, Failure};
 
 /// The gateways that the rollout is for, and what is known of them.
 pub(super) async fn members(order: &Order) -> Result<(View, Vec<GatewayId>), Failure> {

@@ -7,14 +7,13 @@ use super::Plan;
 use super::record::{Files, KeyPasswords};
 use super::terms::Terms;
 use super::waves::{Wave, percents};
-use crate::cli::Exit;
 use crate::clock::Timestamp;
-use crate::ctl::Failure;
 use crate::ctl::broker::BrokerArgs;
 use crate::ctl::chain::Chain;
 use crate::ctl::unlock::load_keys;
 use crate::ctl::upload::{Checked, checked};
 use crate::ids::{GatewayId, ModelName};
+use crate::terminal::{Exit, Failure};
 use crate::update::{Deployment, Envelope, SecretKey, Target, Trust};
 
 /// A rollout as it was ordered.

@@ -5,11 +5,11 @@ use super::members::members;
 use super::order::{now, sign};
 use super::warnings::warnings;
 use crate::ctl::broker::{Session, block_on};
-use crate::ctl::chain::Chain;
+use crate::ctl::chain::{Chain, numbered_keysets};
 use crate::ctl::preview::{Planned, Preview};
 use crate::ctl::unlock::load_keys;
 use crate::ctl::upload::{Checked, keysets_missing, missing};
-use crate::ctl::{Failure, numbered_keysets};
+use crate::terminal::Failure;
 use crate::update::Source;
 
 /// Prints what a rollout of this release would publish, checked as far as the rollout itself is.

@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Rollout;
-use crate::cli::Exit;
-use crate::ctl::Failure;
-use crate::fs::{FileLock, sibling, write_atomic};
+use crate::fs::{FileLock, sibling};
+use crate::terminal::{Exit, Failure, write_atomic};
 use crate::update::Deployment;
 
 /// A record is written by nobody but a controller.
@@ -147,7 +146,7 @@ impl Held {
     pub(super) fn save(&self) -> Result<(), Failure> {
         let text = serde_json::to_vec(&self.record);
         let text = text.map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
-        write_atomic(&self.path, &text).map_err(|error| Failure::io("write", &self.path, &error))
+        write_atomic(&self.path, &text)
     }
 
     pub(super) fn path(&self) -> &Path {

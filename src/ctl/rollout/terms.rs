@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use crate::cli::Exit;
 use crate::clock::Timestamp;
 use crate::config::{parse_size, parse_span};
-use crate::ctl::Failure;
+use crate::terminal::{Exit, Failure};
 use crate::update::{Source, TimeOfDay, Trial, Window};
 
 #[derive(Clone, Debug, clap::Args)]

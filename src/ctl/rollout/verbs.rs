@@ -16,15 +16,14 @@ use super::terms::Terms;
 use super::warnings::warnings;
 use super::waves::{Wave, wave};
 use super::{Course, Order, Rollout};
-use crate::cli::{Exit, print};
 use crate::config::parse_span;
 use crate::ctl::broker::{BrokerArgs, Session, TargetArgs, block_on, model};
-use crate::ctl::chain::Chain;
+use crate::ctl::chain::{Chain, numbered_keysets};
 use crate::ctl::preview::DryRun;
 use crate::ctl::simulate::percent;
 use crate::ctl::upload::{checked, upload, upload_keysets};
-use crate::ctl::{Failure, numbered_keysets};
 use crate::ids::ModelName;
+use crate::terminal::{Exit, Failure, print};
 use crate::update::Source;
 
 /// Enough windows to tell a model that is always wrong: one that is right in nine of ten, beside another such,

@@ -8,9 +8,9 @@ use super::gateway::{Gateway, Later};
 use super::release::{GROUP, Published};
 use super::{Args, Outcome, Wave};
 use crate::clock::{Mono, Now, Timestamp};
-use crate::ctl::Failure;
 use crate::ctl::rollout::{Action, Course, Plan, Rollout};
 use crate::ids::{Digest, GatewayId, ModelName};
+use crate::terminal::Failure;
 use crate::update::device::{Event, Report, Settings, State};
 
 /// 2026-01-01T00:00:00Z.
@@ -73,13 +73,14 @@ impl<'a> Fleet<'a> {
         let bytes = (0..args.model_kib * 1024).map(|_| random.u8(..)).collect();
         let name = |text: &str| {
             ModelName::parse(text)
-                .map_err(|e| Failure::new(crate::cli::Exit::Internal, e.to_string()))
+                .map_err(|e| Failure::new(crate::terminal::Exit::Internal, e.to_string()))
         };
         let published = Published::new(name("simulated")?, bytes, args.spread_s, BEGIN)?;
         let (mut gateways, mut ids) = (Vec::new(), Vec::new());
         for index in 0..args.gateways {
             let id = GatewayId::parse(&format!("gw-{index}"));
-            let id = id.map_err(|e| Failure::new(crate::cli::Exit::Internal, e.to_string()))?;
+            let id =
+                id.map_err(|e| Failure::new(crate::terminal::Exit::Internal, e.to_string()))?;
             let settings = Settings {
                 gateway: id.clone(),
                 groups: vec![GROUP.to_owned()],

@@ -8,8 +8,7 @@ mod tests;
 
 use std::time::{Duration, Instant};
 
-use super::Failure;
-use crate::cli::{Exit, print, print_json, table};
+use crate::terminal::{Exit, Failure, print, print_json, table};
 
 /// Try a rollout on a simulated fleet
 ///

@@ -1,13 +1,12 @@
 //! What a controller and other operators learn of each other over the broker.
 
 use super::Controller;
-use crate::cli::Exit;
 use crate::clock::Timestamp;
-use crate::ctl::Failure;
 use crate::ctl::rollout::awaited::{Awaited, Line};
 use crate::ctl::rollout::record::Record;
 use crate::ctl::rollout::status::RolloutStatus;
 use crate::ctl::rollout::{Action, Course};
+use crate::terminal::{Exit, Failure};
 
 impl Controller {
     /// What somebody else's hold means: an abort where they say so, else a pause.

@@ -6,7 +6,7 @@ use rustix::termios::{
     InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
 
-use super::{Exit, Failure};
+use super::failure::{Exit, Failure};
 
 /// More is no password that somebody types.
 const MAX: usize = 1024;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{Exit, Failure};
+use super::failure::{Exit, Failure};
+use super::files::array_error;
 use crate::bundle::Bundle;
 use crate::bundle::card::{Card, Kind};
 use crate::engine::Model;
@@ -52,7 +53,7 @@ impl GoldenMade {
         let (card, model) = bundle.card_and_model()?;
         let card = &card;
         let names = pipeline::channels(card);
-        let mut recordings = read(path, Names::Channels(&names), GOLDEN_ROWS_MAX)?;
+        let mut recordings = read_recording_file(path, Names::Channels(&names), GOLDEN_ROWS_MAX)?;
         let failed = |why: String| Failure::new(Exit::Failed, format!("{}: {why}", path.display()));
         let start = Instant::now();
         let tolerance = terms.tolerance(card);
@@ -131,7 +132,7 @@ impl GoldenTerms {
 }
 
 /// Reads a file of recordings.
-pub(super) fn read(
+pub(crate) fn read_recording_file(
     path: &Path,
     names: Names<'_>,
     rows_max: usize,
@@ -144,7 +145,7 @@ pub(super) fn read(
         let message = format!("{}: more than the {FILE_MAX} bytes that are read", path.display());
         return Err(Failure::new(Exit::Failed, message));
     }
-    read_recordings(&bytes, names, rows_max).map_err(|error| super::unfit(path, &error))
+    read_recordings(&bytes, names, rows_max).map_err(|error| array_error(path, &error))
 }
 
 /// The largest number that is expected.

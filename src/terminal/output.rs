@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Exit, Failure};
+use super::failure::{Exit, Failure};
 
 /// Prints to standard output. A reader who has seen enough (`| head`) is no failure.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {

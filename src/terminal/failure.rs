@@ -5,10 +5,6 @@ use std::path::Path;
 
 use crate::bundle::BundleError;
 use crate::config::ConfigError;
-use crate::control::client::AskError;
-use crate::control::{Code, Refused};
-use crate::daemon;
-use crate::store::StoreError;
 
 /// The exit codes (those of sysexits.h, where there is one).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +33,7 @@ enum Why {
     Message(String),
     Usage(clap::Error),
     /// The command's own output has said it.
-    Said,
+    AlreadyReported,
 }
 
 impl Failure {
@@ -46,8 +42,8 @@ impl Failure {
     }
 
     /// For a command whose output is the report.
-    pub(crate) fn said(exit: Exit) -> Self {
-        Self { exit, why: Why::Said }
+    pub(crate) fn already_reported(exit: Exit) -> Self {
+        Self { exit, why: Why::AlreadyReported }
     }
 
     pub(crate) fn io(act: &str, path: &Path, error: &io::Error) -> Self {
@@ -65,7 +61,7 @@ impl Failure {
             Why::Message(message) => eprintln!("{program}: {message}"),
             // A closed terminal cannot be told anything.
             Why::Usage(error) => _ = error.print(),
-            Why::Said => {}
+            Why::AlreadyReported => {}
         }
     }
 }
@@ -92,38 +88,6 @@ impl From<ConfigError> for Failure {
 impl From<BundleError> for Failure {
     fn from(error: BundleError) -> Self {
         let exit = if error.is_io() { Exit::Io } else { Exit::Failed };
-        Self::new(exit, error.to_string())
-    }
-}
-
-impl From<daemon::RunError> for Failure {
-    fn from(error: daemon::RunError) -> Self {
-        use daemon::RunError::{
-            Fit, LinkDied, NoModel, Overtime, StateDirInUse, Store, System, WorkerDied,
-        };
-        let exit = match &error {
-            Fit { .. } | NoModel(_) => Exit::Config,
-            System(_) | WorkerDied | LinkDied => Exit::Internal,
-            // Going back to an older version is a decision, and no restart makes it.
-            Store(StoreError::Newer { .. }) => Exit::Config,
-            Store(_) => Exit::Io,
-            StateDirInUse(_) | Overtime(_) => Exit::Failed,
-        };
-        Self::new(exit, error.to_string())
-    }
-}
-
-impl From<AskError> for Failure {
-    fn from(error: AskError) -> Self {
-        let exit = match &error {
-            AskError::NotRunning { .. }
-            | AskError::NoAnswer { .. }
-            | AskError::Refused(Refused { code: Code::NoBroker | Code::Stopping, .. }) => {
-                Exit::Unavailable
-            }
-            AskError::NotAllowed { .. } => Exit::Io,
-            AskError::Refused(_) => Exit::Failed,
-        };
         Self::new(exit, error.to_string())
     }
 }

@@ -1,0 +1,11 @@
+//! The option that names the configuration file.
+
+use std::path::PathBuf;
+
+/// Where the configuration is.
+#[derive(Debug, clap::Args)]
+pub(super) struct ConfigFile {
+    /// The configuration file [default: $INFERD_CONFIG, else /etc/inferd/inferd.toml]
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
