@@ -1,4 +1,4 @@
-//! Which broker, as whom, and the connection to it.
+//! The options that select a broker and a login, and the connection to it.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use crate::config::{Broker, Login, Password, Typed};
 use crate::ctl::files::ensure_private;
@@ -16,13 +16,13 @@ use crate::message::Qos;
 use crate::terminal::{Exit, Failure, ask_secret};
 use crate::update::Target;
 
-/// Retained messages come at once after a subscription; this long after the last one there are no
+/// Retained messages follow a subscription without a pause; after a pause of this length there are no
 /// more.
-const QUIET: Duration = Duration::from_millis(500);
-/// How long the broker may take for an answer, and a lost connection to come back.
-const PATIENCE: Duration = Duration::from_secs(30);
+const RETAINED_QUIET_TIME: Duration = Duration::from_millis(500);
+/// How long the broker may take to answer, and a lost connection to return.
+const BROKER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Which broker, and as whom. Each option may be an environment variable.
+/// The options that select a broker and a login. Each may be set by an environment variable.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Broker")]
 pub(super) struct BrokerArgs {
@@ -30,25 +30,25 @@ pub(super) struct BrokerArgs {
     #[arg(long, value_name = "URL", env = "INFERCTL_BROKER", hide_env_values = true)]
     #[arg(default_value = "mqtt://127.0.0.1:1883")]
     broker: String,
-    /// The user to log in as
+    /// User name for the login
     #[arg(long, value_name = "NAME", env = "INFERCTL_USERNAME")]
     username: Option<String>,
-    /// A file (mode 0600) whose first line is the user's password [default: asked for on a terminal]
+    /// A file (mode 0600) whose first line is the password [default: asked for on a terminal]
     #[arg(long = "password-file", value_name = "FILE", env = "INFERCTL_PASSWORD_FILE")]
     broker_password: Option<PathBuf>,
-    /// What was typed where there is no such file: asked for once, whatever the number of connections.
+    /// The password that was entered, so that it is asked for once.
     #[arg(skip)]
     typed: Arc<OnceLock<Password>>,
-    /// The certificates to trust instead of the system's (PEM)
+    /// Root certificates to trust instead of the system's (PEM)
     #[arg(long, value_name = "FILE", env = "INFERCTL_CA_FILE")]
     ca_file: Option<PathBuf>,
-    /// A certificate to log in with (PEM)
+    /// Client certificate (PEM)
     #[arg(long, value_name = "FILE", env = "INFERCTL_CLIENT_CERT", requires = "client_key")]
     client_cert: Option<PathBuf>,
-    /// The key of that certificate (PEM)
+    /// Private key of the client certificate (PEM)
     #[arg(long, value_name = "FILE", env = "INFERCTL_CLIENT_KEY", requires = "client_cert")]
     client_key: Option<PathBuf>,
-    /// What the fleet's topics begin with
+    /// Prefix of the fleet's topics
     #[arg(long, value_name = "TOPIC", env = "INFERCTL_PREFIX", default_value = "inferd/v1")]
     prefix: String,
 }
@@ -59,7 +59,12 @@ impl BrokerArgs {
         format!("{}/{rest}", self.prefix)
     }
 
-    /// Where the deployment of a model for this target is retained.
+    /// The prefix of the fleet's topics, without a slash at the end.
+    pub(super) fn prefix(&self) -> &str {
+        self.prefix.trim_end_matches('/')
+    }
+
+    /// The topic on which the deployment of a model for this target is retained.
     pub(super) fn deploy_topic(&self, target: &Target, model: &ModelName) -> String {
         match target {
             Target::Group(group) => self.topic(&format!("deploy/group/{group}/{model}")),
@@ -67,7 +72,7 @@ impl BrokerArgs {
         }
     }
 
-    /// Where the controller of such a deployment retains how it goes.
+    /// The topic on which the deployment's controller retains the state of the rollout.
     pub(super) fn rollout_topic(&self, target: &Target, model: &ModelName) -> String {
         let deploy = self.deploy_topic(target, model);
         let rest = deploy.strip_prefix(&self.topic("deploy/")).unwrap_or_default();
@@ -106,7 +111,9 @@ impl BrokerArgs {
                 tls.client_key_file.clone_from(&self.client_key);
             }
             None if files.iter().any(|file| file.is_some()) => {
-                return Err(usage("certificates are for --broker mqtts://…".into()));
+                return Err(usage(
+                    "--ca-file, --client-cert and --client-key need --broker mqtts://…".into(),
+                ));
             }
             None => {}
         }
@@ -115,8 +122,8 @@ impl BrokerArgs {
 }
 
 impl BrokerArgs {
-    /// The user's password, typed; none without a terminal: brokers that take tokens want the user
-    /// name alone.
+    /// Asks for the user's password; none without a terminal, because brokers that use tokens need the
+    /// user name alone.
     fn ask(&self, username: &str) -> Result<Password, Failure> {
         if let Some(password) = self.typed.get() {
             return Ok(password.clone());
@@ -126,7 +133,8 @@ impl BrokerArgs {
             None => Password::None,
             Some(bytes) => {
                 let text = String::from_utf8(bytes);
-                let text = text.map_err(|_| Failure::new(Exit::Failed, "not UTF-8 text"))?;
+                let text =
+                    text.map_err(|_| Failure::new(Exit::Failed, "the password is not UTF-8 text"))?;
                 if text.is_empty() { Password::None } else { Password::Typed(Typed(text)) }
             }
         };
@@ -134,15 +142,15 @@ impl BrokerArgs {
     }
 }
 
-/// Whom a deployment is for.
+/// The target of a deployment.
 #[derive(Clone, Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct TargetArgs {
-    /// The gateways of this group
-    #[arg(long, value_name = "GROUP", value_parser = group)]
+    /// The group of gateways
+    #[arg(long, value_name = "GROUP", value_parser = parse_group)]
     group: Option<String>,
     /// One gateway
-    #[arg(long, value_name = "ID", value_parser = gateway)]
+    #[arg(long, value_name = "ID", value_parser = parse_gateway)]
     gateway: Option<GatewayId>,
 }
 
@@ -156,15 +164,15 @@ impl TargetArgs {
     }
 }
 
-fn group(text: &str) -> Result<String, String> {
-    gateway(text).map(|id| id.to_string())
+fn parse_group(text: &str) -> Result<String, String> {
+    parse_gateway(text).map(|id| id.to_string())
 }
 
-pub(super) fn gateway(text: &str) -> Result<GatewayId, String> {
+pub(super) fn parse_gateway(text: &str) -> Result<GatewayId, String> {
     GatewayId::parse(text).map_err(|error| error.to_string())
 }
 
-pub(super) fn model(text: &str) -> Result<ModelName, String> {
+pub(super) fn parse_model(text: &str) -> Result<ModelName, String> {
     ModelName::parse(text).map_err(|error| error.to_string())
 }
 
@@ -174,8 +182,8 @@ pub(super) struct Session {
     client: SimpleClient,
     inbox: mpsc::Receiver<ClientMessage>,
     progress: watch::Receiver<ClientStatus>,
-    /// What came while something else was waited for.
-    early: VecDeque<ClientMessage>,
+    /// Messages that were received while waiting for something else.
+    received_early: VecDeque<ClientMessage>,
     url: String,
 }
 
@@ -184,27 +192,32 @@ impl Session {
     pub(super) async fn open(args: &BrokerArgs) -> Result<Self, Failure> {
         let broker = args.broker()?;
         let url = broker.to_string();
-        let (client, inbox) = SimpleClient::start(&broker).map_err(|fault| away(&url, &fault))?;
+        let (client, inbox) =
+            SimpleClient::start(&broker).map_err(|fault| unavailable(&url, &fault))?;
         let progress = client.status();
-        let early = VecDeque::new();
-        let mut session = Self { client, inbox, progress, early, url };
+        let received_early = VecDeque::new();
+        let mut session = Self { client, inbox, progress, received_early, url };
         let done = |progress: &ClientStatus| progress.connected || progress.fault.is_some();
-        session.until(done).await?;
+        session.wait_until(done).await?;
         let fault = session.progress.borrow().fault.clone();
-        if session.progress.borrow().connected { Ok(session) } else { Err(session.gone(fault)) }
+        if session.progress.borrow().connected {
+            Ok(session)
+        } else {
+            Err(session.disconnected(fault))
+        }
     }
 
-    /// Subscribes and returns what is retained there now; what comes later comes from
-    /// [`Session::next`]. At most once: what is retained comes again with every connection, and a
-    /// broker drops nothing of it for want of room in a queue.
-    pub(super) async fn retained(
+    /// Subscribes and returns the retained messages; later messages come from [`Session::next`]. The
+    /// QoS is 0: retained messages are sent again with every connection, and brokers do not drop them
+    /// when a queue is full.
+    pub(super) async fn subscribe_retained(
         &mut self,
         filters: &[String],
     ) -> Result<Vec<ClientMessage>, Failure> {
         self.gather(filters, usize::MAX).await
     }
 
-    /// As [`Session::retained`]; so many messages are all there can be.
+    /// As [`Session::subscribe_retained`]; stops after `most` messages.
     async fn gather(
         &mut self,
         filters: &[String],
@@ -214,57 +227,79 @@ impl Session {
             self.progress.borrow().answered + u64::try_from(filters.len()).unwrap_or(u64::MAX);
         let mut found = Vec::new();
         for filter in filters {
-            self.client.subscribe(filter, Qos::AtMostOnce).await.map_err(|_| self.gone(None))?;
+            self.client
+                .subscribe(filter, Qos::AtMostOnce)
+                .await
+                .map_err(|_| self.disconnected(None))?;
             // The broker's answers need room in the inbox.
             while let Ok(message) = self.inbox.try_recv() {
                 found.push(message);
             }
         }
-        let deadline = Instant::now() + PATIENCE;
-        while found.len() < most || self.progress.borrow().answered < wanted {
-            match timeout(QUIET, self.inbox.recv()).await {
-                Ok(Some(message)) => found.push(message),
-                Ok(None) => return Err(self.gone(None)),
-                Err(_) if self.progress.borrow().answered >= wanted => break,
-                Err(_) if Instant::now() > deadline => {
-                    return Err(self.gone(Some(Fault::Timeout { after: PATIENCE })));
+        let deadline = Instant::now() + BROKER_TIMEOUT;
+        let mut is_answered = self.progress.borrow().answered >= wanted;
+        let mut quiet = Instant::now() + RETAINED_QUIET_TIME;
+        while found.len() < most || !is_answered {
+            tokio::select! {
+                message = self.inbox.recv() => {
+                    let message = message.ok_or_else(|| self.disconnected(None))?;
+                    // New messages may arrive without a pause; only retained ones are waited for.
+                    if message.retain {
+                        quiet = Instant::now() + RETAINED_QUIET_TIME;
+                    }
+                    found.push(message);
                 }
-                Err(_) => {}
+                changed = self.progress.changed(), if !is_answered => {
+                    changed.map_err(|_| self.disconnected(None))?;
+                    is_answered = self.progress.borrow().answered >= wanted;
+                    quiet = Instant::now() + RETAINED_QUIET_TIME;
+                }
+                () = sleep_until(quiet), if is_answered => break,
+                () = sleep_until(deadline), if !is_answered => {
+                    return Err(self.disconnected(Some(Fault::Timeout { after: BROKER_TIMEOUT })));
+                }
             }
         }
-        self.refused()?;
+        self.check_refusal()?;
         Ok(found)
     }
 
-    /// As [`Session::retained`], and ends the subscriptions.
-    pub(super) async fn look(&mut self, topics: &[String]) -> Result<Vec<ClientMessage>, Failure> {
+    /// As [`Session::subscribe_retained`], and ends the subscriptions.
+    pub(super) async fn read_retained(
+        &mut self,
+        topics: &[String],
+    ) -> Result<Vec<ClientMessage>, Failure> {
         let found = self.gather(topics, topics.len()).await?;
         for topic in topics {
-            self.client.unsubscribe(topic).await.map_err(|_| self.gone(None))?;
+            self.client.unsubscribe(topic).await.map_err(|_| self.disconnected(None))?;
         }
         Ok(found.into_iter().filter(|message| topics.contains(&message.topic)).collect())
     }
 
-    /// Publishes retained and waits until the broker has it.
+    /// Publishes a retained message and waits for the broker's acknowledgement.
     pub(super) async fn publish(&mut self, topic: &str, payload: Vec<u8>) -> Result<(), Failure> {
         let before = self.progress.borrow().acknowledged;
         self.send(topic, payload).await?;
         self.acknowledged(before + 1).await
     }
 
-    /// Publishes what may be lost, retained. A broker that refuses it says nothing of that.
-    pub(super) async fn inform(&self, topic: &str, payload: Vec<u8>) -> Result<(), Failure> {
+    /// Publishes a retained message that may be lost, with QoS 0. A refusal is not reported.
+    pub(super) async fn publish_unconfirmed(
+        &self,
+        topic: &str,
+        payload: Vec<u8>,
+    ) -> Result<(), Failure> {
         let sent = self.client.publish(topic, payload, Qos::AtMostOnce, true).await;
-        sent.map_err(|_| self.gone(None))
+        sent.map_err(|_| self.disconnected(None))
     }
 
-    /// Publishes retained; [`Session::acknowledged`] waits for the broker.
+    /// Publishes a retained message without waiting; see [`Session::acknowledged`].
     pub(super) async fn send(&self, topic: &str, payload: Vec<u8>) -> Result<(), Failure> {
         let sent = self.client.publish(topic, payload, Qos::AtLeastOnce, true).await;
-        sent.map_err(|_| self.gone(None))
+        sent.map_err(|_| self.disconnected(None))
     }
 
-    /// Waits until the broker has answered so many publishes of this connection, in all.
+    /// Waits until the broker has acknowledged `count` publishes of this connection in total.
     pub(super) async fn acknowledged(&mut self, count: u64) -> Result<(), Failure> {
         let first = self.progress.borrow().connections;
         let done = |progress: &ClientStatus| {
@@ -273,12 +308,12 @@ impl Session {
                 || !progress.connected
                 || progress.connections != first
         };
-        self.until(done).await?;
-        self.refused()?;
+        self.wait_until(done).await?;
+        self.check_refusal()?;
         let progress = self.progress.borrow().clone();
         // Acknowledgements of another connection may be those of what was sent again.
         let lost = !progress.connected || progress.connections != first;
-        if lost { Err(self.gone(progress.fault)) } else { Ok(()) }
+        if lost { Err(self.disconnected(progress.fault)) } else { Ok(()) }
     }
 
     pub(super) fn acknowledgements(&self) -> u64 {
@@ -287,7 +322,7 @@ impl Session {
 
     /// The next message; `None` never comes while the session lives.
     pub(super) async fn next(&mut self) -> Option<ClientMessage> {
-        match self.early.pop_front() {
+        match self.received_early.pop_front() {
             Some(message) => Some(message),
             None => self.inbox.recv().await,
         }
@@ -299,40 +334,40 @@ impl Session {
 
     /// Waits for the connection; messages that come meanwhile are kept, or a full inbox would keep
     /// the answer back.
-    async fn until(&mut self, done: impl Fn(&ClientStatus) -> bool) -> Result<(), Failure> {
-        let deadline = Instant::now() + PATIENCE;
+    async fn wait_until(&mut self, done: impl Fn(&ClientStatus) -> bool) -> Result<(), Failure> {
+        let deadline = Instant::now() + BROKER_TIMEOUT;
         loop {
             if done(&self.progress.borrow_and_update()) {
                 return Ok(());
             }
             tokio::select! {
-                changed = self.progress.changed() => changed.map_err(|_| self.gone(None))?,
-                Some(message) = self.inbox.recv() => self.early.push_back(message),
-                () = tokio::time::sleep_until(deadline) => {
-                    return Err(self.gone(Some(Fault::Timeout { after: PATIENCE })));
+                changed = self.progress.changed() => changed.map_err(|_| self.disconnected(None))?,
+                Some(message) = self.inbox.recv() => self.received_early.push_back(message),
+                () = sleep_until(deadline) => {
+                    return Err(self.disconnected(Some(Fault::Timeout { after: BROKER_TIMEOUT })));
                 }
             }
         }
     }
 
-    fn refused(&self) -> Result<(), Failure> {
+    fn check_refusal(&self) -> Result<(), Failure> {
         let refusal = self.progress.borrow().refusal.clone();
         let Some(refusal) = refusal else { return Ok(()) };
-        let message = format!("{} refuses {refusal}; check the broker's access list", self.url);
+        let message = format!("{} refused {refusal}; check the broker's access list", self.url);
         Err(Failure::new(Exit::Failed, message))
     }
 
-    fn gone(&self, fault: Option<Fault>) -> Failure {
+    fn disconnected(&self, fault: Option<Fault>) -> Failure {
         let fault = fault.or_else(|| self.progress.borrow().fault.clone());
-        away(&self.url, &fault.unwrap_or(Fault::Closed))
+        unavailable(&self.url, &fault.unwrap_or(Fault::Closed))
     }
 }
 
-fn away(url: &str, fault: &Fault) -> Failure {
+fn unavailable(url: &str, fault: &Fault) -> Failure {
     Failure::new(Exit::Unavailable, format!("{url}: {fault}"))
 }
 
-/// Runs a verb that waits for the broker.
+/// Runs a command that uses the broker.
 pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;

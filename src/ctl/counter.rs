@@ -1,9 +1,10 @@
-//! The counter of a release, and the highest that a fleet has.
+//! The counter of a release, and the highest one in a fleet.
 
 use std::str::FromStr;
 
 use super::broker::{BrokerArgs, Session, block_on};
-use super::fleet::view::{self, View};
+use super::fleet::retained::{RetainedFleet, read_fleet};
+use super::fleet::view;
 use crate::ids::ModelName;
 use crate::terminal::Failure;
 use crate::update::manifest::Blob;
@@ -13,7 +14,7 @@ use crate::update::{Deployment, Envelope, Manifest};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Counter {
     Number(u64),
-    /// One above all that the broker knows of the model.
+    /// One above the highest counter of the model on the broker.
     Next,
 }
 
@@ -24,13 +25,13 @@ impl FromStr for Counter {
         match (text, text.parse()) {
             ("next", _) => Ok(Self::Next),
             (_, Ok(number)) if number > 0 => Ok(Self::Number(number)),
-            _ => Err("neither a number from 1 on nor `next`"),
+            _ => Err("neither a number above 0 nor `next`"),
         }
     }
 }
 
 impl Counter {
-    /// The number; asks the broker where it is `next`.
+    /// The number; reads the broker for `next`.
     pub(super) fn number(self, broker: &BrokerArgs, model: &ModelName) -> Result<u64, Failure> {
         match self {
             Self::Number(number) => Ok(number),
@@ -39,27 +40,21 @@ impl Counter {
     }
 }
 
-/// The highest counter of what is deployed of the model and of what gateways report. It is a
-/// proposal: signatures are not checked, and a gateway that was never on this broker is not counted.
+/// The highest counter of the model among deployments and gateways' reports. Signatures are not
+/// checked, and gateways that were never connected to this broker are not counted.
 async fn highest(broker: &BrokerArgs, model: &ModelName) -> Result<u64, Failure> {
-    let mut session = Session::open(broker).await?;
-    let filters = view::filters(Some(model)).map(|rest| broker.topic(&rest));
-    let mut view = View::default();
-    let prefix = broker.topic("");
-    for message in session.retained(&filters).await? {
-        let now = std::time::SystemTime::now().into();
-        view.hear(prefix.trim_end_matches('/'), &message, now);
-    }
+    let filters = view::filters(Some(model));
+    let RetainedFleet { mut session, view, .. } = read_fleet(broker, filters).await?;
     let models = view.gateways.values().filter_map(|of| of.models.get(model.as_str()));
     let versions = models.flat_map(|of| [&of.active, &of.previous]).flatten();
     let mut highest = versions.filter_map(|version| version.counter).max().unwrap_or(0);
-    for message in session.retained(&broker.deploy_filters(model)).await? {
+    for message in session.subscribe_retained(&broker.deploy_filters(model)).await? {
         let deployment = Envelope::read::<Deployment>(&message.payload);
         let Ok(deployment) = deployment.and_then(|envelope| envelope.unverified::<Deployment>())
         else {
             continue;
         };
-        let manifest = fetched(&mut session, broker, &deployment.manifest).await?;
+        let manifest = fetch_blob(&mut session, broker, &deployment.manifest).await?;
         let manifest = Envelope::read::<Manifest>(&manifest);
         if let Ok(manifest) = manifest.and_then(|envelope| envelope.unverified::<Manifest>()) {
             highest = highest.max(manifest.counter);
@@ -68,8 +63,8 @@ async fn highest(broker: &BrokerArgs, model: &ModelName) -> Result<u64, Failure>
     Ok(highest)
 }
 
-/// A blob's retained chunks, as far as they are there.
-pub(super) async fn fetched(
+/// Fetches a blob from the broker; chunks that are missing are left out.
+pub(super) async fn fetch_blob(
     session: &mut Session,
     broker: &BrokerArgs,
     blob: &Blob,
@@ -77,7 +72,7 @@ pub(super) async fn fetched(
     let mut bytes = Vec::new();
     for index in 0..blob.chunks.len() {
         let topic = broker.topic(&format!("blob/{}/{index}", blob.sha256));
-        for message in session.look(&[topic]).await? {
+        for message in session.read_retained(&[topic]).await? {
             bytes.extend_from_slice(&message.payload);
         }
     }

@@ -18,5 +18,5 @@ pub(super) fn ensure_private(path: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     let path = path.display();
-    Err(Failure::new(Exit::Failed, format!("{path} may be read by others: chmod 600 {path}")))
+    Err(Failure::new(Exit::Failed, format!("{path} is readable by other users: chmod 600 {path}")))
 }

@@ -6,9 +6,9 @@ use crate::ctl::files::read;
 use crate::terminal::{Failure, print, print_json, table};
 use crate::update::{Manifest, Packed};
 
-/// Show what is in a packed bundle, believing nothing
+/// Show a bundle's contents without verifying signatures
 ///
-/// The signatures are listed as they claim to be; `inferctl verify` checks them.
+/// Lists the keys that claim to have signed it; `inferctl verify` checks the signatures.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

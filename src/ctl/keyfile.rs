@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::update::{PublicKey, SecretKey};
 
-/// What deriving a key from a password costs: 64 MiB and three passes, the second choice of
+/// The cost of deriving a key from a password: 64 MiB and three passes, the second choice of
 /// RFC 9106, section 4.
 const MEMORY_KIB: u32 = 64 << 10;
 const PASSES: u32 = 3;
@@ -28,19 +28,19 @@ const PASSES_MAX: u32 = 64;
 pub(super) enum KeyError {
     #[error("cannot {act} {path}: {source}", path = path.display())]
     File { act: &'static str, path: PathBuf, source: io::Error },
-    #[error("{path} may be read by others (mode {mode:03o}): chmod 600 {path}", path = path.display())]
+    #[error("{path} is readable by other users (mode {mode:03o}): chmod 600 {path}", path = path.display())]
     Open { path: PathBuf, mode: u32 },
     #[error("{path} is not a key file: {why}", path = path.display())]
     Malformed { path: PathBuf, why: String },
     #[error(
-        "{path} is encrypted: name a file with its password by --key-password-file; on a terminal \
+        "{path} is encrypted: give a file with its password with --key-password-file; on a terminal \
          it is asked for",
         path = path.display()
     )]
     Locked { path: PathBuf },
-    #[error("wrong password for {path}, or it is damaged", path = path.display())]
+    #[error("wrong password for {path}, or the file is damaged", path = path.display())]
     Password { path: PathBuf },
-    #[error("the system gives no random numbers")]
+    #[error("the system provides no random numbers")]
     Random,
 }
 
@@ -49,7 +49,7 @@ pub(super) enum KeyError {
 #[serde(deny_unknown_fields)]
 pub(super) struct KeyFile {
     public: PublicKey,
-    /// The 32-byte seed: base64, encrypted where there is a `lock`.
+    /// The 32-byte seed: base64, encrypted if there is a `lock`.
     secret: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lock: Option<Lock>,

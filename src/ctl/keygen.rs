@@ -6,11 +6,10 @@ use super::keyfile;
 use super::unlock::{self, KeyPassword};
 use crate::terminal::{Failure, print, print_json};
 
-/// Make a key and keep it in a file
+/// Create a key file
 ///
-/// The file gets mode 0600 and is encrypted with a password (Argon2id and ChaCha20-Poly1305), which
-/// is asked for on a terminal or read from --key-password-file. A file that is there already is
-/// never overwritten.
+/// The file has mode 0600 and is encrypted with a password (Argon2id and ChaCha20-Poly1305), which is
+/// asked for on a terminal or read from --key-password-file. An existing file is never overwritten.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -18,12 +17,12 @@ Examples:
   inferctl keygen --out release.key
   inferctl keygen --out release.key --key-password-file password")]
 pub(super) struct Args {
-    /// The key file to make
+    /// The key file to create
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
     password: KeyPassword,
-    /// Keep the key in the clear
+    /// Store the key unencrypted
     #[arg(long, conflicts_with = "key_password_file")]
     unencrypted: bool,
     /// Print one JSON object
@@ -47,5 +46,10 @@ pub(super) fn keygen(args: &Args) -> Result<(), Failure> {
     if args.json {
         return print_json(&made);
     }
-    print(&format!("public {}\nid     {}\nkept in {}\n", made.public, made.id, made.file.display()))
+    print(&format!(
+        "public {}\nid     {}\nstored in {}\n",
+        made.public,
+        made.id,
+        made.file.display()
+    ))
 }

@@ -1,8 +1,8 @@
-//! The command line of `inferctl`: one file a verb.
+//! The command line of `inferctl`: one file a command.
 
 mod broker;
-mod chain;
 mod counter;
+mod dry_run;
 mod exit_codes;
 mod files;
 mod fleet;
@@ -10,8 +10,8 @@ mod inspect;
 mod keyfile;
 mod keygen;
 mod keys;
+mod keyset_chain;
 mod pack;
-mod preview;
 mod profile;
 mod publish;
 mod rollback;
@@ -22,6 +22,7 @@ mod tail;
 mod unlock;
 mod upload;
 mod verify;
+mod wall_clock;
 mod withdraw;
 
 use std::ffi::OsString;
@@ -35,19 +36,19 @@ use crate::terminal::{self, Failure};
 #[derive(Debug, Parser)]
 #[command(name = "inferctl", version, about, long_about = LONG_ABOUT, after_help = EXAMPLES)]
 struct Cli {
-    /// Settings that need not be given with every command [default: inferctl.toml in this folder,
-    /// else ~/.config/inferd/inferctl.toml]
+    /// A file with defaults for options [default: inferctl.toml in the current folder, else
+    /// ~/.config/inferd/inferctl.toml]
     #[arg(long, global = true, value_name = "FILE", env = "INFERCTL_PROFILE")]
     profile: Option<PathBuf>,
     #[command(subcommand)]
-    verb: Verb,
+    command: Command,
 }
 
 const LONG_ABOUT: &str = "\
 Packs, signs and rolls out models to a fleet of inferd gateways.
 
-Exit codes: 0 success; 1 failed or refused; 2 wrong usage; 69 the broker cannot be reached; 74 a file \
-cannot be read or written; 78 the profile is wrong.";
+Exit codes: 0 success; 1 failed or refused; 2 invalid usage; 69 the broker cannot be reached; 74 a file \
+cannot be read or written; 78 the profile is invalid.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -65,7 +66,7 @@ Examples:
   inferctl fleet --watch";
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum Command {
     Keygen(keygen::Args),
     Keys(keys::Args),
     Pack(pack::Args),
@@ -75,7 +76,7 @@ enum Verb {
     Simulate(simulate::Args),
     Publish(publish::Args),
     #[command(subcommand)]
-    Rollout(rollout::Verbs),
+    Rollout(rollout::Commands),
     Rollback(rollback::Args),
     Withdraw(withdraw::Args),
     Fleet(fleet::Args),
@@ -83,16 +84,16 @@ enum Verb {
     Profile(profile::Args),
 }
 
-/// What `inferctl` takes, for its manual pages and completions.
+/// The command line of `inferctl`, for manual pages and completions.
 #[must_use]
 pub fn command() -> clap::Command {
     Cli::command()
 }
 
-/// Does what the arguments (the program's name first) ask for.
+/// Runs the command that the arguments name. The first argument is the program's name.
 ///
 /// # Errors
-/// What went wrong, with the exit code it ends the process with.
+/// A [`Failure`] with a message and the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
     let args: Vec<_> = args.into_iter().collect();
     let found = profile::find(&args);
@@ -100,21 +101,21 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
     let Some(cli) = terminal::parsed(parse(&args, profile)).transpose() else { return Ok(()) };
     let found = found?;
     let cli = cli?;
-    match cli.verb {
-        Verb::Keygen(args) => keygen::keygen(&args),
-        Verb::Keys(args) => keys::keys(&args),
-        Verb::Pack(args) => pack::pack(&args),
-        Verb::Sign(args) => sign::sign(&args),
-        Verb::Verify(args) => verify::verify(&args),
-        Verb::Inspect(args) => inspect::inspect(&args),
-        Verb::Simulate(args) => simulate::simulate(&args),
-        Verb::Publish(args) => publish::publish(&args),
-        Verb::Rollout(verb) => rollout::rollout(&verb),
-        Verb::Rollback(args) => rollback::rollback(&args),
-        Verb::Withdraw(args) => withdraw::withdraw(&args),
-        Verb::Fleet(args) => fleet::fleet(&args),
-        Verb::Tail(args) => tail::tail(&args),
-        Verb::Profile(args) => profile::show(&args, found.as_ref()),
+    match cli.command {
+        Command::Keygen(args) => keygen::keygen(&args),
+        Command::Keys(args) => keys::keys(&args),
+        Command::Pack(args) => pack::pack(&args),
+        Command::Sign(args) => sign::sign(&args),
+        Command::Verify(args) => verify::verify(&args),
+        Command::Inspect(args) => inspect::inspect(&args),
+        Command::Simulate(args) => simulate::simulate(&args),
+        Command::Publish(args) => publish::publish(&args),
+        Command::Rollout(verb) => rollout::rollout(&verb),
+        Command::Rollback(args) => rollback::rollback(&args),
+        Command::Withdraw(args) => withdraw::withdraw(&args),
+        Command::Fleet(args) => fleet::fleet(&args),
+        Command::Tail(args) => tail::tail(&args),
+        Command::Profile(args) => profile::show(&args, found.as_ref()),
     }
 }
 

@@ -17,18 +17,19 @@ use crate::update::manifest::Requires;
 use crate::update::{Manifest, PackError, Packed, Release};
 use crate::{npz, pipeline};
 
-/// Pack a model into one file, ready to be signed
+/// Pack a model into one file that can be signed
 ///
 /// The model is loaded and must reproduce its golden vectors. If the bundle has none,
-/// --golden-inputs runs the model on arrays of your choice and packs the outputs, so that every
-/// gateway proves that it computes the same. --golden-samples does so with a recording of raw samples, so
-/// that every gateway proves the preprocessing, too: CSV with a header that names the card's channels
-/// (time, recording, device and label are known beside them), JSON lines, or golden samples. With --delta-from, gateways that run the older version
-/// fetch only what differs, if that is under 70 % of the file.
+/// --golden-inputs runs the model on your arrays and packs the outputs, so that every gateway
+/// verifies that it computes the same. --golden-samples does so with a recording of raw samples,
+/// which also verifies the preprocessing: CSV with a header that names the card's channels (and
+/// optionally time, recording, device and label), JSON lines, or golden samples. With --delta-from,
+/// gateways that run the older version download only the difference, if it is under 70 % of the
+/// file.
 ///
-/// A bundle that was packed before can be packed again, as a new release of the same files: to go
-/// back to an older version, for example. Its signatures and deltas are left out, and its
-/// requirements are kept unless --requires-* says otherwise.
+/// A packed bundle can be packed again as a new release of the same files, for example to roll back
+/// to an older version. Its signatures and deltas are dropped; its requirements are kept unless
+/// --requires-* options replace them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -41,7 +42,7 @@ Examples:
 pub(super) struct Args {
     /// A bundle: a folder with a card.toml, or a .bundle file
     bundle: PathBuf,
-    /// The release's number, higher than that of every release before; `next` asks the broker for it
+    /// Counter of the release, higher than that of every earlier release; `next` reads it from the broker
     #[arg(long, value_name = "N|next")]
     counter: Counter,
     /// The file to write
@@ -50,28 +51,28 @@ pub(super) struct Args {
     /// An older version that gateways have
     #[arg(long, value_name = "FILE")]
     delta_from: Vec<PathBuf>,
-    /// Inputs to make golden vectors of, named as for `inferd infer`
+    /// Inputs for golden vectors, named as for `inferd infer`
     #[arg(long, value_name = "FILE")]
     golden_inputs: Option<PathBuf>,
-    /// How far an output may be from its golden vector
+    /// Largest allowed difference from a golden vector
     #[arg(long, value_name = "X", default_value_t = 0.01, requires = "golden_inputs")]
     tolerance: f64,
-    /// A recording of raw samples to make golden samples of
+    /// A recording of raw samples for golden samples
     #[arg(long, value_name = "FILE")]
     golden_samples: Option<PathBuf>,
     #[command(flatten)]
     terms: GoldenTerms,
-    /// The oldest inferd that may run it
+    /// Oldest version of inferd that can run it
     #[arg(long, value_name = "VERSION")]
     requires_inferd: Option<String>,
-    /// A processor it was made for: aarch64, arm, x86_64; may be given several times [default: any]
+    /// Required processor: aarch64, arm, x86_64; may be given several times [default: any]
     #[arg(long, value_name = "ARCH")]
     requires_arch: Vec<String>,
-    /// Memory a gateway must have [default: any]
+    /// Memory that a gateway must have [default: any]
     #[arg(long, value_name = "MB")]
     requires_ram_mb: Option<u64>,
-    /// When it is released [default: now]; the same time gives the same bytes
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    /// Release time [default: now]; the same time gives the same bytes
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     created: Option<Timestamp>,
     /// For `--counter next`
     #[command(flatten)]
@@ -81,7 +82,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-fn time(text: &str) -> Result<Timestamp, String> {
+fn parse_time(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse(text).ok_or_else(|| "not an RFC 3339 time".to_owned())
 }
 
@@ -135,7 +136,7 @@ pub(super) fn pack(args: &Args) -> Result<(), Failure> {
         made.name, made.version, made.counter, made.bytes, made.chunks
     );
     if let Some(counter) = made.former_counter {
-        text += &format!("the signatures of its release with counter {counter} are left out\n");
+        text += &format!("the signatures of the release with counter {counter} were dropped\n");
     }
     for delta in &made.deltas {
         text += &format!("delta of {}: {} of {} bytes\n", delta.path, delta.bytes, delta.of);
@@ -146,7 +147,7 @@ pub(super) fn pack(args: &Args) -> Result<(), Failure> {
     if made.deltas.is_empty() && !bases.is_empty() {
         text += "no delta is small enough to be worthwhile\n";
     }
-    text += &golden.map_or_else(String::new, |golden| golden.shown());
+    text += &golden.map_or_else(String::new, |golden| golden.summary());
     print(&format!("{text}written to {}\n", args.out.display()))
 }
 
@@ -181,7 +182,7 @@ fn former(bundle: &Bundle, path: &Path) -> Result<Option<Manifest>, Failure> {
     former.map(|former| former.envelope().unverified().map_err(Failure::from)).transpose()
 }
 
-/// What was asked for; what was not, as it was before.
+/// The requirements from the options, else those of the former release.
 fn requires(args: &Args, former: Option<&Manifest>) -> Requires {
     let former = former.map(|former| former.requires.clone()).unwrap_or_default();
     let arch = if args.requires_arch.is_empty() { former.arch } else { args.requires_arch.clone() };
@@ -197,7 +198,7 @@ fn requires(args: &Args, former: Option<&Manifest>) -> Requires {
 fn with_golden(bundle: Bundle, args: &Args) -> Result<Bundle, Failure> {
     let Some(path) = &args.golden_inputs else { return Ok(bundle) };
     if bundle.has_golden() {
-        let message = "the bundle has golden vectors: leave --golden-inputs out";
+        let message = "the bundle already has golden vectors; omit --golden-inputs";
         return Err(Failure::new(Exit::Failed, message));
     }
     let arrays = read_arrays(path)?;
@@ -224,8 +225,8 @@ fn with_golden(bundle: Bundle, args: &Args) -> Result<Bundle, Failure> {
 fn with_samples(bundle: Bundle, args: &Args) -> Result<(Bundle, Option<GoldenMade>), Failure> {
     let Some(path) = &args.golden_samples else { return Ok((bundle, None)) };
     if bundle.has_samples() {
-        let message = "the bundle has golden samples: leave --golden-samples out, or take `samples` \
-                       out of the card's [golden] to make new ones";
+        let message = "the bundle already has golden samples; omit --golden-samples, or remove \
+                       `samples` from the card's [golden] to make new ones";
         return Err(Failure::new(Exit::Failed, message));
     }
     let made = GoldenMade::of(&bundle, path, &args.terms)?;

@@ -1,5 +1,5 @@
-//! `inferctl profile`, and how a profile's settings become the defaults of options: what stands on
-//! the command line or in the environment wins, as over any default.
+//! `inferctl profile`. A profile's settings become the defaults of options; the command line and the
+//! environment override them.
 
 use std::ffi::OsString;
 use std::fs;
@@ -14,12 +14,12 @@ use crate::ctl::files::ensure_private;
 use crate::terminal::{Exit, Failure, print, print_json};
 
 const NAME: &str = "inferctl.toml";
-/// A profile is text that people write.
-const MAX: u64 = 1 << 20;
+/// The largest profile in bytes.
+const MAX_PROFILE_BYTES: u64 = 1 << 20;
 
-/// Show which profile is read, and what it says
+/// Show the profile in use and its settings
 ///
-/// A profile gives options their defaults: broker, login, keysets and keys. It is the file named by
+/// A profile holds defaults for options: broker, login, keysets and keys. It is the file named by
 /// --profile or INFERCTL_PROFILE, else inferctl.toml in the current folder, else
 /// ~/.config/inferd/inferctl.toml.
 #[derive(Debug, clap::Args)]
@@ -41,7 +41,7 @@ pub(super) struct Found {
     profile: Profile,
 }
 
-/// What of the profile's login holds for a command.
+/// Which parts of the profile's login apply to a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Login {
     /// The command is for the profile's broker.
@@ -56,7 +56,7 @@ pub(super) fn show(args: &Args, found: Option<&Found>) -> Result<(), Failure> {
     }
     let Some(Found { path, profile }) = found else {
         return print(
-            "no profile is read: there is no inferctl.toml in this folder or in \
+            "no profile in use: there is no inferctl.toml in this folder or in \
                       ~/.config/inferd\n",
         );
     };
@@ -100,9 +100,8 @@ pub(super) fn find(args: &[OsString]) -> Result<Option<Found>, Failure> {
     let owned = [0, owner(Path::new("/proc/self")).map_err(failed)?];
     if !owned.contains(&owner(&path).map_err(failed)?) {
         let path = path.display();
-        let message = format!(
-            "{path} belongs to another user; if its settings are to be used, name it: --profile {path}"
-        );
+        let message =
+            format!("{path} belongs to another user; to use it anyway, give --profile {path}");
         return Err(Failure::new(Exit::Config, message));
     }
     read(&path).map(Some)
@@ -128,15 +127,15 @@ fn read(path: &Path) -> Result<Found, Failure> {
     let found = fs::metadata(path).map_err(failed)?;
     let wrong = |why: &str| Failure::new(Exit::Config, format!("{}: {why}", path.display()));
     if found.mode() & 0o002 != 0 {
-        return Err(wrong(&format!("everybody may write to it: chmod o-w {}", path.display())));
+        return Err(wrong(&format!("it is writable by every user: chmod o-w {}", path.display())));
     }
-    if found.len() > MAX {
+    if found.len() > MAX_PROFILE_BYTES {
         return Err(wrong("too large for a profile"));
     }
     let text = fs::read_to_string(path).map_err(failed)?;
     let profile = Profile::parse(path, &text)
         .map_err(|error| Failure::new(Exit::Config, error.to_string()))?;
-    // What is not there may be on a medium that this command does not need.
+    // A missing file may be on a medium that this command does not need.
     for file in profile.password_files().filter(|file| file.exists()) {
         ensure_private(file)?;
     }
@@ -159,16 +158,16 @@ pub(super) fn parse(
     if login == all { Ok(matches) } else { with(login).try_get_matches_from(args) }
 }
 
-/// The profile's user and password are for its broker, and for no other that a command names.
+/// The profile's user and password apply to its own broker only.
 fn login(matches: &ArgMatches, profile: &Profile) -> Login {
-    let mut verb = matches;
-    while let Some((_, below)) = verb.subcommand() {
-        verb = below;
+    let mut command = matches;
+    while let Some((_, below)) = command.subcommand() {
+        command = below;
     }
     let named = |id: &str| {
-        let is_there = verb.try_contains_id(id).unwrap_or(false);
-        let explicit = is_there && verb.value_source(id) != Some(ValueSource::DefaultValue);
-        explicit.then(|| verb.get_one::<String>(id)).flatten()
+        let is_there = command.try_contains_id(id).unwrap_or(false);
+        let explicit = is_there && command.value_source(id) != Some(ValueSource::DefaultValue);
+        explicit.then(|| command.get_one::<String>(id)).flatten()
     };
     let is =
         |id: &str, own: &Option<String>| named(id).is_none_or(|named| own.as_ref() == Some(named));
@@ -177,10 +176,10 @@ fn login(matches: &ArgMatches, profile: &Profile) -> Login {
 }
 
 /// The command whose options have the profile's settings as defaults.
-fn with_defaults(mut command: Command, verb: &str, profile: &Profile, login: Login) -> Command {
+fn with_defaults(mut command: Command, name: &str, profile: &Profile, login: Login) -> Command {
     let ids: Vec<String> = command.get_arguments().map(|arg| arg.get_id().to_string()).collect();
     for id in ids {
-        command = command.mut_arg(&id, |arg| with_default(arg, &id, verb, profile, login));
+        command = command.mut_arg(&id, |arg| with_default(arg, &id, name, profile, login));
     }
     let names: Vec<_> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     for name in names {
@@ -189,7 +188,7 @@ fn with_defaults(mut command: Command, verb: &str, profile: &Profile, login: Log
     command
 }
 
-fn with_default(arg: Arg, id: &str, verb: &str, profile: &Profile, login: Login) -> Arg {
+fn with_default(arg: Arg, id: &str, name: &str, profile: &Profile, login: Login) -> Arg {
     let broker = &profile.broker;
     let of_broker = |path: &Option<PathBuf>| path.clone().filter(|_| login.broker);
     let one = |value: Option<OsString>| value.into_iter().collect::<Vec<_>>();
@@ -208,9 +207,9 @@ fn with_default(arg: Arg, id: &str, verb: &str, profile: &Profile, login: Login)
         "client_key" => file(of_broker(&broker.client_key_file)),
         "prefix" => text(&broker.prefix),
         "keyset" => profile.keysets.iter().map(|path| path.clone().into_os_string()).collect(),
-        "key" if verb == "sign" => keys(KeyRole::Release),
+        "key" if name == "sign" => keys(KeyRole::Release),
         "key" => keys(KeyRole::Deploy),
-        "key_password_file" if verb != "keygen" => {
+        "key_password_file" if name != "keygen" => {
             profile.key_password_files().map(|path| path.clone().into_os_string()).collect()
         }
         _ => Vec::new(),

@@ -3,21 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use super::broker::{BrokerArgs, Session, block_on};
-use super::chain::Chain;
-use super::preview::{DryRun, Planned, Preview};
 use super::upload::{
-    Checked, Published, checked, keysets_missing, missing, upload, upload_keysets,
+    CheckedRelease, Published, keysets_missing, missing, read_release, upload, upload_keysets,
 };
-use crate::ctl::chain::numbered_keysets;
+use crate::ctl::dry_run::{DryRun, PlannedMessages, Preview};
+use crate::ctl::keyset_chain::{KeysetChain, numbered_keysets};
 use crate::terminal::{Failure, print, print_json, write_atomic};
 use crate::update::manifest::Blob;
 
-/// Put a signed bundle where gateways fetch it: the broker, or a folder for a web server
+/// Publish a signed bundle for download: on the broker, or in a folder for a web server
 ///
 /// Checks signatures and files against the keysets first. On the broker every chunk is one retained
-/// message of at most 64 KiB; what is there already is not sent again, so a publish that was
-/// interrupted goes on. With --web the files are written as DIR/SHA256, for any static web server
-/// (`--source 'https://…/{sha256}'` of a rollout). Nothing runs anywhere because of it.
+/// message of at most 64 KiB; chunks that are already there are not sent again, so an interrupted
+/// publish can be repeated. With --web, files are written as DIR/SHA256 for any static web server
+/// (`--source 'https://…/{sha256}'` of a rollout). No gateway installs anything until a rollout is
+/// started.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -28,13 +28,13 @@ Examples:
 pub(super) struct Args {
     /// The packed and signed bundle
     bundle: PathBuf,
-    /// The keysets, from the one the gateways came with; they are published, too
+    /// The keysets, from the first one that the gateways were provisioned with; they are also published
     #[arg(long, value_name = "FILE", required = true)]
     keyset: Vec<PathBuf>,
-    /// Write files into this folder; nothing is sent to the broker
+    /// Write files to this folder instead of the broker
     #[arg(long, value_name = "DIR")]
     web: Option<PathBuf>,
-    /// Send every chunk, without a look at what the broker has
+    /// Send every chunk, including those that the broker already has
     #[arg(long, conflicts_with = "web")]
     all: bool,
     #[command(flatten)]
@@ -58,7 +58,7 @@ struct Done {
 }
 
 pub(super) fn publish(args: &Args) -> Result<(), Failure> {
-    let checked = checked(&args.bundle, &Chain::load(&args.keyset)?)?;
+    let checked = read_release(&args.bundle, &KeysetChain::load(&args.keyset)?)?;
     if args.dry_run.dry_run {
         return preview(args, &checked)?.print(args.json);
     }
@@ -78,15 +78,15 @@ pub(super) fn publish(args: &Args) -> Result<(), Failure> {
         keysets_sent,
         published,
     };
-    if args.json { print_json(&done) } else { print(&shown(&done, args.web.as_deref())) }
+    if args.json { print_json(&done) } else { print(&render(&done, args.web.as_deref())) }
 }
 
-fn preview(args: &Args, checked: &Checked) -> Result<Preview, Failure> {
+fn preview(args: &Args, checked: &CheckedRelease) -> Result<Preview, Failure> {
     let mut preview = Preview::default();
     if let Some(folder) = &args.web {
         for (blob, bytes) in missing_files(checked, folder) {
             let path = folder.join(blob.sha256.to_string()).display().to_string();
-            preview.add(Planned::one(&path, bytes.len(), checked.name(&blob.sha256)));
+            preview.add(PlannedMessages::one(&path, bytes.len(), checked.name(&blob.sha256)));
         }
         return Ok(preview);
     }
@@ -96,16 +96,16 @@ fn preview(args: &Args, checked: &Checked) -> Result<Preview, Failure> {
         checked.preview(&args.broker, &pieces, &mut preview);
         let keysets = numbered_keysets(&args.keyset)?;
         for (topic, bytes) in keysets_missing(&mut session, &args.broker, &keysets).await? {
-            preview.add(Planned::one(&topic, bytes.len(), "keyset"));
+            preview.add(PlannedMessages::one(&topic, bytes.len(), "keyset"));
         }
         Ok(preview)
     })
 }
 
-fn shown(done: &Done, web: Option<&Path>) -> String {
+fn render(done: &Done, web: Option<&Path>) -> String {
     let place = web.map_or("the broker".to_owned(), |folder| folder.display().to_string());
     format!(
-        "{} {} (counter {}): {} bytes in {} chunks on {place}; {} bytes in {} chunks sent now\n\
+        "{} {} (counter {}): {} bytes in {} chunks on {place}; {} bytes in {} chunks sent\n\
          manifest {}\n",
         done.name,
         done.version,
@@ -119,7 +119,7 @@ fn shown(done: &Done, web: Option<&Path>) -> String {
 }
 
 /// Writes each blob under its digest, the manifest last; what is there already stays.
-fn write_web(checked: &Checked, folder: &Path) -> Result<Published, Failure> {
+fn write_web(checked: &CheckedRelease, folder: &Path) -> Result<Published, Failure> {
     std::fs::create_dir_all(folder).map_err(|error| Failure::io("make", folder, &error))?;
     let chunks = |blob: &Blob| u64::try_from(blob.chunks.len()).unwrap_or(u64::MAX);
     let mut published = Published::default();
@@ -137,7 +137,7 @@ fn write_web(checked: &Checked, folder: &Path) -> Result<Published, Failure> {
 
 /// The blobs that are not in the folder.
 fn missing_files<'a>(
-    checked: &'a Checked,
+    checked: &'a CheckedRelease,
     folder: &Path,
 ) -> impl Iterator<Item = &'a (Blob, Vec<u8>)> {
     checked.blobs.iter().filter(move |(blob, bytes)| {

@@ -1,34 +1,33 @@
 //! `inferctl rollback`
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use super::broker::{BrokerArgs, Session, TargetArgs, block_on, model};
-use super::chain::{Chain, Signed};
-use super::counter::fetched;
-use super::preview::DryRun;
+use super::broker::{BrokerArgs, Session, TargetArgs, block_on, parse_model};
+use super::counter::fetch_blob;
+use super::rollout::pace::{Pace, PaceArgs};
 use super::rollout::terms::Terms;
-use super::rollout::waves::{Wave, wave};
-use super::rollout::{Order, Signing, begin, preview};
-use super::simulate::percent;
+use super::rollout::{Signing, begin, preview};
 use super::unlock::load_keys;
-use super::upload::Checked;
-use crate::config::parse_span;
+use super::upload::CheckedRelease;
+use crate::ctl::dry_run::DryRun;
+use crate::ctl::keyset_chain::{KeysetChain, SignedRelease};
+use crate::ctl::rollout::RolloutRequest;
 use crate::ids::ModelName;
 use crate::terminal::{Exit, Failure, print, write_atomic};
 use crate::update::Packed;
 
-/// Bring a fleet back to an older version
+/// Roll a fleet back to an older version
 ///
-/// Gateways take no release whose counter is below that of the one they have committed, or an
-/// attacker could bring back an old fault. So going back is a release like any other: the old files
-/// under a higher counter, signed by the release role (--release-key). The new bundle is written
-/// beside the old one. Gateways that have kept the old version fetch only the manifest. If the
-/// release keys are elsewhere, `inferctl pack OLD.bundle --counter N --out NEW.bundle` and
+/// Gateways refuse releases whose counter is below that of the committed release, because an attacker
+/// could otherwise restore an old vulnerability. A rollback is therefore a new release: the old files
+/// with a higher counter, signed by the release role (--release-key). The new bundle is written
+/// beside the old one. Gateways that still have the old version download only the manifest. If the
+/// release keys are on another machine, `inferctl pack OLD.bundle --counter N --out NEW.bundle` and
 /// `inferctl sign NEW.bundle --key release.key` make the same bundle there.
 ///
-/// After a rotation of release keys, name all keysets from the first one on and the current release
-/// key: the old release was signed by keys that no longer count.
+/// After a rotation of release keys, give all keysets from the first one on and the current release
+/// key: the old release was signed by keys that are no longer valid.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -38,77 +37,67 @@ Examples:
       --keyset keyset-1.json --key deploy.key --record back.rollout")]
 pub(super) struct Args {
     /// The model
-    #[arg(long, value_name = "NAME", value_parser = model)]
+    #[arg(long, value_name = "NAME", value_parser = parse_model)]
     model: ModelName,
     #[command(flatten)]
     target: TargetArgs,
-    /// The bundle of the version to go back to
+    /// The bundle of the older version
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
     #[command(flatten)]
     signing: Signing,
-    /// A release key, to sign the old bytes under a higher counter
+    /// A release key, to sign the old files with a higher counter
     #[arg(long, value_name = "FILE")]
     release_key: Vec<PathBuf>,
-    /// The counter to go beyond [default: the highest of what is deployed of the model]
+    /// The counter to exceed [default: the highest that is deployed of the model]
     #[arg(long, value_name = "N")]
     above: Option<u64>,
-    /// Shares of the fleet, or numbers of gateways, rising
-    #[arg(long, value_delimiter = ',', default_value = "100%", value_parser = wave)]
-    waves: Vec<Wave>,
-    /// How long each wave is watched, at least
-    #[arg(long, value_name = "SPAN", default_value = "0s", value_parser = parse_span)]
-    soak: Duration,
-    /// The share of failures that stops it
-    #[arg(long, default_value = "50%", value_parser = percent)]
-    abort_above: f64,
-    /// Do not wait for gateways that have been offline for this long [default: wait]
-    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
-    skip_offline: Option<Duration>,
+    #[command(flatten)]
+    pace: PaceArgs,
     #[command(flatten)]
     terms: Terms,
     #[command(flatten)]
     broker: BrokerArgs,
     #[command(flatten)]
     dry_run: DryRun,
-    /// Print one JSON object a line for what happens
+    /// Print events as JSON, one object per line
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn rollback(args: &Args) -> Result<(), Failure> {
-    let chain = Chain::load(&args.signing.keyset)?;
+    let chain = KeysetChain::load(&args.signing.keyset)?;
     let old = chain.release(&args.to)?;
     let floor = match args.above {
         Some(floor) => floor,
         None => block_on(deployed(args, &chain))?,
     };
     let as_it_is = old.keyset == chain.number() && old.manifest.counter > floor;
-    let again = if as_it_is { None } else { Some(released_again(args, &old, floor, &chain)?) };
+    let again = if as_it_is { None } else { Some(release_again(args, &old, floor, &chain)?) };
     let bundle = again.as_ref().map_or(&args.to, |again| &again.path).clone();
-    let order = order(args, bundle)?;
+    let request = request(args, bundle)?;
     if args.dry_run.dry_run {
         let packed = again.map_or(old.packed, |again| again.packed);
-        return preview(&order, &Checked::of(packed, &chain)?);
+        return preview(&request, CheckedRelease::of(packed, &chain)?);
     }
-    if let Some(Again { path, packed }) = &again {
+    if let Some(NewRelease { path, packed }) = &again {
         write_atomic(path, &packed.write()?)?;
         if !args.json {
             let (version, counter) = (&old.manifest.version, counter_after(&old, floor));
-            print(&format!("{version} under counter {counter} written to {}\n", path.display()))?;
+            print(&format!("{version} with counter {counter} written to {}\n", path.display()))?;
         }
     }
-    begin(&order)
+    begin(&request)
 }
 
-/// The old files as a new release, and where it is kept.
-struct Again {
+/// The old files as a new release, with its path.
+struct NewRelease {
     path: PathBuf,
     packed: Packed,
 }
 
-fn order(args: &Args, bundle: PathBuf) -> Result<Order, Failure> {
-    Ok(Order {
+fn request(args: &Args, bundle: PathBuf) -> Result<RolloutRequest, Failure> {
+    Ok(RolloutRequest {
         broker: args.broker.clone(),
         record: args.signing.record.clone(),
         model: args.model.clone(),
@@ -118,25 +107,27 @@ fn order(args: &Args, bundle: PathBuf) -> Result<Order, Failure> {
         keys: args.signing.key.clone(),
         key_passwords: args.signing.key_password_file.clone(),
         terms: args.terms.clone(),
-        // The active model is the one that is given up: to differ from it is the point.
-        usual_shadow: 0,
+        // A rollback replaces a faulty model: predictions are expected to differ.
+        default_shadow: 0,
         name: None,
-        waves: args.waves.clone(),
-        soak: args.soak,
-        abort_above: args.abort_above / 100.0,
+        pace: args.pace.or(Pace::of_rollback()),
         min_reports: 10,
-        skip_offline: args.skip_offline,
         json: args.json,
     })
 }
 
 /// Above all that is deployed, and above its own.
-fn counter_after(old: &Signed, floor: u64) -> u64 {
+fn counter_after(old: &SignedRelease, floor: u64) -> u64 {
     floor.max(old.manifest.counter).saturating_add(1)
 }
 
 /// The old files under the next counter, signed, to be written beside the old bundle.
-fn released_again(args: &Args, old: &Signed, floor: u64, chain: &Chain) -> Result<Again, Failure> {
+fn release_again(
+    args: &Args,
+    old: &SignedRelease,
+    floor: u64,
+    chain: &KeysetChain,
+) -> Result<NewRelease, Failure> {
     let counter = counter_after(old, floor);
     let version = &old.manifest.version;
     let name = format!("{}-{version}-counter-{counter}.bundle", old.manifest.name);
@@ -151,17 +142,17 @@ fn released_again(args: &Args, old: &Signed, floor: u64, chain: &Chain) -> Resul
     let mut packed = old.packed.again(counter, SystemTime::now().into())?;
     let keys = load_keys(&args.release_key, &args.signing.key_password_file)?;
     keys.iter().for_each(|key| packed.envelope_mut().sign(key));
-    // As a gateway will judge it.
+    // Verified as a gateway would.
     packed.clone().verify(chain.current())?;
-    Ok(Again { path, packed })
+    Ok(NewRelease { path, packed })
 }
 
-/// What is to be known before a release of replaced keys is signed with the current ones.
-fn replaced(to: &Path, old: &Signed, chain: &Chain) -> String {
+/// The warning before a release with replaced keys is signed with the current ones.
+fn replaced(to: &Path, old: &SignedRelease, chain: &KeysetChain) -> String {
     format!(
         "warning: {} is signed for keyset {}, and keyset {} has replaced its release keys. It is \
          released again with the current key. If the old keys were stolen, make sure that this \
-         file is the one you released: manifest {}",
+         is the file that you released: manifest {}",
         to.display(),
         old.keyset,
         chain.number(),
@@ -172,9 +163,9 @@ fn replaced(to: &Path, old: &Signed, chain: &Chain) -> String {
 fn no_release_key(
     args: &Args,
     path: &Path,
-    old: &Signed,
+    old: &SignedRelease,
     (floor, counter): (u64, u64),
-    chain: &Chain,
+    chain: &KeysetChain,
 ) -> Failure {
     let (to, path) = (args.to.display(), path.display());
     let why = if old.keyset == chain.number() {
@@ -184,8 +175,8 @@ fn no_release_key(
         format!("{to} is signed for keyset {keyset}, and keyset {current} has replaced its keys")
     };
     let message = format!(
-        "{why}: gateways would refuse it. Give --release-key, or make the release where the \
-         release keys are and name it with --to:\n  \
+        "{why}: gateways would refuse it. Give --release-key, or make the release on the machine \
+         with the release keys and give it with --to:\n  \
          inferctl pack {to} --counter {counter} --out {path}\n  \
          inferctl sign {path} --key release.key"
     );
@@ -194,25 +185,25 @@ fn no_release_key(
 
 /// The highest counter among the releases that are deployed of the model, anywhere. Those of before
 /// a rotation of keys count, too: gateways have committed them.
-async fn deployed(args: &Args, chain: &Chain) -> Result<u64, Failure> {
+async fn deployed(args: &Args, chain: &KeysetChain) -> Result<u64, Failure> {
     let mut session = Session::open(&args.broker).await?;
     let mut highest = 0;
-    for message in session.retained(&args.broker.deploy_filters(&args.model)).await? {
+    for message in session.subscribe_retained(&args.broker.deploy_filters(&args.model)).await? {
         let Some(deployment) = chain.deployment(&message.payload) else {
             eprintln!(
-                "warning: what is retained on {} is signed for none of the given keysets and does \
-                 not count; if it is yours, name its keyset with --keyset, too, or the counter to \
-                 go beyond with --above",
+                "warning: the deployment on {} is ignored: it is not signed for any of the given \
+                 keysets; if it is yours, add its keyset with --keyset, or give the counter to exceed \
+                 with --above",
                 message.topic
             );
             continue;
         };
-        let manifest = fetched(&mut session, &args.broker, &deployment.manifest).await?;
+        let manifest = fetch_blob(&mut session, &args.broker, &deployment.manifest).await?;
         let Some(manifest) = chain.manifest(&manifest) else {
             let message = format!(
-                "the manifest of what is deployed on {} is not on this broker, or is signed for \
-                 none of the given keysets: name the keysets from the first one on with --keyset, \
-                 or the counter to go beyond with --above",
+                "the manifest of the deployment on {} is not on this broker, or is not signed for \
+                 any of the given keysets: give the keysets from the first one on with --keyset, or \
+                 the counter to exceed with --above",
                 message.topic
             );
             return Err(Failure::new(Exit::Failed, message));

@@ -9,8 +9,8 @@ use crate::update::Packed;
 
 /// Add signatures to a packed bundle
 ///
-/// Each owner of a release key signs in turn; the order does not matter. Signatures that are there
-/// stay. The password of an encrypted key is asked for on a terminal.
+/// Each owner of a release key signs in turn, in any order; existing signatures are kept. The
+/// password of an encrypted key is asked for on a terminal.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -32,5 +32,5 @@ pub(super) fn sign(args: &Args) -> Result<(), Failure> {
     keys.iter().for_each(|key| packed.envelope_mut().sign(key));
     write_atomic(&args.bundle, &packed.write()?)?;
     let count = packed.envelope().claimed().count();
-    print(&format!("{} now carries {count} signatures\n", args.bundle.display()))
+    print(&format!("{} has {count} signatures\n", args.bundle.display()))
 }

@@ -6,10 +6,10 @@ use super::broker::{BrokerArgs, Session, block_on};
 use crate::link::ClientMessage;
 use crate::terminal::{Failure, print, print_json};
 
-/// What the daemons say of themselves.
+/// Topics of the daemons' own messages, below the prefix.
 const DAEMON: [&str; 5] = ["+/status", "+/health", "+/model/+", "+/rejects", "+/drift/+"];
 
-/// Print messages as they come: predictions, or what the daemons say
+/// Print messages as they arrive: predictions, or the daemons' own reports
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -21,15 +21,15 @@ pub(super) struct Args {
     /// Topic filters
     #[arg(value_name = "FILTER", default_value = "predictions/#")]
     filters: Vec<String>,
-    /// Status, health, models, rejects and drift of every gateway instead
+    /// Print status, health, models, rejects and drift of every gateway instead
     #[arg(long)]
     daemons: bool,
-    /// End after so many messages
+    /// Exit after this many messages
     #[arg(long, value_name = "N")]
     count: Option<u64>,
     #[command(flatten)]
     broker: BrokerArgs,
-    /// Print one JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }
@@ -43,7 +43,7 @@ pub(super) fn tail(args: &Args) -> Result<(), Failure> {
     block_on(async {
         let mut session = Session::open(&args.broker).await?;
         let mut left = args.count.unwrap_or(u64::MAX);
-        for message in session.retained(&filters).await? {
+        for message in session.subscribe_retained(&filters).await? {
             show(&message, args.json, &mut left)?;
         }
         while left > 0 {

@@ -1,4 +1,4 @@
-//! Opening key files: their passwords come from files, or are asked for on the terminal.
+//! Opens key files with passwords from files or from the terminal.
 
 use std::path::{Path, PathBuf};
 
@@ -7,14 +7,14 @@ use crate::ctl::files::read;
 use crate::terminal::{Exit, Failure, ask_secret};
 use crate::update::SecretKey;
 
-/// Wrong answers before a key is given up.
-const TRIES: usize = 3;
+/// How many times a password is asked for.
+const MAX_PASSWORD_ATTEMPTS: usize = 3;
 
-/// The password of key files, for verbs that take no other.
+/// The password of key files, for commands without another password.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct KeyPassword {
-    /// A file whose first line is the password of a key file; asked for on a terminal where none
-    /// fits; may be given several times
+    /// A file whose first line is the password of a key file; may be given several times [default: asked
+    /// for on a terminal]
     #[arg(long, value_name = "FILE", visible_alias = "password-file")]
     pub(super) key_password_file: Vec<PathBuf>,
 }
@@ -41,7 +41,7 @@ pub(super) fn load_keys(
     files.iter().zip(paths).map(|(file, path)| passwords.open(file, path)).collect()
 }
 
-/// The password for a new key; `None` where it is kept in the clear.
+/// The password for a new key; `None` if it is stored unencrypted.
 pub(super) fn new_password(
     files: &[PathBuf],
     unencrypted: bool,
@@ -52,25 +52,25 @@ pub(super) fn new_password(
         [] if unencrypted => return Ok(None),
         [] => {}
         [_, _, ..] => {
-            let message = "a key has one password: give --key-password-file once";
+            let message = "a key has one password; give --key-password-file once";
             return Err(Failure::new(Exit::Usage, message));
         }
     }
     let path = path.display();
     let Some(password) = ask_secret(&format!("Password for the new key {path}"))? else {
-        let message = "name a file with the key's password by --key-password-file, or keep the key \
-                       in the clear by --unencrypted; on a terminal the password is asked for";
+        let message = "give a file with the key's password with --key-password-file, or store the key \
+                       unencrypted with --unencrypted; on a terminal the password is asked for";
         return Err(Failure::new(Exit::Usage, message));
     };
     if password.is_empty() {
         let message =
-            "an empty password protects nothing; --unencrypted keeps the key in the clear";
+            "an empty password protects nothing; --unencrypted stores the key without one";
         return Err(Failure::new(Exit::Failed, message));
     }
-    if ask_secret("The same password again")?.as_ref() == Some(&password) {
+    if ask_secret("Repeat the password")?.as_ref() == Some(&password) {
         Ok(Some(password))
     } else {
-        Err(Failure::new(Exit::Failed, "the two passwords differ; no key was made"))
+        Err(Failure::new(Exit::Failed, "the passwords differ; no key was created"))
     }
 }
 
@@ -87,7 +87,7 @@ pub(super) fn first_line(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 impl Passwords {
-    /// Opens a key with the first password that fits, asking for one at last.
+    /// Opens a key with the first password that fits, else asks for one.
     fn open(&mut self, file: &KeyFile, path: &Path) -> Result<SecretKey, Failure> {
         if !file.is_locked() {
             return Ok(file.open(path, None)?);
@@ -99,7 +99,7 @@ impl Passwords {
             }
         }
         let mut is_tried = !self.known.is_empty();
-        for _ in 0..TRIES {
+        for _ in 0..MAX_PASSWORD_ATTEMPTS {
             let Some(password) = ask_secret(&format!("Password for {}", path.display()))? else {
                 break;
             };

@@ -1,76 +1,76 @@
-//! From a packed bundle to retained chunks.
+//! Uploads a packed bundle as retained chunks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::broker::{BrokerArgs, Session};
-use super::chain::{Chain, Signed};
-use super::preview::{Planned, Preview};
+use crate::ctl::dry_run::{PlannedMessages, Preview};
+use crate::ctl::keyset_chain::{KeysetChain, SignedRelease};
 use crate::ids::Digest;
 use crate::link::ClientMessage;
 use crate::terminal::{Exit, Failure, progress};
 use crate::update::manifest::{Blob, Manifest};
 use crate::update::{Packed, Verified};
 
-/// Publishes that may wait for their acknowledgement: a megabyte of chunks.
-const IN_FLIGHT: u64 = 16;
-/// Looking for the first missing chunk pays only beyond so many.
-const SEARCH_FROM: usize = 32;
-/// Connections that may be lost without a chunk in between.
-const TRIES: u32 = 5;
+/// Unacknowledged publishes at most: a megabyte of chunks.
+const MAX_IN_FLIGHT: u64 = 16;
+/// Blobs with fewer chunks are sent again as a whole instead of searching the first missing chunk.
+const MIN_SEARCHED_CHUNKS: usize = 32;
+/// Reconnects without an acknowledged chunk in between at most.
+const MAX_RECONNECTS: u32 = 5;
 
-/// A release whose signatures and bytes were found good.
+/// A release whose signatures and bytes have been verified.
 #[derive(Debug)]
-pub(super) struct Checked {
+pub(super) struct CheckedRelease {
     pub(super) manifest: Verified<Manifest>,
-    /// What gateways fetch, the manifest last.
+    /// The blobs that gateways fetch, the manifest last.
     pub(super) blobs: Vec<(Blob, Vec<u8>)>,
 }
 
-/// What was published.
+/// How much was published.
 #[derive(Clone, Debug, Default, serde::Serialize)]
 pub(super) struct Published {
     /// All that gateways may fetch.
     pub(super) chunks: u64,
     pub(super) bytes: u64,
-    /// What the broker did not have yet.
+    /// Chunks that the broker did not have yet.
     pub(super) sent_chunks: u64,
     pub(super) sent_bytes: u64,
 }
 
 /// Reads a bundle and checks it as a gateway would.
-pub(super) fn checked(path: &Path, chain: &Chain) -> Result<Checked, Failure> {
+pub(super) fn read_release(path: &Path, chain: &KeysetChain) -> Result<CheckedRelease, Failure> {
     let release = chain.release(path)?;
     if release.keyset != chain.number() {
         return Err(outdated(path, &release, chain.number()));
     }
-    Ok(Checked { blobs: release.packed.blobs()?, manifest: release.manifest })
+    Ok(CheckedRelease { blobs: release.packed.blobs()?, manifest: release.manifest })
 }
 
 /// The release is signed by keys that have been replaced.
-fn outdated(path: &Path, release: &Signed, current: u64) -> Failure {
+fn outdated(path: &Path, release: &SignedRelease, current: u64) -> Failure {
     let (path, former) = (path.display(), release.keyset);
     let manifest = &release.manifest;
     let counter = manifest.counter.saturating_add(1);
     let out = format!("{}-{}-counter-{counter}.bundle", manifest.name, manifest.version);
     let message = format!(
         "{path} is signed for keyset {former}, and keyset {current} has replaced its release keys: \
-         gateways would refuse it. Release the same files with the new key, under a counter above \
-         that of every release:\n  \
+         gateways would refuse it. Release the same files with the new key and a counter above that \
+         of every release:\n  \
          inferctl pack {path} --counter {counter} --out {out}\n  \
          inferctl sign {out} --key release.key"
     );
     Failure::new(Exit::Failed, message)
 }
 
-impl Checked {
-    /// Whether the release proves its predictions from raw samples on.
+impl CheckedRelease {
+    /// Whether the release has golden samples.
     pub(super) fn has_golden_samples(&self) -> bool {
         self.manifest.files.iter().any(|file| file.path.starts_with("golden_samples."))
     }
 
-    /// A release whose signatures the current keyset vouches for.
-    pub(super) fn of(packed: Packed, chain: &Chain) -> Result<Self, Failure> {
+    /// Verifies a release with the current keyset.
+    pub(super) fn of(packed: Packed, chain: &KeysetChain) -> Result<Self, Failure> {
         let blobs = packed.blobs()?;
         Ok(Self { manifest: packed.verify(chain.current())?.manifest().clone(), blobs })
     }
@@ -80,7 +80,7 @@ impl Checked {
         self.blobs.last().map(|(blob, _)| blob)
     }
 
-    /// What a blob is: a file, a delta, or the manifest.
+    /// The name of a blob: a file, a delta, or the manifest.
     pub(super) fn name(&self, blob: &Digest) -> String {
         let file = self.manifest.files.iter().find(|file| file.blob.sha256 == *blob);
         let delta = self.manifest.deltas.iter().find(|delta| delta.blob.sha256 == *blob);
@@ -97,11 +97,15 @@ impl Checked {
             let [first, .., last] = pieces else {
                 for piece in pieces {
                     let topic = broker.topic(&format!("blob/{}/{}", piece.blob, piece.index));
-                    preview.add(Planned::one(&topic, piece.bytes.len(), self.name(&piece.blob)));
+                    preview.add(PlannedMessages::one(
+                        &topic,
+                        piece.bytes.len(),
+                        self.name(&piece.blob),
+                    ));
                 }
                 continue;
             };
-            preview.add(Planned {
+            preview.add(PlannedMessages {
                 topic: broker
                     .topic(&format!("blob/{}/{}..{}", first.blob, first.index, last.index)),
                 messages: pieces.len(),
@@ -120,10 +124,10 @@ pub(super) struct Piece {
     bytes: Vec<u8>,
 }
 
-/// Publishes what the broker does not hold yet; `all` of it where it is not asked.
+/// Publishes the chunks that the broker does not have yet, or all of them.
 pub(super) async fn upload(
     broker: &BrokerArgs,
-    checked: &Checked,
+    checked: &CheckedRelease,
     all: bool,
 ) -> Result<Published, Failure> {
     let mut session = Session::open(broker).await?;
@@ -132,23 +136,24 @@ pub(super) async fn upload(
     Ok(published)
 }
 
-/// What the broker does not hold yet, and how much that is.
+/// The chunks that the broker does not have yet, with their number and size.
 pub(super) async fn missing(
     session: &mut Session,
     broker: &BrokerArgs,
-    checked: &Checked,
+    checked: &CheckedRelease,
     all: bool,
 ) -> Result<(Published, Vec<Piece>), Failure> {
     let mut published = Published::default();
     let mut pieces = Vec::new();
-    let whole = if all { BTreeSet::new() } else { whole(session, broker, checked).await? };
+    let complete =
+        if all { BTreeSet::new() } else { complete_blobs(session, broker, checked).await? };
     for (blob, bytes) in &checked.blobs {
         published.chunks += u64::try_from(blob.chunks.len()).unwrap_or(u64::MAX);
         published.bytes += blob.len;
-        let held = match (all, whole.contains(&blob.sha256)) {
+        let held = match (all, complete.contains(&blob.sha256)) {
             (true, _) => 0,
             (false, true) => blob.chunks.len(),
-            (false, false) => begun(session, broker, blob).await?,
+            (false, false) => count_present(session, broker, blob).await?,
         };
         let missing = blob.pieces(bytes).enumerate().skip(held);
         pieces.extend(missing.map(|(index, piece)| Piece {
@@ -163,12 +168,12 @@ pub(super) async fn missing(
     Ok((published, pieces))
 }
 
-/// Which blobs the broker holds whole: those whose last chunk is there, since they are published in
+/// The blobs that the broker holds completely: those whose last chunk is there, since they are published in
 /// order.
-async fn whole(
+async fn complete_blobs(
     session: &mut Session,
     broker: &BrokerArgs,
-    checked: &Checked,
+    checked: &CheckedRelease,
 ) -> Result<BTreeSet<Digest>, Failure> {
     let last = |blob: &Blob| {
         let chunk = blob.chunks.last()?;
@@ -176,7 +181,7 @@ async fn whole(
         Some((topic, (blob.sha256, chunk.sha256)))
     };
     let wanted: BTreeMap<_, _> = checked.blobs.iter().filter_map(|(blob, _)| last(blob)).collect();
-    let found = session.look(&wanted.keys().cloned().collect::<Vec<_>>()).await?;
+    let found = session.read_retained(&wanted.keys().cloned().collect::<Vec<_>>()).await?;
     let good = |message: &ClientMessage| {
         let (blob, chunk) = wanted.get(&message.topic)?;
         (Digest::of(&message.payload) == *chunk).then_some(*blob)
@@ -184,17 +189,20 @@ async fn whole(
     Ok(found.iter().filter_map(good).collect())
 }
 
-/// How many chunks of an interrupted blob the broker holds: the first that is missing is searched
-/// for.
-async fn begun(session: &mut Session, broker: &BrokerArgs, blob: &Blob) -> Result<usize, Failure> {
-    if blob.chunks.len() < SEARCH_FROM {
+/// The number of chunks that the broker has of an interrupted upload, by a binary search.
+async fn count_present(
+    session: &mut Session,
+    broker: &BrokerArgs,
+    blob: &Blob,
+) -> Result<usize, Failure> {
+    if blob.chunks.len() < MIN_SEARCHED_CHUNKS {
         return Ok(0);
     }
     let (mut held, mut missing) = (0, blob.chunks.len() - 1);
     while held < missing {
         let middle = held + (missing - held) / 2;
         let topic = broker.topic(&format!("blob/{}/{middle}", blob.sha256));
-        let found = session.look(&[topic]).await?;
+        let found = session.read_retained(&[topic]).await?;
         let wanted = blob.chunks.get(middle).map(|chunk| chunk.sha256);
         if found.iter().any(|message| Some(Digest::of(&message.payload)) == wanted) {
             held = middle + 1;
@@ -219,7 +227,7 @@ async fn send_all(
         let result = send(&mut session, broker, rest, &mut safe, &bar).await;
         let Err(failure) = result else { break };
         tries = if safe > before { 0 } else { tries + 1 };
-        if failure.exit != Exit::Unavailable || tries >= TRIES {
+        if failure.exit != Exit::Unavailable || tries >= MAX_RECONNECTS {
             bar.finish_and_clear();
             return Err(failure);
         }
@@ -240,7 +248,7 @@ async fn send(
     for (number, piece) in (1_u64..).zip(pieces) {
         let topic = broker.topic(&format!("blob/{}/{}", piece.blob, piece.index));
         session.send(&topic, piece.bytes.clone()).await?;
-        session.acknowledged(first + number.saturating_sub(IN_FLIGHT)).await?;
+        session.acknowledged(first + number.saturating_sub(MAX_IN_FLIGHT)).await?;
         let answered = session.acknowledgements() - first;
         *safe = begun + usize::try_from(answered).unwrap_or(usize::MAX);
         bar.set_position(u64::try_from(*safe).unwrap_or(u64::MAX));
@@ -274,7 +282,7 @@ pub(super) async fn keysets_missing(
         |(number, bytes): &(u64, Vec<u8>)| (broker.topic(&format!("keys/{number}")), bytes.clone());
     let mut all: Vec<_> = keysets.iter().map(topic).collect();
     let topics: Vec<_> = all.iter().map(|(topic, _)| topic.clone()).collect();
-    let held = session.look(&topics).await?;
+    let held = session.read_retained(&topics).await?;
     all.retain(|(topic, bytes)| {
         !held.iter().any(|message| message.topic == *topic && message.payload == bytes[..])
     });

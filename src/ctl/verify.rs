@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use crate::ctl::chain::load_trust;
 use crate::ctl::files::read;
+use crate::ctl::keyset_chain::load_trust;
 use crate::pipeline;
 use crate::terminal::{Failure, print, print_json};
 use crate::update::Packed;
 
-/// Check a packed bundle as a gateway would
+/// Verify a packed bundle as a gateway does
 ///
-/// Signatures against the keyset, every file against the manifest, the model against its card and
-/// its golden vectors. Exits with 1 and the reason where a gateway would refuse it.
+/// Checks the signatures against the keyset, every file against the manifest, and the model against
+/// its card and its golden vectors. Exits with 1 and the reason if a gateway would refuse the bundle.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -20,7 +20,7 @@ Examples:
 pub(super) struct Args {
     /// The packed bundle
     bundle: PathBuf,
-    /// The keysets, from the one the gateways came with
+    /// The keysets, from the first one that the gateways were provisioned with
     #[arg(long, value_name = "FILE", required = true)]
     keyset: Vec<PathBuf>,
     /// Print one JSON object
@@ -53,7 +53,7 @@ pub(super) fn verify(args: &Args) -> Result<(), Failure> {
         return print_json(&good);
     }
     print(&format!(
-        "good: {} {} (counter {}), signed for keyset {}\nmanifest {}\n",
+        "valid: {} {} (counter {}), signed for keyset {}\nmanifest {}\n",
         good.name, good.version, good.counter, good.keyset, good.manifest
     ))
 }

@@ -1,15 +1,15 @@
 //! `inferctl withdraw`
 
-use super::broker::{BrokerArgs, Session, TargetArgs, block_on, model};
-use super::preview::{DryRun, Planned, Preview};
+use super::broker::{BrokerArgs, Session, TargetArgs, block_on, parse_model};
+use crate::ctl::dry_run::{DryRun, PlannedMessages, Preview};
 use crate::ids::ModelName;
 use crate::terminal::{Failure, print, print_json};
 
-/// Withdraw a deployment: empty its topic
+/// Withdraw a deployment
 ///
-/// Gateways that have not switched yet cancel the update; those that have keep the new model. A
-/// gateway that comes online later does nothing. `inferctl rollout abort` does the same by a
-/// signed message, which nobody on the broker can take back.
+/// Clears the deployment's topic. Gateways that have not switched yet cancel the update; those that
+/// have switched keep the new model. A gateway that comes online later does nothing. `inferctl
+/// rollout abort` has the same effect by a signed message, which no other client can revert.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -17,7 +17,7 @@ Examples:
   inferctl withdraw --model motion --gateway gw-17")]
 pub(super) struct Args {
     /// The model
-    #[arg(long, value_name = "NAME", value_parser = model)]
+    #[arg(long, value_name = "NAME", value_parser = parse_model)]
     model: ModelName,
     #[command(flatten)]
     target: TargetArgs,
@@ -36,9 +36,9 @@ pub(super) fn withdraw(args: &Args) -> Result<(), Failure> {
     let status = args.broker.rollout_topic(&target, &args.model);
     let there = block_on(async {
         let mut session = Session::open(&args.broker).await?;
-        let there = !session.look(std::slice::from_ref(&topic)).await?.is_empty();
+        let there = !session.read_retained(std::slice::from_ref(&topic)).await?.is_empty();
         if there && !args.dry_run.dry_run {
-            session.inform(&status, Vec::new()).await?;
+            session.publish_unconfirmed(&status, Vec::new()).await?;
             session.publish(&topic, Vec::new()).await?;
         }
         Ok(there)
@@ -46,8 +46,12 @@ pub(super) fn withdraw(args: &Args) -> Result<(), Failure> {
     if args.dry_run.dry_run {
         let mut preview = Preview::default();
         if there {
-            preview.add(Planned::one(&status, 0, "empties the state of the rollout"));
-            preview.add(Planned::one(&topic, 0, "empties the topic: withdraws the deployment"));
+            preview.add(PlannedMessages::one(&status, 0, "clears the state of the rollout"));
+            preview.add(PlannedMessages::one(
+                &topic,
+                0,
+                "clears the topic: withdraws the deployment",
+            ));
         }
         return preview.print(args.json);
     }

@@ -1,4 +1,4 @@
-//! How a command ends badly: one exit code for each thing a caller can do about it.
+//! Failures of commands and their exit codes.
 
 use std::io;
 use std::path::Path;
@@ -13,11 +13,11 @@ pub enum Exit {
     Usage = 2,
     /// The broker, or the running daemon, cannot be reached.
     Unavailable = 69,
-    /// A defect of inferd.
+    /// A bug in inferd.
     Internal = 70,
     /// A file cannot be read or written.
     Io = 74,
-    /// The configuration, or a model it names: a restart does not help.
+    /// The configuration, or a model that it names, is invalid; a restart does not help.
     Config = 78,
 }
 
@@ -32,7 +32,7 @@ pub struct Failure {
 enum Why {
     Message(String),
     Usage(clap::Error),
-    /// The command's own output has said it.
+    /// The command's own output has reported it.
     AlreadyReported,
 }
 
@@ -55,11 +55,11 @@ impl Failure {
         Self::new(Exit::Config, error.to_string())
     }
 
-    /// Tells the user, on standard error, in the name of `program`.
+    /// Prints the message on standard error, prefixed with the program's name.
     pub fn report(&self, program: &str) {
         match &self.why {
             Why::Message(message) => eprintln!("{program}: {message}"),
-            // A closed terminal cannot be told anything.
+            // There is no way to report a closed standard error.
             Why::Usage(error) => _ = error.print(),
             Why::AlreadyReported => {}
         }
@@ -75,7 +75,7 @@ impl From<clap::Error> for Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let exit = match &error {
-            // A file that is not there is a wrong path; one that cannot be read may be tomorrow.
+            // A missing file is a wrong path; an unreadable one may be temporary.
             ConfigError::Read { source, .. } if source.kind() != io::ErrorKind::NotFound => {
                 Exit::Io
             }

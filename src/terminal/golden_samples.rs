@@ -15,21 +15,21 @@ use crate::bundle::card::{Card, Kind};
 use crate::engine::Model;
 use crate::pipeline::{self, GOLDEN_ROWS_MAX, Names, Recording, read_recordings};
 
-/// What a file of recordings may have.
-const FILE_MAX: u64 = 256 << 20;
-/// A proof that takes longer than this is noticed at every start.
-const SLOW: Duration = Duration::from_secs(1);
-/// Where nothing else is given, numbers may differ by so much of the largest of them: more than
-/// processors differ by, less than a mistake in a card changes as a rule.
-const TOLERANCE: f64 = 1e-3;
+/// The largest file of recordings, in bytes.
+const MAX_RECORDING_BYTES: u64 = 256 << 20;
+/// Golden samples that take longer than this delay every start noticeably.
+const SLOW_GOLDEN_SAMPLES: Duration = Duration::from_secs(1);
+/// The default tolerance as a share of the largest expected number: more than processors differ by,
+/// and less than a mistake in a card usually changes.
+const DEFAULT_RELATIVE_TOLERANCE: f64 = 1e-3;
 
-/// The terms on which golden samples are made.
+/// The options for making golden samples.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct GoldenTerms {
-    /// How far a score or value may be from its golden sample [default: a thousandth of the largest]
+    /// Largest allowed difference from a golden sample [default: a thousandth of the largest value]
     #[arg(long, value_name = "X")]
     samples_tolerance: Option<f64>,
-    /// Where the recording has labels: how many of the windows must be given theirs, at least
+    /// Smallest share of windows that must get their label, if the recording has labels
     #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
     min_accuracy: f64,
 }
@@ -42,12 +42,12 @@ pub(crate) struct GoldenMade {
     recordings: usize,
     predictions: usize,
     took: Duration,
-    /// What could be wrong in the card without being noticed.
+    /// Mistakes in the card that the samples would not detect.
     unproved: Vec<String>,
 }
 
 impl GoldenMade {
-    /// Runs the model on the recordings of a file, and notes what it predicts. Expectations and
+    /// Runs the model on the recordings of a file and records its predictions. Expectations and
     /// labels that the file has must come out.
     pub(crate) fn of(bundle: &Bundle, path: &Path, terms: &GoldenTerms) -> Result<Self, Failure> {
         let (card, model) = bundle.card_and_model()?;
@@ -57,11 +57,12 @@ impl GoldenMade {
         let failed = |why: String| Failure::new(Exit::Failed, format!("{}: {why}", path.display()));
         let start = Instant::now();
         let tolerance = terms.tolerance(card);
-        let known = tolerance.unwrap_or_else(|| largest(&recordings) * TOLERANCE);
+        let known = tolerance.unwrap_or_else(|| largest(&recordings) * DEFAULT_RELATIVE_TOLERANCE);
         pipeline::record(card, &model, &mut recordings, known).map_err(failed)?;
         let took = start.elapsed();
         terms.check_labels(card, &recordings).map_err(failed)?;
-        let tolerance = tolerance.unwrap_or_else(|| rounded(largest(&recordings) * TOLERANCE));
+        let tolerance =
+            tolerance.unwrap_or_else(|| rounded(largest(&recordings) * DEFAULT_RELATIVE_TOLERANCE));
         // They say what was really going on, which is not what is compared.
         recordings.iter_mut().for_each(|recording| recording.labels.clear());
         let unproved = pipeline::unproved(card, &model, &recordings, tolerance);
@@ -83,21 +84,20 @@ impl GoldenMade {
     pub(crate) fn warn(&self) {
         for change in &self.unproved {
             eprintln!(
-                "warning: the golden samples do not prove everything: {change}; add recordings that \
-                 tell them apart"
+                "warning: the golden samples would not detect every mistake: {change}; add recordings in \
+                 which they differ"
             );
         }
-        if self.took > SLOW {
+        if self.took > SLOW_GOLDEN_SAMPLES {
             let seconds = self.took.as_secs_f64();
             eprintln!(
-                "warning: the golden samples take {seconds:.1} s, at every load: choose fewer \
-                 recordings"
+                "warning: the golden samples take {seconds:.1} s at every load; choose fewer recordings"
             );
         }
     }
 
     /// A line for people.
-    pub(crate) fn shown(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let Self { recordings, predictions, tolerance, .. } = self;
         format!(
             "golden samples: {predictions} predictions of {recordings} recordings, tolerance {tolerance}\n"
@@ -106,7 +106,7 @@ impl GoldenMade {
 }
 
 impl GoldenTerms {
-    /// What was asked for, or what the card says.
+    /// The tolerance from the option, else from the card.
     fn tolerance(&self, card: &Card) -> Option<f64> {
         let of_card = card.golden.as_ref().filter(|golden| golden.samples.is_some());
         self.samples_tolerance.or(of_card.map(|golden| golden.samples_tolerance))
@@ -121,9 +121,9 @@ impl GoldenTerms {
         let enough = right as f64 >= self.min_accuracy * all as f64;
         match first {
             Some(first) if !enough => Err(format!(
-                "{right} of {all} windows are given the label of their rows, and --min-accuracy asks \
-                 for {}: {first}; correct the card (are its labels in the model's order?), leave such rows \
-                 out, or lower --min-accuracy",
+                "{right} of {all} windows get the label of their rows, and --min-accuracy requires a \
+                 share of {}: {first}; correct the card (are its labels in the model's order?), remove such \
+                 rows, or lower --min-accuracy",
                 self.min_accuracy
             )),
             _ => Ok(()),
@@ -140,15 +140,16 @@ pub(crate) fn read_recording_file(
     let unread = |error: std::io::Error| Failure::io("read", path, &error);
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unread)?;
-    file.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(unread)?;
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > FILE_MAX {
-        let message = format!("{}: more than the {FILE_MAX} bytes that are read", path.display());
+    file.take(MAX_RECORDING_BYTES + 1).read_to_end(&mut bytes).map_err(unread)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_RECORDING_BYTES {
+        let message =
+            format!("{}: larger than the limit of {MAX_RECORDING_BYTES} bytes", path.display());
         return Err(Failure::new(Exit::Failed, message));
     }
     read_recordings(&bytes, names, rows_max).map_err(|error| array_error(path, &error))
 }
 
-/// The largest number that is expected.
+/// The largest expected number.
 fn largest(recordings: &[Recording]) -> f64 {
     fn of(value: &Value) -> f64 {
         match value {

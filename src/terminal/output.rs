@@ -1,4 +1,4 @@
-//! What commands print, and how they show that they are at work.
+//! Output of commands: text, JSON, tables and progress bars.
 
 use std::io::{self, Write as _};
 
@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::failure::{Exit, Failure};
 
-/// Prints to standard output. A reader who has seen enough (`| head`) is no failure.
+/// Prints to standard output. A closed pipe (`| head`) is not a failure.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -24,7 +24,7 @@ pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     print(&format!("{text}\n"))
 }
 
-/// A progress bar on standard error; nothing where that is no terminal.
+/// A progress bar on standard error; hidden if that is not a terminal.
 pub(crate) fn progress(total: u64, what: &'static str) -> ProgressBar {
     let bar = ProgressBar::new(total);
     let template = "{msg} {wide_bar} {pos}/{len} ({eta} left)";

@@ -1,4 +1,4 @@
-//! Asking for a secret on the terminal, without showing it.
+//! Prompts for secrets on the terminal, without echo.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -8,35 +8,35 @@ use rustix::termios::{
 
 use super::failure::{Exit, Failure};
 
-/// More is no password that somebody types.
-const MAX: usize = 1024;
+/// The longest password in bytes.
+const MAX_SECRET_BYTES: usize = 1024;
 const INTERRUPT: u8 = 3;
 const END: u8 = 4;
 const ERASE: [u8; 2] = [8, 127];
 const ERASE_LINE: u8 = 21;
 
-/// Asks on the terminal; `None` where standard input is none, so that a script never hangs.
+/// Prompts on the terminal; `None` if standard input is not one, so that a script never hangs.
 pub(crate) fn ask_secret(prompt: &str) -> Result<Option<Vec<u8>>, Failure> {
     if !io::stdin().is_terminal() {
         return Ok(None);
     }
     let failed = |error: io::Error| {
-        Failure::new(Exit::Io, format!("cannot ask for a password on the terminal: {error}"))
+        Failure::new(Exit::Io, format!("cannot read a password from the terminal: {error}"))
     };
-    let quiet = Quiet::begin().map_err(failed)?;
+    let quiet = NoEcho::begin().map_err(failed)?;
     let mut screen = io::stderr();
-    // Where standard error cannot be written to, the answer is read all the same.
+    // The answer is read even if the prompt cannot be written.
     _ = write!(screen, "{prompt}: ").and_then(|()| screen.flush());
     let line = read_line(io::stdin().lock());
     drop(quiet);
     _ = writeln!(screen);
     match line.map_err(failed)? {
         Some(line) => Ok(Some(line)),
-        None => Err(Failure::new(Exit::Failed, "no password was given")),
+        None => Err(Failure::new(Exit::Failed, "no password entered")),
     }
 }
 
-/// One line, edited as a terminal would; `None` where it was interrupted or ended.
+/// Reads one line with a terminal's editing keys; `None` if it was interrupted or ended.
 fn read_line(input: impl io::BufRead) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     for byte in input.bytes() {
@@ -46,7 +46,7 @@ fn read_line(input: impl io::BufRead) -> io::Result<Option<Vec<u8>>> {
             END if line.is_empty() => return Ok(None),
             ERASE_LINE => line.clear(),
             byte if ERASE.contains(&byte) => erase(&mut line),
-            byte if line.len() < MAX => line.push(byte),
+            byte if line.len() < MAX_SECRET_BYTES => line.push(byte),
             _ => return Err(io::Error::other("the password is too long")),
         }
     }
@@ -58,11 +58,11 @@ fn erase(line: &mut Vec<u8>) {
     while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
 }
 
-/// A terminal that does not show what is typed; dropping it restores the former modes. Signals of
-/// the keyboard are off, too: a process that they end would leave the terminal silent.
-struct Quiet(Termios);
+/// A terminal without echo; dropping it restores the former modes. Keyboard signals are off too,
+/// because a process ended by them would leave the terminal without echo.
+struct NoEcho(Termios);
 
-impl Quiet {
+impl NoEcho {
     fn begin() -> io::Result<Self> {
         let former = tcgetattr(io::stdin())?;
         let mut quiet = former.clone();
@@ -75,9 +75,9 @@ impl Quiet {
     }
 }
 
-impl Drop for Quiet {
+impl Drop for NoEcho {
     fn drop(&mut self) {
-        // There is nobody to tell.
+        // A failure cannot be reported here.
         _ = tcsetattr(io::stdin(), OptionalActions::Drain, &self.0);
     }
 }
@@ -99,6 +99,6 @@ mod tests {
         assert_eq!(typed(b"half\x03\n"), None);
         assert_eq!(typed(b"\x04"), None);
         assert_eq!(typed(b"ended"), None);
-        assert!(read_line(&*vec![b'a'; MAX + 1]).is_err());
+        assert!(read_line(&*vec![b'a'; MAX_SECRET_BYTES + 1]).is_err());
     }
 }

@@ -39,7 +39,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("rumqttd", &["demo"]),
     ("sled", &["store"]),
     ("rustls", &["link", "web"]),
-    ("rustix", &["terminal"]),
+    ("rustix", &["terminal", "cli"]),
     ("tokio", &["link", "daemon", "demo", "cli", "ctl"]),
     ("clap", &["terminal", "cli", "ctl", "bin"]),
     ("anyhow", &["cli", "ctl", "bin", "demo"]),

@@ -12,18 +12,18 @@ use crate::inferctl::workspace::Workspace;
 const RECORD: &str = "r.rollout";
 const TOPIC: &str = "inferd/v1/deploy/group/a/motion";
 
-fn start(bundle: &str, more: &[&str]) -> Vec<String> {
+pub(super) fn start(bundle: &str, more: &[&str]) -> Vec<String> {
     let args = ["rollout", "start", "--model", "motion", "--group", GROUP, "--bundle", bundle];
     let keys = ["--keyset", "keyset-1.json", "--key", "deploy.key", "--record", RECORD];
     [&args[..], &keys, more].concat().into_iter().map(str::to_owned).collect()
 }
 
-fn strs(args: &[String]) -> Vec<&str> {
+pub(super) fn strs(args: &[String]) -> Vec<&str> {
     args.iter().map(String::as_str).collect()
 }
 
 /// Publishes what another gateway has retained; `None` empties it.
-fn retain(setup: &Setup, topic: &str, payload: Option<&str>) {
+pub(super) fn retain(setup: &Setup, topic: &str, payload: Option<&str>) {
     let port = setup.broker.port().to_string();
     let mut args = vec!["-p", &port, "-q", "1", "-r", "-t", topic];
     match payload {
@@ -40,7 +40,7 @@ fn goes_away(setup: &Setup, id: &str) {
 }
 
 /// What a spawned `inferctl` has printed so far, once it is as wanted.
-fn printed(setup: &Setup, out: &str, wanted: impl Fn(&str) -> bool) -> String {
+pub(super) fn printed(setup: &Setup, out: &str, wanted: impl Fn(&str) -> bool) -> String {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let text = std::fs::read_to_string(setup.workspace.folder.path().join(out)).unwrap();
@@ -117,7 +117,7 @@ fn listed(setup: &Setup, more: &[&str]) -> Vec<Value> {
 }
 
 /// A workspace with copies of the fleet's keys and no record.
-fn colleague(setup: &Setup) -> Workspace {
+pub(super) fn colleague(setup: &Setup) -> Workspace {
     let workspace = Workspace { folder: tempfile::tempdir().unwrap() };
     for file in ["keyset-1.json", "deploy.key"] {
         std::fs::copy(setup.workspace.folder.path().join(file), workspace.folder.path().join(file))
@@ -131,7 +131,7 @@ fn a_colleague_without_the_record_sees_pauses_and_aborts_a_rollout() {
     let Some(setup) = Setup::open("rollout list, pause NAME, abort NAME") else { return };
     let fakes = FakeGateways::start(setup.broker.port(), 8, |_| "committed");
     let url = setup.url();
-    assert_eq!(setup.run_ok(&["rollout", "list"]), "no rollout is retained on this broker\n");
+    assert_eq!(setup.run_ok(&["rollout", "list"]), "the broker retains no rollout\n");
     let bundle = setup.release(1);
     let owner = start(&bundle, &["--waves", "1,100%", "--soak", "1h", "--name", "spring"]);
     let controller = setup.spawn(&strs(&owner), "out");
@@ -142,7 +142,7 @@ fn a_colleague_without_the_record_sees_pauses_and_aborts_a_rollout() {
     let list = ["rollout", "list", "--broker", &url];
     let table = workspace.run_ok(&[&list[..], &keys].concat());
     assert!(table.contains("spring") && table.contains("running"), "{table}");
-    assert!(table.contains("1 of 2") && !table.contains("not checked"), "{table}");
+    assert!(table.contains("1 of 2") && !table.contains("not verified"), "{table}");
     let sign = [&keys[..], &["--key", "deploy.key", "--broker", &url, "--json"]].concat();
     let pause = [&["rollout", "pause", "spring"], &sign[..]].concat();
     let said: Value = serde_json::from_str(&workspace.run_ok(&pause)).unwrap();
@@ -172,7 +172,7 @@ fn a_colleague_without_the_record_sees_pauses_and_aborts_a_rollout() {
         assert!(again.err.contains("has ended (aborted)"), "{}", again.err);
     }
     let strange = workspace.run(&[&["rollout", "abort", "autumn"], &sign[..]].concat());
-    assert!(strange.err.contains("there are spring"), "{}", strange.err);
+    assert!(strange.err.contains("the rollouts are spring"), "{}", strange.err);
     let neither = workspace.run(&["rollout", "abort", "spring", "--broker", &url]);
     assert!(neither.err.contains("--keyset and --key"), "{}", neither.err);
 }
@@ -195,7 +195,7 @@ fn a_hold_counts_also_where_no_controller_was_at_work() {
     assert!(super::mosquitto_sub::retained(setup.broker.port(), TOPIC).is_some());
     let withdraw = ["withdraw", "--model", "motion", "--group", GROUP];
     setup.run_ok(&withdraw);
-    assert_eq!(setup.run_ok(&["rollout", "list"]), "no rollout is retained on this broker\n");
+    assert_eq!(setup.run_ok(&["rollout", "list"]), "the broker retains no rollout\n");
     assert!(
         super::mosquitto_sub::retained(setup.broker.port(), "inferd/v1/rollout/group/a/motion")
             .is_none()
@@ -227,7 +227,7 @@ fn a_retired_gateway_is_forgotten_and_one_that_is_online_is_not() {
     let online = setup.run(&["fleet", "forget", "gw-0"]);
     assert!(online.code == 1 && online.err.contains("gw-0 is online"), "{}", online.err);
     let dry = setup.run_ok(&["fleet", "forget", "gw-away", "--dry-run"]);
-    assert_eq!(dry.lines().filter(|line| line.ends_with("would be emptied")).count(), 3, "{dry}");
+    assert_eq!(dry.lines().filter(|line| line.ends_with("would be cleared")).count(), 3, "{dry}");
     assert!(setup.run_ok(&["fleet"]).contains("gw-away"));
     let gone = setup.json(&["fleet", "forget", "gw-away"]);
     assert_eq!(gone["topics"].as_array().unwrap().len(), 3, "{gone}");

@@ -138,7 +138,11 @@ fn where_nothing_would_catch_a_wrong_model_the_operator_is_warned() {
     let short = ["--soak", "0s", "--trial-max", "1s"];
     let silent = setup.run(&[&START[..], &["a.rollout"], &short].concat());
     assert_eq!(silent.code, 0, "{}", silent.err);
-    assert!(silent.err.contains("no sample has come since the start on gw-1"), "{}", silent.err);
+    assert!(
+        silent.err.contains("no sample has been received since the start on gw-1"),
+        "{}",
+        silent.err
+    );
     assert!(silent.out.contains("committed without a comparison"), "{}", silent.out);
     let none = setup.run(&[&START[..], &["b.rollout", "--shadow", "0"], &short].concat());
     assert!(none.err.contains("no golden samples"), "{}", none.err);

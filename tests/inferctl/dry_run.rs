@@ -81,3 +81,42 @@ fn what_would_be_published_is_printed_and_nothing_is() {
     assert_eq!(ended.code, 1, "a release key deploys nothing: {}", ended.out);
     drop(fakes);
 }
+
+#[test]
+fn a_pause_an_abort_and_a_resume_are_printed_and_change_nothing() {
+    let Some(setup) = Setup::open("--dry-run of a rollout's state") else { return };
+    let fakes = FakeGateways::start(setup.broker.port(), 4, |_| "committed");
+    let bundle = setup.release(1);
+    let topic = format!("inferd/v1/deploy/group/{GROUP}/motion");
+    let one = [(topic.clone(), 1)];
+    let start = [&["rollout", "start", "--bundle", &bundle, "--record", "r"], &TO[..], &KEYS];
+    let waves = ["--waves", "1,100%", "--soak", "1h", "--name", "spring"];
+    let mut controller = setup.spawn(&[&start.concat()[..], &waves].concat(), "out");
+    let deadline = std::time::Instant::now() + crate::common::PATIENCE;
+    while fakes.seen().is_empty() {
+        assert!(std::time::Instant::now() < deadline, "no wave was begun");
+    }
+    let named = |verb: &'static str| [&["rollout", verb, "spring"], &KEYS[..]].concat();
+    for args in [&["rollout", "pause", "r"][..], &named("pause"), &["rollout", "abort", "r"]] {
+        assert_eq!(planned(&setup, args), one, "{args:?}");
+    }
+    let resume = setup.run(&["rollout", "resume", "r", "--dry-run"]);
+    assert!(resume.code == 1 && resume.err.contains("another controller"), "{}", resume.err);
+    assert!(!controller.is_over() && fakes.seen().len() == 1, "nothing has happened");
+
+    setup.run_ok(&["rollout", "pause", "r"]);
+    assert_eq!(controller.ended(), 0);
+    assert_eq!(planned(&setup, &["rollout", "pause", "r"]), [], "it is paused");
+    assert_eq!(planned(&setup, &named("pause")), [], "it is paused");
+    assert_eq!(planned(&setup, &named("abort")), one);
+    let both = [one.clone(), one.clone()].concat();
+    assert_eq!(planned(&setup, &["rollout", "resume", "r"]), both, "this wave and the next");
+    let rebuilt = [&named("resume")[..], &["--bundle", &bundle, "--record", "new"]].concat();
+    assert_eq!(planned(&setup, &rebuilt), both);
+    let folder = setup.workspace.folder.path();
+    assert!(!folder.join("new").exists() && !folder.join("new.lock").exists());
+    assert_eq!(fakes.seen().len(), 2, "the wave and the hold");
+    setup.run_ok(&["rollout", "abort", "r"]);
+    let over = setup.run(&["rollout", "resume", "r", "--dry-run"]);
+    assert!(over.code == 1 && over.err.contains("has ended (aborted)"), "{}", over.err);
+}

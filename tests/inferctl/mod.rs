@@ -8,6 +8,7 @@ mod docs_commands;
 mod dry_run;
 mod fake_gateways;
 mod fleet_views;
+mod lost_record;
 pub(crate) mod mosquitto_sub;
 mod profile;
 mod publish;

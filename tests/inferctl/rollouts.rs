@@ -46,7 +46,7 @@ fn each_wave_is_one_retained_message_whatever_the_size_of_the_fleet() {
     assert_eq!(seen.last().unwrap().percent, 100.0);
     assert!(retained(setup.broker.port(), "inferd/v1/deploy/group/a/motion").is_some());
     // A record is used once.
-    assert!(setup.run(&start(&bundle, &waves)).err.contains("is there already"));
+    assert!(setup.run(&start(&bundle, &waves)).err.contains("already exists"));
     setup.run_ok(&["rollout", "watch", RECORD]);
     assert_eq!(subscriber.count(), 3, "a rollout that is done publishes nothing");
 }

@@ -76,7 +76,7 @@ fn passwords_of_keys_are_asked_for_on_a_terminal_and_not_shown() {
     }
     let workspace = Workspace::new();
     let make = ["keygen", "--out", "typed.key"];
-    let (first, second) = ("Password for the new key typed.key: ", "The same password again: ");
+    let (first, second) = ("Password for the new key typed.key: ", "Repeat the password: ");
     typed(&workspace, &make, &[(first, "correct\n"), (second, "other\n")], 1);
     assert!(!workspace.folder.path().join("typed.key").exists());
     typed(&workspace, &make, &[(first, "\n")], 1);

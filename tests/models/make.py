@@ -65,3 +65,11 @@ save("own-rule",
       helper.make_node("Reshape", ["whole", "flat"], ["label"])],
      [LABEL, scores(3)],
      {**WEIGHTS, "first": np.int64([0]), "limit": np.float32(0.9), "flat": np.int64([-1])})
+
+# The model of the README's quick start: the means of the three channels of a window.
+window = helper.make_tensor_value_info("window", TensorProto.FLOAT, [1, 128, 3])
+means = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 3])
+mean = helper.make_node("ReduceMean", ["window"], ["logits"], name="mean", axes=[1], keepdims=0)
+graph = helper.make_graph([mean], "vibration", [window], [means])
+model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+(HERE / "vibration.onnx").write_bytes(model.SerializeToString())

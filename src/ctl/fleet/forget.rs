@@ -1,17 +1,17 @@
 //! `inferctl fleet forget`
 
-use super::view::View;
-use crate::ctl::broker::{BrokerArgs, Session, block_on, gateway};
+use super::retained::{RetainedFleet, read_fleet};
+use crate::ctl::broker::{BrokerArgs, block_on, parse_gateway};
 use crate::ids::GatewayId;
 use crate::terminal::{Exit, Failure, print, print_json};
 
-/// What a gateway retains below its own topic.
+/// The topics that a gateway retains, below its own.
 const RETAINED: [&str; 4] = ["status", "health", "model/+", "drift/+"];
 
 /// Remove what a retired gateway has retained on the broker
 ///
-/// Empties its status, health, model and drift topics, so that `inferctl fleet` and rollouts count it
-/// no more. A gateway that comes online again reports itself again.
+/// Clears its status, health, model and drift topics, so that `inferctl fleet` and rollouts no longer
+/// count it. A gateway that comes online again reports itself again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -19,12 +19,12 @@ Examples:
   inferctl fleet forget gw-17")]
 pub(in crate::ctl) struct Forget {
     /// The gateway
-    #[arg(value_name = "ID", value_parser = gateway)]
+    #[arg(value_name = "ID", value_parser = parse_gateway)]
     gateway: GatewayId,
-    /// Also where it is online
+    /// Also if the gateway is online
     #[arg(long)]
     force: bool,
-    /// Print the topics, and empty none
+    /// Print the topics; clear none
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -37,19 +37,13 @@ pub(in crate::ctl) struct Forget {
 pub(super) fn forget(args: &Forget) -> Result<(), Failure> {
     let id = &args.gateway;
     let topics = block_on(async {
-        let mut session = Session::open(&args.broker).await?;
-        let filters = RETAINED.map(|rest| args.broker.topic(&format!("{id}/{rest}")));
-        let found = session.retained(&filters).await?;
-        let mut view = View::default();
-        let prefix = args.broker.topic("");
-        let now = std::time::SystemTime::now().into();
-        for message in &found {
-            view.hear(prefix.trim_end_matches('/'), message, now);
-        }
+        let filters = RETAINED.map(|rest| format!("{id}/{rest}"));
+        let RetainedFleet { mut session, view, messages: found } =
+            read_fleet(&args.broker, filters).await?;
         let is_online = view.gateways.get(id).is_some_and(|gateway| gateway.is_online());
         if is_online && !args.force && !args.dry_run {
             let message = format!(
-                "{id} is online and would report itself again; stop it first, or give --force"
+                "{id} is online and would report itself again: stop it first, or give --force"
             );
             return Err(Failure::new(Exit::Failed, message));
         }
@@ -69,6 +63,6 @@ pub(super) fn forget(args: &Forget) -> Result<(), Failure> {
     if topics.is_empty() {
         return print(&format!("{id}: nothing is retained\n"));
     }
-    let done = if args.dry_run { "would be emptied" } else { "emptied" };
+    let done = if args.dry_run { "would be cleared" } else { "cleared" };
     print(&topics.iter().map(|topic| format!("{topic}: {done}\n")).collect::<String>())
 }

@@ -1,25 +1,28 @@
 //! `inferctl fleet`
 
 mod forget;
-mod rows;
+pub(super) mod retained;
 mod summary;
+mod table;
 pub(super) mod view;
 
 use std::io::IsTerminal as _;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::broker::{BrokerArgs, Session, block_on};
+use super::wall_clock::now;
 use crate::terminal::{Exit, Failure, print, print_json};
-use view::View;
+use retained::{RetainedFleet, read_fleet};
+use view::FleetView;
 
 /// The screen is drawn at most this often.
 const DRAW_EVERY: Duration = Duration::from_millis(500);
 
-/// Show every gateway: versions, updates, health, when it was last heard
+/// Show every gateway: versions, updates, health, last message
 ///
-/// All of it is what the gateways themselves have retained on the broker, so it is there at once. Below
-/// the table stand what the reasons in it mean, how many gateways run which version, and which of them
-/// are behind the newest.
+/// Shows the messages that the gateways retain on the broker. Below the table are explanations of the
+/// reasons in it, the number of gateways on each version, and the gateways that are behind the
+/// newest.
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -32,50 +35,38 @@ Examples:
 )]
 pub(super) struct Args {
     #[command(subcommand)]
-    verb: Option<Verb>,
+    command: Option<Command>,
     /// Only the gateways of this group
     #[arg(long, value_name = "GROUP")]
     group: Option<String>,
-    /// Stay, and show what changes
+    /// Keep running and show changes
     #[arg(long)]
     watch: bool,
     #[command(flatten)]
     broker: BrokerArgs,
-    /// Print one JSON array; with --watch one a line for every change
+    /// Print one JSON array; with --watch, one per line for every change
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Verb {
+enum Command {
     Forget(forget::Forget),
 }
 
 pub(super) fn fleet(args: &Args) -> Result<(), Failure> {
-    if let Some(Verb::Forget(args)) = &args.verb {
+    if let Some(Command::Forget(args)) = &args.command {
         return forget::forget(args);
     }
-    let rest = view::filters(None).into_iter().chain(["+/health".to_owned()]);
-    let filters: Vec<_> = rest.map(|rest| args.broker.topic(&rest)).collect();
+    let filters = view::filters(None).into_iter().chain(["+/health".to_owned()]);
     block_on(async {
-        let mut session = Session::open(&args.broker).await?;
-        let mut view = View::default();
-        let prefix = args.broker.topic("");
-        let prefix = prefix.trim_end_matches('/');
-        for message in session.retained(&filters).await? {
-            view.hear(prefix, &message, SystemTime::now().into());
-        }
+        let RetainedFleet { session, view, .. } = read_fleet(&args.broker, filters).await?;
         show(args, &view)?;
-        if args.watch { watch(args, session, view, prefix).await } else { Ok(()) }
+        if args.watch { watch(args, session, view).await } else { Ok(()) }
     })
 }
 
-async fn watch(
-    args: &Args,
-    mut session: Session,
-    mut view: View,
-    prefix: &str,
-) -> Result<(), Failure> {
+async fn watch(args: &Args, mut session: Session, mut view: FleetView) -> Result<(), Failure> {
     let mut tick = tokio::time::interval(DRAW_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut changed = false;
@@ -83,10 +74,10 @@ async fn watch(
         tokio::select! {
             message = session.next() => {
                 let Some(message) = message else { return Ok(()) };
-                changed |= view.hear(prefix, &message, SystemTime::now().into()).is_some();
+                changed |= view.apply(args.broker.prefix(), &message, now()).is_some();
             }
             _ = tick.tick() => {
-                // On a terminal the ages change even if nothing is said.
+                // On a terminal the ages change without new messages.
                 if changed || (is_screen(args) && session.is_connected()) {
                     show(args, &view)?;
                     changed = false;
@@ -104,12 +95,12 @@ fn is_screen(args: &Args) -> bool {
     args.watch && !args.json && std::io::stdout().is_terminal()
 }
 
-fn show(args: &Args, view: &View) -> Result<(), Failure> {
+fn show(args: &Args, view: &FleetView) -> Result<(), Failure> {
     let group = args.group.as_deref();
     if args.json {
-        return print_json(&rows::objects(view, group));
+        return print_json(&table::objects(view, group));
     }
-    let text = rows::table_of(view, group, SystemTime::now().into());
+    let text = table::table_of(view, group, now());
     // From the top left corner, over what was there.
     let begin = if is_screen(args) { "\u{1b}[H\u{1b}[2J" } else { "" };
     print(&format!("{begin}{text}"))

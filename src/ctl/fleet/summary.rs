@@ -1,8 +1,8 @@
-//! How many gateways run which version of a model, and which of them are behind.
+//! The number of gateways on each version of a model, and those behind the newest.
 
 use std::collections::BTreeMap;
 
-use super::view::{Gateway, Version, some_of};
+use super::view::{GatewayState, VersionInfo, join_some};
 use crate::ids::GatewayId;
 
 /// A version as releases are ordered: by counter. The built-in model and what was installed without
@@ -11,7 +11,7 @@ type Release<'a> = (Option<u64>, &'a str, &'a str);
 
 /// A line for every model: its versions with their number of gateways, the newest first, and the
 /// gateways that run another than the newest.
-pub(super) fn versions(gateways: &[(&GatewayId, &Gateway)]) -> String {
+pub(super) fn versions(gateways: &[(&GatewayId, &GatewayState)]) -> String {
     let mut models: BTreeMap<&str, BTreeMap<Release<'_>, Vec<&GatewayId>>> = BTreeMap::new();
     for (id, gateway) in gateways {
         for (name, model) in &gateway.models {
@@ -22,7 +22,7 @@ pub(super) fn versions(gateways: &[(&GatewayId, &Gateway)]) -> String {
     models.iter().map(|(name, versions)| line(name, versions)).collect()
 }
 
-fn release(active: &Version) -> Release<'_> {
+fn release(active: &VersionInfo) -> Release<'_> {
     (active.counter, &active.version, &active.digest)
 }
 
@@ -35,7 +35,7 @@ fn line(name: &str, versions: &BTreeMap<Release<'_>, Vec<&GatewayId>>) -> String
     let behind: Vec<_> = versions.values().rev().skip(1).flatten().collect();
     let mut text = format!("{name}: {}", counted.join(", "));
     if !behind.is_empty() {
-        text += &format!("; behind: {}", some_of(behind.iter().map(ToString::to_string)));
+        text += &format!("; behind: {}", join_some(behind.iter().map(ToString::to_string)));
     }
     text + "\n"
 }
@@ -43,13 +43,13 @@ fn line(name: &str, versions: &BTreeMap<Release<'_>, Vec<&GatewayId>>) -> String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ctl::fleet::view::Model;
+    use crate::ctl::fleet::view::ModelStatus;
 
-    fn gateway(counter: Option<u64>, version: &str) -> Gateway {
+    fn gateway(counter: Option<u64>, version: &str) -> GatewayState {
         let digest = format!("{version}{counter:?}");
-        let active = Some(Version { version: version.to_owned(), digest, counter });
-        let model = Model { active, ..Model::default() };
-        Gateway { models: [("m".to_owned(), model)].into(), ..Gateway::default() }
+        let active = Some(VersionInfo { version: version.to_owned(), digest, counter });
+        let model = ModelStatus { active, ..ModelStatus::default() };
+        GatewayState { models: [("m".to_owned(), model)].into(), ..GatewayState::default() }
     }
 
     #[test]

@@ -4,15 +4,15 @@ mod show;
 
 use std::path::{Path, PathBuf};
 
-use crate::ctl::chain::load_trust;
+use crate::ctl::keyset_chain::load_trust;
 use crate::ctl::unlock::{KeyPassword, load_keys};
 use crate::terminal::{Exit, Failure, print, write_atomic};
 use crate::update::{Envelope, Keyset, PublicKey, Role, SecretKey};
 
 /// Create a keyset (the public keys that a fleet trusts), or show one
 ///
-/// Keyset 1 is put on every gateway when it is set up. With --after, makes the next one, signed by
-/// the release keys of both, so that gateways take it over the air.
+/// Keyset 1 is provisioned on every gateway. With --after, creates the next keyset, signed by release
+/// keys of both, which gateways accept over the air.
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -26,23 +26,23 @@ Examples:
 )]
 pub(super) struct Args {
     #[command(subcommand)]
-    verb: Option<Verb>,
+    command: Option<Command>,
     /// A key that may sign models and the next keyset
     #[arg(long, value_name = "FILE", required = true)]
     release: Vec<PathBuf>,
-    /// How many release keys must sign
+    /// Number of release keys that must sign
     #[arg(long, value_name = "N", default_value_t = 1)]
     release_threshold: usize,
-    /// A key that may say which models run where
+    /// A key that may deploy models
     #[arg(long, value_name = "FILE", required = true)]
     deploy: Vec<PathBuf>,
-    /// How many deploy keys must sign
+    /// Number of deploy keys that must sign
     #[arg(long, value_name = "N", default_value_t = 1)]
     deploy_threshold: usize,
-    /// The keysets before this one, from the first on
+    /// The earlier keysets, from the first one on
     #[arg(long, value_name = "FILE", requires = "sign_with")]
     after: Vec<PathBuf>,
-    /// A release key of the keyset before
+    /// A release key of the previous keyset
     #[arg(long, value_name = "FILE", requires = "after")]
     sign_with: Vec<PathBuf>,
     #[command(flatten)]
@@ -53,15 +53,15 @@ pub(super) struct Args {
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Verb {
+enum Command {
     Show(show::Show),
 }
 
 pub(super) fn keys(args: &Args) -> Result<(), Failure> {
-    match (&args.verb, &args.out) {
-        (Some(Verb::Show(args)), _) => show::show(args),
+    match (&args.command, &args.out) {
+        (Some(Command::Show(args)), _) => show::show(args),
         (None, Some(out)) => create(args, out),
-        (None, None) => Err(Failure::new(Exit::Usage, "--out FILE is missing")),
+        (None, None) => Err(Failure::new(Exit::Usage, "--out FILE is required")),
     }
 }
 
@@ -81,7 +81,7 @@ fn create(args: &Args, out: &Path) -> Result<(), Failure> {
     let older = load_keys(&args.sign_with, &args.password.key_password_file)?;
     release.iter().chain(&older).for_each(|key| envelope.sign(key));
     let bytes = envelope.bytes();
-    // As a gateway will judge it.
+    // Verified as a gateway would.
     let judged = match &before {
         Some(trust) => trust.advance(&bytes),
         None => crate::update::Trust::provisioned(&bytes),

@@ -9,23 +9,23 @@ use crate::ctl::files::read;
 use crate::terminal::{Exit, Failure, print, print_json, table};
 use crate::update::{Envelope, Keyset, Role, Trust};
 
-/// Show the keys of keysets: who may release and deploy
+/// Show the release and deploy keys of keysets
 ///
-/// Takes keyset files, from the first one on, or shows what the broker retains. A key's id is what
-/// `inferctl inspect` prints of a bundle's signers. Exits 1 where a keyset does not follow the one
-/// before it.
+/// Reads keyset files, from the first one on, or the keysets that the broker retains. A key's id is
+/// the one that `inferctl inspect` prints for a bundle's signers. Exits with 1 if a keyset does not
+/// follow from the one before it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   inferctl keys show keyset-1.json keyset-2.json
   inferctl keys show --broker mqtts://broker.example --json")]
 pub(super) struct Show {
-    /// Keyset files [default: what the broker retains]
+    /// Keyset files [default: those that the broker retains]
     #[arg(value_name = "KEYSET")]
     keysets: Vec<PathBuf>,
     #[command(flatten)]
     broker: BrokerArgs,
-    /// Print one JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }
@@ -37,7 +37,7 @@ struct Shown {
     from: String,
     release: ShownRole,
     deploy: ShownRole,
-    /// Why gateways would refuse it; `None` where it is good.
+    /// Why gateways would refuse it; `None` if it is valid.
     problem: Option<String>,
 }
 
@@ -75,7 +75,7 @@ pub(super) fn show(args: &Show) -> Result<(), Failure> {
 async fn retained(broker: &BrokerArgs) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     let mut session = Session::open(broker).await?;
     let prefix = broker.topic("keys/");
-    let found = session.retained(&[broker.topic("keys/+")]).await?;
+    let found = session.subscribe_retained(&[broker.topic("keys/+")]).await?;
     let mut numbered: Vec<(u64, _)> = found
         .into_iter()
         .filter_map(|message| {
@@ -87,7 +87,7 @@ async fn retained(broker: &BrokerArgs) -> Result<Vec<(String, Vec<u8>)>, Failure
     Ok(numbered.into_iter().map(|(_, found)| found).collect())
 }
 
-/// Each keyset beside the one before it. What cannot be read ends it.
+/// Verifies each keyset against the one before it; an unreadable one is an error.
 fn judged(found: &[(String, Vec<u8>)]) -> Result<Vec<Shown>, Failure> {
     let mut trust: Option<Trust> = None;
     let mut keysets = Vec::new();
@@ -110,15 +110,15 @@ fn judged(found: &[(String, Vec<u8>)]) -> Result<Vec<Shown>, Failure> {
         keysets.push(Shown {
             keyset: keyset.version,
             from: from.clone(),
-            release: shown(&keyset.release),
-            deploy: shown(&keyset.deploy),
+            release: render(&keyset.release),
+            deploy: render(&keyset.deploy),
             problem,
         });
     }
     Ok(keysets)
 }
 
-fn shown(role: &Role) -> ShownRole {
+fn render(role: &Role) -> ShownRole {
     let keys = role.keys.iter();
     let keys = keys.map(|key| ShownKey { id: key.id().to_string(), public: key.to_string() });
     ShownRole { threshold: role.threshold, keys: keys.collect() }
@@ -126,7 +126,7 @@ fn shown(role: &Role) -> ShownRole {
 
 fn text(keysets: &[Shown]) -> String {
     if keysets.is_empty() {
-        return "no keyset is retained on this broker\n".to_owned();
+        return "the broker retains no keyset\n".to_owned();
     }
     let head = ["KEYSET", "ROLE", "NEEDED", "KEY ID", "PUBLIC KEY"].map(str::to_owned).to_vec();
     let mut rows = vec![head];

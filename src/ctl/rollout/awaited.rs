@@ -6,20 +6,20 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Rollout;
+use super::machine::Rollout;
 use crate::clock::Timestamp;
-use crate::ctl::fleet::view::{View, age, some_of};
+use crate::ctl::fleet::view::{FleetView, age, join_some};
 use crate::ids::GatewayId;
 
 /// A gateway whose update has not ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Awaited {
+pub(super) struct AwaitedGateway {
     pub(super) gateway: GatewayId,
     /// The state that the gateway or its last will reported: `online`, `offline`, `stopped`.
     pub(super) status: String,
     /// The state of this rollout's update there; `None` before it began.
     pub(super) update: Option<String>,
-    /// Since when it is offline, or when it was last heard; `None` where it is online or unknown.
+    /// Since when it is offline, or when it last published; `None` if it is online or unknown.
     pub(super) offline_since: Option<Timestamp>,
 }
 
@@ -27,14 +27,14 @@ pub(super) struct Awaited {
 pub(super) fn awaited(
     rollout: &Rollout,
     fleet: &[GatewayId],
-    view: &View,
+    view: &FleetView,
     model: &str,
-) -> Vec<Awaited> {
+) -> Vec<AwaitedGateway> {
     let of = |id: &GatewayId| {
         let gateway = view.gateways.get(id);
         let report = view.model(id, model);
         let report = report.filter(|r| r.deployment.as_ref() == Some(&rollout.plan().name));
-        Awaited {
+        AwaitedGateway {
             gateway: id.clone(),
             status: gateway.map_or_else(String::new, |gateway| gateway.status.state.clone()),
             update: report.map(|report| report.state.clone()),
@@ -42,19 +42,23 @@ pub(super) fn awaited(
         }
     };
     let mut awaited: Vec<_> = rollout.awaited(fleet).map(of).collect();
-    awaited.sort_by_key(Awaited::is_online);
+    awaited.sort_by_key(AwaitedGateway::is_online);
     awaited
 }
 
 /// The gateways among them that have been offline for at least `span`.
-pub(super) fn absent(awaited: &[Awaited], span: Duration, now: Timestamp) -> BTreeSet<GatewayId> {
-    let is_absent = |of: &&Awaited| {
+pub(super) fn absent(
+    awaited: &[AwaitedGateway],
+    span: Duration,
+    now: Timestamp,
+) -> BTreeSet<GatewayId> {
+    let is_absent = |of: &&AwaitedGateway| {
         !of.is_online() && of.offline_since.is_some_and(|since| now.since(since) >= span)
     };
     awaited.iter().filter(is_absent).map(|of| of.gateway.clone()).collect()
 }
 
-impl Awaited {
+impl AwaitedGateway {
     pub(super) fn is_online(&self) -> bool {
         self.status == "online"
     }
@@ -62,7 +66,7 @@ impl Awaited {
     fn describe(&self, now: Timestamp) -> String {
         let (gateway, update) = (&self.gateway, self.update.as_deref());
         if self.is_online() {
-            return format!("{gateway} ({})", update.unwrap_or("online, not begun"));
+            return format!("{gateway} ({})", update.unwrap_or("online, not started"));
         }
         let status = if self.status.is_empty() { "never seen online" } else { &self.status };
         match self.offline_since {
@@ -76,11 +80,11 @@ impl Awaited {
 }
 
 /// One line that names them.
-pub(super) struct Line<'a>(pub(super) &'a [Awaited], pub(super) Timestamp);
+pub(super) struct AwaitedLine<'a>(pub(super) &'a [AwaitedGateway], pub(super) Timestamp);
 
-impl fmt::Display for Line<'_> {
+impl fmt::Display for AwaitedLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(awaited, now) = self;
-        f.write_str(&some_of(awaited.iter().map(|of| of.describe(*now))))
+        f.write_str(&join_some(awaited.iter().map(|of| of.describe(*now))))
     }
 }

@@ -1,42 +1,45 @@
-//! `inferctl rollout list`: every rollout, as the broker has it.
+//! `inferctl rollout list`: every rollout that the broker retains.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::Course;
-use super::order::now;
+use super::machine::RolloutState;
+use super::request::first_seq;
 use super::status::RolloutStatus;
 use crate::clock::Timestamp;
 use crate::ctl::broker::{BrokerArgs, Session, block_on};
-use crate::ctl::chain::load_trust;
-use crate::ctl::fleet::view::{self, View, age};
+use crate::ctl::fleet::retained::{RetainedFleet, read_fleet};
+use crate::ctl::fleet::view::{self, FleetView, age};
+use crate::ctl::keyset_chain::load_trust;
+use crate::ctl::wall_clock::now;
+use crate::ids::ModelName;
 use crate::link::ClientMessage;
 use crate::terminal::{Failure, print, print_json, table};
 use crate::update::{Deployment, Envelope, Target, Trust, drawn};
 
-/// Show every rollout that the broker retains, whoever began it
+/// Show every rollout that the broker retains
 ///
-/// Needs no record file: `inferctl rollout pause NAME` and `abort NAME` take the names shown here. How far
-/// each wave is comes from the gateways' own reports. Without --keyset the signatures are not checked.
+/// Needs no record file: `inferctl rollout pause NAME` and `abort NAME` accept the names shown here. The
+/// progress comes from the gateways' reports. Without --keyset, signatures are not verified.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   inferctl rollout list
   inferctl rollout list --keyset keyset-1.json --json")]
 pub(in crate::ctl) struct List {
-    /// The keysets, from the one the gateways came with: checks the signatures
+    /// The keysets, from the first one that the gateways were provisioned with, to verify signatures
     #[arg(long, value_name = "FILE")]
     keyset: Vec<PathBuf>,
     #[command(flatten)]
     broker: BrokerArgs,
-    /// Print one JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }
 
-/// A retained deployment, with what is retained beside it.
+/// A retained deployment with its retained state.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) deployment: Deployment,
@@ -48,10 +51,24 @@ pub(super) struct Found {
 /// All that the broker retains of rollouts.
 #[derive(Debug)]
 pub(super) struct Survey {
+    pub(super) session: Session,
     pub(super) found: Vec<Found>,
     /// The highest number of a signed deployment, by model.
     pub(super) highest: BTreeMap<String, u64>,
-    pub(super) view: View,
+    pub(super) view: FleetView,
+}
+
+impl Survey {
+    /// The newest deployment of the rollout of this name.
+    pub(super) fn named(&self, name: &str) -> Option<&Found> {
+        let of_name = self.found.iter().filter(|found| found.deployment.deployment == name);
+        of_name.max_by_key(|found| found.deployment.seq)
+    }
+
+    /// The number for the next deployment of a model.
+    pub(super) fn next_seq(&self, model: &ModelName, now: Timestamp) -> u64 {
+        first_seq(self.highest.get(model.as_str()).copied().unwrap_or(0), now)
+    }
 }
 
 /// One rollout as it is shown.
@@ -61,9 +78,10 @@ struct Row {
     model: String,
     target: Target,
     version: Option<String>,
-    course: String,
+    #[serde(rename = "course")]
+    state: String,
     percent: f64,
-    /// Waves begun, and planned; `None` where its controller never reported them.
+    /// Waves started and planned; `None` if the controller has not reported them.
     wave: Option<usize>,
     waves: Option<Vec<f64>>,
     /// Gateways that the waves so far are for, and how their updates ended.
@@ -79,36 +97,22 @@ struct Row {
 
 pub(super) fn list(args: &List) -> Result<(), Failure> {
     let trust = if args.keyset.is_empty() { None } else { Some(load_trust(&args.keyset)?) };
-    let survey = block_on(async {
-        let mut session = Session::open(&args.broker).await?;
-        survey(&mut session, &args.broker, trust.as_ref()).await
-    })?;
+    let survey = block_on(survey(&args.broker, trust.as_ref()))?;
     let rows: Vec<_> = survey.found.iter().map(|found| row(found, &survey.view, now())).collect();
     if args.json {
         return rows.iter().try_for_each(print_json);
     }
-    print(&shown(&rows, now()))
+    print(&render(&rows, now()))
 }
 
 /// Reads what the broker retains. With `trust`, deployments that it does not accept are left out.
-pub(super) async fn survey(
-    session: &mut Session,
-    broker: &BrokerArgs,
-    trust: Option<&Trust>,
-) -> Result<Survey, Failure> {
+pub(super) async fn survey(broker: &BrokerArgs, trust: Option<&Trust>) -> Result<Survey, Failure> {
     let rest = ["deploy/group/+/+", "deploy/gateway/+/+", "rollout/+/+/+", "+/health"];
     let filters = rest.map(str::to_owned).into_iter().chain(view::filters(None));
-    let filters: Vec<_> = filters.map(|rest| broker.topic(&rest)).collect();
-    let messages = session.retained(&filters).await?;
-    let mut survey = Survey { found: Vec::new(), highest: BTreeMap::new(), view: View::default() };
-    let prefix = broker.topic("");
-    for message in &messages {
-        if message.topic.starts_with(&broker.topic("deploy/")) {
-            survey.found.extend(deployed(message, broker, trust));
-        } else {
-            survey.view.hear(prefix.trim_end_matches('/'), message, now());
-        }
-    }
+    let RetainedFleet { session, view, messages } = read_fleet(broker, filters).await?;
+    let deployed = messages.iter().filter_map(|message| deployed(message, broker, trust));
+    let found = deployed.collect();
+    let mut survey = Survey { session, found, highest: BTreeMap::new(), view };
     for found in &mut survey.found {
         let of = &found.deployment;
         let topic = broker.rollout_topic(&of.target, &of.model);
@@ -121,7 +125,7 @@ pub(super) async fn survey(
     Ok(survey)
 }
 
-/// A deployment on the topic that it names itself; anything else is a stranger's.
+/// A deployment, if it is on the topic of its own target.
 fn deployed(message: &ClientMessage, broker: &BrokerArgs, trust: Option<&Trust>) -> Option<Found> {
     let deployment = match trust {
         Some(trust) => (*trust.deployment(&message.payload).ok()?).clone(),
@@ -132,19 +136,19 @@ fn deployed(message: &ClientMessage, broker: &BrokerArgs, trust: Option<&Trust>)
 }
 
 impl Found {
-    /// How it goes: by the signed deployment first, by its controller where that leaves it open.
-    pub(super) fn course(&self) -> Course {
-        let told = self.status.as_ref().map(|status| status.course);
+    /// The state by the signed deployment, and by the controller's report if that leaves it open.
+    pub(super) fn state(&self) -> RolloutState {
+        let told = self.status.as_ref().map(|status| status.state);
         match (self.deployment.hold, told) {
-            (true, Some(Course::Aborted)) => Course::Aborted,
-            (true, _) => Course::Paused,
-            (false, Some(Course::Done)) => Course::Done,
-            (false, _) => Course::Running,
+            (true, Some(RolloutState::Aborted)) => RolloutState::Aborted,
+            (true, _) => RolloutState::Paused,
+            (false, Some(RolloutState::Done)) => RolloutState::Done,
+            (false, _) => RolloutState::Running,
         }
     }
 }
 
-fn row(found: &Found, view: &View, now: Timestamp) -> Row {
+fn row(found: &Found, view: &FleetView, now: Timestamp) -> Row {
     let of = &found.deployment;
     let members = view.members(&of.target);
     let reached = members.iter().filter(|id| drawn(&of.seed, id, of.percent));
@@ -165,14 +169,14 @@ fn row(found: &Found, view: &View, now: Timestamp) -> Row {
             _ => offline += 1,
         }
     }
-    let course = found.course();
-    let is_expired = course == Course::Running && of.expires <= now;
+    let state = found.state();
+    let is_expired = state == RolloutState::Running && of.expires <= now;
     Row {
         rollout: of.deployment.clone(),
         model: of.model.to_string(),
         target: of.target.clone(),
         version,
-        course: if is_expired { "expired".to_owned() } else { course.to_string() },
+        state: if is_expired { "expired".to_owned() } else { state.to_string() },
         percent: of.percent,
         wave: found.status.as_ref().map(|status| status.wave),
         waves: found.status.as_ref().map(|status| status.waves.clone()),
@@ -186,9 +190,9 @@ fn row(found: &Found, view: &View, now: Timestamp) -> Row {
     }
 }
 
-fn shown(rows: &[Row], now: Timestamp) -> String {
+fn render(rows: &[Row], now: Timestamp) -> String {
     if rows.is_empty() {
-        return "no rollout is retained on this broker\n".to_owned();
+        return "the broker retains no rollout\n".to_owned();
     }
     let head = [
         "ROLLOUT",
@@ -216,13 +220,13 @@ fn shown(rows: &[Row], now: Timestamp) -> String {
         let version = row.version.clone().unwrap_or_else(|| "?".to_owned());
         let counts = [row.reached, row.committed, row.failed, row.offline].map(|n| n.to_string());
         let first = [row.rollout.clone(), row.model.clone(), target, version];
-        let next = [row.course.clone(), wave];
+        let next = [row.state.clone(), wave];
         first.into_iter().chain(next).chain(counts).chain([format!("{since} ago")]).collect()
     };
     let lines = std::iter::once(head.map(str::to_owned).to_vec()).chain(rows.iter().map(line));
     let mut text = table(&lines.collect::<Vec<_>>());
     if rows.iter().any(|row| !row.verified) {
-        text += "signatures were not checked; --keyset checks them\n";
+        text += "signatures were not verified; give --keyset to verify them\n";
     }
     text
 }

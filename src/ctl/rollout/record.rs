@@ -1,18 +1,17 @@
-//! The record file: all that a controller must not forget, and the lock that keeps a second one away.
+//! The record file: the persistent state of a rollout, and the lock that excludes a second controller.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
-use super::Rollout;
+use super::machine::Rollout;
 use crate::fs::{FileLock, sibling};
 use crate::terminal::{Exit, Failure, write_atomic};
 use crate::update::Deployment;
 
-/// A record is written by nobody but a controller.
-const MAX: u64 = 256 << 20;
+/// The largest record file.
+const MAX_RECORD_BYTES: u64 = 256 << 20;
 
 /// A rollout on disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,18 +21,18 @@ pub(super) struct Record {
     v: u8,
     /// Where the deployment is retained.
     pub topic: String,
-    /// What does not change with the waves; the rest is filled in when one is signed.
+    /// The parts that do not change with the waves; the others are set when a wave is signed.
     pub terms: Deployment,
     pub rollout: Rollout,
     /// The last deployment that was signed.
-    pub sent: Option<Sent>,
+    pub sent: Option<SentDeployment>,
     pub files: Files,
 }
 
-/// A signed deployment. It is in the record before it is published, so that whoever goes on
+/// A signed deployment. It is in the record before it is published, so that the next controller
 /// publishes the same bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Sent {
+pub(super) struct SentDeployment {
     /// The machine's number.
     pub number: usize,
     pub seq: u64,
@@ -42,7 +41,7 @@ pub(super) struct Sent {
     pub taken: bool,
 }
 
-/// What a controller needs again after it was killed, as full paths.
+/// The files that the next controller needs, as full paths.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Files {
     pub bundle: PathBuf,
@@ -95,7 +94,7 @@ impl From<KeyPasswords> for WrittenPasswords {
 
 /// A record that is this process's alone.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct OpenRecord {
     path: PathBuf,
     pub record: Record,
     /// The system releases it with the process: a killed controller leaves no lock behind.
@@ -110,15 +109,15 @@ impl Record {
     /// Reads a record without holding it.
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::io("read", path, &error);
-        if fs::metadata(path).map_err(failed)?.len() > MAX {
-            let message = format!("{}: too large for a record", path.display());
+        if fs::metadata(path).map_err(failed)?.len() > MAX_RECORD_BYTES {
+            let message = format!("{}: too large for a record file", path.display());
             return Err(Failure::new(Exit::Failed, message));
         }
         let record: Result<Self, _> = serde_json::from_slice(&fs::read(path).map_err(failed)?);
         let no_record = |why: String| {
             Failure::new(
                 Exit::Failed,
-                format!("{} is no record of a rollout: {why}", path.display()),
+                format!("{} is not the record of a rollout: {why}", path.display()),
             )
         };
         let record = record.map_err(|error| no_record(error.to_string()))?;
@@ -129,7 +128,7 @@ impl Record {
     }
 }
 
-impl Held {
+impl OpenRecord {
     /// Keeps a new record; there must be none.
     pub(super) fn create(path: &Path, record: Record, lock: FileLock) -> Result<Self, Failure> {
         let held = Self { path: path.to_owned(), record, _lock: lock };
@@ -142,7 +141,7 @@ impl Held {
         Ok(Self { path: path.to_owned(), record: Record::read(path)?, _lock: lock })
     }
 
-    /// Writes the record atomically; durable on return.
+    /// Writes the record; it is durable when this returns.
     pub(super) fn save(&self) -> Result<(), Failure> {
         let text = serde_json::to_vec(&self.record);
         let text = text.map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
@@ -160,11 +159,20 @@ pub(super) fn lock(record: &Path) -> Result<Option<FileLock>, Failure> {
     FileLock::try_acquire(&path).map_err(|error| Failure::io("lock", &path, &error))
 }
 
-/// Another controller is at work.
-pub(super) fn taken(record: &Path) -> Failure {
+/// Whether another process holds the record's lock. Makes no file.
+pub(super) fn is_locked(record: &Path) -> Result<bool, Failure> {
+    let path = sibling(record, "lock");
+    if !path.exists() {
+        return Ok(false);
+    }
+    Ok(lock(record)?.is_none())
+}
+
+/// The failure for a record that another controller has locked.
+pub(super) fn locked_by_other(record: &Path) -> Failure {
     let message = format!(
-        "{} is held by another controller; `inferctl rollout pause` and `abort` tell it, and \
-         `inferctl fleet --watch` shows what happens",
+        "{} is in use by another controller; `inferctl rollout pause` and `abort` control it, and \
+         `inferctl fleet --watch` shows the progress",
         record.display()
     );
     Failure::new(Exit::Failed, message)

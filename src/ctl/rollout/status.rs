@@ -1,11 +1,11 @@
-//! What a controller retains of its rollout, so that others see it without the record file.
+//! The state of a rollout that its controller retains for operators without the record file.
 //!
-//! The message is not signed: it informs operators. What gateways do is decided by the signed
-//! deployment alone.
+//! The message is not signed: it informs operators. Gateways follow the signed deployment
+//! alone.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Course, Rollout};
+use super::machine::{Rollout, RolloutState};
 use crate::clock::Timestamp;
 use crate::ids::ModelName;
 use crate::update::{Deployment, Target};
@@ -19,12 +19,13 @@ pub(super) struct RolloutStatus {
     pub(super) target: Target,
     /// Of the release.
     pub(super) version: String,
-    pub(super) course: Course,
-    /// Waves begun.
+    #[serde(rename = "course")]
+    pub(super) state: RolloutState,
+    /// The number of waves that have started.
     pub(super) wave: usize,
     /// Percent of the target, rising.
     pub(super) waves: Vec<f64>,
-    /// When the wave was begun.
+    /// When the wave started.
     pub(super) since: Timestamp,
 }
 
@@ -36,7 +37,7 @@ impl RolloutStatus {
             model: terms.model.clone(),
             target: terms.target.clone(),
             version: version.to_owned(),
-            course: rollout.course,
+            state: rollout.state,
             wave: rollout.wave(),
             waves: rollout.plan().waves.clone(),
             since: rollout.since(),

@@ -10,7 +10,7 @@ pub(in crate::ctl) enum Wave {
     Count(usize),
 }
 
-pub(in crate::ctl) fn wave(text: &str) -> Result<Wave, String> {
+pub(in crate::ctl) fn parse_wave(text: &str) -> Result<Wave, String> {
     let wrong = || "neither a share such as 10% nor a number of gateways".to_owned();
     match text.strip_suffix('%') {
         Some(number) => {
@@ -21,8 +21,8 @@ pub(in crate::ctl) fn wave(text: &str) -> Result<Wave, String> {
     }
 }
 
-/// As percentages. A number becomes the share that reaches at least so many of the known gateways:
-/// the deployment says nothing but shares, and gateways that join later are drawn by it.
+/// Converts waves to percentages. A number becomes the share that selects at least as many of the known
+/// gateways, because a deployment contains only shares, which also select gateways that join later.
 pub(super) fn percents(
     waves: &[Wave],
     seed: &str,
@@ -38,7 +38,9 @@ pub(super) fn percents(
     };
     let mut percents: Vec<f64> = waves.iter().map(percent).collect();
     if !percents.is_sorted() {
-        return Err(format!("the waves must rise; they are {percents:?} percent of the fleet"));
+        return Err(format!(
+            "the waves must be in increasing order; they are {percents:?} percent of the fleet"
+        ));
     }
     // Two waves that come to the same are one.
     percents.dedup();
@@ -54,7 +56,8 @@ mod tests {
     fn numbers_become_the_share_that_reaches_them() {
         let fleet: Vec<_> =
             (0..500).map(|i| GatewayId::parse(&format!("gw-{i}")).unwrap()).collect();
-        let waves: Vec<_> = ["1", "7", "10%", "900"].iter().map(|w| wave(w).unwrap()).collect();
+        let waves: Vec<_> =
+            ["1", "7", "10%", "900"].iter().map(|w| parse_wave(w).unwrap()).collect();
         let percents = percents(&waves, "seed", &fleet).unwrap();
         let reached = |p: f64| fleet.iter().filter(|id| drawn("seed", id, p)).count();
         assert_eq!((reached(percents[0]), reached(percents[3])), (1, 500));
@@ -66,7 +69,7 @@ mod tests {
     #[test]
     fn what_is_no_wave_is_refused() {
         for bad in ["", "0", "0%", "101%", "-1", "x%", "1.5"] {
-            assert!(wave(bad).is_err(), "{bad:?}");
+            assert!(parse_wave(bad).is_err(), "{bad:?}");
         }
     }
 }

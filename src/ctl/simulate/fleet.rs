@@ -4,11 +4,11 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
-use super::gateway::{Gateway, Later};
+use super::gateway::{SimEffect, SimGateway};
 use super::release::{GROUP, Published};
 use super::{Args, Outcome, Wave};
 use crate::clock::{Mono, Now, Timestamp};
-use crate::ctl::rollout::{Action, Course, Plan, Rollout};
+use crate::ctl::rollout::machine::{Action, Plan, Rollout, RolloutState};
 use crate::ids::{Digest, GatewayId, ModelName};
 use crate::terminal::Failure;
 use crate::update::device::{Event, Report, Settings, State};
@@ -17,11 +17,11 @@ use crate::update::device::{Event, Report, Settings, State};
 const BEGIN: Timestamp = Timestamp(1_767_225_600_000_000);
 const SECOND: Duration = Duration::from_secs(1);
 /// How long a gateway is without power.
-const DARK: Duration = Duration::from_secs(30);
+const OUTAGE: Duration = Duration::from_secs(30);
 /// A rollout that has not ended by now never will.
-const LIMIT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const MAX_SIMULATED_TIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-enum Happens {
+enum SimEvent {
     Told { gateway: usize, epoch: u32, event: Event },
     Chunk { gateway: usize, epoch: u32, blob: Digest, index: u32 },
     Due { gateway: usize },
@@ -34,7 +34,7 @@ enum Happens {
 struct Fleet<'a> {
     args: &'a Args,
     published: Published,
-    gateways: Vec<Gateway>,
+    gateways: Vec<SimGateway>,
     ids: Vec<GatewayId>,
     rollout: Rollout,
     /// The retained deployment.
@@ -42,7 +42,7 @@ struct Fleet<'a> {
     now: Now,
     order: u64,
     queue: BinaryHeap<Reverse<(Mono, u64)>>,
-    happens: BTreeMap<u64, Happens>,
+    events: BTreeMap<u64, SimEvent>,
     random: fastrand::Rng,
     second: (u64, u64),
     outcome: Outcome,
@@ -54,14 +54,14 @@ pub(super) fn run(args: &Args) -> Result<Outcome, Failure> {
     let mut actions = Vec::new();
     fleet.rollout.start(fleet.now.wall, &mut actions);
     fleet.act(actions)?;
-    fleet.later(SECOND, Happens::Controller);
+    fleet.later(SECOND, SimEvent::Controller);
     while let Some(Reverse((due, order))) = fleet.queue.pop() {
-        if due.since(Mono(0)) > LIMIT {
+        if due.since(Mono(0)) > MAX_SIMULATED_TIME {
             break;
         }
         fleet.now = Now { wall: BEGIN.plus(due.since(Mono(0))), mono: due };
-        if let Some(happens) = fleet.happens.remove(&order) {
-            fleet.happen(happens)?;
+        if let Some(event) = fleet.events.remove(&order) {
+            fleet.handle(event)?;
         }
     }
     Ok(fleet.outcome())
@@ -92,7 +92,7 @@ impl<'a> Fleet<'a> {
                 seed: random.u64(..),
             };
             let fails = random.f64() * 100.0 < args.failing;
-            gateways.push(Gateway::new(settings, &published, fails)?);
+            gateways.push(SimGateway::new(settings, &published, fails)?);
             ids.push(id);
         }
         let plan = Plan {
@@ -114,50 +114,50 @@ impl<'a> Fleet<'a> {
             now: Now { wall: BEGIN, mono: Mono(0) },
             order: 0,
             queue: BinaryHeap::new(),
-            happens: BTreeMap::new(),
+            events: BTreeMap::new(),
             random,
             second: (0, 0),
             outcome: Outcome { gateways: args.gateways, ..Outcome::default() },
         })
     }
 
-    fn later(&mut self, wait: Duration, happens: Happens) {
-        self.at(self.now.mono.plus(wait), happens);
+    fn later(&mut self, wait: Duration, event: SimEvent) {
+        self.at(self.now.mono.plus(wait), event);
     }
 
-    fn at(&mut self, due: Mono, happens: Happens) {
+    fn at(&mut self, due: Mono, event: SimEvent) {
         self.order += 1;
         self.queue.push(Reverse((due, self.order)));
-        self.happens.insert(self.order, happens);
+        self.events.insert(self.order, event);
     }
 
     fn latency(&mut self) -> Duration {
         Duration::from_millis(self.random.u64(20..200))
     }
 
-    fn happen(&mut self, happens: Happens) -> Result<(), Failure> {
-        match happens {
-            Happens::Told { gateway, epoch, event } => self.tell(gateway, Some(epoch), event),
-            Happens::Chunk { gateway, epoch, blob, index } => {
+    fn handle(&mut self, event: SimEvent) -> Result<(), Failure> {
+        match event {
+            SimEvent::Told { gateway, epoch, event } => self.tell(gateway, Some(epoch), event),
+            SimEvent::Chunk { gateway, epoch, blob, index } => {
                 if let Some(bytes) = self.published.chunks.get(&(blob, index)).cloned() {
                     self.tell(gateway, Some(epoch), Event::Chunk { blob, index, bytes });
                 }
             }
-            Happens::Due { gateway } => self.tell(gateway, None, Event::Tick),
-            Happens::Cut { gateway } => {
+            SimEvent::Due { gateway } => self.tell(gateway, None, Event::Tick),
+            SimEvent::Cut { gateway } => {
                 if let Some(gateway) = self.gateways.get_mut(gateway) {
                     gateway.epoch += 1;
                 }
-                self.later(DARK, Happens::Power { gateway });
+                self.later(OUTAGE, SimEvent::Power { gateway });
             }
-            Happens::Power { gateway } => self.power(gateway)?,
-            Happens::Reported { gateway, report } => self.reported(gateway, &report)?,
-            Happens::Controller => {
+            SimEvent::Power { gateway } => self.power(gateway)?,
+            SimEvent::Reported { gateway, report } => self.reported(gateway, &report)?,
+            SimEvent::Controller => {
                 let mut actions = Vec::new();
                 self.rollout.tick(self.now.wall, &self.ids, &BTreeSet::new(), &mut actions);
                 self.act(actions)?;
-                if self.rollout.course == Course::Running {
-                    self.later(SECOND, Happens::Controller);
+                if self.rollout.state == RolloutState::Running {
+                    self.later(SECOND, SimEvent::Controller);
                 }
             }
         }
@@ -184,39 +184,39 @@ impl<'a> Fleet<'a> {
         Ok(())
     }
 
-    fn follow(&mut self, index: usize, later: Vec<Later>) {
+    fn follow(&mut self, index: usize, later: Vec<SimEffect>) {
         let epoch = self.gateways.get(index).map_or(0, |gateway| gateway.epoch);
         for later in later {
             match later {
-                Later::Tell(wait, event) => {
-                    self.later(wait, Happens::Told { gateway: index, epoch, event });
+                SimEffect::Tell(wait, event) => {
+                    self.later(wait, SimEvent::Told { gateway: index, epoch, event });
                 }
-                Later::Ask { blob, index: chunk } => {
+                SimEffect::Ask { blob, index: chunk } => {
                     self.count_chunk();
                     let wait = self.latency();
-                    // What is lost is asked for again by the machine's own clock.
+                    // The state machine requests lost chunks again after its own timeout.
                     if self.random.f64() * 100.0 >= self.args.loss {
                         let gateway = index;
-                        self.later(wait, Happens::Chunk { gateway, epoch, blob, index: chunk });
+                        self.later(wait, SimEvent::Chunk { gateway, epoch, blob, index: chunk });
                     }
                 }
-                Later::Report(report) => {
+                SimEffect::Report(report) => {
                     if report.state == State::Fetching
                         && epoch == 0
                         && self.random.f64() * 100.0 < self.args.power_cuts
                     {
                         let wait = Duration::from_millis(self.random.u64(0..90_000));
-                        self.later(wait, Happens::Cut { gateway: index });
+                        self.later(wait, SimEvent::Cut { gateway: index });
                     }
                     let wait = self.latency();
-                    self.later(wait, Happens::Reported { gateway: index, report });
+                    self.later(wait, SimEvent::Reported { gateway: index, report });
                 }
             }
         }
         let deadline = self.gateways.get(index).and_then(|gateway| gateway.device.deadline());
         if let Some(due) = deadline {
             let soon = self.now.mono.plus(Duration::from_millis(1));
-            self.at(due.max(soon), Happens::Due { gateway: index });
+            self.at(due.max(soon), SimEvent::Due { gateway: index });
         }
     }
 
@@ -264,7 +264,7 @@ impl<'a> Fleet<'a> {
                 let wait = self.latency();
                 let epoch = self.gateways.get(gateway).map_or(0, |gateway| gateway.epoch);
                 let event = Event::Deployment(bytes.clone());
-                self.later(wait, Happens::Told { gateway, epoch, event });
+                self.later(wait, SimEvent::Told { gateway, epoch, event });
             }
             self.retained = Some(bytes);
         }
@@ -272,13 +272,14 @@ impl<'a> Fleet<'a> {
     }
 
     fn outcome(self) -> Outcome {
-        let count = |what: fn(&Gateway) -> bool| self.gateways.iter().filter(|g| what(g)).count();
+        let count =
+            |what: fn(&SimGateway) -> bool| self.gateways.iter().filter(|g| what(g)).count();
         Outcome {
             touched: count(|gateway| gateway.touched),
             switched: count(|gateway| gateway.switched),
             committed: count(|gateway| gateway.ended == Some(State::Committed)),
             rolled_back: count(|gateway| gateway.ended == Some(State::RolledBack)),
-            aborted: self.rollout.course == Course::Aborted,
+            aborted: self.rollout.state == RolloutState::Aborted,
             ..self.outcome
         }
     }

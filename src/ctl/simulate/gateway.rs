@@ -9,8 +9,8 @@ use crate::ids::Digest;
 use crate::update::VerifyError;
 use crate::update::device::{Device, Effect, Event, Record, Report, Runs, Settings, State};
 
-/// What happens outside the gateway, some time later.
-pub(super) enum Later {
+/// An effect outside the gateway, some time later.
+pub(super) enum SimEffect {
     Tell(Duration, Event),
     /// A chunk was asked for.
     Ask {
@@ -20,7 +20,7 @@ pub(super) enum Later {
     Report(Report),
 }
 
-pub(super) struct Gateway {
+pub(super) struct SimGateway {
     pub settings: Settings,
     pub device: Device,
     record: Record,
@@ -34,7 +34,7 @@ pub(super) struct Gateway {
     pub epoch: u32,
 }
 
-impl Gateway {
+impl SimGateway {
     pub(super) fn new(
         settings: Settings,
         published: &Published,
@@ -51,7 +51,7 @@ impl Gateway {
         &mut self,
         now: Now,
         published: &Published,
-    ) -> Result<Vec<Later>, VerifyError> {
+    ) -> Result<Vec<SimEffect>, VerifyError> {
         let settings = self.settings.clone();
         self.device = Device::new(settings, published.trust.clone(), self.record.clone())?;
         let mut effects = Vec::new();
@@ -63,13 +63,18 @@ impl Gateway {
         Ok(later)
     }
 
-    pub(super) fn tell(&mut self, now: Now, event: Event, published: &Published) -> Vec<Later> {
+    pub(super) fn tell(&mut self, now: Now, event: Event, published: &Published) -> Vec<SimEffect> {
         let mut effects = Vec::new();
         self.device.on(now, event, &mut effects);
         self.carry_out(now, effects, published)
     }
 
-    fn carry_out(&mut self, now: Now, effects: Vec<Effect>, published: &Published) -> Vec<Later> {
+    fn carry_out(
+        &mut self,
+        now: Now,
+        effects: Vec<Effect>,
+        published: &Published,
+    ) -> Vec<SimEffect> {
         let mut later = Vec::new();
         let mut due = VecDeque::from(effects);
         while let Some(effect) = due.pop_front() {
@@ -104,25 +109,25 @@ impl Gateway {
         later
     }
 
-    /// What takes time.
-    fn outside(&mut self, effect: Effect) -> Option<Later> {
+    /// Effects that take time.
+    fn outside(&mut self, effect: Effect) -> Option<SimEffect> {
         match effect {
             Effect::Fetch { blob, index, .. } => {
                 self.touched = true;
-                Some(Later::Ask { blob, index })
+                Some(SimEffect::Ask { blob, index })
             }
             Effect::Probe { .. } => {
-                Some(Later::Tell(Duration::from_secs(2), Event::Probed(Ok(()))))
+                Some(SimEffect::Tell(Duration::from_secs(2), Event::Probed(Ok(()))))
             }
             Effect::Shadow { .. } => {
-                Some(Later::Tell(Duration::from_secs(30), Event::Shadowed(Ok(()))))
+                Some(SimEffect::Tell(Duration::from_secs(30), Event::Shadowed(Ok(()))))
             }
             Effect::Activate(Some(_)) => {
                 self.switched = true;
                 Some(self.trial())
             }
-            Effect::Report(report) => Some(Later::Report(report)),
-            // Going back to the shipped model; nothing to fetch or to wait for.
+            Effect::Report(report) => Some(SimEffect::Report(report)),
+            // A rollback to the built-in model; nothing to fetch or to wait for.
             Effect::Activate(None) | Effect::Discard { .. } | Effect::Sweep | Effect::Refuse(_) => {
                 None
             }
@@ -135,9 +140,9 @@ impl Gateway {
     }
 
     /// A minute of the new model's work.
-    fn trial(&self) -> Later {
+    fn trial(&self) -> SimEffect {
         let errors = if self.fails { 50 } else { 0 };
         let runs = Runs { runs: 100, errors, nans: 0, slowdown: 1.0 };
-        Later::Tell(Duration::from_secs(60), Event::Ran(runs))
+        SimEffect::Tell(Duration::from_secs(60), Event::Ran(runs))
     }
 }

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use crate::terminal::{Exit, Failure, print, print_json, table};
 
-/// Try a rollout on a simulated fleet
+/// Simulate a rollout to a fleet
 ///
-/// Every gateway is the machine that real ones run, with real signatures, in virtual time; broker,
-/// losses, power cuts and failing models are simulated. Shows how far a bad release gets, how long
-/// the waves take, and what the broker must bear.
+/// Every gateway runs the update state machine of real gateways with real signatures, in virtual
+/// time; the broker, lost chunks, power cuts and failing models are simulated. Shows how many
+/// gateways a bad release reaches, how long the waves take, and the load on the broker.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -22,38 +22,38 @@ Examples:
   inferctl simulate --gateways 10000 --failing 8% --abort-above 5% --json
   inferctl simulate --gateways 2000 --waves 5%,100% --soak-s 300 --loss 2% --power-cuts 10%")]
 pub(super) struct Args {
-    /// How many gateways
+    /// Number of gateways
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     gateways: usize,
     /// The waves of the rollout
-    #[arg(long, value_delimiter = ',', default_value = "1%,10%,50%,100%", value_parser = percent)]
+    #[arg(long, value_delimiter = ',', default_value = "1%,10%,50%,100%", value_parser = parse_percent)]
     waves: Vec<f64>,
-    /// How long each wave is watched, in seconds
+    /// Soak time: how long each wave is observed, in seconds
     #[arg(long, value_name = "S", default_value_t = 1800)]
     soak_s: u64,
-    /// The share of failures that stops the rollout
-    #[arg(long, default_value = "5%", value_parser = percent)]
+    /// Share of failures above which the rollout is aborted
+    #[arg(long, default_value = "5%", value_parser = parse_percent)]
     abort_above: f64,
-    /// How many reports there must be before that share counts
+    /// Number of reports from which on that share is evaluated
     #[arg(long, value_name = "N", default_value_t = 10)]
     min_reports: usize,
-    /// Gateways on which the model fails its trial
-    #[arg(long, default_value = "0%", value_parser = percent)]
+    /// Share of gateways on which the model fails its trial
+    #[arg(long, default_value = "0%", value_parser = parse_percent)]
     failing: f64,
-    /// Chunks that never arrive
-    #[arg(long, default_value = "1%", value_parser = percent)]
+    /// Share of chunks that are lost
+    #[arg(long, default_value = "1%", value_parser = parse_percent)]
     loss: f64,
-    /// Gateways that lose power once while they update
-    #[arg(long, default_value = "1%", value_parser = percent)]
+    /// Share of gateways that lose power once during the update
+    #[arg(long, default_value = "1%", value_parser = parse_percent)]
     power_cuts: f64,
-    /// The size of the model in KiB
+    /// Size of the model in KiB
     #[arg(long, value_name = "KIB", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=16384))]
     model_kib: u32,
-    /// Gateways begin at random within so many seconds of a wave; longer than a trial, or the
-    /// whole wave has switched before the first failure is known
+    /// Gateways start at a random time within this many seconds; choose more than a trial takes, or
+    /// all gateways of a wave switch before the first failure is reported
     #[arg(long, value_name = "S", default_value_t = 900)]
     spread_s: u32,
-    /// Another seed is another fleet with another luck
+    /// Random seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Print one JSON object
@@ -61,13 +61,13 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn percent(text: &str) -> Result<f64, String> {
+pub(super) fn parse_percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).parse().ok();
     let number = number.filter(|number| (0.0..=100.0).contains(number));
     number.ok_or_else(|| "not a percentage from 0% to 100%".to_owned())
 }
 
-/// What became of the fleet.
+/// The outcome of the simulation.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 struct Outcome {
     gateways: usize,
@@ -86,7 +86,7 @@ struct Outcome {
     simulated_s: u64,
 }
 
-/// A wave that was begun.
+/// A wave that was started.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 struct Wave {
     percent: f64,
@@ -98,17 +98,17 @@ struct Wave {
 
 pub(super) fn simulate(args: &Args) -> Result<(), Failure> {
     if !args.waves.is_sorted() {
-        return Err(Failure::new(Exit::Usage, "waves must rise"));
+        return Err(Failure::new(Exit::Usage, "the waves must be in increasing order"));
     }
     let started = Instant::now();
     let outcome = fleet::run(args)?;
     if args.json {
         return print_json(&outcome);
     }
-    print(&shown(&outcome, started.elapsed()))
+    print(&render(&outcome, started.elapsed()))
 }
 
-fn shown(outcome: &Outcome, took: Duration) -> String {
+fn render(outcome: &Outcome, took: Duration) -> String {
     #[expect(clippy::cast_precision_loss, reason = "counts of gateways")]
     let share = |count: usize| 100.0 * count as f64 / outcome.gateways.max(1) as f64;
     let mut rows = vec![["WAVE", "BEGAN", "LAST REPORT", "REPORTS"].map(str::to_owned).to_vec()];

@@ -1,4 +1,4 @@
-//! A release and its rollout, signed with keys that nobody else has.
+//! A simulated release and its deployments, signed with keys of their own.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::update::{
 pub(super) const GROUP: &str = "fleet";
 const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
-/// What the broker holds, and the key that signs waves.
+/// The contents of the simulated broker, and the key that signs waves.
 pub(super) struct Published {
     pub trust: Trust,
     pub model: ModelName,

@@ -41,8 +41,8 @@ fn the_same_seed_is_the_same_fleet() {
 
 #[test]
 fn percentages_are_read_with_and_without_their_sign() {
-    assert_eq!((percent("5%"), percent("0.5")), (Ok(5.0), Ok(0.5)));
+    assert_eq!((parse_percent("5%"), parse_percent("0.5")), (Ok(5.0), Ok(0.5)));
     for bad in ["", "%", "101%", "-1", "NaN", "five"] {
-        assert!(percent(bad).is_err(), "{bad:?}");
+        assert!(parse_percent(bad).is_err(), "{bad:?}");
     }
 }

@@ -3,6 +3,8 @@
 
 mod examples;
 mod found;
+mod live;
+mod shell;
 mod sources;
 mod words;
 
@@ -68,11 +70,11 @@ fn a_wrong_command_is_found_in_every_kind_of_text() {
 /// Messages of these files are for every verb that has the option behind the name.
 const SHARED: &[(&str, &str)] = &[
     ("broker.rs", "--broker"),
-    ("chain.rs", "--keyset"),
+    ("keyset_chain.rs", "--keyset"),
     ("upload.rs", "--keyset"),
     ("keyfile.rs", "--key-password-file"),
     ("unlock.rs", "--key-password-file"),
-    ("preview.rs", "--dry-run"),
+    ("dry_run.rs", "--dry-run"),
     ("profile.rs", "--profile"),
     ("mod.rs", "--profile"),
 ];

@@ -4,83 +4,78 @@ mod others;
 
 use std::time::Duration;
 
-use super::ask::{Ask, answer, asked};
-use super::bars::Bars;
-use super::order::{Loaded, now, sign};
-use super::record::{Held, Record, Sent};
+use super::awaited;
+use super::controller_ipc::{HoldKind, answer, asked};
+use super::machine::{Action, RolloutState};
+use super::preview::replaced;
+use super::progress_view::ProgressView;
+use super::record::{OpenRecord, Record, SentDeployment};
+use super::request::{Loaded, first_seq, sign};
 use super::status::RolloutStatus;
-use super::{Action, Course, awaited};
-use crate::clock::Timestamp;
 use crate::ctl::broker::{BrokerArgs, Session};
-use crate::ctl::fleet::view::{self, Heard, View};
+use crate::ctl::fleet::view::{self, FleetChange, FleetView};
+use crate::ctl::wall_clock::now;
 use crate::ids::{Digest, GatewayId};
 use crate::link::ClientMessage;
 use crate::terminal::{Exit, Failure};
 use crate::update::Deployment;
+pub(super) use others::already_ended;
 use others::expired;
-pub(super) use others::over;
 
-/// How often the machine is asked and others may ask.
-const TICK: Duration = Duration::from_millis(200);
+/// How often the state machine and requests from other processes are polled.
+const TICK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Reports of a wave come within this span where nothing is in their way.
-const WAITING_GRACE: Duration = Duration::from_secs(5);
+/// How long reports may take after the soak time before the awaited gateways are printed.
+const REPORT_GRACE: Duration = Duration::from_secs(5);
 
 /// A rollout under control.
 #[derive(Debug)]
 pub(super) struct Controller {
-    held: Held,
+    held: OpenRecord,
     loaded: Loaded,
     broker: BrokerArgs,
     session: Session,
-    view: View,
+    view: FleetView,
     /// The highest number that any signed deployment of the model has here.
     highest: u64,
-    /// What is retained on the rollout's own topic, as far as it was heard.
+    /// The last message received on the rollout's own topic.
     retained: Option<Retained>,
     /// Somebody else has put a hold of this rollout there.
     is_held_elsewhere: bool,
-    /// What others were last told of the rollout.
+    /// The state that was last published.
     status: Option<RolloutStatus>,
-    bars: Bars,
+    bars: ProgressView,
 }
 
 /// The own topic's retained message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Retained {
     digest: Digest,
-    /// Of a deployment that is signed; strangers' are not numbered.
+    /// The number of a deployment with valid signatures.
     seq: Option<u64>,
     /// A signed hold of this very rollout.
     is_hold: bool,
 }
 
-/// How the numbers of deployments begin: beyond all that is retained, and beyond those of
-/// deployments that were withdrawn, which nobody can look up.
-pub(super) fn first_seq(highest: u64, now: Timestamp) -> u64 {
-    let seconds = u64::try_from(now.0 / 1_000_000).unwrap_or(0);
-    seconds.max(highest.saturating_add(1))
-}
-
 impl Controller {
     pub(super) async fn new(
-        held: Held,
+        held: OpenRecord,
         loaded: Loaded,
         broker: BrokerArgs,
         mut session: Session,
-        bars: Bars,
+        bars: ProgressView,
     ) -> Result<Self, Failure> {
         let model = &held.record.terms.model;
         let mut filters = broker.deploy_filters(model);
         let reports = view::filters(Some(model)).into_iter().chain(["+/health".to_owned()]);
         filters.extend(reports.map(|rest| broker.topic(&rest)));
-        let messages = session.retained(&filters).await?;
+        let messages = session.subscribe_retained(&filters).await?;
         let mut controller = Self {
             held,
             loaded,
             broker,
             session,
-            view: View::default(),
+            view: FleetView::default(),
             highest: 0,
             retained: None,
             is_held_elsewhere: false,
@@ -89,7 +84,7 @@ impl Controller {
         };
         let mut reports = Vec::new();
         for message in messages {
-            reports.extend(controller.heard(&message));
+            reports.extend(controller.on_message(&message));
         }
         let mut actions = Vec::new();
         controller.check_retained(&mut actions);
@@ -101,23 +96,23 @@ impl Controller {
     /// Does what the machine wants done first, then whatever happens, to the end.
     pub(super) async fn run(mut self) -> Result<(), Failure> {
         let mut actions = Vec::new();
-        if self.course() == Course::Running {
+        if self.state() == RolloutState::Running {
             self.held.record.rollout.start(now(), &mut actions);
         }
         self.act(actions).await?;
-        let mut tick = tokio::time::interval(TICK);
+        let mut tick = tokio::time::interval(TICK_INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while self.course() == Course::Running || self.is_unsettled() {
+        while self.state() == RolloutState::Running || self.is_unsettled() {
             let mut actions = Vec::new();
             tokio::select! {
                 message = self.session.next() => {
                     let Some(message) = message else { break };
-                    let reports: Vec<_> = self.heard(&message).into_iter().collect();
+                    let reports: Vec<_> = self.on_message(&message).into_iter().collect();
                     self.check_retained(&mut actions);
                     self.report(&reports, &mut actions);
                 }
                 _ = tick.tick() => self.tick(&mut actions).await?,
-                _ = tokio::signal::ctrl_c() => return self.left(),
+                _ = tokio::signal::ctrl_c() => return self.interrupted(),
             }
             self.act(actions).await?;
         }
@@ -126,18 +121,20 @@ impl Controller {
     }
 
     /// Pauses or aborts without staying.
-    pub(super) async fn carry_out(mut self, ask: Ask) -> Result<(), Failure> {
+    pub(super) async fn carry_out(mut self, ask: HoldKind) -> Result<(), Failure> {
         let mut actions = Vec::new();
         self.machine_asked(ask, &mut actions);
         self.act(actions).await?;
         if self.is_unsettled() {
-            self.settle().await?;
+            self.publish_pending().await?;
         }
         self.flush().await?;
-        match (ask, self.course()) {
-            (Ask::Pause, Course::Paused) | (Ask::Abort, Course::Aborted) => self.say_course(),
-            (_, course @ Course::Done) => {
-                Err(over(&self.held.record.rollout.plan().name, &course.to_string()))
+        match (ask, self.state()) {
+            (HoldKind::Pause, RolloutState::Paused) | (HoldKind::Abort, RolloutState::Aborted) => {
+                self.print_state()
+            }
+            (_, state @ RolloutState::Done) => {
+                Err(already_ended(&self.held.record.rollout.plan().name, &state.to_string()))
             }
             _ => self.end(),
         }
@@ -151,8 +148,8 @@ impl Controller {
         self.run().await
     }
 
-    fn course(&self) -> Course {
-        self.held.record.rollout.course
+    fn state(&self) -> RolloutState {
+        self.held.record.rollout.state
     }
 
     fn members(&self) -> Vec<GatewayId> {
@@ -160,7 +157,7 @@ impl Controller {
     }
 
     /// Takes in a message; a model's report is for the machine.
-    fn heard(&mut self, message: &ClientMessage) -> Option<GatewayId> {
+    fn on_message(&mut self, message: &ClientMessage) -> Option<GatewayId> {
         let deploy = self.broker.topic("deploy/");
         if message.topic.starts_with(&deploy) {
             let found = self.loaded.trust.deployment(&message.payload).ok();
@@ -176,13 +173,13 @@ impl Controller {
             return None;
         }
         let prefix = self.broker.topic("");
-        match self.view.hear(prefix.trim_end_matches('/'), message, now())? {
-            Heard::Model(id, _) => Some(id),
-            Heard::Status(_) | Heard::Health(_) => None,
+        match self.view.apply(prefix.trim_end_matches('/'), message, now())? {
+            FleetChange::Model(id, _) => Some(id),
+            FleetChange::Status(_) | FleetChange::Health(_) => None,
         }
     }
 
-    /// Whether the topic still says what was published, and whether it is said already.
+    /// Compares the retained deployment with the published one.
     fn check_retained(&mut self, actions: &mut Vec<Action>) {
         let record = &mut self.held.record;
         let Some(sent) = &mut record.sent else { return };
@@ -204,7 +201,7 @@ impl Controller {
                 }
             }
             None if sent.taken => record.rollout.replaced(actions),
-            // What was published before, or a stranger's.
+            // An earlier deployment, or one without valid signatures.
             Some(_) | None => {}
         }
     }
@@ -232,13 +229,13 @@ impl Controller {
             answer(&path)?;
         }
         if self.is_unsettled() {
-            self.settle().await?;
+            self.publish_pending().await?;
         }
         let (members, now) = (self.members(), now());
         self.bars.connected(self.session.is_connected());
         self.bars.draw(&self.held.record.rollout, &members);
         let rollout = &mut self.held.record.rollout;
-        if rollout.course != Course::Running {
+        if rollout.state != RolloutState::Running {
             return Ok(());
         }
         let name = self.held.record.terms.model.as_str();
@@ -249,16 +246,16 @@ impl Controller {
         let skip = rollout.plan().skip_offline;
         let absent = skip.map(|span| awaited::absent(&awaited, span, now)).unwrap_or_default();
         rollout.tick(now, &members, &absent, actions);
-        if actions.is_empty() && now.since(rollout.since()) >= rollout.plan().soak + WAITING_GRACE {
+        if actions.is_empty() && now.since(rollout.since()) >= rollout.plan().soak + REPORT_GRACE {
             self.bars.waiting(&awaited, &absent, now);
         }
         Ok(())
     }
 
-    fn machine_asked(&mut self, ask: Ask, actions: &mut Vec<Action>) {
+    fn machine_asked(&mut self, ask: HoldKind, actions: &mut Vec<Action>) {
         match ask {
-            Ask::Pause => self.held.record.rollout.pause(actions),
-            Ask::Abort => self.held.record.rollout.abort(actions),
+            HoldKind::Pause => self.held.record.rollout.pause(actions),
+            HoldKind::Abort => self.held.record.rollout.abort(actions),
         }
     }
 
@@ -272,12 +269,12 @@ impl Controller {
                 Action::Publish { number, percent, hold } => {
                     self.prepare(number, percent, hold)?;
                     if self.is_unsettled() {
-                        self.settle().await?;
+                        self.publish_pending().await?;
                     }
                 }
             }
         }
-        self.inform().await
+        self.report_state().await
     }
 
     /// Signs the deployment of this number, unless it is signed already, and keeps it.
@@ -293,18 +290,18 @@ impl Controller {
         let terms = record.terms.clone();
         let deployment = Deployment { seq, percent, hold, created: now(), ..terms };
         let envelope = sign(&deployment, &self.loaded.keys, &self.loaded.trust)?;
-        record.sent = Some(Sent { number, seq, envelope, taken: false });
+        record.sent = Some(SentDeployment { number, seq, envelope, taken: false });
         self.held.save()
     }
 
     fn is_unsettled(&self) -> bool {
         let sent = self.held.record.sent.as_ref();
-        self.course() != Course::Replaced && sent.is_some_and(|sent| !sent.taken)
+        self.state() != RolloutState::Replaced && sent.is_some_and(|sent| !sent.taken)
     }
 
     /// Publishes what is signed and not acknowledged. Where the connection is lost it is tried
     /// again at the next tick.
-    async fn settle(&mut self) -> Result<(), Failure> {
+    async fn publish_pending(&mut self) -> Result<(), Failure> {
         let record = &mut self.held.record;
         let Some(sent) = &mut record.sent else { return Ok(()) };
         if !self.session.is_connected() {
@@ -328,37 +325,31 @@ impl Controller {
         Ok(())
     }
 
-    /// The operator has left; the wave goes on without a controller.
-    fn left(&self) -> Result<(), Failure> {
+    /// The operator has interrupted the controller; the wave continues without one.
+    fn interrupted(&self) -> Result<(), Failure> {
         self.bars.clear();
         let message = format!(
-            "left: the wave that was begun goes on, no other begins, and nobody holds it back. Go \
-             on with `inferctl rollout watch {0}`, or `inferctl rollout pause {0}`",
+            "interrupted: the current wave continues without supervision, and no further wave starts. \
+             Continue with `inferctl rollout watch {0}`, or hold it with `inferctl rollout pause {0}`",
             self.held.path().display()
         );
         Err(Failure::new(Exit::Failed, message))
     }
 
-    fn say_course(&self) -> Result<(), Failure> {
+    fn print_state(&self) -> Result<(), Failure> {
         self.bars.finish(&self.held.record.rollout)
     }
 
     fn end(&self) -> Result<(), Failure> {
-        self.say_course()?;
+        self.print_state()?;
         let topic = &self.held.record.topic;
-        match self.course() {
-            Course::Done | Course::Paused | Course::Running => Ok(()),
-            Course::Aborted => Err(Failure::new(
+        match self.state() {
+            RolloutState::Done | RolloutState::Paused | RolloutState::Running => Ok(()),
+            RolloutState::Aborted => Err(Failure::new(
                 Exit::Failed,
-                "the rollout was aborted: gateways that had not switched keep what they run",
+                "the rollout was aborted; gateways that had not switched keep their version",
             )),
-            Course::Replaced => Err(Failure::new(
-                Exit::Failed,
-                format!(
-                    "{topic} holds this rollout's deployment no more: it was withdrawn or followed \
-                     by another, or the broker has lost what it retained"
-                ),
-            )),
+            RolloutState::Replaced => Err(replaced(topic)),
         }
     }
 }

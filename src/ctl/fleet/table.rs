@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::summary;
-use super::view::{Gateway, Model, View, age};
+use super::view::{FleetView, GatewayState, ModelStatus, age};
 use crate::clock::Timestamp;
 use crate::ids::GatewayId;
 use crate::terminal::table;
@@ -15,51 +15,51 @@ use crate::update::device::State;
 pub(super) struct Object<'a> {
     gateway: &'a GatewayId,
     #[serde(flatten)]
-    of: &'a Gateway,
+    of: &'a GatewayState,
 }
 
-/// Each gateway with all that it said.
-pub(super) fn objects<'a>(view: &'a View, group: Option<&str>) -> Vec<Object<'a>> {
-    shown(view, group).map(|(gateway, of)| Object { gateway, of }).collect()
+/// Each gateway with all its reports.
+pub(super) fn objects<'a>(view: &'a FleetView, group: Option<&str>) -> Vec<Object<'a>> {
+    selected(view, group).map(|(gateway, of)| Object { gateway, of }).collect()
 }
 
 /// One line for every model of every gateway, and how many there are.
-pub(super) fn table_of(view: &View, group: Option<&str>, now: Timestamp) -> String {
+pub(super) fn table_of(view: &FleetView, group: Option<&str>, now: Timestamp) -> String {
     let head = [
         "GATEWAY", "STATE", "GROUPS", "MODEL", "VERSION", "COUNTER", "KEYSET", "UPDATE", "HEALTH",
         "SEEN",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     let (mut all, mut online) = (0, 0);
-    for (id, gateway) in shown(view, group) {
+    for (id, gateway) in selected(view, group) {
         all += 1;
         online += usize::from(gateway.is_online());
         rows.extend(lines(id, gateway, now));
     }
-    let gateways: Vec<_> = shown(view, group).collect();
+    let gateways: Vec<_> = selected(view, group).collect();
     let (explained, versions) = (explained(&gateways), summary::versions(&gateways));
     format!("{}{explained}{versions}{online} of {all} gateways online\n", table(&rows))
 }
 
-/// What the reasons in the table mean, each once.
-fn explained(gateways: &[(&GatewayId, &Gateway)]) -> String {
+/// Explanations of the reasons in the table.
+fn explained(gateways: &[(&GatewayId, &GatewayState)]) -> String {
     let models = gateways.iter().flat_map(|(_, gateway)| gateway.models.values());
     let reasons: BTreeMap<_, _> =
         models.filter_map(|model| Some((model.reason.as_deref()?, model.explanation()?))).collect();
     reasons.iter().map(|(reason, text)| format!("{reason}: {text}\n")).collect()
 }
 
-fn shown<'a>(
-    view: &'a View,
+fn selected<'a>(
+    view: &'a FleetView,
     group: Option<&str>,
-) -> impl Iterator<Item = (&'a GatewayId, &'a Gateway)> {
-    let member = move |gateway: &Gateway| {
+) -> impl Iterator<Item = (&'a GatewayId, &'a GatewayState)> {
+    let member = move |gateway: &GatewayState| {
         group.is_none_or(|group| gateway.status.groups.iter().any(|of| of == group))
     };
     view.gateways.iter().filter(move |(_, gateway)| member(gateway))
 }
 
-fn lines(id: &GatewayId, gateway: &Gateway, now: Timestamp) -> Vec<Vec<String>> {
+fn lines(id: &GatewayId, gateway: &GatewayState, now: Timestamp) -> Vec<Vec<String>> {
     let state = if gateway.status.state.is_empty() { "?" } else { &gateway.status.state };
     let is_gone = matches!(gateway.status.state.as_str(), "offline" | "stopped");
     let groups = gateway.status.groups.join(",");
@@ -68,7 +68,7 @@ fn lines(id: &GatewayId, gateway: &Gateway, now: Timestamp) -> Vec<Vec<String>> 
         .map_or("-".to_owned(), |seen| format!("{} ago", age(now.since(seen).as_secs())));
     let line = |name: &str, version: &str, counter: String, update: String| {
         let health = gateway.health.as_ref().map_or("-".to_owned(), health);
-        // What an absent gateway said last is not how it is now.
+        // The last report of an absent gateway is not its current state.
         let health = if is_gone && health != "-" { format!("last {health}") } else { health };
         let keyset = gateway.keyset(name).map_or("-".to_owned(), |number| number.to_string());
         let cells = [
@@ -88,7 +88,7 @@ fn lines(id: &GatewayId, gateway: &Gateway, now: Timestamp) -> Vec<Vec<String>> 
     if gateway.models.is_empty() {
         return vec![line("-", "-", "-".to_owned(), "-".to_owned())];
     }
-    let of = |(name, model): (&String, &Model)| {
+    let of = |(name, model): (&String, &ModelStatus)| {
         let active = model.active.as_ref();
         let version = active.map_or("-", |active| active.version.as_str());
         let counter = active.and_then(|active| active.counter);
@@ -99,7 +99,7 @@ fn lines(id: &GatewayId, gateway: &Gateway, now: Timestamp) -> Vec<Vec<String>> 
 }
 
 /// The state of the update, with the progress or the reason that goes with it.
-fn update(model: &Model) -> String {
+fn update(model: &ModelStatus) -> String {
     let state = model.state.as_str();
     let progress = model.progress.unwrap_or(0.0) * 100.0;
     match (&model.reason, model.update()) {
@@ -131,7 +131,7 @@ fn health(health: &Value) -> String {
         parts.push(format!("{rejected} rejected"));
     }
     if waiting > 0 {
-        parts.push(format!("{waiting} waiting"));
+        parts.push(format!("{waiting} queued"));
     }
     if lost > 0 {
         parts.push(format!("{lost} lost"));
@@ -162,33 +162,33 @@ mod tests {
 
     #[test]
     fn the_table_says_what_runs_where_and_how_it_is() {
-        let mut view = View::default();
+        let mut view = FleetView::default();
         let now = Timestamp::parse("2026-01-01T00:05:00Z").unwrap();
-        let mut hear = |topic: &str, payload: &str| {
+        let mut apply = |topic: &str, payload: &str| {
             let topic = format!("p/{topic}");
             let message = ClientMessage { topic, payload: payload.to_owned().into(), retain: true };
-            view.hear("p", &message, now);
+            view.apply("p", &message, now);
         };
-        hear("gw-1/status", r#"{"state":"online","groups":["a","b"]}"#);
-        hear(
+        apply("gw-1/status", r#"{"state":"online","groups":["a","b"]}"#);
+        apply(
             "gw-1/health",
             r#"{"time":"2026-01-01T00:00:00Z","rss_bytes":14000000,
             "updates":{"motion":{"keyset":2}},"queue":{"memory_records":1,"disk":{"records":2},"lost":{"s":{"evicted":4}}}}"#,
         );
-        hear(
+        apply(
             "gw-1/model/motion",
             r#"{"state":"fetching","progress":0.25,
             "active":{"version":"1.0.0","digest":"","counter":7}}"#,
         );
-        hear("gw-2/model/motion", r#"{"state":"failed","reason":"golden"}"#);
-        hear(
+        apply("gw-2/model/motion", r#"{"state":"failed","reason":"golden"}"#);
+        apply(
             "gw-2/health",
             r#"{"state":"failed","reasons":[{"code":"inputs-rejected"},{"code":"disk-low"}],
             "streams":{"s":{"rejects":{"syntax":20,"stale":2}},"t":{"rejects":{}}}}"#,
         );
-        hear("gw-4/status", r#"{"state":"offline","groups":[]}"#);
-        hear("gw-4/health", r#"{"state":"healthy","reasons":[],"streams":{}}"#);
-        hear("gw-3/health", r#"{"state":"healthy","reasons":[],"streams":{}}"#);
+        apply("gw-4/status", r#"{"state":"offline","groups":[]}"#);
+        apply("gw-4/health", r#"{"state":"healthy","reasons":[],"streams":{}}"#);
+        apply("gw-3/health", r#"{"state":"healthy","reasons":[],"streams":{}}"#);
         let text = table_of(&view, None, now);
         let lines: Vec<_> = text
             .lines()

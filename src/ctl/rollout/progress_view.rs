@@ -1,4 +1,4 @@
-//! How a rollout is shown: a bar for each wave on a terminal, else a line for what happens.
+//! The progress of a rollout: a bar for each wave on a terminal, otherwise a line per event.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -8,29 +8,29 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::awaited::{Awaited, Line};
-use super::{Course, Progress, Rollout};
+use super::awaited::{AwaitedGateway, AwaitedLine};
+use super::machine::{Progress, Rollout, RolloutState};
 use crate::clock::Timestamp;
-use crate::ctl::fleet::view::Model;
+use crate::ctl::fleet::view::ModelStatus;
 use crate::ids::GatewayId;
 use crate::terminal::{Failure, print, print_json};
 
-const WAITING_PAUSE: Duration = Duration::from_secs(30);
-const WAITING_REPEAT: Duration = Duration::from_hours(1);
+const MIN_WAITING_INTERVAL: Duration = Duration::from_secs(30);
+const WAITING_REPEAT_INTERVAL: Duration = Duration::from_hours(1);
 
 /// Where it is shown.
 #[derive(Debug)]
-pub(super) struct Bars {
+pub(super) struct ProgressView {
     json: bool,
     screen: Option<MultiProgress>,
     waves: RefCell<Vec<ProgressBar>>,
     ended: RefCell<BTreeSet<GatewayId>>,
     connected: bool,
     /// Whom the rollout was last said to wait for, and when that was said.
-    waiting: Option<(Vec<Awaited>, Instant)>,
+    waiting: Option<(Vec<AwaitedGateway>, Instant)>,
 }
 
-impl Bars {
+impl ProgressView {
     pub(super) fn new(json: bool) -> Self {
         let screen = !json && std::io::stderr().is_terminal();
         Self {
@@ -53,14 +53,14 @@ impl Bars {
     ) {
         let (wave, plan) = (rollout.wave(), rollout.plan());
         let percent = plan.waves.get(wave.saturating_sub(1)).copied().unwrap_or_default();
-        let (reached, hold) = (rollout.reached(fleet), rollout.course != Course::Running);
+        let (reached, hold) = (rollout.reached(fleet), rollout.state != RolloutState::Running);
         if self.json {
             return self.line(&json!({ "event": "published", "wave": wave, "percent": percent,
                 "seq": seq, "hold": hold, "reached": reached,
                 "offline": offline }));
         }
         let what = match (hold, offline) {
-            (true, _) => "held back".to_owned(),
+            (true, _) => "held".to_owned(),
             (false, 0) => format!("{reached} gateways"),
             (false, _) => format!("{reached} gateways, {offline} of them offline"),
         };
@@ -71,7 +71,7 @@ impl Bars {
     }
 
     /// A gateway's update ended; said once.
-    pub(super) fn ended(&self, gateway: &GatewayId, model: &Model, shadow_runs: u32) {
+    pub(super) fn ended(&self, gateway: &GatewayId, model: &ModelStatus, shadow_runs: u32) {
         if !self.ended.borrow_mut().insert(gateway.clone()) {
             return;
         }
@@ -83,8 +83,8 @@ impl Bars {
         }
         if model.state == "committed" && shadow_runs > 0 && compared == 0 {
             self.text(&format!(
-                "{gateway}: committed without a comparison: no window came in the shadow, or the new \
-                 model takes other windows or has other labels"
+                "{gateway}: committed without a comparison: no window arrived during the shadow run, or \
+                 the new model has another window or other labels"
             ));
         }
         if model.state != "committed" {
@@ -94,18 +94,19 @@ impl Bars {
         }
     }
 
-    /// Says whom the rollout waits for: when that changes, but not more often than every
-    /// [`WAITING_PAUSE`], and once in a [`WAITING_REPEAT`] where it does not.
+    /// Prints the gateways that the rollout waits for: when they change, but at most once in
+    /// [`MIN_WAITING_INTERVAL`], and otherwise once in [`WAITING_REPEAT_INTERVAL`].
     pub(super) fn waiting(
         &mut self,
-        awaited: &[Awaited],
+        awaited: &[AwaitedGateway],
         absent: &BTreeSet<GatewayId>,
         now: Timestamp,
     ) {
         let awaited: Vec<_> =
             awaited.iter().filter(|of| !absent.contains(&of.gateway)).cloned().collect();
         let due = self.waiting.as_ref().is_none_or(|(before, at)| {
-            let pause = if *before == awaited { WAITING_REPEAT } else { WAITING_PAUSE };
+            let pause =
+                if *before == awaited { WAITING_REPEAT_INTERVAL } else { MIN_WAITING_INTERVAL };
             at.elapsed() >= pause
         });
         if awaited.is_empty() || !due {
@@ -118,14 +119,14 @@ impl Bars {
         } else {
             let (all, offline) = (awaited.len(), awaited.len() - online);
             let advice = if offline > 0 && absent.is_empty() {
-                "; `inferctl rollout watch RECORD --skip-offline SPAN` goes on without those \
+                "; `inferctl rollout watch RECORD --skip-offline SPAN` continues without those \
                  offline for longer"
             } else {
                 ""
             };
             self.text(&format!(
                 "waiting for {all} gateways, {offline} of them offline: {}{advice}",
-                Line(&awaited, now)
+                AwaitedLine(&awaited, now)
             ));
         }
         self.waiting = Some((awaited, Instant::now()));
@@ -134,7 +135,7 @@ impl Bars {
     /// Says once that the broker is away, and that it is back.
     pub(super) fn connected(&mut self, connected: bool) {
         if std::mem::replace(&mut self.connected, connected) != connected {
-            let what = if connected { "the broker is back" } else { "the broker is away" };
+            let what = if connected { "broker: connected" } else { "broker: disconnected" };
             if self.json {
                 return self.line(&json!({ "event": "broker", "connected": connected }));
             }
@@ -142,7 +143,7 @@ impl Bars {
         }
     }
 
-    /// Draws the bars of the waves begun.
+    /// Draws a bar for each wave that has started.
     pub(super) fn draw(&self, rollout: &Rollout, fleet: &[GatewayId]) {
         let Some(screen) = &self.screen else { return };
         let mut waves = self.waves.borrow_mut();
@@ -168,18 +169,18 @@ impl Bars {
         let (name, waves) = (&rollout.plan().name, rollout.plan().waves.len());
         if self.json {
             return print_json(&json!({ "event": "end", "deployment": name,
-                "course": rollout.course, "wave": rollout.wave(), "waves": waves,
+                "course": rollout.state, "wave": rollout.wave(), "waves": waves,
                 "ended": ended, "failed": failed,
                 "skipped": rollout.skipped() }));
         }
         let skipped = match rollout.skipped() {
             0 => String::new(),
-            skipped => format!("; {skipped} offline, which update when they are back"),
+            skipped => format!("; {skipped} offline, which update when they return"),
         };
         print(&format!(
-            "{name}: {} in wave {} of {waves}; {ended} gateways ended, {failed} of them \
+            "{name}: {} in wave {} of {waves}; {ended} gateways finished, {failed} of them \
              failed{skipped}\n",
-            rollout.course,
+            rollout.state,
             rollout.wave()
         ))
     }
@@ -187,7 +188,7 @@ impl Bars {
     /// A reader who is gone does not stop a rollout.
     fn line(&self, value: &serde_json::Value) {
         if print_json(value).is_err() {
-            log::debug!("nobody reads: {value}");
+            log::debug!("cannot print: {value}");
         }
     }
 
@@ -197,14 +198,14 @@ impl Bars {
             None => print(&format!("{text}\n")).is_ok(),
         };
         if !said {
-            log::debug!("nobody reads: {text}");
+            log::debug!("cannot print: {text}");
         }
     }
 }
 
 fn bar(index: usize, progress: &Progress) -> ProgressBar {
     let bar = ProgressBar::new(count(progress.reached));
-    let template = "{prefix:18} {bar:40} {pos}/{len} ended, {msg}  {elapsed}";
+    let template = "{prefix:18} {bar:40} {pos}/{len} finished, {msg}  {elapsed}";
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }

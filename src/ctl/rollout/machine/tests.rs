@@ -43,12 +43,12 @@ fn waves_follow_each_other_after_soak_and_reports() {
     rollout.tick(at(1202), &fleet(), &BTreeSet::new(), &mut actions);
     assert_eq!(std::mem::take(&mut actions), publish(3, 100.0));
     rollout.tick(at(9999), &fleet(), &BTreeSet::new(), &mut actions);
-    assert_eq!(rollout.course, Course::Running, "not everyone has ended");
+    assert_eq!(rollout.state, RolloutState::Running, "not everyone has ended");
     for gateway in &fleet() {
         rollout.reported(gateway, "r", State::Committed, &mut actions);
     }
     rollout.tick(at(9999), &fleet(), &BTreeSet::new(), &mut actions);
-    assert_eq!((rollout.course, actions), (Course::Done, vec![Action::Save]));
+    assert_eq!((rollout.state, actions), (RolloutState::Done, vec![Action::Save]));
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn too_many_failures_hold_everyone_else_back() {
     assert_eq!(std::mem::take(&mut actions), [Action::Save, hold]);
     rollout.tick(at(9999), &fleet, &BTreeSet::new(), &mut actions);
     rollout.reported(&fleet[10], "r", State::Failed, &mut actions);
-    assert_eq!((rollout.course, actions), (Course::Aborted, vec![]));
+    assert_eq!((rollout.state, actions), (RolloutState::Aborted, vec![]));
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_wave_smaller_than_the_minimum_of_reports_is_judged_when_all_of_it_has_ended
     rollout.reported(&small[2], "r", State::Committed, &mut actions);
     rollout.tick(at(1), small, &BTreeSet::new(), &mut actions);
     let hold = Action::Publish { number: 2, percent: 100.0, hold: true };
-    assert_eq!((rollout.course, actions), (Course::Aborted, vec![Action::Save, hold]));
+    assert_eq!((rollout.state, actions), (RolloutState::Aborted, vec![Action::Save, hold]));
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn a_pause_holds_back_and_a_resume_goes_on_with_the_same_wave() {
     assert_eq!(actions, [], "it soaks again");
     rollout.abort(&mut actions);
     rollout.resume(at(1300), &mut actions);
-    assert_eq!((rollout.course, actions.len()), (Course::Aborted, 2), "an abort is for good");
+    assert_eq!((rollout.state, actions.len()), (RolloutState::Aborted, 2), "an abort is for good");
 }
 
 #[test]
@@ -143,5 +143,5 @@ fn where_another_deployment_counts_nothing_more_is_published() {
     rollout.replaced(&mut actions);
     rollout.tick(at(9999), &[], &BTreeSet::new(), &mut actions);
     rollout.abort(&mut actions);
-    assert_eq!((rollout.course, actions), (Course::Replaced, vec![Action::Save]));
+    assert_eq!((rollout.state, actions), (RolloutState::Replaced, vec![Action::Save]));
 }

@@ -1,5 +1,5 @@
-//! The keysets an operator names: the newest is the one that counts, the older ones tell what was
-//! released before a rotation of keys.
+//! The keysets that an operator names: the newest is current, the older ones verify what was released
+//! before a rotation of keys.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::update::{Deployment, Envelope, Keyset, Manifest, PackError, Packed, T
 
 /// Keysets that follow one another without a gap.
 #[derive(Clone, Debug)]
-pub(super) struct Chain {
+pub(super) struct KeysetChain {
     /// Oldest first, the current one left out.
     former: Vec<Trust>,
     current: Trust,
@@ -17,13 +17,13 @@ pub(super) struct Chain {
 
 /// A release, and the newest keyset whose release role signed it.
 #[derive(Debug)]
-pub(super) struct Signed {
+pub(super) struct SignedRelease {
     pub(super) packed: Packed,
     pub(super) manifest: Verified<Manifest>,
     pub(super) keyset: u64,
 }
 
-impl Chain {
+impl KeysetChain {
     /// Reads keyset files; the first is taken as provisioned, each later one must follow.
     pub(super) fn load(paths: &[PathBuf]) -> Result<Self, Failure> {
         let refused = |path: &Path| {
@@ -31,7 +31,7 @@ impl Chain {
             move |error| Failure::new(Exit::Failed, format!("{path}: {error}"))
         };
         let Some((first, rest)) = paths.split_first() else {
-            return Err(Failure::new(Exit::Usage, "no keyset given: name it with --keyset"));
+            return Err(Failure::new(Exit::Usage, "no keyset given; name it with --keyset"));
         };
         let mut current = Trust::provisioned(&read(first)?).map_err(refused(first))?;
         let mut former = Vec::new();
@@ -42,7 +42,7 @@ impl Chain {
         Ok(Self { former, current })
     }
 
-    /// The keyset that counts.
+    /// The current keyset.
     pub(super) fn current(&self) -> &Trust {
         &self.current
     }
@@ -65,8 +65,8 @@ impl Chain {
         self.newest_first().find_map(|trust| trust.manifest(bytes).ok())
     }
 
-    /// Reads a release that any of these keysets vouches for, and checks every byte of it.
-    pub(super) fn release(&self, path: &Path) -> Result<Signed, Failure> {
+    /// Reads a release that the release role of any of these keysets signed, and verifies every byte.
+    pub(super) fn release(&self, path: &Path) -> Result<SignedRelease, Failure> {
         let named =
             |error: PackError| Failure::new(Exit::Failed, format!("{}: {error}", path.display()));
         let packed = Packed::read(&read(path)?).map_err(named)?;
@@ -78,7 +78,7 @@ impl Chain {
             other => named(other),
         })?;
         let (manifest, keyset) = (installable.manifest().clone(), trust.keyset().version);
-        Ok(Signed { packed, manifest, keyset })
+        Ok(SignedRelease { packed, manifest, keyset })
     }
 
     /// The current keyset's number.
@@ -93,15 +93,15 @@ impl Chain {
             return message;
         }
         format!(
-            "{message}; if it was released for a keyset before keyset {first}, name that keyset \
-             with --keyset, too"
+            "{message}; if it was released for a keyset before keyset {first}, also name that keyset \
+             with --keyset"
         )
     }
 }
 
 /// The trust at the end of a chain of keyset files, the first of which is taken as provisioned.
 pub(super) fn load_trust(paths: &[PathBuf]) -> Result<Trust, Failure> {
-    Chain::load(paths).map(Chain::into_current)
+    KeysetChain::load(paths).map(KeysetChain::into_current)
 }
 
 /// The keysets with their numbers, as they are published. Check them with [`load_trust`] first.

@@ -1,11 +1,11 @@
-//! `--dry-run`: what a verb would publish.
+//! `--dry-run`: what a command would publish.
 
 use crate::terminal::{Failure, print, print_json, table};
 
-/// For verbs that publish.
+/// The option of commands that publish.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct DryRun {
-    /// Print what would be published, and publish nothing
+    /// Print what would be published; publish nothing
     #[arg(long)]
     pub(super) dry_run: bool,
 }
@@ -13,12 +13,12 @@ pub(super) struct DryRun {
 /// Messages in the order in which they would be published.
 #[derive(Debug, Default)]
 pub(super) struct Preview {
-    publish: Vec<Planned>,
+    publish: Vec<PlannedMessages>,
 }
 
 /// Some messages that belong together.
 #[derive(Debug, serde::Serialize)]
-pub(super) struct Planned {
+pub(super) struct PlannedMessages {
     /// A topic, or the first and the last of several: `blob/3f…/0..7`. A path where files are written.
     pub(super) topic: String,
     pub(super) messages: usize,
@@ -26,14 +26,14 @@ pub(super) struct Planned {
     pub(super) what: String,
 }
 
-impl Planned {
+impl PlannedMessages {
     pub(super) fn one(topic: &str, bytes: usize, what: impl Into<String>) -> Self {
         Self { topic: topic.to_owned(), messages: 1, bytes, what: what.into() }
     }
 }
 
 impl Preview {
-    pub(super) fn add(&mut self, planned: Planned) {
+    pub(super) fn add(&mut self, planned: PlannedMessages) {
         self.publish.push(planned);
     }
 
@@ -42,8 +42,8 @@ impl Preview {
             return print_json(&serde_json::json!({ "dry_run": true, "publish": self.publish }));
         }
         let head = ["TOPIC", "MESSAGES", "BYTES", "WHAT"].map(str::to_owned).to_vec();
-        let row = |planned: &Planned| {
-            let Planned { topic, messages, bytes, what } = planned;
+        let row = |planned: &PlannedMessages| {
+            let PlannedMessages { topic, messages, bytes, what } = planned;
             vec![topic.clone(), messages.to_string(), bytes.to_string(), what.clone()]
         };
         let rows: Vec<_> = std::iter::once(head).chain(self.publish.iter().map(row)).collect();

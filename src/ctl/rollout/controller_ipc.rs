@@ -1,9 +1,8 @@
-//! What one `inferctl` asks of another that controls the rollout: a file beside the record.
+//! Requests to the `inferctl` process that controls a rollout, in a file beside the record.
 
-use std::fs;
-use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,59 +11,59 @@ use crate::fs::{FileLock, sibling};
 use crate::terminal::{Exit, Failure, write_atomic};
 
 /// A controller looks several times a second.
-const PATIENCE: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const CONTROLLER_TIMEOUT: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const FILE: &str = "ask";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Ask {
+pub(super) enum HoldKind {
     Pause,
     Abort,
 }
 
-/// How asking ended.
+/// How a request ended.
 #[derive(Debug)]
-pub(super) enum Asked {
+pub(super) enum Delivered {
     /// The controller has taken it.
     Taken,
-    /// There is no controller (any more): here is the lock, do it yourself.
+    /// There is no controller; the caller has the lock and must act itself.
     Alone(FileLock),
 }
 
-/// Has the controller of this record do something, or returns the lock where there is none.
-pub(super) fn ask(record: &Path, ask: Ask) -> Result<Asked, Failure> {
+/// Sends a request to the controller of this record, or returns the lock if there is none.
+pub(super) fn ask(record: &Path, ask: HoldKind) -> Result<Delivered, Failure> {
     let path = sibling(record, FILE);
     if let Some(lock) = lock(record)? {
-        // Left behind by someone who was not heard.
+        // Left behind by an earlier request.
         withdraw(&path)?;
-        return Ok(Asked::Alone(lock));
+        return Ok(Delivered::Alone(lock));
     }
     let text = serde_json::to_vec(&ask);
     write_atomic(&path, &text.map_err(|e| Failure::new(Exit::Internal, e.to_string()))?)?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + CONTROLLER_TIMEOUT;
     while path.exists() {
         if let Some(lock) = lock(record)? {
             withdraw(&path)?;
-            return Ok(Asked::Alone(lock));
+            return Ok(Delivered::Alone(lock));
         }
         if Instant::now() > deadline {
             withdraw(&path)?;
-            let message = "the controller of this record does not answer; is it stopped?";
+            let message = "the controller of this record does not respond; check whether its process is stopped";
             return Err(Failure::new(Exit::Failed, message));
         }
-        std::thread::park_timeout(LOOK_EVERY);
+        std::thread::park_timeout(POLL_INTERVAL);
     }
-    Ok(Asked::Taken)
+    Ok(Delivered::Taken)
 }
 
-/// What the controller is asked; the asking is over with [`answer`].
-pub(super) fn asked(record: &Path) -> Option<Ask> {
+/// The pending request to the controller; [`answer`] ends it.
+pub(super) fn asked(record: &Path) -> Option<HoldKind> {
     // Nothing there is the rule; what does not read is nothing.
     serde_json::from_slice(&fs::read(sibling(record, FILE)).ok()?).ok()
 }
 
-/// Tells whoever asked that it is done.
+/// Signals that the request was handled.
 pub(super) fn answer(record: &Path) -> Result<(), Failure> {
     withdraw(&sibling(record, FILE))
 }

@@ -1,24 +1,24 @@
-//! What a rollout is made of, checked before anything is published.
+//! The parts of a rollout, checked before anything is published.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
-use super::Plan;
+use super::machine::Plan;
+use super::pace::Pace;
 use super::record::{Files, KeyPasswords};
 use super::terms::Terms;
-use super::waves::{Wave, percents};
+use super::waves::percents;
 use crate::clock::Timestamp;
 use crate::ctl::broker::BrokerArgs;
-use crate::ctl::chain::Chain;
+use crate::ctl::keyset_chain::KeysetChain;
 use crate::ctl::unlock::load_keys;
-use crate::ctl::upload::{Checked, checked};
+use crate::ctl::upload::{CheckedRelease, read_release};
 use crate::ids::{GatewayId, ModelName};
 use crate::terminal::{Exit, Failure};
 use crate::update::{Deployment, Envelope, SecretKey, Target, Trust};
 
 /// A rollout as it was ordered.
 #[derive(Debug)]
-pub(in crate::ctl) struct Order {
+pub(in crate::ctl) struct RolloutRequest {
     pub broker: BrokerArgs,
     pub record: PathBuf,
     pub model: ModelName,
@@ -28,47 +28,40 @@ pub(in crate::ctl) struct Order {
     pub keys: Vec<PathBuf>,
     pub key_passwords: Vec<PathBuf>,
     pub terms: Terms,
-    /// Shadow runs where the terms name none.
-    pub usual_shadow: u32,
+    /// ShadowCounts runs where the terms name none.
+    pub default_shadow: u32,
     pub name: Option<String>,
-    pub waves: Vec<Wave>,
-    pub soak: Duration,
-    /// 0 to 1.
-    pub abort_above: f64,
+    pub pace: Pace,
     pub min_reports: usize,
-    pub skip_offline: Option<Duration>,
     pub json: bool,
 }
 
-/// What the files of an order, or of a record, hold.
+/// The contents of the files of a request or record.
 #[derive(Debug)]
 pub(super) struct Loaded {
     pub trust: Trust,
-    pub checked: Checked,
+    pub checked: CheckedRelease,
     pub keys: Vec<SecretKey>,
 }
 
 impl Files {
     /// Reads and checks all of them.
     pub(super) fn load(&self) -> Result<Loaded, Failure> {
-        let chain = Chain::load(&self.keysets)?;
-        let checked = checked(&self.bundle, &chain)?;
+        let chain = KeysetChain::load(&self.keysets)?;
+        let checked = read_release(&self.bundle, &chain)?;
         let trust = chain.into_current();
         Ok(Loaded { keys: load_keys(&self.keys, self.key_password.files())?, trust, checked })
     }
 }
 
-impl Order {
-    /// Full paths: whoever goes on may do so from another folder.
+impl RolloutRequest {
+    /// The files by their full paths: the rollout may be continued from another folder.
     pub(super) fn files(&self) -> Result<Files, Failure> {
-        let full = |path: &Path| {
-            std::path::absolute(path).map_err(|error| Failure::io("find", path, &error))
-        };
         let all = |paths: &[PathBuf]| -> Result<Vec<_>, Failure> {
-            paths.iter().map(|path| full(path)).collect()
+            paths.iter().map(|path| full_path(path)).collect()
         };
         Ok(Files {
-            bundle: full(&self.bundle)?,
+            bundle: full_path(&self.bundle)?,
             keysets: all(&self.keysets)?,
             keys: all(&self.keys)?,
             key_password: KeyPasswords::new(all(&self.key_passwords)?),
@@ -85,11 +78,11 @@ impl Order {
         let usage = |message: String| Failure::new(Exit::Usage, message);
         let generated = || format!("{}-{version}-{:08x}", self.model, fastrand::u32(..));
         let name = self.name.clone().unwrap_or_else(generated);
-        // Every rollout draws its gateways anew.
+        // Every rollout selects its gateways independently.
         let seed = format!("{name} {now}");
-        let waves = percents(&self.waves, &seed, fleet).map_err(usage)?;
-        let (soak, abort_above, min_reports) = (self.soak, self.abort_above, self.min_reports);
-        let skip_offline = self.skip_offline;
+        let waves = percents(&self.pace.waves, &seed, fleet).map_err(usage)?;
+        let Pace { soak, abort_above, skip_offline, .. } = self.pace;
+        let min_reports = self.min_reports;
         Ok(Plan { name, seed, waves, soak, abort_above, min_reports, skip_offline })
     }
 
@@ -97,7 +90,7 @@ impl Order {
     pub(super) fn deployment(
         &self,
         plan: &Plan,
-        checked: &Checked,
+        checked: &CheckedRelease,
         now: Timestamp,
     ) -> Result<Deployment, Failure> {
         let internal = || Failure::new(Exit::Internal, "a release without a manifest");
@@ -118,7 +111,7 @@ impl Order {
             windows: self.terms.windows(),
             spread_s: self.terms.spread_s()?,
             max_bytes_per_s: self.terms.max_rate(),
-            shadow_runs: self.terms.shadow(self.usual_shadow),
+            shadow_runs: self.terms.shadow(self.default_shadow),
             trial: self.terms.trial()?,
         })
     }
@@ -137,7 +130,14 @@ pub(super) fn sign(
     String::from_utf8(bytes).map_err(|error| Failure::new(Exit::Internal, error.to_string()))
 }
 
-/// The moment, for documents and waves.
-pub(super) fn now() -> Timestamp {
-    SystemTime::now().into()
+/// The first number of a rollout's deployments: above all that are retained, and above those that were
+/// withdrawn, which cannot be looked up.
+pub(super) fn first_seq(highest: u64, now: Timestamp) -> u64 {
+    let seconds = u64::try_from(now.0 / 1_000_000).unwrap_or(0);
+    seconds.max(highest.saturating_add(1))
+}
+
+/// A path that is the same from every folder.
+pub(super) fn full_path(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(|error| Failure::io("find", path, &error))
 }
