@@ -90,7 +90,7 @@ fn check_prints_what_it_found_in_order() {
     let good = run(&["check", "--config", text(&path)]);
     assert_eq!(good.code, 0, "{}{}", good.out, good.err);
     assert!(good.out.contains("motion  sensors/{device}/imu"), "{}", good.out);
-    assert!(good.out.contains("hold"), "golden vectors: {}", good.out);
+    assert!(good.out.contains("passed"), "golden vectors: {}", good.out);
     let good = run(&["check", "--json", "--config", text(&path)]);
     let report: Value = serde_json::from_str(&good.out).unwrap();
     assert_eq!(report["ok"], true);

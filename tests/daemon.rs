@@ -131,7 +131,7 @@ fn without_a_network_it_is_ready_and_waits() {
     gateway.await_notice("no connection");
     let status = gateway.command(&["status"]);
     let text = String::from_utf8_lossy(&status.stdout).into_owned();
-    assert!(text.contains("broker: away"), "{text}");
+    assert!(text.contains("broker: disconnected"), "{text}");
     assert!(gateway.log().contains("does not resolve"), "{}", gateway.log());
     gateway.stop();
 }

@@ -133,7 +133,11 @@ fn a_wrong_password_fails() {
     std::fs::write(&file, "wrong\n").unwrap();
     assert!(Command::new("chmod").arg("600").arg(&file).status().unwrap().success());
     gateway.start();
-    has_failed(&gateway, "credentials-refused", &["no connection to the broker", "broker: away"]);
+    has_failed(
+        &gateway,
+        "credentials-refused",
+        &["no connection to the broker", "broker: disconnected"],
+    );
     std::fs::write(&file, "right\n").unwrap();
     await_state(&gateway, "healthy");
     gateway.stop();
@@ -235,7 +239,10 @@ async fn a_broker_that_goes_away_degrades_with_its_error_and_what_waits() {
     assert_eq!(reason["state"], "degraded");
     let (exit, text) = status(&gateway);
     assert_eq!(exit, 0, "{text}");
-    assert!(text.contains(": degraded, up ") && text.contains("broker: away since 2"), "{text}");
+    assert!(
+        text.contains(": degraded, up ") && text.contains("broker: disconnected since 2"),
+        "{text}"
+    );
     broker.run();
     await_state(&gateway, "healthy");
     gateway.stop();

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
-use std::{fs, thread};
 
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use crate::bundle::open_model;
 use crate::bundle::batched_arrays::BatchedArrays;
+use crate::bundle::open_model;
 use crate::engine::{Model, NodeCounts, RunError};
 use crate::procfs::peak_rss_bytes;
 use crate::tensor::{Data, Dtype, Tensor, TensorSpec};
@@ -17,13 +17,12 @@ use crate::terminal::{
     Exit, Failure, array_error, print, print_json, progress, read_arrays, table,
 };
 
-/// Measure how fast a model runs here
+/// Measure the speed of a model on this machine
 ///
-/// Runs the model over and over and shows the time of one run: the median, the 99th percentile and
-/// the shortest. Warm-up runs are not counted. Without --inputs the input is random, the same at
-/// every start: floats from -1 to 1, integers of 8 and 16 bits over their whole range, wider ones 0
-/// or 1. With several threads each has buffers of its own over one shared model and makes its share
-/// of the runs.
+/// Runs the model repeatedly and prints the median, the 99th percentile and the minimum of the time
+/// of one run. Warm-up runs are not counted. Without --inputs the input is random with a fixed seed:
+/// floats from -1 to 1, integers of 8 and 16 bits over their whole range, wider ones 0 or 1. Several
+/// threads share one model and divide the runs among them; each has its own buffers.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -33,15 +32,15 @@ Examples:
 pub(super) struct Args {
     /// An .onnx file, or a bundle (a folder or a .bundle file)
     model: PathBuf,
-    /// Runs that are measured, over all threads
+    /// Number of measured runs, over all threads
     #[arg(long, value_name = "N", default_value_t = 1000,
           value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     iterations: u32,
-    /// Threads that run the model at the same time
+    /// Number of threads that run the model concurrently
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..=256))]
     threads: u32,
-    /// An .npz file with inputs, as for `inferd infer`; its runs are taken in turn
+    /// An .npz file with inputs, as for `inferd infer`; its runs are used in turn
     #[arg(long, value_name = "FILE")]
     inputs: Option<PathBuf>,
     /// Print one JSON object
@@ -68,7 +67,7 @@ pub(super) fn bench(args: &Args) -> Result<(), Failure> {
     let load_ms = start.elapsed().as_secs_f64() * 1e3;
     let inputs = inputs(args, &model)?;
     let mut taken = measure(args, &model, &inputs)
-        .map_err(|error| Failure::new(Exit::Failed, format!("the model failed: {error}")))?;
+        .map_err(|error| Failure::new(Exit::Failed, format!("the model cannot be run: {error}")))?;
     taken.sort_unstable();
     // Nanoseconds at the rank of a quantile (nearest rank), as microseconds.
     let at = |quantile: usize| {
@@ -86,7 +85,7 @@ pub(super) fn bench(args: &Args) -> Result<(), Failure> {
         peak_rss_bytes: peak_rss_bytes().unwrap_or(0),
         nodes: model.nodes(),
     };
-    if args.json { print_json(&report) } else { print(&shown(&report)) }
+    if args.json { print_json(&report) } else { print(&render(&report)) }
 }
 
 /// The inputs of one run after the other; at least one.
@@ -96,10 +95,10 @@ fn inputs(args: &Args, model: &Model) -> Result<Vec<Vec<Tensor>>, Failure> {
         return Ok(vec![model.inputs().iter().map(|spec| noise(spec, &mut random)).collect()]);
     };
     let arrays = read_arrays(path)?;
-    let runs =
-        BatchedArrays::new(&arrays, model.inputs(), "input").map_err(|error| array_error(path, &error))?;
+    let runs = BatchedArrays::new(&arrays, model.inputs(), "input")
+        .map_err(|error| array_error(path, &error))?;
     if runs.count() == 0 {
-        let message = format!("{} has no run in it", path.display());
+        let message = format!("{} contains no run", path.display());
         return Err(Failure::new(Exit::Failed, message));
     }
     Ok((0..runs.count()).map(|run| runs.run(run)).collect())
@@ -169,7 +168,7 @@ fn one_thread(
     Ok(taken)
 }
 
-fn shown(report: &Report) -> String {
+fn render(report: &Report) -> String {
     #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
     let mib = report.peak_rss_bytes as f64 / f64::from(1 << 20);
     let nodes = report.nodes;
@@ -180,9 +179,9 @@ fn shown(report: &Report) -> String {
         row("runs", format!("{} on {} {threads}", report.iterations, report.threads)),
         row("median", format!("{:.1} us", report.median_us)),
         row("99 %", format!("{:.1} us", report.p99_us)),
-        row("shortest", format!("{:.1} us", report.min_us)),
+        row("minimum", format!("{:.1} us", report.min_us)),
         row("load", format!("{:.1} ms", report.load_ms)),
-        row("memory", format!("{mib:.1} MiB at most")),
+        row("memory", format!("{mib:.1} MiB at peak")),
         row("nodes", format!("{} in integers, {} in float", nodes.integer, nodes.float)),
     ])
 }

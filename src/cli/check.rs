@@ -5,11 +5,11 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::connect::{self, BrokerRow, try_broker};
 use super::folders::{Finding, try_folder};
-use super::wear::{self, Rate, Wear};
 use crate::bundle::{Bundle, BundleError, Loaded};
+use crate::cli::broker_check::{self, BrokerRow, check_broker};
 use crate::cli::config_file::ConfigFile;
+use crate::cli::flash_wear::{self, FlashWear, Rate};
 use crate::config::problem::Problem;
 use crate::config::tree::Value;
 use crate::config::{Config, Stream, Surroundings, print as reference};
@@ -17,39 +17,39 @@ use crate::ids::ModelName;
 use crate::terminal::{Exit, Failure, print, print_json, table};
 use crate::{daemon, link, pipeline, store};
 
-/// Find every mistake in the configuration and the models it names
+/// Report every error in the configuration and in the models that it names
 ///
 /// Reads the configuration as the daemon does (the file, conf.d beside it, the environment), loads
-/// every model and runs its golden vectors and golden samples, and checks that each stream fits its model. Also reads
-/// certificates, keys and the password, and tries the folders that the daemon writes to. Prints all
-/// problems at once, each with its place, its value and what is allowed, and ends with exit code 78.
+/// every model, runs its golden vectors and golden samples, and checks that it fits each stream.
+/// Also reads certificates, keys and the password, and checks that the daemon's folders can be
+/// written to. Prints all problems with their place, value and the allowed values, and exits with 78
+/// if there are any.
 ///
-/// --connect also tries the broker: the way there, TLS, the user and the password, what the broker
-/// lacks, and the subscription of each stream and of the updates. The check has a client id and a
-/// session of its own and publishes nothing, so a running daemon keeps its connection. It does not
-/// find out whether the gateway may publish: only a message would show that; see `inferd status`
-/// once the daemon runs. Nor does it where a broker grants every subscription and withholds the
-/// messages instead, as mosquitto does with an acl_file. Exit code 69 means that nothing is wrong
-/// but that the broker cannot be reached. The check takes at most broker.connect_timeout, and a few
-/// seconds more to find out why a connection failed.
+/// --connect also checks the broker: the connection, TLS, the login, missing broker features, and
+/// the subscriptions of all streams and of updates. The check uses its own client id and session and
+/// publishes nothing, so a running daemon keeps its connection. It cannot check whether the gateway
+/// may publish; `inferd status` shows that once the daemon runs. Nor can it detect a broker that
+/// grants every subscription but withholds the messages, as mosquitto does with an acl_file. Exit
+/// code 69 means that the only problem is an unreachable broker. The check takes at most
+/// broker.connect_timeout, and a few seconds more to diagnose a failed connection.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   inferd check --config /etc/inferd/inferd.toml
-  inferd check --connect                         the broker, the login and the subscriptions, too
+  inferd check --connect                         also check the broker, the login and the subscriptions
   inferd check --json | jq '.problems[]'
-  inferd check --rate 25 --devices 200           what saved windows would write in a day
+  inferd check --rate 25 --devices 200           estimate what saved windows write in a day
   inferd check --reference > inferd.toml         every option with its default")]
 pub(super) struct Args {
     #[command(flatten)]
     file: ConfigFile,
-    /// Try the broker as well
+    /// Also check the broker
     #[arg(long)]
     connect: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// Print a configuration file with every option, its meaning and default, and check nothing
+    /// Print a configuration file that describes every option with its default; check nothing
     #[arg(long, conflicts_with_all = ["connect", "json", "config"])]
     reference: bool,
     #[command(flatten)]
@@ -64,11 +64,11 @@ struct Report {
     warnings: Vec<String>,
     streams: Vec<StreamRow>,
     models: Vec<ModelRow>,
-    /// What the broker answered, where it was tried.
+    /// The result of --connect.
     #[serde(skip_serializing_if = "Option::is_none")]
     broker: Option<BrokerRow>,
-    /// What saved windows write, for the streams that have windows.
-    wear: Vec<Wear>,
+    /// Estimated writes of the streams that have windows.
+    wear: Vec<FlashWear>,
 }
 
 #[derive(Debug, Serialize)]
@@ -99,7 +99,7 @@ pub(super) fn check(args: &Args) -> Result<(), Failure> {
     let mut report = Report { config: path.display().to_string(), problems, ..Report::default() };
     let mut exit = Exit::Config;
     if args.connect && config.is_none() {
-        report.warnings.push("the broker was not tried: correct the configuration first".into());
+        report.warnings.push("the broker was not checked: correct the configuration first".into());
     }
     if let Some(config) = config {
         report.warnings = config.warnings();
@@ -122,19 +122,19 @@ pub(super) fn check(args: &Args) -> Result<(), Failure> {
     if args.json {
         print_json(&report)?;
     } else {
-        print(&shown(&report, &path, args.rate))?;
+        print(&render(&report, &path, args.rate))?;
     }
     if report.ok { Ok(()) } else { Err(Failure::already_reported(exit)) }
 }
 
-/// The broker; the exit code where there are problems.
+/// Checks the broker. Returns the exit code for the case that there are problems.
 fn broker_of(config: &Config, report: &mut Report) -> Result<Exit, Failure> {
     if let Some(fault) = link::local_fault(&config.broker) {
-        report.warnings.push(format!("the broker was not tried: {fault}"));
+        report.warnings.push(format!("the broker was not checked: {fault}"));
         return Ok(Exit::Config);
     }
-    let tried = try_broker(config).map_err(|error| {
-        Failure::new(Exit::Internal, format!("cannot start a runtime: {error}"))
+    let tried = check_broker(config).map_err(|error| {
+        Failure::new(Exit::Internal, format!("cannot start the runtime: {error}"))
     })?;
     let only = report.problems.is_empty() && tried.unavailable;
     report.problems.extend(tried.problems);
@@ -182,7 +182,7 @@ fn models_and_streams(config: &Config, rate: Rate, report: &mut Report) {
             report.warnings.extend(rate.advice(stream, &loaded.card));
             report.warnings.extend(model_warnings(stream, loaded, &report.streams));
             report.warnings.extend(pipeline::misplaced_fields(stream, &loaded.card));
-            report.wear.extend(Wear::of(config, stream, loaded, rate));
+            report.wear.extend(FlashWear::of(config, stream, loaded, rate));
         }
         report.streams.push(StreamRow {
             name: stream.name.to_string(),
@@ -214,17 +214,18 @@ fn find(config: &Config, name: &ModelName) -> Result<Found, BundleError> {
     Ok(Found { loaded, row })
 }
 
-/// What nothing proves of a model, and how to have it proved.
+/// A warning for a model without golden samples, with the command that makes them.
 fn unproved(row: &ModelRow) -> Option<String> {
     let ModelRow { name, golden, golden_samples, .. } = row;
     let what = match (golden, golden_samples) {
         (_, true) => return None,
         (true, false) => {
-            "no golden samples: nothing proves its preprocessing (normalize, layout, the order \
+            "no golden samples: its preprocessing is not verified (normalize, layout, the order \
                           of channels and labels)"
         }
         (false, false) => {
-            "neither golden vectors nor golden samples: nothing proves that it predicts right here"
+            "neither golden vectors nor golden samples: its predictions are not verified on this \
+             gateway"
         }
     };
     let how = "inferd infer FOLDER --samples RECORDING.csv --golden golden_samples.json";
@@ -254,7 +255,7 @@ fn misfits(place: usize, stream: &Stream, loaded: &Loaded) -> Vec<Problem> {
     fit.err().unwrap_or_default().into_iter().map(problem).collect()
 }
 
-/// What is said of a model, once however many streams use it.
+/// The warnings of a model, for the first stream that uses it.
 fn model_warnings(stream: &Stream, loaded: &Loaded, before: &[StreamRow]) -> Vec<String> {
     let name = &loaded.card.name;
     if before.iter().any(|row| row.model == stream.model.as_str()) {
@@ -263,7 +264,7 @@ fn model_warnings(stream: &Stream, loaded: &Loaded, before: &[StreamRow]) -> Vec
     loaded.warnings.iter().map(|warning| format!("model {name}: {warning}")).collect()
 }
 
-fn shown(report: &Report, path: &Path, rate: Rate) -> String {
+fn render(report: &Report, path: &Path, rate: Rate) -> String {
     let mut out = String::new();
     for problem in &report.problems {
         out += &format!("{problem}\n");
@@ -272,7 +273,7 @@ fn shown(report: &Report, path: &Path, rate: Rate) -> String {
         out += &format!("warning: {warning}\n");
     }
     if let Some(broker) = report.broker.as_ref().filter(|broker| broker.connected) {
-        out += &connect::shown(broker);
+        out += &broker_check::render(broker);
     }
     if !report.ok {
         let s = if report.problems.len() == 1 { "" } else { "s" };
@@ -287,7 +288,7 @@ fn shown(report: &Report, path: &Path, rate: Rate) -> String {
         vec![header(&["MODEL", "VERSION", "DIGEST", "GOLDEN VECTORS", "GOLDEN SAMPLES"])];
     models.extend(report.models.iter().map(|row| {
         let digest = row.digest.chars().take(16).collect();
-        let held = |there| (if there { "hold" } else { "none" }).to_owned();
+        let held = |there| (if there { "passed" } else { "none" }).to_owned();
         let golden = [held(row.golden), held(row.golden_samples)];
         [vec![row.name.clone(), row.version.clone(), digest], golden.to_vec()].concat()
     }));
@@ -295,7 +296,7 @@ fn shown(report: &Report, path: &Path, rate: Rate) -> String {
         out += &format!("{}\n{}\n", table(&streams), table(&models));
     }
     if !report.wear.is_empty() {
-        out += &wear::shown(&report.wear, rate);
+        out += &flash_wear::render(&report.wear, rate);
     }
     out + &format!("{}: ok\n", path.display())
 }

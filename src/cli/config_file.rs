@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// Where the configuration is.
+/// The option that names the configuration file.
 #[derive(Debug, clap::Args)]
 pub(super) struct ConfigFile {
     /// The configuration file [default: $INFERD_CONFIG, else /etc/inferd/inferd.toml]

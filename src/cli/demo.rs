@@ -5,28 +5,28 @@ use crate::demo::{self, DemoOptions};
 use crate::link::Fault;
 use crate::terminal::{Exit, Failure};
 
-/// Show the whole path on real recordings: watches, broker, model, predictions
+/// Run the whole pipeline on real recordings: watches, broker, model, predictions
 ///
 /// Starts a broker and the daemon in this process, replays forty recordings of smart watches over
-/// MQTT, and shows what the model says of them as it says it. Ends with how many were right, the
-/// throughput and the latencies. Needs no configuration and leaves nothing behind.
+/// MQTT, and prints each prediction as it arrives. Ends with the accuracy, the throughput and the
+/// latencies. Needs no configuration and leaves no files behind.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  inferd demo                                   ten times the recorded speed
-  inferd demo --speed 1 --watches 4             as recorded, on four watches
-  inferd demo --speed 0 --json                  as fast as it goes, the figures as JSON
-  inferd demo --broker mqtt://localhost:1883    over a broker of yours")]
+  inferd demo                                   at ten times the recorded speed
+  inferd demo --speed 1 --watches 4             at the recorded speed, on four watches
+  inferd demo --speed 0 --json                  as fast as possible, with JSON output
+  inferd demo --broker mqtt://localhost:1883    over your own broker")]
 pub(super) struct Args {
     /// Use this broker instead of the embedded one
     #[arg(long, value_name = "URL")]
     broker: Option<String>,
-    /// Times the recorded speed; 0 is as fast as the broker takes it
+    /// Playback speed as a multiple of the recorded one; 0 is as fast as possible
     #[arg(long, default_value_t = 10.0, value_parser = speed)]
     speed: f64,
-    /// Watches that share the recordings
+    /// Number of simulated watches that share the recordings
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=40))]
     watches: u8,
-    /// Print the figures as one JSON object, and nothing else
+    /// Print one JSON object with the results
     #[arg(long)]
     json: bool,
 }

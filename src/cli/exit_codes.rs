@@ -9,7 +9,7 @@ use crate::terminal::{Exit, Failure};
 impl From<daemon::RunError> for Failure {
     fn from(error: daemon::RunError) -> Self {
         use daemon::RunError::{
-            StateDirInUse, Fit, LinkDied, NoModel, Overtime, Store, System, WorkerDied,
+            Fit, LinkDied, NoModel, Overtime, StateDirInUse, Store, System, WorkerDied,
         };
         let exit = match &error {
             Fit { .. } | NoModel(_) => Exit::Config,

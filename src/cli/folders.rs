@@ -1,21 +1,21 @@
-//! Whether the daemon could write to the folders that a configuration names.
+//! Checks that the daemon can write to the folders of the configuration.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// What was found out about a folder.
+/// The result of checking a folder.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Finding {
     Good,
-    /// The daemon cannot use it, whoever runs it.
+    /// No user can write to it.
     Problem(String),
-    /// This user cannot, and another one may.
+    /// This user cannot write to it; another may be able to.
     Warning(String),
 }
 
-/// Tries a folder by making a file in it. One that is not there yet needs a folder above it to be
-/// made in.
+/// Checks a folder by creating a file in it. A folder that does not exist yet needs an existing
+/// parent folder.
 pub(super) fn try_folder(dir: &Path) -> Finding {
     let Some(there) = dir.ancestors().find(|path| path.exists()) else { return Finding::Good };
     if !there.is_dir() {
@@ -30,11 +30,11 @@ pub(super) fn try_folder(dir: &Path) -> Finding {
     let text = format!("cannot be written to: {error}");
     match error.kind() {
         ErrorKind::PermissionDenied => Finding::Warning(format!(
-            "{text}; check as the user of the service, or chown it: sudo -u inferd inferd check"
+            "{text}; check as the user of the service (`sudo -u inferd inferd check`), or change the owner"
         )),
-        // The daemon starts and predicts; results wait in memory until there is room.
+        // The daemon runs without it; results stay in memory until there is space.
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            Finding::Warning(format!("{text}; make room, or choose another folder"))
+            Finding::Warning(format!("{text}; free some space, or choose another folder"))
         }
         _ => Finding::Problem(format!("{text}; mount or choose another folder")),
     }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::replay;
-use crate::bundle::open_model;
 use crate::bundle::batched_arrays::{BatchedArrays, BatchedOutputs};
+use crate::bundle::open_model;
 use crate::engine::{FloatNode, Model, NodeCounts};
 use crate::npz::{self, Arrays};
 use crate::tensor::Tensor;
@@ -15,18 +15,19 @@ use crate::terminal::{
 
 /// Run a model on arrays or on a recording of samples
 ///
-/// With --samples, replays a recording of raw samples through the pipeline of the bundle's card, without a
-/// broker: decode, window, normalise, model, interpret. The file is CSV with a header that names
-/// the card's channels, JSON lines (one sample each), or golden samples. `time`, `recording`, `device` and `label`
-/// are known beside the channels: windows begin anew with each recording and device, and labels are
-/// compared with the predictions. With --config and --stream, JSON lines are payloads as that stream
-/// takes them, and columns are named after its fields. The publish rules of the stream do not apply.
+/// With --samples, replays a recording of raw samples through the pipeline of the bundle's card
+/// without a broker: decode, window, normalize, model, interpret. The file is CSV with a header that
+/// names the card's channels, JSON lines (one sample each), or golden samples. The columns `time`,
+/// `recording`, `device` and `label` are also read: each recording and device has its own windows,
+/// and labels are compared with the predictions. With --config and --stream, JSON lines are payloads
+/// of that stream, and columns are named after its fields. The stream's publish rules do not apply.
 ///
-/// With --inputs, runs the model alone. Every array of the inputs file is named after a model input and has one more axis in front: one
-/// element of it for each run. The outputs file gets one array for each model output, with the same
-/// leading axis. Both are .npz files, as numpy.savez writes and numpy.load reads them.
+/// With --inputs, runs the model alone. The inputs file has one array for each model input, with an
+/// additional leading axis of runs. The outputs file gets one array for each model output with the
+/// same leading axis. Both are .npz files, as written by numpy.savez.
 ///
-/// With --explain, shows which nodes of the model run in float rather than in integers, and why.
+/// With --explain, lists the nodes of the model that run in float instead of integers, with the
+/// reason.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -47,7 +48,7 @@ pub(super) struct Args {
     /// The .npz file to write
     #[arg(long, value_name = "FILE", requires = "inputs")]
     outputs: Option<PathBuf>,
-    /// Show how the model's nodes run here
+    /// List the nodes that run in float, with the reason
     #[arg(long)]
     explain: bool,
     #[command(flatten)]
@@ -57,7 +58,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// What --explain says.
+/// The output of --explain.
 #[derive(serde::Serialize)]
 struct Explained<'a> {
     nodes: NodeCounts,
@@ -79,13 +80,14 @@ pub(super) fn infer(args: &Args) -> Result<(), Failure> {
     let (Some(inputs), Some(path)) = (&args.inputs, &args.outputs) else { return Ok(()) };
     let arrays = read_arrays(inputs)?;
     let (runs, outputs) = run_all(&model, &arrays, inputs)?;
-    let bytes = npz::write(outputs.iter())
-        .map_err(|error| Failure::new(Exit::Internal, format!("cannot pack outputs: {error}")))?;
+    let bytes = npz::write(outputs.iter()).map_err(|error| {
+        Failure::new(Exit::Internal, format!("cannot encode the outputs: {error}"))
+    })?;
     write_atomic(path, &bytes)?;
     print(&format!("{runs} runs written to {}\n", path.display()))
 }
 
-/// How many nodes run in integers, and each that does not with the reason.
+/// The number of nodes that run in integers, and the others with the reason.
 fn explained(model: &Model) -> String {
     let counts = model.nodes();
     let summary = format!("{} nodes in integers, {} in float\n", counts.integer, counts.float);
@@ -105,8 +107,8 @@ fn run_all(
     arrays: &Arrays,
     path: &Path,
 ) -> Result<(usize, BatchedOutputs), Failure> {
-    let runs =
-        BatchedArrays::new(arrays, model.inputs(), "input").map_err(|error| array_error(path, &error))?;
+    let runs = BatchedArrays::new(arrays, model.inputs(), "input")
+        .map_err(|error| array_error(path, &error))?;
     // Outputs may be there: golden vectors are a file of both.
     let known =
         |name: &String| model.inputs().iter().chain(model.outputs()).any(|s| s.name == *name);

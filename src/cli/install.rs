@@ -4,45 +4,45 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::local::{Daemon, text};
+use crate::cli::daemon_client::{DaemonArgs, text};
 use crate::control::{Ask, RELEASE_MAX};
 use crate::terminal::{Exit, Failure, print, print_json};
 
 /// Install a signed release from a file, such as one on a USB stick
 ///
-/// The running daemon verifies it as it verifies what comes over the air: signed by the release keys
-/// of the keyset it trusts, not older than what was committed here, whole, and right on its golden
-/// vectors. Then it changes to it between two samples and watches it for a while: a model that fails
-/// in that time is taken back by the daemon itself.
+/// The running daemon verifies the release as it verifies over-the-air updates: signatures by the
+/// release keys of its keyset, a counter not below the committed one, every file, and the golden
+/// vectors. It then switches to the release between two samples and puts it on trial: if the model
+/// fails during the trial, the daemon rolls back.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   inferd install /media/usb/motion-1.5.0.bundle
   inferd install motion-1.5.0.bundle --json | jq -r .state")]
 pub(super) struct Install {
-    /// What `inferctl pack` and `inferctl sign` made
+    /// A packed and signed bundle
     file: PathBuf,
     #[command(flatten)]
-    daemon: Daemon,
+    daemon: DaemonArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
-/// Take the version before the active one of a model back
+/// Roll back to the previous version of a model
 ///
-/// The active version is not taken again on this gateway, whatever is deployed. Where there is no
-/// version before it, the shipped model serves.
+/// This gateway refuses the version that was active from then on, even if it is deployed. If there
+/// is no previous version, the built-in model becomes active.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   inferd rollback motion
-  inferd rollback motion --json | jq -r .to     null is the shipped model")]
+  inferd rollback motion --json | jq -r .to     null is the built-in model")]
 pub(super) struct Rollback {
     /// The model's name
     model: String,
     #[command(flatten)]
-    daemon: Daemon,
+    daemon: DaemonArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -56,7 +56,7 @@ pub(super) fn install(args: &Install) -> Result<(), Failure> {
         return print_json(&answer);
     }
     let (model, version) = (text(&answer, "/model"), text(&answer, "/version"));
-    print(&format!("model {model}: version {version} serves from now on, and is on trial\n"))
+    print(&format!("model {model}: version {version} is active and on trial\n"))
 }
 
 pub(super) fn rollback(args: &Rollback) -> Result<(), Failure> {
@@ -66,10 +66,10 @@ pub(super) fn rollback(args: &Rollback) -> Result<(), Failure> {
     }
     let from = text(&answer, "/from");
     let to = match text(&answer, "/to").as_str() {
-        "-" => "the shipped model".to_owned(),
+        "-" => "the built-in model".to_owned(),
         version => format!("version {version}"),
     };
-    print(&format!("model {}: {to} serves again; version {from} is not taken again\n", args.model))
+    print(&format!("model {}: {to} is active; version {from} will be refused\n", args.model))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -80,7 +80,10 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let file = File::open(path).map_err(failed)?;
     file.take(RELEASE_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > RELEASE_MAX {
-        let message = format!("{}: a release has at most {RELEASE_MAX} bytes", path.display());
+        let message = format!(
+            "{}: larger than the limit of {RELEASE_MAX} bytes for a release",
+            path.display()
+        );
         return Err(Failure::new(Exit::Failed, message));
     }
     Ok(bytes)

@@ -1,30 +1,29 @@
 //! Log lines, on standard error.
 //!
-//! What the levels ask of the operator: ERROR act now, something is lost or will not work; WARN look
-//! into it soon, the daemon copes; INFO the events of a normal day, a few lines an hour; DEBUG and
-//! TRACE are for finding faults.
+//! The levels: ERROR something is lost or does not work, act now; WARN the daemon continues, look into
+//! it soon; INFO normal operation, a few lines an hour; DEBUG and TRACE for troubleshooting.
 
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 
 use log::{Level, LevelFilter};
 
-/// Libraries whose normal day is nobody's business.
-const QUIET: [&str; 5] = ["rumqttc", "sled", "rustls", "mio", "ureq"];
-/// Warns of every operator set newer than its tests; what it cannot run is refused, and says so.
-const ANXIOUS: &str = "tract";
-/// The embedded broker, which logs every packet as an error (0.20).
-const SILENT: &str = "rumqttd";
+/// Libraries that log at WARN and above.
+const WARN_LIBRARIES: [&str; 5] = ["rumqttc", "sled", "rustls", "mio", "ureq"];
+/// Logs at ERROR only: it warns of every operator set that is newer than its tests.
+const ERROR_LIBRARY: &str = "tract";
+/// Does not log: the embedded broker logs every packet as an error (rumqttd 0.20).
+const SILENT_LIBRARY: &str = "rumqttd";
 
-/// Starts logging: `level`, else what RUST_LOG says, else `usual`.
+/// Starts logging: at `level`, else as RUST_LOG sets it, else at `usual`.
 pub(super) fn start(level: Option<LevelFilter>, usual: LevelFilter) {
     let mut builder = env_logger::Builder::new();
     builder.filter_level(usual);
-    for library in QUIET {
+    for library in WARN_LIBRARIES {
         builder.filter_module(library, usual.min(LevelFilter::Warn));
     }
-    builder.filter_module(ANXIOUS, usual.min(LevelFilter::Error));
-    builder.filter_module(SILENT, LevelFilter::Off);
+    builder.filter_module(ERROR_LIBRARY, usual.min(LevelFilter::Error));
+    builder.filter_module(SILENT_LIBRARY, LevelFilter::Off);
     match level {
         Some(level) => _ = builder.filter_module("inferd", level),
         None => _ = builder.parse_env("RUST_LOG"),
@@ -57,7 +56,7 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-/// Whether standard error is the journal: systemd says which file it is (systemd.exec(5)). A shell
+/// Whether standard error is the journal: JOURNAL_STREAM names that file (systemd.exec(5)). A shell
 /// started under a service inherits the variable but not the file.
 fn journal_listens() -> bool {
     let Some((device, inode)) = std::env::var("JOURNAL_STREAM")

@@ -1,16 +1,17 @@
-//! The command line of `inferd`: one file a verb, one way to end.
+//! The command line of `inferd`: one file a command.
 
 mod bench;
+mod broker_check;
 mod check;
 mod config_file;
-mod connect;
+mod daemon_client;
 #[cfg(feature = "demo")]
 mod demo;
 mod exit_codes;
+mod flash_wear;
 mod folders;
 mod infer;
 mod install;
-mod local;
 mod log;
 mod models;
 mod probe;
@@ -18,7 +19,6 @@ mod queue;
 mod replay;
 mod run;
 mod status;
-mod wear;
 
 use std::ffi::OsString;
 
@@ -31,12 +31,11 @@ use crate::terminal::{self, Failure};
 #[command(name = "inferd", version, about, long_about = LONG_ABOUT, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
-    verb: Verb,
-    /// How much to log; RUST_LOG says it in more detail
+    command: Command,
+    /// Log level; RUST_LOG allows per-module filters
     ///
-    /// error: act now, something is lost or will not work. warn: look into it soon, the daemon
-    /// copes. info: what an operator wants to know of a normal day, a few lines an hour. debug and
-    /// trace: for finding faults.
+    /// error: something is lost or does not work; act now. warn: the daemon continues, but look into
+    /// it soon. info: normal operation, a few lines an hour. debug and trace: for troubleshooting.
     #[arg(long, global = true, value_name = "LEVEL")]
     log_level: Option<::log::LevelFilter>,
 }
@@ -44,19 +43,20 @@ struct Cli {
 const LONG_ABOUT: &str = "\
 Runs quantized ONNX models on sensor data: samples come in over MQTT, predictions go out over MQTT.
 
-Exit codes: 0 well; 1 failed; 2 wrong usage; 69 the broker, or the running daemon, cannot be reached; 70 a defect of inferd; \
-74 a file cannot be read or written; 78 the configuration, or a model it names, is wrong.";
+Exit codes: 0 success; 1 failure; 2 invalid usage; 69 the broker or the running daemon cannot be reached; \
+70 internal error, a bug in inferd; 74 a file cannot be read or written; 78 the configuration, or a model \
+that it names, is invalid.";
 
 const EXAMPLES: &str = "\
 Examples:
-  inferd demo                                      see it work on real recordings
-  inferd check --config /etc/inferd/inferd.toml    find every mistake before starting
+  inferd demo                                      run the whole pipeline on real recordings
+  inferd check --config /etc/inferd/inferd.toml    report every configuration error
   inferd run --config /etc/inferd/inferd.toml      run in the foreground, as the service does
-  inferd bench models/motion                       how fast is this model here?
-  inferd status                                    how is the running daemon?";
+  inferd bench models/motion                       measure the speed of a model
+  inferd status                                    show the health of the running daemon";
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum Command {
     Run(run::Args),
     Check(check::Args),
     #[cfg(feature = "demo")]
@@ -73,14 +73,14 @@ enum Verb {
     Probe(probe::Args),
 }
 
-impl Verb {
-    /// How much is logged where nobody asks for more or less.
-    fn usual_level(&self) -> ::log::LevelFilter {
+impl Command {
+    /// The log level if neither the command line nor RUST_LOG gives one.
+    fn default_level(&self) -> ::log::LevelFilter {
         match self {
-            // Its output is what it shows; the log would stand in between.
+            // The log would break its display.
             #[cfg(feature = "demo")]
             Self::Demo(_) => ::log::LevelFilter::Error,
-            // What it has to say is in its answer.
+            // Its answer holds everything.
             Self::Probe(_) => ::log::LevelFilter::Error,
             Self::Run(_)
             | Self::Check(_)
@@ -95,31 +95,31 @@ impl Verb {
     }
 }
 
-/// What `inferd` takes, for its manual pages and completions.
+/// The command line of `inferd`, for manual pages and completions.
 #[must_use]
 pub fn command() -> clap::Command {
     Cli::command()
 }
 
-/// Does what the arguments (the program's name first) ask for.
+/// Runs the command that the arguments name. The first argument is the program's name.
 ///
 /// # Errors
-/// What went wrong, with the exit code it ends the process with.
+/// A [`Failure`] with a message and the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
     let Some(cli) = terminal::parsed(Cli::try_parse_from(args))? else { return Ok(()) };
-    log::start(cli.log_level, cli.verb.usual_level());
-    match cli.verb {
-        Verb::Run(args) => run::run(&args),
-        Verb::Check(args) => check::check(&args),
+    log::start(cli.log_level, cli.command.default_level());
+    match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::check(&args),
         #[cfg(feature = "demo")]
-        Verb::Demo(args) => demo::demo(&args),
-        Verb::Infer(args) => infer::infer(&args),
-        Verb::Bench(args) => bench::bench(&args),
-        Verb::Status(args) => status::status(&args),
-        Verb::Models(args) => models::models(&args),
-        Verb::Install(args) => install::install(&args),
-        Verb::Rollback(args) => install::rollback(&args),
-        Verb::Queue(queue) => queue::queue(&queue),
-        Verb::Probe(args) => probe::probe(&args),
+        Command::Demo(args) => demo::demo(&args),
+        Command::Infer(args) => infer::infer(&args),
+        Command::Bench(args) => bench::bench(&args),
+        Command::Status(args) => status::status(&args),
+        Command::Models(args) => models::models(&args),
+        Command::Install(args) => install::install(&args),
+        Command::Rollback(args) => install::rollback(&args),
+        Command::Queue(queue) => queue::queue(&queue),
+        Command::Probe(args) => probe::probe(&args),
     }
 }

@@ -2,44 +2,44 @@
 
 use serde_json::Value;
 
-use super::local::{Daemon, bytes, list, text};
+use crate::cli::daemon_client::{DaemonArgs, bytes, list, text};
 use crate::control::Ask;
 use crate::ids::Digest;
 use crate::terminal::{Exit, Failure, print, print_json, table};
 
-/// List every model version on this gateway, and which one serves
+/// List every model version on this gateway and the active one
 ///
-/// The slots of a model: active (loaded at a start; trial while it has not proved itself), previous
-/// (kept to go back to), staged (being fetched), and shipped, which came with the package and serves
-/// where no other can. A digest is the SHA-256 of the packed bundle, of a shipped model that of its
-/// model file.
+/// The slots of a model: active (`trial` until it has passed its trial), previous (kept for a
+/// rollback), staged (being downloaded), and shipped, the built-in model of the package, which is
+/// used if no other can be loaded. A digest is the SHA-256 of the packed bundle, or of the model file
+/// for a built-in model.
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "\
 Examples:
   inferd models
-  inferd models use motion 3f2a91c0          the version whose digest begins so
-  inferd models use motion shipped           the one that came with the package
+  inferd models use motion 3f2a91c0          the version with this digest prefix
+  inferd models use motion shipped           the built-in version of the package
   inferd models --json | jq '.models[] | select(.state == \"serving\")'"
 )]
 pub(super) struct Args {
     #[command(subcommand)]
-    verb: Option<Verb>,
+    command: Option<Command>,
     #[command(flatten)]
-    daemon: Daemon,
+    daemon: DaemonArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Verb {
-    /// Have a version that is here serve from now on
+enum Command {
+    /// Activate an installed version
     ///
-    /// The daemon verifies and loads it, runs its golden vectors and checks that every stream fits,
-    /// then changes to it between two samples: none is lost, and partial windows go on unless their
-    /// shape changed. What served before becomes `previous`.
+    /// The daemon verifies and loads it, runs its golden vectors and checks that it fits every stream,
+    /// then switches to it between two samples. No sample is lost, and partial windows are kept unless
+    /// their shape changes. The version that was active becomes `previous`.
     #[command(after_help = "Example:\n  inferd models use motion 3f2a91c0")]
     Use(Use),
 }
@@ -48,21 +48,21 @@ enum Verb {
 struct Use {
     /// The model's name
     model: String,
-    /// How the version's digest begins (see `inferd models`), or `shipped`
+    /// A prefix of the version's digest (see `inferd models`), or `shipped`
     version: String,
     #[command(flatten)]
-    daemon: Daemon,
+    daemon: DaemonArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn models(args: &Args) -> Result<(), Failure> {
-    if let Some(Verb::Use(args)) = &args.verb {
+    if let Some(Command::Use(args)) = &args.command {
         return change(args);
     }
     let answer = args.daemon.ask(Ask::Models)?;
-    if args.json { print_json(&answer) } else { print(&shown(&answer)) }
+    if args.json { print_json(&answer) } else { print(&render(&answer)) }
 }
 
 fn change(args: &Use) -> Result<(), Failure> {
@@ -74,10 +74,10 @@ fn change(args: &Use) -> Result<(), Failure> {
     if args.json {
         return print_json(&answer);
     }
-    print(&format!("model {}: version {} serves from now on\n", args.model, args.version))
+    print(&format!("model {}: version {} is active\n", args.model, args.version))
 }
 
-/// The one stored version of the model whose digest begins so.
+/// The one stored version of the model with this digest prefix.
 fn find(answer: &Value, model: &str, beginning: &str) -> Result<Digest, Failure> {
     let stored = list(answer, "/models")
         .filter(|row| row["name"] == model && row["slot"] != "shipped")
@@ -92,14 +92,15 @@ fn find(answer: &Value, model: &str, beginning: &str) -> Result<Digest, Failure>
             Err(Failure::new(Exit::Failed, message))
         }
         _ => {
-            let message = format!("{beginning} is how more than one version begins");
+            let message =
+                format!("{beginning} is ambiguous: it matches several versions; give more digits");
             Err(Failure::new(Exit::Failed, message))
         }
     }
 }
 
 /// The table of the models in an answer.
-pub(super) fn shown(answer: &Value) -> String {
+pub(super) fn render(answer: &Value) -> String {
     let header = ["MODEL", "VERSION", "DIGEST", "SLOT", "SIZE", "STATE"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     rows.extend(list(answer, "/models").map(|model| {

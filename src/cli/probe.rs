@@ -17,22 +17,22 @@ use crate::tensor::Tensor;
 use crate::terminal::{Exit, Failure, print_json};
 use crate::update::device::Reason;
 
-/// Load and measure the bundle on standard input, within limits; the daemon starts this by itself
+/// Load and measure the bundle on standard input, within limits (run by the daemon)
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Bytes that may be allocated
+    /// Memory limit in bytes
     #[arg(long)]
     memory: u64,
-    /// Seconds of the processor that may be used
+    /// CPU time limit in seconds
     #[arg(long)]
     seconds: u64,
-    /// Runs that are measured
+    /// Number of measured runs
     #[arg(long)]
     runs: u32,
 }
 
-/// How much less urgent than the daemon this is, of 19.
-const NICE: i32 = 15;
+/// Added to the daemon's nice value; at most 19.
+const NICE_INCREMENT: i32 = 15;
 
 type Refusal = (Reason, String);
 
@@ -49,16 +49,16 @@ pub(super) fn probe(args: &Args) -> Result<(), Failure> {
     }
 }
 
-/// Before anything else, and for good: a hard limit is never raised again.
+/// Sets hard limits, which cannot be raised again. Called before anything else.
 fn confine(args: &Args) -> io::Result<()> {
     let hard = |most: u64| Rlimit { current: Some(most), maximum: Some(most) };
     setrlimit(Resource::Data, hard(args.memory))?;
-    // Should the daemon be gone, nobody else ends a model that does not.
+    // If the daemon has died, this limit is what ends a model that does not return.
     setrlimit(Resource::Cpu, hard(args.seconds))?;
-    // A crash is an answer; its image would only fill the disk.
+    // A core dump would only fill the disk.
     setrlimit(Resource::Core, hard(0))?;
-    nice(NICE)?;
-    // Where memory is short this goes first, and not the daemon.
+    nice(NICE_INCREMENT)?;
+    // The kernel kills this process before the daemon if memory is short.
     if let Err(error) = fs::write("/proc/self/oom_score_adj", "1000") {
         log::debug!("the kernel may prefer to kill another: {error}");
     }
@@ -79,7 +79,7 @@ fn measure(args: &Args) -> Result<ProbeResult, Refusal> {
     }
     let budget = Duration::from_secs(args.seconds) / 4;
     let median_us = median_us(&model, &inputs, args.runs, budget)
-        .map_err(|error| told(Reason::ErrorRate, format!("a run failed: {error}")))?;
+        .map_err(|error| refused_with(Reason::ErrorRate, format!("a run failed: {error}")))?;
     let peak_rss_bytes = peak_rss_bytes().unwrap_or(0);
     Ok(ProbeResult { load_ms, golden, median_us, peak_rss_bytes, nodes: model.nodes() })
 }
@@ -89,9 +89,9 @@ fn read() -> Result<Vec<u8>, Refusal> {
     match io::stdin().lock().take(BUNDLE_MAX.saturating_add(1)).read_to_end(&mut bytes) {
         Ok(_) => Ok(bytes),
         Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
-            Err((Reason::Memory, "the bundle alone is more than may be allocated".to_owned()))
+            Err((Reason::Memory, "the bundle exceeds the memory limit".to_owned()))
         }
-        Err(error) => Err((Reason::Crash, format!("standard input cannot be read: {error}"))),
+        Err(error) => Err((Reason::Crash, format!("cannot read standard input: {error}"))),
     }
 }
 
@@ -109,17 +109,17 @@ fn refusal(error: BundleError) -> Refusal {
         | BundleError::Mismatch { .. }
         | BundleError::Several(_) => Reason::Load,
     };
-    told(reason, error.to_string())
+    refused_with(reason, error.to_string())
 }
 
-/// Most allocations end the program where there is no memory. Some say so in an error, and not
-/// every one of these lets the kind of the error through.
-fn told(reason: Reason, why: String) -> Refusal {
+/// A refusal with its reason corrected: failed allocations that do not abort the process are reported
+/// as errors of various kinds.
+fn refused_with(reason: Reason, why: String) -> Refusal {
     let reason = if is_for_want_of_memory(&why) { Reason::Memory } else { reason };
     (reason, why.chars().take(2000).collect())
 }
 
-/// The median of so many runs, or of as many as the time is enough for; at least one.
+/// The median time of at most `runs` runs within `budget`; at least one run.
 fn median_us(
     model: &Arc<Model>,
     inputs: &[Vec<Tensor>],

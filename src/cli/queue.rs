@@ -5,19 +5,19 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::local::{Daemon, list, number, text};
 use super::status::{lost, waiting};
+use crate::cli::daemon_client::{DaemonArgs, list, number, text};
 use crate::control::Ask;
 use crate::terminal::{Exit, Failure, print, print_json, progress, table};
 
-/// How often a drain looks how far it is.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// A drain that has not moved for this long is not going to.
-const STUCK: Duration = Duration::from_secs(60);
+/// How often a drain reads its progress.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// How long a drain may make no progress before it is given up.
+const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// Characters of a prediction in a table.
-const SHOWN: usize = 100;
+const MAX_PREDICTION_CHARS: usize = 100;
 
-/// Look at, send or remove the results that wait for the broker
+/// Show, send or remove the results that are queued for the broker
 #[derive(Debug, clap::Subcommand)]
 #[command(after_help = "\
 Examples:
@@ -26,28 +26,28 @@ Examples:
   inferd queue drain
   inferd queue purge --yes")]
 pub(super) enum Queue {
-    /// Show how much waits, and what was lost
+    /// Show how much is queued, and what was lost
     #[command(after_help = "Example:\n  inferd queue stat --json | jq .disk.records")]
-    Stat(Plain),
-    /// Show the oldest results that wait on disk
+    Stat(QueueArgs),
+    /// Show the oldest results on disk
     #[command(after_help = "Example:\n  inferd queue peek --limit 3")]
     Peek(Peek),
-    /// Send what waits as fast as the broker takes it, and wait until nothing is left
+    /// Send queued results as fast as the broker accepts them, and wait until the queue is empty
     ///
-    /// Lifts `outbox.drain_rate` until the queue is empty or the connection ends.
+    /// Suspends `outbox.drain_rate` until the queue is empty or the connection ends.
     #[command(after_help = "Example:\n  inferd queue drain")]
-    Drain(Plain),
-    /// Remove what waits on disk; counted as lost, reason "purged"
+    Drain(QueueArgs),
+    /// Remove the results on disk; they count as lost, with the reason "purged"
     ///
-    /// A few results that are on their way to the broker already are still sent.
+    /// Results that are in flight to the broker are still sent.
     #[command(after_help = "Example:\n  inferd queue purge --yes")]
     Purge(Purge),
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Plain {
+pub(super) struct QueueArgs {
     #[command(flatten)]
-    daemon: Daemon,
+    daemon: DaemonArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -56,8 +56,8 @@ pub(super) struct Plain {
 #[derive(Debug, clap::Args)]
 pub(super) struct Peek {
     #[command(flatten)]
-    plain: Plain,
-    /// How many, 1000 at most
+    plain: QueueArgs,
+    /// Number of results, at most 1000
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
 }
@@ -65,8 +65,8 @@ pub(super) struct Peek {
 #[derive(Debug, clap::Args)]
 pub(super) struct Purge {
     #[command(flatten)]
-    plain: Plain,
-    /// Do not ask
+    plain: QueueArgs,
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
 }
@@ -106,45 +106,45 @@ fn peeked(answer: &Value) -> String {
             Value::Null => format!("{} bytes that are not JSON", number(record, "/bytes")),
             prediction => prediction.to_string(),
         };
-        let shown: String = prediction.chars().take(SHOWN).collect();
+        let shown: String = prediction.chars().take(MAX_PREDICTION_CHARS).collect();
         let cut = if shown.len() < prediction.len() { "…" } else { "" };
         let seq = number(record, "/seq").to_string();
         vec![seq, text(record, "/stream"), text(record, "/topic"), shown + cut]
     }));
     if rows.len() == 1 {
-        return "nothing waits on disk\n".to_owned();
+        return "no results on disk\n".to_owned();
     }
     table(&rows)
 }
 
-/// Everything that waits, on disk and in memory.
+/// The results in the queue, on disk and in memory.
 fn left(queue: &Value) -> u64 {
     number(queue, "/disk/records").saturating_add(number(queue, "/memory_records"))
 }
 
-/// Results pass straight through, none waits behind another.
+/// Whether new results are sent without queueing.
 fn is_drained(queue: &Value) -> bool {
     number(queue, "/disk/records") == 0 && text(queue, "/mode") == "live"
 }
 
-fn drain(args: &Plain) -> Result<(), Failure> {
+fn drain(args: &QueueArgs) -> Result<(), Failure> {
     let mut answer = args.daemon.ask(Ask::QueueDrain)?;
     let total = left(&answer);
     let bar = progress(total, "sending");
     let (mut least, mut moved) = (total, Instant::now());
     while !is_drained(&answer) {
-        std::thread::park_timeout(LOOK_EVERY);
-        // Asked again and again: a connection that ended meanwhile has put the limit back.
+        std::thread::park_timeout(POLL_INTERVAL);
+        // Repeated because a reconnect restores the rate limit.
         answer = args.daemon.ask(Ask::QueueDrain)?;
         if left(&answer) < least {
             (least, moved) = (left(&answer), Instant::now());
         }
         bar.set_position(total.saturating_sub(least));
-        if moved.elapsed() > STUCK {
+        if moved.elapsed() > STALL_TIMEOUT {
             bar.finish_and_clear();
             let message = format!(
-                "{} results still wait and none left for a minute: as much comes as the broker \
-                 takes, or it takes nothing",
+                "no progress for a minute, with {} results in the queue: the broker accepts nothing, or \
+                 results arrive as fast as it accepts them",
                 left(&answer)
             );
             return Err(Failure::new(Exit::Unavailable, message));
@@ -154,7 +154,7 @@ fn drain(args: &Plain) -> Result<(), Failure> {
     if args.json {
         return print_json(&answer);
     }
-    print(&format!("nothing waits any more; {total} results were waiting\n"))
+    print(&format!("the queue is empty; {total} results were queued\n"))
 }
 
 fn purge(args: &Purge) -> Result<(), Failure> {
@@ -175,10 +175,10 @@ fn purge(args: &Purge) -> Result<(), Failure> {
 
 fn confirm(waiting: u64) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
-        let message = "a purge removes results for ever: say --yes where nobody can be asked";
+        let message = "a purge removes results permanently: confirm with --yes (there is no terminal to ask on)";
         return Err(Failure::new(Exit::Usage, message));
     }
-    eprint!("Remove {waiting} results that have not reached the broker, for ever? [y/N] ");
+    eprint!("Permanently remove {waiting} results that have not reached the broker? [y/N] ");
     let mut line = String::new();
     let read = io::stderr().flush().and_then(|()| io::stdin().lock().read_line(&mut line));
     match read {

@@ -17,14 +17,14 @@ use crate::terminal::{
     Exit, Failure, GoldenMade, GoldenTerms, print, read_recording_file, table, write_atomic,
 };
 
-/// Rows of a file that is replayed.
-const ROWS_MAX: usize = 2_000_000;
-/// Labels of a confusion matrix that a terminal has room for.
-const MATRIX_MAX: usize = 12;
-/// Printed at once: a long recording is shown as it runs.
-const BLOCK: usize = 1000;
+/// The most rows of a replayed file.
+const MAX_REPLAY_ROWS: usize = 2_000_000;
+/// The most labels of a confusion matrix that fits a terminal.
+const MAX_MATRIX_LABELS: usize = 12;
+/// Rows printed at once: a long recording is shown while it runs.
+const PRINTED_ROWS: usize = 1000;
 
-/// What is replayed.
+/// The options of a replay.
 #[derive(Debug, clap::Args)]
 pub(super) struct ReplayArgs {
     /// A recording of raw samples: CSV with a header, JSON lines, or golden samples
@@ -35,10 +35,10 @@ pub(super) struct ReplayArgs {
     golden: Option<PathBuf>,
     #[command(flatten)]
     terms: GoldenTerms,
-    /// With --samples, the configuration that has the stream
+    /// With --samples, the configuration file that defines the stream
     #[arg(long, short, value_name = "FILE", requires = "stream")]
     config: Option<PathBuf>,
-    /// With --samples, the stream whose payloads the file holds
+    /// With --samples, the stream whose payloads the file contains
     #[arg(long, value_name = "NAME", requires = "samples")]
     stream: Option<String>,
 }
@@ -51,7 +51,7 @@ pub(super) fn replay(
 ) -> Result<(), Failure> {
     if model.extension().is_some_and(|extension| extension == "onnx") && model.is_file() {
         let message = format!(
-            "{}: a bare model says nothing of channels and windows: give a bundle, a folder with a card.toml",
+            "{}: a model file does not define channels and windows; give a bundle (a folder with a card.toml)",
             model.display()
         );
         return Err(Failure::new(Exit::Usage, message));
@@ -72,13 +72,13 @@ fn make_golden(
     let made = GoldenMade::of(bundle, path, terms)?;
     made.warn();
     write_atomic(golden, &made.file)?;
-    let mut text = format!("{}written to {}\n", made.shown(), golden.display());
+    let mut text = format!("{}written to {}\n", made.summary(), golden.display());
     let name = golden.file_name().unwrap_or_default().to_string_lossy();
     let named = bundle.card().golden.as_ref().and_then(|golden| golden.samples.as_deref());
     if named != Some(&*name) {
         let lines = crate::bundle::samples_lines(&name, made.tolerance);
         text +=
-            &format!("put it beside the card, and these lines into the card:\n[golden]\n{lines}");
+            &format!("put it beside the card and add these lines to the card:\n[golden]\n{lines}");
     }
     print(&text)
 }
@@ -90,7 +90,7 @@ fn predict(bundle: &Bundle, path: &Path, args: &ReplayArgs, json: bool) -> Resul
     let (mut replay, recordings) = match &args.stream {
         None => {
             let names = pipeline::channels(card);
-            let recordings = read_recording_file(path, Names::Channels(&names), ROWS_MAX)?;
+            let recordings = read_recording_file(path, Names::Channels(&names), MAX_REPLAY_ROWS)?;
             (Replay::of_card(card, &model).map_err(failed)?, recordings)
         }
         Some(name) => {
@@ -138,12 +138,14 @@ fn stream(path: Option<&Path>, name: &str, card: &Card) -> Result<(Config, Strea
     let found = config.streams.iter().find(|stream| stream.name.as_str() == name).cloned();
     let Some(stream) = found else {
         let names: Vec<&str> = config.streams.iter().map(|stream| stream.name.as_str()).collect();
-        let message = format!("the configuration has no stream {name:?}; there are {names:?}");
+        let message = format!("the configuration has no stream {name:?}; it has {names:?}");
         return Err(Failure::new(Exit::Usage, message));
     };
     if stream.model != card.name {
-        let message =
-            format!("stream {name} is for model {}, this bundle has {}", stream.model, card.name);
+        let message = format!(
+            "stream {name} is for the model {}, and this bundle is {}",
+            stream.model, card.name
+        );
         return Err(Failure::new(Exit::Usage, message));
     }
     Ok((config, stream))
@@ -153,14 +155,14 @@ fn stream(path: Option<&Path>, name: &str, card: &Card) -> Result<(Config, Strea
 fn payloads(path: &Path, stream: &Stream, card: &Card) -> Result<Vec<Recording>, Failure> {
     let is_csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
     if !is_csv {
-        return read_recording_file(path, Names::Payloads, ROWS_MAX);
+        return read_recording_file(path, Names::Payloads, MAX_REPLAY_ROWS);
     }
     let mut names = stream.payload.fields.clone();
     if names.is_empty() {
         names = pipeline::channels(card);
     }
     names.extend(stream.payload.time.clone());
-    read_recording_file(path, Names::Channels(&names), ROWS_MAX)
+    read_recording_file(path, Names::Channels(&names), MAX_REPLAY_ROWS)
 }
 
 /// Predictions on their way to the terminal.
@@ -183,7 +185,7 @@ impl Shown {
         } else {
             self.rows.push(vec![title.to_owned(), row.to_string(), in_words(said)]);
         }
-        let full = self.rows.len() >= BLOCK || self.lines.len() >= BLOCK * 100;
+        let full = self.rows.len() >= PRINTED_ROWS || self.lines.len() >= PRINTED_ROWS * 100;
         if full { self.flush() } else { Ok(()) }
     }
 
@@ -196,7 +198,7 @@ impl Shown {
     }
 }
 
-/// A prediction as people read it.
+/// A prediction in words.
 fn in_words(said: &Value) -> String {
     let number = |value: &Value| value.as_f64().map_or_else(|| "-".to_owned(), |n| format!("{n}"));
     let pairs = |members: &Value| {
@@ -229,7 +231,7 @@ fn in_words(said: &Value) -> String {
     }
 }
 
-/// What came out, counted.
+/// Counts of predictions and rejects.
 #[derive(Default)]
 struct Tally {
     predictions: usize,
@@ -239,7 +241,7 @@ struct Tally {
     matrix: BTreeMap<String, BTreeMap<String, usize>>,
 }
 
-/// How a prediction without a label is shown in the matrix.
+/// The column of the matrix for predictions without a label.
 const NO_LABEL: &str = "(none)";
 
 impl Tally {
@@ -263,11 +265,11 @@ impl Tally {
     ) -> Result<(), Failure> {
         let rows = recordings.iter().map(|recording| recording.rows.len()).sum();
         if let Some(first) = &self.first_reject {
-            log::warn!("{} rows are rejected, the first: {first}", self.rejects);
+            log::warn!("{} rows were rejected, first: {first}", self.rejects);
         }
         if self.predictions == 0 {
             let why = match &self.first_reject {
-                Some(first) => format!("no prediction: {first}"),
+                Some(first) => format!("no predictions: {first}"),
                 None => pipeline::no_prediction(card, rows),
             };
             return Err(Failure::new(Exit::Failed, format!("{}: {why}", path.display())));
@@ -285,10 +287,10 @@ impl Tally {
         print(&format!("\n{text}"))
     }
 
-    /// How often the label was right, and what was taken for what.
+    /// The accuracy and the confusion matrix.
     fn accuracy(&self, card: &Card) -> String {
         if !matches!(card.output.kind, Kind::Classification { .. } | Kind::Anomaly { .. }) {
-            return "the file's labels are not compared: the model gives no single label\n"
+            return "the labels are not compared: the model does not predict a single label\n"
                 .to_owned();
         }
         let all: usize = self.matrix.values().flat_map(BTreeMap::values).sum();
@@ -297,16 +299,16 @@ impl Tally {
         };
         let right: usize = self.matrix.iter().map(right).sum();
         if all == 0 {
-            return "no window has one label for all its rows\n".to_owned();
+            return "no window has the same label in all its rows\n".to_owned();
         }
         #[expect(clippy::cast_precision_loss, reason = "counts are small")]
         let share = 100.0 * right as f64 / all as f64;
         let mut text =
-            format!("accuracy: {right} of {all} predictions have their label ({share:.1} %)\n");
+            format!("accuracy: {right} of {all} predictions match their label ({share:.1} %)\n");
         let mixed = self.predictions.saturating_sub(all);
         if mixed > 0 {
             text += &format!(
-                "{mixed} predictions whose rows have no label, or several, are not counted\n"
+                "{mixed} predictions are not counted: their rows have no label or several\n"
             );
         }
         text + &self.confusion()
@@ -317,7 +319,7 @@ impl Tally {
             self.matrix.iter().flat_map(|(label, said)| said.keys().chain([label])).collect();
         labels.sort_unstable();
         labels.dedup();
-        if labels.len() > MATRIX_MAX {
+        if labels.len() > MAX_MATRIX_LABELS {
             return self.mistakes();
         }
         let head = std::iter::once("LABEL \\ PREDICTED".to_owned());
@@ -329,7 +331,7 @@ impl Tally {
         table(&rows)
     }
 
-    /// The commonest mistakes, where a matrix would be too wide.
+    /// The most frequent mistakes, if a matrix would be too wide.
     fn mistakes(&self) -> String {
         let mut mistakes: Vec<(usize, &String, &String)> = Vec::new();
         for (label, said) in &self.matrix {
@@ -341,7 +343,7 @@ impl Tally {
         let row = |(count, label, other): &(usize, &String, &String)| {
             vec![count.to_string(), (*label).clone(), (*other).clone()]
         };
-        rows.extend(mistakes.iter().take(MATRIX_MAX).map(row));
+        rows.extend(mistakes.iter().take(MAX_MATRIX_LABELS).map(row));
         if mistakes.is_empty() { String::new() } else { table(&rows) }
     }
 }

@@ -14,9 +14,9 @@ use crate::{daemon, pipeline};
 
 /// Run the daemon in the foreground, until SIGTERM, SIGINT, SIGHUP or SIGQUIT
 ///
-/// Loads the configuration and every model it names, then works until it is told to stop; then
-/// finishes what was received and saves the rest within `workers.stop_deadline`. A change of the
-/// configuration takes a restart, which loses nothing.
+/// Loads the configuration and every model that it names, and runs until a signal stops it. It then
+/// finishes the inputs that it has received and saves the rest within `workers.stop_deadline`. A
+/// change of the configuration needs a restart, which loses nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  inferd run --config /etc/inferd/inferd.toml")]
 pub(super) struct Args {
@@ -30,17 +30,17 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = Config::load(&path, &surroundings)?;
     if config.streams.is_empty() {
         let path = path.display();
-        let message = format!("{path} has no [[stream]]: there is nothing to do");
+        let message = format!("{path} has no [[stream]]: add one, then start again");
         return Err(Failure::new(Exit::Config, message));
     }
     config.warnings().iter().for_each(|warning| log::warn!("{warning}"));
     let bundles = load_models(&config)?;
     for stream in &config.streams {
         let bundle = bundles.iter().find(|bundle| bundle.card.name == stream.model);
-        let told = bundle.and_then(|bundle| pipeline::misplaced_fields(stream, &bundle.card));
-        told.iter().for_each(|warning| log::warn!("{warning}"));
+        let warnings = bundle.and_then(|bundle| pipeline::misplaced_fields(stream, &bundle.card));
+        warnings.iter().for_each(|warning| log::warn!("{warning}"));
     }
-    daemon::run(config, bundles, Arc::new(SystemClock::start()), told_to_stop())?;
+    daemon::run(config, bundles, Arc::new(SystemClock::start()), stop_signal())?;
     Ok(())
 }
 
@@ -51,7 +51,7 @@ fn load_models(config: &Config) -> Result<Vec<Loaded>, Failure> {
         let loaded =
             Bundle::shipped(&config.models.dir, name).and_then(|bundle| pipeline::load(&bundle))?;
         let (card, digest) = (&loaded.card, loaded.digest);
-        log::info!("model {} {} ({digest}) is loaded", card.name, card.version);
+        log::info!("model {} {} ({digest}) loaded", card.name, card.version);
         loaded.warnings.iter().for_each(|warning| log::warn!("model {}: {warning}", card.name));
         Ok(loaded)
     };
@@ -61,10 +61,9 @@ fn load_models(config: &Config) -> Result<Vec<Loaded>, Failure> {
 
 /// Ready when a signal asks to stop.
 ///
-/// SIGHUP is one of them: a change of the configuration takes a restart, and a terminal that is
-/// closed must not cost what is in memory. Under `nohup` it is ignored, as it was asked for. SIGUSR1
-/// and SIGUSR2 would end a process that does not expect them.
-async fn told_to_stop() {
+/// SIGHUP is one of them: a closed terminal must not lose what is in memory. Under `nohup` it is
+/// ignored. SIGUSR1 and SIGUSR2 are handled because their default action ends the process.
+async fn stop_signal() {
     let mut terminate = listen(SignalKind::terminate());
     let mut interrupt = listen(SignalKind::interrupt());
     let mut quit = listen(SignalKind::quit());
@@ -78,11 +77,11 @@ async fn told_to_stop() {
             () = received(&mut quit) => "SIGQUIT",
             () = received(&mut hang_up) => "SIGHUP",
             () = received(&mut users.0) => {
-                log::info!("SIGUSR1 received: it has no meaning here and is ignored");
+                log::info!("SIGUSR1 received and ignored");
                 continue;
             }
             () = received(&mut users.1) => {
-                log::info!("SIGUSR2 received: it has no meaning here and is ignored");
+                log::info!("SIGUSR2 received and ignored");
                 continue;
             }
         };
@@ -94,13 +93,13 @@ fn listen(kind: SignalKind) -> Option<Signal> {
     match signal(kind) {
         Ok(signal) => Some(signal),
         Err(error) => {
-            log::error!("cannot listen for a signal, a stop will lose what is in memory: {error}");
+            log::error!("cannot handle a signal; stopping will lose what is in memory: {error}");
             None
         }
     }
 }
 
-/// Whether the process that started this one had it ignore the signal.
+/// Whether the parent process set the signal to be ignored.
 fn ignores(kind: SignalKind) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

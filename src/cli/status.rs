@@ -5,8 +5,8 @@ use std::time::Duration;
 use indicatif::HumanDuration;
 use serde_json::Value;
 
-use super::local::{Daemon, bytes, list, number, text};
 use super::models;
+use crate::cli::daemon_client::{DaemonArgs, bytes, list, number, text};
 use crate::clock::Timestamp;
 use crate::control::Ask;
 use crate::terminal::{Exit, Failure, print, print_json, table};
@@ -14,22 +14,22 @@ use crate::terminal::{Exit, Failure, print, print_json, table};
 /// Show the state of the running daemon: healthy, degraded or failed, and why
 ///
 /// Exits with 0 if the daemon is healthy or degraded, 1 if it has failed, and 69 if no daemon
-/// answers. Failed means that a person has to act: a stream gives nothing, results are lost, or the
-/// store or a model is not the one that was chosen. Degraded means that it works with less than it
-/// should, or waits for something that may return by itself, such as the broker.
+/// answers. Failed means that somebody has to act: a stream produces nothing, results are lost, or
+/// the store or a model is not the configured one. Degraded means that the daemon works with
+/// limitations, or waits for something that may recover without intervention, such as the broker.
 /// docs/control.md lists the reasons.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   inferd status
-  inferd status --fail-on degraded                 for monitoring: 1 for a broker that is away, too
+  inferd status --fail-on degraded                 for monitoring: also 1 while the broker is unreachable
   inferd status --fail-on never                    for a liveness probe: 0 if the daemon answers
   inferd status --json | jq -r '.reasons[].code'
   HEALTHCHECK CMD [\"inferd\", \"status\"]             in a Dockerfile")]
 pub(super) struct Args {
     #[command(flatten)]
-    daemon: Daemon,
-    /// The best state that gives exit code 1
+    daemon: DaemonArgs,
+    /// Exit with 1 in this state and in worse ones
     #[arg(long, value_name = "STATE", default_value = "failed")]
     fail_on: FailOn,
     /// Print one JSON object: state, reasons, healthy, problems, health (as on its topic), models
@@ -45,7 +45,7 @@ enum FailOn {
 }
 
 impl FailOn {
-    /// A state that this program does not know comes from a newer daemon, and is not healthy.
+    /// An unknown state comes from a newer daemon and counts as unhealthy.
     fn accepts(self, state: &str) -> bool {
         match self {
             Self::Degraded => state == "healthy",
@@ -60,13 +60,13 @@ pub(super) fn status(args: &Args) -> Result<(), Failure> {
     if args.json {
         print_json(&answer)?;
     } else {
-        print(&shown(&answer))?;
+        print(&render(&answer))?;
     }
     let is_accepted = args.fail_on.accepts(&text(&answer, "/state"));
     if is_accepted { Ok(()) } else { Err(Failure::already_reported(Exit::Failed)) }
 }
 
-fn shown(answer: &Value) -> String {
+fn render(answer: &Value) -> String {
     let health = &answer["health"];
     let state = text(answer, "/state");
     let up = HumanDuration(Duration::from_secs(number(health, "/uptime_s")));
@@ -78,11 +78,11 @@ fn shown(answer: &Value) -> String {
     let queue = &health["queue"];
     out += &format!("broker: {}\nqueue:  {}\n\n", broker(health), waiting(queue));
     out += &streams(health);
-    out += &format!("\n{}", models::shown(answer));
+    out += &format!("\n{}", models::render(answer));
     out.chars().map(printable).collect()
 }
 
-/// Topics and devices are named by others: no character of theirs may move the cursor.
+/// Escapes control characters: topics and device names come from other systems.
 fn printable(c: char) -> String {
     if c.is_control() && c != '\n' { c.escape_default().collect() } else { c.to_string() }
 }
@@ -106,11 +106,11 @@ fn broker(health: &Value) -> String {
     match link["connected"].as_bool() {
         Some(true) => format!("connected{since}"),
         _ if link["fault"].is_null() && since.is_empty() => "connecting".to_owned(),
-        _ => format!("away{since}; results are queued"),
+        _ => format!("disconnected{since}; results are queued"),
     }
 }
 
-/// How much waits for the broker, in words.
+/// The queue of results, in words.
 pub(super) fn waiting(queue: &Value) -> String {
     let memory = number(queue, "/memory_records");
     let disk = match queue.get("disk").filter(|disk| !disk.is_null()) {
@@ -118,7 +118,7 @@ pub(super) fn waiting(queue: &Value) -> String {
             let taken = bytes(disk["disk_bytes"].as_u64());
             let syncs = number(queue, "/syncs_per_hour");
             let records = number(disk, "/records");
-            format!("{records} results on disk (the database takes {taken}, {syncs} syncs an hour)")
+            format!("{records} results on disk (database size {taken}, {syncs} syncs an hour)")
         }
         None => "the store is closed".to_owned(),
     };
@@ -156,8 +156,8 @@ fn streams(health: &Value) -> String {
     table(&rows) + &windows(health)
 }
 
-/// How full the windows are of streams whose windows were given up since their last prediction, or
-/// that gave none yet.
+/// How full the windows are, for streams that have discarded windows since their last prediction or
+/// have not predicted yet.
 fn windows(health: &Value) -> String {
     let mut out = String::new();
     for (name, stream) in health["streams"].as_object().into_iter().flatten() {
@@ -175,15 +175,16 @@ fn windows(health: &Value) -> String {
         );
         if lost > 0 {
             let message = text(window, "/last_lost/message");
-            out +=
-                &format!("; {lost} partial windows given up since the last prediction ({message})");
+            out += &format!(
+                "; {lost} partial windows discarded since the last prediction ({message})"
+            );
         }
         out += "\n";
     }
     out
 }
 
-/// How long before the health was made something happened.
+/// How long before the health report something happened.
 fn age(health: &Value, then: &Value) -> String {
     let time = |value: &Value| value.as_str().and_then(Timestamp::parse);
     match (time(&health["time"]), time(then)) {

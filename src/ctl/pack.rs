@@ -203,8 +203,8 @@ fn with_golden(bundle: Bundle, args: &Args) -> Result<Bundle, Failure> {
     }
     let arrays = read_arrays(path)?;
     let model = bundle.model()?;
-    let runs =
-        BatchedArrays::new(&arrays, model.inputs(), "input").map_err(|error| array_error(path, &error))?;
+    let runs = BatchedArrays::new(&arrays, model.inputs(), "input")
+        .map_err(|error| array_error(path, &error))?;
     let mut outputs: Vec<Tensor> =
         model.outputs().iter().map(|spec| Tensor::zeros(spec.dtype, &spec.shape)).collect();
     let mut collected = BatchedOutputs::new(model.outputs());

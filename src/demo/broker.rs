@@ -29,7 +29,7 @@ use super::nodelay;
 
 /// Largest packet in bytes.
 const MAX_PACKET: usize = 4 << 20;
-/// Kept of each topic filter for subscribers that are behind: this many bytes, so many times.
+/// Size and number of the segments that are kept per topic filter for slow subscribers.
 const SEGMENT: usize = 8 << 20;
 const SEGMENTS: usize = 8;
 /// The port is chosen before rumqttd opens it, so another program may be quicker.
@@ -112,7 +112,7 @@ fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// Serves until told to stop; the sender's end being dropped tells it too.
+/// Runs until the stop message or until its sender is dropped.
 fn serve(port: u16, stopped: oneshot::Receiver<()>) -> Result<(), String> {
     let router = Router::new(0, router_config()).spawn();
     let mut server = Server::new(server_settings(port), router, V5);

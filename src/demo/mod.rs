@@ -1,14 +1,14 @@
-//! `inferd demo`: the whole path on real recordings. Several smart watches publish to a broker, the
-//! daemon windows their samples per device, runs the shipped int8 model and publishes what the
-//! wearers do; the demonstration reads that back and holds it against the truth.
+//! `inferd demo`: the whole pipeline on real recordings. Smart watches publish to a broker, the daemon
+//! windows their samples per device, runs the built-in int8 model and publishes predictions; the demo
+//! compares them with the labels of the recordings.
 
 mod broker;
 mod nodelay;
 mod recordings;
 mod replay;
+mod sandbox;
 mod score;
-mod screen;
-mod setting;
+mod terminal_view;
 
 pub use broker::{EmbeddedBroker, StartError};
 
@@ -25,31 +25,31 @@ use crate::config::Config;
 use crate::daemon;
 use crate::link::{ClientMessage, SimpleClient};
 use crate::message::Qos;
-use replay::{Place, STEP, Watch};
+use replay::{SAMPLE_INTERVAL, SamplePosition, Watch};
+use sandbox::Sandbox;
 use score::{Prediction, Score};
-use screen::Screen;
-use setting::Setting;
+use terminal_view::TerminalView;
 
-/// How the demonstration is to be run.
+/// Options of the demo.
 #[derive(Debug, Clone)]
 pub struct DemoOptions {
     /// An external broker's URL instead of the embedded one.
     pub broker: Option<String>,
-    /// Times the recorded speed; 0 = as fast as the broker takes it.
+    /// Playback speed as a multiple of the recorded one; 0 is as fast as possible.
     pub speed: f64,
     pub watches: usize,
     /// The figures as one JSON object on standard output instead of the screen.
     pub json: bool,
 }
 
-/// How long the last predictions may take after the last sample.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a prediction may take to arrive.
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// One sample on its way: when, whose, which.
-struct Cue {
+/// A sample with the time at which it is published.
+struct ScheduledSample {
     after: Duration,
     watch: usize,
-    place: Place,
+    place: SamplePosition,
     sample: [f32; 6],
 }
 
@@ -58,22 +58,22 @@ struct Cue {
 /// # Errors
 /// No broker, a daemon that does not start, or predictions that do not arrive.
 pub fn run(options: &DemoOptions) -> anyhow::Result<()> {
-    let setting = Setting::prepare(options.broker.as_deref())?;
-    let screen = Screen::new(options.json);
-    screen.title(&setting);
+    let sandbox = Sandbox::prepare(options.broker.as_deref())?;
+    let view = TerminalView::new(options.json);
+    view.title(&sandbox);
     let (stop, stopped) = oneshot::channel::<()>();
-    let daemon = start_daemon(setting.config(), setting.bundle(), stopped)?;
+    let daemon = start_daemon(sandbox.config(), sandbox.bundle(), stopped)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(play(options, &setting, &screen));
+    let outcome = runtime.block_on(play(options, &sandbox, &view));
     // The daemon ends as it does in service: drained, saved, its status `stopped`.
     if stop.send(()).is_err() {
         log::debug!("the daemon has ended before the demonstration");
     }
     let ended = daemon.join().map_err(|_| anyhow::anyhow!("the daemon panicked"))?;
     let score = outcome?;
-    ended.context("the daemon did not end well")?;
-    drop(setting);
-    score.finish(&screen)
+    ended.context("the daemon failed")?;
+    drop(sandbox);
+    score.finish(&view)
 }
 
 fn start_daemon(
@@ -86,8 +86,8 @@ fn start_daemon(
     Ok(std::thread::Builder::new().name("inferd".into()).spawn(life)?)
 }
 
-/// What a replay ends with.
-struct Outcome {
+/// The result of a replay.
+struct ReplayOutcome {
     score: Score,
     expected: u64,
     samples: u64,
@@ -96,51 +96,56 @@ struct Outcome {
 
 async fn play(
     options: &DemoOptions,
-    setting: &Setting,
-    screen: &Screen,
-) -> anyhow::Result<Outcome> {
-    let (client, mut inbox) = SimpleClient::start(&setting.client())?;
-    client.connected(PATIENCE).await.context("the demonstration's own client")?;
-    client.subscribe(&setting.status_topic(), Qos::AtLeastOnce).await?;
+    sandbox: &Sandbox,
+    view: &TerminalView,
+) -> anyhow::Result<ReplayOutcome> {
+    let (client, mut inbox) = SimpleClient::start(&sandbox.client())?;
+    client.connected(ARRIVAL_TIMEOUT).await.context("the demo's own connection")?;
+    client.subscribe(&sandbox.status_topic(), Qos::AtLeastOnce).await?;
     client.subscribe("predictions/motion/+", Qos::AtLeastOnce).await?;
-    await_online(&mut inbox, &setting.status_topic()).await?;
+    await_online(&mut inbox, &sandbox.status_topic()).await?;
 
-    let recordings = recordings::parse(setting::RECORDINGS)?;
+    let recordings = recordings::parse(sandbox::RECORDINGS)?;
     let watches = replay::deal(recordings, options.watches);
-    let expected = watches.iter().map(|watch| setting.windows(watch)).sum();
-    let cues = cues(&watches);
-    let samples = u64::try_from(cues.len())?;
-    screen.begin(&watches, expected);
+    let expected = watches.iter().map(|watch| sandbox.windows(watch)).sum();
+    let schedule = schedule(&watches);
+    let samples = u64::try_from(schedule.len())?;
+    view.begin(&watches, expected);
     let first = first_moment(&watches);
     let score = RefCell::new(Score::new(watches, first)?);
     let begun = Instant::now();
-    let publishing = publish(&client, &cues, first, options.speed, &score);
-    let receiving = receive(&mut inbox, expected, &score, screen);
+    let publishing = publish(&client, &schedule, first, options.speed, &score);
+    let receiving = receive(&mut inbox, expected, &score, view);
     let (published, received) = tokio::join!(publishing, receiving);
     published?;
     received?;
-    Ok(Outcome { score: score.into_inner(), expected, samples, took: begun.elapsed() })
+    Ok(ReplayOutcome { score: score.into_inner(), expected, samples, took: begun.elapsed() })
 }
 
 /// The recordings are replayed as if the last sample were taken now, so no clock is ahead.
 fn first_moment(watches: &[Watch]) -> Timestamp {
-    let longest = watches.iter().map(Watch::worn).max().unwrap_or_default();
+    let longest = watches.iter().map(Watch::duration).max().unwrap_or_default();
     let now = SystemClock::start().now().wall;
     // To the millisecond, as the payload carries it.
     Timestamp((now.0 - i64::try_from(longest.as_micros()).unwrap_or(0)) / 1000 * 1000)
 }
 
 /// All watches' samples in the order of their moments.
-fn cues(watches: &[Watch]) -> Vec<Cue> {
-    let mut cues: Vec<Cue> = watches
+fn schedule(watches: &[Watch]) -> Vec<ScheduledSample> {
+    let mut schedule: Vec<ScheduledSample> = watches
         .iter()
         .enumerate()
         .flat_map(|(watch, of)| {
-            of.samples().map(move |(after, place, sample)| Cue { after, watch, place, sample })
+            of.samples().map(move |(after, place, sample)| ScheduledSample {
+                after,
+                watch,
+                place,
+                sample,
+            })
         })
         .collect();
-    cues.sort_by_key(|cue| cue.after);
-    cues
+    schedule.sort_by_key(|scheduled| scheduled.after);
+    schedule
 }
 
 async fn await_online(
@@ -157,32 +162,32 @@ async fn await_online(
         }
         bail!("the broker closed the connection")
     };
-    tokio::time::timeout(PATIENCE, online).await.context("the daemon did not come online")?
+    tokio::time::timeout(ARRIVAL_TIMEOUT, online).await.context("the daemon did not come online")?
 }
 
 /// Publishes every sample at its moment; pauses between recordings are passed over.
 async fn publish(
     client: &SimpleClient,
-    cues: &[Cue],
+    schedule: &[ScheduledSample],
     first: Timestamp,
     speed: f64,
     score: &RefCell<Score>,
 ) -> anyhow::Result<()> {
     let mut due = tokio::time::Instant::now();
     let mut last = Duration::ZERO;
-    for cue in cues {
-        if speed > 0.0 && cue.after > last {
-            due += (cue.after - last).min(STEP).div_f64(speed);
+    for scheduled in schedule {
+        if speed > 0.0 && scheduled.after > last {
+            due += (scheduled.after - last).min(SAMPLE_INTERVAL).div_f64(speed);
             tokio::time::sleep_until(due).await;
         }
-        last = cue.after;
+        last = scheduled.after;
         let topic = {
             let mut score = score.borrow_mut();
-            score.sent(cue.watch, cue.place);
-            let name = score.watches().get(cue.watch).map_or("", |watch| &watch.name);
+            score.sent(scheduled.watch, scheduled.place);
+            let name = score.watches().get(scheduled.watch).map_or("", |watch| &watch.name);
             format!("sensors/{name}/imu")
         };
-        let payload = replay::payload(first.plus(cue.after), cue.sample);
+        let payload = replay::payload(first.plus(scheduled.after), scheduled.sample);
         client.publish(&topic, payload, Qos::AtLeastOnce, false).await?;
     }
     Ok(())
@@ -192,32 +197,34 @@ async fn receive(
     inbox: &mut mpsc::Receiver<ClientMessage>,
     expected: u64,
     score: &RefCell<Score>,
-    screen: &Screen,
+    view: &TerminalView,
 ) -> anyhow::Result<()> {
     while score.borrow().windows < expected {
-        let next = tokio::time::timeout(PATIENCE, inbox.recv()).await;
+        let next = tokio::time::timeout(ARRIVAL_TIMEOUT, inbox.recv()).await;
         let Ok(Some(message)) = next else {
             let got = score.borrow().windows;
-            bail!("only {got} of {expected} predictions arrived; `RUST_LOG=debug` shows more");
+            bail!(
+                "only {got} of {expected} predictions arrived; run with `RUST_LOG=debug` for details"
+            );
         };
         if !message.topic.starts_with("predictions/") {
             continue;
         }
         let prediction: Prediction = serde_json::from_slice(&message.payload)
-            .with_context(|| format!("a prediction on {} does not read", message.topic))?;
+            .with_context(|| format!("cannot parse a prediction on {}", message.topic))?;
         if let Some(scored) = score.borrow_mut().received(&prediction) {
-            screen.prediction(&prediction, &scored);
+            view.prediction(&prediction, &scored);
         }
     }
     Ok(())
 }
 
-impl Outcome {
-    fn finish(&self, screen: &Screen) -> anyhow::Result<()> {
+impl ReplayOutcome {
+    fn finish(&self, view: &TerminalView) -> anyhow::Result<()> {
         let figures = self.score.figures();
-        screen.finish(&figures, self.samples, self.took)?;
+        view.finish(&figures, self.samples, self.took)?;
         if self.score.unplaced > 0 {
-            bail!("{} predictions belong to no recording", self.score.unplaced);
+            bail!("{} predictions do not belong to any recording", self.score.unplaced);
         }
         if figures.windows != self.expected {
             bail!("{} predictions for {} windows", figures.windows, self.expected);

@@ -12,7 +12,7 @@ pub(crate) struct Recording {
     pub(crate) samples: Vec<[f32; 6]>,
 }
 
-/// Why the embedded recordings cannot be read: somebody damaged the file before the build.
+/// The embedded recordings cannot be read: the file was damaged before the build.
 #[derive(Debug, thiserror::Error)]
 #[error("line {line} of the recordings: {problem}")]
 pub(crate) struct BadRecordings {

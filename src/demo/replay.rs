@@ -1,4 +1,4 @@
-//! Who publishes what and when: the recordings dealt out to watches, one sample per message.
+//! The replay: recordings distributed to watches, one sample per message.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use super::recordings::Recording;
 use crate::clock::Timestamp;
 
 /// Between two samples as recorded.
-pub(crate) const STEP: Duration = Duration::from_millis(100);
+pub(crate) const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Between two recordings of a watch; longer than the model card's `max_gap`, so that no window
 /// spans two of them.
-const PAUSE: Duration = Duration::from_secs(3);
+const RECORDING_PAUSE: Duration = Duration::from_secs(3);
 
 /// One watch's recordings, one after the other.
 #[derive(Debug)]
@@ -21,12 +21,12 @@ pub(crate) struct Watch {
 
 /// A moment of the replay on one watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct SamplePosition {
     pub(crate) recording: usize,
     pub(crate) step: usize,
 }
 
-/// Deals the recordings out, one to each watch in turn.
+/// Distributes the recordings to the watches in turn.
 pub(crate) fn deal(recordings: Vec<Recording>, watches: usize) -> Vec<Watch> {
     let mut dealt: Vec<Watch> = (1..=watches.max(1))
         .map(|n| Watch { name: format!("watch-{n}"), recordings: Vec::new() })
@@ -47,33 +47,36 @@ impl Watch {
     }
 
     /// How long the watch was worn, pauses included.
-    pub(crate) fn worn(&self) -> Duration {
+    pub(crate) fn duration(&self) -> Duration {
         self.recordings.iter().map(span).sum()
     }
 
     /// Every sample in order with the moment it stands for, counted from the first.
-    pub(crate) fn samples(&self) -> impl Iterator<Item = (Duration, Place, [f32; 6])> {
+    pub(crate) fn samples(&self) -> impl Iterator<Item = (Duration, SamplePosition, [f32; 6])> {
         let mut start = Duration::ZERO;
         self.recordings.iter().enumerate().flat_map(move |(recording, of)| {
             let begun = start;
             start += span(of);
             of.samples.iter().enumerate().map(move |(step, sample)| {
-                let after = begun + STEP.saturating_mul(u32::try_from(step).unwrap_or(u32::MAX));
-                (after, Place { recording, step }, *sample)
+                let after =
+                    begun + SAMPLE_INTERVAL.saturating_mul(u32::try_from(step).unwrap_or(u32::MAX));
+                (after, SamplePosition { recording, step }, *sample)
             })
         })
     }
 
     /// Which sample a prediction's time means.
-    pub(crate) fn place(&self, first: Timestamp, time: Timestamp) -> Option<Place> {
+    pub(crate) fn place(&self, first: Timestamp, time: Timestamp) -> Option<SamplePosition> {
         let after = time.since(first);
-        let (_, place, _) = self.samples().find(|(at, ..)| at.abs_diff(after) < STEP / 2)?;
+        let (_, place, _) =
+            self.samples().find(|(at, ..)| at.abs_diff(after) < SAMPLE_INTERVAL / 2)?;
         Some(place)
     }
 }
 
 fn span(recording: &Recording) -> Duration {
-    STEP.saturating_mul(u32::try_from(recording.samples.len()).unwrap_or(u32::MAX)) + PAUSE
+    SAMPLE_INTERVAL.saturating_mul(u32::try_from(recording.samples.len()).unwrap_or(u32::MAX))
+        + RECORDING_PAUSE
 }
 
 /// One sample as the JSON a watch would send.

@@ -1,4 +1,4 @@
-//! What came back, held against what the wearers really did.
+//! Compares predictions with the labels of the recordings.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use serde::Deserialize;
 
-use super::replay::{Place, Watch};
+use super::replay::{SamplePosition, Watch};
 use crate::clock::Timestamp;
 
 /// A minute: far beyond what the demonstration waits for.
-const LONGEST_US: u64 = 60_000_000;
+const MAX_LATENCY_US: u64 = 60_000_000;
 
 /// The part of a prediction that the score needs.
 #[derive(Debug, Deserialize)]
@@ -76,8 +76,8 @@ impl Score {
             windows: 0,
             windows_right: 0,
             unplaced: 0,
-            latency: Histogram::new_with_bounds(1, LONGEST_US, 3)?,
-            run: Histogram::new_with_bounds(1, LONGEST_US, 3)?,
+            latency: Histogram::new_with_bounds(1, MAX_LATENCY_US, 3)?,
+            run: Histogram::new_with_bounds(1, MAX_LATENCY_US, 3)?,
         })
     }
 
@@ -86,7 +86,7 @@ impl Score {
     }
 
     /// A sample of `watch` has been handed to the broker's connection.
-    pub(crate) fn sent(&mut self, watch: usize, place: Place) {
+    pub(crate) fn sent(&mut self, watch: usize, place: SamplePosition) {
         self.published.insert((watch, place.recording, place.step), Instant::now());
     }
 
@@ -112,7 +112,7 @@ impl Score {
         Some(Scored { right, latency })
     }
 
-    fn place(&self, prediction: &Prediction) -> Option<(usize, Place)> {
+    fn place(&self, prediction: &Prediction) -> Option<(usize, SamplePosition)> {
         let time = Timestamp::parse(&prediction.time)?;
         let watch = self.watches.iter().position(|watch| watch.name == prediction.device)?;
         Some((watch, self.watches.get(watch)?.place(self.first, time)?))
@@ -158,8 +158,8 @@ mod tests {
         let recording = Recording { label: "walking".into(), samples: vec![[0.0; 6]; 100] };
         let first = Timestamp(1_700_000_000_000_000);
         let mut score = Score::new(deal(vec![recording; 2], 1), first).unwrap();
-        score.sent(0, Place { recording: 0, step: 39 });
-        score.sent(0, Place { recording: 1, step: 39 });
+        score.sent(0, SamplePosition { recording: 0, step: 39 });
+        score.sent(0, SamplePosition { recording: 1, step: 39 });
         let at = |seconds: f64| first.plus(Duration::from_secs_f64(seconds));
         assert!(score.received(&prediction("watch-1", at(3.9), "walking")).unwrap().right);
         assert!(!score.received(&prediction("watch-1", at(16.9), "resting")).unwrap().right);

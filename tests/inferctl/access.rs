@@ -36,7 +36,7 @@ fn with_the_example_access_list_gateways_report_and_only_operators_deploy() {
     assert_eq!(good.code, 0, "{}", good.err);
     let all = run("gw-1", &[&publish[..], &["--all"]].concat());
     assert_eq!(all.code, 1);
-    assert!(all.err.contains("NotAuthorized"), "{}", all.err);
+    assert!(all.err.contains("not-authorized"), "{}", all.err);
     let port = broker.port().to_string();
     let say = |topic: &str| {
         let args = ["-p", &port, "-u", "gw-1", "-P", "secret", "-V", "5", "-q", "1", "-r"];

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::colleagues::{colleague, printed, retain, start, strs};
 use super::fake_gateways::FakeGateways;
 use super::mosquitto_sub::{empty, retained};
-use super::{Setup, Running};
+use super::{Running, Setup};
 use crate::inferctl::workspace::{Ended, Workspace};
 
 const RECORD: &str = "r.rollout";

@@ -1,4 +1,4 @@
-//! Asking the running daemon.
+//! Requests to the running daemon.
 
 use std::path::PathBuf;
 
@@ -9,9 +9,9 @@ use crate::config::{Config, ConfigError, Surroundings};
 use crate::control::{Ask, SOCKET, client};
 use crate::terminal::Failure;
 
-/// Which daemon is asked.
+/// The options that select the daemon.
 #[derive(Debug, clap::Args)]
-pub(super) struct Daemon {
+pub(super) struct DaemonArgs {
     #[command(flatten)]
     file: ConfigFile,
     /// The daemon's control socket [default: control.sock in the configuration's `control.dir`]
@@ -19,13 +19,13 @@ pub(super) struct Daemon {
     socket: Option<PathBuf>,
 }
 
-impl Daemon {
-    /// The daemon's answer, as it came.
+impl DaemonArgs {
+    /// Sends a request and returns the daemon's response.
     pub(super) fn ask(&self, ask: Ask) -> Result<Value, Failure> {
         self.ask_with(ask, &[])
     }
 
-    /// As [`Daemon::ask`], with bytes that follow the question.
+    /// As [`DaemonArgs::ask`], with bytes that follow the request.
     pub(super) fn ask_with(&self, ask: Ask, body: &[u8]) -> Result<Value, Failure> {
         Ok(client::ask_with(&self.socket()?, ask, body)?)
     }
@@ -36,8 +36,8 @@ impl Daemon {
         }
         let surroundings = Surroundings::of_process();
         let path = surroundings.config_file(self.file.config.as_deref());
-        // Only the socket is wanted. What else is wrong is not in the way: the daemon may run with what the
-        // file said before, and a secret may be for the service's eyes only.
+        // Only the socket is needed. Other errors are ignored: the daemon may run with an earlier version of
+        // the file, and only the service may be able to read a secret.
         let (config, problems) = Config::inspect(&path, &surroundings)?;
         let is_in_the_way = |path: &str| path.is_empty() || path.starts_with("control");
         match config {
@@ -59,7 +59,7 @@ pub(super) fn text(value: &Value, pointer: &str) -> String {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or("-").to_owned()
 }
 
-/// Bytes as people read them; `-` for none.
+/// A size with a unit; `-` for none.
 pub(super) fn bytes(count: Option<u64>) -> String {
     count.map_or_else(|| "-".to_owned(), |count| indicatif::BinaryBytes(count).to_string())
 }

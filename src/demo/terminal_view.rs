@@ -8,10 +8,10 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::replay::Watch;
 use super::score::{Figures, Prediction, Scored};
-use super::setting::Setting;
+use crate::demo::sandbox::Sandbox;
 
 /// Where the demonstration is shown.
-pub(crate) struct Screen {
+pub(crate) struct TerminalView {
     kind: Kind,
     lines: std::cell::RefCell<Lines>,
 }
@@ -29,7 +29,7 @@ struct Lines {
     bar: Option<ProgressBar>,
 }
 
-impl Screen {
+impl TerminalView {
     pub(crate) fn new(json: bool) -> Self {
         let kind = match (json, std::io::stdout().is_terminal()) {
             (true, _) => Kind::Json,
@@ -39,9 +39,9 @@ impl Screen {
         Self { kind, lines: std::cell::RefCell::default() }
     }
 
-    pub(crate) fn title(&self, setting: &Setting) {
+    pub(crate) fn title(&self, sandbox: &Sandbox) {
         if !matches!(self.kind, Kind::Json) {
-            println!("{setting}\n");
+            println!("{sandbox}\n");
         }
     }
 

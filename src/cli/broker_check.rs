@@ -1,4 +1,4 @@
-//! `inferd check --connect`: whether the broker takes this gateway, as it is configured.
+//! `inferd check --connect`: whether the broker accepts this gateway's connection and subscriptions.
 
 use serde::Serialize;
 
@@ -7,35 +7,35 @@ use crate::config::problem::Problem;
 use crate::daemon;
 use crate::link::{self, BrokerCheck, Fault, FaultKind};
 
-/// The broker, and what it granted.
+/// The broker and the subscriptions that it granted.
 #[derive(Debug, Serialize)]
 pub(super) struct BrokerRow {
     pub(super) url: String,
-    /// The client id of the trial; the daemon has `broker.client_id`.
+    /// The client id of the check; the daemon uses `broker.client_id`.
     client_id: Option<String>,
     pub(super) connected: bool,
     subscriptions: Vec<String>,
 }
 
-/// What was found out about the broker.
+/// The result of checking the broker.
 #[derive(Debug)]
-pub(super) struct Tried {
+pub(super) struct BrokerReport {
     pub(super) broker: BrokerRow,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<String>,
-    /// There is no broker there, or it does not answer: that may be another matter tomorrow.
+    /// The broker cannot be reached, which may be temporary.
     pub(super) unavailable: bool,
 }
 
-/// Tries the broker.
-pub(super) fn try_broker(config: &Config) -> std::io::Result<Tried> {
+/// Connects to the broker and asks for every subscription.
+pub(super) fn check_broker(config: &Config) -> std::io::Result<BrokerReport> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome =
         runtime.block_on(link::check_broker(&config.broker, daemon::subscriptions(config)));
-    // A name server that does not answer must not hold the command.
+    // An unresponsive name server must not block the command.
     runtime.shutdown_background();
     Ok(match outcome {
-        Ok(probed) => answered(config, probed),
+        Ok(checked) => answered(config, checked),
         Err(fault) => failed(config, &fault),
     })
 }
@@ -53,25 +53,24 @@ fn row(config: &Config) -> BrokerRow {
     }
 }
 
-fn failed(config: &Config, fault: &Fault) -> Tried {
+fn failed(config: &Config, fault: &Fault) -> BrokerReport {
     let broker = row(config);
     let mut reason = format!("{}: {fault}", broker.url);
     if matches!(fault, Fault::NotAuthorized { .. } | Fault::Refused { code: 0x85, .. }) {
         reason += &format!(
-            ". The check connects with a client id of its own, so that a running daemon keeps its \
-             connection; a broker that allows only the client id {:?} refuses the check and not \
-             the daemon",
+            ". The check uses its own client id, so that a running daemon keeps its connection; a \
+             broker that allows only the client id {:?} refuses the check but accepts the daemon",
             config.broker.client_id
         );
     }
     let unavailable = matches!(fault.kind(), FaultKind::Network | FaultKind::Lost)
         || matches!(fault, Fault::Unavailable { .. });
     let problems = vec![problem("broker", reason)];
-    Tried { broker, problems, warnings: Vec::new(), unavailable }
+    BrokerReport { broker, problems, warnings: Vec::new(), unavailable }
 }
 
-fn answered(config: &Config, probed: BrokerCheck) -> Tried {
-    let refused = probed.refused.iter().map(|what| {
+fn answered(config: &Config, checked: BrokerCheck) -> BrokerReport {
+    let refused = checked.refused.iter().map(|what| {
         let path = match what.streams[..] {
             [] => "updates".to_owned(),
             [first, ..] => format!("stream[{first}].topic"),
@@ -79,15 +78,15 @@ fn answered(config: &Config, probed: BrokerCheck) -> Tried {
         problem(&path, daemon::not_granted(what, config))
     });
     let problems = refused.collect();
-    let lowered = probed.lowered.iter().map(|what| format!("{}: {}", what.filter, what.reason));
-    let warnings = probed.limits.iter().cloned().chain(lowered).collect();
+    let lowered = checked.lowered.iter().map(|what| format!("{}: {}", what.filter, what.reason));
+    let warnings = checked.limits.iter().cloned().chain(lowered).collect();
     let broker = BrokerRow {
-        client_id: Some(probed.client_id),
+        client_id: Some(checked.client_id),
         connected: true,
-        subscriptions: probed.granted,
+        subscriptions: checked.granted,
         ..row(config)
     };
-    Tried { broker, problems, warnings, unavailable: false }
+    BrokerReport { broker, problems, warnings, unavailable: false }
 }
 
 fn problem(path: &str, reason: String) -> Problem {
@@ -95,7 +94,7 @@ fn problem(path: &str, reason: String) -> Problem {
 }
 
 /// One line for a broker that took the connection.
-pub(super) fn shown(broker: &BrokerRow) -> String {
+pub(super) fn render(broker: &BrokerRow) -> String {
     let BrokerRow { url, client_id, subscriptions, .. } = broker;
     let count = subscriptions.len();
     let s = if count == 1 { "" } else { "s" };

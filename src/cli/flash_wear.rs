@@ -1,38 +1,38 @@
-//! What saving windows writes in a day: what a stream's choice of safety costs a flash card.
+//! Estimates how much saved windows write to flash in a day.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::local::bytes;
 use crate::bundle::Loaded;
 use crate::bundle::card::Card;
+use crate::cli::daemon_client::bytes;
 use crate::config::{Config, Stream, WindowSafety};
 use crate::terminal::table;
 use crate::{daemon, pipeline};
 
-/// What the disk takes for a save whatever its size, and for each byte of it, where that is all
-/// windows or what came into them (all of them, written anew now and then, are in it): the upper
-/// ends of what `comparisons/store/run` measured on ext4.
+/// Device bytes for each save, for each byte of a checkpoint, and for each byte added to a journal
+/// (including its periodic rewrites): upper bounds of the figures that `comparisons/store/run`
+/// measured on ext4.
 const A_SAVE: f64 = 24_000.0;
 const A_BYTE: f64 = 1.3;
 const AN_ADDED_BYTE: f64 = 1.25;
 const DAY: f64 = 86_400.0;
 
-/// How much comes in.
+/// The assumed input rate.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct Rate {
-    /// Samples a second of each device, for what saved windows write in a day
+    /// Samples per second from each device, for the estimate of what saved windows write
     #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = positive)]
     rate: f64,
-    /// Devices of each stream, for the same
+    /// Devices per stream, for the same estimate
     #[arg(long, value_name = "N", default_value_t = 10,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     devices: u32,
 }
 
 impl Rate {
-    /// What does not fit so many devices that send so often; nothing where neither was given.
+    /// Warnings about settings that do not fit this rate and number of devices.
     pub(super) fn advice(self, stream: &Stream, card: &Card) -> Vec<String> {
         let mut advice = Vec::new();
         let Some(window) = &card.window else { return advice };
@@ -40,22 +40,22 @@ impl Rate {
         let name = &stream.name;
         if let Some(max_gap) = window.max_gap.filter(|&gap| interval > gap) {
             advice.push(format!(
-                "stream {name}: with --rate {} samples are {interval:?} apart, the card's \
-                 window.max_gap is {max_gap:?}: no window would ever fill",
+                "stream {name}: with --rate {} samples are {interval:?} apart and the card's \
+                 window.max_gap is {max_gap:?}: no window can fill",
                 self.rate
             ));
         }
         if interval > stream.key_ttl {
             advice.push(format!(
-                "stream {name}: with --rate {} samples are {interval:?} apart, and a device is \
-                 forgotten after key_ttl = {:?}: no window would ever fill",
+                "stream {name}: with --rate {} samples are {interval:?} apart and a device is \
+                 evicted after key_ttl = {:?}: no window can fill",
                 self.rate, stream.key_ttl
             ));
         }
         if usize::try_from(self.devices).is_ok_and(|devices| devices > stream.max_keys) {
             advice.push(format!(
                 "stream {name}: --devices {} is more than max_keys = {}: devices that send in turn \
-                 push each other's windows out",
+                 evict each other's windows",
                 self.devices, stream.max_keys
             ));
         }
@@ -65,21 +65,21 @@ impl Rate {
 
 fn positive(text: &str) -> Result<f64, String> {
     let rate = text.parse::<f64>().ok().filter(|rate| *rate > 0.0 && *rate <= 1e6);
-    rate.ok_or_else(|| "a number above 0, at most 1000000".to_owned())
+    rate.ok_or_else(|| "not a number above 0 and at most 1000000".to_owned())
 }
 
-/// Bytes a day that go to the disk for the windows of one stream; results that wait are not in it.
+/// Estimated device bytes a day for the saved windows of one stream, without queued results.
 #[derive(Debug, Serialize)]
-pub(super) struct Wear {
+pub(super) struct FlashWear {
     stream: String,
     windows: &'static str,
     bytes_per_day: u64,
-    /// The same with each of the choices that write.
+    /// The same for the other settings.
     with_checkpoint: u64,
     with_journal: u64,
 }
 
-impl Wear {
+impl FlashWear {
     /// `None` for a stream without windows.
     pub(super) fn of(
         config: &Config,
@@ -133,7 +133,7 @@ fn whole(bytes: f64) -> u64 {
     bytes as u64
 }
 
-pub(super) fn shown(rows: &[Wear], rate: Rate) -> String {
+pub(super) fn render(rows: &[FlashWear], rate: Rate) -> String {
     let Rate { rate, devices } = rate;
     let header = ["STREAM", "WINDOWS", "WRITES A DAY", "AS CHECKPOINT", "AS JOURNAL"];
     let mut cells = vec![header.map(str::to_owned).to_vec()];
@@ -144,8 +144,8 @@ pub(super) fn shown(rows: &[Wear], rate: Rate) -> String {
         cells
     }));
     format!(
-        "Saved windows at {rate} samples a second from each of {devices} devices (--rate, \
-         --devices), about:\n{}\n",
+        "Estimated writes of saved windows at {rate} samples a second from each of {devices} \
+         devices (--rate, --devices):\n{}\n",
         table(&cells)
     )
 }
@@ -164,7 +164,7 @@ mod tests {
         assert!(quiet < busy / 6_000, "{quiet}");
     }
 
-    /// What `comparisons/store/run` measured: devices of ten samples a second with six channels, GB a day.
+    /// Figures of `comparisons/store/run`: devices of ten samples a second with six channels, GB a day.
     #[test]
     fn a_journal_is_estimated_a_little_above_what_was_measured() {
         for (devices, measured) in [(1.0, 3.2), (10.0, 4.4), (100.0, 8.0), (1_000.0, 49.6)] {

@@ -1,4 +1,4 @@
-//! The stage: a broker, a folder for the daemon's state, and the configuration, all for one run.
+//! A sandbox for one run: a broker, a temporary folder and the daemon's configuration.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::pipeline;
 /// The recordings that are replayed.
 pub(crate) const RECORDINGS: &str = include_str!("../../models/recordings/basic-motions-test.csv");
 
-/// The shipped model, as its folder's files.
+/// The files of the built-in model.
 const BUNDLE: [(&str, &[u8]); 4] = [
     ("card.toml", include_bytes!("../../models/motion/card.toml")),
     ("model.onnx", include_bytes!("../../models/motion/model.onnx")),
@@ -22,8 +22,8 @@ const BUNDLE: [(&str, &[u8]); 4] = [
     ("golden_samples.json", include_bytes!("../../models/motion/golden_samples.json")),
 ];
 
-/// Everything the demonstration brings, removed when it is over.
-pub(crate) struct Setting {
+/// The resources of a demo run; dropping it removes them.
+pub(crate) struct Sandbox {
     _folder: Folder,
     url: String,
     config: Config,
@@ -42,7 +42,7 @@ impl Drop for Folder {
     }
 }
 
-impl Setting {
+impl Sandbox {
     pub(crate) fn prepare(url: Option<&str>) -> anyhow::Result<Self> {
         let folder = std::env::temp_dir().join(format!("inferd-demo-{}", std::process::id()));
         let models = folder.join("models/motion");
@@ -53,7 +53,7 @@ impl Setting {
         }
         let broker = match url {
             Some(_) => None,
-            None => Some(EmbeddedBroker::start().context("the embedded broker does not start")?),
+            None => Some(EmbeddedBroker::start().context("cannot start the embedded broker")?),
         };
         let own = broker.as_ref().map(|broker| format!("mqtt://127.0.0.1:{}", broker.port()));
         let url = url.map(str::to_owned).or(own).unwrap_or_default();
@@ -124,7 +124,7 @@ topic = "predictions/{{stream}}/{{device}}"
     )
 }
 
-impl fmt::Display for Setting {
+impl fmt::Display for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let broker = if self.broker.is_some() { "embedded broker" } else { "broker" };
         write!(
