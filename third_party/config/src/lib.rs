@@ -1,0 +1,1 @@
+//! Empty: rumqttd depends on `config`, and only its own program uses it.
