@@ -14,7 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use inferd::bundle::card::{Activation, Card, Input, Kind, Layout, Normalize, Output, Window};
+use inferd::bundle::card::{
+    Activation, Card, InputSpec, Layout, Normalize, OutputKind, OutputSpec, WindowSpec,
+};
 use inferd::clock::{Clock, SystemClock};
 use inferd::config::{
     Encoding, Format, Guarantee, Payload, Publish, Stream, TopicPattern, TopicTemplate, When,
@@ -23,7 +25,7 @@ use inferd::config::{
 use inferd::engine::RunError;
 use inferd::ids::{GatewayId, ModelName, StreamName};
 use inferd::message::{Incoming, Qos};
-use inferd::pipeline::{Ids, Infer, Pipeline};
+use inferd::pipeline::{Infer, Pipeline, PredictionIds};
 use inferd::tensor::{Data, Dtype, Quant, Tensor, TensorSpec};
 
 fn main() {
@@ -80,7 +82,7 @@ fn cases() -> Vec<Case> {
     let object: BTreeMap<&str, f32> = FIELDS.iter().map(|f| (*f, 0.0123)).collect();
     ciborium::into_writer(&object, &mut cbor).unwrap();
     let raw: Vec<u8> = (0..=u8::MAX).cycle().take(490).collect();
-    let window = |hop| Some(Window { length: 100, hop, max_gap: None });
+    let window = |hop| Some(WindowSpec { length: 100, hop, max_gap: None });
     let mut cases = vec![
         case(
             "json object of 6, a result every 100",
@@ -130,7 +132,7 @@ fn cases() -> Vec<Case> {
 fn case(
     name: &str,
     format: Format,
-    window: Option<Window>,
+    window: Option<WindowSpec>,
     payload: &[u8],
     devices: usize,
 ) -> Case {
@@ -139,7 +141,7 @@ fn case(
     let stream = stream(format, whole, timed, devices);
     let model = Box::new(Fake::new(whole));
     let gateway = GatewayId::parse("gw-17").unwrap();
-    let ids = Ids::new(&gateway, "3f2a", Arc::new(AtomicU64::new(0)));
+    let ids = PredictionIds::new(&gateway, "3f2a", Arc::new(AtomicU64::new(0)));
     let pipeline = Pipeline::new(0, &stream, &gateway, Arc::new(card(window)), model, ids).unwrap();
     let received = SystemClock::start().now();
     let messages = (0..devices).map(|n| Incoming {
@@ -192,7 +194,7 @@ fn stream(format: Format, whole: bool, timed: bool, devices: usize) -> Stream {
     }
 }
 
-fn card(window: Option<Window>) -> Card {
+fn card(window: Option<WindowSpec>) -> Card {
     let channels = if window.is_some() { FIELDS.map(str::to_owned).to_vec() } else { Vec::new() };
     let normalize = if window.is_some() {
         Normalize::MeanStd { mean: vec![0.1; 6], std: vec![2.0; 6] }
@@ -208,16 +210,16 @@ fn card(window: Option<Window>) -> Card {
         licence: String::new(),
         source: String::new(),
         window,
-        inputs: vec![Input {
+        inputs: vec![InputSpec {
             name: "x".into(),
             channels,
             layout: Layout::ChannelTime,
             normalize,
             quantize: false,
         }],
-        output: Output {
+        output: OutputSpec {
             name: None,
-            kind: Kind::Classification { labels, top_k: 3, threshold: 0.0 },
+            kind: OutputKind::Classification { labels, top_k: 3, threshold: 0.0 },
             activation: Activation::None,
             class_ids: Vec::new(),
         },

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use inferd::bundle::{Bundle, Loaded};
+use inferd::bundle::{Bundle, VerifiedModel};
 use inferd::engine::{LoadOptions, Model, Session};
 use inferd::pipeline;
 use inferd::tensor::{Data, Tensor};
@@ -107,7 +107,7 @@ fn an_exported_model_gives_the_values_of_onnx_runtime_or_advice() {
 }
 
 /// Opens a classifier with a card that names no output.
-fn classifier(name: &str, classes: usize) -> Result<Loaded, String> {
+fn classifier(name: &str, classes: usize) -> Result<VerifiedModel, String> {
     let folder_of_bundle = tempfile::tempdir().unwrap();
     let model = folder().join(format!("{name}.onnx"));
     fs::copy(model, folder_of_bundle.path().join("model.onnx")).unwrap();

@@ -10,7 +10,7 @@ use inferd::bundle::Bundle;
 use inferd::clock::{Clock, Mono, Now, Timestamp};
 use inferd::config::Config;
 use inferd::message::{Incoming, InputId};
-use inferd::pipeline::{Ids, Pipeline};
+use inferd::pipeline::{Pipeline, PredictionIds};
 use inferd::store::Store;
 use inferd::store::windows::{OnDisk, Windows};
 
@@ -128,7 +128,7 @@ impl Source {
             Config::parse(text).unwrap(),
             inferd::pipeline::load(&Bundle::open(&root.join("models/motion")).unwrap()).unwrap(),
         );
-        let ids = Ids::new(&config.gateway.id, "1", Arc::new(AtomicU64::new(0)));
+        let ids = PredictionIds::new(&config.gateway.id, "1", Arc::new(AtomicU64::new(0)));
         let session = Box::new(loaded.model.session());
         let stream = config.streams.first().unwrap();
         let pipeline = Pipeline::new(0, stream, &config.gateway.id, loaded.card, session, ids);

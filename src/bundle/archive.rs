@@ -5,12 +5,12 @@ use std::io::{self, Read};
 
 use tar::{Archive, Builder, EntryType, Header};
 
-use super::{Bundle, BundleError, CARD, parse};
+use super::{Bundle, BundleError, CARD_FILE, parse};
 use crate::engine::identify;
 
 /// The largest bundle, in bytes, packed or in a folder. Models for gateways are far smaller.
-pub(crate) const BUNDLE_MAX: u64 = 512 << 20;
-const FILES_MAX: usize = 32;
+pub(crate) const MAX_BUNDLE_SIZE: u64 = 512 << 20;
+const MAX_FILES: usize = 32;
 
 /// Whether the bytes start like a tar.
 pub(super) fn is_tar(bytes: &[u8]) -> bool {
@@ -42,8 +42,8 @@ pub(crate) fn write_files(
     out: impl io::Write,
 ) -> io::Result<()> {
     let mut archive = Builder::new(out);
-    let card = files.get_key_value(CARD).into_iter();
-    for (name, bytes) in card.chain(files.iter().filter(|(name, _)| *name != CARD)) {
+    let card = files.get_key_value(CARD_FILE).into_iter();
+    for (name, bytes) in card.chain(files.iter().filter(|(name, _)| *name != CARD_FILE)) {
         let mut header = Header::new_ustar();
         header.set_size(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         header.set_mode(0o644);
@@ -67,7 +67,7 @@ fn entries(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, BundleError> {
         BundleError::Archive(format!("not a whole tar file: {}", error.escape_debug()))
     };
     let mut files = BTreeMap::new();
-    let mut left = BUNDLE_MAX;
+    let mut left = MAX_BUNDLE_SIZE;
     let mut archive = Archive::new(bytes);
     for entry in archive.entries().map_err(broken)? {
         let entry = entry.map_err(broken)?;
@@ -85,7 +85,8 @@ fn entries(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, BundleError> {
         let size = entry.size();
         let read = entry.take(left.saturating_add(1)).read_to_end(&mut content).map_err(broken)?;
         let read = u64::try_from(read).unwrap_or(u64::MAX);
-        let too_large = || BundleError::TooLarge { what: "the bundle".into(), max: BUNDLE_MAX };
+        let too_large =
+            || BundleError::TooLarge { what: "the bundle".into(), max: MAX_BUNDLE_SIZE };
         left = left.checked_sub(read).ok_or_else(too_large)?;
         if read != size {
             return Err(refuse(&format!("{path:?} is cut off after {read} of {size} bytes")));
@@ -93,8 +94,8 @@ fn entries(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, BundleError> {
         if files.insert(name, content).is_some() {
             return Err(refuse(&format!("{path:?} is there twice")));
         }
-        if files.len() > FILES_MAX {
-            return Err(refuse(&format!("more than {FILES_MAX} files")));
+        if files.len() > MAX_FILES {
+            return Err(refuse(&format!("more than {MAX_FILES} files")));
         }
     }
     Ok(files)

@@ -16,18 +16,18 @@ pub struct Card {
     /// Free text on its origin: who trained it, how and with which data.
     pub source: String,
     /// `None`: every message is one whole input.
-    pub window: Option<Window>,
+    pub window: Option<WindowSpec>,
     /// In the order of the model's inputs.
-    pub inputs: Vec<Input>,
-    pub output: Output,
-    pub golden: Option<Golden>,
+    pub inputs: Vec<InputSpec>,
+    pub output: OutputSpec,
+    pub golden: Option<GoldenSpec>,
     /// Values for the graph's symbolic dimensions.
     pub dims: std::collections::BTreeMap<String, usize>,
 }
 
 /// `[window]`
 #[derive(Clone, Debug, PartialEq)]
-pub struct Window {
+pub struct WindowSpec {
     /// Samples in a window.
     pub length: usize,
     /// Samples from the start of one window to the start of the next.
@@ -38,7 +38,7 @@ pub struct Window {
 
 /// `[[input]]`
 #[derive(Clone, Debug, PartialEq)]
-pub struct Input {
+pub struct InputSpec {
     /// The model input's name.
     pub name: String,
     /// Names of the channels in the model's order; the fields of a stream match them by position.
@@ -81,11 +81,11 @@ pub enum Normalize {
 
 /// `[output]`
 #[derive(Clone, Debug, PartialEq)]
-pub struct Output {
+pub struct OutputSpec {
     /// The model output that is interpreted. By default the first, or the scores if the first is a
     /// class and the model has scores too.
     pub name: Option<String>,
-    pub kind: Kind,
+    pub kind: OutputKind,
     pub activation: Activation,
     /// The id of each label of an output that is a class only, unless ids count from 0. Read from
     /// the model at load; the card does not contain it.
@@ -94,7 +94,7 @@ pub struct Output {
 
 /// The meaning of the output.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Kind {
+pub enum OutputKind {
     Classification { labels: Vec<String>, top_k: usize, threshold: f32 },
     MultiLabel { labels: Vec<String>, thresholds: Vec<f32> },
     Regression { names: Vec<String>, units: Vec<String>, scale: Vec<f32>, offset: Vec<f32> },
@@ -123,7 +123,7 @@ pub enum Activation {
 
 /// `[golden]`: the data that verifies the bundle at load.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Golden {
+pub struct GoldenSpec {
     /// The file of golden vectors: inputs and outputs of the model.
     pub file: String,
     /// Whether the bundle must contain `file`; not if the card names golden samples only.

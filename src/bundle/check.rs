@@ -1,6 +1,6 @@
 //! Checks of a model against its card.
 
-use super::card::{AnomalyScore, Card, Input, Kind, Layout, Output};
+use super::card::{AnomalyScore, Card, InputSpec, Layout, OutputKind, OutputSpec};
 use crate::tensor::{Dtype, TensorSpec};
 
 /// Returns every difference of card and model, as text. `output` is the index of the output that
@@ -33,7 +33,7 @@ pub(super) fn mismatches(
     mismatches
 }
 
-fn input_mismatches(card: &Card, input: &Input, spec: &TensorSpec) -> Vec<String> {
+fn input_mismatches(card: &Card, input: &InputSpec, spec: &TensorSpec) -> Vec<String> {
     let mut mismatches = Vec::new();
     let place = format!("input {:?}", input.name);
     if input.quantize && matches!(spec.dtype, Dtype::F32 | Dtype::F64) {
@@ -75,7 +75,11 @@ fn input_mismatches(card: &Card, input: &Input, spec: &TensorSpec) -> Vec<String
     mismatches
 }
 
-fn output_mismatch(output: &Output, spec: &TensorSpec, inputs: &[TensorSpec]) -> Option<String> {
+fn output_mismatch(
+    output: &OutputSpec,
+    spec: &TensorSpec,
+    inputs: &[TensorSpec],
+) -> Option<String> {
     let elements = spec.len();
     let counted = |what: &str, count: usize| {
         let (name, shape) = (&spec.name, &spec.shape);
@@ -86,17 +90,17 @@ fn output_mismatch(output: &Output, spec: &TensorSpec, inputs: &[TensorSpec]) ->
         })
     };
     match &output.kind {
-        Kind::Classification { labels, .. } | Kind::MultiLabel { labels, .. } => {
+        OutputKind::Classification { labels, .. } | OutputKind::MultiLabel { labels, .. } => {
             // A model that outputs the class itself has one integer.
             let is_class = matches!(spec.dtype, Dtype::I64 | Dtype::I32) && elements == 1;
             if is_class { None } else { counted("labels", labels.len()) }
         }
-        Kind::Regression { names, .. } => counted("names", names.len()),
-        Kind::Anomaly { score: AnomalyScore::Output, .. } => counted("score", 1),
-        Kind::Anomaly {
+        OutputKind::Regression { names, .. } => counted("names", names.len()),
+        OutputKind::Anomaly { score: AnomalyScore::Output, .. } => counted("score", 1),
+        OutputKind::Anomaly {
             score: AnomalyScore::ReconstructionMse | AnomalyScore::ReconstructionMae,
             ..
         } => counted("reconstructed elements", inputs.first().map_or(0, TensorSpec::len)),
-        Kind::Raw => None,
+        OutputKind::Raw => None,
     }
 }

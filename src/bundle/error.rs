@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::golden::GoldenError;
+use super::golden_vectors::GoldenError;
 use crate::config::problem::Problem;
 use crate::engine::LoadError;
 use crate::ids::ModelName;

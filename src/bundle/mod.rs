@@ -9,12 +9,12 @@ pub mod batched_arrays;
 pub mod card;
 mod check;
 mod error;
-mod golden;
+mod golden_samples;
+mod golden_vectors;
 mod open;
-mod output;
+mod output_choice;
 mod parse;
 pub mod reference;
-mod samples;
 #[cfg(test)]
 mod tests;
 
@@ -22,12 +22,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub(crate) use archive::{BUNDLE_MAX, read_files, write_files};
+pub(crate) use archive::{MAX_BUNDLE_SIZE, read_files, write_files};
 pub use error::BundleError;
-pub use golden::GoldenError;
+pub(crate) use golden_samples::{GoldenSamples, samples_lines};
+pub use golden_vectors::GoldenError;
 pub use open::open_model;
 pub(crate) use parse::file_name;
-pub(crate) use samples::{GoldenSamples, samples_lines};
 
 use crate::config::problem::Problem;
 use crate::engine::{LoadOptions, Model};
@@ -36,9 +36,9 @@ use crate::tensor::Tensor;
 use card::Card;
 
 /// The card's file in every bundle.
-pub(crate) const CARD: &str = "card.toml";
+pub(crate) const CARD_FILE: &str = "card.toml";
 /// The file of golden vectors that inferctl computes.
-const GOLDEN: &str = "golden.npz";
+const VECTORS_FILE: &str = "golden.npz";
 
 /// The files of a bundle and its parsed card. The model is not loaded yet.
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ pub struct Bundle {
 /// A model that matches its card and reproduces its golden vectors and golden samples. Only
 /// [`crate::pipeline::load`] creates one.
 #[derive(Clone, Debug)]
-pub struct Loaded {
+pub struct VerifiedModel {
     pub card: Arc<Card>,
     pub model: Arc<Model>,
     /// The digest of the model file.
@@ -65,7 +65,7 @@ pub struct Loaded {
 }
 
 /// A model with its card, completed by what the model shows.
-struct Fitted {
+struct CheckedModel {
     card: Arc<Card>,
     model: Arc<Model>,
     warnings: Vec<String>,
@@ -82,8 +82,8 @@ impl Bundle {
             let bytes = files.get(name).ok_or("not in the bundle")?;
             std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| "not UTF-8 text")
         };
-        let card = text(CARD)
-            .map_err(|why| BundleError::File { name: CARD.into(), why: why.to_owned() })?;
+        let card = text(CARD_FILE)
+            .map_err(|why| BundleError::File { name: CARD_FILE.into(), why: why.to_owned() })?;
         let examined = Card::examine(&card, |name| text(name).map_err(str::to_owned));
         Self::assemble(examined, files, BTreeMap::new(), folder)
     }
@@ -163,9 +163,9 @@ impl Bundle {
     }
 
     /// Completes the card for the model, and returns every point in which the two differ.
-    fn fit(&self, model: Arc<Model>) -> (Fitted, Option<BundleError>) {
-        let output::Chosen { index, class_ids, mismatches, warnings } =
-            output::choose(&self.card, model.outputs(), model.facts());
+    fn fit(&self, model: Arc<Model>) -> (CheckedModel, Option<BundleError>) {
+        let output_choice::OutputChoice { index, class_ids, mismatches, warnings } =
+            output_choice::choose(&self.card, model.outputs(), model.facts());
         let mut all = check::mismatches(&self.card, model.inputs(), model.outputs(), index);
         all.extend(mismatches);
         let mut card = (*self.card).clone();
@@ -174,7 +174,7 @@ impl Bundle {
         let mismatch =
             || BundleError::Mismatch { name: self.card.name.clone(), mismatches: all.clone() };
         let mismatch = (!all.is_empty()).then(mismatch);
-        (Fitted { card: Arc::new(card), model, warnings }, mismatch)
+        (CheckedModel { card: Arc::new(card), model, warnings }, mismatch)
     }
 
     /// Returns the completed card and the model, without verifying them.
@@ -182,7 +182,7 @@ impl Bundle {
     /// # Errors
     /// The same as for [`Bundle::model`].
     pub(crate) fn card_and_model(&self) -> Result<(Arc<Card>, Arc<Model>), BundleError> {
-        let (Fitted { card, model, .. }, mismatch) = self.fit(self.run_time()?);
+        let (CheckedModel { card, model, .. }, mismatch) = self.fit(self.run_time()?);
         mismatch.map_or(Ok((card, model)), Err)
     }
 
@@ -193,7 +193,10 @@ impl Bundle {
     /// # Errors
     /// Every error of [`Bundle::model`] and [`Bundle::prove`] at once. If there is none, golden
     /// samples with other predictions.
-    pub(crate) fn load(&self, replay: impl samples::Replay) -> Result<Loaded, BundleError> {
+    pub(crate) fn load(
+        &self,
+        replay: impl golden_samples::SampleCheck,
+    ) -> Result<VerifiedModel, BundleError> {
         let model = match self.run_time() {
             Ok(model) => model,
             Err(error) => {
@@ -205,23 +208,24 @@ impl Bundle {
         let proof = self.prove(&model).err();
         let (fitted, mismatch) = self.fit(model);
         BundleError::all(mismatch.into_iter().chain(proof).collect())?;
-        let Fitted { card, model, warnings } = fitted;
-        self.prove_samples(&model, replay)?;
-        Ok(Loaded { card, model, digest: self.digest(), warnings })
+        let CheckedModel { card, model, warnings } = fitted;
+        self.verify_samples(&model, replay)?;
+        Ok(VerifiedModel { card, model, digest: self.digest(), warnings })
     }
 
-    /// Runs the golden vectors and returns the largest difference, or `None` if there are none.
+    /// BatchedArrays the golden vectors and returns the largest difference, or `None` if there are none.
     ///
     /// # Errors
     /// Golden vectors that are missing, or an output that differs by more than the card allows.
     pub(crate) fn prove(&self, model: &Arc<Model>) -> Result<Option<f64>, BundleError> {
-        let prove = |(bytes, tolerance)| golden::prove(model, bytes, tolerance);
+        let prove = |(bytes, tolerance)| golden_vectors::prove(model, bytes, tolerance);
         self.golden()?.map(prove).transpose().map_err(|source| self.unproven(source))
     }
 
     /// Returns the inputs of the golden vectors, run by run.
     pub(crate) fn golden_inputs(&self, model: &Model) -> Result<Vec<Vec<Tensor>>, BundleError> {
-        let inputs = self.golden()?.map(|(bytes, _)| golden::inputs(model, bytes)).transpose();
+        let inputs =
+            self.golden()?.map(|(bytes, _)| golden_vectors::inputs(model, bytes)).transpose();
         inputs.map(Option::unwrap_or_default).map_err(|source| self.unproven(source))
     }
 
@@ -245,7 +249,7 @@ impl Bundle {
 
     /// Checks that the golden vectors exist and can be read, without running them.
     fn golden_file(&self) -> Result<(), BundleError> {
-        let check = |(bytes, _)| golden::check_file(bytes);
+        let check = |(bytes, _)| golden_vectors::check_file(bytes);
         self.golden()?.map_or(Ok(()), check).map_err(|source| self.unproven(source))
     }
 

@@ -6,14 +6,14 @@ use std::io::{self, ErrorKind::NotFound, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::archive::{BUNDLE_MAX, is_tar};
+use super::archive::{MAX_BUNDLE_SIZE, is_tar};
 use super::card::Card;
-use super::{Bundle, BundleError, CARD};
+use super::{Bundle, BundleError, CARD_FILE};
 use crate::engine::{LoadOptions, Model};
 use crate::ids::ModelName;
 
 /// The largest card, in bytes.
-const CARD_MAX: u64 = 4 << 20;
+const MAX_CARD_SIZE: u64 = 4 << 20;
 
 impl Bundle {
     /// Opens a bundle: a folder with a `card.toml`, or one file.
@@ -22,14 +22,18 @@ impl Bundle {
     /// A path that cannot be read, or is not a bundle.
     pub fn open(path: &Path) -> Result<Self, BundleError> {
         let found = fs::metadata(path).map_err(|source| unread(path, source))?;
-        if found.is_dir() { Self::open_folder(path) } else { Self::read(&read(path, BUNDLE_MAX)?) }
+        if found.is_dir() {
+            Self::open_folder(path)
+        } else {
+            Self::read(&read(path, MAX_BUNDLE_SIZE)?)
+        }
     }
 
     /// Opens the built-in bundle of a model: `DIR/NAME/`, or else `DIR/NAME.bundle`.
     ///
     /// # Errors
     /// The errors of [`Bundle::open`], or a bundle of another model.
-    pub fn shipped(dir: &Path, name: &ModelName) -> Result<Self, BundleError> {
+    pub fn built_in(dir: &Path, name: &ModelName) -> Result<Self, BundleError> {
         let folder = dir.join(name.as_str());
         let file = dir.join(format!("{name}.bundle"));
         let path = [folder, file].into_iter().find(|path| path.exists());
@@ -44,13 +48,15 @@ impl Bundle {
 
     /// Reads the card and the files it names only, because a folder may contain other files.
     fn open_folder(folder: &Path) -> Result<Self, BundleError> {
-        let bytes = read(&folder.join(CARD), CARD_MAX);
+        let bytes = read(&folder.join(CARD_FILE), MAX_CARD_SIZE);
         let bytes = bytes.map_err(|error| without_card(folder, error))?;
-        let not_text = || BundleError::File { name: CARD.into(), why: "not UTF-8 text".into() };
+        let not_text =
+            || BundleError::File { name: CARD_FILE.into(), why: "not UTF-8 text".into() };
         let text = std::str::from_utf8(&bytes).map_err(|_| not_text())?;
         let labels = std::cell::RefCell::new(BTreeMap::new());
         let examined = Card::examine(text, |name| {
-            let bytes = read(&folder.join(name), CARD_MAX).map_err(|error| error.to_string())?;
+            let bytes =
+                read(&folder.join(name), MAX_CARD_SIZE).map_err(|error| error.to_string())?;
             labels.borrow_mut().insert(name.to_owned(), bytes.clone());
             String::from_utf8(bytes).map_err(|_| "not UTF-8 text".to_owned())
         });
@@ -61,9 +67,9 @@ impl Bundle {
             std::iter::once(&card.file).chain(golden).cloned().collect::<Vec<_>>()
         };
         for name in examined.0.as_ref().map(of_card).unwrap_or_default() {
-            match read(&folder.join(&name), BUNDLE_MAX) {
+            match read(&folder.join(&name), MAX_BUNDLE_SIZE) {
                 Ok(bytes) => drop(files.insert(name, bytes)),
-                // Golden vectors and golden samples are reported missing when they are needed.
+                // GoldenSpec vectors and golden samples are reported missing when they are needed.
                 Err(BundleError::Read { source, .. }) if source.kind() == NotFound => {}
                 Err(BundleError::Read { source, .. }) => {
                     unread.insert(name, format!("cannot be read ({source})"));
@@ -71,7 +77,7 @@ impl Bundle {
                 Err(other) => drop(unread.insert(name, other.to_string())),
             }
         }
-        files.insert(CARD.to_owned(), bytes);
+        files.insert(CARD_FILE.to_owned(), bytes);
         Self::assemble(examined, files, unread, Some(folder.to_owned()))
     }
 }
@@ -105,7 +111,7 @@ pub fn open_model(path: &Path) -> Result<Arc<Model>, BundleError> {
     if found.is_dir() {
         return Bundle::open(path)?.model();
     }
-    let bytes = read(path, BUNDLE_MAX)?;
+    let bytes = read(path, MAX_BUNDLE_SIZE)?;
     if is("bundle") || (is_tar(&bytes) && !is("onnx")) {
         return Bundle::read(&bytes)?.model();
     }

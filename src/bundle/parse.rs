@@ -1,7 +1,8 @@
 //! Parsing of cards, which reports every problem at once.
 
 use super::card::{
-    Activation, AnomalyScore, Card, Golden, Input, Kind, Layout, Normalize, Output, Window,
+    Activation, AnomalyScore, Card, GoldenSpec, InputSpec, Layout, Normalize, OutputKind,
+    OutputSpec, WindowSpec,
 };
 use super::reference::REFERENCE;
 use crate::config::problem::{Problem, Problems};
@@ -52,7 +53,7 @@ fn card(root: &Section<'_>, file: Files<'_>) -> Option<Card> {
     }
     let inputs: Vec<_> = sections.iter().map(input).collect();
     for (place, (section, input)) in sections.iter().zip(&inputs).enumerate() {
-        let same = |other: &Input| other.name == input.name;
+        let same = |other: &InputSpec| other.name == input.name;
         if inputs.iter().take(place).any(same) {
             section.problem("name", "another input has this name", "each input once");
         }
@@ -83,16 +84,16 @@ pub(crate) fn file_name(text: &str) -> Result<String, &'static str> {
     }
 }
 
-fn window(section: &Section<'_>) -> Window {
+fn window(section: &Section<'_>) -> WindowSpec {
     let length = section.int("length");
-    Window {
+    WindowSpec {
         length,
         hop: section.int_if("hop").unwrap_or(length),
         max_gap: section.span_if("max_gap"),
     }
 }
 
-fn golden(section: &Section<'_>) -> Option<Golden> {
+fn golden(section: &Section<'_>) -> Option<GoldenSpec> {
     let samples = section.parsed("samples", file_name);
     let file = section.parsed("file", file_name)?;
     if samples.as_ref() == Some(&file) {
@@ -104,13 +105,13 @@ fn golden(section: &Section<'_>) -> Option<Golden> {
     let tolerance = section.float_if("tolerance")?;
     let samples_tolerance = section.float_if("samples_tolerance").unwrap_or(tolerance);
     let required = section.has("file") || samples.is_none();
-    Some(Golden { file, required, tolerance, samples, samples_tolerance })
+    Some(GoldenSpec { file, required, tolerance, samples, samples_tolerance })
 }
 
-fn input(section: &Section<'_>) -> Input {
+fn input(section: &Section<'_>) -> InputSpec {
     let channels = section.texts("channels");
     let layouts = [("time-channel", Layout::TimeChannel), ("channel-time", Layout::ChannelTime)];
-    Input {
+    InputSpec {
         name: section.text("name"),
         layout: section.choice("layout", &layouts).unwrap_or(Layout::TimeChannel),
         normalize: normalize(&section.section("normalize"), channels.len()),
@@ -171,7 +172,7 @@ fn only_for(section: &Section<'_>, keys: &[&str], kind: &str) {
     }
 }
 
-fn output(section: &Section<'_>, file: Files<'_>) -> Option<Output> {
+fn output(section: &Section<'_>, file: Files<'_>) -> Option<OutputSpec> {
     let activations = [
         ("none", Activation::None),
         ("softmax", Activation::Softmax),
@@ -199,22 +200,22 @@ fn output(section: &Section<'_>, file: Files<'_>) -> Option<Output> {
         "multi-label" => multi_label(section, file),
         "regression" => regression(section),
         "anomaly" => anomaly(section),
-        _ => Kind::Raw,
+        _ => OutputKind::Raw,
     };
-    Some(Output { name, kind, activation: activation?, class_ids: Vec::new() })
+    Some(OutputSpec { name, kind, activation: activation?, class_ids: Vec::new() })
 }
 
-fn classification(section: &Section<'_>, file: Files<'_>) -> Kind {
+fn classification(section: &Section<'_>, file: Files<'_>) -> OutputKind {
     let labels = labels(section, file);
     let top_k = section.int_if("top_k").unwrap_or(labels.len().clamp(1, 5));
     if top_k > labels.len() && !labels.is_empty() {
         let reason = format!("more than the {} labels", labels.len());
         section.problem("top_k", reason, format!("1 to {}", labels.len()));
     }
-    Kind::Classification { top_k, threshold: threshold(section).unwrap_or(0.0), labels }
+    OutputKind::Classification { top_k, threshold: threshold(section).unwrap_or(0.0), labels }
 }
 
-fn multi_label(section: &Section<'_>, file: Files<'_>) -> Kind {
+fn multi_label(section: &Section<'_>, file: Files<'_>) -> OutputKind {
     let labels = labels(section, file);
     let one = threshold(section);
     let each = section.floats("thresholds");
@@ -230,10 +231,10 @@ fn multi_label(section: &Section<'_>, file: Files<'_>) -> Kind {
             each
         }
     };
-    Kind::MultiLabel { labels, thresholds }
+    OutputKind::MultiLabel { labels, thresholds }
 }
 
-fn regression(section: &Section<'_>) -> Kind {
+fn regression(section: &Section<'_>) -> OutputKind {
     let names = section.texts("names");
     let count = names.len();
     if names.is_empty() {
@@ -256,10 +257,10 @@ fn regression(section: &Section<'_>) -> Kind {
             _ => floats,
         }
     };
-    Kind::Regression { units, scale: each("scale", 1.0), offset: each("offset", 0.0), names }
+    OutputKind::Regression { units, scale: each("scale", 1.0), offset: each("offset", 0.0), names }
 }
 
-fn anomaly(section: &Section<'_>) -> Kind {
+fn anomaly(section: &Section<'_>) -> OutputKind {
     let scores = [
         ("output", AnomalyScore::Output),
         ("reconstruction-mse", AnomalyScore::ReconstructionMse),
@@ -269,7 +270,7 @@ fn anomaly(section: &Section<'_>) -> Kind {
         section.problem("threshold", "missing", "the score an anomaly starts at");
     }
     let score = section.choice("score", &scores).unwrap_or(AnomalyScore::Output);
-    Kind::Anomaly { score, threshold: threshold(section).unwrap_or_default() }
+    OutputKind::Anomaly { score, threshold: threshold(section).unwrap_or_default() }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "scores are f32")]

@@ -13,8 +13,8 @@ const TENSOR: Kind = Kind::Text { max: 256, form: "the name of an input or outpu
 const FILE: Kind = Kind::Text { max: 100, form: "a file's name, without a folder" };
 const NUMBER: Kind = Kind::Float { min: f64::MIN, max: f64::MAX };
 const PER_CHANNEL: Kind = Kind::Floats { max: 65_536 };
-const LABELS_MAX: usize = 10_000;
-const LABELS: Kind = Kind::Texts { max: LABELS_MAX, form: "names" };
+const MAX_LABELS: usize = 10_000;
+const LABELS: Kind = Kind::Texts { max: MAX_LABELS, form: "names" };
 
 /// All options, in the order of the documentation.
 pub const REFERENCE: &[Opt] = options! {
@@ -85,15 +85,15 @@ pub const REFERENCE: &[Opt] = options! {
     "output.threshold": NUMBER => Derived("0 for classification, 0.5 for multi-label"), eg "0.5",
         "classification: no label below this score. multi-label: a label from this score on. anomaly: \
          an anomaly from this score on; required there.";
-    "output.thresholds": Kind::Floats { max: LABELS_MAX } => Absent, eg "[0.5, 0.8]",
+    "output.thresholds": Kind::Floats { max: MAX_LABELS } => Absent, eg "[0.5, 0.8]",
         "multi-label: in place of `threshold`, one for each label.";
     "output.names": LABELS => Absent, eg "[\"temperature\"]",
         "regression: a name for each element of the output; required there.";
     "output.units": LABELS => Absent, eg "[\"°C\"]",
         "regression: units, one for each name.";
-    "output.scale": Kind::Floats { max: LABELS_MAX } => Absent, eg "[1.0]",
+    "output.scale": Kind::Floats { max: MAX_LABELS } => Absent, eg "[1.0]",
         "regression: value = output * scale + offset; one number, or one for each name.";
-    "output.offset": Kind::Floats { max: LABELS_MAX } => Absent, eg "[0.0]", "As `scale`.";
+    "output.offset": Kind::Floats { max: MAX_LABELS } => Absent, eg "[0.0]", "As `scale`.";
     "output.score": Kind::Choice(&["output", "reconstruction-mse", "reconstruction-mae"])
         => Is("\"output\""),
         "anomaly: the output is the score, or it is the mean squared or absolute difference between \
@@ -145,7 +145,7 @@ The model is refused if the card does not fit it, or if a golden vector or golde
 differently. An unknown option is an error, and all mistakes are reported at once.
 ";
 
-const PAGE_END: &str = include_str!("samples.md");
+const PAGE_END: &str = include_str!("golden_samples.md");
 
 /// Returns the content of `docs/model-card.md`.
 #[must_use]

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::folders::{Finding, try_folder};
-use crate::bundle::{Bundle, BundleError, Loaded};
+use crate::bundle::{Bundle, BundleError, VerifiedModel};
 use crate::cli::broker_check::{self, BrokerRow, check_broker};
 use crate::cli::config_file::ConfigFile;
 use crate::cli::flash_wear::{self, FlashWear, Rate};
@@ -197,12 +197,12 @@ fn models_and_streams(config: &Config, rate: Rate, report: &mut Report) {
 
 /// A model that can be used.
 struct Found {
-    loaded: Loaded,
+    loaded: VerifiedModel,
     row: ModelRow,
 }
 
 fn find(config: &Config, name: &ModelName) -> Result<Found, BundleError> {
-    let bundle = Bundle::shipped(&config.models.dir, name)?;
+    let bundle = Bundle::built_in(&config.models.dir, name)?;
     let loaded = pipeline::load(&bundle)?;
     let row = ModelRow {
         name: loaded.card.name.to_string(),
@@ -242,10 +242,10 @@ fn unusable(place: usize, stream: &Stream, error: &BundleError) -> Problem {
     }
 }
 
-fn misfits(place: usize, stream: &Stream, loaded: &Loaded) -> Vec<Problem> {
+fn misfits(place: usize, stream: &Stream, loaded: &VerifiedModel) -> Vec<Problem> {
     let (card, model) = (&loaded.card, &loaded.model);
-    let fit = pipeline::fit(stream, card, model.inputs(), model.outputs());
-    let problem = |misfit: pipeline::FitError| Problem {
+    let fit = pipeline::check_compatibility(stream, card, model.inputs(), model.outputs());
+    let problem = |misfit: pipeline::CompatibilityError| Problem {
         origin: None,
         path: format!("stream[{place}] ({}) with model {}: {}", stream.name, card.name, misfit.key),
         value: None,
@@ -256,7 +256,7 @@ fn misfits(place: usize, stream: &Stream, loaded: &Loaded) -> Vec<Problem> {
 }
 
 /// The warnings of a model, for the first stream that uses it.
-fn model_warnings(stream: &Stream, loaded: &Loaded, before: &[StreamRow]) -> Vec<String> {
+fn model_warnings(stream: &Stream, loaded: &VerifiedModel, before: &[StreamRow]) -> Vec<String> {
     let name = &loaded.card.name;
     if before.iter().any(|row| row.model == stream.model.as_str()) {
         return Vec::new();

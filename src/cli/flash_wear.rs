@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::bundle::Loaded;
+use crate::bundle::VerifiedModel;
 use crate::bundle::card::Card;
 use crate::cli::daemon_client::bytes;
 use crate::config::{Config, Stream, WindowSafety};
@@ -84,14 +84,19 @@ impl FlashWear {
     pub(super) fn of(
         config: &Config,
         stream: &Stream,
-        loaded: &Loaded,
+        loaded: &VerifiedModel,
         rate: Rate,
     ) -> Option<Self> {
         let (card, model) = (&loaded.card, &loaded.model);
-        let windows =
-            pipeline::windows_bytes(stream, card, model.inputs(), model.outputs(), rate.devices)?;
+        let windows = pipeline::saved_windows_size(
+            stream,
+            card,
+            model.inputs(),
+            model.outputs(),
+            rate.devices,
+        )?;
         let size = windows + daemon::seen_bytes(config.broker.receive_maximum);
-        let sample = pipeline::sample_bytes(stream, card, model.inputs(), model.outputs())?;
+        let sample = pipeline::journal_sample_size(stream, card, model.inputs(), model.outputs())?;
         let samples = rate.rate * f64::from(rate.devices);
         let with_checkpoint = checkpoint(size, config.store.checkpoint_interval, samples);
         let with_journal = journal(sample, config.store.group_delay, samples);

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit, nice, setrlimit};
 
 use super::bench::noise;
-use crate::bundle::{BUNDLE_MAX, Bundle, BundleError};
+use crate::bundle::{Bundle, BundleError, MAX_BUNDLE_SIZE};
 use crate::daemon::probe::{Answer, ProbeResult, is_for_want_of_memory};
 use crate::engine::{Model, RunError};
-use crate::pipeline::prove_samples;
+use crate::pipeline::verify_samples;
 use crate::procfs::peak_rss_bytes;
 use crate::tensor::Tensor;
 use crate::terminal::{Exit, Failure, print_json};
@@ -71,7 +71,7 @@ fn measure(args: &Args) -> Result<ProbeResult, Refusal> {
     let model = bundle.model().map_err(refusal)?;
     let load_ms = start.elapsed().as_secs_f64() * 1e3;
     let golden = bundle.prove(&model).map_err(refusal)?;
-    prove_samples(&bundle, &model).map_err(refusal)?;
+    verify_samples(&bundle, &model).map_err(refusal)?;
     let mut inputs = bundle.golden_inputs(&model).map_err(refusal)?;
     if inputs.is_empty() {
         let mut random = fastrand::Rng::with_seed(1);
@@ -86,7 +86,7 @@ fn measure(args: &Args) -> Result<ProbeResult, Refusal> {
 
 fn read() -> Result<Vec<u8>, Refusal> {
     let mut bytes = Vec::new();
-    match io::stdin().lock().take(BUNDLE_MAX.saturating_add(1)).read_to_end(&mut bytes) {
+    match io::stdin().lock().take(MAX_BUNDLE_SIZE.saturating_add(1)).read_to_end(&mut bytes) {
         Ok(_) => Ok(bytes),
         Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
             Err((Reason::Memory, "the bundle exceeds the memory limit".to_owned()))

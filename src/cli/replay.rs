@@ -9,10 +9,10 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use crate::bundle::Bundle;
-use crate::bundle::card::{Card, Kind};
+use crate::bundle::card::{Card, OutputKind};
 use crate::clock::SystemClock;
 use crate::config::{Config, Stream, Surroundings};
-use crate::pipeline::{self, Names, Recording, Replay, Replayed};
+use crate::pipeline::{self, ColumnNames, Recording, Replay, ReplayEvent};
 use crate::terminal::{
     Exit, Failure, GoldenMade, GoldenTerms, print, read_recording_file, table, write_atomic,
 };
@@ -90,7 +90,8 @@ fn predict(bundle: &Bundle, path: &Path, args: &ReplayArgs, json: bool) -> Resul
     let (mut replay, recordings) = match &args.stream {
         None => {
             let names = pipeline::channels(card);
-            let recordings = read_recording_file(path, Names::Channels(&names), MAX_REPLAY_ROWS)?;
+            let recordings =
+                read_recording_file(path, ColumnNames::Channels(&names), MAX_REPLAY_ROWS)?;
             (Replay::of_card(card, &model).map_err(failed)?, recordings)
         }
         Some(name) => {
@@ -111,12 +112,12 @@ fn predict(bundle: &Bundle, path: &Path, args: &ReplayArgs, json: bool) -> Resul
         replay
             .run(recording, Some(&clock), |row, replayed| {
                 match replayed {
-                    Replayed::Prediction(bytes) => {
+                    ReplayEvent::Prediction(bytes) => {
                         let said = serde_json::from_slice(bytes).unwrap_or_default();
                         tally.add(recording.label(replay.rows_of(row)), &said);
                         printed = shown.add(&title, row, bytes, &said);
                     }
-                    Replayed::Reject(reject) => {
+                    ReplayEvent::Reject(reject) => {
                         let first = || format!("recording {title}, row {row}: {reject}");
                         tally.first_reject.get_or_insert_with(first);
                         tally.rejects += 1;
@@ -155,14 +156,14 @@ fn stream(path: Option<&Path>, name: &str, card: &Card) -> Result<(Config, Strea
 fn payloads(path: &Path, stream: &Stream, card: &Card) -> Result<Vec<Recording>, Failure> {
     let is_csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
     if !is_csv {
-        return read_recording_file(path, Names::Payloads, MAX_REPLAY_ROWS);
+        return read_recording_file(path, ColumnNames::Payloads, MAX_REPLAY_ROWS);
     }
     let mut names = stream.payload.fields.clone();
     if names.is_empty() {
         names = pipeline::channels(card);
     }
     names.extend(stream.payload.time.clone());
-    read_recording_file(path, Names::Channels(&names), MAX_REPLAY_ROWS)
+    read_recording_file(path, ColumnNames::Channels(&names), MAX_REPLAY_ROWS)
 }
 
 /// Predictions on their way to the terminal.
@@ -289,7 +290,10 @@ impl Tally {
 
     /// The accuracy and the confusion matrix.
     fn accuracy(&self, card: &Card) -> String {
-        if !matches!(card.output.kind, Kind::Classification { .. } | Kind::Anomaly { .. }) {
+        if !matches!(
+            card.output.kind,
+            OutputKind::Classification { .. } | OutputKind::Anomaly { .. }
+        ) {
             return "the labels are not compared: the model does not predict a single label\n"
                 .to_owned();
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::bundle::{Bundle, Loaded};
+use crate::bundle::{Bundle, VerifiedModel};
 use crate::cli::config_file::ConfigFile;
 use crate::clock::SystemClock;
 use crate::config::{Config, Surroundings};
@@ -45,11 +45,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// One loaded bundle for every model that a stream names.
-fn load_models(config: &Config) -> Result<Vec<Loaded>, Failure> {
+fn load_models(config: &Config) -> Result<Vec<VerifiedModel>, Failure> {
     let names: BTreeMap<_, _> = config.streams.iter().map(|s| (&s.model, ())).collect();
     let load = |name| {
-        let loaded =
-            Bundle::shipped(&config.models.dir, name).and_then(|bundle| pipeline::load(&bundle))?;
+        let loaded = Bundle::built_in(&config.models.dir, name)
+            .and_then(|bundle| pipeline::load(&bundle))?;
         let (card, digest) = (&loaded.card, loaded.digest);
         log::info!("model {} {} ({digest}) loaded", card.name, card.version);
         loaded.warnings.iter().for_each(|warning| log::warn!("model {}: {warning}", card.name));

@@ -49,7 +49,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::bundle::Loaded;
+use crate::bundle::VerifiedModel;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::link::LinkTask;
@@ -70,7 +70,7 @@ pub fn keyset_problem(config: &Config) -> Option<String> {
 /// What prevented the start, a worker that panicked, or a stop that took too long.
 pub fn run(
     config: Config,
-    built_in: Vec<Loaded>,
+    built_in: Vec<VerifiedModel>,
     clock: Arc<dyn Clock>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {

@@ -30,12 +30,12 @@ use super::updates::restore::{RestoredMachine, restore};
 use super::windows::input_epoch;
 use super::windows::recent_inputs::RecentInputs;
 use super::windows::restore::restore_windows;
-use crate::bundle::Loaded;
+use crate::bundle::VerifiedModel;
 use crate::clock::{Clock, Now};
 use crate::config::{Config, Stream};
 use crate::link::{Link, LinkHandle, LinkOptions, LinkTask, Started};
 use crate::outbox::{self, Event, Outbox};
-use crate::pipeline::{Ids, Pipeline};
+use crate::pipeline::{Pipeline, PredictionIds};
 use crate::store::handle::StoreThread;
 use crate::store::models::ModelStore;
 use crate::store::{self, OpenReport, Store, StoreError};
@@ -86,7 +86,7 @@ struct State {
 /// a thread cannot be started.
 pub(super) fn start(
     config: Config,
-    built_in: Vec<Loaded>,
+    built_in: Vec<VerifiedModel>,
     clock: Arc<dyn Clock>,
 ) -> Result<Startup, RunError> {
     let started = clock.now();
@@ -96,7 +96,11 @@ pub(super) fn start(
     wire(config, clock, started, state, streams, lock)
 }
 
-fn read_state(config: &Config, built_in: Vec<Loaded>, started: Now) -> Result<State, RunError> {
+fn read_state(
+    config: &Config,
+    built_in: Vec<VerifiedModel>,
+    started: Now,
+) -> Result<State, RunError> {
     let (mut database, boot) = open_store(config, started)?;
     let input_epoch = input_epoch::load(store_of(&mut database));
     if let Some(warning) = subscriptions::too_many_subscriptions(config) {
@@ -178,7 +182,7 @@ fn wire(
 /// Selects the active versions: from the store if it has any, else the built-in ones.
 fn select_models(
     config: &Config,
-    built_in: Vec<Loaded>,
+    built_in: Vec<VerifiedModel>,
     database: &mut Database,
 ) -> (Vec<ActiveModel>, Option<ModelStore>) {
     let versions = match ModelStore::open(&store::Settings::from(&config.store)) {
@@ -237,7 +241,7 @@ fn open_store(config: &Config, started: Now) -> Result<(Database, String), RunEr
 /// Makes one runner per stream, with the saved windows restored.
 fn streams(config: &Config, state: &mut State, now: Now) -> Result<Vec<StreamRunner>, RunError> {
     let sequence = Arc::new(AtomicU64::new(0));
-    let ids = Ids::new(&config.gateway.id, &state.boot, sequence);
+    let ids = PredictionIds::new(&config.gateway.id, &state.boot, sequence);
     let saves = SaveIntervals {
         checkpoint: config.store.checkpoint_interval,
         journal: config.store.group_delay,
@@ -260,7 +264,7 @@ fn streams(config: &Config, state: &mut State, now: Now) -> Result<Vec<StreamRun
     config.streams.iter().enumerate().map(runner).collect()
 }
 
-fn misfit(stream: &Stream, problems: &[crate::pipeline::FitError]) -> RunError {
+fn misfit(stream: &Stream, problems: &[crate::pipeline::CompatibilityError]) -> RunError {
     RunError::Fit {
         stream: stream.name.clone(),
         model: stream.model.to_string(),

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::bundle::Loaded;
+use crate::bundle::VerifiedModel;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::Config;
 use crate::daemon;
@@ -78,7 +78,7 @@ pub fn run(options: &DemoOptions) -> anyhow::Result<()> {
 
 fn start_daemon(
     config: Config,
-    bundle: Loaded,
+    bundle: VerifiedModel,
     stopped: oneshot::Receiver<()>,
 ) -> anyhow::Result<std::thread::JoinHandle<Result<(), daemon::RunError>>> {
     let shutdown = async { drop(stopped.await) };

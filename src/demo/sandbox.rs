@@ -7,7 +7,7 @@ use anyhow::Context;
 
 use super::broker::EmbeddedBroker;
 use super::replay::Watch;
-use crate::bundle::{Bundle, Loaded};
+use crate::bundle::{Bundle, VerifiedModel};
 use crate::config::Config;
 use crate::pipeline;
 
@@ -27,7 +27,7 @@ pub(crate) struct Sandbox {
     _folder: Folder,
     url: String,
     config: Config,
-    bundle: Loaded,
+    bundle: VerifiedModel,
     broker: Option<EmbeddedBroker>,
 }
 
@@ -72,7 +72,7 @@ impl Sandbox {
         crate::config::Broker { client_id, ..self.config.broker.clone() }
     }
 
-    pub(crate) fn bundle(&self) -> Loaded {
+    pub(crate) fn bundle(&self) -> VerifiedModel {
         self.bundle.clone()
     }
 

@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
-use super::infer::PredictionId;
-use super::interpret::{Body, Elements, Verdict};
-use super::outcome::Micros;
+use super::interpret::{Body, Elements, Prediction};
+use super::numbers::round6;
+use super::prediction_id::PredictionId;
 use super::reject::Reject;
+use super::step_report::StageMicros;
 use crate::clock::Timestamp;
 use crate::config::Encoding;
 use crate::tensor::Data;
@@ -16,7 +17,7 @@ const FORMAT: u32 = 1;
 
 /// One prediction on its way out.
 #[derive(Debug)]
-pub(super) struct Prediction<'a> {
+pub(super) struct PredictionMessage<'a> {
     pub(super) id: PredictionId<'a>,
     pub(super) gateway: &'a str,
     pub(super) stream: &'a str,
@@ -26,15 +27,15 @@ pub(super) struct Prediction<'a> {
     pub(super) received: Timestamp,
     pub(super) model: &'a str,
     pub(super) version: &'a str,
-    pub(super) verdict: &'a Verdict<'a>,
-    pub(super) us: Micros,
+    pub(super) prediction: &'a Prediction<'a>,
+    pub(super) us: StageMicros,
     /// Written where it is true.
     pub(super) retained: bool,
 }
 
 /// The answer to a request that was rejected.
 #[derive(Debug, serde::Serialize)]
-pub(super) struct Refusal<'a> {
+pub(super) struct ErrorReply<'a> {
     pub(super) v: u32,
     pub(super) gateway: &'a str,
     pub(super) stream: &'a str,
@@ -44,7 +45,7 @@ pub(super) struct Refusal<'a> {
     pub(super) replayed: bool,
 }
 
-impl<'a> Refusal<'a> {
+impl<'a> ErrorReply<'a> {
     pub(super) fn new(
         gateway: &'a str,
         stream: &'a str,
@@ -100,11 +101,11 @@ pub fn mark_replayed(payload: &[u8]) -> Option<Bytes> {
     swap(JSON_FALSE, JSON_TRUE).or_else(|| swap(CBOR_FALSE, CBOR_TRUE))
 }
 
-impl Serialize for Prediction<'_> {
+impl Serialize for PredictionMessage<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // The exact length: without it CBOR would end in a break, and not in `replayed`.
         let own = 12 + usize::from(self.retained);
-        let len = self.verdict.body.fields().saturating_add(own);
+        let len = self.prediction.body.fields().saturating_add(own);
         let mut map = serializer.serialize_map(Some(len))?;
         map.serialize_entry("v", &FORMAT)?;
         map.serialize_entry("id", &self.id)?;
@@ -115,7 +116,7 @@ impl Serialize for Prediction<'_> {
         map.serialize_entry("received", &self.received)?;
         map.serialize_entry("model", self.model)?;
         map.serialize_entry("version", self.version)?;
-        self.verdict.body.serialize_into(&mut map)?;
+        self.prediction.body.serialize_into(&mut map)?;
         map.serialize_entry("us", &self.us)?;
         if self.retained {
             map.serialize_entry("retained", &true)?;
@@ -243,19 +244,4 @@ impl Serialize for Elements<'_> {
             Self::Stored(Data::Bool(v)) => serializer.collect_seq(v),
         }
     }
-}
-
-/// The nearest number of six significant digits, which is as many as an `f32` is sure of: its
-/// shortest form then has no more.
-#[expect(clippy::cast_possible_truncation, reason = "back to where it came from")]
-pub(super) fn round6(value: f32) -> f32 {
-    if value == 0.0 || !value.is_finite() {
-        return value;
-    }
-    let wide = f64::from(value);
-    let digits = 5 - wide.abs().log10().floor() as i32;
-    let scale = 10_f64.powi(digits.abs());
-    let rounded =
-        if digits < 0 { (wide / scale).round() * scale } else { (wide * scale).round() / scale };
-    rounded as f32
 }

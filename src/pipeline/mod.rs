@@ -1,52 +1,68 @@
-//! From a payload to a prediction, per stream and device: topic -> decode -> window -> prepare ->
-//! run -> interpret -> policy -> encode. Pure: no clock of its own, no queue, no file.
+//! From a payload to a prediction, per stream and device: topic -> decode -> window -> normalise ->
+//! run -> interpret -> publish rules -> encode. Pure: it reads no clock of its own and has neither
+//! queue nor file.
 //!
 //! [`Pipeline`] ties the parts together, one per stream; each part is a function on data and is
 //! tested as one. Buffers are allocated once per stream, and a step allocates only what it sends.
 
+mod comparison;
+mod compatibility;
 mod decode;
 mod encode;
-mod fit;
+mod field_order;
 mod golden;
-mod infer;
 mod interpret;
 mod journal;
-mod loss;
-mod marks;
-mod order;
-mod outcome;
+mod model;
+mod normalize;
+mod numbers;
+mod persistence;
+mod pipeline;
 mod plan;
-mod policy;
-mod prepare;
+mod prediction_id;
+mod problems;
+mod process;
+mod publish_policy;
+mod publish_state;
+mod publisher;
 mod recording;
 mod reject;
 mod replay;
+mod retained_marks;
 mod runner;
-mod saving;
-mod sender;
 mod shadow;
+mod shape;
+mod sizes;
 mod snapshot;
-mod step;
-mod take;
+mod state_codec;
+mod step_report;
+mod stopwatch;
 mod topics;
 mod window;
+mod window_loss;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use compatibility::{advice, check_compatibility};
 pub use encode::mark_replayed;
-pub use fit::{FitError, advice, fit, sample_bytes, windows_bytes};
-pub(crate) use golden::prove_samples;
-pub use golden::{GOLDEN_ROWS_MAX, agreement, golden_file, load, no_prediction, record, unproved};
-pub use infer::{Ids, Infer};
-pub use journal::{Addition, base_number};
-pub use loss::{Fill, LossCause, WindowLoss, WindowLosses};
-pub use order::misplaced_fields;
-pub use outcome::{Micros, Outcome, Rejected};
-pub use recording::{Expected, Names, Recording, RecordingError, read_recordings};
+pub use field_order::misplaced_fields;
+pub(crate) use golden::verify_samples;
+pub use golden::{
+    MAX_GOLDEN_ROWS, agreement, golden_file, load, no_prediction, record, undetected_changes,
+};
+pub use journal::{JournalEntry, base_number};
+pub use model::Infer;
+pub use pipeline::{Pipeline, SwapEffect};
+pub use prediction_id::PredictionIds;
+pub use problems::CompatibilityError;
+pub use recording::{ColumnNames, Expected, Recording, RecordingError, read_recordings};
 pub use reject::{Got, Reject};
-pub use replay::{Replay, Replayed, channels};
+pub use replay::{Replay, ReplayEvent, channels};
 pub use shadow::ShadowTally;
-pub use snapshot::{RestoreError, Restored};
-pub use step::{Pipeline, Swapped};
+pub use sizes::{journal_sample_size, saved_windows_size};
+pub use snapshot::Restored;
+pub use state_codec::RestoreError;
+pub use step_report::{RejectCount, StageMicros, StepReport};
 pub use topics::Router;
+pub use window_loss::{LossCause, WindowFill, WindowLoss, WindowLosses};

@@ -1,18 +1,18 @@
 //! Stream, card and model brought together: what each message must hold and how it becomes
-//! tensors. Made once by [`super::fit()`]; a plan that exists fits.
+//! tensors. Made once by [`super::check_compatibility()`]; a plan that exists fits.
 
 use std::ops::Range;
-use std::time::Duration;
 
 use super::interpret::OutputPlan;
+use super::shape::WindowShape;
 use crate::bundle::card::Layout;
 use crate::tensor::Quant;
 
 /// How a stream feeds its model.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
+pub(super) struct StreamPlan {
     /// `None`: every message is a whole input.
-    pub(super) shape: Option<Shape>,
+    pub(super) shape: Option<WindowShape>,
     /// In the order of the model's inputs.
     pub(super) inputs: Vec<InputPlan>,
     /// Names of the fields, one per channel; may be empty.
@@ -22,20 +22,6 @@ pub(super) struct Plan {
     pub(super) output: OutputPlan,
     /// A payload is the one input tensor, byte for byte.
     pub(super) direct: bool,
-}
-
-/// The windows of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shape {
-    /// Samples in a window.
-    pub(super) length: usize,
-    /// Samples from one window's start to the next one's.
-    pub(super) hop: usize,
-    /// Numbers in a sample.
-    pub(super) channels: usize,
-    /// Samples are kept in 64 bits, for models that take numbers which 32 would round.
-    pub(super) wide: bool,
-    pub(super) max_gap: Option<Duration>,
 }
 
 /// How one model input is made.

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::pipeline::Pipeline;
+use super::prediction_id::PredictionIds;
+use super::recording::Recording;
 use super::reject::Reject;
-use super::{Ids, Pipeline, Recording};
 use crate::bundle::card::Card;
 use crate::clock::{Clock, Mono, Now, Timestamp};
 use crate::config::{Config, Encoding, Format, Level, Stream, When};
@@ -21,7 +23,7 @@ const START: Mono = Mono(1_000_000);
 
 /// What became of a row.
 #[derive(Debug)]
-pub enum Replayed<'a> {
+pub enum ReplayEvent<'a> {
     /// The prediction that it completed, as it would be published.
     Prediction(&'a [u8]),
     Reject(&'a Reject),
@@ -106,7 +108,7 @@ impl Replay {
 
     fn pipeline(&self) -> Result<Pipeline, String> {
         let (card, session) = (self.card.clone(), Box::new(self.model.session()));
-        let ids = Ids::new(&self.gateway, "replay", Arc::new(AtomicU64::new(0)));
+        let ids = PredictionIds::new(&self.gateway, "replay", Arc::new(AtomicU64::new(0)));
         let made = Pipeline::new(0, &self.stream, &self.gateway, card, session, ids);
         made.map_err(|problems| {
             let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -120,7 +122,7 @@ impl Replay {
         row.saturating_add(1).saturating_sub(self.rows)..=row
     }
 
-    /// Runs a recording from its beginning and gives what each row led to, in order. `clock` times the
+    /// BatchedArrays a recording from its beginning and gives what each row led to, in order. `clock` times the
     /// runs; without one they take no time.
     ///
     /// # Errors
@@ -129,7 +131,7 @@ impl Replay {
         &self,
         recording: &Recording,
         clock: Option<&dyn Clock>,
-        mut each: impl FnMut(usize, Replayed<'_>) -> ControlFlow<()>,
+        mut each: impl FnMut(usize, ReplayEvent<'_>) -> ControlFlow<()>,
     ) -> Result<(), String> {
         let mut pipeline = self.pipeline()?;
         let topic = self.topic(recording);
@@ -158,12 +160,12 @@ impl Replay {
             let outcome =
                 pipeline.step(&incoming, &Stand { now, clock: clock.zip(begun) }, &mut out);
             for finished in out.drain(..) {
-                if each(row, Replayed::Prediction(&finished.message.payload)).is_break() {
+                if each(row, ReplayEvent::Prediction(&finished.message.payload)).is_break() {
                     return Ok(());
                 }
             }
             for rejected in &outcome.rejects {
-                if each(row, Replayed::Reject(&rejected.reject)).is_break() {
+                if each(row, ReplayEvent::Reject(&rejected.reject)).is_break() {
                     return Ok(());
                 }
             }

@@ -1,23 +1,23 @@
-//! The model with its buffers: numbers in, verdict out.
+//! The model with its buffers: numbers in, prediction out.
 
 use std::sync::Arc;
 
 use super::decode::Samples;
-use super::fit::FitError;
-use super::infer::Infer;
-use super::interpret::{OutputPlan, Scratch, Verdict};
-use super::plan::Plan;
-use super::prepare;
+use super::interpret::{OutputPlan, Prediction, Scratch};
+use super::model::Infer;
+use super::normalize;
+use super::plan::StreamPlan;
+use super::problems::CompatibilityError;
 use super::reject::Reject;
+use super::stopwatch::Stopwatch;
 use crate::bundle::card::Card;
-use crate::clock::{Clock, Mono};
 use crate::config::Stream;
 use crate::tensor::Tensor;
 
 /// What the model is run on.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Source<'a> {
-    /// The window that was read into [`Runner::window`].
+pub(super) enum InputSource<'a> {
+    /// The window that was read into [`ModelRunner::window`].
     Window,
     Whole(&'a Samples),
     /// A payload that is the tensor itself.
@@ -26,9 +26,9 @@ pub(super) enum Source<'a> {
 
 /// A model as one stream runs it. Everything it needs is allocated once.
 #[derive(Debug)]
-pub(super) struct Runner {
+pub(super) struct ModelRunner {
     pub(super) card: Arc<Card>,
-    pub(super) plan: Plan,
+    pub(super) plan: StreamPlan,
     model: Box<dyn Infer>,
     inputs: Vec<Tensor>,
     outputs: Vec<Tensor>,
@@ -40,13 +40,13 @@ pub(super) struct Runner {
     scratch: Scratch,
 }
 
-impl Runner {
+impl ModelRunner {
     pub(super) fn new(
         stream: &Stream,
         card: Arc<Card>,
         model: Box<dyn Infer>,
-    ) -> Result<Self, Vec<FitError>> {
-        let plan = Plan::new(stream, &card, model.inputs(), model.outputs())?;
+    ) -> Result<Self, Vec<CompatibilityError>> {
+        let plan = StreamPlan::new(stream, &card, model.inputs(), model.outputs())?;
         let zeros = |spec: &crate::tensor::TensorSpec| Tensor::zeros(spec.dtype, &spec.shape);
         let inputs: Vec<Tensor> = model.inputs().iter().map(zeros).collect();
         let outputs = model.outputs().iter().map(zeros).collect();
@@ -58,9 +58,9 @@ impl Runner {
     /// Makes the input tensors, runs the model and interprets its output by the card.
     pub(super) fn run(
         &mut self,
-        source: Source<'_>,
-        watch: &mut Watch<'_>,
-    ) -> Result<(Verdict<'_>, &Card), Reject> {
+        source: InputSource<'_>,
+        watch: &mut Stopwatch<'_>,
+    ) -> Result<(Prediction<'_>, &Card), Reject> {
         self.prepare(source)?;
         watch.prepared();
         let run = self.model.run(&self.inputs, &mut self.outputs);
@@ -72,65 +72,21 @@ impl Runner {
         };
         let compared = output.compares_with().and_then(|input| self.reals.get(input));
         let compared = compared.map_or(&[][..], Vec::as_slice);
-        let verdict = output.interpret(tensor, compared, &mut self.scratch)?;
-        Ok((verdict, &self.card))
+        let prediction = output.interpret(tensor, compared, &mut self.scratch)?;
+        Ok((prediction, &self.card))
     }
 
-    fn prepare(&mut self, source: Source<'_>) -> Result<(), Reject> {
+    fn prepare(&mut self, source: InputSource<'_>) -> Result<(), Reject> {
         let Self { plan, inputs, reals, window, flat, .. } = self;
         for ((input, reals), tensor) in plan.inputs.iter().zip(reals).zip(inputs) {
             match source {
-                Source::Window => prepare::window(input, window, plan.width, reals, tensor)?,
-                Source::Whole(samples) => {
-                    prepare::whole(plan, input, samples, flat, reals, tensor)?;
+                InputSource::Window => normalize::window(input, window, plan.width, reals, tensor)?,
+                InputSource::Whole(samples) => {
+                    normalize::whole(plan, input, samples, flat, reals, tensor)?;
                 }
-                Source::Direct(payload) => prepare::direct(input, payload, tensor)?,
+                InputSource::Direct(payload) => normalize::direct(input, payload, tensor)?,
             }
         }
         Ok(())
-    }
-}
-
-/// Measures a step: what passes before a run is preparation, the run is the run.
-pub(super) struct Watch<'c> {
-    clock: &'c dyn Clock,
-    last: Mono,
-    prepare: u64,
-    run: u64,
-}
-
-impl<'c> Watch<'c> {
-    pub(super) fn start(clock: &'c dyn Clock, started: Mono) -> Self {
-        Self { clock, last: started, prepare: 0, run: 0 }
-    }
-
-    /// One of its own, by the same clock.
-    pub(super) fn another(&self) -> Self {
-        Self::start(self.clock, self.clock.now().mono)
-    }
-
-    /// What passed until now is nobody's time.
-    pub(super) fn pass(&mut self) {
-        self.last = self.clock.now().mono;
-    }
-
-    fn lap(&mut self) -> u64 {
-        let now = self.clock.now().mono;
-        let lap = now.0.saturating_sub(self.last.0);
-        self.last = now;
-        lap
-    }
-
-    /// The preparation and the run since the last time this was asked.
-    pub(super) fn take(&mut self) -> (u64, u64) {
-        (std::mem::take(&mut self.prepare), std::mem::take(&mut self.run))
-    }
-
-    fn prepared(&mut self) {
-        self.prepare = self.lap();
-    }
-
-    fn ran(&mut self) {
-        self.run = self.lap();
     }
 }

@@ -10,18 +10,15 @@
 
 use std::time::Duration;
 
-use super::plan::Shape;
-use super::policy::Memory;
-use super::window::{Cells, Device, Devices, Ring, micros};
+use super::shape::WindowShape;
+use super::state_codec::{Cursor, RestoreError, save_numbers, save_publish_state};
+use super::window::{Cells, Device, Devices, SampleRing, micros};
 use crate::clock::{Now, Timestamp};
-use crate::codec::Reader;
 use crate::ids::DeviceKey;
 
 const MAGIC: &[u8; 4] = b"INFW";
 const VERSION: u16 = 1;
 const NO_TIME: i64 = i64::MIN;
-/// A name of usual length.
-const NAME: usize = 12;
 
 /// What was brought back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,23 +31,8 @@ pub struct Restored {
     pub left_out: usize,
 }
 
-/// Why saved windows were not taken; the stream then starts with empty ones.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RestoreError {
-    #[error("saved windows are damaged ({0}) and are left out; every device starts a new window")]
-    Damaged(&'static str),
-    #[error(
-        "saved windows have format {0}, this version reads {1}; every device starts a new window"
-    )]
-    Version(u16, u16),
-    #[error(
-        "saved windows are of another shape than the model's; every device starts a new window"
-    )]
-    Shape,
-}
-
 /// Writes all devices.
-pub(super) fn save(devices: &Devices, shape: Option<&Shape>, now: Now) -> Vec<u8> {
+pub(super) fn save(devices: &Devices, shape: Option<&WindowShape>, now: Now) -> Vec<u8> {
     let mut out = Vec::new();
     out.extend(MAGIC);
     out.extend(VERSION.to_le_bytes());
@@ -65,7 +47,7 @@ pub(super) fn save(devices: &Devices, shape: Option<&Shape>, now: Now) -> Vec<u8
         let silent = u64::try_from(taken.saturating_sub(device.seen)).unwrap_or(0);
         out.extend(silent.to_le_bytes());
         out.extend(device.time.map_or(NO_TIME, |t| t.0).to_le_bytes());
-        save_memory(&device.memory, &mut out);
+        save_publish_state(&device.publish_state, &mut out);
         if let Some(shape) = shape {
             save_ring(&device.ring, shape, &mut out);
         }
@@ -75,22 +57,11 @@ pub(super) fn save(devices: &Devices, shape: Option<&Shape>, now: Now) -> Vec<u8
     out
 }
 
-/// Bytes that [`save`] gives for so many devices whose windows are full and whose names have
-/// [`NAME`] bytes.
-pub(super) fn bytes(shape: &Shape, devices: u32) -> u64 {
-    const AROUND: usize = 4 + 2 + 13 + 8 + 4 + 4;
-    const BESIDE: usize = 2 + NAME + 8 + 8 + (8 + 4 + 9 + 9) + (4 + 4 + 1);
-    let number = if shape.wide { 8 } else { 4 };
-    let window = shape.length.saturating_mul(shape.channels).saturating_mul(number);
-    let size = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
-    size(AROUND) + u64::from(devices).saturating_mul(size(BESIDE.saturating_add(window)))
-}
-
 fn narrow(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-fn shape_bytes(shape: Option<&Shape>) -> [u8; 13] {
+fn shape_bytes(shape: Option<&WindowShape>) -> [u8; 13] {
     let mut bytes = [0; 13];
     let Some(shape) = shape else { return bytes };
     let numbers = [narrow(shape.length), narrow(shape.hop), narrow(shape.channels)];
@@ -99,34 +70,13 @@ fn shape_bytes(shape: Option<&Shape>) -> [u8; 13] {
     bytes
 }
 
-pub(super) fn save_memory(memory: &Memory, out: &mut Vec<u8>) {
-    out.extend(memory.mark.to_le_bytes());
-    out.extend(memory.run.to_le_bytes());
-    for option in [memory.inside, memory.last] {
-        out.push(u8::from(option.is_some()));
-        out.extend(option.unwrap_or(0).to_le_bytes());
-    }
-}
-
-fn save_ring(ring: &Ring, shape: &Shape, out: &mut Vec<u8>) {
+fn save_ring(ring: &SampleRing, shape: &WindowShape, out: &mut Vec<u8>) {
     out.extend(narrow(ring.len).to_le_bytes());
     out.extend(narrow(ring.fresh).to_le_bytes());
     out.push(u8::from(ring.again));
     let mut samples = Vec::with_capacity(ring.len.saturating_mul(shape.channels));
     ring.read(shape, &mut samples);
     save_numbers(&samples, shape, out);
-}
-
-/// Numbers as windows keep them.
-pub(super) fn save_numbers(numbers: &[f64], shape: &Shape, out: &mut Vec<u8>) {
-    #[expect(clippy::cast_possible_truncation, reason = "windows keep no more of them")]
-    for number in numbers {
-        if shape.wide {
-            out.extend(number.to_le_bytes());
-        } else {
-            out.extend((*number as f32).to_le_bytes());
-        }
-    }
 }
 
 /// The time of a snapshot on this start's clock, in microseconds; negative for one from before it. A
@@ -154,7 +104,7 @@ pub(super) fn devices(bytes: &[u8]) -> Result<usize, RestoreError> {
 pub(super) fn load(
     bytes: &[u8],
     devices: &mut Devices,
-    shape: Option<&Shape>,
+    shape: Option<&WindowShape>,
     taken: i64,
 ) -> Result<(), RestoreError> {
     let damaged = RestoreError::Damaged;
@@ -190,22 +140,22 @@ pub(super) fn load(
 
 fn load_device(
     cursor: &mut Cursor<'_>,
-    shape: Option<&Shape>,
+    shape: Option<&WindowShape>,
 ) -> Result<(DeviceKey, Device), RestoreError> {
     let length = u16::from_le_bytes(cursor.array()?);
     let name = std::str::from_utf8(cursor.take(usize::from(length))?).ok();
     let key = name.and_then(DeviceKey::parse).ok_or(RestoreError::Damaged("device name"))?;
     let seen = i64::try_from(cursor.u64()?).unwrap_or(i64::MAX);
     let time = Some(i64::from_le_bytes(cursor.array()?)).filter(|&t| t != NO_TIME).map(Timestamp);
-    let memory = cursor.memory()?;
+    let publish_state = cursor.publish_state()?;
     let ring = match shape {
         Some(shape) => load_ring(cursor, shape)?,
-        None => Ring::default(),
+        None => SampleRing::default(),
     };
-    Ok((key, Device::restored(ring, memory, seen, time)))
+    Ok((key, Device::restored(ring, publish_state, seen, time)))
 }
 
-fn load_ring(cursor: &mut Cursor<'_>, shape: &Shape) -> Result<Ring, RestoreError> {
+fn load_ring(cursor: &mut Cursor<'_>, shape: &WindowShape) -> Result<SampleRing, RestoreError> {
     let (len, fresh, again) = (cursor.usize()?, cursor.usize()?, cursor.flag()?);
     if len > shape.length || fresh >= if again { shape.hop } else { shape.length } {
         return Err(RestoreError::Damaged("window"));
@@ -218,87 +168,5 @@ fn load_ring(cursor: &mut Cursor<'_>, shape: &Shape) -> Result<Ring, RestoreErro
         let (numbers, _) = cursor.take(cells.saturating_mul(4))?.as_chunks();
         Cells::F32(numbers.iter().map(|n| f32::from_le_bytes(*n)).collect())
     };
-    Ok(Ring { cells, len, fresh, again, ..Ring::default() })
-}
-
-/// What is left to read; what it does not hold is damage.
-pub(super) struct Cursor<'b>(Reader<'b>);
-
-impl<'b> Cursor<'b> {
-    pub(super) fn new(bytes: &'b [u8]) -> Self {
-        Self(Reader::new(bytes))
-    }
-
-    pub(super) fn rest(self) -> &'b [u8] {
-        self.0.rest()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(super) fn number(&mut self) -> Result<u64, RestoreError> {
-        self.0.number().ok_or(RestoreError::Damaged("number"))
-    }
-
-    pub(super) fn signed(&mut self) -> Result<i64, RestoreError> {
-        self.0.signed().ok_or(RestoreError::Damaged("number"))
-    }
-
-    /// Numbers as windows keep them.
-    pub(super) fn numbers(
-        &mut self,
-        shape: &Shape,
-        count: usize,
-        into: &mut Vec<f64>,
-    ) -> Result<(), RestoreError> {
-        into.clear();
-        if shape.wide {
-            let (numbers, _) = self.take(count.saturating_mul(8))?.as_chunks();
-            into.extend(numbers.iter().map(|n| f64::from_le_bytes(*n)));
-        } else {
-            let (numbers, _) = self.take(count.saturating_mul(4))?.as_chunks();
-            into.extend(numbers.iter().map(|n| f64::from(f32::from_le_bytes(*n))));
-        }
-        Ok(())
-    }
-
-    /// What the publish rules remember.
-    pub(super) fn memory(&mut self) -> Result<Memory, RestoreError> {
-        let (mark, run) = (self.u64()?, self.u32()?);
-        Ok(Memory { mark, run, inside: self.option()?, last: self.option()? })
-    }
-
-    pub(super) fn take(&mut self, n: usize) -> Result<&'b [u8], RestoreError> {
-        self.0.take(n).ok_or(RestoreError::Damaged("ends too early"))
-    }
-
-    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], RestoreError> {
-        self.0.array().ok_or(RestoreError::Damaged("ends too early"))
-    }
-
-    pub(super) fn u32(&mut self) -> Result<u32, RestoreError> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    pub(super) fn u64(&mut self) -> Result<u64, RestoreError> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    fn usize(&mut self) -> Result<usize, RestoreError> {
-        usize::try_from(self.u32()?).map_err(|_| RestoreError::Damaged("number"))
-    }
-
-    fn flag(&mut self) -> Result<bool, RestoreError> {
-        match self.array()? {
-            [0] => Ok(false),
-            [1] => Ok(true),
-            _ => Err(RestoreError::Damaged("flag")),
-        }
-    }
-
-    fn option(&mut self) -> Result<Option<u64>, RestoreError> {
-        let some = self.flag()?;
-        Ok(Some(self.u64()?).filter(|_| some))
-    }
+    Ok(SampleRing { cells, len, fresh, again, ..SampleRing::default() })
 }

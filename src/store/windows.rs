@@ -5,13 +5,13 @@
 //! follows is refused until there is a base again.
 
 use super::{Store, StoreError};
-use crate::pipeline::Addition;
+use crate::pipeline::JournalEntry;
 
 /// Windows to be kept: all of them, what came into them, or the one and then the other.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Windows {
     pub base: Option<Base>,
-    pub entries: Vec<Addition>,
+    pub entries: Vec<JournalEntry>,
 }
 
 /// All windows, in the place of everything kept before.
@@ -86,7 +86,7 @@ impl Store {
             return Err(PutWindowsError::OutOfSequence);
         }
         let mut names = Vec::new();
-        for Addition { base, from, upto, .. } in &windows.entries {
+        for JournalEntry { base, from, upto, .. } in &windows.entries {
             if now.base != Some(*base) || now.upto != *from {
                 return Err(PutWindowsError::OutOfSequence);
             }
@@ -164,7 +164,7 @@ mod tests {
 
     fn entry(base: u64, from: u64) -> Windows {
         let bytes = vec![u8::try_from(from).unwrap(); 5000];
-        Windows { base: None, entries: vec![Addition { base, from, upto: from + 2, bytes }] }
+        Windows { base: None, entries: vec![JournalEntry { base, from, upto: from + 2, bytes }] }
     }
 
     fn number(base: &[u8]) -> Option<u64> {

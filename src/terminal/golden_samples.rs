@@ -11,9 +11,9 @@ use serde_json::Value;
 use super::failure::{Exit, Failure};
 use super::files::array_error;
 use crate::bundle::Bundle;
-use crate::bundle::card::{Card, Kind};
+use crate::bundle::card::{Card, OutputKind};
 use crate::engine::Model;
-use crate::pipeline::{self, GOLDEN_ROWS_MAX, Names, Recording, read_recordings};
+use crate::pipeline::{self, ColumnNames, MAX_GOLDEN_ROWS, Recording, read_recordings};
 
 /// The largest file of recordings, in bytes.
 const MAX_RECORDING_BYTES: u64 = 256 << 20;
@@ -53,7 +53,8 @@ impl GoldenMade {
         let (card, model) = bundle.card_and_model()?;
         let card = &card;
         let names = pipeline::channels(card);
-        let mut recordings = read_recording_file(path, Names::Channels(&names), GOLDEN_ROWS_MAX)?;
+        let mut recordings =
+            read_recording_file(path, ColumnNames::Channels(&names), MAX_GOLDEN_ROWS)?;
         let failed = |why: String| Failure::new(Exit::Failed, format!("{}: {why}", path.display()));
         let start = Instant::now();
         let tolerance = terms.tolerance(card);
@@ -65,7 +66,7 @@ impl GoldenMade {
             tolerance.unwrap_or_else(|| rounded(largest(&recordings) * DEFAULT_RELATIVE_TOLERANCE));
         // They say what was really going on, which is not what is compared.
         recordings.iter_mut().for_each(|recording| recording.labels.clear());
-        let unproved = pipeline::unproved(card, &model, &recordings, tolerance);
+        let unproved = pipeline::undetected_changes(card, &model, &recordings, tolerance);
         let predictions = recordings.iter().map(|recording| recording.expected.len()).sum();
         let file = pipeline::golden_file(&recordings);
         let made =
@@ -77,7 +78,7 @@ impl GoldenMade {
     /// The file as it will be read at a load: an error here is better than one at a gateway.
     fn holds(&self, bundle: &Bundle, model: &Arc<Model>) -> Result<(), Failure> {
         let with = bundle.with_samples(self.file.clone(), self.tolerance)?;
-        Ok(pipeline::prove_samples(&with, model)?)
+        Ok(pipeline::verify_samples(&with, model)?)
     }
 
     /// Tells on standard error what a mistake in the card would not change, and a proof that is slow.
@@ -113,7 +114,7 @@ impl GoldenTerms {
     }
 
     fn check_labels(&self, card: &Card, recordings: &[Recording]) -> Result<(), String> {
-        if !matches!(card.output.kind, Kind::Classification { .. }) {
+        if !matches!(card.output.kind, OutputKind::Classification { .. }) {
             return Ok(());
         }
         let (right, all, first) = pipeline::agreement(card, recordings);
@@ -134,7 +135,7 @@ impl GoldenTerms {
 /// Reads a file of recordings.
 pub(crate) fn read_recording_file(
     path: &Path,
-    names: Names<'_>,
+    names: ColumnNames<'_>,
     rows_max: usize,
 ) -> Result<Vec<Recording>, Failure> {
     let unread = |error: std::io::Error| Failure::io("read", path, &error);

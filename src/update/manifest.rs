@@ -169,7 +169,7 @@ impl Document for Manifest {
                 return Err(format!("{:?} is there twice", file.path));
             }
         }
-        if !paths.contains(bundle::CARD) {
+        if !paths.contains(bundle::CARD_FILE) {
             return Err("there is no card among the files".into());
         }
         if self.size() > CONTENT_MAX {

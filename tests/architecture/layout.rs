@@ -21,13 +21,7 @@ const FOLDERS: [&str; 8] = [
 const LONG: &[&str] = &["src/outbox/tests.rs"];
 
 /// Modules that are still a file beside their folder.
-const BESIDE: &[&str] = &[
-    "src/pipeline/decode/tests.rs",
-    "src/pipeline/fit.rs",
-    "src/pipeline/golden/tests.rs",
-    "src/pipeline/tests.rs",
-    "src/pipeline/window.rs",
-];
+const BESIDE: &[&str] = &[];
 
 /// Unit tests that are still beside their module instead of in its folder.
 const APART: &[&str] = &[];

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use inferd::pipeline::Addition;
+use inferd::pipeline::JournalEntry;
 use inferd::store::Store;
 use inferd::store::windows::{OnDisk, Windows};
 
@@ -31,7 +31,7 @@ pub(crate) fn write(dir: &Path, seed: u64, rounds: u64) -> Result<(), Failure> {
         for number in next..=last {
             let (from, upto) = (number - first, number - first + 1);
             let bytes = bytes(base, number, random.usize(..6_000));
-            let entries = vec![Addition { base, from, upto, bytes }];
+            let entries = vec![JournalEntry { base, from, upto, bytes }];
             windows.append(Windows { base: None, entries });
         }
         say(&format!("TRY {next} {last}"));
@@ -48,7 +48,7 @@ pub(crate) fn check(dir: &Path) -> Result<(), Failure> {
     say_state(&(0..next).collect::<Vec<_>>(), wrong);
     // Saving must also go on working.
     let mut windows = Windows::base(1, bytes(1, next, 100));
-    let entries = vec![Addition { base: 1, from: 0, upto: 1, bytes: bytes(1, next, 100) }];
+    let entries = vec![JournalEntry { base: 1, from: 0, upto: 1, bytes: bytes(1, next, 100) }];
     windows.append(Windows { base: None, entries });
     store.put_windows(NAME, &windows, &mut OnDisk::default())?;
     match kept(&mut store)? {

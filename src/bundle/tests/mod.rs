@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::card::{Activation, AnomalyScore, Kind, Layout, Normalize};
+use super::card::{Activation, AnomalyScore, Layout, Normalize, OutputKind};
 use super::*;
 use crate::config::problem::Problem;
 use crate::ids::ModelName;
 use crate::npz;
 use crate::tensor::{Data, Tensor};
 
-fn shipped() -> PathBuf {
+fn built_in() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models/motion")
 }
 
@@ -21,9 +21,9 @@ fn shipped() -> PathBuf {
 fn altered(from: &str, to: &str) -> (TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     for name in ["model.onnx", "golden.npz", "golden_samples.json"] {
-        fs::copy(shipped().join(name), folder.path().join(name)).unwrap();
+        fs::copy(built_in().join(name), folder.path().join(name)).unwrap();
     }
-    let card = fs::read_to_string(shipped().join("card.toml")).unwrap();
+    let card = fs::read_to_string(built_in().join("card.toml")).unwrap();
     assert!(card.contains(from), "the card has no {from:?}");
     let card = card.replace(from, to);
     fs::write(folder.path().join("card.toml"), &card).unwrap();
@@ -31,7 +31,7 @@ fn altered(from: &str, to: &str) -> (TempDir, String) {
 }
 
 /// Without the golden samples, which take a pipeline.
-fn load(bundle: &Bundle) -> Result<Loaded, BundleError> {
+fn load(bundle: &Bundle) -> Result<VerifiedModel, BundleError> {
     bundle.load(|_, _, _| Ok(()))
 }
 
@@ -60,7 +60,7 @@ fn problems(output: &str) -> String {
 
 #[test]
 fn the_demonstration_model_is_what_its_card_says() {
-    let loaded = load(&Bundle::open(&shipped()).unwrap()).unwrap();
+    let loaded = load(&Bundle::open(&built_in()).unwrap()).unwrap();
     assert_eq!(loaded.card.name.as_str(), "motion");
     let window = loaded.card.window.as_ref().unwrap();
     assert_eq!((window.length, window.hop), (40, 10));
@@ -75,23 +75,23 @@ fn the_demonstration_model_is_what_its_card_says() {
 
 #[test]
 fn a_bundle_is_a_folder_or_one_file() {
-    let folder = Bundle::open(&shipped()).unwrap();
+    let folder = Bundle::open(&built_in()).unwrap();
     let mut bytes = Vec::new();
     folder.write(&mut bytes).unwrap();
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("motion.bundle"), &bytes).unwrap();
     let name = ModelName::parse("motion").unwrap();
-    let file = Bundle::shipped(dir.path(), &name).unwrap();
+    let file = Bundle::built_in(dir.path(), &name).unwrap();
     assert_eq!(file.card(), folder.card());
     assert_eq!(load(&file).unwrap().digest, folder.digest());
     let mut again = Vec::new();
     file.write(&mut again).unwrap();
     assert_eq!(bytes, again, "the same files, the same bytes");
     let other = ModelName::parse("other").unwrap();
-    let missing = Bundle::shipped(dir.path(), &other).unwrap_err();
+    let missing = Bundle::built_in(dir.path(), &other).unwrap_err();
     assert!(missing.to_string().contains("no model other in"), "{missing}");
     fs::rename(dir.path().join("motion.bundle"), dir.path().join("other.bundle")).unwrap();
-    assert!(matches!(Bundle::shipped(dir.path(), &other), Err(BundleError::OtherModel { .. })));
+    assert!(matches!(Bundle::built_in(dir.path(), &other), Err(BundleError::OtherModel { .. })));
 }
 
 #[test]
@@ -132,11 +132,11 @@ fn a_golden_mismatch_refuses_the_model_and_shows_where() {
 
 #[test]
 fn golden_vectors_that_prove_nothing_are_refused() {
-    let bundle = Bundle::open(&shipped()).unwrap();
+    let bundle = Bundle::open(&built_in()).unwrap();
     let model = bundle.model().unwrap();
     let prove = |arrays: &[(&str, &Tensor)]| {
         let bytes = npz::write(arrays.iter().copied()).unwrap();
-        golden::prove(&model, &bytes, 0.1).unwrap_err().to_string()
+        golden_vectors::prove(&model, &bytes, 0.1).unwrap_err().to_string()
     };
     let window = Tensor::zeros(crate::tensor::Dtype::F32, &[2, 1, 6, 40]);
     let logits = Tensor::zeros(crate::tensor::Dtype::F32, &[3, 1, 4]);
@@ -147,7 +147,7 @@ fn golden_vectors_that_prove_nothing_are_refused() {
     assert!(prove(&[("window", &window), ("logits", &logits)]).contains("has 3 runs"));
     assert!(prove(&[("window", &logits)]).contains("[N, 1, 6, 40]"));
     assert!(prove(&[("window", &wide)]).contains("has f64 elements, the model has f32"));
-    assert!(golden::prove(&model, b"no zip", 0.1).is_err());
+    assert!(golden_vectors::prove(&model, b"no zip", 0.1).is_err());
 }
 
 #[test]
@@ -192,15 +192,15 @@ fn every_kind_of_output_is_read() {
     let labels = || vec!["a".to_owned(), "b".to_owned()];
     assert_eq!(
         kind("kind = \"classification\"\nlabels_file = \"labels.txt\""),
-        Kind::Classification { labels: labels(), top_k: 2, threshold: 0.0 }
+        OutputKind::Classification { labels: labels(), top_k: 2, threshold: 0.0 }
     );
     assert_eq!(
         kind("kind = \"multi-label\"\nlabels = [\"a\", \"b\"]\nthreshold = 0.7"),
-        Kind::MultiLabel { labels: labels(), thresholds: vec![0.7, 0.7] }
+        OutputKind::MultiLabel { labels: labels(), thresholds: vec![0.7, 0.7] }
     );
     assert_eq!(
         kind("kind = \"regression\"\nnames = [\"a\", \"b\"]\nscale = 2.0\noffset = [0.5, 1]"),
-        Kind::Regression {
+        OutputKind::Regression {
             names: labels(),
             units: vec![String::new(); 2],
             scale: vec![2.0, 2.0],
@@ -209,9 +209,9 @@ fn every_kind_of_output_is_read() {
     );
     assert_eq!(
         kind("kind = \"anomaly\"\nscore = \"reconstruction-mse\"\nthreshold = 9"),
-        Kind::Anomaly { score: AnomalyScore::ReconstructionMse, threshold: 9.0 }
+        OutputKind::Anomaly { score: AnomalyScore::ReconstructionMse, threshold: 9.0 }
     );
-    assert_eq!(kind("kind = \"raw\""), Kind::Raw);
+    assert_eq!(kind("kind = \"raw\""), OutputKind::Raw);
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn files_of_a_bundle_stay_in_it() {
 #[test]
 fn a_bundle_that_is_cut_off_is_refused() {
     let mut bytes = Vec::new();
-    Bundle::open(&shipped()).unwrap().write(&mut bytes).unwrap();
+    Bundle::open(&built_in()).unwrap().write(&mut bytes).unwrap();
     for length in [0, 1, 511, 512, 600, 3000, bytes.len() / 2] {
         assert!(Bundle::read(&bytes[..length]).is_err(), "cut to {length} bytes");
     }
@@ -274,9 +274,9 @@ fn a_bundle_that_is_cut_off_is_refused() {
 
 #[test]
 fn a_bare_model_opens_without_a_card() {
-    let model = open_model(&shipped().join("model.onnx")).unwrap();
+    let model = open_model(&built_in().join("model.onnx")).unwrap();
     assert_eq!(model.inputs()[0].name, "window");
-    assert_eq!(open_model(&shipped()).unwrap().outputs()[0].name, "logits");
+    assert_eq!(open_model(&built_in()).unwrap().outputs()[0].name, "logits");
     assert!(open_model(Path::new("/nowhere.onnx")).unwrap_err().is_io());
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("bad.onnx"), b"not a model").unwrap();
@@ -302,7 +302,7 @@ proptest! {
     fn damaged_bundles_never_panic(
         damage in prop::collection::vec((0usize..4096, any::<u8>()), 1..8),
     ) {
-        let card = fs::read(shipped().join("card.toml")).unwrap();
+        let card = fs::read(built_in().join("card.toml")).unwrap();
         let mut bytes = tar(&[
             ("card.toml", tar::EntryType::Regular, &card),
             ("model.onnx", tar::EntryType::Regular, b"m"),

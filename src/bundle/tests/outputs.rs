@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::bundle::{Bundle, BundleError, Loaded};
+use crate::bundle::{Bundle, BundleError, VerifiedModel};
 
 const THREE: &str = "kind = \"classification\"\nlabels = [\"a\", \"b\", \"c\"]";
 const TWO: &str = "kind = \"classification\"\nlabels = [\"ok\", \"fault\"]";
@@ -25,7 +25,7 @@ fn bundle(name: &str, output: &str) -> TempDir {
     folder
 }
 
-fn load(name: &str, output: &str) -> Result<Loaded, BundleError> {
+fn load(name: &str, output: &str) -> Result<VerifiedModel, BundleError> {
     let folder = bundle(name, output);
     Bundle::open(folder.path()).and_then(|bundle| bundle.load(|_, _, _| Ok(())))
 }

@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 
 use super::probe::{Limits, Probe};
 use super::shadow::{ShadowLimits, ShadowOutcome, run_shadow};
-use crate::bundle::{Bundle, BundleError, Loaded};
+use crate::bundle::{Bundle, BundleError, VerifiedModel};
 use crate::config::Config;
 use crate::daemon::inference::shadow_share::ShadowError;
 use crate::daemon::models::active::{self, Unusable};
@@ -88,7 +88,7 @@ impl CandidateChecks {
         }
     }
 
-    async fn load(&self) -> Result<Loaded, CheckFailure> {
+    async fn load(&self) -> Result<VerifiedModel, CheckFailure> {
         let (context, model) = (self.switcher.context.clone(), self.model.clone());
         let (versions, stored) = (self.versions.clone(), self.stored);
         let load = move || load(&context.config, &model, stored, &versions);
@@ -102,7 +102,7 @@ impl CandidateChecks {
         let read = move || match stored {
             Some(stored) => read(stored, &versions),
             None => {
-                let bundle = Bundle::shipped(&context.config.models.dir, &model);
+                let bundle = Bundle::built_in(&context.config.models.dir, &model);
                 let bundle =
                     bundle.map_err(|error| (reason_of_bundle(&error), error.to_string()))?;
                 let mut bytes = Vec::new();
@@ -122,7 +122,7 @@ pub(crate) fn load(
     model: &ModelName,
     stored: Digest,
     versions: &ModelStore,
-) -> Result<Loaded, CheckFailure> {
+) -> Result<VerifiedModel, CheckFailure> {
     active::load(config, model, stored, versions).map_err(|unusable| {
         let reason = match &unusable {
             Unusable::Store(error) => reason_of_store(error),

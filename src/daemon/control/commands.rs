@@ -14,7 +14,7 @@ use crate::daemon::telemetry::snapshot::HealthSnapshot;
 use crate::daemon::updates::commands::{CommandResult, UpdateQueues};
 use crate::ids::{Digest, ModelName};
 use crate::monitor::health::{HealthState, Verdict};
-use crate::pipeline::Swapped;
+use crate::pipeline::SwapEffect;
 use crate::store::handle::StoreHandle;
 use crate::store::models::{VersionSlot, VersionSlots};
 use crate::store::{Store, StoreError};
@@ -112,7 +112,7 @@ impl Commands {
         };
         let swapped = self.switcher.switch_to(model, choice, edit).await;
         let swapped = swapped.map_err(|error| Refused::new(code_of(&error), error.to_string()))?;
-        let kept = swapped.iter().filter(|kept| **kept == Swapped::WindowsKept).count();
+        let kept = swapped.iter().filter(|kept| **kept == SwapEffect::WindowsKept).count();
         Ok(json!({ "streams": swapped.len(), "windows_kept": kept }))
     }
 

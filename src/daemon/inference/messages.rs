@@ -4,10 +4,10 @@ use std::sync::mpsc;
 
 use super::reports::Report;
 use super::shadow_share::ShadowStart;
-use crate::bundle::Loaded;
+use crate::bundle::VerifiedModel;
 use crate::daemon::windows::SavedWindows;
 use crate::message::{Incoming, ResultMessage};
-use crate::pipeline::{FitError, Swapped};
+use crate::pipeline::{CompatibilityError, SwapEffect};
 
 /// A message to a worker. A worker handles its messages one at a time, in their order.
 #[derive(Debug)]
@@ -27,13 +27,13 @@ pub(crate) enum ToWorker {
 #[derive(Debug)]
 pub(crate) struct Swap {
     pub(crate) stream: usize,
-    pub(crate) loaded: Loaded,
+    pub(crate) loaded: VerifiedModel,
     pub(crate) answer: mpsc::Sender<SwapOutcome>,
 }
 
 /// What the swap kept. If stream, card and model do not fit, all misfits; the former model then
 /// stays active.
-pub(crate) type SwapOutcome = Result<Swapped, Vec<FitError>>;
+pub(crate) type SwapOutcome = Result<SwapEffect, Vec<CompatibilityError>>;
 
 /// A message of a worker to the delivery loop.
 #[derive(Debug)]

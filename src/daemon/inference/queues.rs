@@ -3,9 +3,9 @@
 use std::sync::mpsc::{self, SyncSender};
 
 use super::messages::{Swap, ToWorker};
-use crate::bundle::Loaded;
+use crate::bundle::VerifiedModel;
 use crate::ids::ModelName;
-use crate::pipeline::{FitError, Swapped};
+use crate::pipeline::{CompatibilityError, SwapEffect};
 
 /// The worker queue and the model of every stream. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -15,7 +15,7 @@ pub(crate) struct WorkerQueues(Vec<(ModelName, SyncSender<ToWorker>)>);
 #[derive(Debug)]
 pub(crate) enum SwapError {
     /// The model does not fit a stream.
-    Misfit(Vec<FitError>),
+    Misfit(Vec<CompatibilityError>),
     /// A worker has ended: the daemon is stopping.
     Stopping,
 }
@@ -39,7 +39,7 @@ impl WorkerQueues {
     ///
     /// # Errors
     /// The first misfit, or a worker that has ended.
-    pub(crate) fn swap(&self, loaded: &Loaded) -> Result<Vec<Swapped>, SwapError> {
+    pub(crate) fn swap(&self, loaded: &VerifiedModel) -> Result<Vec<SwapEffect>, SwapError> {
         let ask = |(stream, worker): (usize, &SyncSender<ToWorker>)| {
             let (answer, swapped) = mpsc::channel();
             let swap = Swap { stream, loaded: loaded.clone(), answer };

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::ids::StreamName;
 use crate::message::Incoming;
 use crate::monitor::health::Rejection;
-use crate::pipeline::Rejected;
+use crate::pipeline::RejectCount;
 
 /// Bytes of a rejected payload that are shown.
 const MAX_EXCERPT: usize = 256;
@@ -32,7 +32,7 @@ pub(crate) struct RejectSample {
 }
 
 impl RejectSample {
-    pub(crate) fn new(stream: &StreamName, incoming: &Incoming, rejected: Rejected) -> Self {
+    pub(crate) fn new(stream: &StreamName, incoming: &Incoming, rejected: RejectCount) -> Self {
         let shown = incoming.payload.get(..MAX_EXCERPT).unwrap_or(&incoming.payload);
         Self {
             v: 1,

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::bundle::Loaded;
+use crate::bundle::VerifiedModel;
 use crate::ids::ModelName;
 use crate::pipeline::ShadowTally;
 
@@ -23,7 +23,7 @@ pub(crate) enum ShadowError {
 #[derive(Debug)]
 pub(crate) struct ShadowStart {
     pub(crate) stream: usize,
-    pub(crate) candidate: Loaded,
+    pub(crate) candidate: VerifiedModel,
     pub(crate) share: ShadowShare,
 }
 

@@ -9,7 +9,7 @@ use super::retained_inputs::{RetainedInputs, content};
 use super::shadow_share::ShadowShare;
 use super::stats::SharedStats;
 use super::window_counters;
-use crate::bundle::Loaded;
+use crate::bundle::VerifiedModel;
 use crate::clock::{Clock, Mono, Now};
 use crate::config::{RetainedInput, Stream, WindowSafety};
 use crate::daemon::windows::SavedWindows;
@@ -18,7 +18,7 @@ use crate::daemon::windows::recent_inputs::RecentInputs;
 use crate::ids::StreamName;
 use crate::message::{Incoming, InputId, InputProcessed, ResultMessage};
 use crate::monitor::StreamStats;
-use crate::pipeline::{Outcome, Pipeline, Reject, Rejected};
+use crate::pipeline::{Pipeline, Reject, RejectCount, StepReport};
 use crate::store::windows::Windows;
 
 /// The journal entries may take this many times the bytes of their base before a new base is
@@ -82,14 +82,14 @@ impl StreamRunner {
         incoming: &Incoming,
         clock: &dyn Clock,
         out: &mut Vec<ResultMessage>,
-    ) -> Outcome {
+    ) -> StepReport {
         if self.recent.contains(incoming.input_id) {
             // Its samples were restored with the windows, and the results of them were safe before.
-            return Outcome::default();
+            return StepReport::default();
         }
         if incoming.retained && self.is_repeated(incoming) {
             self.stats.lock().unwrap_or_else(PoisonError::into_inner).retained += 1;
-            return Outcome::default();
+            return StepReport::default();
         }
         let mut outcome = self.pipeline.step(incoming, clock, out);
         let outdated = if incoming.retained { take_outdated(&mut outcome) } else { 0 };
@@ -127,7 +127,7 @@ impl StreamRunner {
     }
 
     /// Records a processed input, to recognise it when it arrives again as a retained message.
-    fn remember(&mut self, incoming: &Incoming, outcome: &Outcome) {
+    fn remember(&mut self, incoming: &Incoming, outcome: &StepReport) {
         if self.retained == RetainedInput::Ignore || outcome.samples == 0 {
             return;
         }
@@ -219,7 +219,7 @@ impl StreamRunner {
     }
 
     /// Runs another model from the next step on. No input may be waiting for a save.
-    pub(crate) fn swap(&mut self, loaded: Loaded) -> SwapOutcome {
+    pub(crate) fn swap(&mut self, loaded: VerifiedModel) -> SwapOutcome {
         let swapped = self.pipeline.swap(loaded.card, Box::new(loaded.model.session()));
         if swapped.is_ok() {
             self.stats.lock().unwrap_or_else(PoisonError::into_inner).version.renew();
@@ -229,7 +229,7 @@ impl StreamRunner {
     }
 
     /// Runs a candidate beside the model from the next step on.
-    pub(crate) fn shadow(&mut self, candidate: Loaded, share: ShadowShare) {
+    pub(crate) fn shadow(&mut self, candidate: VerifiedModel, share: ShadowShare) {
         if share.is_over() {
             return;
         }
@@ -268,15 +268,15 @@ pub(crate) struct SaveIntervals {
 }
 
 /// Removes the rejects for age: retained messages may be of any age.
-fn take_outdated(outcome: &mut Outcome) -> u32 {
+fn take_outdated(outcome: &mut StepReport) -> u32 {
     let is_old =
-        |it: &Rejected| matches!(it.reject, Reject::Stale { .. } | Reject::OutOfOrder { .. });
+        |it: &RejectCount| matches!(it.reject, Reject::Stale { .. } | Reject::OutOfOrder { .. });
     let old = outcome.rejects.iter().filter(|it| is_old(it)).map(|it| it.count).sum();
     outcome.rejects.retain(|it| !is_old(it));
     old
 }
 
-fn count(stats: &mut StreamStats, outcome: &Outcome, latency: Duration) {
+fn count(stats: &mut StreamStats, outcome: &StepReport, latency: Duration) {
     stats.messages += 1;
     stats.samples += u64::from(outcome.samples);
     stats.windows += u64::from(outcome.runs);
@@ -304,7 +304,7 @@ fn count(stats: &mut StreamStats, outcome: &Outcome, latency: Duration) {
 }
 
 /// Updates what the state of the stream is judged by.
-fn note(stats: &mut StreamStats, outcome: &Outcome, received: Now, now: Now) {
+fn note(stats: &mut StreamStats, outcome: &StepReport, received: Now, now: Now) {
     let (mut rejected, mut failed) = (0, 0);
     for found in &outcome.rejects {
         let of = if found.reject.is_of_model() { &mut failed } else { &mut rejected };

@@ -1,11 +1,16 @@
 //! The counters of a stream's windows.
 
 use crate::monitor::{LostWindow, WindowStats};
-use crate::pipeline::{Fill, Outcome, Pipeline};
+use crate::pipeline::{Pipeline, StepReport, WindowFill};
 
 /// Updates the counters after one message. `fill`: how full the window of the device of its last
 /// sample is.
-pub(crate) fn count(stats: &mut WindowStats, outcome: &Outcome, fill: Fill, pipeline: &Pipeline) {
+pub(crate) fn count(
+    stats: &mut WindowStats,
+    outcome: &StepReport,
+    fill: WindowFill,
+    pipeline: &Pipeline,
+) {
     let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     if outcome.runs > 0 {
         (stats.fullest, stats.lost_since_prediction) = (0, 0);

@@ -2,7 +2,7 @@
 //! built-in one, which always exists.
 
 use super::update_status::UpdateStatus;
-use crate::bundle::{Bundle, BundleError, Loaded};
+use crate::bundle::{Bundle, BundleError, VerifiedModel};
 use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::ids::{Digest, ModelName};
@@ -14,7 +14,7 @@ use crate::update::{CandidateReport, ModelReport, ModelState, VersionReport};
 /// The active version of a model.
 #[derive(Clone, Debug)]
 pub(crate) struct ActiveModel {
-    pub(crate) loaded: Loaded,
+    pub(crate) loaded: VerifiedModel,
     /// Its digest in the model store; `None` for the built-in version.
     pub(crate) stored: Option<Digest>,
     pub(crate) built_in: BuiltIn,
@@ -32,7 +32,7 @@ pub(crate) struct BuiltIn {
 }
 
 impl ActiveModel {
-    pub(crate) fn built_in(loaded: Loaded) -> Self {
+    pub(crate) fn built_in(loaded: VerifiedModel) -> Self {
         let built_in = BuiltIn { version: loaded.card.version.clone(), digest: loaded.digest };
         Self { loaded, stored: None, built_in, load_error: None, update_status: None }
     }
@@ -85,11 +85,11 @@ impl ActiveModel {
 /// Selects the active version of each model. `built_in` has one version of every model.
 pub(crate) fn select(
     config: &Config,
-    built_in: Vec<Loaded>,
+    built_in: Vec<VerifiedModel>,
     mut store: Option<&mut Store>,
     versions: Option<&ModelStore>,
 ) -> Vec<ActiveModel> {
-    let select = |loaded: Loaded| {
+    let select = |loaded: VerifiedModel| {
         let mut model = ActiveModel::built_in(loaded);
         if let (Some(store), Some(versions)) = (store.as_deref_mut(), versions) {
             prefer_stored(config, &mut model, store, versions);
@@ -155,7 +155,7 @@ pub(crate) fn load(
     name: &ModelName,
     digest: Digest,
     versions: &ModelStore,
-) -> Result<Loaded, Unusable> {
+) -> Result<VerifiedModel, Unusable> {
     let verified = versions.read(digest).inspect_err(|error| {
         // A damaged version has to be written again, and its space is needed for that.
         if matches!(error, ModelStoreError::Damaged { .. })
@@ -176,11 +176,13 @@ pub(crate) fn load(
 }
 
 /// Checks that the version fits every stream of its model.
-pub(crate) fn check_fit(config: &Config, loaded: &Loaded) -> Result<(), String> {
+pub(crate) fn check_fit(config: &Config, loaded: &VerifiedModel) -> Result<(), String> {
     let name = &loaded.card.name;
     for stream in config.streams.iter().filter(|stream| stream.model == *name) {
         let (card, model) = (&loaded.card, &loaded.model);
-        if let Err(misfits) = pipeline::fit(stream, card, model.inputs(), model.outputs()) {
+        if let Err(misfits) =
+            pipeline::check_compatibility(stream, card, model.inputs(), model.outputs())
+        {
             let misfits: Vec<String> = misfits.iter().map(ToString::to_string).collect();
             return Err(format!("it does not fit stream {}: {}", stream.name, misfits.join("; ")));
         }

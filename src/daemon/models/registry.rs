@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::active::ActiveModel;
 use super::update_status::{UpdateCounters, UpdateStatus};
-use crate::bundle::Loaded;
+use crate::bundle::VerifiedModel;
 use crate::clock::Timestamp;
 use crate::daemon::context::DaemonContext;
 use crate::daemon::telemetry::messages::json;
@@ -64,7 +64,7 @@ impl ModelRegistry {
     }
 
     /// Records the version that the workers run from now on.
-    pub(crate) fn set_active(&self, loaded: Loaded, stored: Option<Digest>) {
+    pub(crate) fn set_active(&self, loaded: VerifiedModel, stored: Option<Digest>) {
         let name = loaded.card.name.clone();
         self.change(&name, |model| {
             (model.loaded, model.stored, model.load_error) = (loaded, stored, None);

@@ -12,12 +12,12 @@ use tokio::task::spawn_blocking;
 
 use super::active;
 use super::registry::ModelRegistry;
-use crate::bundle::{Bundle, Loaded};
+use crate::bundle::{Bundle, VerifiedModel};
 use crate::daemon::context::DaemonContext;
 use crate::daemon::inference::queues::{SwapError, WorkerQueues};
 use crate::daemon::store_access::{self, StoreUnavailable};
 use crate::ids::{Digest, ModelName};
-use crate::pipeline::{self, Swapped};
+use crate::pipeline::{self, SwapEffect};
 use crate::store::handle::StoreHandle;
 use crate::store::models::{ModelStore, VersionSlot, VersionSlots};
 use crate::store::{Store, StoreError};
@@ -40,7 +40,7 @@ pub(crate) enum SwitchError {
 }
 
 impl SwitchError {
-    fn of_swap(error: SwapError, loaded: &Loaded) -> Self {
+    fn of_swap(error: SwapError, loaded: &VerifiedModel) -> Self {
         match error {
             SwapError::Stopping => Self::Stopping,
             SwapError::Misfit(misfits) => {
@@ -104,7 +104,7 @@ impl ModelSwitcher {
         model: ModelName,
         choice: VersionChoice,
         edit: impl FnOnce(&mut VersionSlots, Option<VersionSlot>) + Send + 'static,
-    ) -> Result<Vec<Swapped>, SwitchError> {
+    ) -> Result<Vec<SwapEffect>, SwitchError> {
         let Ok(_lock) = self.lock.try_acquire() else { return Err(SwitchError::Busy) };
         if !self.context.config.streams.iter().any(|stream| stream.model == model) {
             return Err(SwitchError::NoSuchModel(model));
@@ -128,7 +128,7 @@ impl ModelSwitcher {
         &self,
         model: ModelName,
         choice: VersionChoice,
-    ) -> Result<Vec<Swapped>, SwitchError> {
+    ) -> Result<Vec<SwapEffect>, SwitchError> {
         let _lock = self.lock.acquire().await.map_err(|_| SwitchError::Stopping)?;
         let loaded = self.load(model, choice).await?;
         self.apply(loaded, choice).await
@@ -137,9 +137,9 @@ impl ModelSwitcher {
     /// Has the workers run the version.
     async fn apply(
         &self,
-        loaded: Loaded,
+        loaded: VerifiedModel,
         choice: VersionChoice,
-    ) -> Result<Vec<Swapped>, SwitchError> {
+    ) -> Result<Vec<SwapEffect>, SwitchError> {
         let (queues, model) = (self.queues.clone(), loaded.clone());
         let swapped = spawn_blocking(move || queues.swap(&model)).await;
         let swapped = swapped.map_err(|_| SwitchError::Stopping)?;
@@ -161,7 +161,11 @@ impl ModelSwitcher {
         }
     }
 
-    async fn load(&self, model: ModelName, choice: VersionChoice) -> Result<Loaded, SwitchError> {
+    async fn load(
+        &self,
+        model: ModelName,
+        choice: VersionChoice,
+    ) -> Result<VerifiedModel, SwitchError> {
         let (context, versions) = (self.context.clone(), self.versions.clone());
         let name = model.clone();
         let load = move || match (choice, versions) {
@@ -173,7 +177,7 @@ impl ModelSwitcher {
                 Err("there is no model store, see the log".to_owned())
             }
             (VersionChoice::BuiltIn, _) => {
-                let bundle = Bundle::shipped(&context.config.models.dir, &name);
+                let bundle = Bundle::built_in(&context.config.models.dir, &name);
                 let loaded = bundle.and_then(|bundle| pipeline::load(&bundle));
                 let loaded = loaded.map_err(|error| error.to_string())?;
                 active::check_fit(&context.config, &loaded).map(|()| loaded)

@@ -13,7 +13,7 @@ use super::version_files::PackedVersion;
 use crate::control::{Code, Refused};
 use crate::daemon::candidate::checks;
 use crate::ids::{Digest, ModelName};
-use crate::pipeline::Swapped;
+use crate::pipeline::SwapEffect;
 use crate::update::device::{Event, Reason, Report, Slot, State};
 use crate::update::{Installable, Manifest, PackError, Packed};
 
@@ -223,7 +223,7 @@ impl ModelUpdater {
             let why = format!("model {}: the version cannot be activated, see the log", self.model);
             return Err(model_error(why));
         }
-        let kept = self.swapped.iter().filter(|kept| **kept == Swapped::WindowsKept).count();
+        let kept = self.swapped.iter().filter(|kept| **kept == SwapEffect::WindowsKept).count();
         Ok(json!({ "streams": self.swapped.len(), "windows_kept": kept }))
     }
 

@@ -24,7 +24,7 @@ use crate::failpoints;
 use crate::ids::{Digest, ModelName};
 use crate::link::LinkHandle;
 use crate::monitor::Repeats;
-use crate::pipeline::Swapped;
+use crate::pipeline::SwapEffect;
 use crate::update::device::{Device, Effect, Event};
 use crate::update::{ShadowReport, Target};
 
@@ -64,7 +64,7 @@ pub(super) struct ModelUpdater {
     /// A release from a local command, while it is written to the store.
     pub(super) staging: Option<Digest>,
     /// What the last change of the active version kept.
-    pub(super) swapped: Vec<Swapped>,
+    pub(super) swapped: Vec<SwapEffect>,
     task_results: Receiver<TaskResult>,
     commands: Receiver<UpdateCommand>,
     first: Vec<Effect>,

@@ -60,7 +60,7 @@ impl VersionFiles {
                 Err(why) => log::debug!("no chunks of {digest}: {why}"),
             }
         }
-        match Bundle::shipped(&self.built_in, &self.model) {
+        match Bundle::built_in(&self.built_in, &self.model) {
             Ok(bundle) => bundle.files().values().for_each(|bytes| index.add(bytes.clone())),
             Err(error) => log::debug!("no chunks of the built-in model: {error}"),
         }

@@ -86,7 +86,7 @@ impl PendingSaves {
 mod tests {
     use super::*;
     use crate::message::InputProcessed;
-    use crate::pipeline::Addition;
+    use crate::pipeline::JournalEntry;
     use crate::store::windows::Windows;
 
     fn windows(stream: usize, input: u64) -> SavedWindows {
@@ -98,7 +98,7 @@ mod tests {
     /// What came since the windows of input 1.
     fn added(stream: usize, input: u64) -> SavedWindows {
         let bytes = input.to_le_bytes().to_vec();
-        let addition = Addition { base: 1, from: input, upto: input + 1, bytes };
+        let addition = JournalEntry { base: 1, from: input, upto: input + 1, bytes };
         let windows = Windows { base: None, entries: vec![addition] };
         SavedWindows { windows, ..self::windows(stream, input) }
     }

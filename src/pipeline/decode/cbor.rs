@@ -7,13 +7,13 @@ use ciborium_ll::{Decoder, Header, simple};
 use serde::de::value::SeqDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::sink::Sink;
-use super::walk::Walk;
+use super::payload_visitor::PayloadVisitor;
+use super::sample_builder::SampleBuilder;
 use crate::pipeline::reject::Reject;
 
-pub(super) fn read(payload: &[u8], sink: &mut Sink<'_>) -> Result<(), Reject> {
+pub(super) fn read(payload: &[u8], sink: &mut SampleBuilder<'_>) -> Result<(), Reject> {
     let mut items = Items { decoder: Decoder::from(payload), text: String::new(), tag: None };
-    let read = Walk::new(sink).deserialize(&mut items);
+    let read = PayloadVisitor::new(sink).deserialize(&mut items);
     let end = items.decoder.offset();
     let read = read.and_then(|()| {
         let left = payload.len().saturating_sub(end);

@@ -2,10 +2,10 @@
 
 use csv_core::{ReadRecordResult, Reader};
 
-use super::sink::Sink;
+use super::field_tree::{Node, Slot};
+use super::payload_visitor::clip;
+use super::sample_builder::SampleBuilder;
 use super::time;
-use super::tree::{Node, Slot};
-use super::walk::clip;
 use crate::pipeline::reject::{Got, Reject, has_decimal_comma};
 
 /// The reader's buffers, used again for every payload.
@@ -26,7 +26,11 @@ impl Default for Csv {
 type Columns = Vec<Option<Slot>>;
 
 impl Csv {
-    pub(super) fn read(&mut self, payload: &[u8], sink: &mut Sink<'_>) -> Result<(), Reject> {
+    pub(super) fn read(
+        &mut self,
+        payload: &[u8],
+        sink: &mut SampleBuilder<'_>,
+    ) -> Result<(), Reject> {
         let text = super::utf8(payload)?;
         self.reader.reset();
         let mut rest = text.as_bytes();
@@ -105,7 +109,7 @@ fn columns_of<'c>(first: impl Iterator<Item = &'c str>, sample: &Node) -> Option
 fn named<'c>(
     cells: impl Iterator<Item = &'c str>,
     columns: &Columns,
-    sink: &mut Sink<'_>,
+    sink: &mut SampleBuilder<'_>,
 ) -> Result<(), Reject> {
     sink.begin_named()?;
     if sink.expect.whole {
@@ -130,7 +134,7 @@ fn named<'c>(
 fn positional<'c>(
     cells: impl Iterator<Item = &'c str>,
     count: usize,
-    sink: &mut Sink<'_>,
+    sink: &mut SampleBuilder<'_>,
     line: usize,
 ) -> Result<(), Reject> {
     if !sink.expect.whole || line == 1 {
@@ -148,7 +152,7 @@ fn positional<'c>(
     if sink.expect.whole { Ok(()) } else { sink.end_positions() }
 }
 
-fn take_time(cell: &str, sink: &mut Sink<'_>) -> Result<(), Reject> {
+fn take_time(cell: &str, sink: &mut SampleBuilder<'_>) -> Result<(), Reject> {
     sink.take_time(time::from_text(cell), || Got::Text(clip(cell)).to_string())
 }
 

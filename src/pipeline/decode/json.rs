@@ -3,15 +3,15 @@
 use serde::de::DeserializeSeed;
 use serde_json::error::Category;
 
-use super::sink::Sink;
-use super::walk::Walk;
-use super::words;
+use super::json_mistakes;
+use super::payload_visitor::PayloadVisitor;
+use super::sample_builder::SampleBuilder;
 use crate::pipeline::reject::Reject;
 
-pub(super) fn read(payload: &[u8], sink: &mut Sink<'_>) -> Result<(), Reject> {
+pub(super) fn read(payload: &[u8], sink: &mut SampleBuilder<'_>) -> Result<(), Reject> {
     let text = super::utf8(payload)?;
     let mut json = serde_json::Deserializer::from_str(text);
-    let read = Walk::new(sink).deserialize(&mut json).and_then(|()| json.end());
+    let read = PayloadVisitor::new(sink).deserialize(&mut json).and_then(|()| json.end());
     read.map_err(|error| sink.reject.take().unwrap_or_else(|| explain(&error, text)))
 }
 
@@ -19,7 +19,7 @@ pub(super) fn read(payload: &[u8], sink: &mut Sink<'_>) -> Result<(), Reject> {
 /// value".
 fn explain(error: &serde_json::Error, text: &str) -> Reject {
     let at = offset(error, text);
-    if let Some(problem) = words::mistake(text)
+    if let Some(problem) = json_mistakes::mistake(text)
         && !is_non_finite(error, text, at)
     {
         return Reject::Syntax { format: "JSON", problem };

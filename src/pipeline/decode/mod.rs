@@ -12,15 +12,16 @@
 mod cbor;
 mod csv;
 mod device;
-mod expect;
+mod field_tree;
 mod json;
+mod json_mistakes;
+mod key;
+mod payload_visitor;
 mod raw;
-mod sink;
+mod sample_builder;
+mod schema;
+mod serde_glue;
 pub(super) mod time;
-mod tree;
-mod visit;
-mod walk;
-mod words;
 
 #[cfg(test)]
 mod tests;
@@ -28,8 +29,8 @@ mod tests;
 use std::fmt;
 
 pub(super) use csv::Csv;
-pub(super) use expect::{Expect, Order, Samples};
-use sink::Sink;
+use sample_builder::SampleBuilder;
+pub(super) use schema::{Order, PayloadSchema, Samples};
 
 use super::reject::Reject;
 use crate::config::Format;
@@ -37,7 +38,7 @@ use crate::config::Format;
 /// One stream's decoder and its buffers.
 pub(super) struct Decoder {
     format: Format,
-    expect: Expect,
+    expect: PayloadSchema,
     csv: Option<Box<csv::Csv>>,
 }
 
@@ -48,7 +49,7 @@ impl fmt::Debug for Decoder {
 }
 
 impl Decoder {
-    pub(super) fn new(format: Format, expect: Expect) -> Self {
+    pub(super) fn new(format: Format, expect: PayloadSchema) -> Self {
         let csv = (format == Format::Csv).then(Box::default);
         Self { format, expect, csv }
     }
@@ -66,7 +67,7 @@ impl Decoder {
     /// The first thing that keeps the payload as a whole from being taken.
     pub(super) fn read(&mut self, payload: &[u8], out: &mut Samples) -> Result<(), Reject> {
         self.check_size(payload)?;
-        let mut sink = Sink::new(&self.expect, out);
+        let mut sink = SampleBuilder::new(&self.expect, out);
         match (self.format, &mut self.csv) {
             (Format::Csv, Some(csv)) => csv.read(payload, &mut sink)?,
             (Format::Json | Format::Csv, _) => json::read(payload, &mut sink)?,

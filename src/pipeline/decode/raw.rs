@@ -1,11 +1,15 @@
 //! Payloads that are the little-endian elements of a tensor and nothing else.
 
-use super::expect::SAMPLES_MAX;
-use super::sink::Sink;
+use super::sample_builder::SampleBuilder;
+use super::schema::MAX_SAMPLES;
 use crate::pipeline::reject::Reject;
 use crate::tensor::Dtype;
 
-pub(super) fn read(payload: &[u8], dtype: Dtype, sink: &mut Sink<'_>) -> Result<(), Reject> {
+pub(super) fn read(
+    payload: &[u8],
+    dtype: Dtype,
+    sink: &mut SampleBuilder<'_>,
+) -> Result<(), Reject> {
     let elements = payload.len() / dtype.size();
     let width = sink.expect.width;
     let fits =
@@ -18,8 +22,8 @@ pub(super) fn read(payload: &[u8], dtype: Dtype, sink: &mut Sink<'_>) -> Result<
         return Err(Reject::WrongLength { what, got, expected, hint: "" });
     }
     let samples = if sink.expect.whole { 1 } else { elements / width.max(1) };
-    if samples > SAMPLES_MAX {
-        return Err(Reject::TooManySamples { max: SAMPLES_MAX });
+    if samples > MAX_SAMPLES {
+        return Err(Reject::TooManySamples { max: MAX_SAMPLES });
     }
     sink.fill(samples, |values| append(payload, dtype, values))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::bundle::card::{Card, Kind};
+use crate::bundle::card::{Card, OutputKind};
 
 /// The field that differs.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ fn is_tie(
     let score = || says.get("score").and_then(Value::as_f64);
     let close = |a: f64, b: f32| (a - f64::from(b)).abs() <= tolerance;
     match (field, &card.output.kind) {
-        ("label", Kind::Classification { threshold, .. }) => match (expected, got) {
+        ("label", OutputKind::Classification { threshold, .. }) => match (expected, got) {
             (Value::String(_), Value::String(_)) => {
                 let scores = score_of(expected).zip(score_of(got));
                 scores.is_some_and(|(a, b)| (a - b).abs() <= tolerance)
@@ -115,10 +115,10 @@ fn is_tie(
             (Value::Null, _) | (_, Value::Null) => score().is_some_and(|s| close(s, *threshold)),
             _ => false,
         },
-        ("anomaly", Kind::Anomaly { threshold, .. }) => {
+        ("anomaly", OutputKind::Anomaly { threshold, .. }) => {
             got.is_boolean() && score().is_some_and(|s| close(s, *threshold))
         }
-        ("labels", Kind::MultiLabel { labels, thresholds }) => {
+        ("labels", OutputKind::MultiLabel { labels, thresholds }) => {
             let (Value::Array(expected), Value::Array(got)) = (expected, got) else { return false };
             let only = |a: &[Value], b: &[Value]| {
                 a.iter().filter(|label| !b.contains(label)).cloned().collect::<Vec<_>>()

@@ -4,8 +4,8 @@
 //! This is how preprocessing is proved. Golden vectors begin at the model's input, so a card without
 //! `normalize`, with the other `layout` or with channels in another order passes them.
 
-mod cause;
 mod compare;
+mod diagnosis;
 
 #[cfg(test)]
 mod tests;
@@ -15,18 +15,18 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-pub use cause::unproved;
+pub use diagnosis::undetected_changes;
 
-use super::replay::{Replay, Replayed, channels, fields};
-use super::{Expected, Names, Recording, read_recordings};
+use super::recording::{ColumnNames, Expected, Recording, read_recordings};
+use super::replay::{Replay, ReplayEvent, channels, fields};
 use crate::bundle::card::Card;
-use crate::bundle::{Bundle, BundleError, GoldenSamples, Loaded};
+use crate::bundle::{Bundle, BundleError, GoldenSamples, VerifiedModel};
 use crate::engine::Model;
 
 /// Rows in a file of golden samples.
-pub const GOLDEN_ROWS_MAX: usize = 100_000;
+pub const MAX_GOLDEN_ROWS: usize = 100_000;
 /// Predictions in a file of golden samples: every start of the daemon pays for each.
-const GOLDEN_WINDOWS_MAX: usize = 1_000;
+const MAX_GOLDEN_PREDICTIONS: usize = 1_000;
 /// The fields of a prediction that a recording may expect.
 const FIELDS: [&str; 8] =
     ["label", "score", "scores", "labels", "values", "units", "anomaly", "tensor"];
@@ -36,7 +36,7 @@ const FIELDS: [&str; 8] =
 ///
 /// # Errors
 /// As [`Bundle::model`]; golden vectors or samples that are missing or come out differently.
-pub fn load(bundle: &Bundle) -> Result<Loaded, BundleError> {
+pub fn load(bundle: &Bundle) -> Result<VerifiedModel, BundleError> {
     bundle.load(prove)
 }
 
@@ -44,18 +44,18 @@ pub fn load(bundle: &Bundle) -> Result<Loaded, BundleError> {
 ///
 /// # Errors
 /// As [`load`].
-pub(crate) fn prove_samples(bundle: &Bundle, model: &Arc<Model>) -> Result<(), BundleError> {
-    bundle.prove_samples(model, prove)
+pub(crate) fn verify_samples(bundle: &Bundle, model: &Arc<Model>) -> Result<(), BundleError> {
+    bundle.verify_samples(model, prove)
 }
 
 fn prove(card: &Arc<Card>, model: &Arc<Model>, samples: GoldenSamples<'_>) -> Result<(), String> {
     let names = channels(card);
-    let recordings = read_recordings(samples.bytes, Names::Channels(&names), GOLDEN_ROWS_MAX)
+    let recordings = read_recordings(samples.bytes, ColumnNames::Channels(&names), MAX_GOLDEN_ROWS)
         .map_err(|error| error.to_string())?;
     check_expectations(&recordings)?;
     let tolerance = samples.tolerance;
     check(card, model, &recordings, tolerance).map_err(|mismatch| {
-        let likely = cause::likely(card, model, &recordings, tolerance, &mismatch);
+        let likely = diagnosis::likely(card, model, &recordings, tolerance, &mismatch);
         format!("{mismatch}; {likely}")
     })
 }
@@ -63,9 +63,9 @@ fn prove(card: &Arc<Card>, model: &Arc<Model>, samples: GoldenSamples<'_>) -> Re
 /// Every recording says what it expects, in fields that are known.
 fn check_expectations(recordings: &[Recording]) -> Result<(), String> {
     let expected: usize = recordings.iter().map(|recording| recording.expected.len()).sum();
-    if expected > GOLDEN_WINDOWS_MAX {
+    if expected > MAX_GOLDEN_PREDICTIONS {
         return Err(format!(
-            "{expected} expected predictions; at most {GOLDEN_WINDOWS_MAX} are run"
+            "{expected} expected predictions; at most {MAX_GOLDEN_PREDICTIONS} are run"
         ));
     }
     for recording in recordings {
@@ -124,7 +124,7 @@ fn over(tolerance: Option<f64>) -> String {
     tolerance.map_or_else(String::new, |tolerance| format!(" (tolerance {tolerance})"))
 }
 
-/// Runs recordings and compares each prediction with the expected one.
+/// BatchedArrays recordings and compares each prediction with the expected one.
 fn check(
     card: &Arc<Card>,
     model: &Arc<Model>,
@@ -150,12 +150,14 @@ fn check_one(
     replay
         .run(recording, None, |row, replayed| {
             found = match replayed {
-                Replayed::Reject(reject) => Err(What::Reject { row, problem: reject.to_string() }),
-                Replayed::Prediction(bytes) => {
+                ReplayEvent::Reject(reject) => {
+                    Err(What::Reject { row, problem: reject.to_string() })
+                }
+                ReplayEvent::Prediction(bytes) => {
                     at_row(card, row, bytes, expected.as_slice().first(), tolerance)
                 }
             };
-            if matches!(replayed, Replayed::Prediction(_)) {
+            if matches!(replayed, ReplayEvent::Prediction(_)) {
                 expected.next();
             }
             if found.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
@@ -192,7 +194,7 @@ fn at_row(
     })
 }
 
-/// Runs recordings and notes what is predicted as what is to be expected. What a recording expects
+/// BatchedArrays recordings and notes what is predicted as what is to be expected. What a recording expects
 /// already must come out so.
 ///
 /// # Errors
@@ -210,11 +212,11 @@ pub fn record(
         let title = recording.title();
         let (mut noted, mut rejected) = (Vec::new(), None);
         replay.run(recording, None, |row, replayed| match replayed {
-            Replayed::Reject(reject) => {
+            ReplayEvent::Reject(reject) => {
                 rejected = Some(format!("recording {title}, row {row} is rejected: {reject}"));
                 ControlFlow::Break(())
             }
-            Replayed::Prediction(bytes) => {
+            ReplayEvent::Prediction(bytes) => {
                 let said = fields(bytes).unwrap_or_default();
                 let says = said.into_iter().filter(|(name, _)| FIELDS.contains(&name.as_str()));
                 noted.push(Expected { row, says: says.collect() });
@@ -229,16 +231,19 @@ pub fn record(
             return Err(format!("recording {title}: {}", no_prediction(card, rows)));
         }
         predictions = predictions.saturating_add(noted.len());
-        if predictions > GOLDEN_WINDOWS_MAX {
+        if predictions > MAX_GOLDEN_PREDICTIONS {
             return Err(format!(
-                "more than {GOLDEN_WINDOWS_MAX} predictions: every start of the daemon runs them all; \
+                "more than {MAX_GOLDEN_PREDICTIONS} predictions: every start of the daemon runs them all; \
                  choose fewer or shorter recordings"
             ));
         }
         if !recording.expected.is_empty() {
             let given = std::slice::from_ref(recording);
             check(card, model, given, tolerance).map_err(|mismatch| {
-                format!("{mismatch}; {}", cause::likely(card, model, given, tolerance, &mismatch))
+                format!(
+                    "{mismatch}; {}",
+                    diagnosis::likely(card, model, given, tolerance, &mismatch)
+                )
             })?;
         }
         recording.expected = noted;

@@ -1,39 +1,39 @@
-//! Output tensor -> verdict: what the model said, in the card's words.
+//! Output tensor -> prediction: what the model said, in the card's words.
 //!
 //! A classification whose best score is under the card's threshold has no label (`null` on the
 //! wire): a name such as "unknown" may be one of the model's own labels.
 
-mod plan;
+mod output_plan;
 
 #[cfg(test)]
 mod tests;
 
-pub(super) use plan::OutputPlan;
-use plan::Reading;
+use output_plan::Interpretation;
+pub(super) use output_plan::OutputPlan;
 
-use super::encode::round6;
+use super::numbers::round6;
 use super::reject::Reject;
 use crate::bundle::card::{Activation, AnomalyScore};
 use crate::tensor::{Data, Quant, Tensor};
 
 /// What the model said of one input.
 #[derive(Debug)]
-pub(super) struct Verdict<'a> {
+pub(super) struct Prediction<'a> {
     pub(super) body: Body<'a>,
-    pub(super) gist: Gist,
+    pub(super) key: PublishKey,
 }
 
-/// As much of a verdict as the publish rules look at.
+/// As much of a prediction as the publish rules look at.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Gist {
-    /// Two verdicts with the same mark say the same; stable between runs of the daemon.
+pub(super) struct PublishKey {
+    /// Two predictions with the same mark say the same; stable between runs of the daemon.
     pub(super) mark: u64,
     /// What the score is the score of: the label's number, or 0 where there is but one.
     pub(super) subject: u64,
     pub(super) score: Option<f32>,
 }
 
-/// A verdict by kind.
+/// A prediction by kind.
 #[derive(Debug)]
 pub(super) enum Body<'a> {
     Classification { label: Option<&'a str>, score: Option<f32>, scores: Scores<'a> },
@@ -87,26 +87,26 @@ impl OutputPlan {
         output: &'a Tensor,
         compared: &[f64],
         scratch: &'a mut Scratch,
-    ) -> Result<Verdict<'a>, Reject> {
+    ) -> Result<Prediction<'a>, Reject> {
         reals(&output.data, self.quant, &mut scratch.reals);
         if !scratch.reals.iter().all(|v| v.is_finite()) {
             return Err(self.bad("is not finite".to_owned()));
         }
         activate(self.activation, &mut scratch.reals);
         match &self.kind {
-            Reading::Scores { labels, top_k, threshold } => {
+            Interpretation::Scores { labels, top_k, threshold } => {
                 Ok(classify(labels, *top_k, *threshold, scratch))
             }
-            Reading::Binary { labels, top_k, threshold } => {
+            Interpretation::Binary { labels, top_k, threshold } => {
                 let second = scratch.reals.first().copied().unwrap_or_default();
                 scratch.reals.insert(0, 1.0 - second);
                 Ok(classify(labels, *top_k, *threshold, scratch))
             }
-            Reading::Index { labels, ids } => self.index(labels, ids, &output.data),
-            Reading::MultiLabel { labels, thresholds } => {
+            Interpretation::Index { labels, ids } => self.index(labels, ids, &output.data),
+            Interpretation::MultiLabel { labels, thresholds } => {
                 Ok(multi_label(labels, thresholds, &scratch.reals))
             }
-            Reading::Regression { names, units, scale, offset } => {
+            Interpretation::Regression { names, units, scale, offset } => {
                 for ((value, scale), offset) in scratch.reals.iter_mut().zip(scale).zip(offset) {
                     *value = round6(*value * scale + offset);
                 }
@@ -116,15 +116,18 @@ impl OutputPlan {
                 }
                 let mark = mark(scratch.reals.iter().map(|v| v.to_bits()));
                 let body = Body::Regression { names, units, values: &scratch.reals };
-                Ok(Verdict { body, gist: Gist { mark, subject: 0, score: None } })
+                Ok(Prediction { body, key: PublishKey { mark, subject: 0, score: None } })
             }
-            Reading::Anomaly { score, threshold, .. } => {
+            Interpretation::Anomaly { score, threshold, .. } => {
                 let score = round6(anomaly_score(*score, &scratch.reals, compared));
                 let anomaly = score >= *threshold;
-                let gist = Gist { mark: u64::from(anomaly), subject: 0, score: Some(score) };
-                Ok(Verdict { body: Body::Anomaly { score, threshold: *threshold, anomaly }, gist })
+                let key = PublishKey { mark: u64::from(anomaly), subject: 0, score: Some(score) };
+                Ok(Prediction {
+                    body: Body::Anomaly { score, threshold: *threshold, anomaly },
+                    key,
+                })
             }
-            Reading::Raw => {
+            Interpretation::Raw => {
                 let elements = match (self.quant, self.activation) {
                     (Some(_), _) | (_, Activation::Softmax | Activation::Sigmoid) => {
                         Elements::Reals(&scratch.reals)
@@ -133,7 +136,7 @@ impl OutputPlan {
                 };
                 let mark = mark(scratch.reals.iter().map(|v| v.to_bits()));
                 let body = Body::Raw { name: &self.name, shape: &self.shape, elements };
-                Ok(Verdict { body, gist: Gist { mark, subject: 0, score: None } })
+                Ok(Prediction { body, key: PublishKey { mark, subject: 0, score: None } })
             }
         }
     }
@@ -147,7 +150,7 @@ impl OutputPlan {
         labels: &'a [String],
         ids: &[i64],
         data: &Data,
-    ) -> Result<Verdict<'a>, Reject> {
+    ) -> Result<Prediction<'a>, Reject> {
         let number = match data {
             Data::I64(v) => v.first().copied(),
             Data::I32(v) => v.first().map(|&n| i64::from(n)),
@@ -163,7 +166,10 @@ impl OutputPlan {
         let subject = place.and_then(|n| u64::try_from(n).ok()).unwrap_or_default();
         let scores = Scores { labels: &[], scores: &[], best: &[] };
         let body = Body::Classification { label: Some(label), score: None, scores };
-        Ok(Verdict { body, gist: Gist { mark: subject.saturating_add(1), subject, score: None } })
+        Ok(Prediction {
+            body,
+            key: PublishKey { mark: subject.saturating_add(1), subject, score: None },
+        })
     }
 }
 
@@ -172,7 +178,7 @@ fn classify<'a>(
     top_k: usize,
     threshold: f32,
     scratch: &'a mut Scratch,
-) -> Verdict<'a> {
+) -> Prediction<'a> {
     let Scratch { reals, order } = scratch;
     rank(reals, top_k.max(1), order);
     let top = order.first().copied().unwrap_or_default();
@@ -183,7 +189,7 @@ fn classify<'a>(
     let best = order.get(..top_k.min(order.len())).unwrap_or_default();
     let scores = Scores { labels, scores: reals, best };
     let body = Body::Classification { label, score: Some(score), scores };
-    Verdict { body, gist: Gist { mark, subject, score: Some(score) } }
+    Prediction { body, key: PublishKey { mark, subject, score: Some(score) } }
 }
 
 /// The places of the `k` best scores, best first; of equal ones the first in the model's order.
@@ -199,12 +205,16 @@ fn rank(scores: &[f32], k: usize, order: &mut Vec<usize>) {
     }
 }
 
-fn multi_label<'a>(labels: &'a [String], thresholds: &'a [f32], scores: &'a [f32]) -> Verdict<'a> {
+fn multi_label<'a>(
+    labels: &'a [String],
+    thresholds: &'a [f32],
+    scores: &'a [f32],
+) -> Prediction<'a> {
     let over = scores.iter().zip(thresholds).map(|(score, threshold)| score >= threshold);
     let mark = mark(over.map(u32::from));
     let best = scores.iter().copied().fold(f32::MIN, f32::max);
-    let gist = Gist { mark, subject: 0, score: Some(round6(best)) };
-    Verdict { body: Body::MultiLabel { labels, scores, thresholds }, gist }
+    let key = PublishKey { mark, subject: 0, score: Some(round6(best)) };
+    Prediction { body: Body::MultiLabel { labels, scores, thresholds }, key }
 }
 
 /// The mean squared or absolute difference, or the output itself.

@@ -1,51 +1,42 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::bundle::card::{Kind, Output};
+use crate::bundle::card::{OutputKind, OutputSpec};
 use crate::clock::Timestamp;
 use crate::config::Encoding;
-use crate::pipeline::encode::{Prediction, encode, mark_replayed};
-use crate::pipeline::fit::{FitError, Problems};
-use crate::pipeline::infer::PredictionId;
-use crate::pipeline::outcome::Micros;
-use crate::pipeline::plan::{Cast, InputPlan, Scaling};
+use crate::pipeline::encode::{PredictionMessage, encode, mark_replayed};
+use crate::pipeline::prediction_id::PredictionId;
+use crate::pipeline::problems::{CompatibilityError, Problems};
+use crate::pipeline::step_report::StageMicros;
 use crate::pipeline::tests::fixture::{card, spec};
 use crate::tensor::{Dtype, TensorSpec};
 
-fn input(len: usize) -> InputPlan {
-    InputPlan {
-        name: "x".into(),
-        len,
-        fields: 0..0,
-        first: 0,
-        layout: crate::bundle::card::Layout::TimeChannel,
-        scaling: vec![Scaling::NONE],
-        cast: Cast::Real,
-    }
-}
-
-fn plan(kind: Kind, activation: Activation, spec: TensorSpec) -> Result<OutputPlan, Vec<FitError>> {
+fn plan(
+    kind: OutputKind,
+    activation: Activation,
+    spec: TensorSpec,
+) -> Result<OutputPlan, Vec<CompatibilityError>> {
     let mut card = card(None, &[], kind.clone());
-    card.output = Output { name: None, kind, activation, class_ids: Vec::new() };
+    card.output = OutputSpec { name: None, kind, activation, class_ids: Vec::new() };
     let mut problems = Problems::default();
-    let plan = OutputPlan::new(&card, &[input(4)], &[spec], &mut problems);
+    let plan = OutputPlan::new(&card, &[4], &[spec], &mut problems);
     plan.ok_or_else(|| problems.into_errors())
 }
 
-/// What a reader of the message sees of a verdict.
+/// What a reader of the message sees of a prediction.
 fn shown(plan: &OutputPlan, data: Data, compared: &[f64]) -> Result<Value, Reject> {
     let output = Tensor { shape: vec![data.len()], data };
     let mut scratch = Scratch::default();
-    let verdict = plan.interpret(&output, compared, &mut scratch)?;
-    let bytes = encode(&prediction(&verdict), Encoding::Json, &mut Vec::new())?;
+    let prediction = plan.interpret(&output, compared, &mut scratch)?;
+    let bytes = encode(&message(&prediction), Encoding::Json, &mut Vec::new())?;
     let Value::Object(mut message) = serde_json::from_slice(&bytes).unwrap() else { panic!() };
     let common = "v id gateway stream device time received model version us replayed";
     common.split(' ').for_each(|name| drop(message.remove(name).unwrap()));
     Ok(message.into())
 }
 
-fn prediction<'a>(verdict: &'a Verdict<'a>) -> Prediction<'a> {
-    Prediction {
+fn message<'a>(prediction: &'a Prediction<'a>) -> PredictionMessage<'a> {
+    PredictionMessage {
         id: PredictionId::Numbered { gateway: "gw-17", boot: "3f2a", number: 18231 },
         gateway: "gw-17",
         stream: "motion",
@@ -54,8 +45,8 @@ fn prediction<'a>(verdict: &'a Verdict<'a>) -> Prediction<'a> {
         received: Timestamp(1),
         model: "motion",
         version: "1.4.0",
-        verdict,
-        us: Micros { queue: 40, prepare: 12, run: 107 },
+        prediction,
+        us: StageMicros { queue: 40, prepare: 12, run: 107 },
         retained: false,
     }
 }
@@ -64,8 +55,8 @@ fn labels(names: &[&str]) -> Vec<String> {
     names.iter().map(|n| (*n).to_owned()).collect()
 }
 
-fn classes(top_k: usize, threshold: f32) -> Kind {
-    Kind::Classification { labels: labels(&["rest", "walk", "run"]), top_k, threshold }
+fn classes(top_k: usize, threshold: f32) -> OutputKind {
+    OutputKind::Classification { labels: labels(&["rest", "walk", "run"]), top_k, threshold }
 }
 
 fn float(shape: &[usize]) -> TensorSpec {
@@ -105,7 +96,8 @@ fn activations_turn_logits_into_scores() {
 
 #[test]
 fn one_score_for_two_labels_is_the_seconds() {
-    let kind = Kind::Classification { labels: labels(&["ok", "fault"]), top_k: 2, threshold: 0.0 };
+    let kind =
+        OutputKind::Classification { labels: labels(&["ok", "fault"]), top_k: 2, threshold: 0.0 };
     let plan = plan(kind, Activation::Sigmoid, float(&[1, 1])).unwrap();
     let shown = shown(&plan, Data::F32(vec![-2.0]), &[]).unwrap();
     assert_eq!((&shown["label"], &shown["score"]), (&json!("ok"), &json!(0.880797)));
@@ -136,7 +128,7 @@ fn quantized_outputs_are_read_in_the_units_of_the_model() {
 
 #[test]
 fn several_labels_may_hold_at_once() {
-    let kind = |thresholds: &[f32]| Kind::MultiLabel {
+    let kind = |thresholds: &[f32]| OutputKind::MultiLabel {
         labels: labels(&["rain", "wind", "hail"]),
         thresholds: thresholds.to_vec(),
     };
@@ -155,7 +147,7 @@ fn several_labels_may_hold_at_once() {
 
 #[test]
 fn a_regression_has_names_units_and_scale() {
-    let kind = Kind::Regression {
+    let kind = OutputKind::Regression {
         names: labels(&["temperature", "load"]),
         units: labels(&["C", "%"]),
         scale: vec![10.0, 100.0],
@@ -167,7 +159,7 @@ fn a_regression_has_names_units_and_scale() {
         json!({"kind":"regression","values":{"temperature":21.5,"load":26.85},
                "units":{"temperature":"C","load":"%"}})
     );
-    let bare = Kind::Regression {
+    let bare = OutputKind::Regression {
         names: labels(&["t"]),
         units: Vec::new(),
         scale: Vec::new(),
@@ -178,7 +170,7 @@ fn a_regression_has_names_units_and_scale() {
         shown(&bare, Data::F64(vec![1.0 / 3.0]), &[]).unwrap(),
         json!({"kind":"regression","values":{"t":0.333333}})
     );
-    let huge = Kind::Regression {
+    let huge = OutputKind::Regression {
         names: labels(&["t"]),
         units: Vec::new(),
         scale: vec![3e38],
@@ -191,7 +183,7 @@ fn a_regression_has_names_units_and_scale() {
 
 #[test]
 fn an_anomaly_is_the_output_or_how_badly_it_repeats_the_input() {
-    let make = |score| Kind::Anomaly { score, threshold: 0.5 };
+    let make = |score| OutputKind::Anomaly { score, threshold: 0.5 };
     let output = plan(make(AnomalyScore::Output), Activation::None, float(&[1])).unwrap();
     assert_eq!(
         shown(&output, Data::F32(vec![0.5]), &[]).unwrap(),
@@ -209,14 +201,14 @@ fn an_anomaly_is_the_output_or_how_badly_it_repeats_the_input() {
 
 #[test]
 fn a_raw_output_keeps_its_type_and_shape() {
-    let raw = plan(Kind::Raw, Activation::None, spec("y", Dtype::I64, &[1, 2])).unwrap();
+    let raw = plan(OutputKind::Raw, Activation::None, spec("y", Dtype::I64, &[1, 2])).unwrap();
     assert_eq!(
         shown(&raw, Data::I64(vec![1, 9_007_199_254_740_993]), &[]).unwrap(),
         json!({"kind":"raw","tensor":{"name":"y","shape":[1,2],"data":[1,9_007_199_254_740_993_i64]}})
     );
     let quant = Some(Quant { scale: 0.5, zero: 1 });
     let int8 = TensorSpec { quant, ..spec("y", Dtype::U8, &[2]) };
-    let raw = plan(Kind::Raw, Activation::None, int8).unwrap();
+    let raw = plan(OutputKind::Raw, Activation::None, int8).unwrap();
     assert_eq!(
         shown(&raw, Data::U8(vec![1, 4]), &[]).unwrap()["tensor"]["data"],
         json!([0.0, 1.5])
@@ -227,8 +219,8 @@ fn a_raw_output_keeps_its_type_and_shape() {
 fn an_output_that_is_not_finite_is_an_error() {
     let kinds = [
         (classes(1, 0.0), 3),
-        (Kind::Raw, 3),
-        (Kind::Anomaly { score: AnomalyScore::ReconstructionMse, threshold: 1.0 }, 4),
+        (OutputKind::Raw, 3),
+        (OutputKind::Anomaly { score: AnomalyScore::ReconstructionMse, threshold: 1.0 }, 4),
     ];
     for (kind, len) in kinds {
         let plan = plan(kind, Activation::None, float(&[len])).unwrap();
@@ -243,15 +235,15 @@ fn an_output_that_is_not_finite_is_an_error() {
 fn the_card_must_fit_the_output() {
     let key = |kind, activation, spec| plan(kind, activation, spec).unwrap_err()[0].key;
     let none = Activation::None;
-    let multi = |thresholds| Kind::MultiLabel { labels: labels(&["a", "b"]), thresholds };
-    let regression = |units: &[&str], scale| Kind::Regression {
+    let multi = |thresholds| OutputKind::MultiLabel { labels: labels(&["a", "b"]), thresholds };
+    let regression = |units: &[&str], scale| OutputKind::Regression {
         names: labels(&["a", "b", "c"]),
         units: labels(units),
         scale,
         offset: Vec::new(),
     };
-    let anomaly = |score| Kind::Anomaly { score, threshold: 0.5 };
-    let two = Kind::Classification { labels: labels(&["a", "b"]), top_k: 1, threshold: 0.0 };
+    let anomaly = |score| OutputKind::Anomaly { score, threshold: 0.5 };
+    let two = OutputKind::Classification { labels: labels(&["a", "b"]), top_k: 1, threshold: 0.0 };
     assert_eq!(key(classes(1, 0.0), none, float(&[4])), "card: output.labels");
     assert_eq!(key(two, Activation::Softmax, float(&[1])), "card: output.activation");
     assert_eq!(key(multi(vec![]), none, float(&[3])), "card: output.labels");
@@ -271,7 +263,7 @@ fn marking_as_replayed_changes_nothing_else_in_either_encoding() {
     let plan = plan(classes(2, 0.5), Activation::None, float(&[3])).unwrap();
     let output = Tensor { shape: vec![3], data: Data::F32(vec![0.125, 0.25, 0.625]) };
     let mut scratch = Scratch::default();
-    let verdict = plan.interpret(&output, &[], &mut scratch).unwrap();
+    let prediction = plan.interpret(&output, &[], &mut scratch).unwrap();
     for encoding in [Encoding::Json, Encoding::Cbor] {
         let read = |bytes: &[u8]| -> ciborium::Value {
             match encoding {
@@ -279,7 +271,7 @@ fn marking_as_replayed_changes_nothing_else_in_either_encoding() {
                 Encoding::Cbor => ciborium::from_reader(bytes).unwrap(),
             }
         };
-        let bytes = encode(&prediction(&verdict), encoding, &mut Vec::new()).unwrap();
+        let bytes = encode(&message(&prediction), encoding, &mut Vec::new()).unwrap();
         let marked = mark_replayed(&bytes).unwrap();
         let (mut before, after) =
             (read(&bytes).into_map().unwrap(), read(&marked).into_map().unwrap());
@@ -295,14 +287,14 @@ fn marking_as_replayed_changes_nothing_else_in_either_encoding() {
 
 #[test]
 fn both_encodings_say_the_same() {
-    let kinds = [(classes(2, 0.9), 3), (Kind::Raw, 3)];
+    let kinds = [(classes(2, 0.9), 3), (OutputKind::Raw, 3)];
     for (kind, len) in kinds {
         let plan = plan(kind, Activation::None, float(&[len])).unwrap();
         let output = Tensor { shape: vec![len], data: Data::F32(vec![0.125; len]) };
         let mut scratch = Scratch::default();
-        let verdict = plan.interpret(&output, &[], &mut scratch).unwrap();
-        let json = encode(&prediction(&verdict), Encoding::Json, &mut Vec::new()).unwrap();
-        let cbor = encode(&prediction(&verdict), Encoding::Cbor, &mut Vec::new()).unwrap();
+        let prediction = plan.interpret(&output, &[], &mut scratch).unwrap();
+        let json = encode(&message(&prediction), Encoding::Json, &mut Vec::new()).unwrap();
+        let cbor = encode(&message(&prediction), Encoding::Cbor, &mut Vec::new()).unwrap();
         let json: Value = serde_json::from_slice(&json).unwrap();
         let cbor: Value = ciborium::from_reader(&*cbor).unwrap();
         assert_eq!(json, cbor);

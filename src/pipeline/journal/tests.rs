@@ -8,19 +8,19 @@ use crate::bundle::card::Card;
 use crate::clock::{Clock, Mono, Now};
 use crate::config::When;
 use crate::message::InputId;
-use crate::pipeline::tests::fixture::{Bench, echo, labelled, stream, summing, windowed};
-use crate::pipeline::{Addition, RestoreError};
+use crate::pipeline::tests::fixture::{Harness, echo, labelled, stream, summing, windowed};
+use crate::pipeline::{JournalEntry, RestoreError};
 
 const LENGTH: usize = 4;
 
-fn bench() -> Bench {
+fn bench() -> Harness {
     let mut stream = stream();
     stream.payload.time = Some("t".into());
     stream.max_keys = 3;
     stream.key_ttl = Duration::from_millis(60);
     stream.publish.when = When::Change;
     stream.publish.consecutive = 2;
-    Bench::new(stream, card(), summing(LENGTH))
+    Harness::new(stream, card(), summing(LENGTH))
 }
 
 fn card() -> Card {
@@ -66,14 +66,14 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Default)]
 struct Disk {
     base: Vec<u8>,
-    additions: Vec<Addition>,
+    additions: Vec<JournalEntry>,
     whole: Vec<u8>,
     input_ids: Vec<InputId>,
 }
 
 /// The process and what it has said so far.
 struct Run {
-    bench: Bench,
+    bench: Harness,
     disk: Disk,
     bases: u64,
     packets: u16,
@@ -119,7 +119,7 @@ impl Run {
     }
 
     /// A process that starts on what is on the disk.
-    fn restored(&self, now: Now) -> (Bench, Vec<InputId>) {
+    fn restored(&self, now: Now) -> (Harness, Vec<InputId>) {
         let (mut bench, mut input_ids) = (bench(), Vec::new());
         let additions = self.disk.additions.iter().map(|addition| &addition.bytes[..]);
         let report = bench.pipeline.replay(&self.disk.base, additions, now, &mut input_ids);
@@ -239,7 +239,7 @@ fn damage_in_an_addition_leaves_it_and_what_follows_out() {
 #[test]
 fn a_base_of_another_shape_is_refused_and_a_plain_snapshot_is_a_base_without_additions() {
     let (run, after) = saved();
-    let mut other = Bench::new(stream(), windowed(5, 2), echo(&[5, 2]));
+    let mut other = Harness::new(stream(), windowed(5, 2), echo(&[5, 2]));
     let now = run.bench.clock.now();
     let refused = other.pipeline.replay(&run.disk.base, [], now, &mut Vec::new());
     assert_eq!(refused, Err(RestoreError::Shape));
@@ -260,7 +260,8 @@ fn what_an_addition_takes_is_known_beforehand() {
     }
     run.save(false);
     let (stream, card, model) = (stream(), card(), summing(LENGTH));
-    let expected = crate::pipeline::sample_bytes(&stream, &card, &model.inputs, &model.outputs);
+    let expected =
+        crate::pipeline::journal_sample_size(&stream, &card, &model.inputs, &model.outputs);
     let (bytes, expected) = (run.disk.additions[0].bytes.len() as u64, 200 * expected.unwrap());
     // The publish rules' memory comes to every other sample.
     assert!((expected * 3 / 4..expected * 2).contains(&bytes), "{bytes} for {expected}");

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Names, Recording, RecordingError, too_many_rows};
+use super::{ColumnNames, Recording, RecordingError, too_many_rows};
 use crate::pipeline::decode::Csv;
 
 /// What a column is for.
@@ -31,7 +31,7 @@ pub(super) const TIMES: [(&str, i64); 7] = [
 
 pub(super) fn read(
     text: &str,
-    names: Names<'_>,
+    names: ColumnNames<'_>,
     rows_max: usize,
 ) -> Result<Vec<Recording>, RecordingError> {
     let mut csv = Csv::default();
@@ -44,7 +44,7 @@ pub(super) fn read(
     let named = |column: Column| columns.iter().zip(&header).filter(move |(c, _)| **c == column);
     let channels: Vec<String> = match names {
         // Without names in the card only the order counts.
-        Names::Channels([]) => Vec::new(),
+        ColumnNames::Channels([]) => Vec::new(),
         _ => named(Column::Cell).map(|(_, name)| name.clone()).collect(),
     };
     let mut found: Vec<Recording> = Vec::new();
@@ -69,10 +69,10 @@ pub(super) fn read(
 }
 
 /// What each column is for.
-fn columns(header: &[String], names: Names<'_>) -> Result<Vec<Column>, RecordingError> {
+fn columns(header: &[String], names: ColumnNames<'_>) -> Result<Vec<Column>, RecordingError> {
     let channels = match names {
-        Names::Channels(channels) => channels,
-        Names::Payloads => &[],
+        ColumnNames::Channels(channels) => channels,
+        ColumnNames::Payloads => &[],
     };
     let column = |name: &String| {
         if channels.contains(name) {

@@ -3,14 +3,14 @@
 use serde_json::{Map, Value};
 
 use super::csv::TIMES;
-use super::{Names, Recording, RecordingError, too_many_rows};
+use super::{ColumnNames, Recording, RecordingError, too_many_rows};
 
 /// The version of the file's form.
 const FORMAT: u64 = 1;
 
 pub(super) fn read(
     text: &str,
-    names: Names<'_>,
+    names: ColumnNames<'_>,
     rows_max: usize,
 ) -> Result<Vec<Recording>, RecordingError> {
     let mut found: Vec<Recording> = Vec::new();
@@ -57,10 +57,10 @@ fn line_of(text: &str, offset: usize) -> usize {
 
 /// A list of objects is a file of samples; a list of numbers is one sample. For a model whose
 /// channels have no names, a list of lists may be a whole input and is one line's.
-fn is_list_of_samples(samples: &[Value], names: Names<'_>) -> bool {
+fn is_list_of_samples(samples: &[Value], names: ColumnNames<'_>) -> bool {
     match (samples.first(), names) {
-        (Some(Value::Object(_)), Names::Channels(_)) => true,
-        (Some(Value::Array(_)), Names::Channels(channels)) => !channels.is_empty(),
+        (Some(Value::Object(_)), ColumnNames::Channels(_)) => true,
+        (Some(Value::Array(_)), ColumnNames::Channels(channels)) => !channels.is_empty(),
         _ => false,
     }
 }
@@ -100,14 +100,14 @@ fn golden(mut members: Map<String, Value>) -> Result<Vec<Recording>, RecordingEr
 /// Takes one sample up.
 fn put(
     sample: Value,
-    names: Names<'_>,
+    names: ColumnNames<'_>,
     line: usize,
     found: &mut Vec<Recording>,
 ) -> Result<(), RecordingError> {
     let wrong = |problem: String| RecordingError::Line { line, problem };
     let channels = match names {
-        Names::Channels(channels) => channels,
-        Names::Payloads => &[],
+        ColumnNames::Channels(channels) => channels,
+        ColumnNames::Payloads => &[],
     };
     let mut members = match sample {
         Value::Object(members) => members,
@@ -138,8 +138,8 @@ fn put(
     let (recording, device, label) = (text("recording"), text("device"), text("label"));
     let time = match names {
         // The stream's configuration says which member it is.
-        Names::Payloads => None,
-        Names::Channels(_) => time(&members, channels).map_err(wrong)?,
+        ColumnNames::Payloads => None,
+        ColumnNames::Channels(_) => time(&members, channels).map_err(wrong)?,
     };
     let named = !channels.is_empty() && channels.iter().all(|name| members.contains_key(name));
     let row = if named {

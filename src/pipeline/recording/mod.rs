@@ -17,7 +17,7 @@ use super::decode::time;
 use crate::clock::Timestamp;
 
 /// Recordings in a file.
-const RECORDINGS_MAX: usize = 1_000;
+const MAX_RECORDINGS: usize = 1_000;
 
 /// Samples of one device in order, as the sensor sent them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -55,7 +55,7 @@ pub struct Expected {
 
 /// What the names of a file's columns and members mean.
 #[derive(Clone, Copy, Debug)]
-pub enum Names<'a> {
+pub enum ColumnNames<'a> {
     /// They are channels of the card; none where the card names none.
     Channels(&'a [String]),
     /// Rows stay as they are: a stream's configuration says what is in them.
@@ -81,7 +81,7 @@ pub enum RecordingError {
 /// The first thing that is wrong, with its place.
 pub fn read_recordings(
     bytes: &[u8],
-    names: Names<'_>,
+    names: ColumnNames<'_>,
     rows_max: usize,
 ) -> Result<Vec<Recording>, RecordingError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
@@ -90,7 +90,7 @@ pub fn read_recordings(
         RecordingError::File(format!("byte {at} is not UTF-8: {what}"))
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if let Names::Channels(channels) = names
+    if let ColumnNames::Channels(channels) = names
         && let Some(twice) = duplicate(channels)
     {
         let problem = format!("the card has two channels named {twice:?}: give each its own name");
@@ -108,7 +108,7 @@ pub fn read_recordings(
     if rows > rows_max {
         return Err(too_many_rows(rows_max));
     }
-    if recordings.len() > RECORDINGS_MAX {
+    if recordings.len() > MAX_RECORDINGS {
         return Err(too_many_recordings());
     }
     recordings.iter().try_for_each(|recording| recording.check(names))?;
@@ -126,7 +126,7 @@ fn too_many_rows(max: usize) -> RecordingError {
 }
 
 fn too_many_recordings() -> RecordingError {
-    RecordingError::File(format!("more than {RECORDINGS_MAX} recordings: choose fewer"))
+    RecordingError::File(format!("more than {MAX_RECORDINGS} recordings: choose fewer"))
 }
 
 fn duplicate(names: &[String]) -> Option<&String> {
@@ -135,7 +135,7 @@ fn duplicate(names: &[String]) -> Option<&String> {
 }
 
 impl Recording {
-    fn check(&self, names: Names<'_>) -> Result<(), RecordingError> {
+    fn check(&self, names: ColumnNames<'_>) -> Result<(), RecordingError> {
         let wrong =
             |problem: String| RecordingError::Recording { recording: self.title(), problem };
         let rows = self.rows.len();
@@ -166,7 +166,7 @@ impl Recording {
         Ok(())
     }
 
-    fn check_columns(&self, names: Names<'_>) -> Result<(), RecordingError> {
+    fn check_columns(&self, names: ColumnNames<'_>) -> Result<(), RecordingError> {
         let wrong =
             |problem: String| RecordingError::Recording { recording: self.title(), problem };
         let columns = &self.channels;
@@ -174,7 +174,7 @@ impl Recording {
             return Err(wrong(format!("two columns are named {twice:?}")));
         }
         let lists = self.rows.iter().any(Value::is_array);
-        if let (Names::Channels(channels), true) = (names, lists) {
+        if let (ColumnNames::Channels(channels), true) = (names, lists) {
             let missing: Vec<_> = channels.iter().filter(|name| !columns.contains(name)).collect();
             if !missing.is_empty() {
                 let have =
@@ -310,7 +310,7 @@ fn within(
     // The newest first: lines of one recording follow one another as a rule.
     let at = found.iter().rposition(same).unwrap_or(found.len());
     if at == found.len() {
-        if at >= RECORDINGS_MAX {
+        if at >= MAX_RECORDINGS {
             return Err(too_many_recordings());
         }
         let device = device.map(str::to_owned);

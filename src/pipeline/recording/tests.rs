@@ -8,7 +8,7 @@ fn names(names: &[&str]) -> Vec<String> {
 
 fn read(text: &str, channels: &[&str]) -> Result<Vec<Recording>, String> {
     let channels = names(channels);
-    let read = read_recordings(text.as_bytes(), Names::Channels(&channels), 10);
+    let read = read_recordings(text.as_bytes(), ColumnNames::Channels(&channels), 10);
     read.map_err(|error| error.to_string())
 }
 
@@ -122,8 +122,9 @@ fn what_is_wrong_is_told_with_its_place() {
     let apart: String = (0..1001).map(|n| format!("{n},1\n")).collect();
     let names = names(&["x"]);
     let text = format!("recording,x\n{apart}");
-    let refused = read_recordings(text.as_bytes(), Names::Channels(&names), 10_000).unwrap_err();
+    let refused =
+        read_recordings(text.as_bytes(), ColumnNames::Channels(&names), 10_000).unwrap_err();
     assert!(refused.to_string().contains("more than 1000 recordings"), "{refused}");
-    let refused = read_recordings(&[b'x', 0xff], Names::Channels(&names), 10).unwrap_err();
+    let refused = read_recordings(&[b'x', 0xff], ColumnNames::Channels(&names), 10).unwrap_err();
     assert!(refused.to_string().contains("byte 1 is not UTF-8"), "{refused}");
 }

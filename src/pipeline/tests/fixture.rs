@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::bundle::card::{Activation, Card, Input, Kind, Layout, Normalize, Output, Window};
+use crate::bundle::card::{
+    Activation, Card, InputSpec, Layout, Normalize, OutputKind, OutputSpec, WindowSpec,
+};
 use crate::clock::{Clock, Mono, Now, Timestamp};
 use crate::config::{
     Encoding, Format, Guarantee, Payload, Publish, RetainedInput, Stream, TopicPattern,
@@ -13,7 +15,7 @@ use crate::config::{
 use crate::engine::RunError;
 use crate::ids::{GatewayId, ModelName, StreamName};
 use crate::message::{AckToken, Incoming, Qos, ResultMessage};
-use crate::pipeline::{FitError, Ids, Infer, Outcome, Pipeline};
+use crate::pipeline::{CompatibilityError, Infer, Pipeline, PredictionIds, StepReport};
 use crate::tensor::{Data, Dtype, Tensor, TensorSpec};
 
 /// 2026-11-22T10:00:00Z
@@ -21,14 +23,14 @@ pub(crate) const SECOND: Timestamp = Timestamp(1_795_341_600_000_000);
 
 /// A clock that goes when it is told, and by `tick` microseconds whenever it is read.
 #[derive(Debug)]
-pub(crate) struct Hand {
+pub(crate) struct ManualClock {
     /// The wall clock's time where the other one is at zero.
     start: AtomicI64,
     mono: AtomicU64,
     pub(crate) tick: u64,
 }
 
-impl Hand {
+impl ManualClock {
     pub(crate) fn pass(&self, span: Duration) {
         self.mono.fetch_add(u64::try_from(span.as_micros()).unwrap(), Ordering::Relaxed);
     }
@@ -45,7 +47,7 @@ impl Hand {
     }
 }
 
-impl Clock for Hand {
+impl Clock for ManualClock {
     fn now(&self) -> Now {
         self.at(self.mono.fetch_add(self.tick, Ordering::Relaxed))
     }
@@ -190,7 +192,7 @@ pub(crate) fn stream() -> Stream {
     }
 }
 
-pub(crate) fn card(window: Option<Window>, channels: &[&str], kind: Kind) -> Card {
+pub(crate) fn card(window: Option<WindowSpec>, channels: &[&str], kind: OutputKind) -> Card {
     Card {
         name: ModelName::parse("motion").unwrap(),
         version: "1.4.0".into(),
@@ -199,28 +201,33 @@ pub(crate) fn card(window: Option<Window>, channels: &[&str], kind: Kind) -> Car
         licence: String::new(),
         source: String::new(),
         window,
-        inputs: vec![Input {
+        inputs: vec![InputSpec {
             name: "x".into(),
             channels: channels.iter().map(|c| (*c).to_owned()).collect(),
             layout: Layout::TimeChannel,
             normalize: Normalize::None,
             quantize: false,
         }],
-        output: Output { name: None, kind, activation: Activation::None, class_ids: Vec::new() },
+        output: OutputSpec {
+            name: None,
+            kind,
+            activation: Activation::None,
+            class_ids: Vec::new(),
+        },
         golden: None,
         dims: std::collections::BTreeMap::new(),
     }
 }
 
-pub(crate) fn two_labels() -> Kind {
+pub(crate) fn two_labels() -> OutputKind {
     let labels = vec!["walking".to_owned(), "running".to_owned()];
-    Kind::Classification { labels, top_k: 2, threshold: 0.0 }
+    OutputKind::Classification { labels, top_k: 2, threshold: 0.0 }
 }
 
 /// Windows of two channels, two labels.
 pub(crate) fn labelled(length: usize) -> Card {
     Card {
-        output: Output {
+        output: OutputSpec {
             name: None,
             kind: two_labels(),
             activation: Activation::None,
@@ -232,33 +239,38 @@ pub(crate) fn labelled(length: usize) -> Card {
 
 /// Windows of two channels, a raw output.
 pub(crate) fn windowed(length: usize, hop: usize) -> Card {
-    card(Some(Window { length, hop, max_gap: None }), &["a", "b"], Kind::Raw)
+    card(Some(WindowSpec { length, hop, max_gap: None }), &["a", "b"], OutputKind::Raw)
 }
 
 /// Every message is an input.
-pub(crate) fn whole(kind: Kind) -> Card {
+pub(crate) fn whole(kind: OutputKind) -> Card {
     card(None, &[], kind)
 }
 
 /// A pipeline with its clock.
 #[derive(Debug)]
-pub(crate) struct Bench {
+pub(crate) struct Harness {
     pub(crate) pipeline: Pipeline,
-    pub(crate) clock: Hand,
+    pub(crate) clock: ManualClock,
     tokens: u64,
 }
 
-impl Bench {
+impl Harness {
     pub(crate) fn new(stream: Stream, card: Card, model: Fake) -> Self {
         Self::try_new(stream, card, model).unwrap()
     }
 
-    pub(crate) fn try_new(stream: Stream, card: Card, model: Fake) -> Result<Self, Vec<FitError>> {
+    pub(crate) fn try_new(
+        stream: Stream,
+        card: Card,
+        model: Fake,
+    ) -> Result<Self, Vec<CompatibilityError>> {
         let gateway = GatewayId::parse("gw-17").unwrap();
-        let ids = Ids::new(&gateway, "3f2a", Arc::new(AtomicU64::new(0)));
+        let ids = PredictionIds::new(&gateway, "3f2a", Arc::new(AtomicU64::new(0)));
         let (card, model) = (Arc::new(card), Box::new(model));
         let pipeline = Pipeline::new(0, &stream, &gateway, card, model, ids)?;
-        let clock = Hand { start: AtomicI64::new(SECOND.0), mono: AtomicU64::new(0), tick: 0 };
+        let clock =
+            ManualClock { start: AtomicI64::new(SECOND.0), mono: AtomicU64::new(0), tick: 0 };
         Ok(Self { pipeline, clock, tokens: 0 })
     }
 
@@ -276,7 +288,7 @@ impl Bench {
         }
     }
 
-    pub(crate) fn step(&mut self, topic: &str, payload: &str) -> (Outcome, Vec<ResultMessage>) {
+    pub(crate) fn step(&mut self, topic: &str, payload: &str) -> (StepReport, Vec<ResultMessage>) {
         let incoming = self.incoming(topic, payload.as_bytes());
         let mut out = Vec::new();
         let outcome = self.pipeline.step(&incoming, &self.clock, &mut out);

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::fixture::{Bench, SECOND, echo, prediction, stream, windowed};
+use super::fixture::{Harness, SECOND, echo, prediction, stream, windowed};
 use crate::clock::Clock as _;
 use crate::config::Stream;
-use crate::pipeline::{Outcome, WindowLoss};
+use crate::pipeline::{StepReport, WindowLoss};
 
 fn timed() -> Stream {
     let mut config = stream();
@@ -13,7 +13,7 @@ fn timed() -> Stream {
     config
 }
 
-fn only_loss(outcome: &Outcome) -> WindowLoss {
+fn only_loss(outcome: &StepReport) -> WindowLoss {
     let losses: Vec<_> = outcome.losses.iter().collect();
     assert_eq!(losses.len(), 1, "{outcome:?}");
     losses[0].0.clone()
@@ -28,7 +28,7 @@ fn sample(second: i64, number: i64) -> String {
 fn samples_further_apart_than_max_gap_are_named_with_what_to_do() {
     let mut card = windowed(50, 50);
     card.window.as_mut().unwrap().max_gap = Some(Duration::from_secs(2));
-    let mut bench = Bench::new(stream(), card, echo(&[50, 2]));
+    let mut bench = Harness::new(stream(), card, echo(&[50, 2]));
     let mut step = || {
         bench.clock.pass(Duration::from_secs(5));
         bench.step("sensors/press-7/imu", "[1,2]").0
@@ -52,7 +52,7 @@ fn samples_further_apart_than_max_gap_are_named_with_what_to_do() {
 fn devices_evicted_before_their_first_prediction_are_counted_and_others_are_not() {
     let mut config = stream();
     config.max_keys = 2;
-    let mut bench = Bench::new(config, windowed(2, 2), echo(&[2, 2]));
+    let mut bench = Harness::new(config, windowed(2, 2), echo(&[2, 2]));
     let mut step = |device: &str| bench.step(&format!("sensors/{device}/imu"), "[1,2]").0;
     for device in ["a", "a", "b", "c"] {
         assert_eq!(step(device).losses.count("evicted"), 0, "{device}");
@@ -70,7 +70,7 @@ fn devices_evicted_before_their_first_prediction_are_counted_and_others_are_not(
 fn a_device_slower_than_its_time_to_live_is_told_from_one_that_is_gone() {
     let mut config = stream();
     config.key_ttl = Duration::from_secs(10);
-    let mut bench = Bench::new(config, windowed(3, 3), echo(&[3, 2]));
+    let mut bench = Harness::new(config, windowed(3, 3), echo(&[3, 2]));
     bench.step("sensors/a/imu", "[1,2]");
     bench.step("sensors/b/imu", "[1,2]");
     bench.clock.pass(Duration::from_secs(11));
@@ -81,7 +81,7 @@ fn a_device_slower_than_its_time_to_live_is_told_from_one_that_is_gone() {
 
 /// What a stream of windows of four gives, sample by sample: the number of rejects, the losses by
 /// the clock, and the first channel of the window that was run.
-fn steps(bench: &mut Bench, samples: &[(i64, i64)]) -> Vec<(usize, u32, Vec<f64>)> {
+fn steps(bench: &mut Harness, samples: &[(i64, i64)]) -> Vec<(usize, u32, Vec<f64>)> {
     let steps = samples.iter().map(|&(second, number)| {
         bench.clock.pass(Duration::from_millis(10));
         let (outcome, out) = bench.step("sensors/x/imu", &sample(second, number));
@@ -95,7 +95,7 @@ fn steps(bench: &mut Bench, samples: &[(i64, i64)]) -> Vec<(usize, u32, Vec<f64>
 
 #[test]
 fn a_clock_that_was_set_back_begins_a_window_with_all_samples_since() {
-    let mut bench = Bench::new(timed(), windowed(4, 4), echo(&[4, 2]));
+    let mut bench = Harness::new(timed(), windowed(4, 4), echo(&[4, 2]));
     let before = [(-10, 1), (-9, 2), (-8, 3)];
     assert!(steps(&mut bench, &before).iter().all(|step| *step == (0, 0, vec![])));
     let after = steps(&mut bench, &[(-3600, 4), (-3599, 5), (-3598, 6), (-3597, 7)]);
@@ -107,7 +107,7 @@ fn a_clock_that_was_set_back_begins_a_window_with_all_samples_since() {
 
 #[test]
 fn late_and_repeated_samples_leave_the_window_alone() {
-    let mut bench = Bench::new(timed(), windowed(4, 4), echo(&[4, 2]));
+    let mut bench = Harness::new(timed(), windowed(4, 4), echo(&[4, 2]));
     let samples = [(-20, 1), (-19, 2), (-18, 3), (-19, 2), (-20, 1), (-3600, 9), (-17, 4)];
     let steps = steps(&mut bench, &samples);
     let refused: Vec<_> = steps.iter().map(|(rejects, ..)| *rejects).collect();
@@ -117,7 +117,7 @@ fn late_and_repeated_samples_leave_the_window_alone() {
 
 #[test]
 fn old_data_in_a_row_is_never_in_a_window_with_new_data() {
-    let mut bench = Bench::new(timed(), windowed(4, 4), echo(&[4, 2]));
+    let mut bench = Harness::new(timed(), windowed(4, 4), echo(&[4, 2]));
     let old = [(-20, 1), (-19, 2), (-3600, 8), (-3599, 9)];
     steps(&mut bench, &old);
     let new = steps(&mut bench, &[(-18, 3), (-17, 4), (-16, 5), (-15, 6)]);
@@ -127,11 +127,11 @@ fn old_data_in_a_row_is_never_in_a_window_with_new_data() {
 
 #[test]
 fn a_journal_gives_the_window_of_after_a_clock_was_set_back() {
-    let mut bench = Bench::new(timed(), windowed(4, 4), echo(&[4, 2]));
+    let mut bench = Harness::new(timed(), windowed(4, 4), echo(&[4, 2]));
     let base = bench.pipeline.base(7, bench.clock.now());
     steps(&mut bench, &[(-10, 1), (-9, 2), (-3600, 4), (-3599, 5), (-3598, 6)]);
     let addition = bench.pipeline.addition(bench.clock.now()).unwrap();
-    let mut again = Bench::new(timed(), windowed(4, 4), echo(&[4, 2]));
+    let mut again = Harness::new(timed(), windowed(4, 4), echo(&[4, 2]));
     let (now, mut input_ids) = (again.clock.now(), Vec::new());
     let restored =
         again.pipeline.replay(&base, [&addition.bytes[..]], now, &mut input_ids).unwrap();

@@ -1,11 +1,11 @@
 use bytes::Bytes;
 
-use super::fixture::{Bench, classifier, labelled, prediction, stream};
+use super::fixture::{Harness, classifier, labelled, prediction, stream};
 use crate::config::{Guarantee, When};
 use crate::message::{Qos, Reply, ResultMessage};
-use crate::pipeline::Outcome;
+use crate::pipeline::StepReport;
 
-fn ask(bench: &mut Bench, topic: &str, payload: &str) -> (Outcome, Vec<ResultMessage>) {
+fn ask(bench: &mut Harness, topic: &str, payload: &str) -> (StepReport, Vec<ResultMessage>) {
     let mut incoming = bench.incoming("sensors/x/imu", payload.as_bytes());
     let correlation = Some(Bytes::from_static(b"call 1"));
     incoming.reply = Some(Reply { topic: topic.to_owned(), correlation });
@@ -14,12 +14,12 @@ fn ask(bench: &mut Bench, topic: &str, payload: &str) -> (Outcome, Vec<ResultMes
     (outcome, out)
 }
 
-fn bench(when: When) -> Bench {
+fn bench(when: When) -> Harness {
     let mut config = stream();
     config.publish.when = when;
     config.publish.retain = true;
     config.publish.qos = Qos::AtMostOnce;
-    Bench::new(config, labelled(1), classifier(1, &[0.2, 0.8]))
+    Harness::new(config, labelled(1), classifier(1, &[0.2, 0.8]))
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn an_input_waits_for_its_answer_too() {
     let mut card = labelled(1);
     card.window = None;
     card.inputs[0].channels.clear();
-    let mut bench = Bench::new(config, card, classifier(1, &[0.2, 0.8]));
+    let mut bench = Harness::new(config, card, classifier(1, &[0.2, 0.8]));
     let (outcome, out) = ask(&mut bench, "reply/7", "[1,2]");
     assert_eq!(outcome.awaited, 2);
     assert!(out.iter().all(|f| f.input.is_some()));

@@ -1,24 +1,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::fixture::{Bench, classifier, echo, labelled, stream, windowed};
+use super::fixture::{Harness, classifier, echo, labelled, stream, windowed};
 use crate::bundle::card::Card;
 use crate::clock::{Clock, Timestamp};
 use crate::config::When;
-use crate::pipeline::{RestoreError, Restored, Swapped};
+use crate::pipeline::{RestoreError, Restored, SwapEffect};
 
-fn bench(length: usize) -> Bench {
-    Bench::new(stream(), windowed(length, 1), echo(&[length, 2]))
+fn bench(length: usize) -> Harness {
+    Harness::new(stream(), windowed(length, 1), echo(&[length, 2]))
 }
 
 /// A window ends where a device was silent for more than a minute.
-fn with_gap() -> Bench {
+fn with_gap() -> Harness {
     let mut card = windowed(2, 2);
     card.window.as_mut().unwrap().max_gap = Some(Duration::from_secs(60));
-    Bench::new(stream(), card, echo(&[2, 2]))
+    Harness::new(stream(), card, echo(&[2, 2]))
 }
 
-fn step(bench: &mut Bench, device: &str) -> Vec<u8> {
+fn step(bench: &mut Harness, device: &str) -> Vec<u8> {
     let n = bench.clock.now().mono.0 % 1000;
     bench.clock.pass(Duration::from_micros(1));
     let (_, out) = bench.step(&format!("sensors/{device}/imu"), &format!("[{n},{}]", n * 2));
@@ -50,7 +50,7 @@ fn a_restored_pipeline_goes_on_where_the_saved_one_was() {
 fn what_the_publish_rules_remember_is_restored() {
     let mut config = stream();
     config.publish.when = When::Change;
-    let make = || Bench::new(config.clone(), labelled(1), classifier(1, &[0.1, 0.9]));
+    let make = || Harness::new(config.clone(), labelled(1), classifier(1, &[0.1, 0.9]));
     let mut saved = make();
     assert_eq!(saved.step("sensors/x/imu", "[1,2]").0.results, 1);
     let bytes = saved.pipeline.snapshot(saved.clock.now());
@@ -99,7 +99,7 @@ fn more_devices_than_there_is_room_for_leaves_the_latest() {
     let bytes = saved.pipeline.snapshot(saved.clock.now());
     let mut config = stream();
     config.max_keys = 2;
-    let mut small = Bench::new(config, windowed(4, 1), echo(&[4, 2]));
+    let mut small = Harness::new(config, windowed(4, 1), echo(&[4, 2]));
     let report = small.pipeline.restore(&bytes, small.clock.now()).unwrap();
     assert_eq!(report, Restored { devices: 2, dropped: 1, left_out: 0 });
     for _ in 0..3 {
@@ -146,7 +146,7 @@ fn a_right_checksum_over_nonsense_is_refused() {
             let mut forged = bytes[..bytes.len() - 4].to_vec();
             forged[place] = value;
             forged.extend(crc32fast::hash(&forged).to_le_bytes());
-            // Taken or refused; what counts is that nothing panics afterwards.
+            // InputProcessed or refused; what counts is that nothing panics afterwards.
             let mut other = bench(3);
             if other.pipeline.restore(&forged, now).is_ok() {
                 for _ in 0..4 {
@@ -165,12 +165,12 @@ fn a_swap_keeps_windows_of_the_same_shape() {
     step(&mut bench, "x");
     let card = Arc::new(Card { version: "2.0.0".into(), ..windowed(3, 2) });
     let swapped = bench.pipeline.swap(card, Box::new(echo(&[3, 2]))).unwrap();
-    assert_eq!(swapped, Swapped::WindowsKept);
+    assert_eq!(swapped, SwapEffect::WindowsKept);
     assert_eq!(bench.pipeline.card().version, "2.0.0");
     assert!(!step(&mut bench, "x").is_empty(), "the window goes on");
 
     let swapped = bench.pipeline.swap(Arc::new(windowed(2, 2)), Box::new(echo(&[2, 2]))).unwrap();
-    assert_eq!(swapped, Swapped::WindowsReset);
+    assert_eq!(swapped, SwapEffect::WindowsReset);
     assert!(step(&mut bench, "x").is_empty());
     assert!(!step(&mut bench, "x").is_empty());
 }
@@ -193,7 +193,7 @@ fn what_a_save_takes_is_known_beforehand() {
         (0..6).for_each(|_| drop(step(&mut saved, &format!("press-hall-{n}"))));
     }
     let model = echo(&[4, 2]);
-    let expected = crate::pipeline::windows_bytes(
+    let expected = crate::pipeline::saved_windows_size(
         &stream(),
         &windowed(4, 1),
         &model.inputs,

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::fixture::{
-    Bench, Fake, card, classifier, constant, echo, failing, labelled, stream, two_labels, whole,
+    Fake, Harness, card, classifier, constant, echo, failing, labelled, stream, two_labels, whole,
     windowed,
 };
-use crate::bundle::card::{AnomalyScore, Card, Golden, Kind};
+use crate::bundle::card::{AnomalyScore, Card, GoldenSpec, OutputKind};
 use crate::pipeline::ShadowTally;
 
-fn bench(card: Card, model: Fake, candidate: (Card, Fake)) -> Bench {
-    let mut bench = Bench::new(stream(), card, model);
+fn bench(card: Card, model: Fake, candidate: (Card, Fake)) -> Harness {
+    let mut bench = Harness::new(stream(), card, model);
     bench.clock.tick = 10;
     let (card, model) = candidate;
     bench.pipeline.shadow(Arc::new(card), Box::new(model)).unwrap();
@@ -18,7 +18,7 @@ fn bench(card: Card, model: Fake, candidate: (Card, Fake)) -> Bench {
 }
 
 /// Two windows of two samples, each of which gives one result of the model in use.
-fn two_windows(bench: &mut Bench) -> ShadowTally {
+fn two_windows(bench: &mut Harness) -> ShadowTally {
     let mut results = Vec::new();
     for n in 0..4 {
         let (outcome, out) = bench.step("sensors/x/imu", &format!(r#"{{"a":{n},"b":1}}"#));
@@ -48,20 +48,21 @@ fn classifications_agree_by_their_label() {
     // The same label in another place, and one that is not sure enough.
     let mut turned = labelled(2);
     let labels = vec!["running".to_owned(), "walking".to_owned()];
-    turned.output.kind = Kind::Classification { labels: labels.clone(), top_k: 1, threshold: 0.0 };
+    turned.output.kind =
+        OutputKind::Classification { labels: labels.clone(), top_k: 1, threshold: 0.0 };
     assert_eq!(against(turned.clone(), [0.9, 0.1]), 2);
-    turned.output.kind = Kind::Classification { labels, top_k: 1, threshold: 0.95 };
+    turned.output.kind = OutputKind::Classification { labels, top_k: 1, threshold: 0.95 };
     assert_eq!(against(turned, [0.9, 0.1]), 0);
 }
 
 #[test]
 fn label_sets_and_sides_of_a_threshold_agree() {
-    let labels = |names: [&str; 2]| Kind::MultiLabel {
+    let labels = |names: [&str; 2]| OutputKind::MultiLabel {
         labels: names.map(str::to_owned).to_vec(),
         thresholds: vec![0.5],
     };
-    let of = |kind: Kind| Card {
-        output: crate::bundle::card::Output { kind, ..windowed(2, 2).output },
+    let of = |kind: OutputKind| Card {
+        output: crate::bundle::card::OutputSpec { kind, ..windowed(2, 2).output },
         ..windowed(2, 2)
     };
     let against = |names, scores: [f32; 2]| {
@@ -71,7 +72,7 @@ fn label_sets_and_sides_of_a_threshold_agree() {
     assert_eq!(against(["wet", "cold"], [0.6, 0.4]), 2);
     assert_eq!(against(["cold", "wet"], [0.4, 0.6]), 2);
     assert_eq!(against(["wet", "cold"], [0.6, 0.6]), 0);
-    let anomaly = |threshold| of(Kind::Anomaly { score: AnomalyScore::Output, threshold });
+    let anomaly = |threshold| of(OutputKind::Anomaly { score: AnomalyScore::Output, threshold });
     let against = |threshold, score: f32| {
         let candidate = (anomaly(threshold), constant(&[2, 2], &[score]));
         agreed(anomaly(0.5), constant(&[2, 2], &[0.7]), candidate)
@@ -84,7 +85,7 @@ fn label_sets_and_sides_of_a_threshold_agree() {
 #[test]
 fn numbers_agree_within_the_golden_tolerance_and_relative_to_their_size() {
     let mut card = windowed(2, 2);
-    card.golden = Some(Golden {
+    card.golden = Some(GoldenSpec {
         file: "golden.npz".into(),
         required: true,
         tolerance: 0.01,
@@ -151,7 +152,7 @@ fn the_first_run_is_not_timed_and_the_others_are() {
 #[test]
 fn the_time_of_the_candidate_is_not_said_to_be_the_models() {
     let us = |shadowed: bool| {
-        let mut bench = Bench::new(stream(), labelled(1), classifier(1, &[0.1, 0.9]));
+        let mut bench = Harness::new(stream(), labelled(1), classifier(1, &[0.1, 0.9]));
         bench.clock.tick = 10;
         if shadowed {
             let candidate = Box::new(classifier(1, &[0.1, 0.9]));
@@ -167,7 +168,7 @@ fn the_time_of_the_candidate_is_not_said_to_be_the_models() {
 
 #[test]
 fn what_takes_or_says_something_else_cannot_be_compared() {
-    let mut bench = Bench::new(stream(), labelled(2), classifier(2, &[0.1, 0.9]));
+    let mut bench = Harness::new(stream(), labelled(2), classifier(2, &[0.1, 0.9]));
     let mut why = |card: Card, model: Fake| {
         bench.pipeline.shadow(Arc::new(card), Box::new(model)).unwrap_err()
     };

@@ -1,9 +1,9 @@
 //! What arrives at the model: channels, scaling, layout, element types.
 
-use super::fixture::{Bench, card, spec, stream, taking};
-use crate::bundle::card::{Card, Input, Kind, Layout, Normalize, Window};
+use super::fixture::{Harness, card, spec, stream, taking};
+use crate::bundle::card::{Card, InputSpec, Layout, Normalize, OutputKind, WindowSpec};
 use crate::config::Format;
-use crate::pipeline::fit;
+use crate::pipeline::check_compatibility;
 use crate::tensor::{Data, Dtype, Quant, TensorSpec};
 
 /// The model's inputs after one message, or the reject's code.
@@ -16,7 +16,7 @@ fn tensors(
     let mut config = stream();
     config.payload.fields = fields.iter().map(|f| (*f).to_owned()).collect();
     let (model, taken) = taking(inputs);
-    let mut bench = Bench::new(config, card, model);
+    let mut bench = Harness::new(config, card, model);
     let (outcome, _) = bench.step("sensors/x/imu", payload);
     match outcome.rejects.first() {
         Some(rejected) => Err(rejected.reject.code()),
@@ -24,17 +24,17 @@ fn tensors(
     }
 }
 
-fn window(length: usize) -> Option<Window> {
-    Some(Window { length, hop: length, max_gap: None })
+fn window(length: usize) -> Option<WindowSpec> {
+    Some(WindowSpec { length, hop: length, max_gap: None })
 }
 
-fn input(name: &str, channels: &[&str], layout: Layout, normalize: Normalize) -> Input {
+fn input(name: &str, channels: &[&str], layout: Layout, normalize: Normalize) -> InputSpec {
     let channels = channels.iter().map(|c| (*c).to_owned()).collect();
-    Input { name: name.into(), channels, layout, normalize, quantize: false }
+    InputSpec { name: name.into(), channels, layout, normalize, quantize: false }
 }
 
-fn with(window: Option<Window>, inputs: Vec<Input>) -> Card {
-    Card { inputs, ..card(window, &[], Kind::Raw) }
+fn with(window: Option<WindowSpec>, inputs: Vec<InputSpec>) -> Card {
+    Card { inputs, ..card(window, &[], OutputKind::Raw) }
 }
 
 fn f32s(values: &[f32]) -> Data {
@@ -62,8 +62,12 @@ fn a_window_is_laid_out_and_scaled_per_channel() {
         assert_eq!(got, Ok(vec![f32s(&expected)]));
     }
     let card = with(window(3), vec![input("x", &[], Layout::TimeChannel, offset())]);
-    let misfit =
-        fit(&stream(), &card, &[spec("x", Dtype::F32, &[3, 2])], &[spec("y", Dtype::F32, &[1])]);
+    let misfit = check_compatibility(
+        &stream(),
+        &card,
+        &[spec("x", Dtype::F32, &[3, 2])],
+        &[spec("y", Dtype::F32, &[1])],
+    );
     assert_eq!(misfit.unwrap_err()[0].key, "card: input.normalize");
 }
 
@@ -166,7 +170,7 @@ fn integer_inputs_are_taken_as_they_are_when_they_are_whole_and_in_range() {
 fn real_values_are_quantized_half_to_even_and_saturate() {
     let card = || {
         let input = input("x", &[], Layout::TimeChannel, Normalize::None);
-        with(None, vec![Input { quantize: true, ..input }])
+        with(None, vec![InputSpec { quantize: true, ..input }])
     };
     let quant = Some(Quant { scale: 0.5, zero: 3 });
     let specs = |dtype| vec![TensorSpec { quant, ..spec("x", dtype, &[6]) }];
@@ -192,7 +196,7 @@ fn a_raw_int8_window_reaches_an_int8_model_untouched() {
     config.payload.fields.clear();
     let card = with(window(2), vec![input("x", &["a", "b"], Layout::TimeChannel, Normalize::None)]);
     let (model, taken) = taking(vec![spec("x", Dtype::I8, &[1, 2, 2])]);
-    let mut bench = Bench::new(config, card, model);
+    let mut bench = Harness::new(config, card, model);
     let incoming = bench.incoming("sensors/x/imu", &[1, 255, 128, 127]);
     let outcome = bench.pipeline.step(&incoming, &bench.clock, &mut Vec::new());
     assert_eq!((outcome.samples, outcome.runs), (2, 1));
@@ -208,7 +212,7 @@ fn a_raw_payload_that_is_the_tensor_is_copied_and_checked() {
         config.payload.format = Format::Raw(dtype);
         let card = with(None, vec![input("x", &[], Layout::TimeChannel, Normalize::None)]);
         let (model, taken) = taking(vec![spec("x", dtype, &[1, 2])]);
-        let mut bench = Bench::new(config.clone(), card, model);
+        let mut bench = Harness::new(config.clone(), card, model);
         let incoming = bench.incoming("sensors/x/imu", payload);
         let outcome = bench.pipeline.step(&incoming, &bench.clock, &mut Vec::new());
         let codes = outcome.rejects.iter().map(|r| r.reject.code()).collect::<Vec<_>>();

@@ -1,10 +1,10 @@
 //! The last samples of a device, as a ring that grows to one window.
 
-use super::super::plan::Shape;
+use super::super::shape::WindowShape;
 
 /// The last samples of a device.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(in crate::pipeline) struct Ring {
+pub(in crate::pipeline) struct SampleRing {
     pub(in crate::pipeline) cells: Cells,
     /// The number of the oldest sample's row, once the ring is full.
     pub(in crate::pipeline) head: usize,
@@ -29,7 +29,7 @@ impl Default for Cells {
     }
 }
 
-impl Ring {
+impl SampleRing {
     pub(in crate::pipeline) fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -44,7 +44,7 @@ impl Ring {
     }
 
     /// Adds a sample, and says whether a window is complete with it.
-    pub(in crate::pipeline) fn push(&mut self, shape: &Shape, sample: &[f64]) -> bool {
+    pub(in crate::pipeline) fn push(&mut self, shape: &WindowShape, sample: &[f64]) -> bool {
         if shape.wide && matches!(self.cells, Cells::F32(_)) {
             self.cells = Cells::F64(Vec::new());
         }
@@ -69,13 +69,13 @@ impl Ring {
     }
 
     /// Samples until the next window is complete.
-    pub(in crate::pipeline) fn missing(&self, shape: &Shape) -> usize {
+    pub(in crate::pipeline) fn missing(&self, shape: &WindowShape) -> usize {
         let wanted = if self.again { shape.hop } else { shape.length };
         wanted.saturating_sub(self.fresh)
     }
 
     /// Copies the samples, oldest first.
-    pub(in crate::pipeline) fn read(&self, shape: &Shape, into: &mut Vec<f64>) {
+    pub(in crate::pipeline) fn read(&self, shape: &WindowShape, into: &mut Vec<f64>) {
         into.clear();
         let split = self.head.saturating_mul(shape.channels);
         match &self.cells {
@@ -93,11 +93,11 @@ impl Ring {
     }
 }
 
-/// Writes a sample over the given row, or after the last one. Memory grows with the samples up to
+/// Writes a sample over the given row, or after the last one. PublishState grows with the samples up to
 /// one window, so that names seen once cost little.
 fn write<T: Copy>(
     cells: &mut Vec<T>,
-    shape: &Shape,
+    shape: &WindowShape,
     row: Option<usize>,
     sample: &[f64],
     narrow: impl Fn(f64) -> T,

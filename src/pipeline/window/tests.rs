@@ -1,16 +1,20 @@
 use proptest::prelude::*;
 
-use super::*;
+use std::time::Duration;
 
-fn shape(length: usize, hop: usize, channels: usize, wide: bool) -> Shape {
-    Shape { length, hop, channels, wide, max_gap: Some(Duration::from_secs(1)) }
+use super::*;
+use crate::clock::{Mono, Timestamp};
+use crate::pipeline::shape::WindowShape;
+
+fn shape(length: usize, hop: usize, channels: usize, wide: bool) -> WindowShape {
+    WindowShape { length, hop, channels, wide, max_gap: Some(Duration::from_secs(1)) }
 }
 
 #[test]
 fn a_million_devices_leave_as_much_memory_as_a_thousand() {
     let shape = shape(50, 50, 2, false);
     let mut devices = Devices::new(1000, Duration::from_secs(600));
-    let mut forgotten = Forgotten::default();
+    let mut forgotten = ForgottenDevices::default();
     for n in 0..1_000_000_u32 {
         let device = devices.device(&format!("d{n}"), Mono(0), &mut forgotten).unwrap();
         device.add(&shape, &[1.0, 2.0], None, Mono(0)).unwrap();
@@ -18,7 +22,7 @@ fn a_million_devices_leave_as_much_memory_as_a_thousand() {
     assert_eq!(devices.known.len(), 1000);
     assert_eq!((forgotten.evicted, forgotten.expired), (999_000, 0));
     assert_eq!(forgotten.losses.count("evicted"), 999_000);
-    let held = |ring: &Ring| match &ring.cells {
+    let held = |ring: &SampleRing| match &ring.cells {
         Cells::F32(cells) => cells.capacity(),
         Cells::F64(cells) => cells.capacity(),
     };
@@ -29,7 +33,7 @@ fn a_million_devices_leave_as_much_memory_as_a_thousand() {
 #[test]
 fn a_ring_never_holds_more_than_a_window() {
     let shape = shape(7, 3, 2, false);
-    let mut ring = Ring::default();
+    let mut ring = SampleRing::default();
     for _ in 0..100 {
         ring.push(&shape, &[1.0, 2.0]);
     }
@@ -42,7 +46,7 @@ fn numbers_that_32_bits_would_round_are_kept_where_the_model_needs_them() {
     let value = 16_777_217.0;
     for (wide, kept) in [(false, 16_777_216.0), (true, value)] {
         let shape = shape(1, 1, 1, wide);
-        let (mut ring, mut window) = (Ring::default(), Vec::new());
+        let (mut ring, mut window) = (SampleRing::default(), Vec::new());
         assert!(ring.push(&shape, &[value]));
         ring.read(&shape, &mut window);
         assert_eq!(window, [kept]);
@@ -52,12 +56,12 @@ fn numbers_that_32_bits_would_round_are_kept_where_the_model_needs_them() {
 #[test]
 fn a_name_that_no_device_may_have_makes_none() {
     let mut devices = Devices::new(2, Duration::from_secs(1));
-    assert!(devices.device("", Mono(0), &mut Forgotten::default()).is_none());
+    assert!(devices.device("", Mono(0), &mut ForgottenDevices::default()).is_none());
     assert_eq!(devices.known.len(), 0);
 }
 
 /// Windows as one would write them down: all samples since the last gap, cut out.
-fn naive(shape: &Shape, samples: &[(u64, f64)]) -> Vec<Vec<f64>> {
+fn naive(shape: &WindowShape, samples: &[(u64, f64)]) -> Vec<Vec<f64>> {
     let (mut run, mut windows, mut last) = (Vec::new(), Vec::new(), None);
     for &(at, value) in samples {
         if last.is_some_and(|last| at - last > 1_000_000) {
@@ -83,7 +87,7 @@ proptest! {
     ) {
         let shape = shape(length, hop, 1, wide);
         let mut devices = Devices::new(10, Duration::from_secs(3600));
-        let mut forgotten = Forgotten::default();
+        let mut forgotten = ForgottenDevices::default();
         let mut samples: Vec<Vec<(u64, f64)>> = vec![Vec::new(); 3];
         let mut windows: Vec<Vec<Vec<f64>>> = vec![Vec::new(); 3];
         let mut now = 0;
@@ -103,6 +107,6 @@ proptest! {
         for (samples, windows) in samples.iter().zip(&windows) {
             prop_assert_eq!(&naive(&shape, samples), windows);
         }
-        prop_assert_eq!(forgotten, Forgotten::default());
+        prop_assert_eq!(forgotten, ForgottenDevices::default());
     }
 }

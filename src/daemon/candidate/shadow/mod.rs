@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 
-use crate::bundle::Loaded;
+use crate::bundle::VerifiedModel;
 use crate::daemon::inference::messages::ToWorker;
 use crate::daemon::inference::queues::WorkerQueues;
 use crate::daemon::inference::shadow_share::{ShadowError, ShadowRun, ShadowStart};
@@ -101,7 +101,7 @@ impl ShadowOutcome {
 /// See [`ShadowError`].
 pub(crate) async fn run_shadow(
     queues: &WorkerQueues,
-    candidate: &Loaded,
+    candidate: &VerifiedModel,
     runs: u32,
     max: Duration,
 ) -> Result<ShadowOutcome, ShadowError> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::bundle::Loaded;
-use crate::bundle::card::Kind;
+use crate::bundle::VerifiedModel;
+use crate::bundle::card::OutputKind;
 use crate::daemon::candidate::shadow::{ShadowLimits, ShadowOutcome, run_shadow};
 use crate::daemon::inference::messages::{FromWorker, ToWorker};
 use crate::daemon::inference::queues::WorkerQueues;
@@ -24,7 +24,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 /// The shadow on a thread of its own.
 fn asked(
     queues: &WorkerQueues,
-    candidate: Loaded,
+    candidate: VerifiedModel,
     runs: u32,
     max: Duration,
 ) -> JoinHandle<Result<ShadowOutcome, ShadowError>> {
@@ -59,10 +59,10 @@ fn version(message: &FromWorker) -> Option<String> {
 }
 
 /// The labels one place further on: another answer to every window.
-fn contrary() -> Loaded {
+fn contrary() -> VerifiedModel {
     let mut loaded = loaded("2.0.0");
     let card = Arc::make_mut(&mut loaded.card);
-    let Kind::Classification { labels, .. } = &mut card.output.kind else { panic!() };
+    let OutputKind::Classification { labels, .. } = &mut card.output.kind else { panic!() };
     labels.rotate_left(1);
     loaded
 }
@@ -109,7 +109,7 @@ fn silent_sensors_end_it_when_the_time_is_up_and_say_nothing_against_it() {
 }
 
 /// Waits until the worker has taken the candidate up: it holds one more session of its model.
-fn taken_up(candidate: &Loaded, holders: usize) {
+fn taken_up(candidate: &VerifiedModel, holders: usize) {
     let until = std::time::Instant::now() + LONG;
     while Arc::strong_count(&candidate.model) != holders {
         assert!(std::time::Instant::now() < until, "{}", Arc::strong_count(&candidate.model));

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::bundle::{Bundle, Loaded};
+use crate::bundle::{Bundle, VerifiedModel};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::Config;
 use crate::daemon::inference::messages::{FromWorker, ToWorker};
@@ -19,7 +19,7 @@ use crate::daemon::windows::recent_inputs::RecentInputs;
 use crate::link::{Ingest, Link, LinkHandle, LinkOptions};
 use crate::message::Incoming;
 use crate::monitor::{Bucket, Repeats};
-use crate::pipeline::{self, Ids, Pipeline};
+use crate::pipeline::{self, Pipeline, PredictionIds};
 
 pub(crate) const LENGTH: usize = 40;
 pub(crate) const HOP: usize = 10;
@@ -32,7 +32,7 @@ fn config(windows: &str) -> Config {
     .unwrap()
 }
 
-pub(crate) fn loaded(version: &str) -> Loaded {
+pub(crate) fn loaded(version: &str) -> VerifiedModel {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/motion");
     let mut loaded = pipeline::load(&Bundle::open(&folder).unwrap()).unwrap();
     let card = Arc::make_mut(&mut loaded.card);
@@ -78,13 +78,13 @@ pub(crate) struct WorkerRig {
 }
 
 impl WorkerRig {
-    pub(crate) fn start(windows: &str, first: &Loaded) -> Self {
+    pub(crate) fn start(windows: &str, first: &VerifiedModel) -> Self {
         let config = config(windows);
         let clock = Arc::new(SystemClock::start());
         let (samples, inbox): (_, Receiver<ToWorker>) = sync_channel(8);
         let (sender, results) = tokio::sync::mpsc::channel(4);
         let stream = &config.streams[0];
-        let ids = Ids::new(&config.gateway.id, "1", Arc::new(AtomicU64::new(0)));
+        let ids = PredictionIds::new(&config.gateway.id, "1", Arc::new(AtomicU64::new(0)));
         let (card, session) = (first.card.clone(), Box::new(first.model.session()));
         let pipeline = Pipeline::new(0, stream, &config.gateway.id, card, session, ids).unwrap();
         let hour = Duration::from_secs(3600);

@@ -20,7 +20,7 @@ use crate::daemon::windows::recent_inputs::RecentInputs;
 use crate::ids::GatewayId;
 use crate::message::{AckToken, Incoming, InputId, InputProcessed, ResultMessage};
 use crate::pipeline::tests::fixture::{echo, prediction, stream, windowed};
-use crate::pipeline::{Ids, Pipeline};
+use crate::pipeline::{Pipeline, PredictionIds};
 use crate::store::{Settings, Store};
 
 const KEY: &str = "windows/motion";
@@ -69,7 +69,7 @@ fn journaled() -> Stream {
 
 fn pipeline(start: u32) -> Pipeline {
     let (gateway, counter) = (GatewayId::parse("gw").unwrap(), Arc::new(AtomicU64::new(0)));
-    let ids = Ids::new(&gateway, &format!("{start:x}"), counter);
+    let ids = PredictionIds::new(&gateway, &format!("{start:x}"), counter);
     let (card, model) = (Arc::new(windowed(LENGTH, 2)), Box::new(echo(&[LENGTH, 2])));
     Pipeline::new(0, &journaled(), &gateway, card, model, ids).unwrap()
 }

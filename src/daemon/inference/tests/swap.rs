@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::fixture::{HOP, LENGTH, WorkerRig, loaded, sample};
 use crate::daemon::inference::messages::{FromWorker, ToWorker};
 use crate::message::Incoming;
-use crate::pipeline::Swapped;
+use crate::pipeline::SwapEffect;
 
 #[test]
 fn a_thousand_swaps_lose_no_sample_and_no_window() {
@@ -18,7 +18,7 @@ fn a_thousand_swaps_lose_no_sample_and_no_window() {
     let changing = std::thread::spawn(move || {
         for swap in 0..SWAPS {
             let swapped = queues.swap(&versions[(swap + 1) % 2]).unwrap();
-            assert_eq!(swapped, [Swapped::WindowsKept]);
+            assert_eq!(swapped, [SwapEffect::WindowsKept]);
         }
         drop(over);
     });
@@ -61,7 +61,7 @@ fn inputs_that_wait_for_a_save_are_let_go_before_the_swap() {
     let ToWorker::Sample(incoming) = sample(&rig.clock, 0, 1) else { panic!() };
     let token = Some(crate::message::AckToken(7));
     rig.samples.send(ToWorker::Sample(Incoming { token, ..incoming })).unwrap();
-    assert_eq!(rig.queues.swap(&bundle).unwrap(), [Swapped::WindowsKept]);
+    assert_eq!(rig.queues.swap(&bundle).unwrap(), [SwapEffect::WindowsKept]);
     let Some(FromWorker::Windows(saved)) = rig.results.blocking_recv() else { panic!() };
     assert_eq!(saved.waiting.len(), 1);
     rig.samples.send(ToWorker::Stop).unwrap();

@@ -6,11 +6,14 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::{
-    GOLDEN_ROWS_MAX, Names, channels, check, golden_file, prove, read_recordings, record, unproved,
+    ColumnNames, MAX_GOLDEN_ROWS, channels, check, golden_file, prove, read_recordings, record,
+    undetected_changes,
 };
 use super::{altered, motion, onnx, proved};
 use crate::bundle::GoldenSamples;
-use crate::bundle::card::{Activation, AnomalyScore, Card, Input, Kind, Layout, Normalize, Window};
+use crate::bundle::card::{
+    Activation, AnomalyScore, Card, InputSpec, Layout, Normalize, OutputKind, WindowSpec,
+};
 use crate::engine::{LoadOptions, Model};
 use crate::pipeline::Recording;
 use crate::pipeline::tests::fixture;
@@ -19,22 +22,22 @@ const LENGTH: usize = 4;
 const CHANNELS: [&str; 4] = ["ax", "ay", "temperature", "gas"];
 const OUTPUTS: usize = 3;
 
-fn kinds() -> Vec<(Kind, Activation, usize)> {
+fn kinds() -> Vec<(OutputKind, Activation, usize)> {
     let names: Vec<String> = ["a", "b", "c"].map(str::to_owned).to_vec();
     let labels = || names.clone();
     vec![
         (
-            Kind::Classification { labels: labels(), top_k: 3, threshold: 0.0 },
+            OutputKind::Classification { labels: labels(), top_k: 3, threshold: 0.0 },
             Activation::Softmax,
             OUTPUTS,
         ),
         (
-            Kind::MultiLabel { labels: labels(), thresholds: vec![0.5; 3] },
+            OutputKind::MultiLabel { labels: labels(), thresholds: vec![0.5; 3] },
             Activation::Sigmoid,
             OUTPUTS,
         ),
         (
-            Kind::Regression {
+            OutputKind::Regression {
                 names: labels(),
                 units: Vec::new(),
                 scale: vec![0.01; 3],
@@ -43,8 +46,12 @@ fn kinds() -> Vec<(Kind, Activation, usize)> {
             Activation::None,
             OUTPUTS,
         ),
-        (Kind::Anomaly { score: AnomalyScore::Output, threshold: 0.5 }, Activation::Sigmoid, 1),
-        (Kind::Raw, Activation::None, OUTPUTS),
+        (
+            OutputKind::Anomaly { score: AnomalyScore::Output, threshold: 0.5 },
+            Activation::Sigmoid,
+            1,
+        ),
+        (OutputKind::Raw, Activation::None, OUTPUTS),
     ]
 }
 
@@ -57,8 +64,8 @@ fn random(seed: u64, kind: usize) -> (Card, Arc<Model>, Vec<Recording>) {
     let model =
         Model::load(&onnx::product(width, outputs, &weights), &LoadOptions::default()).unwrap();
     let mut card = fixture::card(None, &CHANNELS, kind);
-    card.window = Some(Window { length: LENGTH, hop: 2, max_gap: None });
-    card.inputs = vec![Input {
+    card.window = Some(WindowSpec { length: LENGTH, hop: 2, max_gap: None });
+    card.inputs = vec![InputSpec {
         layout: if random.bool() { Layout::TimeChannel } else { Layout::ChannelTime },
         normalize: Normalize::MeanStd {
             mean: vec![1.0, -2.0, 20.0, 400.0],
@@ -98,10 +105,10 @@ const MISTAKES: [Mistake; 9] = [
     ("two channels are exchanged", |card| card.inputs[0].channels.swap(0, 1)),
     ("channels are turned round", |card| card.inputs[0].channels.rotate_left(1)),
     ("labels are turned round", |card| match &mut card.output.kind {
-        Kind::Classification { labels, .. } | Kind::MultiLabel { labels, .. } => {
+        OutputKind::Classification { labels, .. } | OutputKind::MultiLabel { labels, .. } => {
             labels.rotate_left(1)
         }
-        Kind::Regression { names, .. } => names.rotate_left(1),
+        OutputKind::Regression { names, .. } => names.rotate_left(1),
         // Without labels, something else that is named.
         _ => card.inputs[0].channels.swap(2, 3),
     }),
@@ -129,7 +136,7 @@ proptest! {
         let file = golden_file(&recordings);
         let tolerance = 1e-5;
         let names = channels(&card);
-        let again = read_recordings(&file, Names::Channels(&names), GOLDEN_ROWS_MAX).unwrap();
+        let again = read_recordings(&file, ColumnNames::Channels(&names), MAX_GOLDEN_ROWS).unwrap();
         prop_assert_eq!(&again, &recordings);
         prop_assert_eq!(check(&right, &model, &again, tolerance), Ok(()));
         for (mistake, make) in MISTAKES {
@@ -156,7 +163,7 @@ fn what_recordings_do_not_prove_is_told() {
     let card = Arc::new(card);
     let told = |recordings: &mut Vec<Recording>| {
         record(&card, &model, recordings, 0.0).unwrap();
-        unproved(&card, &model, recordings, 1e-5)
+        undetected_changes(&card, &model, recordings, 1e-5)
     };
     assert_eq!(told(&mut recordings), [""; 0]);
     // One window does not prove the hop; a column that is always its mean proves nothing of another.

@@ -1,0 +1,27 @@
+//! What fits and is still likely to go wrong.
+
+use crate::bundle::card::Card;
+use crate::config::Stream;
+
+/// What fits and is still likely to go wrong, in sentences for the operator.
+#[must_use]
+pub fn advice(stream: &Stream, card: &Card) -> Vec<String> {
+    let mut advice = Vec::new();
+    let Some(window) = &card.window else { return advice };
+    let name = &stream.name;
+    if stream.topic.captures().next().is_none() && stream.payload.device.is_empty() {
+        advice.push(format!(
+            "stream {name}: nothing names the device, so all samples share one window. Where several \
+             devices send, capture the name in stream.topic, as in sensors/{{device}}, or set \
+             payload.device to the field that names it"
+        ));
+    }
+    if let Some(max_gap) = window.max_gap.filter(|&gap| gap > stream.key_ttl) {
+        advice.push(format!(
+            "stream {name}: the card allows gaps of {max_gap:?} (window.max_gap), but a device is \
+             forgotten with its window after key_ttl = {:?}",
+            stream.key_ttl
+        ));
+    }
+    advice
+}

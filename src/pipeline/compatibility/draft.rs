@@ -1,0 +1,100 @@
+//! The card's inputs paired with the model's.
+
+use crate::bundle::card::{Card, InputSpec, Layout, Normalize};
+use crate::pipeline::problems::Problems;
+use crate::tensor::TensorSpec;
+
+/// One model input with what the card says of it.
+pub(super) struct Draft<'a> {
+    pub(super) input: InputSpec,
+    pub(super) spec: &'a TensorSpec,
+    /// Numbers of a sample, or of a whole input, that go into it.
+    pub(super) width: usize,
+}
+
+/// Pairs the card's inputs with the model's. A card without inputs takes the model's as they are.
+pub(super) fn drafts<'a>(
+    card: &Card,
+    specs: &'a [TensorSpec],
+    problems: &mut Problems,
+) -> Vec<Draft<'a>> {
+    let plain = |spec: &TensorSpec| InputSpec {
+        name: spec.name.clone(),
+        channels: Vec::new(),
+        layout: Layout::TimeChannel,
+        normalize: Normalize::None,
+        quantize: false,
+    };
+    let inputs: Vec<InputSpec> = if card.inputs.is_empty() {
+        specs.iter().map(plain).collect()
+    } else {
+        card.inputs.clone()
+    };
+    for spec in specs {
+        if !inputs.iter().any(|input| input.name == spec.name) {
+            let problem = format!("the model has an input {:?} that the card lacks", spec.name);
+            problems.add("card: input", problem);
+        }
+    }
+    let mut drafts = Vec::new();
+    for input in inputs {
+        let Some(spec) = specs.iter().find(|spec| spec.name == input.name) else {
+            let names: Vec<_> = specs.iter().map(|s| s.name.as_str()).collect();
+            let problem = format!("{:?} is no input of the model, which has {names:?}", input.name);
+            problems.add("card: input.name", problem);
+            continue;
+        };
+        if let Some(width) = width(card, &input, spec, problems) {
+            drafts.push(Draft { input, spec, width });
+        }
+    }
+    drafts
+}
+
+fn width(
+    card: &Card,
+    input: &InputSpec,
+    spec: &TensorSpec,
+    problems: &mut Problems,
+) -> Option<usize> {
+    let Some(window) = &card.window else { return Some(spec.len()) };
+    if window.length == 0 || window.hop == 0 {
+        problems.add("card: window", "length and hop must be at least 1");
+        return None;
+    }
+    let channels = match input.channels.len() {
+        0 => spec.len() / window.length,
+        n => n,
+    };
+    if channels == 0 || channels.checked_mul(window.length) != Some(spec.len()) {
+        let (length, shape) = (window.length, &spec.shape);
+        let problem = format!(
+            "{length} samples of {channels} channels are not the {} elements {shape:?} of input {:?}",
+            spec.len(),
+            spec.name
+        );
+        problems.add("card: window.length", problem);
+        return None;
+    }
+    check_layout(input, spec, window.length, channels, problems);
+    Some(channels)
+}
+
+/// Where the tensor has two real axes, the layout must name them in their order.
+fn check_layout(
+    input: &InputSpec,
+    spec: &TensorSpec,
+    length: usize,
+    channels: usize,
+    problems: &mut Problems,
+) {
+    let axes: Vec<usize> = spec.shape.iter().copied().filter(|&n| n != 1).collect();
+    let (layout, wanted) = match input.layout {
+        Layout::TimeChannel => ("time-channel", [length, channels]),
+        Layout::ChannelTime => ("channel-time", [channels, length]),
+    };
+    if axes.len() == 2 && axes != wanted && length != 1 && channels != 1 {
+        let problem = format!("{layout} is {wanted:?}, but input {:?} is {axes:?}", spec.name);
+        problems.add("card: input.layout", problem);
+    }
+}

@@ -1,0 +1,141 @@
+//! Whether a stream, a card and a model fit together, checked once before anything runs.
+
+mod advice;
+mod draft;
+mod scaling;
+mod stream_options;
+
+pub use advice::advice;
+
+use draft::{Draft, drafts};
+use stream_options::{check_payload, check_publish};
+
+use super::interpret::OutputPlan;
+use super::plan::{Cast, InputPlan, Scaling, StreamPlan};
+use super::problems::{CompatibilityError, Problems};
+use super::shape::WindowShape;
+use crate::bundle::card::{Card, WindowSpec};
+use crate::config::{Format, Stream};
+use crate::tensor::{Dtype, TensorSpec};
+
+/// Checks a stream's configuration against a card and a model's inputs and outputs.
+///
+/// # Errors
+/// Everything that does not fit, at once.
+pub fn check_compatibility(
+    stream: &Stream,
+    card: &Card,
+    inputs: &[TensorSpec],
+    outputs: &[TensorSpec],
+) -> Result<(), Vec<CompatibilityError>> {
+    StreamPlan::new(stream, card, inputs, outputs).map(|_| ())
+}
+
+impl StreamPlan {
+    /// # Errors
+    /// Everything that does not fit, at once.
+    pub(super) fn new(
+        stream: &Stream,
+        card: &Card,
+        inputs: &[TensorSpec],
+        outputs: &[TensorSpec],
+    ) -> Result<Self, Vec<CompatibilityError>> {
+        let mut problems = Problems::default();
+        let drafts = drafts(card, inputs, &mut problems);
+        if !problems.is_empty() {
+            // What follows would only say the same in other words.
+            return Err(problems.into_errors());
+        }
+        let width = drafts.iter().map(|d| d.width).sum();
+        let fields = field_names(stream, &drafts);
+        check_payload(stream, card, &fields, width, &mut problems);
+        let mut plans = place(card, &drafts, fields.len(), &mut problems);
+        // The card lists its inputs in the order of the fields; the model wants its own order.
+        plans.sort_by_key(|plan| inputs.iter().position(|spec| spec.name == plan.name));
+        let lengths: Vec<usize> = plans.iter().map(|plan| plan.len).collect();
+        let output = OutputPlan::new(card, &lengths, outputs, &mut problems);
+        if let Some(output) = &output {
+            check_publish(stream, output, &mut problems);
+        }
+        match output {
+            Some(output) if problems.is_empty() => {
+                let shape = card.window.as_ref().map(|window| shape(window, width, &drafts));
+                let direct = card.window.is_none() && is_direct(stream, inputs, &plans, &output);
+                Ok(Self { shape, inputs: plans, fields, width, output, direct })
+            }
+            _ => Err(problems.into_errors()),
+        }
+    }
+}
+
+/// Whether raw payloads can be copied into the model's only input, and nobody asks for the numbers.
+fn is_direct(
+    stream: &Stream,
+    inputs: &[TensorSpec],
+    plans: &[InputPlan],
+    output: &OutputPlan,
+) -> bool {
+    let ([spec], [plan]) = (inputs, plans) else { return false };
+    let unscaled = plan.scaling.iter().all(|scaling| *scaling == Scaling::NONE);
+    let same = stream.payload.format == Format::Raw(spec.dtype);
+    same && unscaled && !matches!(plan.cast, Cast::Quantize(_)) && output.compares_with().is_none()
+}
+
+fn shape(window: &WindowSpec, channels: usize, drafts: &[Draft<'_>]) -> WindowShape {
+    let exact = |d: &Draft<'_>| {
+        matches!(d.spec.dtype, Dtype::F64 | Dtype::I32 | Dtype::I64) && !d.input.quantize
+    };
+    let wide = drafts.iter().any(exact);
+    let WindowSpec { length, hop, max_gap } = *window;
+    WindowShape { length, hop, channels, wide, max_gap }
+}
+
+/// The stream's fields, or else the card's channels.
+fn field_names(stream: &Stream, drafts: &[Draft<'_>]) -> Vec<String> {
+    let named = drafts.iter().all(|d| !d.input.channels.is_empty());
+    match stream.payload.fields.as_slice() {
+        [] if named => drafts.iter().flat_map(|d| d.input.channels.clone()).collect(),
+        fields => fields.to_vec(),
+    }
+}
+
+/// Gives each input its fields and its place in a sample or a whole input.
+fn place(
+    card: &Card,
+    drafts: &[Draft<'_>],
+    fields: usize,
+    problems: &mut Problems,
+) -> Vec<InputPlan> {
+    let (mut field, mut first) = (0_usize, 0_usize);
+    let mut plans = Vec::new();
+    for draft in drafts {
+        let group = match (card.window.is_some(), draft.input.channels.len()) {
+            _ if fields == 0 => 0,
+            (true, _) => draft.width,
+            (false, 0) if drafts.len() == 1 => fields,
+            (false, 0) => 1,
+            (false, n) => n,
+        };
+        let end = field.saturating_add(group);
+        if let (Some(scaling), Some(cast)) =
+            (scaling::scaling(card, draft, group, problems), scaling::cast(draft, problems))
+        {
+            plans.push(InputPlan {
+                name: draft.spec.name.clone(),
+                len: draft.spec.len(),
+                fields: field..end,
+                first,
+                layout: draft.input.layout,
+                scaling,
+                cast,
+            });
+        }
+        field = end;
+        first = first.saturating_add(draft.width);
+    }
+    if card.window.is_none() && field != fields {
+        let problem = format!("{fields} fields, but the card's inputs take {field}");
+        problems.add("payload.fields", problem);
+    }
+    plans
+}

@@ -1,0 +1,55 @@
+//! The options of a stream that depend on its model.
+
+use crate::bundle::card::Card;
+use crate::config::{Format, Stream};
+use crate::pipeline::interpret::OutputPlan;
+use crate::pipeline::problems::Problems;
+
+pub(super) fn check_payload(
+    stream: &Stream,
+    card: &Card,
+    fields: &[String],
+    width: usize,
+    problems: &mut Problems,
+) {
+    let raw = matches!(stream.payload.format, Format::Raw(_));
+    if raw && stream.payload.time.is_some() {
+        problems.add("payload.time", "raw payloads have no time; leave it out");
+    }
+    if raw && !stream.payload.device.is_empty() {
+        problems.add("payload.device", "raw payloads name no device; have the topic name it");
+    }
+    if let Some(both) =
+        stream.payload.device.iter().chain(&stream.payload.time).find(|&name| fields.contains(name))
+    {
+        let problem = format!(
+            "{both:?} is a field of the model too; it cannot be the device or the time as well"
+        );
+        problems.add("payload.fields", problem);
+    }
+    if (raw || stream.payload.format == Format::Csv) && stream.payload.samples.is_some() {
+        problems.add("payload.samples", "only json and cbor have an object around the samples");
+    }
+    if card.window.is_some() && !fields.is_empty() && fields.len() != width {
+        let names = card.inputs.iter().flat_map(|i| &i.channels).collect::<Vec<_>>();
+        let problem = format!("{} fields for the model's {width} channels {names:?}", fields.len());
+        problems.add("payload.fields", problem);
+    }
+}
+
+pub(super) fn check_publish(stream: &Stream, output: &OutputPlan, problems: &mut Problems) {
+    let publish = &stream.publish;
+    if publish.min_score.is_some() && !output.has_score() {
+        problems.add("publish.min_score", "this model's output has no score; leave it out");
+    }
+    match (publish.min_score, publish.leave_score) {
+        (None, Some(_)) => problems.add("publish.leave_score", "is nothing without min_score"),
+        (Some(min), Some(leave)) if leave > min => {
+            problems.add("publish.leave_score", format!("{leave} is above min_score = {min}"));
+        }
+        _ => {}
+    }
+    if publish.consecutive > 1 && !output.has_label() {
+        problems.add("publish.consecutive", "this model's output has no label; leave it out");
+    }
+}

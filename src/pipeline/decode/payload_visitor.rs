@@ -1,0 +1,339 @@
+//! One walk for JSON and CBOR: a serde visitor that goes down the tree of configured fields, puts
+//! the numbers it meets into the [`SampleBuilder`], and builds nothing in between.
+
+use serde::de::{Error, MapAccess, SeqAccess};
+
+use super::field_tree::{Node, Slot};
+use super::key::Key;
+use super::sample_builder::{SampleBuilder, wrong_shape};
+use super::time;
+use crate::pipeline::reject::{Got, Reject};
+
+/// Levels of arrays and objects in a payload; the walk recurses once per level.
+pub(super) const MAX_NESTING: usize = 32;
+
+/// What the value at hand stands for.
+#[derive(Clone, Copy)]
+pub(super) enum Role<'t> {
+    /// The payload.
+    Top,
+    /// The array of samples.
+    Samples,
+    /// The element at this place of an array that is a sample or holds samples.
+    Element(usize),
+    /// A number of a sample that comes by position.
+    Position,
+    /// A member that is wanted or holds wanted members.
+    Member(&'t Node),
+    /// A number of a field that is an array (whole inputs).
+    Column(usize),
+    /// Nothing that is asked for.
+    Other,
+}
+
+/// A value about to be read.
+pub(super) struct PayloadVisitor<'s, 'a> {
+    sink: &'s mut SampleBuilder<'a>,
+    role: Role<'a>,
+    depth: usize,
+}
+
+impl<'s, 'a> PayloadVisitor<'s, 'a> {
+    pub(super) fn new(sink: &'s mut SampleBuilder<'a>) -> Self {
+        Self { sink, role: Role::Top, depth: 0 }
+    }
+
+    /// Keeps the reason in the sink, and stops the reader with an error of its own kind.
+    pub(super) fn stop<E: Error>(self, result: Result<(), Reject>) -> Result<(), E> {
+        result.map_err(|reject| {
+            self.sink.reject = Some(reject);
+            E::custom("rejected")
+        })
+    }
+
+    /// The role of a value that makes the array around it a sample.
+    fn within_sample(&mut self, index: usize) -> Result<Role<'a>, Reject> {
+        self.sink.begin_array()?;
+        let root = &self.sink.expect.sample;
+        if !root.is_indexed() {
+            return Ok(Role::Position);
+        }
+        let child = root.find_index(index).and_then(|place| root.child(place));
+        Ok(child.map_or(Role::Other, Role::Member))
+    }
+
+    pub(super) fn number(&mut self, value: f64) -> Result<(), Reject> {
+        let single = self.sink.expect.is_single();
+        if let Role::Element(index) = self.role
+            && !single
+        {
+            self.role = self.within_sample(index)?;
+        }
+        let sink = &mut *self.sink;
+        match self.role {
+            Role::Top | Role::Element(_) if single => {
+                sink.begin()?;
+                sink.push(value)?;
+                sink.end_positions()
+            }
+            Role::Top if sink.expect.sample.is_indexed() => {
+                Err(wrong_shape("it is a number, but payload.fields names places of an array"))
+            }
+            Role::Top if sink.expect.whole => {
+                sink.begin()?;
+                sink.push(value)?;
+                sink.end_positions()
+            }
+            Role::Top | Role::Element(_) => Err(sink.wrong_length("1".to_owned())),
+            Role::Position => sink.push(value),
+            Role::Samples => Err(wrong_shape("payload.samples is a number, not an array")),
+            Role::Column(field) => sink.push_column(field, value),
+            Role::Member(node) => match node.slot {
+                Some(Slot::Field(field)) => sink.set(field, value),
+                Some(Slot::Time) => sink.take_time(time::from_number(value), || value.to_string()),
+                Some(Slot::Samples) => Err(wrong_shape("payload.samples is a number")),
+                Some(Slot::Device(_)) | None => Ok(()),
+            },
+            Role::Other => Ok(()),
+        }
+    }
+
+    /// Booleans count as 0 and 1, but are no times.
+    pub(super) fn boolean(&mut self, value: bool) -> Result<(), Reject> {
+        if let Some(part) = self.device() {
+            return self.device_name(part, if value { "true" } else { "false" });
+        }
+        if let Role::Member(Node { slot: Some(Slot::Time), .. }) = self.role {
+            return Err(self.sink.bad_time(value.to_string()));
+        }
+        self.number(f64::from(u8::from(value)))
+    }
+
+    /// The part of a device's name that the value at hand is.
+    pub(super) fn device(&self) -> Option<usize> {
+        match self.role {
+            Role::Member(Node { slot: Some(Slot::Device(part)), .. }) => Some(*part),
+            _ => None,
+        }
+    }
+
+    pub(super) fn device_name(&mut self, part: usize, name: &str) -> Result<(), Reject> {
+        self.sink.set_device(part, name)
+    }
+
+    /// A number with a decimal point: some languages write whole ones so.
+    pub(super) fn device_number(&mut self, part: usize, value: f64) -> Result<(), Reject> {
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        if value.fract() == 0.0 && value.abs() < EXACT {
+            return self.device_name(part, &format!("{value:.0}"));
+        }
+        let problem = "send a text, a whole number below 2^53, true or false";
+        let field = self.sink.slot_name(Slot::Device(part));
+        Err(Reject::BadDevice { field, got: value.to_string(), problem })
+    }
+
+    pub(super) fn text(&mut self, text: &str) -> Result<(), Reject> {
+        if let Some(part) = self.device() {
+            return self.device_name(part, text);
+        }
+        let timed = self.sink.expect.time.is_some();
+        if let Role::Element(index) = self.role
+            && timed
+            && !self.sink.expect.is_single()
+        {
+            self.role = self.within_sample(index)?;
+        }
+        match self.role {
+            Role::Member(Node { slot: Some(Slot::Time), .. }) => self.text_time(text),
+            Role::Position if timed && self.sink.at_row_start() => self.text_time(text),
+            _ => self.not_a_number(Got::Text(clip(text))),
+        }
+    }
+
+    fn text_time(&mut self, text: &str) -> Result<(), Reject> {
+        self.sink.take_time(time::from_text(text), || Got::Text(clip(text)).to_string())
+    }
+
+    /// A value that is no number: refused where one is wanted.
+    pub(super) fn not_a_number(&mut self, got: Got) -> Result<(), Reject> {
+        let field = match self.role {
+            Role::Member(Node { slot: Some(Slot::Time), .. }) => {
+                return Err(self.sink.bad_time(got.to_string()));
+            }
+            Role::Member(Node { slot: Some(slot @ Slot::Device(_)), .. }) => {
+                let problem = "send a text, a whole number, true or false";
+                let field = self.sink.slot_name(*slot);
+                return Err(Reject::BadDevice { field, got: got.to_string(), problem });
+            }
+            Role::Member(Node { slot: Some(slot), .. }) => self.sink.slot_name(*slot),
+            Role::Member(_) | Role::Other => return Ok(()),
+            Role::Column(field) => self.sink.field_name(field),
+            Role::Position => self.sink.position_name(),
+            Role::Top => "the payload".to_owned(),
+            Role::Element(_) | Role::Samples => "a sample".to_owned(),
+        };
+        Err(Reject::NotANumber { field, got })
+    }
+
+    /// Goes one level down.
+    fn deeper(&self) -> Result<usize, Reject> {
+        let depth = self.depth.saturating_add(1);
+        if depth > MAX_NESTING { Err(Reject::Nesting { max: MAX_NESTING }) } else { Ok(depth) }
+    }
+
+    /// Reads the members of an object that `node` describes.
+    pub(super) fn members<'de, A: MapAccess<'de>>(
+        &mut self,
+        node: &'a Node,
+        depth: usize,
+        map: &mut A,
+    ) -> Result<(), A::Error> {
+        let mut next = 0;
+        while let Some(found) = map.next_key_seed(Key { node, next })? {
+            let role = match found.and_then(|place| node.child(place)) {
+                Some(child) => Role::Member(child),
+                None => Role::Other,
+            };
+            next = found.map_or(next, |place| place.saturating_add(1));
+            map.next_value_seed(PayloadVisitor { sink: self.sink, role, depth })?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn elements<'de, A: SeqAccess<'de>>(
+        &mut self,
+        within: Within<'a>,
+        depth: usize,
+        seq: &mut A,
+    ) -> Result<(), A::Error> {
+        for index in 0.. {
+            let role = match within {
+                Within::Array => Role::Element(index),
+                Within::Places(node) => {
+                    let child = node.find_index(index).and_then(|place| node.child(place));
+                    child.map_or(Role::Other, Role::Member)
+                }
+                Within::All(role) => role,
+            };
+            if seq.next_element_seed(PayloadVisitor { sink: self.sink, role, depth })?.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides what an object is: the node that describes its members, and the level they are on.
+    pub(super) fn enter_map(&mut self) -> Result<(&'a Node, usize), Reject> {
+        static NOTHING: Node = Node::EMPTY;
+        let depth = self.deeper()?;
+        let expect = self.sink.expect;
+        let node = match self.role {
+            Role::Top if expect.envelope.is_some() => expect.envelope.as_ref(),
+            Role::Top => {
+                if expect.whole {
+                    self.sink.begin_columns()?
+                } else {
+                    self.sink.begin_named()?
+                }
+                Some(&expect.sample)
+            }
+            Role::Element(_) => {
+                self.sink.of_samples()?;
+                self.sink.begin_named()?;
+                if expect.whole {
+                    self.sink.in_rows();
+                }
+                Some(&expect.sample)
+            }
+            Role::Member(node) if !node.is_leaf() => Some(node),
+            Role::Other => None,
+            Role::Member(_) | Role::Position | Role::Column(_) | Role::Samples => {
+                self.not_a_number(Got::Object)?;
+                None
+            }
+        };
+        Ok((node.unwrap_or(&NOTHING), depth))
+    }
+
+    pub(super) fn leave_map(&mut self) -> Result<(), Reject> {
+        match self.role {
+            Role::Top if self.sink.expect.envelope.is_some() => {
+                if self.sink.is_empty() {
+                    Err(self.sink.missing_samples())
+                } else {
+                    Ok(())
+                }
+            }
+            Role::Top if self.sink.expect.whole => self.sink.end_columns(),
+            Role::Top | Role::Element(_) => self.sink.end_named(),
+            Role::Member(_) | Role::Position | Role::Column(_) | Role::Samples | Role::Other => {
+                Ok(())
+            }
+        }
+    }
+
+    /// Decides what an array is: what its elements are, and the level they are on.
+    pub(super) fn enter_seq(&mut self) -> Result<(Within<'a>, usize), Reject> {
+        let depth = self.deeper()?;
+        let expect = self.sink.expect;
+        if let Role::Element(index) = self.role
+            && expect.whole
+        {
+            self.role = self.within_sample(index)?;
+        }
+        let within = match self.role {
+            Role::Top | Role::Samples => Within::Array,
+            Role::Member(Node { slot: Some(Slot::Samples), .. }) => {
+                self.role = Role::Samples;
+                Within::Array
+            }
+            Role::Element(_) => {
+                self.sink.of_samples()?;
+                if expect.sample.is_indexed() {
+                    self.sink.begin_named()?;
+                    Within::Places(&expect.sample)
+                } else {
+                    self.sink.begin()?;
+                    Within::All(Role::Position)
+                }
+            }
+            Role::Position if expect.whole => Within::All(Role::Position),
+            Role::Column(field) => Within::All(Role::Column(field)),
+            Role::Member(Node { slot: Some(Slot::Field(field)), .. }) if expect.whole => {
+                self.sink.open_column(*field);
+                Within::All(Role::Column(*field))
+            }
+            Role::Member(node) if !node.is_leaf() => Within::Places(node),
+            Role::Other => Within::All(Role::Other),
+            Role::Member(_) | Role::Position => {
+                self.not_a_number(Got::Array)?;
+                Within::All(Role::Other)
+            }
+        };
+        Ok((within, depth))
+    }
+
+    pub(super) fn leave_seq(&mut self) -> Result<(), Reject> {
+        match self.role {
+            Role::Top | Role::Samples => self.sink.end_array(),
+            Role::Element(_) if self.sink.expect.sample.is_indexed() => self.sink.end_named(),
+            Role::Element(_) => self.sink.end_positions(),
+            Role::Member(_) | Role::Position | Role::Column(_) | Role::Other => Ok(()),
+        }
+    }
+}
+
+/// What the elements of an array are.
+#[derive(Clone, Copy)]
+pub(super) enum Within<'t> {
+    /// The numbers of a sample, or samples: the first one tells.
+    Array,
+    /// The wanted ones are children of this node.
+    Places(&'t Node),
+    All(Role<'t>),
+}
+
+/// As much of a text as a message needs.
+pub(super) fn clip(text: &str) -> String {
+    text.chars().take(40).collect()
+}

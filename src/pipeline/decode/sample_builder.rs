@@ -1,0 +1,354 @@
+//! Where decoded numbers go, whatever format they came in.
+
+use super::field_tree::Slot;
+use super::payload_visitor::clip;
+use super::schema::{MAX_SAMPLES, Order, PayloadSchema, Samples};
+use super::time;
+use crate::clock::Timestamp;
+use crate::pipeline::reject::{Got, Reject};
+
+/// What an array turned out to be, once its first element is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Array {
+    Unknown,
+    /// Its elements are the numbers of one sample.
+    IsSample,
+    /// Its elements are samples.
+    OfSamples,
+}
+
+/// Takes what a format's reader finds and keeps the bounds.
+pub(super) struct SampleBuilder<'a> {
+    pub(super) expect: &'a PayloadSchema,
+    out: &'a mut Samples,
+    /// Where the sample being read begins in `out.values`.
+    row: usize,
+    pub(super) array: Array,
+    /// Whether a sample is being read, rather than the object around the samples.
+    in_sample: bool,
+    /// The time of the message as a whole.
+    time: Option<Timestamp>,
+    /// Why the payload is refused; set before a reader's own error is raised to stop it.
+    pub(super) reject: Option<Reject>,
+}
+
+/// Stands for a missing number until the sample is complete; no number that is taken is NaN.
+const MISSING: f64 = f64::NAN;
+
+impl<'a> SampleBuilder<'a> {
+    pub(super) fn new(expect: &'a PayloadSchema, out: &'a mut Samples) -> Self {
+        out.clear();
+        out.devices.begin_message(expect.device.len());
+        let (array, in_sample) = (Array::Unknown, false);
+        Self { expect, out, row: 0, array, in_sample, time: None, reject: None }
+    }
+
+    pub(super) fn field_name(&self, field: usize) -> String {
+        self.expect.fields.get(field).map_or_else(|| format!("element {field}"), Clone::clone)
+    }
+
+    /// The name of what a slot is wanted for.
+    pub(super) fn slot_name(&self, slot: Slot) -> String {
+        match slot {
+            Slot::Field(field) => self.field_name(field),
+            Slot::Time => self.expect.time.clone().unwrap_or_default(),
+            Slot::Device(part) => self.expect.device.get(part).cloned().unwrap_or_default(),
+            Slot::Samples => "the array of samples".to_owned(),
+        }
+    }
+
+    fn finite(&self, field: usize, value: f64) -> Result<f64, Reject> {
+        if value.abs() <= f64::from(f32::MAX) {
+            Ok(value)
+        } else {
+            Err(Reject::NotFinite { field: self.field_name(field) })
+        }
+    }
+
+    fn has_names(&self) -> Result<(), Reject> {
+        if self.expect.fields.is_empty() {
+            return Err(wrong_shape(
+                "it is an object, but neither payload.fields nor the card's channels name its members",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Begins the sample that an array as a whole is.
+    pub(super) fn begin_array(&mut self) -> Result<(), Reject> {
+        match self.array {
+            Array::IsSample => return Ok(()),
+            Array::OfSamples => return Err(wrong_shape("numbers among the samples of an array")),
+            Array::Unknown => self.array = Array::IsSample,
+        }
+        match (self.expect.sample.is_indexed(), self.expect.whole) {
+            (false, _) => self.begin(),
+            (true, false) => self.begin_named(),
+            (true, true) => self.begin_columns(),
+        }
+    }
+
+    /// Ends the sample that an array as a whole is, if it is one.
+    pub(super) fn end_array(&mut self) -> Result<(), Reject> {
+        if self.array != Array::IsSample || !self.in_sample {
+            return Ok(());
+        }
+        match (self.expect.sample.is_indexed(), self.expect.whole) {
+            (false, _) => self.end_positions(),
+            (true, false) => self.end_named(),
+            (true, true) => self.end_columns(),
+        }
+    }
+
+    /// Notes that an array holds samples.
+    pub(super) fn of_samples(&mut self) -> Result<(), Reject> {
+        if self.array == Array::IsSample {
+            return Err(wrong_shape("samples among the numbers of an array"));
+        }
+        self.array = Array::OfSamples;
+        Ok(())
+    }
+
+    /// Whether nothing of the sample is known yet, not even its time.
+    pub(super) fn at_row_start(&self) -> bool {
+        self.out.values.len() == self.row && self.out.times.last() == Some(&None)
+    }
+
+    /// The name of the next number that comes by position.
+    pub(super) fn position_name(&self) -> String {
+        self.field_name(self.out.values.len().saturating_sub(self.row))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.out.values.is_empty()
+    }
+
+    /// Begins a sample whose fields come by name.
+    pub(super) fn begin_named(&mut self) -> Result<(), Reject> {
+        self.has_names()?;
+        self.begin()?;
+        let end = self.row.saturating_add(self.expect.fields.len());
+        self.out.values.resize(end, MISSING);
+        Ok(())
+    }
+
+    /// Begins a sample whose numbers come by position.
+    pub(super) fn begin(&mut self) -> Result<(), Reject> {
+        if self.out.times.len() >= MAX_SAMPLES {
+            return Err(Reject::TooManySamples { max: MAX_SAMPLES });
+        }
+        self.row = self.out.values.len();
+        self.out.times.push(None);
+        self.out.devices.begin_sample();
+        self.in_sample = true;
+        Ok(())
+    }
+
+    pub(super) fn set(&mut self, field: usize, value: f64) -> Result<(), Reject> {
+        if self.out.order == Order::Columns {
+            self.open_column(field);
+            return self.push_column(field, value);
+        }
+        let value = self.finite(field, value)?;
+        if let Some(cell) = self.out.values.get_mut(self.row.saturating_add(field)) {
+            *cell = value;
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_time(&mut self, time: Timestamp) {
+        match self.out.times.last_mut().filter(|_| self.in_sample) {
+            Some(own) => *own = Some(time),
+            None => self.time = Some(time),
+        }
+    }
+
+    /// Takes a time that was read, where it can be one.
+    pub(super) fn take_time(
+        &mut self,
+        at: Option<Timestamp>,
+        got: impl FnOnce() -> String,
+    ) -> Result<(), Reject> {
+        let Some(at) = at else { return Err(self.bad_time(got())) };
+        let earliest = self.expect.earliest;
+        if !time::is_plausible(at, earliest) {
+            let field = self.slot_name(Slot::Time);
+            return Err(Reject::ImplausibleTime { field, got: got(), at, earliest });
+        }
+        self.set_time(at);
+        Ok(())
+    }
+
+    /// Takes a part of the device's name.
+    pub(super) fn set_device(&mut self, part: usize, name: &str) -> Result<(), Reject> {
+        self.out.devices.set(part, name, self.in_sample).map_err(|problem| {
+            let got = Got::Text(clip(name)).to_string();
+            Reject::BadDevice { field: self.slot_name(Slot::Device(part)), got, problem }
+        })
+    }
+
+    /// Ends a sample begun with [`SampleBuilder::begin_named`].
+    pub(super) fn end_named(&mut self) -> Result<(), Reject> {
+        self.in_sample = false;
+        let row = self.out.values.get(self.row..).unwrap_or_default();
+        if !row.iter().any(|v| v.is_nan()) {
+            return Ok(());
+        }
+        let missing = row.iter().zip(&self.expect.fields).filter(|(v, _)| v.is_nan());
+        let fields = missing.map(|(_, name)| name.clone()).collect();
+        Err(Reject::MissingField { fields, option: "payload.fields" })
+    }
+
+    /// Adds the next number of a sample that comes by position, or of a whole input.
+    pub(super) fn push(&mut self, value: f64) -> Result<(), Reject> {
+        let place = self.out.values.len().saturating_sub(self.row);
+        let most = self.expect.width.saturating_add(1);
+        if place >= most {
+            return Err(self.wrong_length(format!("at least {}", place.saturating_add(1))));
+        }
+        // The first may be a time, which is larger than a reading may be.
+        let value = if place == 0 && value.is_finite() && self.expect.time.is_some() {
+            value
+        } else {
+            self.finite(place, value)?
+        };
+        self.out.values.push(value);
+        Ok(())
+    }
+
+    /// Ends a sample that came by position: as many numbers as fields, with the time before them
+    /// where one is configured and nothing else gave it.
+    pub(super) fn end_positions(&mut self) -> Result<(), Reject> {
+        let len = self.out.values.len().saturating_sub(self.row);
+        let timed = self.expect.time.is_some() && self.out.times.last() == Some(&None);
+        if timed && len == self.expect.width.saturating_add(1) {
+            let first = self.out.values.remove(self.row);
+            self.take_time(time::from_number(first), || first.to_string())?;
+        } else if len != self.expect.width {
+            return Err(self.wrong_length(len.to_string()));
+        }
+        self.in_sample = false;
+        match self.out.values.get(self.row) {
+            Some(&first) => self.finite(0, first).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes all numbers of a payload at once; their count is checked already.
+    pub(super) fn fill(
+        &mut self,
+        samples: usize,
+        append: impl FnOnce(&mut Vec<f64>),
+    ) -> Result<(), Reject> {
+        append(&mut self.out.values);
+        self.out.times.resize(samples, None);
+        let largest = f64::from(f32::MAX);
+        // A NaN fails the comparison. All first, which becomes vector instructions.
+        let fits = |v: &f64| v.abs() <= largest;
+        if self.out.values.iter().fold(true, |all, v| all & fits(v)) {
+            return Ok(());
+        }
+        match self.out.values.iter().position(|v| !fits(v)) {
+            Some(at) if self.expect.whole => Err(Reject::NotFinite { field: self.field_name(at) }),
+            Some(at) => {
+                let (sample, field) = (at / self.expect.width, at % self.expect.width);
+                let field = format!("{} of sample {sample}", self.field_name(field));
+                Err(Reject::NotFinite { field })
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn wrong_length(&self, got: String) -> Reject {
+        let what = if self.expect.whole { "numbers in the message" } else { "numbers in a sample" };
+        Reject::WrongLength { what, got, expected: self.expect.width.to_string(), hint: "" }
+    }
+
+    pub(super) fn missing_samples(&self) -> Reject {
+        Reject::MissingField {
+            fields: vec![self.slot_name(Slot::Samples)],
+            option: "payload.samples",
+        }
+    }
+
+    pub(super) fn bad_time(&self, got: String) -> Reject {
+        Reject::BadTime { field: self.slot_name(Slot::Time), got }
+    }
+
+    /// Begins a whole input that is an object of numbers and arrays.
+    pub(super) fn begin_columns(&mut self) -> Result<(), Reject> {
+        self.has_names()?;
+        self.begin()?;
+        self.out.order = Order::Columns;
+        self.out.spans.resize(self.expect.fields.len(), 0..0);
+        Ok(())
+    }
+
+    pub(super) fn open_column(&mut self, field: usize) {
+        let at = self.out.values.len();
+        if let Some(span) = self.out.spans.get_mut(field) {
+            *span = at..at;
+        }
+    }
+
+    pub(super) fn push_column(&mut self, field: usize, value: f64) -> Result<(), Reject> {
+        let value = self.finite(field, value)?;
+        self.out.values.push(value);
+        let end = self.out.values.len();
+        if let Some(span) = self.out.spans.get_mut(field) {
+            span.end = end;
+        }
+        Ok(())
+    }
+
+    pub(super) fn end_columns(&mut self) -> Result<(), Reject> {
+        self.in_sample = false;
+        let empty = self.out.spans.iter().zip(&self.expect.fields).filter(|(s, _)| s.is_empty());
+        let fields: Vec<String> = empty.map(|(_, name)| name.clone()).collect();
+        if fields.is_empty() {
+            return Ok(());
+        }
+        Err(Reject::MissingField { fields, option: "payload.fields" })
+    }
+
+    pub(super) fn in_rows(&mut self) {
+        self.out.order = Order::Rows;
+    }
+
+    /// Ends the message: there is at least one sample, and each has its time where one is wanted.
+    pub(super) fn end(&mut self) -> Result<(), Reject> {
+        if self.expect.whole {
+            let own = self.out.times.iter().rev().find_map(|t| *t);
+            self.out.times.clear();
+            self.out.times.push(own);
+        }
+        if self.out.values.is_empty() {
+            return Err(self.wrong_length("0".to_owned()));
+        }
+        if let Some(part) = self.out.devices.end_message() {
+            let fields = vec![self.slot_name(Slot::Device(part))];
+            return Err(Reject::MissingField { fields, option: "payload.device" });
+        }
+        if self.expect.whole && !self.out.devices.is_one() {
+            return Err(wrong_shape(
+                "its rows are of several devices, and the model takes them as one",
+            ));
+        }
+        if self.expect.time.is_none() {
+            return Ok(());
+        }
+        let message = self.time;
+        for time in &mut self.out.times {
+            *time = time.or(message);
+        }
+        if self.out.times.contains(&None) {
+            let fields = vec![self.slot_name(Slot::Time)];
+            return Err(Reject::MissingField { fields, option: "payload.time" });
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn wrong_shape(problem: &str) -> Reject {
+    Reject::Syntax { format: "of the configured shape", problem: problem.to_owned() }
+}

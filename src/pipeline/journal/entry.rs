@@ -1,0 +1,70 @@
+//! The parts of the journal's format.
+
+const BASE_MAGIC: &[u8; 4] = b"INFB";
+pub(super) const ENTRY_MAGIC: &[u8; 4] = b"INFA";
+/// Magic, base, position.
+pub(super) const MIN_ENTRY_SIZE: usize = 4 + 8 + 8;
+
+/// What an item of a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Tag {
+    End = 0,
+    Sample = 1,
+    TimedSample = 2,
+    PublishState = 3,
+    Origin = 4,
+    Restart = 5,
+}
+
+impl Tag {
+    pub(super) fn from_byte(byte: u8) -> Option<Self> {
+        let all = [
+            Self::End,
+            Self::Sample,
+            Self::TimedSample,
+            Self::PublishState,
+            Self::Origin,
+            Self::Restart,
+        ];
+        all.into_iter().find(|tag| *tag as u8 == byte)
+    }
+}
+
+/// What came after a base, or after the additions to it before this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalEntry {
+    /// The base it belongs to.
+    pub base: u64,
+    /// Messages between that and this.
+    pub from: u64,
+    /// The same with the messages in this.
+    pub upto: u64,
+    pub bytes: Vec<u8>,
+}
+
+/// A snapshot as the base of additions.
+pub(in crate::pipeline) fn base(number: u64, snapshot: &[u8]) -> Vec<u8> {
+    [&BASE_MAGIC[..], &number.to_le_bytes(), snapshot].concat()
+}
+
+/// The values that the next message is encoded as differences from.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct DeltaBase {
+    pub(super) received: i64,
+    pub(super) time: i64,
+    pub(super) epoch: u64,
+    pub(super) packet: u16,
+}
+
+/// What the additions to a base call it by; `None` for a snapshot alone.
+#[must_use]
+pub fn base_number(base: &[u8]) -> Option<u64> {
+    split(base).0
+}
+
+/// The number of a base and its snapshot. A snapshot that is no base has no additions.
+pub(super) fn split(base: &[u8]) -> (Option<u64>, &[u8]) {
+    let parts = base.strip_prefix(BASE_MAGIC).and_then(<[u8]>::split_first_chunk);
+    parts.map_or((None, base), |(number, rest)| (Some(u64::from_le_bytes(*number)), rest))
+}

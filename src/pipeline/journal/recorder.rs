@@ -1,0 +1,143 @@
+//! Records what comes into the windows.
+
+use std::collections::HashMap;
+
+use super::entry::{DeltaBase, ENTRY_MAGIC, JournalEntry, Tag};
+use crate::clock::{Mono, Now, Timestamp};
+use crate::codec::{put_bytes, put_signed, put_varint};
+use crate::message::InputId;
+use crate::pipeline::publish_state::PublishState;
+use crate::pipeline::shape::WindowShape;
+use crate::pipeline::state_codec::{save_numbers, save_publish_state};
+use crate::pipeline::window::micros;
+
+/// Notes what comes into the windows after a base, once there is one.
+#[derive(Debug, Default)]
+pub(in crate::pipeline) struct JournalRecorder {
+    base: Option<u64>,
+    began: i64,
+    /// Messages in earlier additions.
+    from: u64,
+    /// Messages since.
+    count: u64,
+    messages: Vec<u8>,
+    names: HashMap<Box<str>, u64>,
+    before: DeltaBase,
+    /// Of the device at hand.
+    publish_state: PublishState,
+}
+
+impl JournalRecorder {
+    pub(in crate::pipeline) fn new(base: u64, now: Mono) -> Self {
+        let before = DeltaBase { received: micros(now), ..DeltaBase::default() };
+        Self { base: Some(base), began: micros(now), before, ..Self::default() }
+    }
+
+    pub(in crate::pipeline) fn has_base(&self) -> bool {
+        self.base.is_some()
+    }
+
+    /// A message reached its device.
+    pub(in crate::pipeline) fn begin(
+        &mut self,
+        device: &str,
+        state: &PublishState,
+        received: Mono,
+        looked_up: Mono,
+    ) {
+        if !self.has_base() {
+            return;
+        }
+        self.publish_state = *state;
+        match self.names.get(device) {
+            Some(number) => put_varint(&mut self.messages, *number),
+            None => {
+                self.names.insert(device.into(), number(self.names.len()).saturating_add(1));
+                put_varint(&mut self.messages, 0);
+                put_bytes(&mut self.messages, device.as_bytes());
+            }
+        }
+        let (received, looked_up) = (micros(received), micros(looked_up));
+        put_signed(&mut self.messages, received.wrapping_sub(self.before.received));
+        put_signed(&mut self.messages, looked_up.wrapping_sub(received));
+        self.before.received = received;
+    }
+
+    /// A sample of it is in the window.
+    pub(in crate::pipeline) fn sample(
+        &mut self,
+        shape: &WindowShape,
+        sample: &[f64],
+        time: Option<Timestamp>,
+    ) {
+        if !self.has_base() {
+            return;
+        }
+        match time {
+            None => self.messages.push(Tag::Sample as u8),
+            Some(Timestamp(time)) => {
+                self.messages.push(Tag::TimedSample as u8);
+                put_signed(&mut self.messages, time.wrapping_sub(self.before.time));
+                self.before.time = time;
+            }
+        }
+        save_numbers(sample, shape, &mut self.messages);
+    }
+
+    /// The window starts over before the next sample because the device's clock was set.
+    pub(in crate::pipeline) fn restart(&mut self) {
+        if self.has_base() {
+            self.messages.push(Tag::Restart as u8);
+        }
+    }
+
+    /// What the publish rules remember of the device behind a window.
+    pub(in crate::pipeline) fn publish_state(&mut self, state: &PublishState) {
+        if self.has_base() && self.publish_state != *state {
+            self.publish_state = *state;
+            self.messages.push(Tag::PublishState as u8);
+            save_publish_state(state, &mut self.messages);
+        }
+    }
+
+    /// Nothing more comes of it. `input_id` names it where its samples are in the window.
+    pub(in crate::pipeline) fn end(&mut self, input_id: Option<InputId>) {
+        if !self.has_base() {
+            return;
+        }
+        if let Some(InputId { epoch, packet, content }) = input_id {
+            self.messages.push(Tag::Origin as u8);
+            put_signed(&mut self.messages, epoch.wrapping_sub(self.before.epoch).cast_signed());
+            let packets = i64::from(packet) - i64::from(self.before.packet);
+            put_signed(&mut self.messages, packets);
+            self.messages.extend(content.to_le_bytes());
+            (self.before.epoch, self.before.packet) = (epoch, packet);
+        }
+        self.messages.push(Tag::End as u8);
+        self.count += 1;
+    }
+
+    /// What was noted since the last time; `None` where that is nothing.
+    pub(in crate::pipeline) fn take(&mut self, now: Now) -> Option<JournalEntry> {
+        let base = self.base.filter(|_| self.count > 0)?;
+        let (from, upto) = (self.from, self.from + self.count);
+        let mut bytes = Vec::with_capacity(self.messages.len() + 64);
+        bytes.extend(ENTRY_MAGIC);
+        bytes.extend(base.to_le_bytes());
+        bytes.extend(from.to_le_bytes());
+        bytes.extend(now.wall.0.to_le_bytes());
+        let passed = micros(now.mono).saturating_sub(self.began);
+        put_varint(&mut bytes, u64::try_from(passed).unwrap_or(0));
+        bytes.append(&mut self.messages);
+        let crc = crc32fast::hash(&bytes);
+        bytes.extend(crc.to_le_bytes());
+        self.names.clear();
+        self.before = DeltaBase { received: self.began, ..DeltaBase::default() };
+        (self.from, self.count) = (upto, 0);
+        Some(JournalEntry { base, from, upto, bytes })
+    }
+}
+
+fn number(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}

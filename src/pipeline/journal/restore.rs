@@ -1,0 +1,185 @@
+//! Restores windows from a base and its entries.
+
+use super::entry::{DeltaBase, ENTRY_MAGIC, MIN_ENTRY_SIZE, Tag, split};
+use crate::clock::{Now, Timestamp};
+use crate::message::InputId;
+use crate::pipeline::shape::WindowShape;
+use crate::pipeline::snapshot::{self, Restored};
+use crate::pipeline::state_codec::{Cursor, RestoreError};
+use crate::pipeline::window::{Device, Devices, ForgottenDevices, micros};
+
+/// Takes up what a base and its additions hold, in the place of the devices there are; additions
+/// from the first one on that does not follow on the others are left out. `input_ids` gets the
+/// messages whose samples came from additions, in order.
+///
+/// # Errors
+/// A base that is damaged, of another version or of another window shape; nothing is changed.
+pub(in crate::pipeline) fn restore<'a>(
+    base: &[u8],
+    additions: impl IntoIterator<Item = &'a [u8]>,
+    devices: &mut Devices,
+    shape: Option<&WindowShape>,
+    now: Now,
+    input_ids: &mut Vec<InputId>,
+) -> Result<Restored, RestoreError> {
+    let (number, snapshot) = split(base);
+    let mut heads: Vec<Head<'_>> = Vec::new();
+    let mut left_out = 0;
+    for bytes in additions {
+        match Head::read(bytes).filter(|head| left_out == 0 && Some(head.base) == number) {
+            Some(head) => heads.push(head),
+            None => left_out += 1,
+        }
+    }
+    let began = match heads.last() {
+        Some(last) => micros(now.mono).saturating_sub(last.since(now.wall)),
+        None => snapshot::taken_at(snapshot, now)?,
+    };
+    let mut found = devices.another();
+    snapshot::load(snapshot, &mut found, shape, began)?;
+    let mut upto = Some(0);
+    for head in heads {
+        let follows = shape.filter(|_| upto == Some(head.from));
+        let replayed = follows.and_then(|shape| {
+            Messages::new(&head, shape, began).replay(&mut found, input_ids).ok()
+        });
+        upto = replayed.map(|count| head.from.saturating_add(count));
+        left_out += usize::from(upto.is_none());
+    }
+    let known = found.len();
+    found.drop_silent(micros(now.mono));
+    let dropped = snapshot::devices(snapshot)?.max(known).saturating_sub(found.len());
+    *devices = found;
+    Ok(Restored { devices: devices.len(), dropped, left_out })
+}
+
+/// What an addition says of itself.
+struct Head<'a> {
+    base: u64,
+    from: u64,
+    taken: Timestamp,
+    /// Microseconds between the base and this.
+    passed: i64,
+    messages: &'a [u8],
+}
+
+impl<'a> Head<'a> {
+    /// `None` where a single bit is wrong.
+    fn read(bytes: &'a [u8]) -> Option<Self> {
+        let (body, crc) = bytes.split_last_chunk::<4>()?;
+        if crc32fast::hash(body).to_le_bytes() != *crc || body.len() < MIN_ENTRY_SIZE {
+            return None;
+        }
+        let mut cursor = Cursor::new(body.strip_prefix(ENTRY_MAGIC)?);
+        let (base, from) = (cursor.u64().ok()?, cursor.u64().ok()?);
+        let taken = Timestamp(i64::from_le_bytes(cursor.array().ok()?));
+        let passed = i64::try_from(cursor.number().ok()?).ok()?;
+        Some(Self { base, from, taken, passed, messages: cursor.rest() })
+    }
+
+    /// Microseconds since the base. A clock that was set back counts as no time passed.
+    fn since(&self, now: Timestamp) -> i64 {
+        let away = i64::try_from(now.since(self.taken).as_micros()).unwrap_or(i64::MAX);
+        self.passed.saturating_add(away)
+    }
+}
+
+/// The messages of one addition.
+struct Messages<'a> {
+    cursor: Cursor<'a>,
+    shape: &'a WindowShape,
+    names: Vec<&'a str>,
+    before: DeltaBase,
+}
+
+impl<'a> Messages<'a> {
+    fn new(head: &Head<'a>, shape: &'a WindowShape, began: i64) -> Self {
+        let before = DeltaBase { received: began, ..DeltaBase::default() };
+        Self { cursor: Cursor::new(head.messages), shape, names: Vec::new(), before }
+    }
+
+    /// Puts all of them into the windows; how many they were.
+    fn replay(
+        mut self,
+        devices: &mut Devices,
+        input_ids: &mut Vec<InputId>,
+    ) -> Result<u64, RestoreError> {
+        let mut count = 0;
+        let mut sample = Vec::with_capacity(self.shape.channels);
+        while !self.cursor.is_empty() {
+            let name = self.name()?;
+            let received = self.before.received.wrapping_add(self.cursor.signed()?);
+            let looked_up = received.wrapping_add(self.cursor.signed()?);
+            self.before.received = received;
+            let device = devices.device_at(name, looked_up, &mut ForgottenDevices::default());
+            let device = device.ok_or(RestoreError::Damaged("device name"))?;
+            while let Some(input_id) = self.item(device, received, &mut sample)? {
+                input_ids.extend(input_id);
+            }
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    fn name(&mut self) -> Result<&'a str, RestoreError> {
+        let damaged = RestoreError::Damaged("device name");
+        let number = self.cursor.number()?;
+        let Some(known) = number.checked_sub(1) else {
+            let length = self.cursor.number()?;
+            let length = usize::try_from(length).map_err(|_| damaged.clone())?;
+            let name = std::str::from_utf8(self.cursor.take(length)?).map_err(|_| damaged)?;
+            self.names.push(name);
+            return Ok(name);
+        };
+        let known = usize::try_from(known).ok().and_then(|known| self.names.get(known));
+        known.copied().ok_or(damaged)
+    }
+
+    /// One item of a message; `None` at its end.
+    fn item(
+        &mut self,
+        device: &mut Device,
+        received: i64,
+        sample: &mut Vec<f64>,
+    ) -> Result<Option<Option<InputId>>, RestoreError> {
+        let [tag] = self.cursor.array()?;
+        match Tag::from_byte(tag).ok_or(RestoreError::Damaged("item"))? {
+            Tag::End => return Ok(None),
+            Tag::Sample => self.sample(device, None, received, sample)?,
+            Tag::TimedSample => {
+                let time = self.time()?;
+                self.sample(device, Some(time), received, sample)?;
+            }
+            Tag::Restart => device.start_over(),
+            Tag::PublishState => device.publish_state = self.cursor.publish_state()?,
+            Tag::Origin => return Ok(Some(Some(self.input_id()?))),
+        }
+        Ok(Some(None))
+    }
+
+    fn sample(
+        &mut self,
+        device: &mut Device,
+        time: Option<Timestamp>,
+        received: i64,
+        sample: &mut Vec<f64>,
+    ) -> Result<(), RestoreError> {
+        self.cursor.numbers(self.shape, self.shape.channels, sample)?;
+        device.put(self.shape, sample, time, received);
+        Ok(())
+    }
+
+    fn time(&mut self) -> Result<Timestamp, RestoreError> {
+        self.before.time = self.before.time.wrapping_add(self.cursor.signed()?);
+        Ok(Timestamp(self.before.time))
+    }
+
+    fn input_id(&mut self) -> Result<InputId, RestoreError> {
+        let epoch = self.before.epoch.wrapping_add(self.cursor.signed()?.cast_unsigned());
+        let packet = i64::from(self.before.packet).wrapping_add(self.cursor.signed()?);
+        let packet = u16::try_from(packet).map_err(|_| RestoreError::Damaged("origin"))?;
+        let content = self.cursor.u32()?;
+        (self.before.epoch, self.before.packet) = (epoch, packet);
+        Ok(InputId { epoch, packet, content })
+    }
+}

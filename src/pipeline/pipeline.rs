@@ -1,0 +1,185 @@
+//! One stream's way from message to prediction.
+
+use std::sync::Arc;
+
+use super::decode::{Decoder, PayloadSchema, Samples};
+use super::journal::JournalRecorder;
+use super::model::Infer;
+use super::prediction_id::PredictionIds;
+use super::problems::CompatibilityError;
+use super::publisher::ResultPublisher;
+use super::retained_marks::RetainedMarks;
+use super::runner::ModelRunner;
+use super::shadow::{Shadow, ShadowTally};
+use super::step_report::{StageMicros, StepReport};
+use super::stopwatch::Stopwatch;
+use super::topics::TopicCaptures;
+use super::window::Devices;
+use crate::bundle::card::Card;
+use crate::clock::Clock;
+use crate::config::{Guarantee, Stream, WindowSafety};
+use crate::ids::GatewayId;
+use crate::message::{AckToken, Incoming, ResultMessage};
+
+/// One stream: its model, its devices' windows, its buffers. Lives on one worker thread.
+#[derive(Debug)]
+pub struct Pipeline {
+    pub(super) stream: Stream,
+    pub(super) captured: TopicCaptures,
+    pub(super) decoder: Decoder,
+    pub(super) samples: Samples,
+    pub(super) devices: Devices,
+    pub(super) runner: ModelRunner,
+    pub(super) sender: ResultPublisher,
+    /// A candidate beside the model.
+    pub(super) shadow: Option<Box<Shadow>>,
+    /// What comes into the windows after a base.
+    pub(super) recorder: JournalRecorder,
+    pub(super) marks: RetainedMarks,
+}
+
+/// What a swap of the model kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SwapEffect {
+    /// Every device goes on with its partial window.
+    WindowsKept,
+    /// The new model takes windows of another shape, so all of them start anew.
+    WindowsReset,
+}
+
+impl Pipeline {
+    /// A pipeline for `config.streams[index]`.
+    ///
+    /// # Errors
+    /// As [`super::check_compatibility()`]: everything in which stream, card and model do not fit.
+    pub fn new(
+        index: usize,
+        stream: &Stream,
+        gateway: &GatewayId,
+        card: Arc<Card>,
+        model: Box<dyn Infer>,
+        ids: PredictionIds,
+    ) -> Result<Self, Vec<CompatibilityError>> {
+        let runner = ModelRunner::new(stream, card, model)?;
+        Ok(Self {
+            stream: stream.clone(),
+            captured: TopicCaptures::default(),
+            decoder: decoder(stream, &runner),
+            samples: Samples::default(),
+            devices: Devices::new(stream.max_keys, stream.key_ttl),
+            runner,
+            sender: ResultPublisher::new(index, stream, gateway, ids)?,
+            shadow: None,
+            recorder: JournalRecorder::default(),
+            marks: RetainedMarks::new(stream),
+        })
+    }
+
+    /// Takes one message through; what is to be sent is added to `out`. The clock is read for the
+    /// timings in predictions and for nothing else but the age of samples.
+    ///
+    /// A request is answered with every prediction that its samples complete, or with the first
+    /// reason why they were refused; one whose samples only wait in a window gets no answer.
+    pub fn step(
+        &mut self,
+        incoming: &Incoming,
+        clock: &dyn Clock,
+        out: &mut Vec<ResultMessage>,
+    ) -> StepReport {
+        let started = clock.now();
+        let queue = started.mono.0.saturating_sub(incoming.received.mono.0);
+        let mut outcome = StepReport {
+            us: StageMicros { queue, ..StageMicros::default() },
+            ..StepReport::default()
+        };
+        let mut watch = Stopwatch::start(clock, started.mono);
+        if let Err(reject) = self.take(incoming, started, &mut watch, out, &mut outcome) {
+            outcome.reject(reject);
+        }
+        if incoming.reply.is_some()
+            && let Some(first) = outcome.rejects.first().map(|r| r.reject.clone())
+        {
+            let token = self.awaiting(incoming);
+            self.sender.refuse(&first, incoming, token, out, &mut outcome);
+        }
+        outcome
+    }
+
+    /// The token that results carry: an at-least-once input is acknowledged when its results are
+    /// safe. Where windows are not saved, no sample of theirs waits for the whole: it would be of
+    /// no use alone when it comes again.
+    pub(super) fn awaiting(&self, incoming: &Incoming) -> Option<AckToken> {
+        let whole = self.runner.plan.shape.is_none();
+        let comes_back = whole || self.stream.windows != WindowSafety::Memory;
+        let waits = comes_back && self.stream.guarantee == Guarantee::AtLeastOnce;
+        incoming.token.filter(|_| waits)
+    }
+
+    /// The card of the model in use.
+    #[must_use]
+    pub fn card(&self) -> &Arc<Card> {
+        &self.runner.card
+    }
+
+    /// The device that the last message was about.
+    #[must_use]
+    pub fn device(&self) -> &str {
+        self.captured.device()
+    }
+
+    /// Devices with state.
+    #[must_use]
+    pub fn devices(&self) -> usize {
+        self.devices.known.len()
+    }
+
+    /// Puts another model in the place of this one, between two steps.
+    ///
+    /// # Errors
+    /// As [`super::check_compatibility()`]; the model in use then stays.
+    pub fn swap(
+        &mut self,
+        card: Arc<Card>,
+        model: Box<dyn Infer>,
+    ) -> Result<SwapEffect, Vec<CompatibilityError>> {
+        let runner = ModelRunner::new(&self.stream, card, model)?;
+        let rows = |r: &ModelRunner| r.plan.shape.map(|s| (s.length, s.channels, s.wide));
+        let swapped = if rows(&runner) == rows(&self.runner) {
+            SwapEffect::WindowsKept
+        } else {
+            self.devices.clear_windows();
+            SwapEffect::WindowsReset
+        };
+        self.decoder = decoder(&self.stream, &runner);
+        self.runner = runner;
+        self.recorder = JournalRecorder::default();
+        self.end_shadow();
+        Ok(swapped)
+    }
+
+    /// BatchedArrays a candidate beside the model from the next step on, in the place of any before it.
+    ///
+    /// # Errors
+    /// Why it cannot be compared with the model in use.
+    pub fn shadow(&mut self, card: Arc<Card>, model: Box<dyn Infer>) -> Result<(), String> {
+        self.shadow = Some(Box::new(Shadow::new(&self.stream, &self.runner, card, model)?));
+        Ok(())
+    }
+
+    /// What the candidate did since this was asked last.
+    pub fn shadow_tally(&mut self) -> ShadowTally {
+        self.shadow.as_mut().map(|shadow| shadow.take_tally()).unwrap_or_default()
+    }
+
+    /// Lets go of the candidate.
+    pub fn end_shadow(&mut self) {
+        self.shadow = None;
+    }
+}
+
+fn decoder(stream: &Stream, runner: &ModelRunner) -> Decoder {
+    let plan = &runner.plan;
+    let (fields, whole) = (plan.fields.clone(), plan.shape.is_none());
+    let expect = PayloadSchema::new(&stream.payload, fields, plan.width, whole, stream.max_payload);
+    Decoder::new(stream.payload.format, expect)
+}

@@ -1,0 +1,274 @@
+//! The samples of one message: decoded, admitted, put into windows, run.
+
+use std::ops::Range;
+
+use super::journal::JournalRecorder;
+use super::pipeline::Pipeline;
+use super::publish_state::PublishState;
+use super::publisher::ResultContext;
+use super::reject::Reject;
+use super::runner::InputSource;
+use super::shape::WindowShape;
+use super::step_report::{StageMicros, StepReport};
+use super::stopwatch::Stopwatch;
+use super::window::{AddedSample, Device, ForgottenDevices};
+use super::window_loss::{LossCause, WindowLoss};
+use crate::clock::{Now, Timestamp};
+use crate::config::{Stream, WindowSafety};
+use crate::message::{Incoming, ResultMessage};
+
+impl Pipeline {
+    pub(super) fn take(
+        &mut self,
+        incoming: &Incoming,
+        started: Now,
+        watch: &mut Stopwatch<'_>,
+        out: &mut Vec<ResultMessage>,
+        outcome: &mut StepReport,
+    ) -> Result<(), Reject> {
+        self.captured.read(&self.stream.topic, &incoming.topic)?;
+        if self.runner.plan.direct {
+            self.decoder.check_size(&incoming.payload)?;
+            self.samples.set_direct();
+        } else {
+            self.decoder.read(&incoming.payload, &mut self.samples)?;
+        }
+        let Some(shape) = self.runner.plan.shape else {
+            self.name_device(0)?;
+            return self.take_whole(incoming, started, watch, out, outcome);
+        };
+        // Each device's samples go into its own window, whatever other devices are in the message.
+        let (mut from, all) = (0, self.samples.times.len());
+        while from < all {
+            let rows = from..self.samples.devices.run_from(from).unwrap_or(all);
+            from = rows.end;
+            match self.name_device(rows.start) {
+                Ok(()) => {
+                    self.take_samples(&shape, rows, (incoming, started), watch, out, outcome)?
+                }
+                Err(reject) => rows.for_each(|_| outcome.reject(reject.clone())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up the name of a sample's device, where payloads have it.
+    fn name_device(&mut self, sample: usize) -> Result<(), Reject> {
+        let devices = &self.samples.devices;
+        if devices.run_from(sample).is_none() {
+            return Ok(());
+        }
+        self.captured.name(|name| devices.write(sample, name))
+    }
+
+    fn take_whole(
+        &mut self,
+        incoming: &Incoming,
+        started: Now,
+        watch: &mut Stopwatch<'_>,
+        out: &mut Vec<ResultMessage>,
+        outcome: &mut StepReport,
+    ) -> Result<(), Reject> {
+        let own = self.samples.times.first().copied().flatten();
+        let time = admit(&self.stream, own, incoming, started.wall)?;
+        let token = self.awaiting(incoming);
+        let mut forgotten = ForgottenDevices::default();
+        let mut nothing = PublishState::default();
+        let state = if self.sender.policy.remembers() {
+            let device = self.devices.device(self.captured.device(), started.mono, &mut forgotten);
+            device.map(|device| {
+                device.touch(incoming.received.mono);
+                &mut device.publish_state
+            })
+        } else {
+            None
+        };
+        forgotten.count_in(0, outcome);
+        let source = if self.runner.plan.direct {
+            InputSource::Direct(&incoming.payload)
+        } else {
+            InputSource::Whole(&self.samples)
+        };
+        let prediction = self.runner.run(source, watch);
+        let (prepare, run) = watch.take();
+        outcome.us.add((prepare, run));
+        let name = token.and(incoming.input_id);
+        let retained = self.marks.is_marked(incoming);
+        let (captured, us) = (&self.captured, outcome.us);
+        let about = ResultContext { incoming, captured, time, us, token, name, retained };
+        let (prediction, card) = prediction?;
+        outcome.samples = 1;
+        outcome.runs = 1;
+        if let Some(shadow) = &mut self.shadow {
+            shadow.note(&prediction);
+        }
+        let state = state.unwrap_or(&mut nothing);
+        let sent = self.sender.send(&prediction, card, state, about, out, outcome);
+        if let Some(shadow) = &mut self.shadow {
+            shadow.run(source, &[], run, watch);
+        }
+        sent
+    }
+
+    /// Takes the samples of one device into its window. A sample that is refused leaves the
+    /// others alone, and so does a window that the model fails on.
+    fn take_samples(
+        &mut self,
+        shape: &WindowShape,
+        rows: Range<usize>,
+        (incoming, started): (&Incoming, Now),
+        watch: &mut Stopwatch<'_>,
+        out: &mut Vec<ResultMessage>,
+        outcome: &mut StepReport,
+    ) -> Result<(), Reject> {
+        let (token, taken) = (self.awaiting(incoming), outcome.samples);
+        let Self { stream, captured, samples, devices, runner, sender, shadow, .. } = self;
+        let (recorder, marks) = (&mut self.recorder, &mut self.marks);
+        let admits = |own: &Option<Timestamp>| admit(stream, *own, incoming, started.wall);
+        // No device is made for the sake of samples that are refused.
+        let times = samples.times.get(rows.clone()).unwrap_or_default();
+        if all_refused(times, admits, outcome) {
+            return Ok(());
+        }
+        let mut forgotten = ForgottenDevices::default();
+        let device = devices.device(captured.device(), started.mono, &mut forgotten);
+        forgotten.count_in(shape.length, outcome);
+        let Some(device) = device else {
+            let problem = "names no device";
+            return Err(Reject::Topic { topic: incoming.topic.clone(), problem });
+        };
+        recorder.begin(
+            captured.device(),
+            &device.publish_state,
+            incoming.received.mono,
+            started.mono,
+        );
+        let values = samples.values.chunks_exact(shape.channels).skip(rows.start);
+        for (sample, own) in values.zip(times) {
+            let added = admits(own).and_then(|time| {
+                let added = device.add(shape, sample, *own, incoming.received.mono);
+                added.map(|added| (added, time)).map_err(|by| Reject::OutOfOrder { by })
+            });
+            let (added, time) = match added {
+                Ok(added) => added,
+                Err(reject) => {
+                    outcome.reject(reject);
+                    continue;
+                }
+            };
+            note(&added, device, captured.device(), shape, outcome);
+            record(recorder, shape, &added, sample, *own);
+            let restarted = added.restart.is_some();
+            let retained = marks.add(captured.device(), shape.length, incoming.retained, restarted);
+            if !added.complete {
+                continue;
+            }
+            device.ring.read(shape, &mut runner.window);
+            let prediction = runner.run(InputSource::Window, watch);
+            let us = timed(watch, outcome);
+            // The same window comes again after a crash only where every sample was kept.
+            let again = stream.windows == WindowSafety::Journal && outcome.runs == 0;
+            let name = token.and(incoming.input_id).filter(|_| again);
+            let about = ResultContext { incoming, captured, time, us, token, name, retained };
+            let sent = prediction.and_then(|(prediction, card)| {
+                outcome.runs = outcome.runs.saturating_add(1);
+                if let Some(shadow) = shadow.as_mut() {
+                    shadow.note(&prediction);
+                }
+                sender.send(&prediction, card, &mut device.publish_state, about, out, outcome)
+            });
+            if let Err(reject) = sent {
+                outcome.reject(reject);
+            }
+            recorder.publish_state(&device.publish_state);
+            if let Some(shadow) = shadow.as_mut() {
+                shadow.run(InputSource::Window, &runner.window, us.run, watch);
+            }
+        }
+        // All devices of a message are in one addition: the first of them brings its input_id.
+        recorder.end(incoming.input_id.filter(|_| taken == 0 && outcome.samples > 0));
+        outcome.fill = Some(device.fill(shape));
+        Ok(())
+    }
+}
+
+/// Counts the times of a run, and gives them as its prediction shows them.
+fn timed(watch: &mut Stopwatch<'_>, outcome: &mut StepReport) -> StageMicros {
+    let (prepare, run) = watch.take();
+    outcome.us.add((prepare, run));
+    StageMicros { queue: outcome.us.queue, prepare, run }
+}
+
+/// Whether all samples are refused for their times; then counts them.
+fn all_refused(
+    times: &[Option<Timestamp>],
+    admits: impl Fn(&Option<Timestamp>) -> Result<Timestamp, Reject>,
+    outcome: &mut StepReport,
+) -> bool {
+    let all = !times.iter().any(|own| admits(own).is_ok());
+    if all {
+        outcome.fill = None;
+        times.iter().filter_map(|own| admits(own).err()).for_each(|reject| outcome.reject(reject));
+    }
+    all
+}
+
+/// Counts a sample that is in the window, and the window that it ended.
+fn note(
+    added: &AddedSample,
+    device: &mut Device,
+    key: &str,
+    shape: &WindowShape,
+    outcome: &mut StepReport,
+) {
+    let samples = 1 + u32::from(added.first.is_some());
+    outcome.samples = outcome.samples.saturating_add(samples);
+    let Some(cause) = added.restart.filter(|_| added.lost > 0) else { return };
+    let gap = matches!(cause, LossCause::Gap { .. });
+    outcome.gaps = outcome.gaps.saturating_add(u32::from(gap));
+    let in_a_row = device.count_loss();
+    outcome.losses.note(cause, || WindowLoss {
+        device: key.to_owned(),
+        cause,
+        samples: added.lost,
+        length: shape.length,
+        in_a_row,
+    });
+}
+
+/// Notes for the journal what a sample did to its window.
+fn record(
+    recorder: &mut JournalRecorder,
+    shape: &WindowShape,
+    added: &AddedSample,
+    sample: &[f64],
+    own: Option<Timestamp>,
+) {
+    if matches!(added.restart, Some(LossCause::Clock { .. })) {
+        recorder.restart();
+    }
+    if let Some(first) = &added.first {
+        recorder.sample(shape, &first.sample, Some(first.time));
+    }
+    recorder.sample(shape, sample, own);
+}
+
+/// The time a sample counts for: its own, if that is neither too old nor from the future, or when it came. A
+/// clock that is not set knows of no future.
+fn admit(
+    stream: &Stream,
+    own: Option<Timestamp>,
+    incoming: &Incoming,
+    now: Timestamp,
+) -> Result<Timestamp, Reject> {
+    let Some(own) = own else { return Ok(incoming.received.wall) };
+    let age = now.since(own);
+    if let Some(max) = stream.max_age.filter(|&max| age > max) {
+        return Err(Reject::Stale { age, max });
+    }
+    let ahead = own.since(now);
+    if ahead > stream.max_ahead && now.is_set() {
+        return Err(Reject::Future { ahead, max: stream.max_ahead });
+    }
+    Ok(own)
+}
