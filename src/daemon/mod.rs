@@ -5,18 +5,18 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`systemd`] | notifications to the service manager |
-//! | [`windows`] | partial windows that survive a restart |
-//! | [`inference`] | the worker threads and the streams on them |
-//! | [`context`] | configuration, clock and shared counters |
-//! | [`models`] | which version of each model is active |
-//! | [`candidate`] | the checks before a version becomes active |
-//! | [`telemetry`] | topics, status and health messages |
-//! | [`updates`] | models over the air |
-//! | [`ingest`] [`subscriptions`] | from the link to the workers and updates |
-//! | [`delivery`] | from the workers to outbox, store and link |
-//! | [`control`] | local commands |
-//! | [`startup`] [`shutdown`] | wires all of it, and stops it in order |
+//! | `systemd` | notifications to the service manager |
+//! | `windows` | partial windows that survive a restart |
+//! | `inference` | the worker threads and the streams on them |
+//! | `context` | configuration, clock and shared counters |
+//! | `models` | which version of each model is active |
+//! | `candidate` | the checks before a version becomes active |
+//! | `telemetry` | topics, status and health messages |
+//! | `updates` | models over the air |
+//! | `ingest` `subscriptions` | from the link to the workers and updates |
+//! | `delivery` | from the workers to outbox, store and link |
+//! | `control` | local commands |
+//! | `startup` `shutdown` | wires all of it, and stops it in order |
 
 mod candidate;
 mod context;

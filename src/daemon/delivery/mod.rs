@@ -4,6 +4,7 @@
 //! commands. It never blocks: calls to the link and to the store return at once, and are answered
 //! by events.
 
+mod actions;
 pub(crate) mod requests;
 
 use std::collections::VecDeque;
@@ -16,7 +17,6 @@ use tokio::time::{Instant, sleep_until};
 
 use super::context::DaemonContext;
 use super::inference::messages::FromWorker;
-use super::inference::reports::Report;
 use super::subscriptions;
 use super::systemd::notify;
 use super::systemd::readiness::Readiness;
@@ -27,10 +27,9 @@ use super::windows::persist::WindowPersister;
 use crate::clock::Mono;
 use crate::failpoints::point;
 use crate::link::{self, ConnectionId, LinkHandle};
-use crate::message::{Outgoing, Qos};
+use crate::message::Outgoing;
 use crate::monitor::Repeats;
 use crate::outbox::{Action, Event, Outbox, Seq};
-use crate::pipeline::mark_replayed;
 use crate::store::Usage;
 use crate::store::handle::StoreHandle;
 use requests::DeliveryRequest;
@@ -278,89 +277,6 @@ impl DeliveryLoop {
             self.execute(action);
         }
         self.actions = actions;
-    }
-
-    fn execute(&mut self, action: Action) {
-        match action {
-            Action::Publish { seq, message, replayed } => {
-                self.publish(seq, Arc::unwrap_or_clone(message), replayed);
-            }
-            Action::Store(group) => {
-                point("store");
-                if self.store.append(group).is_err() {
-                    self.enqueue_event(Event::StoreFailed);
-                }
-            }
-            Action::Remove(seqs) => {
-                if self.store.remove(seqs).is_err() {
-                    log::debug!(
-                        "the store is busy: sent results stay on disk until the next start"
-                    );
-                }
-            }
-            Action::Load { after, limit } => {
-                if self.store.load(after, limit).is_err() {
-                    self.enqueue_event(Event::LoadFailed);
-                }
-            }
-            Action::Release(input) => {
-                point("release");
-                self.link.result_settled(input);
-                self.windows.on_released(input);
-            }
-            Action::Lost { stream, loss, count } => {
-                let reason = loss.as_str();
-                if let Some(suppressed) =
-                    self.log_limit.say(self.now(), &format!("{stream}/{reason}"))
-                {
-                    log::error!("stream {stream}: {count} results lost ({reason}){suppressed}");
-                }
-                self.health.on_lost(&stream, loss, count);
-            }
-        }
-    }
-
-    /// Answers in place of the store go the way of the store's answers: their order holds, and an
-    /// action never feeds the machine from within itself.
-    fn enqueue_event(&self, event: Event) {
-        if self.events.send(DeliveryEvent::Outbox(event)).is_err() {
-            log::debug!("the daemon is stopping: an event is dropped");
-        }
-    }
-
-    fn publish(&mut self, seq: Seq, mut message: Outgoing, replayed: bool) {
-        point(if replayed { "replay" } else { "publish" });
-        if replayed && let Some(marked) = mark_replayed(&message.payload) {
-            message.payload = marked;
-        }
-        self.unsent.push_back((seq, message));
-        self.send_unsent();
-    }
-
-    fn send_unsent(&mut self) {
-        let Some(connection) = self.connection else { return };
-        while let Some((seq, message)) = self.unsent.pop_front() {
-            if let Err(link::NotAccepted(message)) = self.link.try_publish(connection, seq, message)
-            {
-                self.unsent.push_front((seq, message));
-                return;
-            }
-        }
-    }
-
-    fn publish_report(&self, report: &Report) {
-        let message = Outgoing {
-            topic: report.topic(&self.context.config.gateway),
-            payload: report.payload(),
-            content_type: "application/json".into(),
-            properties: Vec::new(),
-            correlation: None,
-            retain: false,
-            qos: Qos::AtMostOnce,
-        };
-        if !self.link.publish_untracked(message) {
-            log::debug!("no connection, or a busy one: a report is not published");
-        }
     }
 
     /// Asks the store for its usage, to make a snapshot of: for the health report, or for a

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// The service is up: configuration and models are loaded, the workers run, and the broker takes
-/// our subscriptions or is away. See [`super::readiness`].
+/// The service is ready: configuration and models are loaded, the workers run, and the broker has
+/// granted the subscriptions or is unreachable. See [`super::readiness`].
 pub(crate) fn ready(status: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
