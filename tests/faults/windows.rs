@@ -158,7 +158,7 @@ async fn a_journal_costs_nothing_and_every_window_is_the_same() {
     }
     let log = gateway.log();
     let said = |what: &str| log.matches(&format!("{what} windows/motion")).count();
-    let (saved, added) = (said("saved"), said("added to"));
+    let (saved, added) = (said("saved"), said("appended to"));
     assert!(
         saved > 20 && added > 40,
         "windows were saved {saved} times and added to {added} times"
