@@ -85,3 +85,44 @@ pub(super) fn sizes(node: &Node, name: &str) -> Result<Option<Vec<usize>>, Strin
     let sizes = values.iter().map(|&v| usize::try_from(v)).collect::<Result<Vec<_>, _>>();
     sizes.map(Some).map_err(|_| format!("its {name} are {values:?}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::graph::{Attribute, AttributeValue};
+
+    fn read(auto_pad: &str, pads: &[i64], stride: i64) -> Result<WindowAttributes, String> {
+        let padding = AttributeValue::Text(auto_pad.as_bytes().to_vec());
+        let attributes = vec![
+            Attribute { name: "auto_pad".into(), value: padding },
+            Attribute::ints("pads", pads.to_vec()),
+            Attribute::ints("strides", vec![stride]),
+        ];
+        WindowAttributes::read(&Node { attributes, ..Node::default() }, 1)
+    }
+
+    #[test]
+    fn padding_follows_auto_pad() {
+        let padding = |auto_pad, pads: &[i64]| read(auto_pad, pads, 2).unwrap().padding(0, 5, 4);
+        assert_eq!(padding("NOTSET", &[3, 1]), (3, 1));
+        assert_eq!(padding("NOTSET", &[]), (0, 0));
+        assert_eq!(padding("VALID", &[]), (0, 0));
+        assert_eq!(padding("SAME_UPPER", &[]), (1, 2));
+        assert_eq!(padding("SAME_LOWER", &[]), (2, 1));
+    }
+
+    #[test]
+    fn a_kernel_fits_into_its_padded_input_or_not() {
+        let window = read("NOTSET", &[0, 1], 1).unwrap();
+        assert_eq!(window.padded(0, 5, 6), Some(6));
+        assert_eq!(window.padded(0, 5, 7), None);
+        assert_eq!(window.padded(0, 0, 1), None);
+    }
+
+    #[test]
+    fn impossible_attributes_are_refused() {
+        assert!(read("NOTSET", &[0, 1], 0).unwrap_err().contains("strides are [0]"));
+        assert!(read("NOTSET", &[0, -1], 1).unwrap_err().contains("pads are [0, -1]"));
+        assert!(read("NOTSET", &[0], 1).unwrap_err().contains("for 1 axes"));
+    }
+}

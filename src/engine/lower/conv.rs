@@ -290,7 +290,7 @@ fn place(
     let Some(padded) = padded else {
         return run_in_float("its window is larger than its padded input, or that is too large");
     };
-    if rounds_up && (padded - extent) % stride != 0 {
+    if rounds_up && !(padded - extent).is_multiple_of(stride) {
         return run_in_float("its ceil_mode adds an output");
     }
     window.output[to] = (padded - extent) / stride + 1;

@@ -3,6 +3,8 @@
 mod decode;
 mod encode;
 mod external_data;
+#[cfg(test)]
+mod tests;
 mod truncation;
 
 #[cfg(test)]
