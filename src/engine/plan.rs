@@ -42,6 +42,7 @@ pub(super) struct Step {
     pub to: BufferSlice,
 }
 
+/// The operation of a step.
 #[derive(Debug)]
 pub(super) enum Operation {
     /// Float to bytes.
@@ -118,6 +119,7 @@ pub(super) struct Product {
     pub epilogue: Epilogue,
 }
 
+/// The kernel of a product.
 #[derive(Debug)]
 pub(super) enum Kernel {
     Dense { dense: Dense, rows: usize },
@@ -126,6 +128,7 @@ pub(super) enum Kernel {
     Matmul { matmul: Matmul, zeros: [i8; 2] },
 }
 
+/// The conversion of sums to results.
 #[derive(Debug)]
 pub(super) enum Epilogue {
     Bytes(Requant),

@@ -95,7 +95,7 @@ impl ValueRule {
         }
     }
 
-    /// Whether `value` is allowed; none where it is of another type.
+    /// Whether `value` is allowed; none if it is of another type.
     fn allows(self, value: &AttributeValue) -> Option<bool> {
         Some(match (self, value) {
             (Self::IntOf(values), AttributeValue::Int(value)) => values.contains(value),
@@ -115,7 +115,7 @@ impl ValueRule {
         })
     }
 
-    /// Why the value of `attribute` is not supported; none where it is.
+    /// Why the value of `attribute` is not supported; none if it is.
     pub(super) fn refusal(self, attribute: &Attribute) -> Option<String> {
         let name = &attribute.name;
         match self.allows(&attribute.value) {

@@ -25,7 +25,7 @@ impl ElementType {
         self.0
     }
 
-    /// The name of the type in the ONNX specification; none where that does not have the number.
+    /// The name of the type in the ONNX specification; none if that does not have the number.
     pub(in crate::engine) fn name(self) -> Option<&'static str> {
         let index = usize::try_from(self.0).ok()?;
         NAMES.get(index).copied()

@@ -5,7 +5,7 @@ use super::value_info::ValueInfo;
 use crate::engine::error::LoadError;
 use std::collections::BTreeSet;
 
-/// A graph whose nodes are sorted: each reads what the graph is given, holds, or made before.
+/// A graph with sorted nodes: each reads inputs, constants, and results of earlier nodes only.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::engine) struct Graph {
     pub nodes: Vec<Node>,
@@ -15,8 +15,8 @@ pub(in crate::engine) struct Graph {
     pub outputs: Vec<ValueInfo>,
 }
 
-/// An operator with the names of the values it reads and makes. An empty name is an input or output
-/// that is left out.
+/// An operator with the names of its inputs and outputs. An empty name is an input or output that
+/// is left out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::engine) struct Node {
     pub name: String,
@@ -160,7 +160,7 @@ impl Node {
         }
     }
 
-    /// The name of the input at `index`; empty where the node leaves it out.
+    /// The name of the input at `index`; empty if the node leaves it out.
     pub(in crate::engine) fn input(&self, index: usize) -> &str {
         self.inputs.get(index).map_or("", String::as_str)
     }
@@ -180,14 +180,14 @@ impl Node {
         })
     }
 
-    /// Every value the node reads: its inputs, and what the graphs inside it take from outside.
+    /// Every value that the node reads: its inputs, and outside values that the graphs in it read.
     pub(in crate::engine) fn reads(&self) -> BTreeSet<&str> {
         let own = self.inputs.iter().map(String::as_str).filter(|n| !n.is_empty());
         own.chain(self.subgraphs().flat_map(captures)).collect()
     }
 }
 
-/// The values that a graph inside a node takes from outside.
+/// The outside values that a graph in a node reads.
 fn captures(graph: &Graph) -> BTreeSet<&str> {
     let mut names: BTreeSet<&str> = graph.nodes.iter().flat_map(Node::reads).collect();
     names.extend(graph.outputs.iter().map(|o| o.name.as_str()));

@@ -1,4 +1,4 @@
-//! Tensors whose values the model itself holds.
+//! Constants of a model.
 
 use super::element_type::ElementType;
 use crate::tensor::{Data, Dtype, Tensor};
@@ -6,8 +6,8 @@ use crate::tensor::{Data, Dtype, Tensor};
 /// The most elements a tensor of a model may have: a hostile file must not exhaust the memory.
 pub(in crate::engine) const MAX_TENSOR_ELEMENTS: usize = 1 << 26;
 
-/// A constant of the model. The number of its values agrees with its shape if the element type has a
-/// size.
+/// A constant of the model. The number of its values agrees with its shape if the element type has
+/// a size.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::engine) struct TensorData {
     pub name: String,
@@ -61,7 +61,7 @@ impl TensorData {
         self.shape.iter().all(|&d| d == 1)
     }
 
-    /// The tensor; none where its element type is one that the engine does not compute with.
+    /// The tensor; none if the engine does not compute with its element type.
     pub(in crate::engine) fn to_tensor(&self) -> Option<Tensor> {
         let dtype = self.element.dtype().ok()?;
         Some(Tensor { shape: self.shape.clone(), data: decoded(&self.bytes, dtype) })

@@ -6,27 +6,27 @@ use super::element_type::ElementType;
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::engine) struct ValueInfo {
     pub name: String,
-    /// None for what is not a tensor, or not declared.
+    /// None if the value is not a tensor, or has no declared type.
     pub tensor: Option<TensorType>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::engine) struct TensorType {
     pub element: ElementType,
-    /// None where not even the number of axes is known.
+    /// None if not even the number of axes is known.
     pub shape: Option<Vec<Dimension>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::engine) enum Dimension {
-    /// A size as the file has it, which may be no size at all.
+    /// A size as the file has it, which may be zero or negative.
     Fixed(i64),
     Named(String),
     Unknown,
 }
 
 impl ValueInfo {
-    /// A value whose type is left to be found.
+    /// A value without a declared type.
     pub(in crate::engine) fn untyped(name: &str) -> Self {
         Self { name: name.to_owned(), tensor: None }
     }

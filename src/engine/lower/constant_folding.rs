@@ -52,7 +52,8 @@ impl Lowering<'_> {
     }
 }
 
-/// The value of a Constant node in any of its forms; within, none where its type is not supported.
+/// The value of a Constant node in any of its forms, or an inner none if its type is unsupported.
+/// None for other nodes.
 fn constant_value(node: &Node) -> Option<Option<Tensor>> {
     if node.op != "Constant" {
         return None;

@@ -1,4 +1,5 @@
-//! What the passes of a lowering share: the graph, what is known of its values, the plan so far.
+//! The state that the passes of a lowering share: the graph, facts about its values, the plan so
+//! far.
 
 use super::plan_builder::{ElementKind, PlanBuilder};
 use super::value::{OpaqueLocation, OpaqueTensor, QuantizedTensor, Scaling, Value};
@@ -13,7 +14,7 @@ use crate::tensor::{Dtype, Tensor, TensorSpec};
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
-/// The standard operator set of a model that imports none.
+/// The version of the standard operators for a model that does not import them.
 const DEFAULT_OPSET: i64 = 13;
 
 /// Why a node is not lowered to integers.

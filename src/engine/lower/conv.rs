@@ -179,7 +179,7 @@ pub(super) fn check_overflow(product: &Product) -> LowerResult {
         Err(WeightsError::Overflow { output }) => {
             run_in_float(format!("the 32-bit sum of its output {output} could overflow"))
         }
-        // Other errors are those of the kernel that is made later.
+        // Other errors are reported when the kernel is made.
         _ => Ok(()),
     }
 }

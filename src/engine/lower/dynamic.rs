@@ -36,14 +36,14 @@ impl Lowering<'_> {
         let lowered = self.matrix_sums(node);
         let last = |shape: Vec<usize>| shape.last().copied();
         let depth = self.optional(node, 0).and_then(shape).and_then(last);
-        self.never_wrapped(node, lowered, depth)
+        self.refuse_overflow(node, lowered, depth)
     }
 
     pub(super) fn conv_integer(&mut self, node: &ExpandedNode) -> LowerResult {
         let lowered = self.window_sums(node);
         let taps = |shape: Vec<usize>| shape.iter().skip(1).product();
         let depth = self.optional(node, 1).and_then(shape).map(taps);
-        self.never_wrapped(node, lowered, depth)
+        self.refuse_overflow(node, lowered, depth)
     }
 
     fn matrix_sums(&mut self, node: &ExpandedNode) -> LowerResult<Product> {
@@ -56,10 +56,9 @@ impl Lowering<'_> {
         self.convolution(node, &view, zero, &weights, AccumulatorScale::None)
     }
 
-    /// The float runtime sums such products in 32 bits too, and where they do not fit it goes round
-    /// without a word, as ONNX allows: what could come to that is refused. `depth` is the number of
-    /// products in a sum.
-    fn never_wrapped(
+    /// Refuses a node whose sums could overflow. The float runtime sums such products in 32 bits
+    /// too, and wraps around silently, as ONNX allows. `depth` is the number of products in a sum.
+    fn refuse_overflow(
         &mut self,
         node: &ExpandedNode,
         lowered: LowerResult<Product>,
@@ -155,8 +154,8 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// The product of a measured scale and a constant; or of sums and their scale. None where the
-    /// node is another product.
+    /// The product of a measured scale and a constant, or of sums and their scale. None for other
+    /// products.
     pub(super) fn scaled(&mut self, a: &Value, b: &Value) -> LowerResult<Option<Value>> {
         Ok(match (a, b) {
             (Value::Scale { slot, factors }, Value::Constant(tensor))

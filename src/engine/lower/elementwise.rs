@@ -121,7 +121,7 @@ impl Lowering<'_> {
         };
         let deferred = deferred.clone();
         let (low, high) = self.bounds(node)?;
-        // As ONNX has it: where the bounds cross, the upper one wins.
+        // If the bounds cross, ONNX takes the upper one.
         let bound = |x: f64| x.max(low).min(high);
         let clamp = (bound(deferred.clamp.0), bound(deferred.clamp.1));
         self.set(node, Value::Deferred(Deferred::Op(Box::new(DeferredOp { clamp, ..*deferred }))));

@@ -1,6 +1,6 @@
 //! From a graph to a plan: quantized parts in integers, the rest as regions of the float runtime.
 //!
-//! The graph is walked in order ([`driver`]), and what each value is is recorded ([`value`]). Real
+//! The graph is walked in order ([`driver`]), and each value is described ([`value`]). Real
 //! numbers between a dequantization and the next quantization are not computed but described, so
 //! that the quantization can turn operator, clamp and rounding into one kernel. A node that cannot
 //! be described joins the float region under construction, together with what it reads; nodes that

@@ -179,7 +179,8 @@ impl Slots {
 }
 
 impl Pool {
-    /// The smallest free slot that is long enough, else the longest made longer, else a new one.
+    /// Takes the smallest free slot that is long enough, or else extends the longest, or adds a new
+    /// one.
     fn take(&mut self, len: usize) -> usize {
         let length = |slot: &usize| self.lengths.get(*slot).copied().unwrap_or(0);
         let fits = self.free.iter().filter(|s| length(s) >= len).min_by_key(|s| length(s));

@@ -11,7 +11,7 @@ use crate::tensor::{Data, Dtype};
 pub(super) struct QuantParams {
     pub scales: Vec<f32>,
     pub zeros: Vec<i32>,
-    /// The type of the zero point, where there is one.
+    /// The type of the zero point, if there is one.
     pub dtype: Option<Dtype>,
 }
 

@@ -40,8 +40,8 @@ impl Target {
         }
     }
 
-    /// The target with its bounds narrowed to what `clamp` lets through. Rounding never changes the
-    /// order of two numbers, so clamping before it or after it is the same.
+    /// The target with its bounds narrowed to `clamp`. Rounding keeps the order of numbers, so that
+    /// clamping before and after it is the same.
     pub(super) fn narrowed(self, clamp: (f64, f64)) -> Self {
         let fit = OutputQuant { low: self.store(clamp.0), high: self.store(clamp.1), ..self.fit };
         Self { fit: OutputQuant { high: fit.high.max(fit.low), ..fit }, ..self }
