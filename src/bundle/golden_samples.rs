@@ -1,4 +1,4 @@
-//! GoldenSpec samples: recordings of sensor data with the expected predictions.
+//! Golden samples: recordings of sensor data with the expected predictions.
 //!
 //! Unlike golden vectors, they also verify decoding, windows and normalisation. Running them needs
 //! the pipeline, a higher layer, so this module contains the file and the lines of the card only.
@@ -22,7 +22,7 @@ pub(crate) struct GoldenSamples<'a> {
     pub(crate) tolerance: f64,
 }
 
-/// BatchedArrays golden samples through a pipeline made of this card and model; the error says which
+/// Runs golden samples through a pipeline made of this card and model; the error says which
 /// prediction differs and why.
 pub(crate) trait SampleCheck:
     FnOnce(&Arc<Card>, &Arc<Model>, GoldenSamples<'_>) -> Result<(), String>
@@ -35,10 +35,10 @@ impl<F> SampleCheck for F where
 }
 
 impl Bundle {
-    /// BatchedArrays the golden samples, if there are any.
+    /// Runs the golden samples, if there are any.
     ///
     /// # Errors
-    /// GoldenSpec samples that are missing or too large, or the error of `replay`.
+    /// Golden samples that are missing or too large, or the error of `replay`.
     pub(crate) fn verify_samples(
         &self,
         model: &Arc<Model>,

@@ -42,7 +42,7 @@ pub enum GoldenError {
     },
 }
 
-/// BatchedArrays every golden vector and returns the largest difference of its outputs.
+/// Runs every golden vector and returns the largest difference of its outputs.
 ///
 /// # Errors
 /// An output that differs by more than `tolerance`, or vectors that do not match the model.

@@ -213,7 +213,7 @@ impl Bundle {
         Ok(VerifiedModel { card, model, digest: self.digest(), warnings })
     }
 
-    /// BatchedArrays the golden vectors and returns the largest difference, or `None` if there are none.
+    /// Runs the golden vectors and returns the largest difference, or `None` if there are none.
     ///
     /// # Errors
     /// Golden vectors that are missing, or an output that differs by more than the card allows.

@@ -69,7 +69,7 @@ impl Bundle {
         for name in examined.0.as_ref().map(of_card).unwrap_or_default() {
             match read(&folder.join(&name), MAX_BUNDLE_SIZE) {
                 Ok(bytes) => drop(files.insert(name, bytes)),
-                // GoldenSpec vectors and golden samples are reported missing when they are needed.
+                // Golden vectors and golden samples are reported missing when they are needed.
                 Err(BundleError::Read { source, .. }) if source.kind() == NotFound => {}
                 Err(BundleError::Read { source, .. }) => {
                     unread.insert(name, format!("cannot be read ({source})"));

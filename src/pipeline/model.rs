@@ -8,7 +8,7 @@ pub trait Infer: Send + std::fmt::Debug {
     fn inputs(&self) -> &[TensorSpec];
     fn outputs(&self) -> &[TensorSpec];
 
-    /// BatchedArrays once on tensors made for [`Infer::inputs`] and [`Infer::outputs`], in their order.
+    /// Runs once on tensors made for [`Infer::inputs`] and [`Infer::outputs`], in their order.
     ///
     /// # Errors
     /// Whatever keeps this input from being run; the next one may well succeed.

@@ -157,7 +157,7 @@ impl Pipeline {
         Ok(swapped)
     }
 
-    /// BatchedArrays a candidate beside the model from the next step on, in the place of any before it.
+    /// Runs a candidate beside the model from the next step on, in the place of any before it.
     ///
     /// # Errors
     /// Why it cannot be compared with the model in use.

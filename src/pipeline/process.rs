@@ -185,7 +185,7 @@ impl Pipeline {
                 shadow.run(InputSource::Window, &runner.window, us.run, watch);
             }
         }
-        // All devices of a message are in one addition: the first of them brings its input_id.
+        // All devices of a message are in one addition: the first of them has its id.
         recorder.end(incoming.input_id.filter(|_| taken == 0 && outcome.samples > 0));
         outcome.fill = Some(device.fill(shape));
         Ok(())

@@ -122,7 +122,7 @@ impl Replay {
         row.saturating_add(1).saturating_sub(self.rows)..=row
     }
 
-    /// BatchedArrays a recording from its beginning and gives what each row led to, in order. `clock` times the
+    /// Runs a recording from its beginning and gives what each row led to, in order. `clock` times the
     /// runs; without one they take no time.
     ///
     /// # Errors

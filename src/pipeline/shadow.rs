@@ -25,11 +25,11 @@ pub struct ShadowTally {
     pub runs: u32,
     /// Inputs for which the candidate's prediction was the same.
     pub agreed: u32,
-    /// BatchedArrays of the candidate that failed.
+    /// Runs of the candidate that failed.
     pub errors: u32,
     /// Outputs of the candidate that were not finite, or named no label.
     pub nans: u32,
-    /// BatchedArrays that were timed: all but the first of a stream, which pays for the buffers.
+    /// Runs that were timed: all but the first of a stream, which pays for the buffers.
     pub timed: u32,
     /// Of the timed runs, the model in use.
     pub active_us: u64,
@@ -92,7 +92,7 @@ impl Shadow {
         self.active = Some(answer_of(prediction));
     }
 
-    /// BatchedArrays the candidate on the input that [`Shadow::note`] was for; without one, not at all.
+    /// Runs the candidate on the input that [`Shadow::note`] was for; without one, not at all.
     /// `window` is what the model in use took where `source` is a window.
     pub(super) fn run(
         &mut self,

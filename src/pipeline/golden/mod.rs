@@ -124,7 +124,7 @@ fn over(tolerance: Option<f64>) -> String {
     tolerance.map_or_else(String::new, |tolerance| format!(" (tolerance {tolerance})"))
 }
 
-/// BatchedArrays recordings and compares each prediction with the expected one.
+/// Runs recordings and compares each prediction with the expected one.
 fn check(
     card: &Arc<Card>,
     model: &Arc<Model>,
@@ -194,7 +194,7 @@ fn at_row(
     })
 }
 
-/// BatchedArrays recordings and notes what is predicted as what is to be expected. What a recording expects
+/// Runs recordings and notes what is predicted as what is to be expected. What a recording expects
 /// already must come out so.
 ///
 /// # Errors

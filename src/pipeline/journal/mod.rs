@@ -15,7 +15,7 @@
 //!   that its device was looked up, both in us and signed;
 //! - any of: 1 and a sample's numbers (f32 or f64, as in the snapshot); 2, its own time after the
 //!   own time before it (the first: after 1970; signed, us) and its numbers; 3 and the memory of
-//!   the publish rules; 4 and the input_id of the message: epoch and packet id after those before
+//!   the publish rules; 4 and the id of the input: epoch and packet id after those before
 //!   (signed), the checksum (u32); 5 where the window starts over before the next sample because the
 //!   device's clock was set; 0 at the end.
 

@@ -100,7 +100,7 @@ impl JournalRecorder {
         }
     }
 
-    /// Nothing more comes of it. `input_id` names it where its samples are in the window.
+    /// Nothing more comes of it. `input_id` names the message where its samples are in the window.
     pub(in crate::pipeline) fn end(&mut self, input_id: Option<InputId>) {
         if !self.has_base() {
             return;

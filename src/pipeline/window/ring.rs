@@ -93,7 +93,7 @@ impl SampleRing {
     }
 }
 
-/// Writes a sample over the given row, or after the last one. PublishState grows with the samples up to
+/// Writes a sample over the given row, or after the last one. Memory grows with the samples up to
 /// one window, so that names seen once cost little.
 fn write<T: Copy>(
     cells: &mut Vec<T>,
