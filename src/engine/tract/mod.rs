@@ -100,8 +100,8 @@ fn output_type(
     let shape = fact.shape.as_concrete().ok_or_else(|| {
         refuse(
             "its shape depends on the input values: export the model without operators that \
-             select results (NonMaxSuppression, NonZero, Compress), or give symbolic dimensions in dims \
-             of the model card"
+             select results (NonMaxSuppression, NonZero, Compress), or give symbolic dimensions \
+             in dims of the model card"
                 .into(),
         )
     })?;
