@@ -15,11 +15,11 @@ use serde::Deserialize;
 
 /// Models that are refused, with a word of the advice.
 const REFUSED: &[(&str, &str)] = &[
-    ("gradient-boosting-regressor", "tree classifiers convert"),
+    ("gradient-boosting-regressor", "neural networks and tree classifiers"),
     ("scaled-mlp", "put its mean and scale into the model card"),
     ("scaled-mlp-zipmap", "put its mean and scale into the model card"),
-    ("svc", "linear models, neural networks and tree classifiers convert"),
-    ("svc-zipmap", "linear models, neural networks and tree classifiers convert"),
+    ("svc", "neural networks and tree classifiers"),
+    ("svc-zipmap", "neural networks and tree classifiers"),
 ];
 const ZIPMAP_ADVICE: &str = "export with skl2onnx options={'zipmap': False}";
 /// Largest difference from ONNX Runtime, whose sums may be in another order.

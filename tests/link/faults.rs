@@ -52,14 +52,14 @@ async fn what_the_broker_says_with_a_refusal_is_shown() {
         client.accept(&[&[0x20, 14, 0, 0x9d, 11, 0x1c, 0, 8][..], b"b2:18830"].concat());
     })
     .await;
-    assert!(moved.to_string().contains("names the server b2:18830"), "{moved}");
+    assert!(moved.to_string().contains("use the server b2:18830"), "{moved}");
     let later = first_fault(|client| {
         client.accept(fake_broker::CONNACK);
         client.write(&[&[0xe0, 13, 0x9c, 11, 0x1c, 0, 8][..], b"b2:18830"].concat());
         client.read_to_the_end();
     })
     .await;
-    assert!(later.to_string().contains("names the server b2:18830"), "{later}");
+    assert!(later.to_string().contains("use the server b2:18830"), "{later}");
     assert!(!later.to_string().contains("qo s"), "{later}");
 }
 

@@ -230,7 +230,7 @@ async fn a_certificate_that_will_not_do_is_named_with_what_mends_it() {
              openssl req -newkey rsa:2048 -nodes -keyout server.key -out s.csr -subj /CN=localhost \
              && echo subjectAltName=DNS:b7.example,IP:10.0.0.5 > ext && openssl x509 -req -in s.csr \
              -CA ca.pem -CAkey ca.key -CAcreateserial -extfile ext -out server.pem",
-            &["names (b7.example, 10.0.0.5)", "the host in broker.url, localhost"],
+            &["certificate (b7.example, 10.0.0.5)", "the host in broker.url, localhost"],
         ),
         (
             "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=own && \
