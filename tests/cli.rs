@@ -319,7 +319,7 @@ fn log_lines_carry_priorities_where_the_journal_listens() {
         .unwrap();
     assert_eq!(status.code(), Some(78));
     let lines = fs::read_to_string(log).unwrap();
-    assert!(lines.starts_with("<4>the password goes to the broker unencrypted"), "{lines}");
+    assert!(lines.starts_with("<4>the password is sent to the broker unencrypted"), "{lines}");
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::process::Output;
 use std::sync::Arc;
 
 use inferd::bundle::Bundle;
-use inferd::control::Ask;
-use inferd::control::client::ask;
+use inferd::control::ControlRequest;
+use inferd::control::client::send;
 use inferd::ids::{Digest, ModelName, StreamName};
 use inferd::message::{Outgoing, Qos};
 use inferd::outbox::{Record, Seq};
@@ -89,7 +89,7 @@ fn status_says_how_the_daemon_is() {
     let nobody = gateway.command(&["status"]);
     assert_eq!(code(&nobody), 69);
     let why = complained(&nobody);
-    assert!(why.contains("no daemon answers at") && why.contains("inferd run"), "{why}");
+    assert!(why.contains("no daemon is listening at") && why.contains("inferd run"), "{why}");
 
     gateway.start();
     let status = gateway.command(&["status"]);
@@ -297,7 +297,7 @@ fn change_back_and_forth(gateway: &Gateway, versions: [Digest; 2]) -> (u64, u64)
     let mut early = 0;
     for swap in 0..swaps() {
         let digest = Some(versions[swap % 2]);
-        let answer = ask(&socket, Ask::Use { model: "motion".into(), digest }).unwrap();
+        let answer = send(&socket, ControlRequest::Use { model: "motion".into(), digest }).unwrap();
         assert_eq!(answer, serde_json::json!({"streams": 1, "windows_kept": 1}));
         if swap == swaps() / 10 {
             early = resident_kib(gateway);

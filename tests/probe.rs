@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use inferd::bundle::Bundle;
 use inferd::daemon::probe::{Limits, Probe, ProbeResult};
-use inferd::update::device::Reason;
+use inferd::update::machine::Reason;
 use tempfile::TempDir;
 
 use crate::common::{PATIENCE, skipped, soon};

@@ -89,7 +89,7 @@ fn window(section: &Section<'_>) -> WindowSpec {
     WindowSpec {
         length,
         hop: section.int_if("hop").unwrap_or(length),
-        max_gap: section.span_if("max_gap"),
+        max_gap: section.duration_if("max_gap"),
     }
 }
 
@@ -109,7 +109,7 @@ fn golden(section: &Section<'_>) -> Option<GoldenSpec> {
 }
 
 fn input(section: &Section<'_>) -> InputSpec {
-    let channels = section.texts("channels");
+    let channels = section.strings("channels");
     let layouts = [("time-channel", Layout::TimeChannel), ("channel-time", Layout::ChannelTime)];
     InputSpec {
         name: section.text("name"),
@@ -235,12 +235,12 @@ fn multi_label(section: &Section<'_>, file: Files<'_>) -> OutputKind {
 }
 
 fn regression(section: &Section<'_>) -> OutputKind {
-    let names = section.texts("names");
+    let names = section.strings("names");
     let count = names.len();
     if names.is_empty() {
         section.problem("names", "missing", "a name for each element of the output");
     }
-    let mut units = section.texts("units");
+    let mut units = section.strings("units");
     if !units.is_empty() && units.len() != count {
         let reason = format!("{} units for {count} names", units.len());
         section.problem("units", reason, "one for each name");
@@ -280,7 +280,7 @@ fn threshold(section: &Section<'_>) -> Option<f32> {
 
 /// Reads the required labels from `labels` or `labels_file`.
 fn labels(section: &Section<'_>, file: Files<'_>) -> Vec<String> {
-    let written = section.texts("labels");
+    let written = section.strings("labels");
     let key = if section.has("labels_file") { "labels_file" } else { "labels" };
     if section.has("labels") && section.has("labels_file") {
         section.problem("labels_file", "given with labels", "one of the two");

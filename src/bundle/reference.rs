@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::config::print;
-use crate::config::schema::Fallback::{Absent, Derived, Is, Required};
-use crate::config::schema::{Kind, Opt, options};
+use crate::config::docs;
+use crate::config::schema::DefaultValue::{Unset, Derived, Value, Required};
+use crate::config::schema::{Kind, OptionSpec, options};
 
 const NAME: Kind =
     Kind::Text { max: 64, form: "1 to 64 of a-z A-Z 0-9 . _ -, not starting with a dot" };
@@ -14,10 +14,10 @@ const FILE: Kind = Kind::Text { max: 100, form: "a file's name, without a folder
 const NUMBER: Kind = Kind::Float { min: f64::MIN, max: f64::MAX };
 const PER_CHANNEL: Kind = Kind::Floats { max: 65_536 };
 const MAX_LABELS: usize = 10_000;
-const LABELS: Kind = Kind::Texts { max: MAX_LABELS, form: "names" };
+const LABELS: Kind = Kind::Strings { max: MAX_LABELS, form: "names" };
 
 /// All options, in the order of the documentation.
-pub const REFERENCE: &[Opt] = options! {
+pub const REFERENCE: &[OptionSpec] = options! {
     "format": Kind::Int { min: 1, max: 1 } => Required, eg "1",
         "The version of this form of card.";
 
@@ -25,44 +25,44 @@ pub const REFERENCE: &[Opt] = options! {
         "The model's name, the same for all its versions: streams ask for it.";
     "model.version": NAME => Required, eg "\"1.0.0\"",
         "The version; published with every prediction.";
-    "model.file": FILE => Is("\"model.onnx\""),
+    "model.file": FILE => Value("\"model.onnx\""),
         "The ONNX file in the bundle.";
-    "model.description": LINE => Absent, eg "\"What a watch wearer does\"",
+    "model.description": LINE => Unset, eg "\"What a watch wearer does\"",
         "What it tells from what.";
-    "model.licence": LINE => Absent, eg "\"MIT\"",
+    "model.licence": LINE => Unset, eg "\"MIT\"",
         "Under which terms it may be used.";
-    "model.source": LINE => Absent, eg "\"trained by train.py on BasicMotions\"",
+    "model.source": LINE => Unset, eg "\"trained by train.py on BasicMotions\"",
         "Who trained it, how and on what.";
 
     "window.length": Kind::Int { min: 1, max: 1_000_000 } => Required, eg "40",
         "Samples in a window. Leave out the table where each message is one whole input.";
     "window.hop": Kind::Int { min: 1, max: 1_000_000 } => Derived("`length`"), eg "10",
         "Samples from one window's start to the next one's. Shorter than `length`: windows overlap.";
-    "window.max_gap": Kind::Span { min: Duration::from_millis(1), max: Duration::from_secs(86_400) }
-        => Absent, eg "\"1s\"",
+    "window.max_gap": Kind::Duration { min: Duration::from_millis(1), max: Duration::from_secs(86_400) }
+        => Unset, eg "\"1s\"",
         "A longer time between two samples starts the window over. Keep it above the \
          sensor's interval: `inferd status` shows windows that never fill.";
 
     "input[].name": TENSOR => Required, eg "\"window\"",
         "The model input's name. Inputs are listed in the model's order.";
-    "input[].channels": Kind::Texts { max: 65_536, form: "names" } => Is("[]"),
+    "input[].channels": Kind::Strings { max: 65_536, form: "names" } => Value("[]"),
         "The channels in the model's order; a stream's `payload.fields` match them by place. Without \
          them elements are taken in the order they come in.";
-    "input[].layout": Kind::Choice(&["time-channel", "channel-time"]) => Is("\"time-channel\""),
+    "input[].layout": Kind::Choice(&["time-channel", "channel-time"]) => Value("\"time-channel\""),
         "The axes of a window in the model's input: the last one runs fastest.";
-    "input[].quantize": Kind::Bool => Is("false"),
+    "input[].quantize": Kind::Bool => Value("false"),
         "For integer inputs: quantize real values with the model input's own scale, rather than take \
          whole numbers as they are.";
     "input[].normalize.kind": Kind::Choice(&["none", "mean-std", "min-max", "scale-offset"])
-        => Is("\"none\""),
+        => Value("\"none\""),
         "mean-std: (x - mean) / std. min-max: (x - min) / (max - min). scale-offset: x * scale + offset.";
-    "input[].normalize.mean": PER_CHANNEL => Absent, eg "[0.0]",
+    "input[].normalize.mean": PER_CHANNEL => Unset, eg "[0.0]",
         "For mean-std; one number, or one for each channel.";
-    "input[].normalize.std": PER_CHANNEL => Absent, eg "[1.0]", "As `mean`; above zero.";
-    "input[].normalize.min": PER_CHANNEL => Absent, eg "[0.0]", "For min-max; as `mean`.";
-    "input[].normalize.max": PER_CHANNEL => Absent, eg "[1.0]", "For min-max; above `min`.";
-    "input[].normalize.scale": PER_CHANNEL => Absent, eg "[1.0]", "For scale-offset; as `mean`.";
-    "input[].normalize.offset": PER_CHANNEL => Absent, eg "[0.0]", "For scale-offset; as `mean`.";
+    "input[].normalize.std": PER_CHANNEL => Unset, eg "[1.0]", "As `mean`; above zero.";
+    "input[].normalize.min": PER_CHANNEL => Unset, eg "[0.0]", "For min-max; as `mean`.";
+    "input[].normalize.max": PER_CHANNEL => Unset, eg "[1.0]", "For min-max; above `min`.";
+    "input[].normalize.scale": PER_CHANNEL => Unset, eg "[1.0]", "For scale-offset; as `mean`.";
+    "input[].normalize.offset": PER_CHANNEL => Unset, eg "[0.0]", "For scale-offset; as `mean`.";
 
     "output.name": TENSOR => Derived("the model's first output"), eg "\"logits\"",
         "The output that is interpreted. Where the card names none, or names a class, and the model \
@@ -72,49 +72,49 @@ pub const REFERENCE: &[Opt] = options! {
         Kind::Choice(&["classification", "multi-label", "regression", "anomaly", "raw"])
         => Required, eg "\"classification\"",
         "What the output means.";
-    "output.activation": Kind::Choice(&["none", "softmax", "sigmoid"]) => Is("\"none\""),
+    "output.activation": Kind::Choice(&["none", "softmax", "sigmoid"]) => Value("\"none\""),
         "What turns the model's output into scores, where the model does not do it itself. A model \
          whose graph ends in a softmax or a sigmoid, or gives probabilities, is refused with another \
          activation than `none`; logits with `none` are a warning.";
-    "output.labels": LABELS => Absent, eg "[\"resting\", \"walking\"]",
+    "output.labels": LABELS => Unset, eg "[\"resting\", \"walking\"]",
         "classification, multi-label: a name for each element of the output.";
-    "output.labels_file": FILE => Absent, eg "\"labels.txt\"",
+    "output.labels_file": FILE => Unset, eg "\"labels.txt\"",
         "In place of `labels`: a file in the bundle with one on each line.";
     "output.top_k": Kind::Int { min: 1, max: 10_000 } => Derived("all labels, at most 5"), eg "3",
         "classification: as many scores are published, the highest first.";
     "output.threshold": NUMBER => Derived("0 for classification, 0.5 for multi-label"), eg "0.5",
         "classification: no label below this score. multi-label: a label from this score on. anomaly: \
          an anomaly from this score on; required there.";
-    "output.thresholds": Kind::Floats { max: MAX_LABELS } => Absent, eg "[0.5, 0.8]",
+    "output.thresholds": Kind::Floats { max: MAX_LABELS } => Unset, eg "[0.5, 0.8]",
         "multi-label: in place of `threshold`, one for each label.";
-    "output.names": LABELS => Absent, eg "[\"temperature\"]",
+    "output.names": LABELS => Unset, eg "[\"temperature\"]",
         "regression: a name for each element of the output; required there.";
-    "output.units": LABELS => Absent, eg "[\"°C\"]",
+    "output.units": LABELS => Unset, eg "[\"°C\"]",
         "regression: units, one for each name.";
-    "output.scale": Kind::Floats { max: MAX_LABELS } => Absent, eg "[1.0]",
+    "output.scale": Kind::Floats { max: MAX_LABELS } => Unset, eg "[1.0]",
         "regression: value = output * scale + offset; one number, or one for each name.";
-    "output.offset": Kind::Floats { max: MAX_LABELS } => Absent, eg "[0.0]", "As `scale`.";
+    "output.offset": Kind::Floats { max: MAX_LABELS } => Unset, eg "[0.0]", "As `scale`.";
     "output.score": Kind::Choice(&["output", "reconstruction-mse", "reconstruction-mae"])
-        => Is("\"output\""),
+        => Value("\"output\""),
         "anomaly: the output is the score, or it is the mean squared or absolute difference between \
          output and input.";
 
-    "golden.file": FILE => Is("\"golden.npz\""),
+    "golden.file": FILE => Value("\"golden.npz\""),
         "Golden vectors: inputs with the outputs the model must give, in arrays named as the model's \
          inputs and outputs, with one more axis in front, a run each. They begin at the model's input, \
          after all preprocessing. The file must be in the bundle, unless the card names `samples` and \
          not `file`.";
-    "golden.tolerance": Kind::Float { min: 0.0, max: 1e12 } => Is("0.0"),
+    "golden.tolerance": Kind::Float { min: 0.0, max: 1e12 } => Value("0.0"),
         "For golden vectors: the largest difference allowed, in the output's own (for integers: \
          stored) units.";
-    "golden.samples": FILE => Absent, eg "\"golden_samples.json\"",
+    "golden.samples": FILE => Unset, eg "\"golden_samples.json\"",
         "Golden samples: recordings as the sensor sends them, with the predictions they must give. They \
          prove the preprocessing, too: see [Golden samples](#golden-samples).";
     "golden.samples_tolerance": Kind::Float { min: 0.0, max: 1e12 } => Derived("`tolerance`"), eg "0.001",
         "For golden samples: the largest difference allowed, in the units of the published scores and \
          values.";
 
-    "dims": Kind::Counts { max: 1 << 24 } => Absent, eg "{ batch = 1 }",
+    "dims": Kind::Counts { max: 1 << 24 } => Unset, eg "{ batch = 1 }",
         "Values for the graph's symbolic dimensions; 1 where they are not given.";
 };
 
@@ -150,5 +150,5 @@ const PAGE_END: &str = include_str!("golden_samples.md");
 /// Returns the content of `docs/model-card.md`.
 #[must_use]
 pub fn page() -> String {
-    format!("{PAGE_HEAD}{}\n{PAGE_END}", print::tables(REFERENCE, TABLES).trim_end_matches('\n'))
+    format!("{PAGE_HEAD}{}\n{PAGE_END}", docs::tables(REFERENCE, TABLES).trim_end_matches('\n'))
 }

@@ -12,7 +12,7 @@ use crate::cli::config_file::ConfigFile;
 use crate::cli::flash_wear::{self, FlashWear, Rate};
 use crate::config::problem::Problem;
 use crate::config::tree::Value;
-use crate::config::{Config, Stream, Surroundings, print as reference};
+use crate::config::{Config, Stream, Environment, docs as reference};
 use crate::ids::ModelName;
 use crate::terminal::{Exit, Failure, print, print_json, table};
 use crate::{daemon, link, pipeline, store};
@@ -93,9 +93,9 @@ pub(super) fn check(args: &Args) -> Result<(), Failure> {
     if args.reference {
         return print(&reference::sample_file());
     }
-    let surroundings = Surroundings::of_process();
-    let path = surroundings.config_file(args.file.config.as_deref());
-    let (config, problems) = Config::inspect(&path, &surroundings)?;
+    let environment = Environment::of_process();
+    let path = environment.config_file(args.file.config.as_deref());
+    let (config, problems) = Config::inspect(&path, &environment)?;
     let mut report = Report { config: path.display().to_string(), problems, ..Report::default() };
     let mut exit = Exit::Config;
     if args.connect && config.is_none() {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::cli::config_file::ConfigFile;
-use crate::config::{Config, ConfigError, Surroundings};
-use crate::control::{Ask, SOCKET, client};
+use crate::config::{Config, ConfigError, Environment};
+use crate::control::{ControlRequest, SOCKET, client};
 use crate::terminal::Failure;
 
 /// The options that select the daemon.
@@ -21,24 +21,24 @@ pub(super) struct DaemonArgs {
 
 impl DaemonArgs {
     /// Sends a request and returns the daemon's response.
-    pub(super) fn ask(&self, ask: Ask) -> Result<Value, Failure> {
+    pub(super) fn ask(&self, ask: ControlRequest) -> Result<Value, Failure> {
         self.ask_with(ask, &[])
     }
 
     /// As [`DaemonArgs::ask`], with bytes that follow the request.
-    pub(super) fn ask_with(&self, ask: Ask, body: &[u8]) -> Result<Value, Failure> {
-        Ok(client::ask_with(&self.socket()?, ask, body)?)
+    pub(super) fn ask_with(&self, ask: ControlRequest, body: &[u8]) -> Result<Value, Failure> {
+        Ok(client::send_with_body(&self.socket()?, ask, body)?)
     }
 
     fn socket(&self) -> Result<PathBuf, Failure> {
         if let Some(socket) = &self.socket {
             return Ok(socket.clone());
         }
-        let surroundings = Surroundings::of_process();
-        let path = surroundings.config_file(self.file.config.as_deref());
+        let environment = Environment::of_process();
+        let path = environment.config_file(self.file.config.as_deref());
         // Only the socket is needed. Other errors are ignored: the daemon may run with an earlier version of
         // the file, and only the service may be able to read a secret.
-        let (config, problems) = Config::inspect(&path, &surroundings)?;
+        let (config, problems) = Config::inspect(&path, &environment)?;
         let is_in_the_way = |path: &str| path.is_empty() || path.starts_with("control");
         match config {
             Some(config) if !problems.iter().any(|problem| is_in_the_way(&problem.path)) => {

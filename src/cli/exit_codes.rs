@@ -1,7 +1,7 @@
 //! The exit codes of errors that only `inferd` meets.
 
-use crate::control::client::AskError;
-use crate::control::{Code, Refused};
+use crate::control::client::RequestError;
+use crate::control::{ErrorCode, ErrorResponse};
 use crate::daemon;
 use crate::store::StoreError;
 use crate::terminal::{Exit, Failure};
@@ -23,16 +23,16 @@ impl From<daemon::RunError> for Failure {
     }
 }
 
-impl From<AskError> for Failure {
-    fn from(error: AskError) -> Self {
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
         let exit = match &error {
-            AskError::NotRunning { .. }
-            | AskError::NoAnswer { .. }
-            | AskError::Refused(Refused { code: Code::NoBroker | Code::Stopping, .. }) => {
+            RequestError::NotRunning { .. }
+            | RequestError::NoAnswer { .. }
+            | RequestError::Refused(ErrorResponse { code: ErrorCode::NoBroker | ErrorCode::Stopping, .. }) => {
                 Exit::Unavailable
             }
-            AskError::NotAllowed { .. } => Exit::Io,
-            AskError::Refused(_) => Exit::Failed,
+            RequestError::NotAllowed { .. } => Exit::Io,
+            RequestError::Refused(_) => Exit::Failed,
         };
         Self::new(exit, error.to_string())
     }

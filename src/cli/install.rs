@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::cli::daemon_client::{DaemonArgs, text};
-use crate::control::{Ask, RELEASE_MAX};
+use crate::control::{ControlRequest, MAX_RELEASE_SIZE};
 use crate::terminal::{Exit, Failure, print, print_json};
 
 /// Install a signed release from a file, such as one on a USB stick
@@ -51,7 +51,7 @@ pub(super) struct Rollback {
 pub(super) fn install(args: &Install) -> Result<(), Failure> {
     let file = read(&args.file)?;
     let bytes = u64::try_from(file.len()).unwrap_or(u64::MAX);
-    let answer = args.daemon.ask_with(Ask::Install { bytes }, &file)?;
+    let answer = args.daemon.ask_with(ControlRequest::Install { bytes }, &file)?;
     if args.json {
         return print_json(&answer);
     }
@@ -60,7 +60,7 @@ pub(super) fn install(args: &Install) -> Result<(), Failure> {
 }
 
 pub(super) fn rollback(args: &Rollback) -> Result<(), Failure> {
-    let answer = args.daemon.ask(Ask::Rollback { model: args.model.clone() })?;
+    let answer = args.daemon.ask(ControlRequest::Rollback { model: args.model.clone() })?;
     if args.json {
         return print_json(&answer);
     }
@@ -78,10 +78,10 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(failed)?;
-    file.take(RELEASE_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > RELEASE_MAX {
+    file.take(MAX_RELEASE_SIZE + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_RELEASE_SIZE {
         let message = format!(
-            "{}: larger than the limit of {RELEASE_MAX} bytes for a release",
+            "{}: larger than the limit of {MAX_RELEASE_SIZE} bytes for a release",
             path.display()
         );
         return Err(Failure::new(Exit::Failed, message));

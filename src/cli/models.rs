@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::cli::daemon_client::{DaemonArgs, bytes, list, text};
-use crate::control::Ask;
+use crate::control::ControlRequest;
 use crate::ids::Digest;
 use crate::terminal::{Exit, Failure, print, print_json, table};
 
@@ -61,16 +61,16 @@ pub(super) fn models(args: &Args) -> Result<(), Failure> {
     if let Some(Command::Use(args)) = &args.command {
         return change(args);
     }
-    let answer = args.daemon.ask(Ask::Models)?;
+    let answer = args.daemon.ask(ControlRequest::Models)?;
     if args.json { print_json(&answer) } else { print(&render(&answer)) }
 }
 
 fn change(args: &Use) -> Result<(), Failure> {
     let digest = match args.version.as_str() {
         "shipped" => None,
-        beginning => Some(find(&args.daemon.ask(Ask::Models)?, &args.model, beginning)?),
+        beginning => Some(find(&args.daemon.ask(ControlRequest::Models)?, &args.model, beginning)?),
     };
-    let answer = args.daemon.ask(Ask::Use { model: args.model.clone(), digest })?;
+    let answer = args.daemon.ask(ControlRequest::Use { model: args.model.clone(), digest })?;
     if args.json {
         return print_json(&answer);
     }

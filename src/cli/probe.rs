@@ -15,7 +15,7 @@ use crate::pipeline::verify_samples;
 use crate::procfs::peak_rss_bytes;
 use crate::tensor::Tensor;
 use crate::terminal::{Exit, Failure, print_json};
-use crate::update::device::Reason;
+use crate::update::machine::Reason;
 
 /// Load and measure the bundle on standard input, within limits (run by the daemon)
 #[derive(Debug, clap::Args)]

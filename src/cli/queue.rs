@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::status::{lost, waiting};
 use crate::cli::daemon_client::{DaemonArgs, list, number, text};
-use crate::control::Ask;
+use crate::control::ControlRequest;
 use crate::terminal::{Exit, Failure, print, print_json, progress, table};
 
 /// How often a drain reads its progress.
@@ -74,11 +74,11 @@ pub(super) struct Purge {
 pub(super) fn queue(queue: &Queue) -> Result<(), Failure> {
     match queue {
         Queue::Stat(args) => {
-            let answer = args.daemon.ask(Ask::QueueStat)?;
+            let answer = args.daemon.ask(ControlRequest::QueueStat)?;
             if args.json { print_json(&answer) } else { print(&stat(&answer)) }
         }
         Queue::Peek(args) => {
-            let answer = args.plain.daemon.ask(Ask::QueuePeek { limit: args.limit })?;
+            let answer = args.plain.daemon.ask(ControlRequest::QueuePeek { limit: args.limit })?;
             if args.plain.json { print_json(&answer) } else { print(&peeked(&answer)) }
         }
         Queue::Drain(args) => drain(args),
@@ -128,14 +128,14 @@ fn is_drained(queue: &Value) -> bool {
 }
 
 fn drain(args: &QueueArgs) -> Result<(), Failure> {
-    let mut answer = args.daemon.ask(Ask::QueueDrain)?;
+    let mut answer = args.daemon.ask(ControlRequest::QueueDrain)?;
     let total = left(&answer);
     let bar = progress(total, "sending");
     let (mut least, mut moved) = (total, Instant::now());
     while !is_drained(&answer) {
         std::thread::park_timeout(POLL_INTERVAL);
         // Repeated because a reconnect restores the rate limit.
-        answer = args.daemon.ask(Ask::QueueDrain)?;
+        answer = args.daemon.ask(ControlRequest::QueueDrain)?;
         if left(&answer) < least {
             (least, moved) = (left(&answer), Instant::now());
         }
@@ -160,10 +160,10 @@ fn drain(args: &QueueArgs) -> Result<(), Failure> {
 fn purge(args: &Purge) -> Result<(), Failure> {
     let daemon = &args.plain.daemon;
     if !args.yes {
-        let waiting = number(&daemon.ask(Ask::QueueStat)?, "/disk/records");
+        let waiting = number(&daemon.ask(ControlRequest::QueueStat)?, "/disk/records");
         confirm(waiting)?;
     }
-    let answer = daemon.ask(Ask::QueuePurge)?;
+    let answer = daemon.ask(ControlRequest::QueuePurge)?;
     if args.plain.json {
         return print_json(&answer);
     }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::bundle::Bundle;
 use crate::bundle::card::{Card, OutputKind};
 use crate::clock::SystemClock;
-use crate::config::{Config, Stream, Surroundings};
+use crate::config::{Config, Stream, Environment};
 use crate::pipeline::{self, ColumnNames, Recording, Replay, ReplayEvent};
 use crate::terminal::{
     Exit, Failure, GoldenMade, GoldenTerms, print, read_recording_file, table, write_atomic,
@@ -134,8 +134,8 @@ fn predict(bundle: &Bundle, path: &Path, args: &ReplayArgs, json: bool) -> Resul
 
 /// The stream of that name.
 fn stream(path: Option<&Path>, name: &str, card: &Card) -> Result<(Config, Stream), Failure> {
-    let surroundings = Surroundings::of_process();
-    let config = Config::load(&surroundings.config_file(path), &surroundings)?;
+    let environment = Environment::of_process();
+    let config = Config::load(&environment.config_file(path), &environment)?;
     let found = config.streams.iter().find(|stream| stream.name.as_str() == name).cloned();
     let Some(stream) = found else {
         let names: Vec<&str> = config.streams.iter().map(|stream| stream.name.as_str()).collect();

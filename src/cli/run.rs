@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::bundle::{Bundle, VerifiedModel};
 use crate::cli::config_file::ConfigFile;
 use crate::clock::SystemClock;
-use crate::config::{Config, Surroundings};
+use crate::config::{Config, Environment};
 use crate::terminal::{Exit, Failure};
 use crate::{daemon, pipeline};
 
@@ -25,9 +25,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let surroundings = Surroundings::of_process();
-    let path = surroundings.config_file(args.file.config.as_deref());
-    let config = Config::load(&path, &surroundings)?;
+    let environment = Environment::of_process();
+    let path = environment.config_file(args.file.config.as_deref());
+    let config = Config::load(&path, &environment)?;
     if config.streams.is_empty() {
         let path = path.display();
         let message = format!("{path} has no [[stream]]: add one, then start again");

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::models;
 use crate::cli::daemon_client::{DaemonArgs, bytes, list, number, text};
 use crate::clock::Timestamp;
-use crate::control::Ask;
+use crate::control::ControlRequest;
 use crate::terminal::{Exit, Failure, print, print_json, table};
 
 /// Show the state of the running daemon: healthy, degraded or failed, and why
@@ -56,7 +56,7 @@ impl FailOn {
 }
 
 pub(super) fn status(args: &Args) -> Result<(), Failure> {
-    let answer = args.daemon.ask(Ask::Status)?;
+    let answer = args.daemon.ask(ControlRequest::Status)?;
     if args.json {
         print_json(&answer)?;
     } else {

@@ -1,4 +1,4 @@
-//! Whether a host name can be the identity of a gateway.
+//! Checks whether a host name is suitable as the identity of a gateway.
 
 /// Host names that images of systems come with: many machines have them.
 const SHARED: &[&str] = &[
@@ -30,22 +30,22 @@ pub struct Containment {
 }
 
 /// Why this host name is no identity that lasts and is this gateway's alone.
-pub(super) fn doubt(host_name: &str, within: Containment) -> Option<String> {
+pub(super) fn host_name_warning(host_name: &str, within: Containment) -> Option<String> {
     let name = host_name.split('.').next().unwrap_or(host_name);
     let why = if within.pod && is_pod(name) {
-        "is the name of a pod of Kubernetes: with each new pod this is another gateway to the \
-         broker and to the fleet"
+        "is the name of a Kubernetes pod: each new pod would be a different gateway to the broker \
+         and the fleet"
     } else if within.container && is_container_id(name) {
-        "is the id of this container: with each new container this is another gateway to the \
-         broker and to the fleet"
+        "is a container id: each new container would be a different gateway to the broker and the \
+         fleet"
     } else if SHARED.iter().any(|shared| name.eq_ignore_ascii_case(shared)) {
-        "is one that many machines have: two of them would take each other's topics and \
-         connection"
+        "is a common default: two machines with this name would use the same topics and disconnect \
+         each other"
     } else {
         return None;
     };
     Some(format!(
-        "gateway.id is not set, so it is the host name {host_name:?}, which {why}. Set gateway.id \
+        "gateway.id is not set and defaults to the host name {host_name:?}, which {why}. Set gateway.id \
          (INFERD__GATEWAY__ID in the environment), or give the host a name of its own (a container \
          with --hostname)"
     ))
@@ -74,22 +74,22 @@ mod tests {
         let container = Containment { container: true, pod: false };
         let pod = Containment { container: true, pod: true };
         let rows = [
-            ("4f5e6d7c8b9a", container, Some("id of this container")),
+            ("4f5e6d7c8b9a", container, Some("container id")),
             ("4f5e6d7c8b9a", host, None),
             ("b827eb12345", container, None),
             ("gw-17", container, None),
-            ("inferd-5d8c7f9b6d-x7k2p", pod, Some("pod of Kubernetes")),
-            ("inferd-x7k2p", pod, Some("pod of Kubernetes")),
+            ("inferd-5d8c7f9b6d-x7k2p", pod, Some("Kubernetes pod")),
+            ("inferd-x7k2p", pod, Some("Kubernetes pod")),
             ("inferd-x7k2p", container, None),
             ("inferd-0", pod, None),
             ("gateway-north", pod, None),
-            ("raspberrypi", host, Some("many machines")),
-            ("OpenWrt", host, Some("many machines")),
-            ("localhost.localdomain", host, Some("many machines")),
+            ("raspberrypi", host, Some("common default")),
+            ("OpenWrt", host, Some("common default")),
+            ("localhost.localdomain", host, Some("common default")),
             ("raspberrypi-hall-2", host, None),
         ];
         for (name, within, wanted) in rows {
-            let said = doubt(name, within);
+            let said = host_name_warning(name, within);
             assert_eq!(said.is_some(), wanted.is_some(), "{name}: {said:?}");
             let said = said.unwrap_or_default();
             assert!(said.contains(wanted.unwrap_or("")), "{said}");

@@ -1,4 +1,4 @@
-//! The files and the environment a configuration comes from.
+//! Loads a configuration from files and environment variables.
 
 use std::fmt;
 use std::fs;
@@ -6,19 +6,20 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::origin::Origin;
 use super::problem::{Problem, Problems};
 use super::reference::REFERENCE;
 use super::schema::Kind;
-use super::tree::{Node, Origin, Value};
+use super::tree::{Node, Value};
 use super::unknown::option_at;
-use super::{Config, Containment, build, identity, secret};
+use super::{Config, Containment, identity, secret_files, validate};
 
 /// A configuration is text that people write: more than this is a mistake.
-const FILE_MAX: u64 = 4 << 20;
+const MAX_FILE_SIZE: u64 = 4 << 20;
 
-/// What a process is told from outside its files.
+/// The environment of a process: variables, host name, containment.
 #[derive(Clone, Debug, Default)]
-pub struct Surroundings {
+pub struct Environment {
     /// Environment variables; those that are not text cannot name an option.
     pub vars: Vec<(String, String)>,
     /// What `gateway.id` is where it is not written.
@@ -27,7 +28,7 @@ pub struct Surroundings {
     pub within: Containment,
 }
 
-impl Surroundings {
+impl Environment {
     /// Those of this process.
     #[must_use]
     pub fn of_process() -> Self {
@@ -73,7 +74,7 @@ pub enum ConfigError {
 fn advice(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::NotFound => {
-            "; name the configuration with --config or INFERD_CONFIG, or begin with the output of \
+            "; set the path with --config or INFERD_CONFIG, or create the file from the output of \
              `inferd check --reference`"
         }
         _ => "",
@@ -82,8 +83,8 @@ fn advice(source: &io::Error) -> &'static str {
 
 fn listed(problems: &[Problem]) -> String {
     let count = match problems.len() {
-        1 => "1 problem in the configuration".to_owned(),
-        n => format!("{n} problems in the configuration"),
+        1 => "1 error in the configuration".to_owned(),
+        n => format!("{n} errors in the configuration"),
     };
     problems.iter().fold(count, |text, problem| format!("{text}\n  {problem}"))
 }
@@ -94,8 +95,8 @@ impl Config {
     ///
     /// # Errors
     /// A file that cannot be read, or every problem of what was read.
-    pub fn load(path: &Path, surroundings: &Surroundings) -> Result<Self, ConfigError> {
-        match Self::inspect(path, surroundings)? {
+    pub fn load(path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
+        match Self::inspect(path, environment)? {
             (Some(config), problems) if problems.is_empty() => Ok(config),
             (_, problems) => Err(ConfigError::Invalid(problems)),
         }
@@ -108,7 +109,7 @@ impl Config {
     /// A file that cannot be read.
     pub fn inspect(
         path: &Path,
-        surroundings: &Surroundings,
+        environment: &Environment,
     ) -> Result<(Option<Self>, Vec<Problem>), ConfigError> {
         let problems = Problems::default();
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -116,18 +117,18 @@ impl Config {
         for path in drop_ins(&folder.join("conf.d"))? {
             root.merge(Node::parse(&path.display().to_string(), &read(&path)?, &problems));
         }
-        override_from(surroundings, &mut root, &problems);
-        let credentials = surroundings.var("CREDENTIALS_DIRECTORY").map(Path::new);
-        let places = secret::Places { folder, credentials };
-        let notes = secret::resolve(REFERENCE, &mut root, &places, &problems);
-        secret::look_up_variables(REFERENCE, &root, surroundings, &problems);
+        override_from(environment, &mut root, &problems);
+        let credentials = environment.var("CREDENTIALS_DIRECTORY").map(Path::new);
+        let places = secret_files::Places { folder, credentials };
+        let notes = secret_files::resolve(REFERENCE, &mut root, &places, &problems);
+        secret_files::look_up_variables(REFERENCE, &root, environment, &problems);
         let named = root.get("gateway").and_then(|gateway| gateway.get("id")).is_some();
-        let host_name = surroundings.host_name.as_deref().filter(|_| !named);
+        let host_name = environment.host_name.as_deref().filter(|_| !named);
         let (mut config, problems) = finish(root, host_name, problems);
         if let Some(config) = &mut config {
             config.notes = notes;
-            config.identity_doubt =
-                host_name.and_then(|name| identity::doubt(name, surroundings.within));
+            config.identity_warning =
+                host_name.and_then(|name| identity::host_name_warning(name, environment.within));
         }
         Ok((config, problems))
     }
@@ -150,12 +151,13 @@ impl Config {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.notes.clone();
         if self.streams.is_empty() {
-            warnings.push("no [[stream]] is configured: there is nothing to do".to_owned());
+            warnings.push("no [[stream]] is configured: no model will run".to_owned());
         }
         if self.broker.login.is_some() && self.broker.tls.is_none() && !self.broker.is_local() {
-            warnings.push("the password goes to the broker unencrypted: use mqtts://".to_owned());
+            warnings
+                .push("the password is sent to the broker unencrypted: use mqtts://".to_owned());
         }
-        warnings.extend(self.identity_doubt.clone());
+        warnings.extend(self.identity_warning.clone());
         warnings
     }
 }
@@ -179,14 +181,14 @@ fn finish(
         let named = || Node { origin, value: Value::Text(name.to_owned()) };
         gateway.entry("id".to_owned()).or_insert_with(named);
     }
-    (build::config(&root, &problems), problems.into_sorted())
+    (validate::config(&root, &problems), problems.into_sorted())
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
     let failed = |source| ConfigError::Read { path: path.to_owned(), source };
     let length = fs::metadata(path).map_err(failed)?.len();
-    if length > FILE_MAX {
-        let text = format!("{length} bytes long, at most {FILE_MAX} are read");
+    if length > MAX_FILE_SIZE {
+        let text = format!("the file has {length} bytes; the maximum is {MAX_FILE_SIZE}");
         return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, text)));
     }
     fs::read_to_string(path).map_err(failed)
@@ -208,8 +210,8 @@ fn drop_ins(folder: &Path) -> Result<Vec<PathBuf>, ConfigError> {
 }
 
 /// Puts `INFERD__BROKER__HOST` in the place of `broker.host`, and so on.
-fn override_from(surroundings: &Surroundings, root: &mut Node, problems: &Problems) {
-    let mut vars: Vec<_> = surroundings.vars.iter().collect();
+fn override_from(environment: &Environment, root: &mut Node, problems: &Problems) {
+    let mut vars: Vec<_> = environment.vars.iter().collect();
     vars.sort();
     for (key, text) in vars {
         let Some(path) = key.strip_prefix("INFERD__") else { continue };
@@ -217,7 +219,7 @@ fn override_from(surroundings: &Surroundings, root: &mut Node, problems: &Proble
         let path = path.to_ascii_lowercase();
         let path: Vec<&str> = path.split("__").collect();
         let Some(kind) = option_at(REFERENCE, &path) else {
-            problems.add(unusable(origin, &path, "no such option"));
+            problems.add(unusable(origin, &path, "unknown option"));
             continue;
         };
         match root.place(&path, &origin) {
@@ -239,7 +241,7 @@ fn from_text(kind: Kind, text: &str) -> Value {
     match kind {
         Kind::Text { .. }
         | Kind::Choice(_)
-        | Kind::Span { .. }
+        | Kind::Duration { .. }
         | Kind::Folder
         | Kind::File
         | Kind::Secret
@@ -248,7 +250,7 @@ fn from_text(kind: Kind, text: &str) -> Value {
         | Kind::Int { .. }
         | Kind::Float { .. }
         | Kind::Size { .. }
-        | Kind::Texts { .. }
+        | Kind::Strings { .. }
         | Kind::Names { .. }
         | Kind::Floats { .. }
         | Kind::Counts { .. } => {

@@ -1,36 +1,38 @@
-//! The gateway's configuration, typed and bounded. What a model needs is in its card, not here.
+//! The configuration of the gateway, typed and validated. Properties of a model are in its card.
 
-mod build;
-mod build_stream;
+mod cli_args;
+pub mod docs;
 mod identity;
 mod load;
-pub mod print;
+pub mod origin;
 pub mod problem;
 pub mod profile;
 pub mod reference;
 pub mod schema;
-mod secret;
+mod secret_files;
 pub mod section;
 #[cfg(test)]
 mod tests;
-mod tool;
 mod topic;
 pub mod tree;
 mod units;
 mod unknown;
+mod validate;
+mod validate_stream;
+mod value;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use cli_args::{parse_duration, parse_size};
 pub use identity::Containment;
-pub use load::{ConfigError, Surroundings};
-pub use secret::secret_access;
-pub use tool::{parse_size, parse_span};
+pub use load::{ConfigError, Environment};
+pub use secret_files::secret_access;
 pub use topic::TopicError;
 
 use crate::ids::{GatewayId, ModelName, StreamName};
 
-/// Everything the daemon is told by its owner.
+/// The configuration of the daemon.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     pub broker: Broker,
@@ -44,9 +46,9 @@ pub struct Config {
     pub control: Control,
     /// In the order of the file; a stream's place here is its number everywhere else.
     pub streams: Vec<Stream>,
-    /// Why `gateway.id`, which was not written, is a bad identity.
-    pub identity_doubt: Option<String>,
-    /// What is allowed and should be better, a sentence each, found when the files were read.
+    /// Why the default of `gateway.id` is a bad identity.
+    pub identity_warning: Option<String>,
+    /// Warnings found when the files were read, a sentence each.
     pub notes: Vec<String>,
 }
 
@@ -65,7 +67,7 @@ pub struct Broker {
     pub session_expiry: Duration,
     /// Unacknowledged QoS 1 inputs the broker may send us; the rest waits there.
     pub receive_maximum: u16,
-    /// Unacknowledged publishes of ours.
+    /// Maximum number of unacknowledged publishes.
     pub in_flight: u16,
     /// Bytes; announced to the broker, and the bound on what we send.
     pub max_packet: u32,
@@ -125,7 +127,7 @@ pub struct Gateway {
 /// `[models]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Models {
-    /// Shipped bundles: a folder `NAME/` or a file `NAME.bundle` each.
+    /// Built-in bundles: a folder `NAME/` or a file `NAME.bundle` each.
     pub dir: PathBuf,
 }
 
@@ -236,7 +238,7 @@ pub enum WindowSafety {
     Journal,
 }
 
-/// What is done with messages that the broker retained: nobody knows how old they are.
+/// How retained messages, whose age is unknown, are handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetainedInput {
     Ignore,
@@ -257,7 +259,7 @@ pub struct Payload {
     /// nanoseconds since 1970 (told apart by magnitude). Looked for in the sample, then in the
     /// object around `samples`.
     pub time: Option<String>,
-    /// A time before this is none: an uptime, or a clock that was never set.
+    /// An earlier timestamp is rejected: it comes from a clock that is not set.
     pub earliest: crate::clock::Timestamp,
     /// A JSON pointer or name of the array of samples, where an object encloses it.
     pub samples: Option<String>,

@@ -1,11 +1,12 @@
-//! What is wrong with a file that people write: collected, so that one run shows all of it.
+//! Errors in a configuration file, collected so that one run reports all of them.
 
 use std::cell::RefCell;
 use std::fmt;
 
-use super::tree::{Origin, Value};
+use super::origin::Origin;
+use super::value::Value;
 
-/// One thing that is wrong.
+/// One error.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
     /// `None` where nothing was written.
@@ -14,7 +15,7 @@ pub struct Problem {
     pub path: String,
     pub value: Option<Value>,
     pub reason: String,
-    /// What would be right; may be empty.
+    /// The allowed values, in words; may be empty.
     pub allowed: String,
 }
 
@@ -32,7 +33,7 @@ impl Problems {
         self.0.borrow().is_empty()
     }
 
-    /// In the order of the files' lines; what has no place comes last.
+    /// Sorted by file and line. Errors without a place come last.
     #[must_use]
     pub fn into_sorted(self) -> Vec<Problem> {
         let mut problems = self.0.into_inner();
@@ -46,7 +47,7 @@ impl Problems {
 }
 
 /// The longest value that is quoted in full.
-const QUOTED: usize = 80;
+const MAX_QUOTED_LEN: usize = 80;
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,7 +59,7 @@ impl fmt::Display for Problem {
             (path, None) => write!(f, "{path}: ")?,
             (path, Some(value)) => {
                 let value = value.to_string();
-                let cut: String = value.chars().take(QUOTED).collect();
+                let cut: String = value.chars().take(MAX_QUOTED_LEN).collect();
                 let dots = if cut.len() < value.len() { "…" } else { "" };
                 write!(f, "{path} = {cut}{dots}: ")?;
             }

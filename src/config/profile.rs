@@ -4,74 +4,71 @@ use std::path::{Path, PathBuf};
 
 use super::load::ConfigError;
 use super::problem::Problems;
-use super::schema::Fallback::{Absent, Is, Required};
-use super::schema::{Kind, Opt, options};
+use super::schema::DefaultValue::{Required, Unset, Value};
+use super::schema::{Kind, OptionSpec, options};
 use super::section::Section;
 use super::tree::Node;
-use super::{build, print};
+use super::{docs, validate};
 
-const FILE: Kind = Kind::Text {
-    max: 4096,
-    form: "the path of a file; a relative one starts at the profile's folder",
-};
+const FILE: Kind =
+    Kind::Text { max: 4096, form: "the path of a file, relative to the profile's folder" };
 const NAME: Kind = Kind::Text { max: 64, form: "a name" };
 const ROLES: &[(&str, KeyRole)] = &[("deploy", KeyRole::Deploy), ("release", KeyRole::Release)];
 
 /// In the order of the documentation.
-pub const REFERENCE: &[Opt] = options! {
-    "keysets": Kind::Texts { max: 256, form: "paths" } => Is("[]"),
-        "The keysets, from the one the gateways came with to the current one: `--keyset`.";
+pub const REFERENCE: &[OptionSpec] = options! {
+    "keysets": Kind::Strings { max: 256, form: "paths" } => Value("[]"),
+        "The keysets, from the one gateways are provisioned with to the current one: `--keyset`.";
 
     "broker.url": Kind::Text { max: 300, form: "mqtt://HOST:PORT or mqtts://HOST:PORT" }
-        => Absent, eg "\"mqtts://broker.example\"",
-        "The broker: `--broker`. The other options of this table are used for this broker only.";
-    "broker.username": Kind::Text { max: 256, form: "a user's name" } => Absent, eg "\"operator\"",
-        "The user to log in as: `--username`.";
-    "broker.password_file": FILE => Absent, eg "\"operator.password\"",
-        "A file (mode 0600) whose first line is the user's password: `--password-file`.";
-    "broker.ca_file": FILE => Absent, eg "\"ca.pem\"",
-        "The certificates to trust instead of the system's (PEM): `--ca-file`.";
-    "broker.client_cert_file": FILE => Absent, eg "\"operator.pem\"",
-        "A certificate to log in with (PEM): `--client-cert`.";
-    "broker.client_key_file": FILE => Absent, eg "\"operator.key\"",
-        "The key of that certificate (PEM): `--client-key`.";
-    "broker.prefix": Kind::Text { max: 1024, form: "a topic" } => Absent, eg "\"inferd/v1\"",
-        "What the fleet's topics begin with: `--prefix`.";
+        => Unset, eg "\"mqtts://broker.example\"",
+        "Address of the broker: `--broker`. The other options of this table apply to this broker only.";
+    "broker.username": Kind::Text { max: 256, form: "a user name" } => Unset, eg "\"operator\"",
+        "MQTT user name: `--username`.";
+    "broker.password_file": FILE => Unset, eg "\"operator.password\"",
+        "File (mode 0600) with the password on its first line: `--password-file`.";
+    "broker.ca_file": FILE => Unset, eg "\"ca.pem\"",
+        "PEM file with the CA certificates to trust instead of the system's: `--ca-file`.";
+    "broker.client_cert_file": FILE => Unset, eg "\"operator.pem\"",
+        "PEM file with the client certificate: `--client-cert`.";
+    "broker.client_key_file": FILE => Unset, eg "\"operator.key\"",
+        "PEM file with the private key of that certificate: `--client-key`.";
+    "broker.prefix": Kind::Text { max: 1024, form: "a topic" } => Unset, eg "\"inferd/v1\"",
+        "Prefix of the fleet's topics: `--prefix`.";
 
     "key[].name": NAME => Required, eg "\"release\"",
-        "A name that options take in the place of the key's file: `--key release`.";
+        "Name by which options refer to the key: `--key release`.";
     "key[].role": Kind::Choice(&["deploy", "release"]) => Required, eg "\"release\"",
-        "deploy: used by `rollout` and `rollback` where no `--key` is given. release: used by `sign` \
-         where none is given; `rollback` releases nothing unless `--release-key` names one.";
+        "deploy: the default of `--key` for `rollout` and `rollback`. release: the default for `sign`. \
+         `rollback` does not use a release key unless `--release-key` names one.";
     "key[].file": FILE => Required, eg "\"release.key\"",
         "The key file.";
-    "key[].password_file": FILE => Absent, eg "\"release.password\"",
-        "A file (mode 0600) whose first line is the password of the key. Without it the password is \
-         asked for.";
+    "key[].password_file": FILE => Unset, eg "\"release.password\"",
+        "File (mode 0600) with the password of the key on its first line. Without it, `inferctl` asks \
+         for the password.";
 };
 
 /// The tables in the order of the documentation, with what each is about.
 pub const TABLES: &[(&str, &str)] = &[
-    ("", "Whose signatures the fleet trusts."),
+    ("", "Trusted keysets."),
     ("broker", "The connection to the MQTT broker."),
-    ("key[]", "A signing key. As many as there are keys."),
+    ("key[]", "A signing key. One table for each key."),
 ];
 
 const PAGE_HEAD: &str = "\
 # The profile of inferctl
 
-Written from the table in `src/config/profile.rs`, which also checks the values;
-`INFERD_WRITE_REFERENCE=1 cargo test --lib config` writes it again.
+This page is generated from the table in `src/config/profile.rs`, which also validates values. To
+regenerate it, run `INFERD_WRITE_REFERENCE=1 cargo test --lib config`.
 
-`inferctl` reads one file of settings: the one named by `--profile`, else by `INFERCTL_PROFILE`, else
-`inferctl.toml` in the current folder, else `$XDG_CONFIG_HOME/inferd/inferctl.toml` (`XDG_CONFIG_HOME` is
-`~/.config` unless it is set). Options on the command line win over environment variables, and those over
-the profile. If another broker is named than the profile's, the profile's user, password and certificates
-are not sent to it. An unknown option is an error. `inferctl profile` shows which file is read and what it
-says.
+`inferctl` reads one file of settings: the first of the file given by `--profile`, the file given by
+`INFERCTL_PROFILE`, `inferctl.toml` in the current folder, and `$XDG_CONFIG_HOME/inferd/inferctl.toml`
+(`XDG_CONFIG_HOME` defaults to `~/.config`). Command-line options override environment variables, which
+override the profile. The user name, password and certificates of the profile are sent only to the broker
+of the profile. Unknown options are errors. `inferctl profile` shows which file is read and its values.
 
-A file that was found rather than named must belong to you or to root. The profile must not be writable by
-everybody, and the files with passwords must be closed to everyone but the owner (mode 0600).
+A profile that was not given explicitly must be owned by you or by root. A profile must not be
+world-writable, and files with passwords must be readable by the owner only (mode 0600).
 
 ```toml
 keysets = [\"keyset-1.json\", \"keyset-2.json\"]
@@ -141,13 +138,13 @@ impl Profile {
         let node = Node::parse(&path.display().to_string(), text, &problems);
         let root = Section::root(REFERENCE, &node, &problems);
         let folder = path.parent().unwrap_or(Path::new(""));
-        let keysets = root.texts("keysets").iter().map(|text| folder.join(text)).collect();
+        let keysets = root.strings("keysets").iter().map(|text| folder.join(text)).collect();
         let keys: Vec<_> =
             root.sections("key").iter().filter_map(|section| key(section, folder)).collect();
         for (index, section) in root.sections("key").iter().enumerate() {
             let name = section.text_if("name");
             if keys.iter().take(index).any(|key| Some(&key.name) == name.as_ref()) {
-                section.problem("name", "there is another key of this name", "");
+                section.problem("name", "duplicate key name", "");
             }
         }
         let profile = Self { keysets, broker: broker(&root.section("broker"), folder), keys };
@@ -182,8 +179,8 @@ fn key(section: &Section<'_>, folder: &Path) -> Option<ProfileKey> {
 
 fn broker(section: &Section<'_>, folder: &Path) -> ProfileBroker {
     let file = |key: &str| section.path_if(key).map(|path| folder.join(path));
-    let url = section.parsed("url", |text| match build::Url::parse(text) {
-        Err(_) if text.contains('@') => Err("holds a user: put it into `username`"),
+    let url = section.parsed("url", |text| match validate::Url::parse(text) {
+        Err(_) if text.contains('@') => Err("contains a user name: set `username` instead"),
         parsed => parsed.map(|_| text.to_owned()),
     });
     let broker = ProfileBroker {
@@ -196,7 +193,7 @@ fn broker(section: &Section<'_>, folder: &Path) -> ProfileBroker {
         prefix: section.text_if("prefix"),
     };
     if broker.password_file.is_some() && broker.username.is_none() {
-        section.problem("password_file", "a password without a user", "username");
+        section.problem("password_file", "a password without a user name", "username");
     }
     let pair = [("client_cert_file", "client_key_file"), ("client_key_file", "client_cert_file")];
     for (one, other) in pair {
@@ -216,5 +213,5 @@ fn broker(section: &Section<'_>, folder: &Path) -> ProfileBroker {
 /// `docs/profile.md`
 #[must_use]
 pub fn page() -> String {
-    format!("{PAGE_HEAD}{}", print::tables(REFERENCE, TABLES))
+    format!("{PAGE_HEAD}{}", docs::tables(REFERENCE, TABLES))
 }

@@ -4,16 +4,17 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::tree::{Node, Origin, Value};
+use super::origin::Origin;
+use super::tree::{Node, Value};
 use super::units;
 
 /// A table of options: `"path": kind => fallback, eg "example", "meaning";`
 macro_rules! options {
-    ($($path:literal: $kind:expr => $fallback:expr, $(eg $example:literal,)? $meaning:literal;)*) => {
-        &[$($crate::config::schema::Opt {
+    ($($path:literal: $kind:expr => $default:expr, $(eg $example:literal,)? $meaning:literal;)*) => {
+        &[$($crate::config::schema::OptionSpec {
             path: $path,
             kind: $kind,
-            fallback: $fallback,
+            default: $default,
             meaning: $meaning,
             example: concat!($($example)?),
         }),*]
@@ -23,11 +24,11 @@ pub(crate) use options;
 
 /// One option.
 #[derive(Clone, Copy, Debug)]
-pub struct Opt {
+pub struct OptionSpec {
     /// With `[]` for each element of an array of tables: `stream[].publish.topic`.
     pub path: &'static str,
     pub kind: Kind,
-    pub fallback: Fallback,
+    pub default: DefaultValue,
     /// Sentences for the operator: what it does, its unit, when to change it.
     pub meaning: &'static str,
     /// TOML; empty where the default shows the form.
@@ -36,12 +37,12 @@ pub struct Opt {
 
 /// What holds where an option is not written.
 #[derive(Clone, Copy, Debug)]
-pub enum Fallback {
+pub enum DefaultValue {
     Required,
     /// Off, or nothing.
-    Absent,
+    Unset,
     /// This TOML value.
-    Is(&'static str),
+    Value(&'static str),
     /// What the words say; the code that reads the option knows how.
     Derived(&'static str),
 }
@@ -58,7 +59,7 @@ pub enum Kind {
         min: f64,
         max: f64,
     },
-    Span {
+    Duration {
         min: Duration,
         max: Duration,
     },
@@ -74,7 +75,7 @@ pub enum Kind {
     },
     Choice(&'static [&'static str]),
     /// At most `max` texts.
-    Texts {
+    Strings {
         max: usize,
         form: &'static str,
     },
@@ -107,10 +108,10 @@ pub enum Checked {
     Bool(bool),
     Int(i64),
     Float(f64),
-    Span(Duration),
+    Duration(Duration),
     Size(u64),
     Text(String),
-    Texts(Vec<String>),
+    Strings(Vec<String>),
     Floats(Vec<f64>),
     Counts(Vec<(String, usize)>),
 }
@@ -129,9 +130,9 @@ impl Kind {
             (Self::Float { min, max }, number) => {
                 return within(float(number)?, min, max).map(Checked::Float);
             }
-            (Self::Span { min, max }, Value::Text(text)) => {
-                let span = units::span(text).ok_or("not a span of time")?;
-                return within(span, min, max).map(Checked::Span);
+            (Self::Duration { min, max }, Value::Text(text)) => {
+                let duration = units::duration(text).ok_or("not a duration")?;
+                return within(duration, min, max).map(Checked::Duration);
             }
             (Self::Size { min, max }, value) => {
                 return within(size(value)?, min, max).map(Checked::Size);
@@ -146,11 +147,11 @@ impl Kind {
             (Self::Choice(words), Value::Text(text)) if words.contains(&text.as_str()) => {
                 Checked::Text(text.clone())
             }
-            (Self::Choice(_), _) => return Err("not one of the choices".into()),
-            (Self::Texts { max, .. }, Value::List(list)) => return texts(list, max),
-            (Self::Names { max, .. }, Value::List(list)) => return texts(list, max),
+            (Self::Choice(_), _) => return Err("not one of the allowed values".into()),
+            (Self::Strings { max, .. }, Value::List(list)) => return strings(list, max),
+            (Self::Names { max, .. }, Value::List(list)) => return strings(list, max),
             (Self::Names { .. }, Value::Text(text)) => {
-                return plain_text(text, 256).map(|text| Checked::Texts(vec![text]));
+                return plain_text(text, 256).map(|text| Checked::Strings(vec![text]));
             }
             (Self::Floats { max }, Value::List(list)) => return floats(list, max),
             (Self::Floats { .. }, number) => Checked::Floats(vec![float(number)?]),
@@ -159,7 +160,7 @@ impl Kind {
                     Value::Int(n) => usize::try_from(within(n, 1, max)?)
                         .map(|n| (key.clone(), n))
                         .map_err(|_| "out of bounds".to_owned()),
-                    _ => Err(format!("{key} is not a whole number")),
+                    _ => Err(format!("{key} is not an integer")),
                 };
                 return table.iter().map(count).collect::<Result<_, _>>().map(Checked::Counts);
             }
@@ -171,17 +172,17 @@ impl Kind {
     fn noun(&self) -> &'static str {
         match self {
             Self::Bool => "true or false",
-            Self::Int { .. } => "a whole number",
+            Self::Int { .. } => "an integer",
             Self::Float { .. } => "a number",
-            Self::Span { .. } => "a span of time in quotes",
-            Self::Size { .. } => "a number of bytes",
-            Self::Text { .. } | Self::Choice(_) | Self::Env => "a text in quotes",
-            Self::Texts { .. } => "a list of texts",
-            Self::Names { .. } => "a text or a list of texts",
+            Self::Duration { .. } => "a duration in quotes",
+            Self::Size { .. } => "a size in bytes",
+            Self::Text { .. } | Self::Choice(_) | Self::Env => "a string in quotes",
+            Self::Strings { .. } => "a list of strings",
+            Self::Names { .. } => "a string or a list of strings",
             Self::Floats { .. } => "a number or a list of numbers",
-            Self::Counts { .. } => "a table of whole numbers",
-            Self::Folder => "a folder's path in quotes",
-            Self::File | Self::Secret => "a file's path in quotes",
+            Self::Counts { .. } => "a table of integers",
+            Self::Folder => "the path of a folder in quotes",
+            Self::File | Self::Secret => "the path of a file in quotes",
         }
     }
 }
@@ -210,8 +211,8 @@ fn float(value: &Value) -> Result<f64, String> {
 fn size(value: &Value) -> Result<u64, String> {
     match value {
         Value::Int(n) => u64::try_from(*n).map_err(|_| "negative".to_owned()),
-        Value::Text(text) => units::size(text).ok_or_else(|| "not a number of bytes".into()),
-        _ => Err("not a number of bytes".into()),
+        Value::Text(text) => units::size(text).ok_or_else(|| "not a size in bytes".into()),
+        _ => Err("not a size in bytes".into()),
     }
 }
 
@@ -219,9 +220,9 @@ fn plain_text(text: &str, max: usize) -> Result<String, String> {
     if text.is_empty() {
         Err("empty".into())
     } else if text.len() > max {
-        Err(format!("{} bytes long, at most {max} are taken", text.len()))
+        Err(format!("{} bytes long; the maximum is {max}", text.len()))
     } else if text.chars().any(char::is_control) {
-        Err("holds a control character".into())
+        Err("contains a control character".into())
     } else {
         Ok(text.to_owned())
     }
@@ -236,17 +237,19 @@ fn variable(name: &str) -> Result<String, String> {
     plain_text(name, 256)
 }
 
-fn texts(list: &[Node], max: usize) -> Result<Checked, String> {
-    within(list.len(), 0, max).map_err(|_| format!("{} texts, at most {max}", list.len()))?;
+fn strings(list: &[Node], max: usize) -> Result<Checked, String> {
+    within(list.len(), 0, max)
+        .map_err(|_| format!("{} strings; the maximum is {max}", list.len()))?;
     let text = |node: &Node| match &node.value {
         Value::Text(text) => plain_text(text, 256).map_err(|why| format!("{text:?} is {why}")),
-        other => Err(format!("{other} is not a text in quotes")),
+        other => Err(format!("{other} is not a string in quotes")),
     };
-    list.iter().map(text).collect::<Result<_, _>>().map(Checked::Texts)
+    list.iter().map(text).collect::<Result<_, _>>().map(Checked::Strings)
 }
 
 fn floats(list: &[Node], max: usize) -> Result<Checked, String> {
-    within(list.len(), 1, max).map_err(|_| format!("{} numbers, 1 to {max}", list.len()))?;
+    within(list.len(), 1, max)
+        .map_err(|_| format!("{} numbers; 1 to {max} are allowed", list.len()))?;
     list.iter().map(|node| float(&node.value)).collect::<Result<_, _>>().map(Checked::Floats)
 }
 
@@ -260,8 +263,13 @@ impl fmt::Display for Kind {
                 f.write_str("any number")
             }
             Self::Float { min, max } => write!(f, "{min} to {max}"),
-            Self::Span { min, max } => {
-                write!(f, "\"{}\" to \"{}\"", units::print_span(min), units::print_span(max))
+            Self::Duration { min, max } => {
+                write!(
+                    f,
+                    "\"{}\" to \"{}\"",
+                    units::print_duration(min),
+                    units::print_duration(max)
+                )
             }
             Self::Size { min, max } => {
                 write!(f, "\"{}\" to \"{}\"", units::print_size(min), units::print_size(max))
@@ -271,25 +279,25 @@ impl fmt::Display for Kind {
                 let words: Vec<_> = words.iter().map(|word| format!("{word:?}")).collect();
                 f.write_str(&words.join(", "))
             }
-            Self::Texts { max, form } => write!(f, "at most {max} of {form}"),
-            Self::Names { max, form } => write!(f, "one or a list of at most {max} of {form}"),
-            Self::Floats { max } => write!(f, "a number, or a list of 1 to {max}"),
+            Self::Strings { max, form } => write!(f, "a list of up to {max} {form}"),
+            Self::Names { max, form } => write!(f, "one or a list of up to {max} {form}"),
+            Self::Floats { max } => write!(f, "a number, or a list of 1 to {max} numbers"),
             Self::Counts { max } => write!(f, "NAME = 1 to {max}"),
             Self::Folder => f.write_str("the path of a folder"),
-            Self::File => f.write_str("the path of a file that can be read"),
-            Self::Secret => f.write_str("the path of a file of mode 0600"),
-            Self::Env => f.write_str("the name of an environment variable of A-Z a-z 0-9 _"),
+            Self::File => f.write_str("the path of a readable file"),
+            Self::Secret => f.write_str("the path of a file with mode 0600"),
+            Self::Env => f.write_str("the name of an environment variable (A-Z a-z 0-9 _)"),
         }
     }
 }
 
-impl Opt {
+impl OptionSpec {
     /// The default as a value, where it is one.
     #[must_use]
     pub fn default_value(&self) -> Option<Node> {
-        match self.fallback {
-            Fallback::Is(text) => Node::value(text, &Origin::Other("default".into())),
-            Fallback::Required | Fallback::Absent | Fallback::Derived(_) => None,
+        match self.default {
+            DefaultValue::Value(text) => Node::value(text, &Origin::Other("default".into())),
+            DefaultValue::Required | DefaultValue::Unset | DefaultValue::Derived(_) => None,
         }
     }
 }

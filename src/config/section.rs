@@ -1,18 +1,18 @@
-//! Reads options out of a tree by their reference: a value is its default where it is absent or
-//! wrong, and whatever is wrong is collected.
+//! Reads options from a tree according to a reference. A missing or invalid value is replaced by its
+//! default, and all errors are collected.
 
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::problem::{Problem, Problems};
-use super::schema::{Checked, Fallback, Opt};
+use super::schema::{Checked, DefaultValue, OptionSpec};
 use super::tree::{Node, Value};
 
 /// A table of a file, and the part of the reference that speaks of it.
 #[derive(Clone, Debug)]
 pub struct Section<'a> {
-    reference: &'a [Opt],
+    reference: &'a [OptionSpec],
     problems: &'a Problems,
     node: Option<&'a Node>,
     /// As in the file: `stream[1].payload`.
@@ -28,7 +28,7 @@ fn join(path: &str, key: &str) -> String {
 impl<'a> Section<'a> {
     /// The whole file. Unknown keys are reported here, at any depth.
     #[must_use]
-    pub fn root(reference: &'a [Opt], node: &'a Node, problems: &'a Problems) -> Self {
+    pub fn root(reference: &'a [OptionSpec], node: &'a Node, problems: &'a Problems) -> Self {
         super::unknown::report(reference, node, problems);
         let (path, pattern) = (String::new(), String::new());
         Self { reference, problems, node: Some(node), path, pattern }
@@ -105,7 +105,7 @@ impl<'a> Section<'a> {
                 Ok(checked) => return Some(checked),
                 Err(reason) => self.problem(key, reason, opt.kind.to_string()),
             }
-        } else if matches!(opt.fallback, Fallback::Required) {
+        } else if matches!(opt.default, DefaultValue::Required) {
             self.problem(key, "missing", opt.kind.to_string());
         }
         opt.kind.check(&opt.default_value()?.value).ok()
@@ -139,14 +139,14 @@ impl<'a> Section<'a> {
     }
 
     #[must_use]
-    pub fn span(&self, key: &str) -> Duration {
-        self.span_if(key).unwrap_or_default()
+    pub fn duration(&self, key: &str) -> Duration {
+        self.duration_if(key).unwrap_or_default()
     }
 
     #[must_use]
-    pub fn span_if(&self, key: &str) -> Option<Duration> {
+    pub fn duration_if(&self, key: &str) -> Option<Duration> {
         match self.read(key)? {
-            Checked::Span(span) => Some(span),
+            Checked::Duration(duration) => Some(duration),
             _ => None,
         }
     }
@@ -180,9 +180,9 @@ impl<'a> Section<'a> {
 
     /// Empty where the option is absent.
     #[must_use]
-    pub fn texts(&self, key: &str) -> Vec<String> {
+    pub fn strings(&self, key: &str) -> Vec<String> {
         match self.read(key) {
-            Some(Checked::Texts(texts)) => texts,
+            Some(Checked::Strings(strings)) => strings,
             _ => Vec::new(),
         }
     }

@@ -2,42 +2,14 @@
 //! files and the environment before anything is checked.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::origin::Origin;
 use super::problem::{Problem, Problems};
-
-/// Where a value was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// Lines count from 1.
-    File { name: Arc<str>, line: usize },
-    /// An environment variable, the host name, a default.
-    Other(Arc<str>),
-}
-
-/// A value and where it was written.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Node {
-    pub origin: Origin,
-    pub value: Value,
-}
-
-/// A TOML value.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    Bool(bool),
-    Int(i64),
-    Float(f64),
-    Text(String),
-    /// Dates and times, which no option takes, as they were written.
-    Date(String),
-    List(Vec<Node>),
-    Table(BTreeMap<String, Node>),
-}
+pub use super::value::{Node, Value};
 
 impl Node {
     /// An empty table, as an empty file is.
@@ -170,37 +142,6 @@ impl File {
                     .collect(),
             ),
             DeValue::Table(table) => self.table(table),
-        }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File { name, line } => write!(f, "{name}:{line}"),
-            Self::Other(name) => f.write_str(name),
-        }
-    }
-}
-
-/// As TOML, on one line.
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bool(flag) => write!(f, "{flag}"),
-            Self::Int(number) => write!(f, "{number}"),
-            Self::Float(number) => write!(f, "{number:?}"),
-            Self::Text(text) => write!(f, "{text:?}"),
-            Self::Date(date) => f.write_str(date),
-            Self::List(list) => {
-                let items: Vec<_> = list.iter().map(|node| node.value.to_string()).collect();
-                write!(f, "[{}]", items.join(", "))
-            }
-            Self::Table(table) => {
-                let item = |(key, node): (&String, &Node)| format!("{key} = {}", node.value);
-                let items: Vec<_> = table.iter().map(item).collect();
-                write!(f, "{{ {} }}", items.join(", "))
-            }
         }
     }
 }

@@ -1,12 +1,12 @@
-//! Spans of time and numbers of bytes as people write them: `"10s"`, `"64KiB"`.
+//! Durations and sizes as strings: `"10s"`, `"64KiB"`.
 
 use std::time::Duration;
 
 /// Longest first, so that the exact unit found first is the largest.
-const SPANS: &[(&str, u64)] =
+const DURATION_UNITS: &[(&str, u64)] =
     &[("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
-const SIZES: &[(&str, u64)] = &[
+const SIZE_UNITS: &[(&str, u64)] = &[
     ("TiB", 1 << 40),
     ("TB", 1_000_000_000_000),
     ("GiB", 1 << 30),
@@ -20,14 +20,14 @@ const SIZES: &[(&str, u64)] = &[
 ];
 
 /// `"500ms"`, `"10s"`, `"5m"`, `"1h"`, `"2d"`; `None` for anything else.
-pub(crate) fn span(text: &str) -> Option<Duration> {
-    let millis = scaled(text, SPANS)?;
+pub(crate) fn duration(text: &str) -> Option<Duration> {
+    let millis = scaled(text, DURATION_UNITS)?;
     Some(Duration::from_millis(millis))
 }
 
 /// `"512B"`, `"64KiB"`, `"10MB"`; `None` for anything else.
 pub(crate) fn size(text: &str) -> Option<u64> {
-    scaled(text, SIZES)
+    scaled(text, SIZE_UNITS)
 }
 
 /// A whole number and one of the units, with or without a space between.
@@ -39,16 +39,17 @@ fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 }
 
 /// The shortest exact way to write a span that [`span`] reads; parts of a millisecond are cut.
-pub(crate) fn print_span(span: Duration) -> String {
-    let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-    let exact = SPANS.iter().find(|(_, scale)| millis != 0 && millis.is_multiple_of(*scale));
+pub(crate) fn print_duration(duration: Duration) -> String {
+    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let exact =
+        DURATION_UNITS.iter().find(|(_, scale)| millis != 0 && millis.is_multiple_of(*scale));
     let (unit, scale) = exact.unwrap_or(&("s", 1_000));
     format!("{}{unit}", millis / scale)
 }
 
 /// The shortest exact way to write a size that [`size`] reads.
 pub(crate) fn print_size(bytes: u64) -> String {
-    let exact = SIZES.iter().find(|(unit, scale)| {
+    let exact = SIZE_UNITS.iter().find(|(unit, scale)| {
         bytes != 0 && bytes.is_multiple_of(*scale) && (unit.ends_with("iB") || *scale == 1)
     });
     let (unit, scale) = exact.unwrap_or(&("B", 1));
@@ -64,13 +65,13 @@ mod tests {
         for (text, millis) in
             [("0s", 0), ("500ms", 500), ("10s", 10_000), ("5m", 300_000), ("2d", 172_800_000)]
         {
-            assert_eq!(span(text), Some(Duration::from_millis(millis)), "{text}");
-            assert_eq!(print_span(Duration::from_millis(millis)), text);
+            assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
+            assert_eq!(print_duration(Duration::from_millis(millis)), text);
         }
-        assert_eq!(span("10 s"), span("10s"));
-        assert_eq!(print_span(Duration::from_secs(90)), "90s");
+        assert_eq!(duration("10 s"), duration("10s"));
+        assert_eq!(print_duration(Duration::from_secs(90)), "90s");
         for bad in ["", "s", "10", "-1s", "1.5s", "10 parsecs", "99999999999999999999s", "1h30m"] {
-            assert_eq!(span(bad), None, "{bad:?}");
+            assert_eq!(duration(bad), None, "{bad:?}");
         }
     }
 

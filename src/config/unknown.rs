@@ -1,15 +1,15 @@
-//! Keys that nobody reads: a misspelt option is an error, not silence.
+//! Unknown keys are errors, so that a misspelt option is not ignored silently.
 
 use super::problem::{Problem, Problems};
-use super::schema::{Kind, Opt};
+use super::schema::{Kind, OptionSpec};
 use super::tree::{Node, Value};
 
 /// Reports every key, at any depth, that the reference does not have.
-pub(super) fn report(reference: &[Opt], root: &Node, problems: &Problems) {
+pub(super) fn report(reference: &[OptionSpec], root: &Node, problems: &Problems) {
     walk(reference, root, "", "", problems);
 }
 
-fn walk(reference: &[Opt], node: &Node, path: &str, pattern: &str, problems: &Problems) {
+fn walk(reference: &[OptionSpec], node: &Node, path: &str, pattern: &str, problems: &Problems) {
     let Value::Table(table) = &node.value else { return };
     for (key, node) in table {
         let join = |path: &str| {
@@ -40,7 +40,7 @@ fn walk(reference: &[Opt], node: &Node, path: &str, pattern: &str, problems: &Pr
 }
 
 /// The option that was most likely meant.
-fn suggestion<'a>(reference: &'a [Opt], key: &str, pattern: &str) -> Option<&'a str> {
+fn suggestion<'a>(reference: &'a [OptionSpec], key: &str, pattern: &str) -> Option<&'a str> {
     let near = members(reference, pattern)
         .into_iter()
         .map(|name| (distance(key, name), name))
@@ -52,14 +52,14 @@ fn suggestion<'a>(reference: &'a [Opt], key: &str, pattern: &str) -> Option<&'a 
 }
 
 /// What may stand in a table.
-fn members(reference: &[Opt], pattern: &str) -> Vec<&'static str> {
+fn members(reference: &[OptionSpec], pattern: &str) -> Vec<&'static str> {
     let mut members: Vec<_> = reference.iter().filter_map(|opt| member(opt, pattern)).collect();
     members.dedup();
     members
 }
 
 /// The key through which an option hangs in the table `pattern`.
-fn member(opt: &Opt, pattern: &str) -> Option<&'static str> {
+fn member(opt: &OptionSpec, pattern: &str) -> Option<&'static str> {
     let rest = if pattern.is_empty() {
         opt.path
     } else {
@@ -92,7 +92,7 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 /// Whether `path` (as in the file, with places in lists as numbers) is an option, and its kind.
-pub(super) fn option_at(reference: &[Opt], path: &[&str]) -> Option<Kind> {
+pub(super) fn option_at(reference: &[OptionSpec], path: &[&str]) -> Option<Kind> {
     let mut pattern = String::new();
     for key in path {
         if key.bytes().all(|b| b.is_ascii_digit()) {

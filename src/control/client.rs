@@ -1,4 +1,4 @@
-//! The asking side. Blocks.
+//! The client. Calls block.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -7,72 +7,76 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{ANSWER_MAX, Answer, Ask, Refused, request_line};
+use super::{ControlRequest, ErrorResponse, MAX_RESPONSE_SIZE, Response, request_line};
 
-/// A daemon that is alive answers within this, whatever its disk does.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A running daemon responds within this time, even if its disk is slow.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Why there is no answer.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
-pub enum AskError {
+pub enum RequestError {
     #[error(
-        "no daemon answers at {path} ({source}): start it with `inferd run`, and use the \
-         configuration it runs with", path = path.display()
+        "no daemon is listening at {path} ({source}): start it with `inferd run`, and use the \
+         configuration of the daemon", path = path.display()
     )]
     NotRunning { path: PathBuf, source: io::Error },
     #[error(
-        "{path} may not be used by this user: ask as root, as the daemon's user or in its group",
+        "permission denied for {path}: run the command as root, as the daemon's user or in its group",
         path = path.display()
     )]
     NotAllowed { path: PathBuf },
     #[error(
-        "{path}: the daemon did not answer ({reason}); it may be stopping, look at its log",
+        "{path}: the daemon did not respond ({reason}); it may be stopping, see its log",
         path = path.display()
     )]
     NoAnswer { path: PathBuf, reason: String },
     #[error(transparent)]
-    Refused(#[from] Refused),
+    Refused(#[from] ErrorResponse),
 }
 
-/// Asks the daemon that listens at `path`.
+/// Sends a request to the daemon that listens at `path`.
 ///
 /// # Errors
-/// No daemon, no right to ask it, no answer within a minute, or its refusal.
-pub fn ask(path: &Path, ask: Ask) -> Result<Value, AskError> {
-    ask_with(path, ask, &[])
+/// No daemon, no permission, no response within a minute, or an error response.
+pub fn send(path: &Path, ask: ControlRequest) -> Result<Value, RequestError> {
+    send_with_body(path, ask, &[])
 }
 
-/// As [`ask`], with bytes that follow the request.
+/// As [`send`], with bytes that follow the request.
 ///
 /// # Errors
-/// As [`ask`].
-pub fn ask_with(path: &Path, ask: Ask, body: &[u8]) -> Result<Value, AskError> {
+/// As [`send`].
+pub fn send_with_body(
+    path: &Path,
+    ask: ControlRequest,
+    body: &[u8],
+) -> Result<Value, RequestError> {
     let mut stream = UnixStream::connect(path).map_err(|source| {
         let path = path.to_owned();
         match source.kind() {
-            io::ErrorKind::PermissionDenied => AskError::NotAllowed { path },
-            _ => AskError::NotRunning { path, source },
+            io::ErrorKind::PermissionDenied => RequestError::NotAllowed { path },
+            _ => RequestError::NotRunning { path, source },
         }
     })?;
-    let no_answer = |reason: String| AskError::NoAnswer { path: path.to_owned(), reason };
+    let no_answer = |reason: String| RequestError::NoAnswer { path: path.to_owned(), reason };
     let bytes = exchange(&mut stream, ask, body).map_err(|error| no_answer(error.to_string()))?;
     if bytes.is_empty() {
         return Err(no_answer("it closed the connection".into()));
     }
     match serde_json::from_slice(&bytes).map_err(|error| no_answer(error.to_string()))? {
-        Answer::Ok(value) => Ok(value),
-        Answer::Refused(refused) => Err(refused.into()),
+        Response::Ok(value) => Ok(value),
+        Response::Refused(refused) => Err(refused.into()),
     }
 }
 
-fn exchange(stream: &mut UnixStream, ask: Ask, body: &[u8]) -> io::Result<Vec<u8>> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+fn exchange(stream: &mut UnixStream, ask: ControlRequest, body: &[u8]) -> io::Result<Vec<u8>> {
+    stream.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
+    stream.set_write_timeout(Some(RESPONSE_TIMEOUT))?;
     stream.write_all(&request_line(ask))?;
-    // A daemon that has heard enough says why.
+    // A daemon that rejects the body still sends a response.
     let written = stream.write_all(body);
     let mut bytes = Vec::new();
-    let limit = u64::try_from(ANSWER_MAX).unwrap_or(u64::MAX);
+    let limit = u64::try_from(MAX_RESPONSE_SIZE).unwrap_or(u64::MAX);
     let read = stream.take(limit.saturating_add(1)).read_to_end(&mut bytes);
     if bytes.is_empty() {
         written.and(read)?;

@@ -1,5 +1,5 @@
-//! What the local commands and the running daemon say to each other: one line of JSON each way over
-//! a Unix socket, then the connection is closed. Described in `docs/control.md`.
+//! Protocol between local commands and the running daemon: one line of JSON in each direction over a
+//! Unix socket, then the connection is closed. Described in `docs/control.md`.
 
 pub mod client;
 
@@ -13,105 +13,105 @@ pub const VERSION: u32 = 1;
 /// The socket's name in `control.dir`.
 pub const SOCKET: &str = "control.sock";
 /// The longest request in bytes, its newline counted.
-pub const REQUEST_MAX: usize = 16 << 10;
+pub const MAX_REQUEST_SIZE: usize = 16 << 10;
 /// The largest release that is taken through the socket, in bytes: it is held in memory.
-pub const RELEASE_MAX: u64 = 128 << 20;
+pub const MAX_RELEASE_SIZE: u64 = 128 << 20;
 /// The longest answer in bytes.
-pub const ANSWER_MAX: usize = 8 << 20;
+pub const MAX_RESPONSE_SIZE: usize = 8 << 20;
 /// Records that one look at the queue shows at most.
-pub const PEEK_MAX: u32 = 1000;
+pub const MAX_PEEK_RECORDS: u32 = 1000;
 
-/// What is asked of the daemon.
+/// A request to the daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case")]
-pub enum Ask {
-    /// Health, models, and what is wrong.
+pub enum ControlRequest {
+    /// Health, including findings, and models.
     Status,
-    /// Every model version here.
+    /// All installed model versions.
     Models,
-    /// Have a version that is here serve from now on; without a digest, the shipped one.
+    /// Activate an installed version; without a digest, the built-in one.
     Use { model: String, digest: Option<Digest> },
-    /// How much waits for the broker.
+    /// Size of the queue.
     QueueStat,
-    /// The oldest results that wait on disk, `limit` of them at most.
+    /// The oldest queued results on disk, at most `limit`.
     QueuePeek { limit: u32 },
-    /// Send what waits as fast as the broker takes it, whatever `outbox.drain_rate` says.
+    /// Send queued results without regard to `outbox.drain_rate`.
     QueueDrain,
     /// Install a signed release, whose `bytes` follow the request's line.
     Install { bytes: u64 },
-    /// Take the version before the active one back.
+    /// Roll back to the previous version.
     Rollback { model: String },
-    /// Remove what waits on disk. What is on its way to the broker is still sent.
+    /// Remove queued results from disk. Results that are being published are still sent.
     QueuePurge,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Request {
+struct Envelope {
     v: u32,
     #[serde(flatten)]
-    ask: Ask,
+    ask: ControlRequest,
 }
 
-/// The one line that answers.
+/// The response, one line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Answer {
+pub enum Response {
     Ok(Value),
-    Refused(Refused),
+    Refused(ErrorResponse),
 }
 
-/// Why the daemon does not do it.
+/// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
-pub struct Refused {
-    pub code: Code,
-    /// For people: what, where, and what to do.
+pub struct ErrorResponse {
+    pub code: ErrorCode,
+    /// For people: what failed, where, and what to do.
     pub message: String,
 }
 
-/// Reasons that programs can tell apart.
+/// Machine-readable error codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Code {
+pub enum ErrorCode {
     /// Not a request of this protocol.
     BadRequest,
     /// A request of another version.
     Version,
-    /// Too many ask at once, or the store does not keep up.
+    /// Too many requests at once, or the store does not keep up.
     Busy,
     /// The store is closed or failed.
     Store,
-    /// No such model, or a version that is not here or cannot serve.
+    /// Unknown model, or a version that is not installed or cannot be activated.
     Model,
-    /// The broker is away.
+    /// There is no connection to the broker.
     NoBroker,
-    /// Updates are off.
+    /// Updates are disabled.
     NoUpdates,
     /// The daemon is stopping.
     Stopping,
 }
 
-impl Refused {
-    pub fn new(code: Code, message: impl Into<String>) -> Self {
+impl ErrorResponse {
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
 }
 
 /// The line for a request.
 #[must_use]
-pub fn request_line(ask: Ask) -> Vec<u8> {
-    line(&Request { v: VERSION, ask })
+pub fn request_line(ask: ControlRequest) -> Vec<u8> {
+    line(&Envelope { v: VERSION, ask })
 }
 
-/// The line for an answer; one that is too long is refused in its place.
+/// The line of a response. One that is too long is replaced by an error.
 #[must_use]
-pub fn answer_line(answer: &Answer) -> Vec<u8> {
+pub fn response_line(answer: &Response) -> Vec<u8> {
     let bytes = line(answer);
-    if bytes.len() <= ANSWER_MAX {
+    if bytes.len() <= MAX_RESPONSE_SIZE {
         return bytes;
     }
-    let why = format!("the answer would have {} bytes; ask for less", bytes.len());
-    line(&Answer::Refused(Refused::new(Code::BadRequest, why)))
+    let why = format!("the response would have {} bytes; request less", bytes.len());
+    line(&Response::Refused(ErrorResponse::new(ErrorCode::BadRequest, why)))
 }
 
 /// Plain structs of numbers and text always serialize; an empty line would say otherwise.
@@ -121,14 +121,14 @@ fn line(message: &impl Serialize) -> Vec<u8> {
     bytes
 }
 
-/// Reads a request from a stranger's bytes.
+/// Parses a request from untrusted bytes.
 ///
 /// # Errors
 /// Anything but one whole line of this protocol's version.
-pub fn parse_request(bytes: &[u8]) -> Result<Ask, Refused> {
-    let bad = |why: String| Refused::new(Code::BadRequest, why);
-    if bytes.len() > REQUEST_MAX {
-        return Err(bad(format!("a request has at most {REQUEST_MAX} bytes")));
+pub fn parse_request(bytes: &[u8]) -> Result<ControlRequest, ErrorResponse> {
+    let bad = |why: String| ErrorResponse::new(ErrorCode::BadRequest, why);
+    if bytes.len() > MAX_REQUEST_SIZE {
+        return Err(bad(format!("a request has at most {MAX_REQUEST_SIZE} bytes")));
     }
     let line = bytes.strip_suffix(b"\n");
     let line = line.ok_or_else(|| bad("a request ends with a newline".into()))?;
@@ -140,12 +140,13 @@ pub fn parse_request(bytes: &[u8]) -> Result<Ask, Refused> {
         .map_err(|error| bad(format!("a request is {{\"v\":{VERSION},\"ask\":…}}: {error}")))?;
     if versioned.v != VERSION {
         let why = format!(
-            "version {} was asked for and this daemon speaks {VERSION}: use the inferd it came with",
+            "the request has protocol version {}, the daemon supports {VERSION}: use the inferd \
+             command of the same release",
             versioned.v
         );
-        return Err(Refused::new(Code::Version, why));
+        return Err(ErrorResponse::new(ErrorCode::Version, why));
     }
-    let request: Request = serde_json::from_slice(line).map_err(|error| bad(error.to_string()))?;
+    let request: Envelope = serde_json::from_slice(line).map_err(|error| bad(error.to_string()))?;
     Ok(request.ask)
 }
 
@@ -157,20 +158,26 @@ mod tests {
 
     #[test]
     fn a_request_reads_back() {
-        for ask in
-            [Ask::Status, Ask::QueuePeek { limit: 3 }, Ask::Install { bytes: 9 }, Ask::QueuePurge]
-        {
+        for ask in [
+            ControlRequest::Status,
+            ControlRequest::QueuePeek { limit: 3 },
+            ControlRequest::Install { bytes: 9 },
+            ControlRequest::QueuePurge,
+        ] {
             assert_eq!(parse_request(&request_line(ask.clone())), Ok(ask));
         }
-        assert_eq!(parse_request(b"{\"ask\":\"queue-stat\",\"v\":1}\n"), Ok(Ask::QueueStat));
+        assert_eq!(
+            parse_request(b"{\"ask\":\"queue-stat\",\"v\":1}\n"),
+            Ok(ControlRequest::QueueStat)
+        );
     }
 
     #[test]
     fn what_is_no_request_is_refused_with_its_reason() {
         let code = |bytes: &[u8]| parse_request(bytes).unwrap_err().code;
-        assert_eq!(code(b"{\"v\":2,\"ask\":\"status\"}\n"), Code::Version);
-        assert_eq!(code(b"{\"v\":2,\"something\":\"new\"}\n"), Code::Version);
-        let long = [b" ".repeat(REQUEST_MAX), b"\n".to_vec()].concat();
+        assert_eq!(code(b"{\"v\":2,\"ask\":\"status\"}\n"), ErrorCode::Version);
+        assert_eq!(code(b"{\"v\":2,\"something\":\"new\"}\n"), ErrorCode::Version);
+        let long = [b" ".repeat(MAX_REQUEST_SIZE), b"\n".to_vec()].concat();
         for bad in [
             &b""[..],
             b"\n",
@@ -182,17 +189,20 @@ mod tests {
             b"\xff\xfe\n",
             &long,
         ] {
-            assert_eq!(code(bad), Code::BadRequest, "{bad:?}");
+            assert_eq!(code(bad), ErrorCode::BadRequest, "{bad:?}");
         }
         let deep = format!("{{\"v\":1,\"ask\":\"status\",\"x\":{}}}\n", "[".repeat(15_000));
-        assert_eq!(code(deep.as_bytes()), Code::BadRequest, "nesting has an end");
+        assert_eq!(code(deep.as_bytes()), ErrorCode::BadRequest, "nesting has an end");
     }
 
     #[test]
     fn an_answer_that_is_too_long_is_refused_not_cut() {
-        let line = answer_line(&Answer::Ok(Value::String("x".repeat(ANSWER_MAX))));
-        let answer: Answer = serde_json::from_slice(&line).unwrap();
-        assert!(matches!(answer, Answer::Refused(Refused { code: Code::BadRequest, .. })));
+        let line = response_line(&Response::Ok(Value::String("x".repeat(MAX_RESPONSE_SIZE))));
+        let answer: Response = serde_json::from_slice(&line).unwrap();
+        assert!(matches!(
+            answer,
+            Response::Refused(ErrorResponse { code: ErrorCode::BadRequest, .. })
+        ));
     }
 
     proptest! {

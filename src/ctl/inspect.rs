@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::ctl::files::read;
 use crate::terminal::{Failure, print, print_json, table};
-use crate::update::{Manifest, Packed};
+use crate::update::{Manifest, PackedRelease};
 
 /// Show a bundle's contents without verifying signatures
 ///
@@ -29,7 +29,7 @@ struct Shown<'a> {
 }
 
 pub(super) fn inspect(args: &Args) -> Result<(), Failure> {
-    let packed = Packed::read(&read(&args.bundle)?)?;
+    let packed = PackedRelease::read(&read(&args.bundle)?)?;
     let manifest: Manifest = packed.envelope().unverified()?;
     let claimed_signers: Vec<_> = packed.envelope().claimed().map(|id| id.to_string()).collect();
     if args.json {

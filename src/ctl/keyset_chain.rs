@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::ctl::files::read;
 use crate::terminal::{Exit, Failure};
-use crate::update::{Deployment, Envelope, Keyset, Manifest, PackError, Packed, Trust, Verified};
+use crate::update::{Deployment, Envelope, Keyset, Manifest, PackError, PackedRelease, Trust, Verified};
 
 /// Keysets that follow one another without a gap.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub(super) struct KeysetChain {
 /// A release, and the newest keyset whose release role signed it.
 #[derive(Debug)]
 pub(super) struct SignedRelease {
-    pub(super) packed: Packed,
+    pub(super) packed: PackedRelease,
     pub(super) manifest: Verified<Manifest>,
     pub(super) keyset: u64,
 }
@@ -69,7 +69,7 @@ impl KeysetChain {
     pub(super) fn release(&self, path: &Path) -> Result<SignedRelease, Failure> {
         let named =
             |error: PackError| Failure::new(Exit::Failed, format!("{}: {error}", path.display()));
-        let packed = Packed::read(&read(path)?).map_err(named)?;
+        let packed = PackedRelease::read(&read(path)?).map_err(named)?;
         let signed = packed.manifest_bytes();
         let trust = self.newest_first().find(|trust| trust.manifest(&signed).is_ok());
         let trust = trust.unwrap_or(&self.current);

@@ -14,7 +14,7 @@ use crate::terminal::{
     write_atomic,
 };
 use crate::update::manifest::Requires;
-use crate::update::{Manifest, PackError, Packed, Release};
+use crate::update::{Manifest, PackError, PackedRelease, ReleaseInfo};
 use crate::{npz, pipeline};
 
 /// Pack a model into one file that can be signed
@@ -114,12 +114,12 @@ pub(super) fn pack(args: &Args) -> Result<(), Failure> {
     let (bundle, golden) = with_samples(with_golden(bundle, args)?, args)?;
     let bases = args.delta_from.iter().map(|path| Bundle::open(path));
     let bases = bases.collect::<Result<Vec<_>, _>>()?;
-    let release = Release {
+    let release = ReleaseInfo {
         counter: args.counter.number(&args.broker, &bundle.card().name)?,
         created: args.created.unwrap_or_else(|| SystemTime::now().into()),
         requires: requires(args, former.as_ref()),
     };
-    let packed = Packed::new(&bundle, release, &bases.iter().collect::<Vec<_>>())?;
+    let packed = PackedRelease::new(&bundle, release, &bases.iter().collect::<Vec<_>>())?;
     let bytes = packed.write()?;
     // As a gateway will load it: nothing outside the file can be missing.
     let loaded = pipeline::load(&Bundle::read(&bytes)?)?;
@@ -178,7 +178,7 @@ fn made(manifest: &Manifest, path: &Path) -> Made {
 fn former(bundle: &Bundle, path: &Path) -> Result<Option<Manifest>, Failure> {
     let named =
         |error: PackError| Failure::new(Exit::Failed, format!("{}: {error}", path.display()));
-    let former = Packed::former(bundle).map_err(named)?;
+    let former = PackedRelease::former(bundle).map_err(named)?;
     former.map(|former| former.envelope().unverified().map_err(Failure::from)).transpose()
 }
 

@@ -15,7 +15,7 @@ use crate::ctl::keyset_chain::{KeysetChain, SignedRelease};
 use crate::ctl::rollout::RolloutRequest;
 use crate::ids::ModelName;
 use crate::terminal::{Exit, Failure, print, write_atomic};
-use crate::update::Packed;
+use crate::update::PackedRelease;
 
 /// Roll a fleet back to an older version
 ///
@@ -93,7 +93,7 @@ pub(super) fn rollback(args: &Args) -> Result<(), Failure> {
 /// The old files as a new release, with its path.
 struct NewRelease {
     path: PathBuf,
-    packed: Packed,
+    packed: PackedRelease,
 }
 
 fn request(args: &Args, bundle: PathBuf) -> Result<RolloutRequest, Failure> {
@@ -139,7 +139,7 @@ fn release_again(
         // On standard error: a release of keys that were replaced must not come back unnoticed.
         eprintln!("{}", replaced(&args.to, old, chain));
     }
-    let mut packed = old.packed.again(counter, SystemTime::now().into())?;
+    let mut packed = old.packed.with_counter(counter, SystemTime::now().into())?;
     let keys = load_keys(&args.release_key, &args.signing.key_password_file)?;
     keys.iter().for_each(|key| packed.envelope_mut().sign(key));
     // Verified as a gateway would.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::unlock::{KeyPassword, load_keys};
 use crate::ctl::files::read;
 use crate::terminal::{Failure, print, write_atomic};
-use crate::update::Packed;
+use crate::update::PackedRelease;
 
 /// Add signatures to a packed bundle
 ///
@@ -27,7 +27,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn sign(args: &Args) -> Result<(), Failure> {
-    let mut packed = Packed::read(&read(&args.bundle)?)?;
+    let mut packed = PackedRelease::read(&read(&args.bundle)?)?;
     let keys = load_keys(&args.key, &args.password.key_password_file)?;
     keys.iter().for_each(|key| packed.envelope_mut().sign(key));
     write_atomic(&args.bundle, &packed.write()?)?;

@@ -10,7 +10,7 @@ use crate::ids::Digest;
 use crate::link::ClientMessage;
 use crate::terminal::{Exit, Failure, progress};
 use crate::update::manifest::{Blob, Manifest};
-use crate::update::{Packed, Verified};
+use crate::update::{PackedRelease, Verified};
 
 /// Unacknowledged publishes at most: a megabyte of chunks.
 const MAX_IN_FLIGHT: u64 = 16;
@@ -70,7 +70,7 @@ impl CheckedRelease {
     }
 
     /// Verifies a release with the current keyset.
-    pub(super) fn of(packed: Packed, chain: &KeysetChain) -> Result<Self, Failure> {
+    pub(super) fn of(packed: PackedRelease, chain: &KeysetChain) -> Result<Self, Failure> {
         let blobs = packed.blobs()?;
         Ok(Self { manifest: packed.verify(chain.current())?.manifest().clone(), blobs })
     }

@@ -6,7 +6,7 @@ use crate::ctl::files::read;
 use crate::ctl::keyset_chain::load_trust;
 use crate::pipeline;
 use crate::terminal::{Failure, print, print_json};
-use crate::update::Packed;
+use crate::update::PackedRelease;
 
 /// Verify a packed bundle as a gateway does
 ///
@@ -39,7 +39,7 @@ struct Good<'a> {
 
 pub(super) fn verify(args: &Args) -> Result<(), Failure> {
     let trust = load_trust(&args.keyset)?;
-    let installable = Packed::read(&read(&args.bundle)?)?.verify(&trust)?;
+    let installable = PackedRelease::read(&read(&args.bundle)?)?.verify(&trust)?;
     pipeline::load(&installable.bundle()?)?;
     let manifest = installable.manifest();
     let good = Good {

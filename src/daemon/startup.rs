@@ -312,7 +312,7 @@ fn start_store(
 ) -> Result<StoreThread, RunError> {
     let (store, first) = match database {
         Some((store, report)) => (Some(store), Event::Opened(report.opened)),
-        None => (None, Event::NoStore),
+        None => (None, Event::StoreUnavailable),
     };
     // At most one group and one read are in progress at a time, so this queue stays short.
     let answer = move |event| drop(events.send(DeliveryEvent::Outbox(event)));

@@ -23,7 +23,7 @@ impl Condition {
     /// A message came at `received`: so many of its samples were taken and rejected.
     pub fn message(&mut self, received: Now, taken: u64, rejected: u64) {
         self.last_message = Some(received);
-        self.pauses.heard(received.mono);
+        self.pauses.record(received.mono);
         if taken > 0 || rejected > 0 {
             self.inputs.add(received.mono, taken > 0 && taken >= rejected);
         }

@@ -120,15 +120,15 @@ pub struct VersionStats {
 }
 
 /// Runs from which a median says anything.
-const RUNS_MIN: u64 = 10;
+const MIN_RUNS: u64 = 10;
 /// Below this the clock and the scheduler are what is measured, in microseconds.
-const NOISE_US: u64 = 50;
+const MIN_MEASURABLE_US: u64 = 50;
 
 impl VersionStats {
     /// Another version is taken up.
     pub fn renew(&mut self) {
         let old = std::mem::take(self);
-        let ran = old.run.summary().count >= RUNS_MIN;
+        let ran = old.run.summary().count >= MIN_RUNS;
         self.before = if ran { Some(old.run) } else { old.before };
     }
 
@@ -136,11 +136,11 @@ impl VersionStats {
     #[must_use]
     pub fn slowdown(&self) -> Option<f64> {
         let (now, before) = (self.run.summary(), self.before.as_ref()?.summary());
-        if now.count < RUNS_MIN || before.count < RUNS_MIN {
+        if now.count < MIN_RUNS || before.count < MIN_RUNS {
             return None;
         }
         let median = |summary: Summary| {
-            let us = summary.p50_us.max(NOISE_US);
+            let us = summary.p50_us.max(MIN_MEASURABLE_US);
             Some(f64::from(u32::try_from(us).ok()?))
         };
         Some(median(now)? / median(before)?)
@@ -154,9 +154,12 @@ impl StreamStats {
     }
 }
 
-/// A histogram of durations between 1 us and a minute, two significant digits.
+/// A histogram of durations between 1 us and a minute, with two significant digits, and their sum.
 #[derive(Debug, Clone)]
-pub struct Latency(Option<Histogram<u32>>);
+pub struct Latency {
+    histogram: Option<Histogram<u32>>,
+    sum_us: u64,
+}
 
 /// A latency's figures in microseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -167,25 +170,43 @@ pub struct Summary {
     pub max_us: u64,
 }
 
-const LONGEST_US: u64 = 60_000_000;
+const MAX_LATENCY_US: u64 = 60_000_000;
 
 impl Default for Latency {
     fn default() -> Self {
-        Self(Histogram::new_with_bounds(1, LONGEST_US, 2).ok())
+        Self { histogram: Histogram::new_with_bounds(1, MAX_LATENCY_US, 2).ok(), sum_us: 0 }
     }
 }
 
 impl Latency {
     pub fn record(&mut self, took: Duration) {
-        if let Some(histogram) = &mut self.0 {
-            let us = u64::try_from(took.as_micros()).unwrap_or(LONGEST_US);
-            histogram.saturating_record(us.clamp(1, LONGEST_US));
+        if let Some(histogram) = &mut self.histogram {
+            let us = u64::try_from(took.as_micros()).unwrap_or(MAX_LATENCY_US);
+            histogram.saturating_record(us.clamp(1, MAX_LATENCY_US));
+            self.sum_us = self.sum_us.saturating_add(us);
         }
+    }
+
+    /// The sum of all recorded durations in microseconds.
+    #[must_use]
+    pub fn sum_us(&self) -> u64 {
+        self.sum_us
+    }
+
+    /// For each bound in microseconds, how many durations were at most that long, within the two
+    /// digits of the histogram. With the count of [`Latency::summary`] as the last bucket, these are
+    /// the cumulative buckets of a Prometheus histogram.
+    pub fn buckets(&self, bounds_us: &[u64]) -> impl Iterator<Item = (u64, u64)> {
+        bounds_us.iter().map(|&bound| {
+            let histogram = self.histogram.as_ref().filter(|histogram| !histogram.is_empty());
+            let within = |h: &Histogram<u32>| h.count_between(0, bound.min(MAX_LATENCY_US));
+            (bound, histogram.map_or(0, within))
+        })
     }
 
     #[must_use]
     pub fn summary(&self) -> Summary {
-        self.0.as_ref().map_or_else(Summary::default, |h| Summary {
+        self.histogram.as_ref().map_or_else(Summary::default, |h| Summary {
             count: h.len(),
             p50_us: h.value_at_quantile(0.5),
             p99_us: h.value_at_quantile(0.99),
@@ -212,6 +233,19 @@ mod tests {
         assert_eq!(summary.count, 1000);
         assert!(summary.p50_us.abs_diff(500_000) <= 5_000, "{summary:?}");
         assert!(summary.p99_us.abs_diff(990_000) <= 9_900, "{summary:?}");
+    }
+
+    #[test]
+    fn a_latency_has_a_sum_and_cumulative_buckets() {
+        let mut latency = Latency::default();
+        assert_eq!(latency.buckets(&[100]).collect::<Vec<_>>(), [(100, 0)]);
+        [50, 90, 900, 20_000]
+            .into_iter()
+            .map(Duration::from_micros)
+            .for_each(|d| latency.record(d));
+        assert_eq!(latency.sum_us(), 21_040);
+        let buckets: Vec<_> = latency.buckets(&[10, 100, 1_000, u64::MAX]).collect();
+        assert_eq!(buckets, [(10, 0), (100, 2), (1_000, 3), (u64::MAX, 4)]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Results that the broker has not acknowledged yet, as a pure machine.
+//! Queue of results that the broker has not acknowledged yet: a pure state machine.
 //!
 //! ```text
 //!            push ─┬─ may pass the backlog ──> live ──────────────┐
@@ -17,15 +17,15 @@
 //! Items that an input still waits for are never evicted: there are no more of them than the
 //! broker may have unacknowledged at us (receive maximum).
 
-mod bounds;
-mod disk;
-mod face;
-mod flight;
-mod pace;
-mod passing;
+mod backlog_filter;
+mod drain_rate;
+mod memory_limits;
+mod publish;
 mod queue;
+mod spill;
 #[cfg(test)]
 mod tests;
+mod types;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -35,40 +35,40 @@ use crate::clock::Mono;
 use crate::ids::StreamName;
 use crate::message::ResultMessage;
 
-pub use face::{Action, Event, Loss, Mode, Opened, Record, Refusal, Seq, Settings, StreamPolicy};
+pub use types::{Action, Event, Loss, Mode, Opened, Record, Refusal, Seq, Settings, StreamPolicy};
 
-use disk::Disk;
-use pace::Pace;
-use passing::Behind;
-use queue::{Item, Queue};
+use backlog_filter::BacklogFilter;
+use drain_rate::DrainRate;
+use queue::{Item, OutboxQueue};
+use spill::Disk;
 
 /// How long to wait after a failure of the store or a refusal that may pass.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// The machine. The shell feeds it events and does what it says, in order.
+/// The state machine. Its owner passes events in and executes the returned actions in order.
 #[derive(Debug)]
 pub struct Outbox {
     settings: Settings,
     mode: Mode,
     next: Seq,
     /// Nothing of their streams and topics waits in the backlog.
-    live: Queue,
+    live: OutboxQueue,
     /// The newest part of the backlog.
-    tail: Queue,
+    tail: OutboxQueue,
     /// The group on its way to the disk.
     storing: Vec<Item>,
     disk: Disk,
     /// Read from the disk, not published yet.
     head: VecDeque<Item>,
     /// Published, not acknowledged.
-    flying: VecDeque<Item>,
+    in_flight: VecDeque<Item>,
     /// On disk and acknowledged by the broker, not yet reported to the store.
     acked: Vec<Seq>,
     acked_since: Mono,
-    behind: Behind,
-    pace: Pace,
+    backlog_filter: BacklogFilter,
+    drain_rate: DrainRate,
     /// Nothing is published before this: the broker refused for a reason that may pass.
-    hold_until: Mono,
+    paused_until: Mono,
 }
 
 impl Outbox {
@@ -77,22 +77,22 @@ impl Outbox {
         Self {
             mode: Mode::Offline,
             next: Seq::default(),
-            live: Queue::default(),
-            tail: Queue::default(),
+            live: OutboxQueue::default(),
+            tail: OutboxQueue::default(),
             storing: Vec::new(),
             disk: Disk::default(),
             head: VecDeque::new(),
-            flying: VecDeque::new(),
+            in_flight: VecDeque::new(),
             acked: Vec::new(),
             acked_since: Mono(0),
-            behind: Behind::everyone(),
-            pace: Pace::per_second(settings.drain_rate),
-            hold_until: Mono(0),
+            backlog_filter: BacklogFilter::all(),
+            drain_rate: DrainRate::per_second(settings.drain_rate),
+            paused_until: Mono(0),
             settings,
         }
     }
 
-    /// Takes one event and appends what is to be done about it to `actions`.
+    /// Handles one event and appends the resulting actions to `actions`.
     pub fn on(&mut self, now: Mono, event: Event, actions: &mut Vec<Action>) {
         match event {
             Event::Push(finished) => self.push(now, finished),
@@ -101,16 +101,16 @@ impl Outbox {
             Event::Sent(seq) => self.sent(now, seq, actions),
             Event::Refused { seq, refusal } => self.refused(now, seq, refusal, actions),
             Event::Opened(opened) => self.opened(opened),
-            Event::NoStore => self.disk.absent(),
+            Event::StoreUnavailable => self.disk.set_unavailable(),
             Event::Stored { evicted } => self.stored(evicted, actions),
             Event::StoreFailed => self.store_failed(now),
             Event::Loaded { records, through, end } => self.loaded(now, records, through, end),
             Event::LoadFailed => self.load_failed(now),
             Event::Tick => {}
-            Event::Hurry => self.pace = Pace::per_second(0),
+            Event::DrainNow => self.drain_rate = DrainRate::per_second(0),
             Event::Stop => self.stop(now),
         }
-        self.settle(now, actions);
+        self.advance(now, actions);
     }
 
     /// When the next `Tick` is due, if nothing else happens before.
@@ -128,29 +128,29 @@ impl Outbox {
 
     /// Results in memory that neither the broker nor the disk is known to have.
     #[must_use]
-    pub fn unsafe_records(&self) -> usize {
-        let flying = self.flying.iter().filter(|item| !item.stored).count();
-        self.live.len() + self.tail.len() + self.storing.len() + flying
+    pub fn volatile_records(&self) -> usize {
+        let in_flight = self.in_flight.iter().filter(|item| !item.stored).count();
+        self.live.len() + self.tail.len() + self.storing.len() + in_flight
     }
 
     /// Results that wait for the broker or for its acknowledgement, and are in memory or were read
     /// from the disk.
     #[must_use]
     pub fn has_waiting(&self) -> bool {
-        self.unsafe_records() > 0 || !self.head.is_empty() || !self.flying.is_empty()
+        self.volatile_records() > 0 || !self.head.is_empty() || !self.in_flight.is_empty()
     }
 
     /// The stream and the topic of a result that was published and is not acknowledged.
     #[must_use]
-    pub fn flying(&self, seq: Seq) -> Option<(&StreamName, &str)> {
-        let item = self.flying.iter().find(|item| item.seq == seq)?;
+    pub fn in_flight(&self, seq: Seq) -> Option<(&StreamName, &str)> {
+        let item = self.in_flight.iter().find(|item| item.seq == seq)?;
         Some((&item.stream, item.message.topic.as_str()))
     }
 
     /// After `Stop`: everything is on disk or with the broker.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.unsafe_records() == 0 && self.acked.is_empty()
+        self.volatile_records() == 0 && self.acked.is_empty()
     }
 
     fn push(&mut self, now: Mono, finished: ResultMessage) {
@@ -173,7 +173,7 @@ impl Outbox {
             Mode::Live => self.live.insert(item),
             Mode::Backlog if self.may_pass(&item) => self.live.insert(item),
             Mode::Backlog => {
-                self.pace.grew();
+                self.drain_rate.credit();
                 self.join_backlog(item);
             }
             Mode::Offline | Mode::Stopping => self.join_backlog(item),
@@ -181,11 +181,11 @@ impl Outbox {
     }
 
     fn may_pass(&self, item: &Item) -> bool {
-        !self.settings.in_order && !self.behind.contains(&item.stream, &item.message.topic)
+        !self.settings.in_order && !self.backlog_filter.contains(&item.stream, &item.message.topic)
     }
 
     fn join_backlog(&mut self, item: Item) {
-        self.behind.insert(&item.stream, &item.message.topic);
+        self.backlog_filter.insert(&item.stream, &item.message.topic);
         self.tail.insert(item);
     }
 
@@ -203,27 +203,27 @@ impl Outbox {
     }
 
     fn link_down(&mut self, now: Mono) {
-        self.pace.at_most(self.settings.drain_rate);
+        self.drain_rate.set_rate(self.settings.drain_rate);
         match self.mode {
             Mode::Live | Mode::Backlog => self.mode = Mode::Offline,
             Mode::Offline | Mode::Stopping => {}
         }
-        self.ground(now);
+        self.requeue_in_flight(now);
     }
 
     fn stop(&mut self, now: Mono) {
         self.mode = Mode::Stopping;
-        self.ground(now);
+        self.requeue_in_flight(now);
     }
 
     /// Brings what is published or about to be back behind: what the disk holds stays there, the
     /// rest joins the tail where its number belongs.
-    fn ground(&mut self, now: Mono) {
+    fn requeue_in_flight(&mut self, now: Mono) {
         let (stored, unstored): (Vec<Item>, Vec<Item>) =
-            self.flying.drain(..).partition(|item| item.stored);
+            self.in_flight.drain(..).partition(|item| item.stored);
         self.disk.rewind(!self.head.is_empty() || !stored.is_empty());
         for item in self.head.drain(..).chain(stored) {
-            self.behind.insert(&item.stream, &item.message.topic);
+            self.backlog_filter.insert(&item.stream, &item.message.topic);
         }
         for item in unstored.into_iter().chain(self.live.take_all()) {
             self.join_backlog(Item { since: now, ..item });
@@ -242,23 +242,23 @@ impl Outbox {
     }
 
     /// Does whatever has become possible or due.
-    fn settle(&mut self, now: Mono, actions: &mut Vec<Action>) {
+    fn advance(&mut self, now: Mono, actions: &mut Vec<Action>) {
         self.publish(now, actions);
-        self.relieve_live();
+        self.demote_live();
         self.spill(now, actions);
         self.evict(actions);
         self.report_removals(now, actions);
         self.load(now, actions);
-        self.keep_mode();
+        self.update_mode();
     }
 
     /// Backlog becomes Live when nothing is left of it.
-    fn keep_mode(&mut self) {
+    fn update_mode(&mut self) {
         let nothing_waits = self.tail.is_empty() && self.disk_is_drained();
         if self.mode == Mode::Backlog && nothing_waits {
             self.mode = Mode::Live;
-            self.pace.at_most(self.settings.drain_rate);
-            self.behind.clear();
+            self.drain_rate.set_rate(self.settings.drain_rate);
+            self.backlog_filter.clear();
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Results in memory, in order, with the one to give up first always at hand.
+//! An ordered queue of results in memory with fast eviction of the lowest priority.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::face::{Record, Seq};
+use super::types::{Record, Seq};
 use crate::clock::Mono;
 use crate::ids::StreamName;
 use crate::message::{AckToken, Outgoing};
@@ -26,11 +26,11 @@ pub(super) struct Item {
 }
 
 /// What an item takes beside its payload, roughly.
-const ITEM_BYTES: usize = 256;
+const ITEM_OVERHEAD_BYTES: usize = 256;
 
 impl Item {
     pub(super) fn bytes(&self) -> usize {
-        ITEM_BYTES + self.message.payload.len() + self.message.topic.len()
+        ITEM_OVERHEAD_BYTES + self.message.payload.len() + self.message.topic.len()
     }
 
     pub(super) fn record(&self) -> Record {
@@ -61,19 +61,19 @@ impl Item {
 /// Kept in one lane for each priority, and those an input waits for apart: taking the oldest looks
 /// at the front of each lane, giving up the oldest of the least priority takes from the first.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
-    lanes: BTreeMap<Lane, VecDeque<Item>>,
+pub(super) struct OutboxQueue {
+    subqueues: BTreeMap<SubqueueKey, VecDeque<Item>>,
     len: usize,
     bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Lane {
+struct SubqueueKey {
     input_waits: bool,
     priority: u8,
 }
 
-impl Queue {
+impl OutboxQueue {
     pub(super) fn len(&self) -> usize {
         self.len
     }
@@ -88,17 +88,17 @@ impl Queue {
 
     /// Whether an input waits for any of the items.
     pub(super) fn input_waits(&self) -> bool {
-        self.lanes.iter().any(|(lane, items)| lane.input_waits && !items.is_empty())
+        self.subqueues.iter().any(|(subqueue, items)| subqueue.input_waits && !items.is_empty())
     }
 
     /// The oldest item.
     pub(super) fn front(&self) -> Option<&Item> {
-        self.lanes.values().filter_map(VecDeque::front).min_by_key(|item| item.seq)
+        self.subqueues.values().filter_map(VecDeque::front).min_by_key(|item| item.seq)
     }
 
     pub(super) fn pop_front(&mut self) -> Option<Item> {
-        let lane = self.lanes.values_mut().filter(|items| !items.is_empty());
-        let item = lane.min_by_key(|items| items.front().map(|item| item.seq))?.pop_front()?;
+        let subqueue = self.subqueues.values_mut().filter(|items| !items.is_empty());
+        let item = subqueue.min_by_key(|items| items.front().map(|item| item.seq))?.pop_front()?;
         Some(self.uncount(item))
     }
 
@@ -106,8 +106,8 @@ impl Queue {
     pub(super) fn insert(&mut self, item: Item) {
         self.len += 1;
         self.bytes += item.bytes();
-        let lane = Lane { input_waits: item.input.is_some(), priority: item.priority };
-        let items = self.lanes.entry(lane).or_default();
+        let subqueue = SubqueueKey { input_waits: item.input.is_some(), priority: item.priority };
+        let items = self.subqueues.entry(subqueue).or_default();
         if items.back().is_none_or(|last| last.seq < item.seq) {
             items.push_back(item);
         } else {
@@ -118,13 +118,13 @@ impl Queue {
 
     /// Gives up the oldest item of the least priority that no input waits for.
     pub(super) fn evict(&mut self) -> Option<Item> {
-        let mut lanes = self.lanes.iter_mut().filter(|(lane, _)| !lane.input_waits);
-        let item = lanes.find_map(|(_, items)| items.pop_front())?;
+        let mut subqueues = self.subqueues.iter_mut().filter(|(subqueue, _)| !subqueue.input_waits);
+        let item = subqueues.find_map(|(_, items)| items.pop_front())?;
         Some(self.uncount(item))
     }
 
     pub(super) fn remove(&mut self, seq: Seq) -> Option<Item> {
-        let item = self.lanes.values_mut().find_map(|items| {
+        let item = self.subqueues.values_mut().find_map(|items| {
             let place = items.binary_search_by_key(&seq, |item| item.seq).ok()?;
             items.remove(place)
         })?;

@@ -1,4 +1,4 @@
-//! Write barriers that are some: two functions of the C library, defined here in its place.
+//! Real write barriers: replacements of two functions of the C library.
 //!
 //! sled's only barrier on Linux is `sync_file_range`, which neither flushes the disk's cache nor
 //! commits the length of the file, and sled orders the reuse of its segments by it: of 300 power
@@ -63,7 +63,10 @@ pub(super) unsafe extern "C" fn rename(
         let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
         let synced = File::open(folder.unwrap_or(Path::new("."))).and_then(|file| file.sync_all());
         if let Err(error) = synced {
-            log::warn!("{}: its name may not survive a power cut: {error}", to.display());
+            log::warn!(
+                "{}: cannot sync the folder, the file may be lost in a power cut: {error}",
+                to.display()
+            );
         }
     }
     result

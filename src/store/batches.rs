@@ -1,4 +1,4 @@
-//! What the database holds and what is to go from it.
+//! The batches and values in the database, and what has to be removed.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -27,7 +27,7 @@ pub(super) struct StoreLimits {
     pub(super) records: u64,
 }
 
-/// The index and the counters beside the database.
+/// The index of the database, and its counters.
 #[derive(Debug, Default)]
 pub(super) struct Batches {
     index: Index,

@@ -1,6 +1,6 @@
 //! The boot number: never the same twice, so that result ids never repeat.
 //!
-//! In a file of its own beside the database, because it must outlive a database that is set aside.
+//! In a file of its own beside the database, because it must survive the quarantine of a database.
 
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
@@ -20,7 +20,7 @@ const WRITTEN: &str = "boot.new";
 pub(super) fn next(root: &Path) -> u64 {
     advance(root).unwrap_or_else(|error| {
         let number = random();
-        log::warn!("{}: no next boot number ({error}), using {number:x}", root.display());
+        log::warn!("{}: cannot update the boot id ({error}), using {number:x}", root.display());
         number
     })
 }

@@ -36,7 +36,7 @@ impl ChunkStore {
     /// Keeps a chunk. Durable when this returns.
     ///
     /// # Errors
-    /// No room beside the reserve, or a disk that fails.
+    /// Not enough space besides the reserve, or an I/O error.
     pub fn put(&self, chunk: Digest, bytes: &[u8]) -> io::Result<()> {
         if !self.dir.exists() {
             fs::create_dir_all(&self.dir)?;
@@ -59,9 +59,9 @@ impl ChunkStore {
         if Digest::of(&bytes) == chunk {
             return Some(bytes);
         }
-        log::warn!("{} is damaged and removed", path.display());
+        log::warn!("{} is damaged and will be removed", path.display());
         if let Err(error) = fs::remove_file(&path) {
-            log::warn!("{} stays: {error}", path.display());
+            log::warn!("cannot remove {}: {error}", path.display());
         }
         None
     }

@@ -15,7 +15,7 @@ use crate::fs::sync_folder;
 const CACHE_BYTES: u64 = 1 << 20;
 /// Smaller segments write a third more.
 const SEGMENT_BYTES: usize = 512 * 1024;
-/// sled frees segments only in the thread this sets off; without it the file grows for ever.
+/// sled frees segments only in the thread this sets off; without it the file grows without limit.
 const COLLECT_EVERY_MS: u64 = 2_000;
 /// How late the timers of sled's threads may be: its second becomes eight.
 const THREAD_TIMER_SLACK: Duration = Duration::from_secs(7);
@@ -27,25 +27,25 @@ const OPENED_KEY: &[u8] = b"opened";
 /// What went wrong with a database.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DatabaseError {
-    /// Its bytes are wrong: it will never open again.
+    /// The database is corrupt and cannot be opened.
     #[error("{0}")]
     Broken(String),
-    /// The file system has no room left.
+    /// The file system is full.
     #[error("no space left on the disk")]
     Full,
-    /// The system failed; the bytes may be good.
+    /// A system call failed; the data may be intact.
     #[error("{0}")]
     System(String),
-    /// Nothing is wrong but the reserve: the disk has room that is not ours.
+    /// The remaining space belongs to the reserve. The database is intact.
     #[error("the reserve of free space is reached")]
     Reserve,
-    /// Nothing is wrong but the caller.
+    /// The value is too long. The database is intact.
     #[error("{0} bytes are too many to store under one name")]
     TooLong(usize),
 }
 
 impl DatabaseError {
-    /// Whether the database is as good as before.
+    /// Whether the database is still usable.
     pub(super) fn is_harmless(&self) -> bool {
         match self {
             Self::Broken(_) | Self::Full | Self::System(_) => false,
@@ -87,7 +87,7 @@ pub(super) fn catch_panic<T>(
     catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        Err(DatabaseError::Broken(format!("panicked: {}", text.unwrap_or("without a word"))))
+        Err(DatabaseError::Broken(format!("panicked: {}", text.unwrap_or("without a message"))))
     })
 }
 
@@ -182,7 +182,7 @@ impl Drop for Database {
             Ok(())
         };
         if let Err(fault) = catch_panic(close) {
-            log::warn!("closing {}: {fault}", self.dir.display());
+            log::warn!("cannot close {}: {fault}", self.dir.display());
         }
     }
 }
@@ -198,7 +198,7 @@ fn open_when_unlocked(dir: &Path) -> Result<sled::Db, DatabaseError> {
         match config.open() {
             Err(sled::Error::Io(error)) if is_locked(&error) => {
                 if started.elapsed() > LOCK_TIMEOUT {
-                    let reason = "another process, perhaps a second inferd, has it open";
+                    let reason = "another process has it open, possibly a second inferd";
                     return Err(DatabaseError::System(reason.into()));
                 }
                 std::thread::park_timeout(Duration::from_millis(20));
@@ -246,10 +246,10 @@ pub(super) fn bytes_below(dir: &Path) -> io::Result<u64> {
 pub(super) fn release_memory() {
     // SAFETY: it takes no pointer and may be called at any time, from any thread.
     if unsafe { libc::malloc_trim(0) } == 0 {
-        log::trace!("no memory to give back");
+        log::trace!("no memory to release");
     }
 }
 
-/// Other C libraries give memory back by themselves.
+/// Other C libraries release memory on their own.
 #[cfg(not(target_env = "gnu"))]
 pub(super) fn release_memory() {}

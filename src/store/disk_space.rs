@@ -1,4 +1,4 @@
-//! How many bytes of results the disk may hold.
+//! The number of bytes of results that the disk may hold.
 
 use std::io;
 use std::path::Path;
@@ -15,7 +15,7 @@ const EMPTY_DATABASE_BYTES: u64 = 4 << 20;
 /// cycles. sled collects a segment when half of it is dead.
 const AMPLIFICATION_TENTHS: u64 = 26;
 
-/// Below this much the file system counts as out of room: sled grows by whole segments.
+/// With less free space than this the file system counts as full: sled grows by whole segments.
 pub(super) const MIN_FREE_BYTES: u64 = 1 << 20;
 
 /// Bytes beside the reserve without which an empty database takes no results.
@@ -43,7 +43,7 @@ pub(super) fn room(
     Ok(results_in(within_bound.min(within_disk)))
 }
 
-/// Bytes of results that fit into so many bytes of the disk.
+/// Bytes of results that fit into `disk_bytes`.
 fn results_in(disk_bytes: u64) -> u64 {
     disk_bytes.saturating_sub(EMPTY_DATABASE_BYTES).saturating_mul(10) / AMPLIFICATION_TENTHS
 }
@@ -53,24 +53,23 @@ pub(super) fn spare_bytes(settings: &Settings) -> io::Result<u64> {
     Ok(free_bytes(&settings.dir)?.saturating_sub(settings.reserve_bytes))
 }
 
-/// What is to be said where the file system has less left than the reserve; nothing where it has
-/// enough, or does not say. The folder may be missing: it will be made on the same file system.
+/// A warning if the file system has less space left than the reserve; `None` if it has enough, or
+/// if the space is unknown. The folder may not exist yet: it will be created on the same file system.
 #[must_use]
 pub fn shortage(settings: &Settings) -> Option<String> {
     let made = settings.dir.ancestors().find(|dir| dir.exists())?;
     let needed = settings.reserve_bytes.saturating_add(HEADROOM_BYTES);
     let free = free_bytes(made).ok().filter(|free| *free < needed)?;
     Some(format!(
-        "the file system of {} has {} MB left, and store.reserve_bytes contains {} MB of it free: \
-         results that wait replace older ones, or are refused; free space there, or lower \
-         store.reserve_bytes",
+        "the file system of {} has {} MB left, of which store.reserve_bytes reserves {} MB: queued \
+         results will evict older ones or be lost; free some space, or lower store.reserve_bytes",
         settings.dir.display(),
         free / 1_000_000,
         settings.reserve_bytes / 1_000_000
     ))
 }
 
-/// Whether sled may have failed for want of room.
+/// Whether sled may have failed because the disk is full.
 pub(super) fn is_full(path: &Path) -> io::Result<bool> {
     Ok(free_bytes(path)? < MIN_FREE_BYTES)
 }

@@ -1,7 +1,7 @@
 //! Which folder holds the database: the newest whole one of `results-1`, `results-2`, …
 //!
 //! A database never shrinks, so an empty one that has grown is replaced by a fresh one of the next
-//! number; a broken one is set aside. A generation counts when it has its format key, which is
+//! number; a corrupt one is quarantined. A generation counts when it has its format key, which is
 //! written last; until then the one before it stays. Then its folder gets the file `whole`: from
 //! foreign or zeroed bytes sled makes an empty database without a word, and this file tells that
 //! from a generation that was never finished.
@@ -49,12 +49,12 @@ pub(super) struct Current<T> {
     pub(super) database: Database,
     /// What the scan made of it.
     pub(super) scanned: T,
-    /// Why the one that was there was set aside, if it was.
+    /// Why the existing one was quarantined, if it was.
     pub(super) quarantined: Option<String>,
 }
 
 /// Opens the newest whole generation below `root`, or begins one. `scan` reads all of it: a
-/// database that cannot be read to the end is set aside, not used.
+/// database that cannot be read completely is quarantined.
 pub(super) fn open<T>(
     root: &Path,
     scan: impl Fn(&sled::Tree) -> Result<T, DatabaseError>,

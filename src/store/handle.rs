@@ -184,7 +184,7 @@ impl<F: FnMut(Event)> Work<F> {
                 self.store = Some(store);
                 (self.events)(Event::Opened(opened));
             }
-            Err(error) => log::debug!("the store is still closed: {error}"),
+            Err(error) => log::debug!("the store cannot be opened yet: {error}"),
         }
     }
 }

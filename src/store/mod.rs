@@ -1,8 +1,8 @@
-//! Results, and small state beside them, on disk through kills, power cuts and full disks.
+//! Queued results and small state on disk. Both survive kills, power cuts and full disks.
 //!
-//! The only room that names sled. Everything here blocks: it lives on a thread of its own
-//! ([`handle`]), and the rest of the daemon sees events. The bytes on disk are described in
-//! `docs/storage-format.md`, what was chosen about sled in `docs/decisions/`.
+//! The only module that names sled. All calls block: the store runs on a thread of its own
+//! ([`handle`]), and the daemon receives events. The format on disk is described in
+//! `docs/storage-format.md`, decisions about sled are in `docs/decisions/`.
 
 mod barrier;
 mod batch;
@@ -35,14 +35,14 @@ use crate::outbox::{Opened, Record, Seq};
 pub use disk_space::{HEADROOM_BYTES, shortage};
 pub use result_store::Store;
 
-/// What the store is told once.
+/// Settings of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     pub dir: PathBuf,
     /// Bytes on disk, all of the database counted.
     pub max_bytes: u64,
     pub max_records: u64,
-    /// Bytes of the file system that stay free.
+    /// Bytes of the file system that the store never uses.
     pub reserve_bytes: u64,
 }
 
@@ -57,18 +57,18 @@ impl From<&crate::config::Store> for Settings {
     }
 }
 
-/// What opening found.
+/// Result of opening the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenReport {
     /// For the outbox.
     pub opened: Opened,
-    /// Never given before to any process with this folder: what makes result ids unique for ever.
+    /// The boot id: never used before in this folder, which makes prediction ids unique.
     pub boot: u64,
-    /// Why the database that was there has been set aside, if it was.
+    /// Why the existing database was quarantined, if it was.
     pub quarantined: Option<String>,
 }
 
-/// What reading found.
+/// Result of a read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
     pub records: Vec<Record>,
@@ -78,10 +78,10 @@ pub struct Loaded {
     pub end: bool,
 }
 
-/// How full the store is, and what has happened to it since the start.
+/// Occupancy of the store, and counters since the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Usage {
-    /// Results that wait.
+    /// Queued results.
     pub records: u64,
     /// Bytes of the same, as they were written.
     pub bytes: u64,
@@ -89,21 +89,21 @@ pub struct Usage {
     pub disk_bytes: u64,
     /// When the oldest of them was stored, in seconds since 1970.
     pub oldest: Option<u32>,
-    /// Results that made room for others.
+    /// Results evicted to make room for others.
     pub evicted: u64,
     /// Batches of results, and values of state, whose bytes were wrong when they were read.
     pub damaged: u64,
     /// Syncs of the database's file.
     pub syncs: u64,
-    /// Databases set aside.
+    /// Databases quarantined.
     pub quarantined: u64,
     /// Operations that failed.
     pub failures: u64,
-    /// Bytes that the file system has left; `null` where it does not say.
+    /// Free bytes of the file system; `null` if unknown.
     pub free_bytes: Option<u64>,
 }
 
-/// Why the store did not do it.
+/// Why an operation of the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error(
@@ -119,7 +119,7 @@ pub enum StoreError {
     Newer { dir: PathBuf, found: u32 },
     #[error(
         "{dir} was written by an older inferd (format {found}) that this one does not read: let \
-         the older one send what is_pending there, then move the folder away"
+         the older one deliver the queued results, then move the folder away"
     )]
     Older { dir: PathBuf, found: u32 },
 }

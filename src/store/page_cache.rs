@@ -1,4 +1,4 @@
-//! Keeping sled's page cache as small as it was asked to be.
+//! Keeps sled's page cache within its configured size.
 //!
 //! sled counts accesses to pages in 256 queues, by the page's number, and looks at what a queue's
 //! pages take only when 64 accesses have come together there. A database that is read once, or

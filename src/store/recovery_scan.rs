@@ -1,4 +1,4 @@
-//! Reading the whole database: what it holds, and what is to be cleared.
+//! Reads the whole database: builds the index and finds slots to clear.
 
 use std::collections::HashMap;
 

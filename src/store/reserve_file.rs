@@ -1,7 +1,7 @@
-//! Room that is taken ahead of need: a file that goes when the disk is full.
+//! Space allocated in advance: a file that is deleted when the disk is full.
 //!
-//! sled cannot open on a full disk, not even to give up what it holds: it must write to recover.
-//! The room of this file is what it then writes to.
+//! sled cannot open on a full disk, not even to delete data: its recovery writes. It then uses the
+//! space of this file.
 
 use std::fs::{self, File};
 use std::io;
@@ -31,7 +31,7 @@ impl ReserveFile {
         if self.taken { 0 } else { BYTES }
     }
 
-    /// Takes the room, if `spare` bytes are enough for it.
+    /// Allocates the file, if `spare` bytes are enough.
     pub(super) fn take(&mut self, spare: u64) {
         if self.taken || spare < BYTES {
             return;
@@ -45,7 +45,7 @@ impl ReserveFile {
         }
     }
 
-    /// Gives the room to the database. Whether there was any.
+    /// Deletes the file. Returns whether there was one.
     pub(super) fn release(&mut self) -> bool {
         self.taken = false;
         fs::remove_file(&self.path).is_ok()

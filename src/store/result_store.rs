@@ -1,4 +1,4 @@
-//! The store as its thread sees it.
+//! The database of queued results and small state.
 
 use super::batch::{self, PackedBatch};
 use super::batches::{Batches, StoreLimits};
@@ -12,13 +12,13 @@ use crate::outbox::{Opened, Record, Seq};
 
 /// An empty database larger than this is replaced by a fresh one: sled's files never shrink.
 const RENEW_BYTES: u64 = 8 << 20;
-/// After so many bytes appended the C library gives back what sled has freed.
+/// Number of appended bytes after which memory freed by sled is returned to the system.
 const TRIM_BYTES: usize = 1 << 19;
 
 /// The database. One at a time for a folder.
 ///
 /// After any error of sled the handle is dropped, and the next call opens the database again: sled
-/// goes on reporting an error that has passed.
+/// keeps reporting an error after its cause has passed.
 #[derive(Debug)]
 pub struct Store {
     settings: Settings,
@@ -32,7 +32,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens or creates the database in `settings.dir`; sets a broken one aside and starts afresh.
+    /// Opens or creates the database in `settings.dir`. A corrupt one is quarantined and replaced.
     ///
     /// # Errors
     /// A folder that cannot be used, or one written by a newer inferd.
@@ -76,7 +76,7 @@ impl Store {
         Ok(self.batches.take_evicted())
     }
 
-    /// Removes results; those that are not there are none of its business.
+    /// Removes results. Those that are not in the store are ignored.
     ///
     /// # Errors
     /// The disk failed. They are removed for this process all the same, and from the disk with the
@@ -94,19 +94,19 @@ impl Store {
         self.run(|database, batches| batches.load(database, after, limit))
     }
 
-    /// Keeps `bytes` under `name`, in place of what was there. Durable when this returns.
+    /// Stores `bytes` under `name`, replacing the previous value. Durable when this returns.
     ///
     /// # Errors
-    /// The disk is full or failed: what was there before is still there.
+    /// The disk is full or failed: the previous value is unchanged.
     pub fn put(&mut self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         self.write_batch(&[(name, bytes)], &[])
     }
 
-    /// Keeps several values and removes those named in `gone`, in this order. Durable when this
-    /// returns; a cut leaves the first so many of them done.
+    /// Stores several values, then removes those named in `deleted`. Durable when this
+    /// returns; after a power cut a prefix of these steps is done.
     ///
     /// # Errors
-    /// The disk is full or failed: any number of these steps may be done.
+    /// The disk is full or failed: a prefix of these steps may be done.
     pub fn write_batch(
         &mut self,
         values: &[(&str, &[u8])],
@@ -115,7 +115,7 @@ impl Store {
         self.run(|database, batches| batches.write_batch(database, values, deleted))
     }
 
-    /// The names under which something is kept and that begin so, rising.
+    /// All names that start with `prefix` and have a value, in ascending order.
     ///
     /// # Errors
     /// The disk failed.
@@ -123,7 +123,7 @@ impl Store {
         self.run(|_, batches| Ok(batches.states().names(prefix).map(str::to_owned).collect()))
     }
 
-    /// Whether something is kept under `name`.
+    /// Whether `name` has a value.
     ///
     /// # Errors
     /// The disk failed.
@@ -131,7 +131,7 @@ impl Store {
         self.run(|_, batches| Ok(batches.states().batch(name).is_some()))
     }
 
-    /// What was kept under `name`; `None` where nothing was, or where it does not read back whole.
+    /// The value of `name`; `None` if it has none, or if the value is corrupt.
     ///
     /// # Errors
     /// The disk failed.
@@ -139,7 +139,7 @@ impl Store {
         self.run(|database, batches| batches.get(database, name))
     }
 
-    /// The format that the database says it has.
+    /// The format version of the database.
     ///
     /// # Errors
     /// The disk failed.
@@ -212,7 +212,7 @@ impl Store {
         }
     }
 
-    /// Opens what is on disk and counts it anew. Says why one was set aside, if it was.
+    /// Opens the database on disk and rebuilds the index. Returns why one was quarantined, if it was.
     fn reopen(&mut self) -> Result<Option<String>, StoreError> {
         let dir = &self.settings.dir;
         let mut opened = generation::open(dir, RecoveryScan::of);
@@ -229,7 +229,7 @@ impl Store {
         if let Some(reason) = &current.quarantined {
             self.quarantined += 1;
             log::error!(
-                "{} was damaged, a fresh database starts: {reason}",
+                "{} was damaged and has been quarantined, a new database was created: {reason}",
                 self.settings.dir.display()
             );
         }

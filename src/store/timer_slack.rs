@@ -1,4 +1,4 @@
-//! Patience for sled's threads.
+//! Timer slack for sled's threads.
 //!
 //! sled keeps seven threads that look once a second whether there is anything to write although they are woken for
 //! that, and one that collects garbage: eight wake-ups a second of a processor that could sleep. Their number and

@@ -1,23 +1,23 @@
-//! Saved windows of a stream: a base under its name, and additions behind it, each under a name of
-//! its own.
+//! Saved windows of a stream: a base under the stream's name, and journal entries, each under a name
+//! of its own.
 //!
-//! An addition is written only where everything before it is: after anything that failed, what
-//! follows is refused until there is a base again.
+//! An entry is written only if all entries before it are on disk. After a failure, further entries
+//! are rejected until a new base has been written.
 
 use super::{Store, StoreError};
 use crate::pipeline::JournalEntry;
 
-/// Windows to be kept: all of them, what came into them, or the one and then the other.
+/// Windows to save: a base, journal entries, or a base followed by entries.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Windows {
     pub base: Option<Base>,
     pub entries: Vec<JournalEntry>,
 }
 
-/// All windows, in the place of everything kept before.
+/// All windows. Replaces everything saved before.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Base {
-    /// What additions call it by.
+    /// The number by which entries refer to this base.
     pub number: u64,
     pub bytes: Vec<u8>,
 }
@@ -28,7 +28,7 @@ impl Windows {
         Self { base: Some(Base { number, bytes }), entries: Vec::new() }
     }
 
-    /// Goes on with what came after these.
+    /// Appends newer windows; a newer base replaces all.
     pub fn append(&mut self, newer: Self) {
         if newer.base.is_some() {
             *self = newer;
@@ -38,39 +38,39 @@ impl Windows {
     }
 }
 
-/// Windows as they were kept.
+/// Saved windows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredWindows {
     pub base: Vec<u8>,
-    /// What came after that, in order.
+    /// The journal entries, in order.
     pub entries: Vec<Vec<u8>>,
 }
 
-/// Why windows were not kept.
+/// Why windows were not saved.
 #[derive(Debug, thiserror::Error)]
 pub enum PutWindowsError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("what was to go before them is not on the disk; all windows will be saved anew")]
+    #[error("the preceding journal entries are not on disk; all windows will be saved again")]
     OutOfSequence,
 }
 
-/// What this process has brought to the disk of one stream's windows.
+/// How much of one stream's windows this process has written to disk.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OnDisk {
-    /// `None`: nothing that an addition may follow.
+    /// `None` if there is no base that an entry may follow.
     base: Option<u64>,
     upto: u64,
     entries: usize,
 }
 
 impl Store {
-    /// Keeps windows under `name`: durable when this returns, and a cut before leaves what was
-    /// there or a part of the additions, in order.
+    /// Saves windows under `name`. Durable when this returns; after a power cut, the previous state or
+    /// a prefix of the entries is on disk.
     ///
     /// # Errors
-    /// The disk is full or failed, or what is to go before an addition is not there. Then nothing
-    /// follows before the next whole.
+    /// The disk is full or failed, or the entries before the new ones are missing. Then no entry is
+    /// accepted until the next base.
     pub fn put_windows(
         &mut self,
         name: &str,
@@ -82,7 +82,7 @@ impl Store {
         if let Some(base) = &windows.base {
             now = OnDisk { base: Some(base.number), ..OnDisk::default() };
         } else if there.len() != now.entries || !self.contains(name)? {
-            // The database was set aside or repaired in the meantime.
+            // The database was quarantined or repaired in the meantime.
             return Err(PutWindowsError::OutOfSequence);
         }
         let mut names = Vec::new();
@@ -103,8 +103,8 @@ impl Store {
         Ok(())
     }
 
-    /// What was kept under `name`: the base, and the additions to it in order. `number` reads off a
-    /// base what additions call it by.
+    /// The windows saved under `name`: the base, and its entries in order. `number` extracts the number
+    /// of a base.
     ///
     /// # Errors
     /// The disk failed.
@@ -125,7 +125,7 @@ impl Store {
         Ok(Some(StoredWindows { base, entries }))
     }
 
-    /// Clears what was kept under `name`.
+    /// Removes the windows saved under `name`.
     ///
     /// # Errors
     /// The disk is full or failed.
@@ -135,7 +135,7 @@ impl Store {
     }
 }
 
-/// No name of a stream has this sign in it.
+/// Stream names never contain a plus sign.
 fn entry_prefix(name: &str) -> String {
     format!("{name}+")
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::delta;
-use super::install::{Installable, Mismatch};
+use super::installable::{Installable, Mismatch};
 use super::manifest::{Blob, DeltaEntry, FileEntry, Manifest};
 use super::trust::Verified;
 use crate::ids::Digest;
@@ -12,12 +12,12 @@ use crate::ids::Digest;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipe {
     pub path: String,
-    pub from: Origin,
+    pub from: FileSource,
 }
 
 /// What a file is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum FileSource {
     Chunks(Vec<Digest>),
     /// The held file `base` and the delta in these chunks.
     Delta {
@@ -56,10 +56,10 @@ pub(super) fn recipes(
         let smallest = usable.min_by_key(|delta| missing(&delta.blob));
         let smallest = smallest.filter(|delta| missing(&delta.blob) < missing(&file.blob));
         let (from, blob) = match smallest {
-            None => (Origin::Chunks(chunks(&file.blob)), &file.blob),
+            None => (FileSource::Chunks(chunks(&file.blob)), &file.blob),
             Some(delta) => {
                 let (base, chunks) = (delta.base_sha256, chunks(&delta.blob));
-                (Origin::Delta { base, chunks, len: file.blob.len }, &delta.blob)
+                (FileSource::Delta { base, chunks, len: file.blob.len }, &delta.blob)
             }
         };
         (Recipe { path: file.path.clone(), from }, blob.clone())
@@ -85,8 +85,8 @@ pub fn assemble(
             pieces.map(|pieces| pieces.concat()).ok_or_else(missing)
         };
         let bytes = match &recipe.from {
-            Origin::Chunks(chunks) => joined(chunks)?,
-            Origin::Delta { base, chunks, len } => {
+            FileSource::Chunks(chunks) => joined(chunks)?,
+            FileSource::Delta { base, chunks, len } => {
                 let base = held(*base).ok_or_else(missing)?;
                 delta::apply(&base, &joined(chunks)?, *len)
                     .map_err(|source| AssembleError::Delta { path: recipe.path.clone(), source })?

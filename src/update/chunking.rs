@@ -4,11 +4,11 @@
 //! The rolling "gear" hash of FastCDC (Xia et al., USENIX ATC 2016). Cuts are written in the
 //! manifest, so a gateway never computes them and another packer may cut otherwise.
 
-use super::manifest::{Blob, CHUNK_MAX, Chunk};
+use super::manifest::{Blob, Chunk, MAX_CHUNK_SIZE};
 use crate::ids::Digest;
 
-const MIN: usize = 4 << 10;
-const MAX: usize = CHUNK_MAX as usize;
+const MIN_CHUNK_LEN: usize = 4 << 10;
+const MAX_CHUNK_LEN: usize = MAX_CHUNK_SIZE as usize;
 /// A cut every 16 KiB beyond the minimum, on average. The topmost bits depend on the most bytes.
 const MASK: u64 = ((1 << 14) - 1) << 50;
 
@@ -21,7 +21,7 @@ pub fn blob(bytes: &[u8]) -> Blob {
         chunks: cut(bytes)
             .map(|piece| Chunk {
                 // At most MAX, which is a u32.
-                len: u32::try_from(piece.len()).unwrap_or(CHUNK_MAX),
+                len: u32::try_from(piece.len()).unwrap_or(MAX_CHUNK_SIZE),
                 sha256: Digest::of(piece),
             })
             .collect(),
@@ -40,12 +40,12 @@ fn cut(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn first_cut(bytes: &[u8], gear: &[u64; 256]) -> usize {
-    let longest = bytes.len().min(MAX);
+    let longest = bytes.len().min(MAX_CHUNK_LEN);
     let mut hash = 0_u64;
     for (at, &byte) in bytes.iter().enumerate().take(longest) {
         let step = gear.get(usize::from(byte)).copied().unwrap_or_default();
         hash = (hash << 1).wrapping_add(step);
-        if at >= MIN && hash & MASK == 0 {
+        if at >= MIN_CHUNK_LEN && hash & MASK == 0 {
             return at;
         }
     }
@@ -76,11 +76,11 @@ mod tests {
 
     #[test]
     fn pieces_are_the_file_and_fit_a_message() {
-        for len in [0, 1, MIN, MAX, MAX + 1, 1 << 20] {
+        for len in [0, 1, MIN_CHUNK_LEN, MAX_CHUNK_LEN, MAX_CHUNK_LEN + 1, 1 << 20] {
             for bytes in [noise(len), vec![0; len]] {
                 assert_eq!(cut(&bytes).collect::<Vec<_>>().concat(), bytes);
                 let blob = blob(&bytes);
-                assert!(blob.chunks.iter().all(|c| (1..=CHUNK_MAX).contains(&c.len)));
+                assert!(blob.chunks.iter().all(|c| (1..=MAX_CHUNK_SIZE).contains(&c.len)));
                 assert_eq!(blob.chunks.iter().map(|c| u64::from(c.len)).sum::<u64>(), blob.len);
             }
         }

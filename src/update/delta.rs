@@ -14,14 +14,14 @@ use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 
 /// A delta pays where it is under this share of the file.
-const PAYS_PERCENT: usize = 70;
+const MAX_SIZE_PERCENT: usize = 70;
 
 /// Why a delta did not make a file.
 #[derive(Debug, thiserror::Error)]
 pub enum DeltaError {
     #[error("the delta is damaged: {0}")]
     Damaged(#[from] io::Error),
-    #[error("the delta makes more than the {0} bytes of its file")]
+    #[error("the delta unpacks to more than the {0} bytes of its file")]
     TooLong(u64),
 }
 
@@ -36,7 +36,7 @@ pub fn between(old: &[u8], new: &[u8]) -> Option<Vec<u8>> {
     // Writing to memory does not fail; a delta that were not whole would be refused by its user.
     packed.write_all(&differences).ok()?;
     let packed = packed.finish().ok()?;
-    (packed.len() * 100 < new.len() * PAYS_PERCENT).then_some(packed)
+    (packed.len() * 100 < new.len() * MAX_SIZE_PERCENT).then_some(packed)
 }
 
 /// The file of `len` bytes that `delta` makes of `old`. Whether it is the right one says its

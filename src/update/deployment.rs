@@ -1,11 +1,11 @@
-//! Deployments: the wish that gateways run a version.
+//! Deployments: which version of a model a part of the fleet should run.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::envelope::Document;
+use super::maintenance_window::MaintenanceWindow;
 use super::manifest::{Blob, Manifest};
-use super::window::Window;
 use crate::clock::Timestamp;
 use crate::ids::{GatewayId, ModelName};
 
@@ -26,7 +26,7 @@ pub struct Deployment {
     pub sources: Vec<Source>,
     /// How much of the target is reached, 0 to 100 in steps of 0.01; raised wave by wave.
     pub percent: f64,
-    /// Makes every rollout draw its gateways anew.
+    /// Seed of the selection of gateways, different for every rollout.
     pub seed: String,
     /// Gateways that have not switched yet wait.
     #[serde(default)]
@@ -37,8 +37,8 @@ pub struct Deployment {
     pub expires: Timestamp,
     /// When fetching may begin, UTC; always where there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub windows: Vec<Window>,
-    /// Gateways begin at random within so many seconds.
+    pub windows: Vec<MaintenanceWindow>,
+    /// Gateways start at a random time within this many seconds.
     #[serde(default)]
     pub spread_s: u32,
     /// Of each gateway; 0 for no limit.
@@ -51,7 +51,7 @@ pub struct Deployment {
     pub trial: Trial,
 }
 
-/// Whom a deployment is for.
+/// The target of a deployment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
@@ -59,7 +59,7 @@ pub enum Target {
     Gateway(GatewayId),
 }
 
-/// Where bytes come from.
+/// A source of the bytes of a release.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Source {
@@ -91,12 +91,12 @@ impl From<Source> for String {
     }
 }
 
-/// What the new model must do before the old one is given up.
+/// Conditions for committing a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Trial {
     pub min_runs: u32,
-    /// A model that was not asked often enough is committed after so many seconds.
+    /// A model with fewer runs is committed after this many seconds.
     pub max_s: u32,
     pub max_error_rate: f64,
     /// Times the old model's latency.
@@ -110,28 +110,28 @@ impl Default for Trial {
 }
 
 impl Deployment {
-    /// Whether a gateway of these groups is meant and drawn.
+    /// Whether a gateway in these groups is targeted and selected.
     #[must_use]
     pub fn reaches(&self, gateway: &GatewayId, groups: &[String]) -> bool {
         let meant = match &self.target {
             Target::Group(group) => groups.contains(group),
             Target::Gateway(id) => id == gateway,
         };
-        meant && drawn(&self.seed, gateway, self.percent)
+        meant && is_selected(&self.seed, gateway, self.percent)
     }
 }
 
 /// Whether a gateway is among the first `percent` of a rollout. Raising the percentage only adds
 /// gateways.
 #[must_use]
-pub fn drawn(seed: &str, gateway: &GatewayId, percent: f64) -> bool {
-    f64::from(place(seed, gateway)) < percent * 100.0
+pub fn is_selected(seed: &str, gateway: &GatewayId, percent: f64) -> bool {
+    f64::from(rollout_bucket(seed, gateway)) < percent * 100.0
 }
 
 /// A gateway's place in a rollout, below 10,000: it is reached when that many hundredths of a
 /// percent and one more are.
 #[must_use]
-pub fn place(seed: &str, gateway: &GatewayId) -> u32 {
+pub fn rollout_bucket(seed: &str, gateway: &GatewayId) -> u32 {
     let mut hash = Sha256::new();
     hash.update(seed);
     hash.update(gateway.as_str());
@@ -142,27 +142,27 @@ pub fn place(seed: &str, gateway: &GatewayId) -> u32 {
 impl Document for Deployment {
     const TYPE: &'static str = "application/vnd.inferd.deployment.v1+json";
     const NAME: &'static str = "deployment";
-    const MAX: usize = 16 << 10;
+    const MAX_SIZE: usize = 16 << 10;
 
     fn check(&self) -> Result<(), String> {
         if !(0.0..=100.0).contains(&self.percent) {
-            return Err(format!("{} percent", self.percent));
+            return Err(format!("percent is {}; 0 to 100 is allowed", self.percent));
         }
         if self.sources.is_empty() || self.sources.len() > 8 || self.windows.len() > 16 {
-            return Err("1 to 8 sources and at most 16 windows".into());
+            return Err("a deployment has 1 to 8 sources and at most 16 windows".into());
         }
         if self.expires <= self.created || self.expires <= self.not_before {
-            return Err("it expires before it begins".into());
+            return Err("it expires before it starts".into());
         }
         self.manifest.check("the manifest")?;
-        if usize::try_from(self.manifest.len).is_ok_and(|len| len > Manifest::MAX) {
-            return Err(format!("a manifest of more than {} bytes", Manifest::MAX));
+        if usize::try_from(self.manifest.len).is_ok_and(|len| len > Manifest::MAX_SIZE) {
+            return Err(format!("the manifest has more than {} bytes", Manifest::MAX_SIZE));
         }
         let trial = &self.trial;
         if !(0.0..=1.0).contains(&trial.max_error_rate)
             || !(1.0..=f64::MAX).contains(&trial.max_slowdown)
         {
-            return Err("max_error_rate is 0 to 1, max_slowdown at least 1".into());
+            return Err("max_error_rate must be 0 to 1, max_slowdown at least 1".into());
         }
         Ok(())
     }
@@ -176,14 +176,18 @@ mod tests {
     fn a_wave_reaches_its_share_and_keeps_those_it_has() {
         let gateways: Vec<_> =
             (0..10_000).map(|i| GatewayId::parse(&format!("gw-{i}")).unwrap()).collect();
-        let reached =
-            |seed: &str, percent: f64| gateways.iter().filter(|g| drawn(seed, g, percent)).count();
+        let reached = |seed: &str, percent: f64| {
+            gateways.iter().filter(|g| is_selected(seed, g, percent)).count()
+        };
         assert_eq!(reached("a", 0.0), 0);
         assert_eq!(reached("a", 100.0), 10_000);
         let one = reached("a", 1.0);
         assert!((70..130).contains(&one), "1 % of 10,000 were {one}");
-        assert!(gateways.iter().all(|g| !drawn("a", g, 1.0) || drawn("a", g, 10.0)));
-        let both = gateways.iter().filter(|g| drawn("a", g, 10.0) && drawn("b", g, 10.0)).count();
+        assert!(gateways.iter().all(|g| !is_selected("a", g, 1.0) || is_selected("a", g, 10.0)));
+        let both = gateways
+            .iter()
+            .filter(|g| is_selected("a", g, 10.0) && is_selected("b", g, 10.0))
+            .count();
         assert!(both < 200, "two rollouts begin with other gateways");
     }
 

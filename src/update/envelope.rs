@@ -6,12 +6,12 @@ use base64ct::{Base64, Encoding as _};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::error::VerifyError;
 use super::keys::{PublicKey, SIGNATURE_LEN, SecretKey};
-use super::trust::VerifyError;
 use crate::ids::Digest;
 
 /// The most signatures an envelope may carry: more are an attack on the processor.
-const SIGNATURES_MAX: usize = 16;
+const MAX_SIGNATURES: usize = 16;
 
 /// A kind of signed document.
 pub trait Document: Serialize + DeserializeOwned {
@@ -20,7 +20,7 @@ pub trait Document: Serialize + DeserializeOwned {
     /// What it is called in messages.
     const NAME: &'static str;
     /// The largest envelope that is parsed, in bytes.
-    const MAX: usize;
+    const MAX_SIZE: usize;
 
     /// What the types alone do not hold.
     ///
@@ -75,12 +75,12 @@ impl Envelope {
     /// # Errors
     /// Bytes that are no envelope.
     pub fn read<D: Document>(bytes: &[u8]) -> Result<Self, VerifyError> {
-        if bytes.len() > D::MAX {
-            return Err(VerifyError::TooLarge { what: D::NAME, max: D::MAX });
+        if bytes.len() > D::MAX_SIZE {
+            return Err(VerifyError::TooLarge { what: D::NAME, max: D::MAX_SIZE });
         }
         let wire: Wire = serde_json::from_slice(bytes).map_err(|error| malformed::<D>(&error))?;
         let wrong = |why: &str| VerifyError::Malformed { what: D::NAME, why: why.to_owned() };
-        if wire.signatures.len() > SIGNATURES_MAX {
+        if wire.signatures.len() > MAX_SIGNATURES {
             return Err(wrong("more than 16 signatures"));
         }
         let signatures = wire.signatures.iter().map(|signed| {

@@ -1,4 +1,4 @@
-//! Keysets: whose signatures count.
+//! Keysets: the public keys that a fleet trusts.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::envelope::{Document, Envelope};
 use super::keys::PublicKey;
 
 /// The most keys of one role.
-const KEYS_MAX: usize = 8;
+const MAX_KEYS: usize = 8;
 
 /// The keys a fleet trusts, numbered without gaps. A gateway gets one with its provisioning; each
 /// later one is signed by the release roles of the one before and of its own.
@@ -41,14 +41,17 @@ impl Role {
         distinct.sort();
         distinct.dedup();
         if distinct.len() != self.keys.len() {
-            return Err(format!("a {name} key is there twice"));
+            return Err(format!("duplicate {name} key"));
         }
-        if !(1..=KEYS_MAX).contains(&self.keys.len()) {
-            return Err(format!("{} {name} keys; 1 to {KEYS_MAX}", self.keys.len()));
+        if !(1..=MAX_KEYS).contains(&self.keys.len()) {
+            return Err(format!("{} {name} keys; 1 to {MAX_KEYS} are allowed", self.keys.len()));
         }
         if !(1..=self.keys.len()).contains(&self.threshold) {
             let count = self.keys.len();
-            return Err(format!("a threshold of {} of {count} {name} keys", self.threshold));
+            return Err(format!(
+                "the threshold {} does not fit {count} {name} keys",
+                self.threshold
+            ));
         }
         Ok(())
     }
@@ -57,17 +60,17 @@ impl Role {
 impl Document for Keyset {
     const TYPE: &'static str = "application/vnd.inferd.keyset.v1+json";
     const NAME: &'static str = "keyset";
-    const MAX: usize = 16 << 10;
+    const MAX_SIZE: usize = 16 << 10;
 
     fn check(&self) -> Result<(), String> {
         if self.version == 0 {
-            return Err("version 0; the first keyset is 1".into());
+            return Err("the version is 0; the first keyset has version 1".into());
         }
         self.release.check("release")?;
         self.deploy.check("deploy")?;
         // A key in daily use must not be able to vouch for models.
         if self.release.keys.iter().any(|key| self.deploy.keys.contains(key)) {
-            return Err("a key has both roles".into());
+            return Err("a key is in both roles".into());
         }
         Ok(())
     }

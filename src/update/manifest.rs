@@ -1,4 +1,4 @@
-//! Manifests: what a version of a model consists of.
+//! Manifests: the files of a model version.
 
 use std::collections::BTreeSet;
 
@@ -10,11 +10,11 @@ use crate::clock::Timestamp;
 use crate::ids::{Digest, ModelName};
 
 /// The longest chunk in bytes: it travels as one MQTT message.
-pub const CHUNK_MAX: u32 = 64 << 10;
+pub const MAX_CHUNK_SIZE: u32 = 64 << 10;
 /// The most bytes of a version's files together.
-pub const CONTENT_MAX: u64 = 512 << 20;
-const FILES_MAX: usize = 16;
-const DELTAS_MAX: usize = 16;
+pub const MAX_CONTENT_SIZE: u64 = 512 << 20;
+const MAX_FILES: usize = 16;
+const MAX_DELTAS: usize = 16;
 
 /// One version of a model: its files to the last byte. Signed by the release role, and named by
 /// the SHA-256 of its whole envelope.
@@ -70,7 +70,7 @@ pub struct Blob {
     pub chunks: Vec<Chunk>,
 }
 
-/// A chunk of at most [`CHUNK_MAX`] bytes.
+/// A chunk of at most [`MAX_CHUNK_SIZE`] bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Chunk {
@@ -100,19 +100,20 @@ impl Requires {
         let number = |text: &str| {
             text.split('.').map(|part| part.parse().ok()).collect::<Option<Vec<u64>>>()
         };
-        // What is no version is none that this one could be known to reach.
+        // An invalid version counts as newer than this one.
         let reaches = |wanted: &String| {
             number(wanted).zip(number(version)).is_some_and(|(wanted, ours)| wanted <= ours)
         };
         if let Some(wanted) = self.inferd.as_ref().filter(|wanted| !reaches(wanted)) {
-            return Some(format!("it needs inferd {wanted}, and this is {version}"));
+            return Some(format!("it requires inferd {wanted}, and this is {version}"));
         }
         if !self.arch.is_empty() && !self.arch.iter().any(|wanted| wanted == arch) {
             let wanted = self.arch.join(" or ");
-            return Some(format!("it was made for the processor {wanted}, and this is {arch}"));
+            return Some(format!("it requires the processor {wanted}, and this is {arch}"));
         }
         let wanted = self.ram_mb;
-        (wanted > ram_mb).then(|| format!("it needs {wanted} MB of memory, and there are {ram_mb}"))
+        (wanted > ram_mb)
+            .then(|| format!("it requires {wanted} MB of memory, and there are {ram_mb}"))
     }
 }
 
@@ -138,8 +139,10 @@ impl Blob {
 
     /// Whether the chunks add up and none is too long.
     pub(super) fn check(&self, path: &str) -> Result<(), String> {
-        if self.chunks.iter().any(|chunk| !(1..=CHUNK_MAX).contains(&chunk.len)) {
-            return Err(format!("{path:?}: a chunk is empty or over {CHUNK_MAX} bytes"));
+        if self.chunks.iter().any(|chunk| !(1..=MAX_CHUNK_SIZE).contains(&chunk.len)) {
+            return Err(format!(
+                "{path:?}: a chunk is empty or has more than {MAX_CHUNK_SIZE} bytes"
+            ));
         }
         let sum: u64 = self.chunks.iter().map(|chunk| u64::from(chunk.len)).sum();
         if sum != self.len {
@@ -152,33 +155,35 @@ impl Blob {
 impl Document for Manifest {
     const TYPE: &'static str = "application/vnd.inferd.manifest.v1+json";
     const NAME: &'static str = "manifest";
-    const MAX: usize = 4 << 20;
+    const MAX_SIZE: usize = 4 << 20;
 
     fn check(&self) -> Result<(), String> {
-        if self.files.len() > FILES_MAX || self.deltas.len() > DELTAS_MAX {
-            return Err(format!("more than {FILES_MAX} files or {DELTAS_MAX} deltas"));
+        if self.files.len() > MAX_FILES || self.deltas.len() > MAX_DELTAS {
+            return Err(format!("more than {MAX_FILES} files or {MAX_DELTAS} deltas"));
         }
         if !(1..=64).contains(&self.version.len()) || self.version.contains(char::is_control) {
-            return Err("a version of 1 to 64 printable characters is missing".into());
+            return Err("the version must have 1 to 64 printable characters".into());
         }
         let mut paths = BTreeSet::new();
         for file in &self.files {
             bundle::file_name(&file.path).map_err(|why| format!("{:?} is {why}", file.path))?;
             file.blob.check(&file.path)?;
             if !paths.insert(file.path.as_str()) {
-                return Err(format!("{:?} is there twice", file.path));
+                return Err(format!("duplicate file {:?}", file.path));
             }
         }
         if !paths.contains(bundle::CARD_FILE) {
-            return Err("there is no card among the files".into());
+            return Err("the card is missing".into());
         }
-        if self.size() > CONTENT_MAX {
-            return Err(format!("more than {CONTENT_MAX} bytes"));
+        if self.size() > MAX_CONTENT_SIZE {
+            return Err(format!("more than {MAX_CONTENT_SIZE} bytes"));
         }
         for delta in &self.deltas {
             delta.blob.check(&delta.path)?;
             let file = self.files.iter().find(|file| file.path == delta.path);
-            let file = file.ok_or_else(|| format!("a delta makes {:?}, no file", delta.path))?;
+            let file = file.ok_or_else(|| {
+                format!("a delta makes {:?}, which is not a file of the manifest", delta.path)
+            })?;
             if delta.blob.len >= file.blob.len {
                 return Err(format!("the delta of {:?} is no smaller than the file", delta.path));
             }

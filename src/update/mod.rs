@@ -1,7 +1,7 @@
-//! Models over the air: signed documents, what they allow, and nothing else.
+//! Over-the-air updates of models: signed documents, their verification, and the update machine.
 //!
 //! ```text
-//!  keyset 1 ──(provisioned)──▶ Trust ──advance──▶ Trust …          who may speak
+//!  keyset 1 ──(provisioned)──▶ Trust ──advance──▶ Trust …          trusted keys
 //!  deployment bytes ──Trust::deployment──▶ Verified<Deployment>     what should run where
 //!  manifest bytes ──Trust::manifest──▶ Verified<Manifest>           what it consists of
 //!  files + Verified<Manifest> ──▶ Installable                       the only thing a store installs
@@ -14,27 +14,29 @@ mod assemble;
 pub mod chunking;
 pub mod delta;
 mod deployment;
-pub mod device;
 mod envelope;
-mod install;
+mod error;
+mod installable;
 mod keys;
 mod keyset;
+pub mod machine;
+mod maintenance_window;
 pub mod manifest;
-mod packed;
+mod release;
 mod report;
 #[cfg(test)]
 mod tests;
 mod trust;
-mod window;
 
-pub use assemble::{AssembleError, Origin, Recipe, assemble};
-pub use deployment::{Deployment, Source, Target, Trial, drawn, place};
+pub use assemble::{AssembleError, FileSource, Recipe, assemble};
+pub use deployment::{Deployment, Source, Target, Trial, is_selected, rollout_bucket};
 pub use envelope::{Document, Envelope};
-pub use install::{Installable, Mismatch, is_chunk};
+pub use error::VerifyError;
+pub use installable::{Installable, Mismatch, is_chunk};
 pub use keys::{PublicKey, SecretKey};
 pub use keyset::{Keyset, Role};
+pub use maintenance_window::{MaintenanceWindow, TimeOfDay, until_open};
 pub use manifest::Manifest;
-pub use packed::{MANIFEST, PackError, Packed, Release};
+pub use release::{MANIFEST, PackError, PackedRelease, ReleaseInfo};
 pub use report::{CandidateReport, ModelReport, ModelState, ShadowReport, VersionReport};
-pub use trust::{Trust, Verified, VerifyError};
-pub use window::{TimeOfDay, Window, until_open};
+pub use trust::{Trust, Verified};

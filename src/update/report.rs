@@ -1,11 +1,10 @@
-//! What a gateway says of a model on `{prefix}/{gateway}/model/{name}`: the daemon writes it, the
-//! operator's tool reads it.
+//! The report on `{prefix}/{gateway}/model/{name}`, written by the daemon and read by `inferctl`.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::device::{Reason, Slot, State};
+use super::machine::{Reason, Slot, State};
 use crate::clock::Timestamp;
 use crate::engine::NodeCounts;
 use crate::ids::Digest;
@@ -15,9 +14,9 @@ use crate::ids::Digest;
 pub struct ModelReport {
     pub v: u32,
     pub state: ModelState,
-    /// What serves.
+    /// The active version.
     pub active: VersionReport,
-    /// What can be gone back to; `None` is the shipped model.
+    /// The target of a rollback; `None` is the built-in model.
     #[serde(default)]
     pub previous: Option<VersionReport>,
     /// What the update is or was about.
@@ -31,7 +30,7 @@ pub struct ModelReport {
     /// The rollout it is about.
     #[serde(default)]
     pub deployment: Option<String>,
-    /// Of the model that serves.
+    /// Of the active model.
     pub nodes: NodeCounts,
     /// When this state began.
     pub since: Timestamp,
@@ -55,7 +54,7 @@ impl fmt::Display for ShadowReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "beside the active model it said the same in {} of {} runs and took {} us against {}",
+            "it agreed with the active model in {} of {} shadow runs and took {} us instead of {}",
             self.agreed, self.runs, self.candidate_us, self.active_us
         )
     }
@@ -71,13 +70,13 @@ pub enum ModelState {
     Update(State),
 }
 
-/// A version, named by its signed manifest; the shipped model by its model file, and one that came
+/// A version, named by its signed manifest; the built-in model by its model file, and one that came
 /// without a manifest by its bundle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionReport {
     pub version: String,
     pub digest: Digest,
-    /// The release's counter; none for the shipped model and for what came without a manifest.
+    /// The release's counter; none for the built-in model and for versions without a manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counter: Option<u64>,
 }

@@ -1,25 +1,11 @@
-//! The one way from bytes to belief: what has not been through here cannot be installed.
+//! Verifies signed documents. Nothing can be installed that was not verified here.
 
 use super::deployment::Deployment;
 use super::envelope::{Document, Envelope};
+use super::error::VerifyError;
 use super::keyset::{Keyset, Role};
 use super::manifest::Manifest;
 use crate::ids::Digest;
-
-/// Why a document is not believed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum VerifyError {
-    #[error("the {what} has more than {max} bytes")]
-    TooLarge { what: &'static str, max: usize },
-    #[error("not a {what}: {why}")]
-    Malformed { what: &'static str, why: String },
-    #[error("not a {what}: its type is {found:?}, not {wanted:?}")]
-    OtherType { what: &'static str, wanted: &'static str, found: String },
-    #[error("the {what} has {signed} of the {threshold} {role} signatures it needs")]
-    Threshold { what: &'static str, role: &'static str, signed: usize, threshold: usize },
-    #[error("keyset {found} does not follow keyset {trusted}: they come one by one")]
-    Sequence { trusted: u64, found: u64 },
-}
 
 /// A document whose signatures were found good. Nothing but [`Trust`] makes one:
 ///
@@ -60,7 +46,7 @@ pub struct Trust {
 
 impl Trust {
     /// From the keyset that came with the gateway's provisioning: it is trusted for where it was
-    /// found, and must be signed by itself only so that a damaged one is noticed.
+    /// found, and its own signature only detects damage.
     ///
     /// # Errors
     /// No keyset, or one that lacks its own signatures.

@@ -3,7 +3,7 @@
 use ureq::http::Uri;
 use ureq::http::uri::Scheme;
 
-use super::{REDIRECTS_MAX, WebError};
+use super::{MAX_REDIRECTS, WebError};
 
 /// What is read of an address, and what a redirect may name.
 const LENGTH_MAX: usize = 4096;
@@ -23,11 +23,11 @@ impl Address {
         }
         let uri: Uri = url.parse().map_err(|_| "it is no URL")?;
         if uri.scheme() != Some(&Scheme::HTTP) && uri.scheme() != Some(&Scheme::HTTPS) {
-            return Err("it begins neither with https:// nor with http://");
+            return Err("it starts with neither https:// nor http://");
         }
         let authority = uri.authority().filter(|authority| !authority.host().is_empty());
         if authority.ok_or("it names no host")?.as_str().contains('@') {
-            return Err("it has a user or a password in it, which is not supported");
+            return Err("it contains a user name or password, which is not supported");
         }
         Ok(Self(uri))
     }
@@ -41,7 +41,7 @@ impl Address {
         let refused =
             |why| WebError::Redirect { url: self.to_string(), to: shortened(location), why };
         if location.is_empty() {
-            return Err(refused("it names no place"));
+            return Err(refused("the Location header is missing"));
         }
         let next = Self::read(&self.resolve(location)).map_err(refused)?;
         if next.0.scheme() != Some(&Scheme::HTTPS) {
@@ -70,7 +70,7 @@ impl Address {
 
     pub(super) fn too_far(&self) -> WebError {
         let to = shortened(&self.to_string());
-        debug_assert_eq!(REDIRECTS_MAX, 5);
+        debug_assert_eq!(MAX_REDIRECTS, 5);
         let why = "it is the sixth redirect in a row";
         WebError::Redirect { url: self.to_string(), to, why }
     }

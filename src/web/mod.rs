@@ -1,4 +1,4 @@
-//! Ranges of files over HTTP(S), from any static server: the only room that names ureq.
+//! Fetches ranges of files over HTTP(S) from any static server. The only module that names ureq.
 //!
 //! ```text
 //! let client = Client::new(&Settings::default())?;         // once; cheap to clone, keeps connections
@@ -6,10 +6,10 @@
 //! Err(error) => again after max(back-off, error.retry_after().unwrap_or_default())
 //! ```
 //!
-//! What comes back is exactly `len` bytes, and nobody's word for what they are: the caller checks
-//! their digest. So `http://` is allowed as a source; a redirect leads to https only (from http
-//! too), at most [`REDIRECTS_MAX`] times. The server may honour the range or ignore it; what it
-//! sends too little, too much, for ever or too slowly is refused. Bytes are taken as they are:
+//! A success is exactly `len` bytes. Their content is not verified here: the caller checks the
+//! digest. So `http://` is allowed as a source; a redirect leads to https only (from http
+//! too), at most [`MAX_REDIRECTS`] times. The server may honour the range or ignore it. A
+//! response that is too short, too long, too slow or endless is rejected. Bytes are taken as they are:
 //! nothing is unpacked, an encoded answer is refused. There are no cookies, and no proxy: the
 //! variables `http_proxy` and `https_proxy` are not looked at.
 //!
@@ -17,10 +17,10 @@
 //! but a thread of its own may hang in it for as long as the system's resolver does.
 
 mod address;
-mod answer;
 mod error;
+mod response;
 mod retry;
-mod trust;
+mod root_certs;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,18 +32,18 @@ use ureq::http::header::{ACCEPT_ENCODING, LOCATION, RANGE};
 use ureq::tls::TlsConfig;
 
 use address::Address;
-use answer::{Pace, Wanted};
 pub use error::WebError;
+use response::{ByteRange, MinThroughput};
 
-/// Redirects that are followed for one range.
-pub const REDIRECTS_MAX: usize = 5;
-/// What the headers of an answer may take.
-const HEADERS_MAX: usize = 16 << 10;
+/// Maximum number of redirects followed for one range.
+pub const MAX_REDIRECTS: usize = 5;
+/// Maximum size of the headers of a response, in bytes.
+const MAX_HEADER_SIZE: usize = 16 << 10;
 
-/// How much is taken from a server, and how long it is waited for.
+/// Limits of size and time.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Authorities that count beside the system's, in PEM.
+    /// Additional CA certificates, in PEM.
     pub ca_file: Option<PathBuf>,
     /// For a TCP connection and its TLS.
     pub connect: Duration,
@@ -51,7 +51,7 @@ pub struct Settings {
     pub read: Duration,
     /// For a range with all its redirects.
     pub deadline: Duration,
-    /// A body that is slower on average is given up after `read`.
+    /// A body with a lower average throughput is aborted after `read`.
     pub min_bytes_per_s: u32,
     /// The longest range.
     pub range_max: u32,
@@ -89,7 +89,7 @@ impl Client {
     pub fn new(settings: Settings) -> Result<Self, WebError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = TlsConfig::builder()
-            .root_certs(trust::roots(settings.ca_file.as_deref())?)
+            .root_certs(root_certs::roots(settings.ca_file.as_deref())?)
             .unversioned_rustls_crypto_provider(provider)
             .build();
         let agent = Agent::config_builder()
@@ -100,7 +100,7 @@ impl Client {
             // Followed here, where the rules are.
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .max_response_header_size(HEADERS_MAX)
+            .max_response_header_size(MAX_HEADER_SIZE)
             .timeout_connect(Some(settings.connect))
             .timeout_recv_response(Some(settings.read))
             .timeout_per_read(Some(settings.read))
@@ -113,18 +113,19 @@ impl Client {
     /// `len` bytes of the file at `url`, from `offset` on. Blocks.
     ///
     /// # Errors
-    /// Whatever keeps exactly these bytes from coming; [`WebError::retry_after`] says when the
-    /// server wants to be asked again.
+    /// Anything other than exactly these bytes. [`WebError::retry_after`] gives the delay that the
+    /// server requested.
     pub fn range(&self, url: &str, offset: u64, len: u32) -> Result<Vec<u8>, WebError> {
         let until = Instant::now() + self.settings.deadline;
-        let wanted = Wanted::new(offset, len, &self.settings)?;
+        let range = ByteRange::new(offset, len, &self.settings)?;
         let mut address = Address::parse(url)?;
-        for _ in 0..=REDIRECTS_MAX {
-            let mut response = self.ask(&address, &wanted, until)?;
+        for _ in 0..=MAX_REDIRECTS {
+            let mut response = self.ask(&address, &range, until)?;
             if !response.status().is_redirection() {
                 let settings = &self.settings;
-                let pace = Pace::start(settings.read, settings.min_bytes_per_s, until);
-                return wanted.take(&address, &mut response, &pace);
+                let throughput =
+                    MinThroughput::start(settings.read, settings.min_bytes_per_s, until);
+                return range.take(&address, &mut response, &throughput);
             }
             let location = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
             address = address.follow(location.unwrap_or_default())?;
@@ -135,13 +136,13 @@ impl Client {
     fn ask(
         &self,
         address: &Address,
-        wanted: &Wanted,
+        range: &ByteRange,
         until: Instant,
     ) -> Result<Response<ureq::Body>, WebError> {
         let request = self
             .agent
             .get(address.uri())
-            .header(RANGE, wanted.header())
+            .header(RANGE, range.header())
             .header(ACCEPT_ENCODING, "identity")
             .config()
             .timeout_global(Some(until.saturating_duration_since(Instant::now())))

@@ -18,7 +18,7 @@ const FOLDERS: [&str; 8] = [
 ];
 
 /// Files that are still too long. The list may only shrink, as those below.
-const LONG: &[&str] = &["src/outbox/tests.rs"];
+const LONG: &[&str] = &[];
 
 /// Modules that are still a file beside their folder.
 const BESIDE: &[&str] = &[];

@@ -8,7 +8,7 @@ const MAX_RING: usize = 2;
 
 /// Larger rings that are still to be cut: the module they are in, and how many files each has. The
 /// list may only shrink: a cut ring is deleted from its line.
-const KNOWN: &[(&str, &[usize])] = &[("src/update", &[5])];
+const KNOWN: &[(&str, &[usize])] = &[];
 
 #[test]
 fn no_ring_of_imports_has_more_than_two_files() {

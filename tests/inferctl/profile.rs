@@ -158,11 +158,11 @@ fn what_is_wrong_in_a_profile_is_refused_with_its_place() {
     assert!(refused("keyset = [\"a\"]\n").contains("did you mean \"keysets\"?"));
     assert!(
         refused("[[key]]\nname = \"a\"\nrole = \"boss\"\nfile = \"a.key\"\n")
-            .contains("not one of the choices")
+            .contains("not one of the allowed values")
     );
     assert!(refused("[[key]]\nname = \"a\"\n").contains("missing"));
     let twice = "[[key]]\nname = \"a\"\nrole = \"deploy\"\nfile = \"a.key\"\n".repeat(2);
-    assert!(refused(&twice).contains("another key of this name"));
+    assert!(refused(&twice).contains("duplicate key name"));
     assert!(refused("[broker]\nurl = \"tcp://b\"\n").contains("unknown scheme"));
     assert!(refused("[broker]\nurl = \"mqtt://me@b\"\n").contains("`username`"));
     assert!(refused("[broker]\nurl = \"mqtt://b\"\nca_file = \"ca.pem\"\n").contains("not TLS"));

@@ -159,7 +159,7 @@ fn a_bundle_that_was_changed_after_it_was_packed_is_not_packed_again() {
     fs::write(&path, bytes).unwrap();
     let told =
         workspace.run_refused(&["pack", "motion.bundle", "--counter", "2", "--out", "n.bundle"]);
-    assert!(told.contains("changed after it was packed"), "{told}");
+    assert!(told.contains("modified after it was packed"), "{told}");
     assert!(!workspace.folder.path().join("n.bundle").exists());
 }
 

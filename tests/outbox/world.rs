@@ -245,7 +245,11 @@ impl World {
     fn check_bounds(&self) {
         let groups = 2 * GROUP * GROUP_GROWTH;
         let most = MEMORY + groups + self.settings.in_flight + RECEIVE_MAXIMUM;
-        assert!(self.outbox.unsafe_records() <= most, "{} in memory", self.outbox.unsafe_records());
+        assert!(
+            self.outbox.volatile_records() <= most,
+            "{} in memory",
+            self.outbox.volatile_records()
+        );
         if let Some(due) = self.outbox.deadline() {
             assert!(due > self.now, "a deadline that has passed would spin the shell");
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use inferd::update::device::State;
+use inferd::update::machine::State;
 use inferd::update::{Deployment, Trial};
 
 use super::{LONG, SHORT, STREAMS, recorded, version_in};

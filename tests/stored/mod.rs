@@ -5,7 +5,7 @@ mod make;
 use std::path::Path;
 
 use flate2::read::GzDecoder;
-use inferd::update::device::State;
+use inferd::update::machine::State;
 use inferd::update::{Deployment, Trial};
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! What an attacker or a change of mind does to an update over a real broker.
 
-use inferd::update::device::{Reason, State};
+use inferd::update::machine::{Reason, State};
 use inferd::update::{Deployment, Target};
 
 use super::fleet::{Change, Fleet, Keys, PREFIX, deployment, release, signed, state, topic};

@@ -7,11 +7,11 @@ use std::time::Duration;
 use inferd::bundle::Bundle;
 use inferd::clock::Timestamp;
 use inferd::ids::{Digest, GatewayId, ModelName};
-use inferd::update::device::State;
+use inferd::update::machine::State;
 use inferd::update::manifest::{Blob, Requires};
 use inferd::update::{
-    Deployment, Document, Envelope, Keyset, ModelReport, ModelState, Packed, Release, Role,
-    SecretKey, Source, Target, Trial, chunking, delta,
+    Deployment, Document, Envelope, Keyset, ModelReport, ModelState, PackedRelease, ReleaseInfo,
+    Role, SecretKey, Source, Target, Trial, chunking, delta,
 };
 
 use crate::common::broker::Mosquitto;
@@ -103,9 +103,9 @@ pub(crate) fn release_after(
     let bundle = Bundle::open(dir.path()).unwrap();
     let created = Timestamp::parse("2026-11-22T10:00:00Z").unwrap();
     let requires = Requires { arch: change.arch.clone(), ..Requires::default() };
-    let release = Release { counter, created, requires };
+    let release = ReleaseInfo { counter, created, requires };
     let bases: Vec<&Bundle> = before.iter().map(|made| &made.bundle).collect();
-    let mut packed = Packed::new(&bundle, release, &bases).unwrap();
+    let mut packed = PackedRelease::new(&bundle, release, &bases).unwrap();
     packed.envelope_mut().sign(&keys.release);
     let envelope = packed.envelope().bytes();
     let mut blobs: Vec<(Blob, Vec<u8>)> = files

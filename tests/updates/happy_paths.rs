@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use inferd::update::device::{Reason, State};
+use inferd::update::machine::{Reason, State};
 use inferd::update::{Deployment, Trial};
 
 use super::fleet::{Change, Fleet, deployment, release, release_after, state};

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use inferd::update::device::State;
+use inferd::update::machine::State;
 use inferd::update::{Deployment, Trial};
 
 use super::fleet::{Change, Fleet, Made, deployment, release, state};

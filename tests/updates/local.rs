@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use inferd::update::device::State;
+use inferd::update::machine::State;
 use serde_json::Value;
 
 use super::fleet::{Change, Fleet, Keys, Made, release, state};
@@ -44,8 +44,8 @@ async fn a_file_is_installed_and_taken_back_by_the_same_rules() {
         assert_eq!(fleet.serving(), "1.0.0");
     };
     refused(&strange, "0 of the 1 release signatures");
-    refused(&altered, "is not the file the manifest names");
-    refused(&foreign, "made for the processor riscv64, and this is ");
+    refused(&altered, "is not the file in the manifest");
+    refused(&foreign, "requires the processor riscv64, and this is ");
     refused(&golden, "golden vectors");
     refused(&golden, "failed here before");
     refused(&raw, "golden samples");

@@ -1,6 +1,6 @@
 //! Candidates beside the active model on live inputs.
 
-use inferd::update::device::{Reason, State};
+use inferd::update::machine::{Reason, State};
 use inferd::update::{Deployment, ModelReport};
 
 use super::fleet::{Change, Fleet, deployment, release, state};

@@ -1,6 +1,6 @@
 //! Trials that end badly.
 
-use inferd::update::device::{Reason, State};
+use inferd::update::machine::{Reason, State};
 use inferd::update::{Deployment, ModelReport, Trial};
 
 use super::fleet::{Change, Fleet, deployment, release, state};

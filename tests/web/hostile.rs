@@ -133,7 +133,7 @@ fn a_body_that_ends_early_is_refused() {
         assert!(short, "{rest:?}: {error}");
     }
     let error = refused("HTTP/1.1 200 OK\r\n\r\n01234");
-    assert!(matches!(error, WebError::Short { found: 5, wanted: 100, .. }), "{error}");
+    assert!(matches!(error, WebError::Short { found: 5, expected: 100, .. }), "{error}");
 }
 
 #[test]
@@ -143,13 +143,13 @@ fn a_body_without_end_is_refused_and_one_of_4_gib_is_not_read() {
         says_for_ever(stream, b"4\r\n0123\r\n", Duration::ZERO);
     });
     let error = client().range(&url, 100, 10).unwrap_err();
-    assert!(matches!(error, WebError::Long { wanted: 10, .. }), "{error}");
+    assert!(matches!(error, WebError::Long { expected: 10, .. }), "{error}");
     let (url, _heads) = hostile(|stream| {
         say(stream, format!("{PART}\r\n").as_bytes());
         says_for_ever(stream, &[7; 4096], Duration::ZERO);
     });
     let error = client().range(&url, 100, 10).unwrap_err();
-    assert!(matches!(error, WebError::Long { wanted: 10, .. }), "{error}");
+    assert!(matches!(error, WebError::Long { expected: 10, .. }), "{error}");
     // Of a whole file without end the range is taken, and the connection closed.
     let (told, sent) = channel();
     let (url, _heads) = hostile(move |stream| {

@@ -159,7 +159,7 @@ fn a_server_whose_certificate_nobody_vouches_for_gives_nothing() {
     assert!(other_name.to_string().contains("certificate"), "{other_name}");
     let ca_file = Some(server.dir.path().join("blob"));
     let refused = Client::new(Settings { ca_file, ..Settings::default() }).unwrap_err();
-    assert!(refused.to_string().contains("no PEM certificate in it"), "{refused}");
+    assert!(refused.to_string().contains("contains no PEM certificate"), "{refused}");
 }
 
 #[test]

@@ -20,13 +20,13 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
     folder
 }
 
-fn surroundings(vars: &[(&str, &str)]) -> Surroundings {
+fn environment(vars: &[(&str, &str)]) -> Environment {
     let vars = vars.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    Surroundings { vars, host_name: Some("board".into()), ..Surroundings::default() }
+    Environment { vars, host_name: Some("board".into()), ..Environment::default() }
 }
 
 fn load(folder: &TempDir, vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
-    Config::load(&folder.path().join("inferd.toml"), &surroundings(vars))
+    Config::load(&folder.path().join("inferd.toml"), &environment(vars))
 }
 
 fn mode(folder: &TempDir, name: &str, mode: u32) {
@@ -90,8 +90,11 @@ fn a_variable_that_sets_nothing_is_a_problem() {
         ("INFERD__STREAM__0__QOS", "1"),
     ];
     let shown = load(&folder, &vars).unwrap_err().to_string();
-    assert!(shown.contains("environment INFERD__BROKER__HOTS: broker.hots: no such"), "{shown}");
-    assert!(shown.contains("broker.port = \"many\": not a whole number"), "{shown}");
+    assert!(
+        shown.contains("environment INFERD__BROKER__HOTS: broker.hots: unknown option"),
+        "{shown}"
+    );
+    assert!(shown.contains("broker.port = \"many\": not an integer"), "{shown}");
     assert!(shown.contains("stream.0.qos: there is no such stream"), "{shown}");
 }
 
@@ -104,7 +107,8 @@ fn secrets_are_files_closed_to_others() {
     assert!(shown.contains("cannot be read: No such file"), "{shown}");
 
     fs::write(folder.path().join("password"), "secret").unwrap();
-    for (bad, text) in [(0o602, "others may change it"), (0o660, "others may change it")] {
+    for (bad, text) in [(0o602, "other users can modify it"), (0o660, "other users can modify it")]
+    {
         mode(&folder, "password", bad);
         let shown = load(&folder, &[]).unwrap_err().to_string();
         assert!(shown.contains(&format!("its mode is {bad:04o}")), "{shown}");
@@ -156,7 +160,7 @@ fn a_password_may_be_a_variable_or_missing() {
     fs::write(folder.path().join("pw"), "x").unwrap();
     mode(&folder, "pw", 0o600);
     let shown = load(&folder, &[("PW", "x")]).unwrap_err().to_string();
-    assert!(shown.contains("there is a password_file too"), "{shown}");
+    assert!(shown.contains("password_file is set too"), "{shown}");
 }
 
 #[test]

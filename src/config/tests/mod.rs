@@ -112,10 +112,10 @@ publish = { min_score = 0.5, leave_score = 0.9 }
         "inferd.toml:2: broker.url = \"http://broker\": unknown scheme; \
          allowed: mqtt://HOST:PORT or mqtts://HOST:PORT",
         "inferd.toml:3: broker.kep_alive: unknown option; did you mean \"keep_alive\"?",
-        "inferd.toml:4: broker.session_expiry = \"soon\": not a span of time; \
+        "inferd.toml:4: broker.session_expiry = \"soon\": not a duration; \
          allowed: \"0s\" to \"49710d\"",
         "inferd.toml:5: broker.receive_maximum = 70000: too large; allowed: 1 to 65535",
-        "inferd.toml:8: workers.threads = \"four\": not a whole number; allowed: 0 to 256",
+        "inferd.toml:8: workers.threads = \"four\": not an integer; allowed: 0 to 256",
         "inferd.toml:11: stream[0].name = \"two words\": \"two words\" is not a name: 1 to 64 of \
          a-z A-Z 0-9 . _ - and not starting with a dot; \
          allowed: 1 to 64 of a-z A-Z 0-9 . _ -, not starting with a dot",
@@ -123,7 +123,7 @@ publish = { min_score = 0.5, leave_score = 0.9 }
          matched by {name}, more are not matched; \
          allowed: levels with {captures}, such as sensors/{device}/imu",
         "inferd.toml:14: stream[0].qos = 2: too large; allowed: 0 to 1",
-        "inferd.toml:15: stream[0].payload.format = \"jsn\": not one of the choices; allowed: \
+        "inferd.toml:15: stream[0].payload.format = \"jsn\": not one of the allowed values; allowed: \
          \"json\", \"cbor\", \"csv\", \"f32le\", \"f64le\", \"i8\", \"u8\", \"i16le\", \"u16le\", \
          \"i32le\"",
         "inferd.toml:16: stream[0].publish.leave_score = 0.9: higher than min_score, or alone; \
@@ -170,10 +170,10 @@ fn a_device_in_the_payload_fits_the_payload_and_the_topic() {
 #[test]
 fn what_does_not_fit_together_is_a_problem() {
     let with = |more: &str| problem(&format!("{STREAM}{more}"));
-    assert!(with("qos = 0\nguarantee = \"at-least-once\"").contains("comes at most once"));
+    assert!(with("qos = 0\nguarantee = \"at-least-once\"").contains("delivered at most once"));
     assert!(with("publish = { qos = 0 }").contains("need an acknowledgement"));
-    assert!(with("max_age = \"1s\"").contains("no time of their own"));
-    assert!(with("max_payload = \"2MiB\"").contains("larger than a packet"));
+    assert!(with("max_age = \"1s\"").contains("no timestamp"));
+    assert!(with("max_payload = \"2MiB\"").contains("larger than the maximum packet"));
     assert!(with("payload = { format = \"i8\", fields = [\"a\"] }").contains("has none"));
     assert!(with("payload = { format = \"csv\", samples = \"/a\" }").contains("has none"));
     assert!(with("payload = { fields = [\"a\", \"a\"] }").contains("\"a\" is there twice"));
@@ -211,7 +211,7 @@ fn two_streams_may_read_one_topic() {
 
 #[test]
 fn addresses_are_taken_apart() {
-    let url = |text| build::Url::parse(text).map(|url| (url.tls, url.host, url.port));
+    let url = |text| validate::Url::parse(text).map(|url| (url.tls, url.host, url.port));
     assert_eq!(url("mqtt://a"), Ok((false, "a".into(), 1883)));
     assert_eq!(url("mqtts://a/"), Ok((true, "a".into(), 8883)));
     assert_eq!(url("mqtt://[::1]:99"), Ok((false, "::1".into(), 99)));
@@ -240,7 +240,7 @@ proptest! {
         let text: String = lines.iter().map(line).collect();
         if let Err(error) = Config::parse(&text) {
             prop_assert!(matches!(&error, ConfigError::Invalid(problems) if !problems.is_empty()));
-            prop_assert!(error.to_string().contains("problem"));
+            prop_assert!(error.to_string().contains("in the configuration"));
         }
     }
 }

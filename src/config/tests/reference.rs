@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{STREAM, problems};
 use crate::config::reference::REFERENCE;
-use crate::config::schema::{Fallback, Kind};
+use crate::config::schema::{DefaultValue, Kind};
 use crate::config::*;
 
 /// TOML for a value just inside a bound and just outside it.
@@ -17,11 +17,11 @@ fn around(kind: Kind) -> Vec<(String, bool)> {
             let inside = [(min, true), (max, true), (max + 1, false), (min - 1, false)];
             inside.map(|(n, good)| (n.to_string(), good)).to_vec()
         }
-        Kind::Span { min, max } => {
+        Kind::Duration { min, max } => {
             let tick = Duration::from_millis(1);
             let mut spans = vec![(min, true), (max, true), (max + tick, false)];
             spans.extend(min.checked_sub(tick).map(|below| (below, false)));
-            spans.into_iter().map(|(s, good)| (quoted(units::print_span(s)), good)).collect()
+            spans.into_iter().map(|(s, good)| (quoted(units::print_duration(s)), good)).collect()
         }
         Kind::Size { min, max } => {
             let mut sizes = vec![(min, true), (max, true), (max + 1, false)];
@@ -37,7 +37,7 @@ fn around(kind: Kind) -> Vec<(String, bool)> {
             let too_long = quoted("x".repeat(max + 1));
             vec![(too_long, false), ("\"\"".into(), false), ("\"a\\u0000\"".into(), false)]
         }
-        Kind::Texts { max, .. } | Kind::Names { max, .. } => {
+        Kind::Strings { max, .. } | Kind::Names { max, .. } => {
             vec![(format!("[{}]", "\"x\",".repeat(max + 1)), false), ("[1]".into(), false)]
         }
         Kind::Float { .. } | Kind::Floats { .. } => {
@@ -54,7 +54,7 @@ fn around(kind: Kind) -> Vec<(String, bool)> {
 fn every_option_is_held_to_its_bounds() {
     for opt in REFERENCE {
         for (value, good) in around(opt.kind) {
-            let node = tree::Node::value(&value, &tree::Origin::Other("".into())).unwrap();
+            let node = tree::Node::value(&value, &origin::Origin::Other("".into())).unwrap();
             let checked = opt.kind.check(&node.value);
             assert_eq!(checked.is_ok(), good, "{} = {value}: {checked:?}", opt.path);
             // And the configuration asks the reference: what is refused there is refused here.
@@ -77,7 +77,7 @@ fn every_option_is_held_to_its_bounds() {
                 "{path} = {value}: {found:?}"
             );
         }
-        if let Fallback::Is(text) = opt.fallback {
+        if let DefaultValue::Value(text) = opt.default {
             let default = opt.default_value().unwrap_or_else(|| panic!("{text} is not TOML"));
             assert!(opt.kind.check(&default.value).is_ok(), "the default of {}", opt.path);
         } else {
@@ -98,18 +98,18 @@ fn uncommented(file: &str, upto: &str) -> String {
 
 #[test]
 fn the_sample_files_defaults_are_the_defaults() {
-    let file = print::sample_file();
+    let file = docs::sample_file();
     let defaults = Config::parse("").unwrap();
     assert_eq!(Config::parse(&file).unwrap(), defaults);
     // The credentials have no default, so they are left out; then all tables but the streams.
-    let credentials = file.find("\n# User and password.").unwrap();
-    let gateway = file.find("\n# Who this gateway is.").unwrap();
+    let credentials = file.find("\n# User name and password.").unwrap();
+    let gateway = file.find("\n# Identity of this gateway.").unwrap();
     let file = [&file[..credentials], &file[gateway..]].concat();
     let switched_on = uncommented(&file, "\n# A sensor input");
     assert!(switched_on.contains("\nkeep_alive = \"30s\""));
     assert_eq!(Config::parse(&switched_on).unwrap(), defaults);
     // A stream of required options alone is the same as one with its defaults written out.
-    let stream = uncommented(&file, "never");
+    let stream = uncommented(&file, "\0");
     assert_eq!(Config::parse(&stream).unwrap().streams, Config::parse(STREAM).unwrap().streams);
 }
 
@@ -117,8 +117,8 @@ fn the_sample_files_defaults_are_the_defaults() {
 fn the_documents_are_those_of_the_reference() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (name, text) in [
-        ("config/inferd.toml", print::sample_file()),
-        ("docs/configuration.md", print::page()),
+        ("config/inferd.toml", docs::sample_file()),
+        ("docs/configuration.md", docs::page()),
         ("docs/profile.md", crate::config::profile::page()),
     ] {
         let path = root.join(name);

@@ -9,7 +9,7 @@ use super::view::{FleetView, GatewayState, ModelStatus, age};
 use crate::clock::Timestamp;
 use crate::ids::GatewayId;
 use crate::terminal::table;
-use crate::update::device::State;
+use crate::update::machine::State;
 
 #[derive(serde::Serialize)]
 pub(super) struct Object<'a> {

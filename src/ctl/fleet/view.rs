@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::ids::{GatewayId, ModelName};
 use crate::link::ClientMessage;
 use crate::update::Target;
-use crate::update::device::{Reason, State};
+use crate::update::machine::{Reason, State};
 
 /// A bound on memory: other clients can publish under any gateway id.
 const MAX_GATEWAYS: usize = 200_000;

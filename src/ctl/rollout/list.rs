@@ -17,7 +17,7 @@ use crate::ctl::wall_clock::now;
 use crate::ids::ModelName;
 use crate::link::ClientMessage;
 use crate::terminal::{Failure, print, print_json, table};
-use crate::update::{Deployment, Envelope, Target, Trust, drawn};
+use crate::update::{Deployment, Envelope, Target, Trust, is_selected};
 
 /// Show every rollout that the broker retains
 ///
@@ -151,7 +151,7 @@ impl Found {
 fn row(found: &Found, view: &FleetView, now: Timestamp) -> Row {
     let of = &found.deployment;
     let members = view.members(&of.target);
-    let reached = members.iter().filter(|id| drawn(&of.seed, id, of.percent));
+    let reached = members.iter().filter(|id| is_selected(&of.seed, id, of.percent));
     let (mut all, mut committed, mut failed, mut offline) = (0, 0, 0, 0);
     let mut version = found.status.as_ref().map(|status| status.version.clone());
     for id in reached {
@@ -163,7 +163,7 @@ fn row(found: &Found, view: &FleetView, now: Timestamp) -> Row {
         let same = active.filter(|active| active.digest == digest);
         version = version.or_else(|| same.map(|active| active.version.clone()));
         match report.and_then(|report| report.update()) {
-            Some(crate::update::device::State::Committed) => committed += 1,
+            Some(crate::update::machine::State::Committed) => committed += 1,
             Some(state) if state.is_final() => failed += 1,
             _ if view.gateways.get(id).is_some_and(|gateway| gateway.is_online()) => {}
             _ => offline += 1,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::waves::{Wave, parse_wave};
-use crate::config::parse_span;
+use crate::config::parse_duration;
 use crate::ctl::simulate::parse_percent;
 
 /// The options of `rollout start` and `rollback` that set the pace.
@@ -14,7 +14,7 @@ pub(in crate::ctl) struct PaceArgs {
     #[arg(long, value_delimiter = ',', value_parser = parse_wave)]
     waves: Vec<Wave>,
     /// Soak time: how long each wave is observed at least [default: 10m; for a rollback 0s]
-    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    #[arg(long, value_name = "SPAN", value_parser = parse_duration)]
     soak: Option<Duration>,
     /// Share of failures above which the rollout is aborted [default: 5%; for a rollback 50%]
     #[arg(long, value_parser = parse_percent)]
@@ -22,7 +22,7 @@ pub(in crate::ctl) struct PaceArgs {
     /// Do not wait for gateways that have been offline longer than this [default: wait for all]
     ///
     /// They update when they return, until the deployment expires.
-    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    #[arg(long, value_name = "SPAN", value_parser = parse_duration)]
     skip_offline: Option<Duration>,
 }
 

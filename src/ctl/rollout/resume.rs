@@ -13,7 +13,7 @@ use super::record::{OpenRecord, Record, is_locked, lock, locked_by_other};
 use super::request::{Loaded, full_path};
 use super::start::control;
 use super::waves::{Wave, parse_wave};
-use crate::config::parse_span;
+use crate::config::parse_duration;
 use crate::ctl::broker::{BrokerArgs, block_on};
 use crate::ctl::dry_run::DryRun;
 use crate::ctl::rollout::record::{Files, KeyPasswords};
@@ -31,7 +31,7 @@ pub(in crate::ctl) struct Watch {
     /// The rollout's record file
     record: PathBuf,
     /// From now on, do not wait for gateways that have been offline longer than this
-    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    #[arg(long, value_name = "SPAN", value_parser = parse_duration)]
     skip_offline: Option<Duration>,
     #[command(flatten)]
     broker: BrokerArgs,
@@ -57,7 +57,7 @@ pub(in crate::ctl) struct Resume {
     #[arg(value_name = "RECORD|NAME")]
     rollout: PathBuf,
     /// From now on, do not wait for gateways that have been offline longer than this
-    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    #[arg(long, value_name = "SPAN", value_parser = parse_duration)]
     skip_offline: Option<Duration>,
     #[command(flatten)]
     signers: SignerArgs,
@@ -86,7 +86,7 @@ struct RebuildArgs {
     #[arg(long, value_delimiter = ',', value_parser = parse_wave)]
     waves: Vec<Wave>,
     /// Soak time: how long each wave is observed at least
-    #[arg(long, value_name = "SPAN", default_value = "10m", value_parser = parse_span)]
+    #[arg(long, value_name = "SPAN", default_value = "10m", value_parser = parse_duration)]
     soak: Duration,
     /// Share of failures above which the rollout is aborted
     #[arg(long, default_value = "5%", value_parser = parse_percent)]

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::config::{parse_size, parse_span};
+use crate::config::{parse_size, parse_duration};
 use crate::terminal::{Exit, Failure};
-use crate::update::{Source, TimeOfDay, Trial, Window};
+use crate::update::{Source, TimeOfDay, Trial, MaintenanceWindow};
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Terms")]
@@ -14,17 +14,17 @@ pub(in crate::ctl) struct Terms {
     #[arg(long, value_name = "SOURCE", default_value = "mqtt", value_parser = parse_source)]
     source: Vec<Source>,
     /// Gateways that have not switched after this time cancel the update
-    #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = parse_span)]
+    #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = parse_duration)]
     expires: Duration,
     /// Earliest start time
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     not_before: Option<Timestamp>,
     /// Daily period (UTC) in which downloads may start: 22:00-05:30
     #[arg(long, value_name = "FROM-TO", value_parser = parse_window)]
-    window: Vec<Window>,
+    window: Vec<MaintenanceWindow>,
     /// Gateways of a wave start at a random time within this span; choose more than a trial takes in a
     /// large fleet
-    #[arg(long, value_name = "SPAN", default_value = "0s", value_parser = parse_span)]
+    #[arg(long, value_name = "SPAN", default_value = "0s", value_parser = parse_duration)]
     spread: Duration,
     /// Download limit of each gateway in bytes per second
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
@@ -40,7 +40,7 @@ pub(in crate::ctl) struct Terms {
     #[arg(long, value_name = "RUNS", default_value_t = Trial::default().min_runs)]
     trial_min_runs: u32,
     /// Longest trial; a model with fewer runs is committed after this time
-    #[arg(long, value_name = "SPAN", default_value = "10m", value_parser = parse_span)]
+    #[arg(long, value_name = "SPAN", default_value = "10m", value_parser = parse_duration)]
     trial_max: Duration,
     /// Share of failed runs above which a trial fails
     #[arg(long, value_name = "SHARE", default_value_t = Trial::default().max_error_rate)]
@@ -55,7 +55,7 @@ impl Terms {
         self.source.clone()
     }
 
-    pub(super) fn windows(&self) -> Vec<Window> {
+    pub(super) fn windows(&self) -> Vec<MaintenanceWindow> {
         self.window.clone()
     }
 
@@ -100,8 +100,8 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse(text).ok_or_else(|| "not an RFC 3339 time".to_owned())
 }
 
-fn parse_window(text: &str) -> Result<Window, String> {
+fn parse_window(text: &str) -> Result<MaintenanceWindow, String> {
     let (from, to) = text.split_once('-').ok_or("not a span such as 22:00-05:30")?;
     let time = |text: &str| TimeOfDay::try_from(text.to_owned());
-    Ok(Window { from: time(from)?, to: time(to)? })
+    Ok(MaintenanceWindow { from: time(from)?, to: time(to)? })
 }

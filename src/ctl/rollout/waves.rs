@@ -1,7 +1,7 @@
 //! Waves as an operator writes them: shares, or numbers of gateways.
 
 use crate::ids::GatewayId;
-use crate::update::place;
+use crate::update::rollout_bucket;
 
 /// `10%`, or `25` gateways.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,7 +28,7 @@ pub(super) fn percents(
     seed: &str,
     fleet: &[GatewayId],
 ) -> Result<Vec<f64>, String> {
-    let mut places: Vec<u32> = fleet.iter().map(|id| place(seed, id)).collect();
+    let mut places: Vec<u32> = fleet.iter().map(|id| rollout_bucket(seed, id)).collect();
     places.sort_unstable();
     let percent = |wave: &Wave| match *wave {
         Wave::Percent(percent) => percent,
@@ -50,7 +50,7 @@ pub(super) fn percents(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::update::drawn;
+    use crate::update::is_selected;
 
     #[test]
     fn numbers_become_the_share_that_reaches_them() {
@@ -59,7 +59,7 @@ mod tests {
         let waves: Vec<_> =
             ["1", "7", "10%", "900"].iter().map(|w| parse_wave(w).unwrap()).collect();
         let percents = percents(&waves, "seed", &fleet).unwrap();
-        let reached = |p: f64| fleet.iter().filter(|id| drawn("seed", id, p)).count();
+        let reached = |p: f64| fleet.iter().filter(|id| is_selected("seed", id, p)).count();
         assert_eq!((reached(percents[0]), reached(percents[3])), (1, 500));
         assert!((7..=8).contains(&reached(percents[1])), "{}", reached(percents[1]));
         assert_eq!(percents[2], 10.0);

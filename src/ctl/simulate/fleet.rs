@@ -11,7 +11,7 @@ use crate::clock::{Mono, Now, Timestamp};
 use crate::ctl::rollout::machine::{Action, Plan, Rollout, RolloutState};
 use crate::ids::{Digest, GatewayId, ModelName};
 use crate::terminal::Failure;
-use crate::update::device::{Event, Report, Settings, State};
+use crate::update::machine::{Event, Report, Settings, State};
 
 /// 2026-01-01T00:00:00Z.
 const BEGIN: Timestamp = Timestamp(1_767_225_600_000_000);

@@ -7,7 +7,7 @@ use super::release::Published;
 use crate::clock::Now;
 use crate::ids::Digest;
 use crate::update::VerifyError;
-use crate::update::device::{Device, Effect, Event, Record, Report, Runs, Settings, State};
+use crate::update::machine::{UpdateMachine, Effect, Event, Record, Report, TrialStats, Settings, State};
 
 /// An effect outside the gateway, some time later.
 pub(super) enum SimEffect {
@@ -22,7 +22,7 @@ pub(super) enum SimEffect {
 
 pub(super) struct SimGateway {
     pub settings: Settings,
-    pub device: Device,
+    pub device: UpdateMachine,
     record: Record,
     held: BTreeSet<Digest>,
     pub fails: bool,
@@ -41,7 +41,7 @@ impl SimGateway {
         fails: bool,
     ) -> Result<Self, VerifyError> {
         let record = Record::default();
-        let device = Device::new(settings.clone(), published.trust.clone(), record.clone())?;
+        let device = UpdateMachine::new(settings.clone(), published.trust.clone(), record.clone())?;
         let (held, touched, switched, ended, epoch) = (BTreeSet::new(), false, false, None, 0);
         Ok(Self { settings, device, record, held, fails, touched, switched, ended, epoch })
     }
@@ -53,7 +53,7 @@ impl SimGateway {
         published: &Published,
     ) -> Result<Vec<SimEffect>, VerifyError> {
         let settings = self.settings.clone();
-        self.device = Device::new(settings, published.trust.clone(), self.record.clone())?;
+        self.device = UpdateMachine::new(settings, published.trust.clone(), self.record.clone())?;
         let mut effects = Vec::new();
         self.device.start(now, &mut effects);
         let mut later = self.carry_out(now, effects, published);
@@ -83,16 +83,16 @@ impl SimGateway {
                     self.record = record;
                     None
                 }
-                Effect::Keep { chunk, .. } => {
+                Effect::StoreChunk { chunk, .. } => {
                     self.held.insert(chunk);
                     None
                 }
-                Effect::Survey { chunks, .. } => Some(Event::Held {
+                Effect::QueryHeld { chunks, .. } => Some(Event::Held {
                     chunks: chunks.into_iter().filter(|chunk| self.held.contains(chunk)).collect(),
                     files: BTreeSet::new(),
                     room: 1 << 30,
                 }),
-                Effect::Open { .. } => Some(Event::Opened(published.manifest.clone())),
+                Effect::ReadManifest { .. } => Some(Event::Opened(published.manifest.clone())),
                 // Chunks were verified when they were kept.
                 Effect::Assemble { .. } => Some(Event::Assembled(Ok(()))),
                 other => {
@@ -128,13 +128,13 @@ impl SimGateway {
             }
             Effect::Report(report) => Some(SimEffect::Report(report)),
             // A rollback to the built-in model; nothing to fetch or to wait for.
-            Effect::Activate(None) | Effect::Discard { .. } | Effect::Sweep | Effect::Refuse(_) => {
+            Effect::Activate(None) | Effect::Discard { .. } | Effect::Sweep | Effect::Reject(_) => {
                 None
             }
             Effect::Save(_)
-            | Effect::Keep { .. }
-            | Effect::Survey { .. }
-            | Effect::Open { .. }
+            | Effect::StoreChunk { .. }
+            | Effect::QueryHeld { .. }
+            | Effect::ReadManifest { .. }
             | Effect::Assemble { .. } => None,
         }
     }
@@ -142,7 +142,7 @@ impl SimGateway {
     /// A minute of the new model's work.
     fn trial(&self) -> SimEffect {
         let errors = if self.fails { 50 } else { 0 };
-        let runs = Runs { runs: 100, errors, nans: 0, slowdown: 1.0 };
-        SimEffect::Tell(Duration::from_secs(60), Event::Ran(runs))
+        let runs = TrialStats { runs: 100, errors, nans: 0, slowdown: 1.0 };
+        SimEffect::Tell(Duration::from_secs(60), Event::TrialProgress(runs))
     }
 }

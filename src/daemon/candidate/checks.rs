@@ -16,7 +16,7 @@ use crate::daemon::models::switcher::ModelSwitcher;
 use crate::ids::{Digest, ModelName};
 use crate::store::models::{ModelStore, ModelStoreError};
 use crate::update::Trial;
-use crate::update::device::Reason;
+use crate::update::machine::Reason;
 
 /// The share of predictions of a shadow run in which candidate and active model must agree.
 const MIN_AGREEMENT: f64 = 0.9;

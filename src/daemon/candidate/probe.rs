@@ -38,7 +38,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
 use crate::engine::NodeCounts;
-use crate::update::device::Reason;
+use crate::update::machine::Reason;
 
 /// Bytes of an answer.
 const MAX_ANSWER_BYTES: usize = 16 << 10;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::model_rows::{ModelRow, model_rows};
 use super::queue;
-use crate::control::{Answer, Ask, Code, PEEK_MAX, Refused};
+use crate::control::{Response, ControlRequest, ErrorCode, MAX_PEEK_RECORDS, ErrorResponse};
 use crate::daemon::delivery::requests::{DeliveryHandle, HealthSource};
 use crate::daemon::models::registry::ModelRegistry;
 use crate::daemon::models::switcher::{ModelSwitcher, SwitchError, VersionChoice};
@@ -63,19 +63,19 @@ pub(crate) struct Commands {
 
 impl Commands {
     /// Handles one request. `body`: the bytes that followed it.
-    pub(crate) async fn handle(self, ask: Ask, body: Vec<u8>) -> Answer {
+    pub(crate) async fn handle(self, ask: ControlRequest, body: Vec<u8>) -> Response {
         let result = match ask {
-            Ask::Status => self.status().await,
-            Ask::Models => self.model_rows().await.map(|rows| json!({ "models": rows })),
-            Ask::Use { model, digest } => self.use_version(&model, digest).await,
-            Ask::Install { .. } => self.updates.install(body).await,
-            Ask::Rollback { model } => self.updates.roll_back(&model).await,
-            Ask::QueueStat => self.queue_stat().await,
-            Ask::QueuePeek { limit } => self.queue_peek(limit).await,
-            Ask::QueueDrain => self.queue_drain().await,
-            Ask::QueuePurge => self.queue_purge().await,
+            ControlRequest::Status => self.status().await,
+            ControlRequest::Models => self.model_rows().await.map(|rows| json!({ "models": rows })),
+            ControlRequest::Use { model, digest } => self.use_version(&model, digest).await,
+            ControlRequest::Install { .. } => self.updates.install(body).await,
+            ControlRequest::Rollback { model } => self.updates.roll_back(&model).await,
+            ControlRequest::QueueStat => self.queue_stat().await,
+            ControlRequest::QueuePeek { limit } => self.queue_peek(limit).await,
+            ControlRequest::QueueDrain => self.queue_drain().await,
+            ControlRequest::QueuePurge => self.queue_purge().await,
         };
-        result.map_or_else(Answer::Refused, Answer::Ok)
+        result.map_or_else(Response::Refused, Response::Ok)
     }
 
     async fn status(&self) -> CommandResult {
@@ -84,21 +84,21 @@ impl Commands {
         Ok(to_json(&Status::new(&health, &rows)))
     }
 
-    async fn model_rows(&self) -> Result<Vec<ModelRow>, Refused> {
+    async fn model_rows(&self) -> Result<Vec<ModelRow>, ErrorResponse> {
         let (models, versions) = (self.models.active(), self.switcher.versions.clone());
         let list = move |store: Option<&mut Store>| model_rows(&models, versions.as_ref(), store);
         store_access::run(&self.store, list).await.map_err(busy)
     }
 
-    async fn refresh(&self) -> Result<std::sync::Arc<HealthSnapshot>, Refused> {
-        self.health.refresh().await.ok_or_else(|| Refused::new(Code::Busy, BUSY))
+    async fn refresh(&self) -> Result<std::sync::Arc<HealthSnapshot>, ErrorResponse> {
+        self.health.refresh().await.ok_or_else(|| ErrorResponse::new(ErrorCode::Busy, BUSY))
     }
 
     /// Activates a version at the request of an operator: without a trial, and the version that was
     /// active becomes the previous one.
     async fn use_version(&self, model: &str, digest: Option<Digest>) -> CommandResult {
         let Ok(model) = ModelName::parse(model) else {
-            return Err(Refused::new(Code::Model, format!("invalid model name {model:?}")));
+            return Err(ErrorResponse::new(ErrorCode::Model, format!("invalid model name {model:?}")));
         };
         if self.updates.has(&model) {
             return self.updates.use_version(&model, digest).await;
@@ -111,7 +111,7 @@ impl Commands {
             slots.trial = None;
         };
         let swapped = self.switcher.switch_to(model, choice, edit).await;
-        let swapped = swapped.map_err(|error| Refused::new(code_of(&error), error.to_string()))?;
+        let swapped = swapped.map_err(|error| ErrorResponse::new(code_of(&error), error.to_string()))?;
         let kept = swapped.iter().filter(|kept| **kept == SwapEffect::WindowsKept).count();
         Ok(json!({ "streams": swapped.len(), "windows_kept": kept }))
     }
@@ -121,7 +121,7 @@ impl Commands {
     }
 
     async fn queue_peek(&self, limit: u32) -> CommandResult {
-        let limit = limit.min(PEEK_MAX);
+        let limit = limit.min(MAX_PEEK_RECORDS);
         let peek = move |store: Option<&mut Store>| store.map(|store| queue::peek(store, limit));
         let peeked = store_access::run(&self.store, peek).await.map_err(busy)?;
         Ok(to_json(&of_store(peeked)?))
@@ -129,9 +129,9 @@ impl Commands {
 
     async fn queue_drain(&self) -> CommandResult {
         let is_connected = self.delivery.drain_now().await;
-        if !is_connected.ok_or_else(|| Refused::new(Code::Busy, BUSY))? {
-            return Err(Refused::new(
-                Code::NoBroker,
+        if !is_connected.ok_or_else(|| ErrorResponse::new(ErrorCode::Busy, BUSY))? {
+            return Err(ErrorResponse::new(
+                ErrorCode::NoBroker,
                 "the broker is not connected: queued results are sent once it is (`inferd status` \
                  shows why)",
             ));
@@ -142,10 +142,10 @@ impl Commands {
     async fn queue_purge(&self) -> CommandResult {
         let purge = |store: Option<&mut Store>| store.map(queue::purge);
         let purged = store_access::run(&self.store, purge).await.map_err(busy)?;
-        let (purged, failed) = purged.ok_or_else(|| Refused::new(Code::Store, STORE_CLOSED))?;
+        let (purged, failed) = purged.ok_or_else(|| ErrorResponse::new(ErrorCode::Store, STORE_CLOSED))?;
         self.delivery.purged(purged.clone()).await;
         match failed {
-            Some(error) => Err(Refused::new(Code::Store, error.to_string())),
+            Some(error) => Err(ErrorResponse::new(ErrorCode::Store, error.to_string())),
             None => Ok(json!({ "purged": purged })),
         }
     }
@@ -156,21 +156,21 @@ fn to_json(answer: &impl Serialize) -> Value {
     serde_json::to_value(answer).unwrap_or_default()
 }
 
-fn busy(_: StoreUnavailable) -> Refused {
-    Refused::new(Code::Busy, BUSY)
+fn busy(_: StoreUnavailable) -> ErrorResponse {
+    ErrorResponse::new(ErrorCode::Busy, BUSY)
 }
 
 /// `found`: `None` while the store is closed.
-fn of_store<T>(found: Option<Result<T, StoreError>>) -> Result<T, Refused> {
-    let found = found.ok_or_else(|| Refused::new(Code::Store, STORE_CLOSED))?;
-    found.map_err(|error| Refused::new(Code::Store, error.to_string()))
+fn of_store<T>(found: Option<Result<T, StoreError>>) -> Result<T, ErrorResponse> {
+    let found = found.ok_or_else(|| ErrorResponse::new(ErrorCode::Store, STORE_CLOSED))?;
+    found.map_err(|error| ErrorResponse::new(ErrorCode::Store, error.to_string()))
 }
 
-fn code_of(error: &SwitchError) -> Code {
+fn code_of(error: &SwitchError) -> ErrorCode {
     match error {
-        SwitchError::NoSuchModel(_) | SwitchError::Unusable { .. } => Code::Model,
-        SwitchError::Busy => Code::Busy,
-        SwitchError::Store(_) | SwitchError::NoStore(_) => Code::Store,
-        SwitchError::Stopping => Code::Stopping,
+        SwitchError::NoSuchModel(_) | SwitchError::Unusable { .. } => ErrorCode::Model,
+        SwitchError::Busy => ErrorCode::Busy,
+        SwitchError::Store(_) | SwitchError::NoStore(_) => ErrorCode::Store,
+        SwitchError::Stopping => ErrorCode::Stopping,
     }
 }

@@ -15,7 +15,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::control::{
-    Answer, Ask, Code, RELEASE_MAX, REQUEST_MAX, Refused, SOCKET, answer_line, parse_request,
+    ControlRequest, ErrorCode, ErrorResponse, MAX_RELEASE_SIZE, MAX_REQUEST_SIZE, Response, SOCKET,
+    parse_request, response_line,
 };
 
 /// Bytes of a release read at a time.
@@ -59,8 +60,8 @@ impl ControlServer {
     /// on if the answer takes too long.
     pub(crate) async fn serve<H, F>(self, handler: H)
     where
-        H: Fn(Ask, Vec<u8>) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = Answer> + Send + 'static,
+        H: Fn(ControlRequest, Vec<u8>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response> + Send + 'static,
     {
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         // One at a time: each is held in memory.
@@ -119,30 +120,30 @@ async fn handle_connection<H, F>(
     releases: &Semaphore,
 ) -> io::Result<()>
 where
-    H: Fn(Ask, Vec<u8>) -> F,
-    F: Future<Output = Answer> + Send + 'static,
+    H: Fn(ControlRequest, Vec<u8>) -> F,
+    F: Future<Output = Response> + Send + 'static,
 {
     let (reading, mut writing) = stream.into_split();
-    let limit = u64::try_from(REQUEST_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    let limit = u64::try_from(MAX_REQUEST_SIZE).unwrap_or(u64::MAX).saturating_add(1);
     let mut request = Vec::new();
     let mut reading = BufReader::new(reading.take(limit));
     timeout(io_timeout, reading.read_until(b'\n', &mut request)).await??;
     let answer = match parse_request(&request) {
-        Ok(Ask::Install { bytes }) => match releases.try_acquire() {
-            Err(_) => refuse(Code::Busy, "another release is being installed; try again"),
-            Ok(_place) if bytes > RELEASE_MAX => {
-                let why = format!("a release has at most {RELEASE_MAX} bytes");
-                refuse(Code::BadRequest, why)
+        Ok(ControlRequest::Install { bytes }) => match releases.try_acquire() {
+            Err(_) => refuse(ErrorCode::Busy, "another release is being installed; try again"),
+            Ok(_place) if bytes > MAX_RELEASE_SIZE => {
+                let why = format!("a release has at most {MAX_RELEASE_SIZE} bytes");
+                refuse(ErrorCode::BadRequest, why)
             }
             Ok(_place) => {
                 let body = read_body(&mut reading, bytes, io_timeout).await?;
-                answer(handler(Ask::Install { bytes }, body)).await
+                answer(handler(ControlRequest::Install { bytes }, body)).await
             }
         },
         Ok(ask) => answer(handler(ask, Vec::new())).await,
-        Err(refused) => Answer::Refused(refused),
+        Err(refused) => Response::Refused(refused),
     };
-    timeout(io_timeout, writing.write_all(&answer_line(&answer))).await??;
+    timeout(io_timeout, writing.write_all(&response_line(&answer))).await??;
     timeout(io_timeout, writing.shutdown()).await?
 }
 
@@ -169,16 +170,18 @@ async fn read_body(
     }
 }
 
-fn refuse(code: Code, message: impl Into<String>) -> Answer {
-    Answer::Refused(Refused::new(code, message))
+fn refuse(code: ErrorCode, message: impl Into<String>) -> Response {
+    Response::Refused(ErrorResponse::new(code, message))
 }
 
 /// Awaits an answer. The request is handled to its end also if the answer comes too late.
-async fn answer(handling: impl Future<Output = Answer> + Send + 'static) -> Answer {
+async fn answer(handling: impl Future<Output = Response> + Send + 'static) -> Response {
     match timeout(ANSWER_TIMEOUT, tokio::spawn(handling)).await {
         Ok(Ok(answer)) => answer,
-        Ok(Err(_)) => refuse(Code::Stopping, "the daemon is stopping"),
-        Err(_) => refuse(Code::Busy, "the daemon is busy; the request may still be carried out"),
+        Ok(Err(_)) => refuse(ErrorCode::Stopping, "the daemon is stopping"),
+        Err(_) => {
+            refuse(ErrorCode::Busy, "the daemon is busy; the request may still be carried out")
+        }
     }
 }
 
@@ -193,18 +196,18 @@ mod tests {
     }
 
     fn server_with(
-        answer: impl Fn(Ask, Vec<u8>) -> serde_json::Value + Clone + Send + Sync + 'static,
+        answer: impl Fn(ControlRequest, Vec<u8>) -> serde_json::Value + Clone + Send + Sync + 'static,
     ) -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let mut server = ControlServer::open(dir.path()).unwrap();
         server.io_timeout = Duration::from_millis(50);
         let path = server.path.clone();
-        let handler = move |ask, body| std::future::ready(Answer::Ok(answer(ask, body)));
+        let handler = move |ask, body| std::future::ready(Response::Ok(answer(ask, body)));
         tokio::spawn(server.serve(handler));
         (dir, path)
     }
 
-    async fn say(path: &Path, bytes: &[u8]) -> Answer {
+    async fn say(path: &Path, bytes: &[u8]) -> Response {
         let mut stream = UnixStream::connect(path).await.unwrap();
         // The server may answer before it has read everything.
         stream.write_all(bytes).await.ok();
@@ -220,10 +223,10 @@ mod tests {
         let (_dir, path) = server();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
         let answer = say(&path, b"{\"v\":1,\"ask\":\"status\"}\n").await;
-        assert_eq!(answer, Answer::Ok(serde_json::json!({"ask": "status"})));
+        assert_eq!(answer, Response::Ok(serde_json::json!({"ask": "status"})));
         for bad in [&b"\n"[..], b"", b"{\"v\":1", &[0xff; 100], &[b'x'; 1 << 20]] {
             let answer = say(&path, bad).await;
-            let refused = matches!(&answer, Answer::Refused(Refused { code, .. }) if *code == Code::BadRequest);
+            let refused = matches!(&answer, Response::Refused(ErrorResponse { code, .. }) if *code == ErrorCode::BadRequest);
             assert!(refused, "{answer:?}");
         }
     }
@@ -231,12 +234,12 @@ mod tests {
     #[tokio::test]
     async fn a_release_follows_its_request_whole_or_not_at_all() {
         let (_dir, path) = server_with(|_, body| body.len().into());
-        let request = |bytes: u64| request_line(Ask::Install { bytes });
+        let request = |bytes: u64| request_line(ControlRequest::Install { bytes });
         let all = [request(200_000), vec![7; 200_000]].concat();
-        assert_eq!(say(&path, &all).await, Answer::Ok(200_000.into()));
-        let more = say(&path, &request(RELEASE_MAX + 1)).await;
-        let Answer::Refused(refused) = more else { panic!("{more:?}") };
-        assert_eq!(refused.code, Code::BadRequest);
+        assert_eq!(say(&path, &all).await, Response::Ok(200_000.into()));
+        let more = say(&path, &request(MAX_RELEASE_SIZE + 1)).await;
+        let Response::Refused(refused) = more else { panic!("{more:?}") };
+        assert_eq!(refused.code, ErrorCode::BadRequest);
         let mut half = UnixStream::connect(&path).await.unwrap();
         half.write_all(&[request(200_000), vec![7; 100]].concat()).await.unwrap();
         let mut answer = Vec::new();
@@ -252,7 +255,10 @@ mod tests {
             silent.push(UnixStream::connect(&path).await.unwrap());
         }
         let answer = say(&path, b"{\"v\":1,\"ask\":\"models\"}\n").await;
-        assert!(matches!(answer, Answer::Ok(_)), "served once the silent ones have had their time");
+        assert!(
+            matches!(answer, Response::Ok(_)),
+            "served once the silent ones have had their time"
+        );
     }
 
     #[tokio::test]

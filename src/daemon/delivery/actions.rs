@@ -42,7 +42,7 @@ impl DeliveryLoop {
             Action::Lost { stream, loss, count } => {
                 let reason = loss.as_str();
                 if let Some(suppressed) =
-                    self.log_limit.say(self.now(), &format!("{stream}/{reason}"))
+                    self.log_limit.allow(self.now(), &format!("{stream}/{reason}"))
                 {
                     log::error!("stream {stream}: {count} results lost ({reason}){suppressed}");
                 }

@@ -28,7 +28,7 @@ use crate::clock::Mono;
 use crate::failpoints::point;
 use crate::link::{self, ConnectionId, LinkHandle};
 use crate::message::Outgoing;
-use crate::monitor::Repeats;
+use crate::monitor::LogLimiter;
 use crate::outbox::{Action, Event, Outbox, Seq};
 use crate::store::Usage;
 use crate::store::handle::StoreHandle;
@@ -71,7 +71,7 @@ pub(crate) struct DeliveryLoop {
     unsent: VecDeque<(Seq, Outgoing)>,
     windows: WindowPersister,
     health: HealthReporter,
-    log_limit: Repeats,
+    log_limit: LogLimiter,
     readiness: Readiness,
 }
 
@@ -97,7 +97,7 @@ impl DeliveryLoop {
             actions: Vec::new(),
             unsent: VecDeque::new(),
             health,
-            log_limit: Repeats::new(LOG_INTERVAL),
+            log_limit: LogLimiter::new(LOG_INTERVAL),
         }
     }
 
@@ -135,7 +135,7 @@ impl DeliveryLoop {
         deadline: Instant,
     ) -> usize {
         while self.connection.is_some()
-            && self.outbox.unsafe_records() > 0
+            && self.outbox.volatile_records() > 0
             && Instant::now() < patience
         {
             self.next(sources, patience).await;
@@ -145,7 +145,7 @@ impl DeliveryLoop {
             self.next(sources, deadline).await;
         }
         self.windows.save_all();
-        self.outbox.unsafe_records()
+        self.outbox.volatile_records()
     }
 
     async fn next(&mut self, sources: &mut Sources, until: Instant) {
@@ -190,7 +190,7 @@ impl DeliveryLoop {
                 notify::status("connected and subscribed");
             }
             link::Event::Down { fault } => {
-                if let Some(suppressed) = self.log_limit.say(self.now(), &fault.to_string()) {
+                if let Some(suppressed) = self.log_limit.allow(self.now(), &fault.to_string()) {
                     log::warn!("no connection to the broker: {fault}{suppressed}");
                 }
                 self.readiness.announce();
@@ -205,7 +205,7 @@ impl DeliveryLoop {
                 self.handle(Event::Sent(seq));
             }
             link::Event::Refused { seq, refusal } => {
-                if let Some(suppressed) = self.log_limit.say(self.now(), refusal.as_str()) {
+                if let Some(suppressed) = self.log_limit.allow(self.now(), refusal.as_str()) {
                     log::warn!("the broker refused a result: {}{suppressed}", refusal.as_str());
                 }
                 self.handle(Event::Refused { seq, refusal });
@@ -252,7 +252,7 @@ impl DeliveryLoop {
             DeliveryRequest::DrainNow(answer) => {
                 let is_connected = self.connection.is_some();
                 if is_connected {
-                    self.handle(Event::Hurry);
+                    self.handle(Event::DrainNow);
                 }
                 if answer.send(is_connected).is_err() {
                     log::debug!("the answer to a request to drain is no longer awaited");

@@ -19,7 +19,7 @@ use super::worker::Worker;
 use crate::clock::Clock;
 use crate::daemon::systemd::notify;
 use crate::link::LinkHandle;
-use crate::monitor::{Bucket, Repeats};
+use crate::monitor::{LogLimiter, TokenBucket};
 
 /// The inference threads.
 pub(crate) struct WorkerPool {
@@ -57,7 +57,7 @@ impl WorkerPool {
                 share.insert(index, runner);
             }
         }
-        let reject_budget = Bucket::new(rejects_per_minute, clock.now().mono);
+        let reject_budget = TokenBucket::new(rejects_per_minute, clock.now().mono);
         let reject_budget = Arc::new(Mutex::new(reject_budget));
         let mut pool =
             Self { queues, threads: Vec::new(), heartbeats: Vec::new(), panic: Arc::default() };
@@ -70,7 +70,7 @@ impl WorkerPool {
                 heartbeat: Arc::default(),
                 clock: clock.clone(),
                 reject_budget: reject_budget.clone(),
-                log_limit: Repeats::new(Duration::from_secs(60)),
+                log_limit: LogLimiter::new(Duration::from_secs(60)),
             };
             pool.spawn(worker)?;
         }

@@ -20,7 +20,7 @@ use super::stream::StreamRunner;
 use crate::clock::{Clock, Mono};
 use crate::link::LinkHandle;
 use crate::message::{Incoming, ResultMessage};
-use crate::monitor::{Bucket, Repeats};
+use crate::monitor::{LogLimiter, TokenBucket};
 
 /// The state of one inference thread.
 pub(crate) struct Worker {
@@ -32,8 +32,8 @@ pub(crate) struct Worker {
     pub(crate) heartbeat: Arc<Heartbeat>,
     pub(crate) clock: Arc<dyn Clock>,
     /// Shared by all workers: how many reject samples may be published.
-    pub(crate) reject_budget: Arc<Mutex<Bucket>>,
-    pub(crate) log_limit: Repeats,
+    pub(crate) reject_budget: Arc<Mutex<TokenBucket>>,
+    pub(crate) log_limit: LogLimiter,
 }
 
 /// The delivery loop has ended: the daemon is stopping.
@@ -86,7 +86,7 @@ impl Worker {
         for (loss, _) in outcome.losses.iter() {
             let now = self.clock.now().mono;
             if let Some(suppressed) =
-                self.log_limit.say(now, &format!("{name}/{}", loss.cause.code()))
+                self.log_limit.allow(now, &format!("{name}/{}", loss.cause.code()))
             {
                 log::warn!("stream {name}: {loss}{}", suppressed);
             }
@@ -142,7 +142,7 @@ impl Worker {
 
     fn report_reject(&mut self, sample: RejectSample) -> Result<(), DeliveryGone> {
         let now = self.clock.now().mono;
-        if let Some(suppressed) = self.log_limit.say(now, &sample.key()) {
+        if let Some(suppressed) = self.log_limit.allow(now, &sample.key()) {
             log::warn!("{sample}{}", suppressed);
         }
         let allowed = self.reject_budget.lock().unwrap_or_else(PoisonError::into_inner).take(now);

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::clock::Timestamp;
 use crate::update::ShadowReport;
-use crate::update::device::Report;
+use crate::update::machine::Report;
 
 /// The latest report of a model's update.
 #[derive(Clone, Debug)]

@@ -94,7 +94,7 @@ impl HealthReporter {
             link: LinkReport::new(&facts, self.link.counters(), self.link.unacknowledged()),
             queue: QueueReport {
                 mode: mode_name(outbox.mode()),
-                memory_records: outbox.unsafe_records(),
+                memory_records: outbox.volatile_records(),
                 lost: self.lost.clone(),
                 syncs_per_hour: self.sync_rate.per_hour(),
                 disk: usage,
@@ -128,10 +128,10 @@ impl HealthReporter {
         let now = self.context.clock.now();
         match event {
             link::Event::Sent { seq } => {
-                self.monitor.delivered(now, outbox.flying(*seq).map(|(stream, _)| stream));
+                self.monitor.delivered(now, outbox.in_flight(*seq).map(|(stream, _)| stream));
             }
             link::Event::Refused { seq, refusal } => {
-                if let Some((stream, topic)) = outbox.flying(*seq) {
+                if let Some((stream, topic)) = outbox.in_flight(*seq) {
                     self.monitor.refused(stream, topic, *refusal);
                 }
             }
@@ -154,7 +154,7 @@ impl HealthReporter {
         self.monitor.note_queue(now, outbox.has_waiting());
         let on_disk = self.monitor.usage.as_ref().and_then(Option::as_ref);
         let on_disk = on_disk.map_or(0, |usage| usage.records);
-        let in_memory = u64::try_from(outbox.unsafe_records()).unwrap_or(u64::MAX);
+        let in_memory = u64::try_from(outbox.volatile_records()).unwrap_or(u64::MAX);
         let config = &self.context.config;
         let models = self.models.active();
         let facts = Facts {

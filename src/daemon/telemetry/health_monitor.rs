@@ -22,7 +22,7 @@ use crate::monitor::health::{
 use crate::monitor::{Outcomes, Recent};
 use crate::outbox::{Loss, Refusal};
 use crate::store::{self, Usage};
-use crate::update::device::State;
+use crate::update::machine::State;
 
 /// The state is judged this often, and for every snapshot.
 const JUDGE_INTERVAL: Duration = Duration::from_secs(15);

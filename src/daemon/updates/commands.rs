@@ -10,12 +10,12 @@ use tokio::task::spawn_blocking;
 use super::messages::{PendingInstall, word};
 use super::updater::ModelUpdater;
 use super::version_files::PackedVersion;
-use crate::control::{Code, Refused};
+use crate::control::{ErrorCode, ErrorResponse};
 use crate::daemon::candidate::checks;
 use crate::ids::{Digest, ModelName};
 use crate::pipeline::SwapEffect;
-use crate::update::device::{Event, Reason, Report, Slot, State};
-use crate::update::{Installable, Manifest, PackError, Packed};
+use crate::update::machine::{Event, Reason, Report, Slot, State};
+use crate::update::{Installable, Manifest, PackError, PackedRelease};
 
 /// Commands that may wait for a model's updater.
 const QUEUE_LEN: usize = 2;
@@ -24,7 +24,7 @@ const UPDATES_OFF: &str = "updates are off: set `updates.keyset` to the keyset o
 const BUSY: &str = "the updates of this model are busy, or the daemon is stopping";
 
 /// The answer to a local command.
-pub(crate) type CommandResult = Result<serde_json::Value, Refused>;
+pub(crate) type CommandResult = Result<serde_json::Value, ErrorResponse>;
 
 /// A command, and where its result goes.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(crate) struct UpdateCommand {
 #[derive(Debug)]
 enum UpdateAction {
     /// Install a release from one file, which is not verified yet.
-    Install(Box<Packed>),
+    Install(Box<PackedRelease>),
     /// Activate the previous version.
     Rollback,
     /// Activate an installed version by its name in the store; `None` is the built-in one.
@@ -64,7 +64,7 @@ impl UpdateQueues {
     pub(crate) async fn install(&self, file: Vec<u8>) -> CommandResult {
         self.check_on()?;
         let read = move || {
-            let packed = Packed::read(&file).map_err(|error| error.to_string())?;
+            let packed = PackedRelease::read(&file).map_err(|error| error.to_string())?;
             // Only for its model: the updater verifies all of it.
             let manifest: Manifest =
                 packed.envelope().unverified().map_err(|error| error.to_string())?;
@@ -103,13 +103,13 @@ impl UpdateQueues {
         let (result, received) = oneshot::channel();
         let sent = self.0.get(model).map(|to| to.try_send(UpdateCommand { action, result }));
         if !matches!(sent, Some(Ok(()))) {
-            return Err(Refused::new(Code::Busy, BUSY));
+            return Err(ErrorResponse::new(ErrorCode::Busy, BUSY));
         }
-        received.await.unwrap_or_else(|_| Err(Refused::new(Code::Busy, BUSY)))
+        received.await.unwrap_or_else(|_| Err(ErrorResponse::new(ErrorCode::Busy, BUSY)))
     }
 
-    fn check_on(&self) -> Result<(), Refused> {
-        if self.0.is_empty() { Err(Refused::new(Code::NoUpdates, UPDATES_OFF)) } else { Ok(()) }
+    fn check_on(&self) -> Result<(), ErrorResponse> {
+        if self.0.is_empty() { Err(ErrorResponse::new(ErrorCode::NoUpdates, UPDATES_OFF)) } else { Ok(()) }
     }
 }
 
@@ -125,7 +125,7 @@ impl ModelUpdater {
     }
 
     /// Verifies the release and has it checked. The result is sent once it is on trial or rejected.
-    async fn install(&mut self, packed: Packed, result: oneshot::Sender<CommandResult>) {
+    async fn install(&mut self, packed: PackedRelease, result: oneshot::Sender<CommandResult>) {
         let trust = self.device.trust().clone();
         let envelope = packed.manifest_bytes();
         let verified = spawn_blocking(move || packed.verify(&trust)).await;
@@ -151,7 +151,7 @@ impl ModelUpdater {
     }
 
     /// Puts a verified release into the store, where nothing uses it yet.
-    async fn place(&mut self, files: &Installable, envelope: &[u8]) -> Result<(), Refused> {
+    async fn place(&mut self, files: &Installable, envelope: &[u8]) -> Result<(), ErrorResponse> {
         let manifest = files.manifest();
         let active = self.device.record().active.as_ref();
         if active.is_some_and(|slot| slot.manifest == manifest.digest()) {
@@ -207,7 +207,7 @@ impl ModelUpdater {
                 "the built-in version is active: there is no previous one".to_owned(),
             ));
         };
-        self.feed(Event::Back).await;
+        self.feed(Event::Rollback).await;
         let to = self.device.record().active.as_ref().map(|slot| slot.version.clone());
         Ok(json!({ "model": self.model, "from": from.version, "to": to }))
     }
@@ -218,7 +218,7 @@ impl ModelUpdater {
             Some(stored) => Some(self.checked_slot(stored).await?),
         };
         self.swapped.clear();
-        self.feed(Event::Chosen(slot.clone())).await;
+        self.feed(Event::VersionSelected(slot.clone())).await;
         if self.device.record().active != slot || self.swapped.is_empty() {
             let why = format!("model {}: the version cannot be activated, see the log", self.model);
             return Err(model_error(why));
@@ -228,7 +228,7 @@ impl ModelUpdater {
     }
 
     /// The slot of a stored version that loads here and passes its golden vectors.
-    async fn checked_slot(&self, stored: Digest) -> Result<Slot, Refused> {
+    async fn checked_slot(&self, stored: Digest) -> Result<Slot, ErrorResponse> {
         let (context, model) = (self.switcher.context.clone(), self.model.clone());
         let versions = self.files.versions.clone();
         let load = move || checks::load(&context.config, &model, stored, &versions);
@@ -251,15 +251,15 @@ fn respond(to: oneshot::Sender<CommandResult>, result: CommandResult) {
     }
 }
 
-fn stopping() -> Refused {
-    Refused::new(Code::Stopping, "the daemon is stopping")
+fn stopping() -> ErrorResponse {
+    ErrorResponse::new(ErrorCode::Stopping, "the daemon is stopping")
 }
 
-fn model_error(why: String) -> Refused {
-    Refused::new(Code::Model, why)
+fn model_error(why: String) -> ErrorResponse {
+    ErrorResponse::new(ErrorCode::Model, why)
 }
 
-fn not_verified(error: &PackError) -> Refused {
+fn not_verified(error: &PackError) -> ErrorResponse {
     model_error(format!("the file is rejected: {error}"))
 }
 

@@ -16,7 +16,7 @@ use crate::failpoints;
 use crate::ids::Digest;
 use crate::update::Recipe;
 use crate::update::Source;
-use crate::update::device::{Effect, Event, Reason, Record, Report, Slot};
+use crate::update::machine::{Effect, Event, Reason, Record, Report, Slot};
 use crate::update::manifest::Chunk;
 
 /// Between the first two attempts to write the record; doubled with each.
@@ -33,15 +33,15 @@ impl ModelUpdater {
                 failpoints::point("update-saved");
                 None
             }
-            Effect::Survey { chunks, files } => Some(self.survey(chunks, files).await),
+            Effect::QueryHeld { chunks, files } => Some(self.survey(chunks, files).await),
             // The updater subscribes to everything awaited once the effects are executed.
             Effect::Fetch { source: Source::Mqtt, .. } => None,
             Effect::Fetch { source: Source::Http(url), blob, index, offset, chunk } => {
                 self.fetch_from_web(url, (blob, index), offset, chunk);
                 None
             }
-            Effect::Keep { chunk, bytes } => self.keep(chunk, bytes).await,
-            Effect::Open { chunks } => Some(self.open(chunks).await),
+            Effect::StoreChunk { chunk, bytes } => self.keep(chunk, bytes).await,
+            Effect::ReadManifest { chunks } => Some(self.open(chunks).await),
             Effect::Assemble { manifest, recipes } => {
                 failpoints::point("update-assemble");
                 let result = self.assemble(manifest, recipes).await;
@@ -77,7 +77,7 @@ impl ModelUpdater {
                 failpoints::point("update-reported");
                 None
             }
-            Effect::Refuse(reason) => {
+            Effect::Reject(reason) => {
                 self.refuse(reason);
                 None
             }
@@ -106,7 +106,7 @@ impl ModelUpdater {
                 Err(error) => error.to_string(),
             };
             let now = self.now().mono;
-            if let Some(suppressed) = self.log_limit.say(now, "save") {
+            if let Some(suppressed) = self.log_limit.allow(now, "save") {
                 log::error!(
                     "model {}: cannot save the state of its update, trying again: {why}{}",
                     self.model,
@@ -161,10 +161,10 @@ impl ModelUpdater {
             }
             Ok(Err(error)) => {
                 log::error!("model {}: cannot save a chunk: {error}", self.model);
-                Some(Event::Unkept)
+                Some(Event::StoreFailed)
             }
             // The daemon is stopping.
-            Err(_) => Some(Event::Unkept),
+            Err(_) => Some(Event::StoreFailed),
         }
     }
 
@@ -267,7 +267,7 @@ impl ModelUpdater {
             }
             Err(error @ SwitchError::Unusable { .. }) => {
                 log::error!("{error}");
-                slot.map(|_| Event::Unusable)
+                slot.map(|_| Event::LoadFailed)
             }
             Err(error) => {
                 log::error!(
@@ -331,7 +331,7 @@ impl ModelUpdater {
         let word = word(reason);
         self.counters.add_refused(&word);
         let now = self.now().mono;
-        if let Some(suppressed) = self.log_limit.say(now, &word) {
+        if let Some(suppressed) = self.log_limit.allow(now, &word) {
             log::warn!("model {}: update message rejected: {word}{}", self.model, suppressed);
         }
         self.answer_rejected(reason);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::ids::Digest;
-use crate::update::device::Event;
+use crate::update::machine::Event;
 use crate::update::manifest::Chunk;
 use crate::web::{Client, Settings, WebError};
 

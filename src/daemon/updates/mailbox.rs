@@ -14,7 +14,7 @@ use crate::daemon::telemetry::topics;
 use crate::ids::{Digest, ModelName};
 use crate::link::{LinkHandle, Subscription};
 use crate::update::Target;
-use crate::update::manifest::CHUNK_MAX;
+use crate::update::manifest::MAX_CHUNK_SIZE;
 
 /// Bytes of a deployment or keyset; longer ones are rejected.
 const MAX_DOCUMENT_BYTES: usize = 17 << 10;
@@ -109,7 +109,7 @@ impl UpdateMailbox {
             }
             Topic::Keyset => UpdateMessage::Keyset(part(MAX_DOCUMENT_BYTES)),
             Topic::Chunk { blob, index } => {
-                let max = usize::try_from(CHUNK_MAX).unwrap_or(usize::MAX);
+                let max = usize::try_from(MAX_CHUNK_SIZE).unwrap_or(usize::MAX);
                 UpdateMessage::Chunk { blob, index, bytes: part(max) }
             }
         };

@@ -2,10 +2,10 @@
 
 use tokio::sync::oneshot;
 
-use crate::control::Refused;
+use crate::control::ErrorResponse;
 use crate::ids::Digest;
 use crate::update::ShadowReport;
-use crate::update::device::{Event, Reason};
+use crate::update::machine::{Event, Reason};
 
 /// A result of a background task, and the candidate that it is about.
 pub(super) type TaskResult = (Digest, Finding);
@@ -29,7 +29,7 @@ impl From<Event> for Finding {
 pub(super) struct PendingInstall {
     pub(super) manifest: Digest,
     pub(super) version: String,
-    pub(super) result: oneshot::Sender<Result<serde_json::Value, Refused>>,
+    pub(super) result: oneshot::Sender<Result<serde_json::Value, ErrorResponse>>,
 }
 
 /// The name of a reason on the wire.

@@ -1,4 +1,4 @@
-//! Models over the air: drives the update machines of [`crate::update::device`], one task a model.
+//! Models over the air: drives the update machines of [`crate::update::machine`], one task a model.
 //!
 //! ```text
 //!  link ──receive──▶ UpdateMailbox ──messages──▶ ModelUpdater ──events──▶ Device (pure)

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::Digest;
 use crate::store::models::{VersionSlot as Stored, VersionSlots};
-use crate::update::device::{Record, Slot, State};
+use crate::update::machine::{Record, Slot, State};
 
 /// Maps the digest of a version's manifest, which the machine uses, to the digest of its bytes,
 /// which the model store uses.
@@ -94,7 +94,7 @@ pub(super) fn write(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::update::device::Job;
+    use crate::update::machine::Job;
 
     fn slot(manifest: u8) -> Option<Slot> {
         let version = format!("1.{manifest}");
@@ -103,7 +103,7 @@ mod tests {
 
     fn record(stage: State) -> Record {
         let job = Some(Job { order: "an envelope".into(), stage, tries: 1, paused: false });
-        Record { active: slot(2), previous: slot(1), floor: 1, job, ..Record::default() }
+        Record { active: slot(2), previous: slot(1), min_counter: 1, job, ..Record::default() }
     }
 
     #[test]
@@ -131,7 +131,7 @@ mod tests {
         let (record, _) = read(&slots);
         assert_eq!((record.active, record.job), (None, None));
         assert_eq!(record.previous.unwrap().manifest, Digest([2; 32]));
-        assert_eq!(record.floor, 1);
+        assert_eq!(record.min_counter, 1);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::procfs;
 use crate::store::models::VersionSlots;
 use crate::store::{Settings as StoreSettings, Store, StoreError, chunks};
 use crate::update::Trust;
-use crate::update::device::{Device, Effect, Settings};
+use crate::update::machine::{Effect, Settings, UpdateMachine};
 
 /// Bytes of a keyset.
 const MAX_KEYSET_BYTES: u64 = 64 << 10;
@@ -24,7 +24,7 @@ const MAX_KEYSET_BYTES: u64 = 64 << 10;
 #[derive(Debug)]
 pub(crate) struct RestoredMachine {
     pub(super) model: ModelName,
-    pub(super) device: Device,
+    pub(super) device: UpdateMachine,
     pub(super) digests: DigestMap,
     /// Effects of the start that are still to be executed.
     pub(super) effects: Vec<Effect>,
@@ -98,7 +98,7 @@ fn restored(
         max_bytes_per_s: config.updates.max_bytes_per_s,
         seed: fastrand::u64(..),
     };
-    let device = Device::new(settings, trust.clone(), record);
+    let device = UpdateMachine::new(settings, trust.clone(), record);
     let mut device = device.map_err(|error| problem(&error))?;
     let mut effects = Vec::new();
     device.start(now, &mut effects);
@@ -118,7 +118,7 @@ fn restored(
 /// Executes the writes that a start begins with. The running machine repeats one that fails.
 fn save_first(
     effects: &mut Vec<Effect>,
-    device: &Device,
+    device: &UpdateMachine,
     model: &ModelName,
     store: &mut Store,
     slots: &mut VersionSlots,

@@ -4,12 +4,12 @@ use std::sync::PoisonError;
 
 use crate::daemon::context::DaemonContext;
 use crate::ids::ModelName;
-use crate::update::device::Runs;
+use crate::update::machine::TrialStats;
 
 /// What the active version has done since it became active.
-pub(super) fn trial_stats(context: &DaemonContext, model: &ModelName) -> Runs {
+pub(super) fn trial_stats(context: &DaemonContext, model: &ModelName) -> TrialStats {
     let streams = context.config.streams.iter().zip(&context.stats);
-    let mut sum = Runs { slowdown: 1.0, ..Runs::default() };
+    let mut sum = TrialStats { slowdown: 1.0, ..TrialStats::default() };
     let mut slowest: Option<f64> = None;
     for (_, stats) in streams.filter(|(stream, _)| stream.model == *model) {
         let stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
@@ -21,5 +21,5 @@ pub(super) fn trial_stats(context: &DaemonContext, model: &ModelName) -> Runs {
         sum.nans = sum.nans.saturating_add(count(version.bad_outputs));
         slowest = slowest.into_iter().chain(version.slowdown()).reduce(f64::max);
     }
-    Runs { slowdown: slowest.unwrap_or(1.0), ..sum }
+    TrialStats { slowdown: slowest.unwrap_or(1.0), ..sum }
 }

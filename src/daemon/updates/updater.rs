@@ -23,9 +23,9 @@ use crate::daemon::models::update_status::{UpdateCounters, UpdateStatus};
 use crate::failpoints;
 use crate::ids::{Digest, ModelName};
 use crate::link::LinkHandle;
-use crate::monitor::Repeats;
+use crate::monitor::LogLimiter;
 use crate::pipeline::SwapEffect;
-use crate::update::device::{Device, Effect, Event};
+use crate::update::machine::{UpdateMachine, Effect, Event};
 use crate::update::{ShadowReport, Target};
 
 /// How often a trial is looked at, and progress is reported.
@@ -41,13 +41,13 @@ const RESULT_QUEUE_LEN: usize = 8;
 pub(super) struct ModelUpdater {
     pub(super) model: ModelName,
     pub(super) index: usize,
-    pub(super) device: Device,
+    pub(super) device: UpdateMachine,
     pub(super) digests: DigestMap,
     pub(super) files: VersionFiles,
     pub(super) switcher: ModelSwitcher,
     pub(super) mailbox: Arc<UpdateMailbox>,
     pub(super) link: LinkHandle,
-    pub(super) log_limit: Repeats,
+    pub(super) log_limit: LogLimiter,
     pub(super) counters: UpdateCounters,
     pub(super) http: HttpSource,
     /// Probes, shadow runs and downloads of the update in progress.
@@ -98,7 +98,7 @@ impl ModelUpdater {
             switcher: parts.switcher,
             mailbox: parts.mailbox,
             link: parts.link,
-            log_limit: Repeats::new(Duration::from_secs(60)),
+            log_limit: LogLimiter::new(Duration::from_secs(60)),
             counters: UpdateCounters::default(),
             http: parts.http,
             tasks: JoinSet::new(),
@@ -123,7 +123,7 @@ impl ModelUpdater {
         let first = std::mem::take(&mut self.first);
         self.execute_all(first).await;
         if self.unusable {
-            self.feed(Event::Unusable).await;
+            self.feed(Event::LoadFailed).await;
         }
         if self.device.record().job.is_none() {
             self.files.keep_only(&std::collections::BTreeSet::new());
@@ -244,7 +244,7 @@ impl ModelUpdater {
             self.next_poll = Instant::now() + TRIAL_POLL_INTERVAL;
             if self.device.is_on_trial() {
                 let runs = trial_stats::trial_stats(&self.switcher.context, &self.model);
-                self.feed(Event::Ran(runs)).await;
+                self.feed(Event::TrialProgress(runs)).await;
             }
             self.publish_progress();
         }

@@ -10,7 +10,7 @@ use crate::failpoints;
 use crate::ids::{Digest, ModelName};
 use crate::store::chunks::ChunkStore;
 use crate::store::models::{ModelStore, ModelStoreError};
-use crate::update::device::{Event, Reason};
+use crate::update::machine::{Event, Reason};
 use crate::update::{Installable, MANIFEST, Manifest, Recipe, Verified, assemble, chunking};
 
 /// Where the files of a model's versions are.

@@ -90,7 +90,7 @@ fn link(facts: &Facts) -> Vec<Finding> {
         let last =
             link.fault.as_ref().map(|fault| format!(", the last one because: {}", fault.text));
         let message = format!(
-            "{} connections to the broker in ten minutes, so they do not last{}",
+            "the connection to the broker is unstable: {} connections in ten minutes{}",
             link.recent_connects,
             last.unwrap_or_default()
         );
@@ -104,8 +104,8 @@ fn link(facts: &Facts) -> Vec<Finding> {
     }
     if let Some((topic, reason)) = link.refused_reports.first() {
         let message = format!(
-            "the broker refuses the daemon's own reports on {topic:?} ({reason}), so the fleet does \
-             not see this gateway as it is: allow it in the broker's access list"
+            "the broker rejects the daemon's reports on {topic:?} ({reason}), so the fleet view of \
+             this gateway is outdated: allow publishing in the broker's access list"
         );
         found.push(Finding::new(Code::ReportsRefused, Degraded, message));
     }
@@ -140,7 +140,7 @@ fn queue(facts: &Facts) -> impl Iterator<Item = Finding> {
     let told = facts.link.unanswered.is_some();
     let stalled = (long && !told && queue.stalled >= STALLED).then(|| {
         let message = format!(
-            "{} results wait though the broker is connected, and it has taken none for {}: look in \
+            "{} results wait although the broker is connected; it has not acknowledged any for {}: see \
              the broker's log",
             queue.waiting,
             Span(queue.stalled)
@@ -161,14 +161,14 @@ fn queue(facts: &Facts) -> impl Iterator<Item = Finding> {
 fn store(store: &StoreFacts) -> Vec<Finding> {
     let mut found = Vec::new();
     if store.is_closed {
-        let message = "the store is closed, results are kept in memory only; the daemon's log says \
-                       why, and it tries again every few seconds";
+        let message = "the store is closed and results are kept in memory only; it is reopened \
+                       every few seconds, see the daemon's log for the cause";
         found.push(Finding::new(Code::StoreClosed, Failed, message.to_owned()));
     }
     if store.quarantined > 0 {
         let message = format!(
-            "the database was damaged: results that waited in it are lost, unless {}/quarantine \
-             still has it; a restart ends this warning",
+            "the database was damaged and quarantined in {}/quarantine; its queued results are lost. \
+             A restart clears this warning",
             store.dir
         );
         found.push(Finding::new(Code::StoreQuarantined, Failed, message));
@@ -178,7 +178,7 @@ fn store(store: &StoreFacts) -> Vec<Finding> {
     found.extend(free.map(|free| {
         let message = format!(
             "the file system of {} has {} MB left, and store.reserve_bytes keeps {} MB of it free: \
-             results that wait replace older ones, or are refused; free space there, or lower \
+             queued results evict older ones or are lost; free some space, or lower \
              store.reserve_bytes",
             store.dir,
             free / 1_000_000,

@@ -101,7 +101,7 @@ fn example(of: Option<&Rejection>) -> String {
         shown.push_str("...");
     }
     let message: String = message.chars().map(printable).collect();
-    format!(". The last one, on {topic:?}: {message} ({reason}); its payload begins `{shown}`")
+    format!(". The last one, on {topic:?}: {message} ({reason}); its payload starts with `{shown}`")
 }
 
 fn inputs(stream: &StreamFacts) -> Option<Finding> {
@@ -117,7 +117,7 @@ fn inputs(stream: &StreamFacts) -> Option<Finding> {
 fn runs(stream: &StreamFacts) -> Option<Finding> {
     let state = severity(stream.runs)?;
     let message = format!(
-        "{} runs of the model gave no prediction{}",
+        "{} runs of the model failed{}",
         share(stream.runs),
         example(stream.last_failure.as_ref())
     );
@@ -131,8 +131,8 @@ fn windows(window: &WindowFacts) -> Option<Finding> {
     let enough = if runs == 0 { length } else { length.saturating_mul(WINDOWS_WITHOUT_RUN) };
     let causes = [
         (gaps, "pauses between samples are longer than `window.max_gap` of the model's card"),
-        (clock_steps, "the time stamps of the devices go back: check the devices' clocks"),
-        (evicted, "more devices take turns than `max_keys` of the stream: raise it"),
+        (clock_steps, "the timestamps of the devices go back: check the devices' clocks"),
+        (evicted, "there are more devices than `max_keys` of the stream: raise it"),
         (expired, "devices pause for longer than `key_ttl` of the stream: raise it"),
     ];
     let discarded =
@@ -144,7 +144,7 @@ fn windows(window: &WindowFacts) -> Option<Finding> {
     let when = if runs == 0 { "since the start" } else { "since the last prediction" };
     let message = format!(
         "{samples} samples and no full window of {length} {when} (the fullest had {fullest}): \
-         windows were started again {discarded} times, because {cause}"
+         windows were restarted {discarded} times, because {cause}"
     );
     let state = if runs == 0 { Failed } else { Degraded };
     Some(Finding::new(Code::NothingPredicted, state, message))
@@ -155,19 +155,19 @@ fn deliveries(stream: &StreamFacts) -> Option<Finding> {
     let tally = stream.deliveries;
     let (topic, reason) = stream.last_refusal.as_ref().filter(|_| tally.bad > 0)?;
     let advice = match *reason {
-        "not-authorized" => "allow inferd to write there in the broker's access list",
-        "too-large" => "raise the broker's largest packet and broker.max_packet",
+        "not-authorized" => "allow publishing there in the broker's access list",
+        "too-large" => "raise the broker's maximum packet size and broker.max_packet",
         "topic-invalid" => "correct publish.topic of the stream",
         "closes-connection" => {
-            "the broker closes the connection at a publish there: allow inferd to write there in \
-             the broker's access list or policy"
+            "the broker closes the connection on a publish there: allow publishing there in the \
+             broker's access list or policy"
         }
         "quota-exceeded" => "raise the broker's quota for this client",
-        _ => "look in the broker's log",
+        _ => "see the broker's log",
     };
     let state = severity(tally).unwrap_or(Degraded);
     let message = format!(
-        "the broker refused {} predictions, which are lost (the last one on {topic:?}: {reason}): \
+        "the broker rejected {} predictions, which are lost (the last one on {topic:?}: {reason}): \
          {advice}",
         share(tally)
     );

@@ -203,7 +203,7 @@ fn each_refused_prediction_is_a_reason() {
     let words = ["all of the last 3", "predictions/a", "not-authorized", "access list", "lost"];
     gives(refuse(3, 3, "not-authorized"), Code::PredictionsRefused, Failed, &words);
     let words =
-        ["predictions/a", "closes-connection", "closes the connection at a publish", "lost"];
+        ["predictions/a", "closes-connection", "closes the connection on a publish", "lost"];
     gives(refuse(3, 3, "closes-connection"), Code::PredictionsRefused, Failed, &words);
     gives(refuse(20, 1, "too-large"), Code::PredictionsRefused, Degraded, &["max_packet"]);
     is_healthy("it is long ago", refuse(20, 0, "not-authorized"));

@@ -4,9 +4,9 @@
 //! models/{sha256}/    sled: the bytes in values of 4 KiB under their place (u32, big-endian)
 //! models/{sha256}/whole    the size in decimal; written when all of it read back right
 //! ```
-//! A version without the file `whole` was never finished and is never loaded. Bytes leave this room
-//! only after a full read that gave their digest. A version goes by the removal of its folder: what
-//! was deleted inside a sled database would keep its place on the disk.
+//! A version without the file `whole` is incomplete and is never loaded. Bytes leave this module
+//! only after a full read with the right digest. A version is deleted by removing its folder: data
+//! deleted inside a sled database would still occupy the disk.
 //!
 //! Which versions are in use is [`VersionSlots`], small state beside the results.
 
@@ -41,13 +41,15 @@ const EMPTY_DATABASE_BYTES: u64 = 5 << 19;
 /// Why a version could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelStoreError {
-    #[error("model version {0} is not here")]
+    #[error("model version {0} is not installed")]
     NotHeld(Digest),
-    #[error("model version {digest} is damaged and will not be used: {reason}")]
+    #[error("model version {digest} is damaged and cannot be used: {reason}")]
     Damaged { digest: Digest, reason: String },
     #[error("model version {digest}: {reason}")]
     SizeMismatch { digest: Digest, reason: String },
-    #[error("{dir}: no room for {wanted} bytes of model beside the reserve: free some")]
+    #[error(
+        "{dir}: not enough free space for a model of {wanted} bytes besides the reserve; free some space"
+    )]
     Full { dir: PathBuf, wanted: u64 },
     #[error("{dir}: {reason}")]
     Failed { dir: PathBuf, reason: String },
@@ -109,11 +111,11 @@ impl ModelStore {
         Ok(store)
     }
 
-    /// Starts to write a version of `size` bytes, or goes on with one that was interrupted. One
-    /// that is whole starts anew: whoever writes it again found it damaged.
+    /// Starts to write a version of `size` bytes, or resumes one that was interrupted. A complete
+    /// version is replaced: it is only written again if it was damaged.
     ///
     /// # Errors
-    /// No room for it, or a disk that fails.
+    /// Not enough space, or an I/O error.
     pub fn begin(&self, digest: Digest, size: u64) -> Result<Writer, ModelStoreError> {
         Writer::open(self.clone(), digest, size)
     }
@@ -130,7 +132,7 @@ impl ModelStore {
             .and_then(|database| verify(&database, digest, size));
         release_memory();
         read.map_err(|fault| match fault {
-            // sled says of good bytes that they are wrong where the disk has no room to open them.
+            // sled reports intact data as corrupt if the disk is too full to open it.
             DatabaseError::Broken(reason) if !disk_space::is_full(&self.root).unwrap_or(true) => {
                 ModelStoreError::Damaged { digest, reason }
             }
@@ -153,7 +155,7 @@ impl ModelStore {
     }
 
     /// Removes every version that is not in `needed`, whole or not, and gives their number. A
-    /// version that was interrupted is gone on with only if it is named here.
+    /// version that was interrupted is resumed only if it is named here.
     ///
     /// # Errors
     /// A folder that cannot be read or removed; the others are removed all the same.
@@ -222,7 +224,7 @@ impl ModelStore {
         Ok(spare.saturating_sub(EMPTY_DATABASE_BYTES) / 2)
     }
 
-    /// Whether a model of so many bytes may still be written: sled takes twice as much.
+    /// Checks that there is space for a model of `size` bytes: sled needs twice as much.
     fn check_space(&self, size: u64) -> Result<(), ModelStoreError> {
         let wanted = size.saturating_mul(2).saturating_add(EMPTY_DATABASE_BYTES);
         let free = disk_space::spare_bytes(&self.settings)
@@ -266,9 +268,7 @@ fn verify(database: &Database, digest: Digest, size: u64) -> Result<VerifiedByte
         Ok(VerifiedBytes { digest, bytes })
     } else {
         let len = bytes.len();
-        Err(DatabaseError::Broken(format!(
-            "{len} of {size} bytes read back, and their digest is {found}"
-        )))
+        Err(DatabaseError::Broken(format!("{len} of {size} bytes were read, with digest {found}")))
     }
 }
 

@@ -1,5 +1,4 @@
-//! Which versions of a model are in use: one piece of small state a model, changed by one durable
-//! write.
+//! The versions of a model that are in use: one value per model, changed by one durable write.
 
 use std::collections::BTreeSet;
 
@@ -8,33 +7,27 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{Digest, ModelName};
 use crate::store::{Store, StoreError};
 
-/// Refused versions that are remembered; the oldest go first.
-const REFUSED_MAX: usize = 64;
-
 /// A version in a slot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionSlot {
     pub digest: Digest,
-    /// As the card of its bundle says.
+    /// The version in the card of its bundle.
     pub version: String,
 }
 
-/// What is known of one model's versions. `None` in a slot is the shipped model, which is always
-/// there.
+/// The versions of one model. `None` in a slot is the built-in model, which always exists.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct VersionSlots {
-    /// What is loaded at a start.
+    /// The version that is loaded at start-up.
     pub active: Option<VersionSlot>,
-    /// What served before it: kept whole, to go back to.
+    /// The version that was active before: the target of a rollback.
     pub previous: Option<VersionSlot>,
-    /// The active version while it has not proved itself.
+    /// The active version while it is on trial.
     pub trial: Option<Digest>,
-    /// A version that is being written: kept though it is not whole.
+    /// A version that is being written: kept although it is incomplete.
     pub staged: Option<Digest>,
-    /// Versions that failed here and are not taken again.
-    pub refused: Vec<Digest>,
-    /// The update machine's own notes, which change in the same write.
+    /// The record of the update machine, which changes in the same write.
     pub notes: String,
 }
 
@@ -44,38 +37,25 @@ impl VersionSlots {
         let slots = [&self.active, &self.previous].into_iter().flatten().map(|slot| slot.digest);
         slots.chain(self.trial).chain(self.staged)
     }
-
-    /// Remembers a version as one not to take again.
-    pub fn refuse(&mut self, digest: Digest) {
-        self.refused.retain(|refused| *refused != digest);
-        self.refused.push(digest);
-        let surplus = self.refused.len().saturating_sub(REFUSED_MAX);
-        self.refused.drain(..surplus);
-    }
-
-    #[must_use]
-    pub fn refuses(&self, digest: Digest) -> bool {
-        self.refused.contains(&digest)
-    }
 }
 
 impl Store {
-    /// The slots of a model; empty where none were written, or where they do not read back.
+    /// The slots of a model; empty if there are none, or if they are corrupt.
     ///
     /// # Errors
     /// The disk failed.
     pub fn slots(&mut self, model: &ModelName) -> Result<VersionSlots, StoreError> {
         let Some(bytes) = self.get(&key(model))? else { return Ok(VersionSlots::default()) };
         Ok(serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-            log::error!("the slots of model {model} do not read back, it starts anew: {error}");
+            log::error!("the version record of model {model} is corrupt and was reset: {error}");
             VersionSlots::default()
         }))
     }
 
-    /// Changes the slots of a model, all at once. Durable when this returns.
+    /// Replaces the slots of a model atomically. Durable when this returns.
     ///
     /// # Errors
-    /// The disk is full or failed: what was there before is still there.
+    /// The disk is full or failed: the previous slots are unchanged.
     pub fn set_slots(&mut self, model: &ModelName, slots: &VersionSlots) -> Result<(), StoreError> {
         // Names, digests and text always serialize.
         let bytes = serde_json::to_vec(slots).unwrap_or_default();

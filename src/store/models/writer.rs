@@ -1,4 +1,4 @@
-//! A version on its way to the disk.
+//! Writes a model version to disk.
 
 use super::{
     CHUNK_SIZE, ModelStore, ModelStoreError, VerifiedBytes, complete_size, mark_complete, read_all,
@@ -11,7 +11,7 @@ use crate::store::database::{Database, DatabaseError, release_memory};
 const FLUSH_INTERVAL_CHUNKS: u32 = 256;
 
 /// Writes one version. Dropped before [`Writer::finish`], what was flushed stays and the next
-/// [`ModelStore::begin`] goes on behind it.
+/// [`ModelStore::begin`] resumes after it.
 #[derive(Debug)]
 pub struct Writer {
     store: ModelStore,
@@ -55,19 +55,19 @@ impl Writer {
         u64::from(self.chunks) * CHUNK_SIZE as u64 + rest
     }
 
-    /// Takes the bytes from `offset` on. What is there already is passed over, so that pieces of
-    /// any size can be gone on with at their own borders.
+    /// Takes the bytes from `offset` on. Bytes that are already stored are skipped, so that a
+    /// resumed download can repeat the last piece.
     ///
     /// # Errors
     /// A gap before `offset`, more bytes than the version has, or a disk that is full or fails.
     pub fn put(&mut self, offset: u64, bytes: &[u8]) -> Result<(), ModelStoreError> {
         let known = self.position().checked_sub(offset);
         let Some(known) = known.and_then(|known| usize::try_from(known).ok()) else {
-            return Err(self.size_mismatch(format!("bytes from {offset} on leave a gap")));
+            return Err(self.size_mismatch(format!("bytes at offset {offset} leave a gap")));
         };
         let end = u64::try_from(bytes.len()).ok().and_then(|len| offset.checked_add(len));
         if end.is_none_or(|end| end > self.size) {
-            return Err(self.size_mismatch(format!("more than the {} bytes it has", self.size)));
+            return Err(self.size_mismatch(format!("more than the expected {} bytes", self.size)));
         }
         self.rest.extend_from_slice(bytes.get(known..).unwrap_or_default());
         let whole = self.rest.len() / CHUNK_SIZE * CHUNK_SIZE;
@@ -90,7 +90,7 @@ impl Writer {
     pub fn finish(mut self) -> Result<VerifiedBytes, ModelStoreError> {
         if self.position() != self.size {
             let (position, size) = (self.position(), self.size);
-            return Err(self.size_mismatch(format!("{position} of {size} bytes have come")));
+            return Err(self.size_mismatch(format!("{position} of {size} bytes received")));
         }
         let rest = std::mem::take(&mut self.rest);
         if !rest.is_empty() {

@@ -106,7 +106,7 @@ proptest::proptest! {
         let keys = keys(1);
         let trust = keys.trust();
         proptest::prop_assert!(trust.deployment(&bytes).is_err());
-        proptest::prop_assert!(Packed::read(&bytes).is_err());
+        proptest::prop_assert!(PackedRelease::read(&bytes).is_err());
         let good = signed(&deployment(), &[&keys.deploy[0]]);
         let mut bad = good.clone();
         let at = at % bad.len();

@@ -20,26 +20,29 @@ fn nudged(version: &str) -> Bundle {
     Bundle::from_files(files, None).unwrap()
 }
 
-fn release(counter: u64) -> Release {
-    Release { counter, created: time("2026-11-22T10:00:00Z"), requires: Requires::default() }
+fn release(counter: u64) -> ReleaseInfo {
+    ReleaseInfo { counter, created: time("2026-11-22T10:00:00Z"), requires: Requires::default() }
 }
 
-fn packed(bundle: &Bundle, counter: u64, keys: &Keys, bases: &[&Bundle]) -> Packed {
-    let mut packed = Packed::new(bundle, release(counter), bases).unwrap();
+fn packed(bundle: &Bundle, counter: u64, keys: &Keys, bases: &[&Bundle]) -> PackedRelease {
+    let mut packed = PackedRelease::new(bundle, release(counter), bases).unwrap();
     keys.release.iter().take(2).for_each(|key| packed.envelope_mut().sign(key));
     packed
 }
 
 /// A packed bundle's tar with one of its files changed by someone without a key.
-fn tampered(packed: &Packed, change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>)) -> Packed {
+fn tampered(
+    packed: &PackedRelease,
+    change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>),
+) -> PackedRelease {
     let mut files = crate::bundle::read_files(&packed.write().unwrap()).unwrap();
     change(&mut files);
     let mut out = Vec::new();
     crate::bundle::write_files(&files, &mut out).unwrap();
-    Packed::read(&out).unwrap()
+    PackedRelease::read(&out).unwrap()
 }
 
-fn mismatch(packed: Packed, trust: &Trust) -> Mismatch {
+fn mismatch(packed: PackedRelease, trust: &Trust) -> Mismatch {
     match packed.verify(trust).unwrap_err() {
         PackError::Mismatch(mismatch) => mismatch,
         other => panic!("refused for another reason: {other}"),
@@ -51,7 +54,7 @@ fn a_release_packed_and_read_again_is_installable_and_the_same_bytes() {
     let keys = keys(1);
     let bytes = packed(&motion(), 1, &keys, &[]).write().unwrap();
     assert_eq!(packed(&motion(), 1, &keys, &[]).write().unwrap(), bytes);
-    let installable = Packed::read(&bytes).unwrap().verify(&keys.trust()).unwrap();
+    let installable = PackedRelease::read(&bytes).unwrap().verify(&keys.trust()).unwrap();
     assert_eq!(installable.manifest().name.as_str(), "motion");
     assert_eq!(installable.files(), motion().files());
     assert_eq!(installable.bundle().unwrap().digest(), motion().digest());
@@ -73,7 +76,7 @@ fn an_altered_file_is_refused_by_name() {
     let gone = tampered(&packed, |files| drop(files.remove("golden.npz")));
     assert!(matches!(mismatch(gone, &keys.trust()), Mismatch::Missing { .. }));
     let more = tampered(&packed, |files| drop(files.insert("more".into(), Vec::new())));
-    assert!(matches!(mismatch(more, &keys.trust()), Mismatch::Stranger { .. }));
+    assert!(matches!(mismatch(more, &keys.trust()), Mismatch::Unexpected { .. }));
 }
 
 #[test]
@@ -90,11 +93,11 @@ fn files_of_two_versions_do_not_mix() {
 fn a_manifest_altered_unsigned_or_signed_by_too_few_is_refused() {
     let keys = keys(1);
     let one = {
-        let mut packed = Packed::new(&motion(), release(1), &[]).unwrap();
+        let mut packed = PackedRelease::new(&motion(), release(1), &[]).unwrap();
         packed.envelope_mut().sign(&keys.release[0]);
         packed
     };
-    let unsigned = Packed::new(&motion(), release(1), &[]).unwrap();
+    let unsigned = PackedRelease::new(&motion(), release(1), &[]).unwrap();
     let mut strangers = unsigned.clone();
     [key(50), key(51)].iter().for_each(|key| strangers.envelope_mut().sign(key));
     for (bad, signatures) in [(one, 1), (unsigned, 0), (strangers, 0)] {
@@ -112,7 +115,7 @@ fn a_manifest_altered_unsigned_or_signed_by_too_few_is_refused() {
         motion().write(&mut out).unwrap();
         out
     };
-    assert!(matches!(Packed::read(&bare), Err(PackError::NoManifest)));
+    assert!(matches!(PackedRelease::read(&bare), Err(PackError::NoManifest)));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::ids::GatewayId;
-use crate::update::device::State;
+use crate::update::machine::State;
 use crate::update::drawn;
 
 /// The plan of a rollout.
@@ -248,7 +248,7 @@ impl Rollout {
     ) -> impl Iterator<Item = &'a GatewayId> + 'a {
         let percent = if self.wave == 0 { 0.0 } else { self.percent() };
         fleet.iter().filter(move |id| {
-            drawn(&self.plan.seed, id, percent) && !self.ended.contains_key(id.as_str())
+            is_selected(&self.plan.seed, id, percent) && !self.ended.contains_key(id.as_str())
         })
     }
 
@@ -274,7 +274,7 @@ impl Rollout {
     /// The number of these gateways that the waves so far select.
     pub(in crate::ctl) fn reached(&self, fleet: &[GatewayId]) -> usize {
         let percent = if self.wave == 0 { 0.0 } else { self.percent() };
-        fleet.iter().filter(|id| drawn(&self.plan.seed, id, percent)).count()
+        fleet.iter().filter(|id| is_selected(&self.plan.seed, id, percent)).count()
     }
 
     /// The progress of each wave that has started, for the gateways that it added.
@@ -283,7 +283,7 @@ impl Rollout {
         let mut progress: Vec<_> =
             waves.map(|&percent| Progress { percent, reached: 0, ended: 0, failed: 0 }).collect();
         for id in fleet {
-            let reached = |of: &&mut Progress| drawn(&self.plan.seed, id, of.percent);
+            let reached = |of: &&mut Progress| is_selected(&self.plan.seed, id, of.percent);
             let Some(of) = progress.iter_mut().find(reached) else { continue };
             of.reached += 1;
             if let Some(well) = self.ended.get(id.as_str()) {

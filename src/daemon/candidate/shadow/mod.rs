@@ -30,7 +30,7 @@ use crate::daemon::inference::queues::WorkerQueues;
 use crate::daemon::inference::shadow_share::{ShadowError, ShadowRun, ShadowStart};
 use crate::pipeline::ShadowTally;
 use crate::update::ShadowReport;
-use crate::update::device::Reason;
+use crate::update::machine::Reason;
 
 /// Timed runs below which a slowdown is not judged.
 const MIN_TIMED_RUNS: u32 = 10;

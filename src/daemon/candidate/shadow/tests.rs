@@ -12,7 +12,7 @@ use crate::daemon::inference::queues::WorkerQueues;
 use crate::daemon::inference::shadow_share::ShadowError;
 use crate::daemon::inference::tests::fixture::{HOP, LENGTH, WorkerRig, loaded, sample};
 use crate::pipeline::ShadowTally;
-use crate::update::device::Reason;
+use crate::update::machine::Reason;
 
 /// Far beyond what anything takes.
 const LONG: Duration = Duration::from_secs(60);

@@ -18,7 +18,7 @@ use crate::daemon::telemetry::messages;
 use crate::daemon::windows::recent_inputs::RecentInputs;
 use crate::link::{Ingest, Link, LinkHandle, LinkOptions};
 use crate::message::Incoming;
-use crate::monitor::{Bucket, Repeats};
+use crate::monitor::{TokenBucket, LogLimiter};
 use crate::pipeline::{self, Pipeline, PredictionIds};
 
 pub(crate) const LENGTH: usize = 40;
@@ -99,8 +99,8 @@ impl WorkerRig {
             link: link(&config, clock.clone()),
             heartbeat: Arc::default(),
             clock: clock.clone(),
-            reject_budget: Arc::new(Mutex::new(Bucket::new(0, clock.now().mono))),
-            log_limit: Repeats::new(hour),
+            reject_budget: Arc::new(Mutex::new(TokenBucket::new(0, clock.now().mono))),
+            log_limit: LogLimiter::new(hour),
         };
         let queues = WorkerQueues::new([(stream.model.clone(), samples.clone())]);
         let worker = std::thread::spawn(|| worker.run());

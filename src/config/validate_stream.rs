@@ -1,0 +1,272 @@
+//! `[[stream]]`: each alone, and all of them together.
+
+use super::section::Section;
+use super::{
+    Broker, Encoding, Format, Gateway, Guarantee, Payload, Publish, RetainedInput, Stream,
+    TopicPattern, TopicTemplate, When, WindowSafety,
+};
+use crate::clock::Timestamp;
+use crate::ids::{ModelName, StreamName};
+use crate::message::Qos;
+use crate::tensor::Dtype;
+
+const FORMATS: &[(&str, Format)] = &[
+    ("json", Format::Json),
+    ("cbor", Format::Cbor),
+    ("csv", Format::Csv),
+    ("f32le", Format::Raw(Dtype::F32)),
+    ("f64le", Format::Raw(Dtype::F64)),
+    ("i8", Format::Raw(Dtype::I8)),
+    ("u8", Format::Raw(Dtype::U8)),
+    ("i16le", Format::Raw(Dtype::I16)),
+    ("u16le", Format::Raw(Dtype::U16)),
+    ("i32le", Format::Raw(Dtype::I32)),
+];
+
+const GUARANTEES: &[(&str, Guarantee)] =
+    &[("at-least-once", Guarantee::AtLeastOnce), ("best-effort", Guarantee::BestEffort)];
+
+const WINDOWS: &[(&str, WindowSafety)] = &[
+    ("memory", WindowSafety::Memory),
+    ("checkpoint", WindowSafety::Checkpoint),
+    ("journal", WindowSafety::Journal),
+];
+
+const RETAINED: &[(&str, RetainedInput)] = &[
+    ("ignore", RetainedInput::Ignore),
+    ("take", RetainedInput::Take),
+    ("mark", RetainedInput::Mark),
+];
+
+/// The name that stands for the device in topics.
+const DEVICE: &str = "device";
+
+pub(super) fn stream(section: &Section<'_>) -> Option<Stream> {
+    let name = section.parsed("name", StreamName::parse);
+    let model = section.parsed("model", ModelName::parse);
+    let topic = section.parsed("topic", TopicPattern::parse);
+    let qos = qos(section);
+    let guarantee = section.choice("guarantee", GUARANTEES);
+    if guarantee == Some(Guarantee::AtLeastOnce) && qos == Qos::AtMostOnce {
+        section.problem("guarantee", "messages with QoS 0 are delivered at most once", "qos = 1");
+    }
+    let guarantee = guarantee.unwrap_or(match qos {
+        Qos::AtLeastOnce => Guarantee::AtLeastOnce,
+        Qos::AtMostOnce => Guarantee::BestEffort,
+    });
+    let payload = payload(&section.section("payload"));
+    let max_age = section.duration_if("max_age");
+    if max_age.is_some() && payload.as_ref().is_some_and(|payload| payload.time.is_none()) {
+        section.problem("max_age", "samples have no timestamp", "payload.time = \"FIELD\"");
+    }
+    let named = payload.as_ref().is_some_and(|payload| !payload.device.is_empty());
+    if named && topic.iter().flat_map(TopicPattern::captures).any(|name| name == DEVICE) {
+        let reason = "the topic captures {device}, and payload.device names it too";
+        section.problem("topic", reason, "another name for the capture, such as {site}");
+    }
+    let publish = publish(&section.section("publish"), topic.as_ref(), guarantee, named);
+    let windows = section.choice("windows", WINDOWS);
+    let retained = section.choice("retained", RETAINED);
+    let max_ahead = section.duration("max_ahead");
+    let max_keys = section.int("max_keys");
+    let key_ttl = section.duration("key_ttl");
+    let max_payload = section.size("max_payload");
+    let priority = section.int("priority");
+    Some(Stream {
+        name: name?,
+        model: model?,
+        topic: topic?,
+        payload: payload?,
+        publish: publish?,
+        windows: windows?,
+        retained: retained?,
+        qos,
+        guarantee,
+        max_age,
+        max_ahead,
+        max_keys,
+        key_ttl,
+        max_payload,
+        priority,
+    })
+}
+
+fn qos(section: &Section<'_>) -> Qos {
+    if section.int::<u8>("qos") == 0 { Qos::AtMostOnce } else { Qos::AtLeastOnce }
+}
+
+fn payload(section: &Section<'_>) -> Option<Payload> {
+    let format = section.choice("format", FORMATS);
+    let fields = section.strings("fields");
+    let time = section.text_if("time");
+    let samples = section.text_if("samples");
+    let device = section.strings("device");
+    let earliest = section.parsed("earliest", earliest);
+    let fits = |key: &str| match format {
+        Some(Format::Raw(_)) => false,
+        Some(Format::Csv) => key != "samples",
+        Some(Format::Json | Format::Cbor) | None => true,
+    };
+    for key in ["fields", "time", "samples", "device"] {
+        if section.has(key) && !fits(key) {
+            section.problem(key, "such a payload has none", "nothing for this format");
+        }
+    }
+    for (key, names) in [("fields", &fields), ("device", &device)] {
+        if let Some(twice) = names.iter().enumerate().find_map(|(place, name)| {
+            names.get(..place).is_some_and(|before| before.contains(name)).then_some(name)
+        }) {
+            section.problem(key, format!("{twice:?} is there twice"), "each field once");
+        }
+    }
+    if let Some(both) = device.iter().find(|name| time.as_ref() == Some(name)) {
+        section.problem("device", format!("{both:?} is payload.time too"), "another field");
+    }
+    Some(Payload { format: format?, fields, time, earliest: earliest?, samples, device })
+}
+
+/// A day, which begins at midnight UTC, or a moment.
+fn earliest(text: &str) -> Result<Timestamp, &'static str> {
+    let day = || Timestamp::parse(&format!("{text}T00:00:00Z"));
+    Timestamp::parse(text).or_else(day).ok_or("not a date")
+}
+
+fn publish(
+    section: &Section<'_>,
+    pattern: Option<&TopicPattern>,
+    guarantee: Guarantee,
+    named_by_payload: bool,
+) -> Option<Publish> {
+    let device = named_by_payload.then_some(DEVICE);
+    let names = || pattern.into_iter().flat_map(TopicPattern::captures).chain(device);
+    let topic = if section.has("topic") {
+        // Without the stream's own topic nobody knows which names it would give.
+        section.parsed("topic", |text| match pattern {
+            Some(_) => TopicTemplate::parse(text, names()),
+            None => TopicTemplate::with_any_names(text),
+        })
+    } else {
+        let levels: String = names().map(|name| format!("/{{{name}}}")).collect();
+        TopicTemplate::parse(&format!("predictions/{{stream}}{levels}"), names()).ok()
+    };
+    let qos = qos(section);
+    if guarantee == Guarantee::AtLeastOnce && qos == Qos::AtMostOnce {
+        let allowed = "qos = 1, or the stream's guarantee = \"best-effort\"";
+        section.problem("qos", "at-least-once results need an acknowledgement", allowed);
+    }
+    let encoding =
+        section.choice("encoding", &[("json", Encoding::Json), ("cbor", Encoding::Cbor)]);
+    let when = section.choice("when", &[("every", When::Every), ("change", When::Change)]);
+    let retain = section.flag("retain");
+    let (min_score, leave_score) = scores(section);
+    let consecutive = section.int("consecutive");
+    Some(Publish {
+        topic: topic?,
+        encoding: encoding?,
+        when: when?,
+        qos,
+        retain,
+        min_score,
+        leave_score,
+        consecutive,
+    })
+}
+
+/// `min_score` and `leave_score`.
+#[expect(clippy::cast_possible_truncation, reason = "scores are f32")]
+fn scores(section: &Section<'_>) -> (Option<f32>, Option<f32>) {
+    let enter = section.float_if("min_score");
+    let leave = section.float_if("leave_score");
+    if leave.is_some_and(|leave| enter.is_none_or(|enter| leave > enter)) {
+        section.problem("leave_score", "higher than min_score, or alone", "at most min_score");
+    }
+    (enter.map(|score| score as f32), leave.map(|score| score as f32))
+}
+
+/// What streams must not do to each other, to the link and to themselves; as far as they, and what
+/// they are held against, could be built.
+pub(super) fn together(
+    built: &[(&Section<'_>, &Stream)],
+    gateway: Option<&Gateway>,
+    broker: Option<&Broker>,
+) {
+    let streams: Vec<&Stream> = built.iter().map(|(_, stream)| *stream).collect();
+    for (place, (section, stream)) in built.iter().enumerate() {
+        if streams.iter().take(place).any(|other| other.name == stream.name) {
+            section.problem("name", "another stream has this name", "a unique name");
+        }
+        let packet = broker.map_or(u64::MAX, |broker| u64::from(broker.max_packet));
+        if stream.max_payload > usize::try_from(packet).unwrap_or(usize::MAX) {
+            section.problem(
+                "max_payload",
+                "larger than the maximum packet",
+                "at most broker.max_packet",
+            );
+        }
+        let Some(gateway) = gateway else { continue };
+        if hears_the_daemon(stream, gateway) {
+            let reason = format!("matches the daemon's own topics below {}", gateway.prefix);
+            section.problem("topic", reason, "a topic to which only sensors publish");
+        }
+        if let Some(way) = feeds_itself(place, &streams, gateway) {
+            let way: Vec<_> = way.iter().map(|stream| stream.name.as_str()).collect();
+            let reason =
+                format!("its predictions are published to its own input ({})", way.join(" -> "));
+            section.section("publish").problem(
+                "topic",
+                reason,
+                "a topic that none of these streams subscribes to",
+            );
+        }
+    }
+}
+
+/// Topics of the daemon below its prefix and id, with `{name}` for any level.
+const OWN_TOPICS: [&str; 5] = ["status", "health", "rejects", "model/{name}", "drift/{name}"];
+
+fn hears_the_daemon(stream: &Stream, gateway: &Gateway) -> bool {
+    OWN_TOPICS.iter().any(|topic| {
+        let topic = format!("{}/{}/{topic}", gateway.prefix, gateway.id);
+        TopicTemplate::with_any_names(&topic).is_ok_and(|topic| stream.topic.may_match(&topic, &[]))
+    })
+}
+
+/// The way from a stream's predictions through other streams back to its own input.
+fn feeds_itself<'a>(
+    start: usize,
+    streams: &[&'a Stream],
+    gateway: &Gateway,
+) -> Option<Vec<&'a Stream>> {
+    let next = |from: &Stream| {
+        let known = [
+            ("gateway", gateway.id.as_str()),
+            ("stream", from.name.as_str()),
+            ("model", from.model.as_str()),
+        ];
+        let template = &from.publish.topic;
+        let heard = |(_, to): &(usize, &&Stream)| to.topic.may_match(template, &known);
+        streams.iter().enumerate().filter(heard).map(|(place, _)| place).collect::<Vec<_>>()
+    };
+    // Breadth first, so the shortest way is shown; every stream is visited once.
+    let mut ways: Vec<Vec<usize>> = vec![vec![start]];
+    let mut visited = vec![false; streams.len()];
+    let mut at = 0;
+    while let Some(way) = ways.get(at).cloned() {
+        at += 1;
+        let Some(last) = way.last().and_then(|&place| streams.get(place)) else { continue };
+        for to in next(last) {
+            let longer = [&*way, &[to]].concat();
+            if to == start {
+                return Some(
+                    longer.iter().filter_map(|&place| streams.get(place).copied()).collect(),
+                );
+            }
+            if let Some(seen) = visited.get_mut(to)
+                && !std::mem::replace(seen, true)
+            {
+                ways.push(longer);
+            }
+        }
+    }
+    None
+}

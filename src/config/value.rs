@@ -1,0 +1,48 @@
+//! TOML values that know where they were written.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::origin::Origin;
+
+/// A value and where it was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    pub origin: Origin,
+    pub value: Value,
+}
+
+/// A TOML value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+    /// Dates and times, which no option takes, as they were written.
+    Date(String),
+    List(Vec<Node>),
+    Table(BTreeMap<String, Node>),
+}
+
+/// As TOML, on one line.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool(flag) => write!(f, "{flag}"),
+            Self::Int(number) => write!(f, "{number}"),
+            Self::Float(number) => write!(f, "{number:?}"),
+            Self::Text(text) => write!(f, "{text:?}"),
+            Self::Date(date) => f.write_str(date),
+            Self::List(list) => {
+                let items: Vec<_> = list.iter().map(|node| node.value.to_string()).collect();
+                write!(f, "[{}]", items.join(", "))
+            }
+            Self::Table(table) => {
+                let item = |(key, node): (&String, &Node)| format!("{key} = {}", node.value);
+                let items: Vec<_> = table.iter().map(item).collect();
+                write!(f, "{{ {} }}", items.join(", "))
+            }
+        }
+    }
+}
