@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::docs;
-use crate::config::schema::DefaultValue::{Unset, Derived, Value, Required};
+use crate::config::schema::DefaultValue::{Derived, Required, Unset, Value};
 use crate::config::schema::{Kind, OptionSpec, options};
 
 const NAME: Kind =

@@ -12,7 +12,7 @@ use crate::cli::config_file::ConfigFile;
 use crate::cli::flash_wear::{self, FlashWear, Rate};
 use crate::config::problem::Problem;
 use crate::config::tree::Value;
-use crate::config::{Config, Stream, Environment, docs as reference};
+use crate::config::{Config, Environment, Stream, docs as reference};
 use crate::ids::ModelName;
 use crate::terminal::{Exit, Failure, print, print_json, table};
 use crate::{daemon, link, pipeline, store};

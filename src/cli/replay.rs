@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::bundle::Bundle;
 use crate::bundle::card::{Card, OutputKind};
 use crate::clock::SystemClock;
-use crate::config::{Config, Stream, Environment};
+use crate::config::{Config, Environment, Stream};
 use crate::pipeline::{self, ColumnNames, Recording, Replay, ReplayEvent};
 use crate::terminal::{
     Exit, Failure, GoldenMade, GoldenTerms, print, read_recording_file, table, write_atomic,

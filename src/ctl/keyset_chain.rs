@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::ctl::files::read;
 use crate::terminal::{Exit, Failure};
-use crate::update::{Deployment, Envelope, Keyset, Manifest, PackError, PackedRelease, Trust, Verified};
+use crate::update::{
+    Deployment, Envelope, Keyset, Manifest, PackError, PackedRelease, Trust, Verified,
+};
 
 /// Keysets that follow one another without a gap.
 #[derive(Clone, Debug)]

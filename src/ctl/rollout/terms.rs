@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::config::{parse_size, parse_duration};
+use crate::config::{parse_duration, parse_size};
 use crate::terminal::{Exit, Failure};
-use crate::update::{Source, TimeOfDay, Trial, MaintenanceWindow};
+use crate::update::{MaintenanceWindow, Source, TimeOfDay, Trial};
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Terms")]

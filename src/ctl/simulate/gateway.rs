@@ -7,7 +7,9 @@ use super::release::Published;
 use crate::clock::Now;
 use crate::ids::Digest;
 use crate::update::VerifyError;
-use crate::update::machine::{UpdateMachine, Effect, Event, Record, Report, TrialStats, Settings, State};
+use crate::update::machine::{
+    Effect, Event, Record, Report, Settings, State, TrialStats, UpdateMachine,
+};
 
 /// An effect outside the gateway, some time later.
 pub(super) enum SimEffect {

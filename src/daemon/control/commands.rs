@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::model_rows::{ModelRow, model_rows};
 use super::queue;
-use crate::control::{Response, ControlRequest, ErrorCode, MAX_PEEK_RECORDS, ErrorResponse};
+use crate::control::{ControlRequest, ErrorCode, ErrorResponse, MAX_PEEK_RECORDS, Response};
 use crate::daemon::delivery::requests::{DeliveryHandle, HealthSource};
 use crate::daemon::models::registry::ModelRegistry;
 use crate::daemon::models::switcher::{ModelSwitcher, SwitchError, VersionChoice};
@@ -98,7 +98,10 @@ impl Commands {
     /// active becomes the previous one.
     async fn use_version(&self, model: &str, digest: Option<Digest>) -> CommandResult {
         let Ok(model) = ModelName::parse(model) else {
-            return Err(ErrorResponse::new(ErrorCode::Model, format!("invalid model name {model:?}")));
+            return Err(ErrorResponse::new(
+                ErrorCode::Model,
+                format!("invalid model name {model:?}"),
+            ));
         };
         if self.updates.has(&model) {
             return self.updates.use_version(&model, digest).await;
@@ -111,7 +114,8 @@ impl Commands {
             slots.trial = None;
         };
         let swapped = self.switcher.switch_to(model, choice, edit).await;
-        let swapped = swapped.map_err(|error| ErrorResponse::new(code_of(&error), error.to_string()))?;
+        let swapped =
+            swapped.map_err(|error| ErrorResponse::new(code_of(&error), error.to_string()))?;
         let kept = swapped.iter().filter(|kept| **kept == SwapEffect::WindowsKept).count();
         Ok(json!({ "streams": swapped.len(), "windows_kept": kept }))
     }
@@ -142,7 +146,8 @@ impl Commands {
     async fn queue_purge(&self) -> CommandResult {
         let purge = |store: Option<&mut Store>| store.map(queue::purge);
         let purged = store_access::run(&self.store, purge).await.map_err(busy)?;
-        let (purged, failed) = purged.ok_or_else(|| ErrorResponse::new(ErrorCode::Store, STORE_CLOSED))?;
+        let (purged, failed) =
+            purged.ok_or_else(|| ErrorResponse::new(ErrorCode::Store, STORE_CLOSED))?;
         self.delivery.purged(purged.clone()).await;
         match failed {
             Some(error) => Err(ErrorResponse::new(ErrorCode::Store, error.to_string())),

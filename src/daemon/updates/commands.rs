@@ -109,7 +109,11 @@ impl UpdateQueues {
     }
 
     fn check_on(&self) -> Result<(), ErrorResponse> {
-        if self.0.is_empty() { Err(ErrorResponse::new(ErrorCode::NoUpdates, UPDATES_OFF)) } else { Ok(()) }
+        if self.0.is_empty() {
+            Err(ErrorResponse::new(ErrorCode::NoUpdates, UPDATES_OFF))
+        } else {
+            Ok(())
+        }
     }
 }
 

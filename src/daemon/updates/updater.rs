@@ -25,7 +25,7 @@ use crate::ids::{Digest, ModelName};
 use crate::link::LinkHandle;
 use crate::monitor::LogLimiter;
 use crate::pipeline::SwapEffect;
-use crate::update::machine::{UpdateMachine, Effect, Event};
+use crate::update::machine::{Effect, Event, UpdateMachine};
 use crate::update::{ShadowReport, Target};
 
 /// How often a trial is looked at, and progress is reported.

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::ids::GatewayId;
+use crate::update::is_selected;
 use crate::update::machine::State;
-use crate::update::drawn;
 
 /// The plan of a rollout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -18,7 +18,7 @@ use crate::daemon::telemetry::messages;
 use crate::daemon::windows::recent_inputs::RecentInputs;
 use crate::link::{Ingest, Link, LinkHandle, LinkOptions};
 use crate::message::Incoming;
-use crate::monitor::{TokenBucket, LogLimiter};
+use crate::monitor::{LogLimiter, TokenBucket};
 use crate::pipeline::{self, Pipeline, PredictionIds};
 
 pub(crate) const LENGTH: usize = 40;
