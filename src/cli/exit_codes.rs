@@ -28,16 +28,10 @@ impl From<RequestError> for Failure {
         let exit = match &error {
             RequestError::NotRunning { .. }
             | RequestError::NoAnswer { .. }
-<<<<<<< HEAD
-            | RequestError::Refused(ErrorResponse { code: ErrorCode::NoBroker | ErrorCode::Stopping, .. }) => {
-                Exit::Unavailable
-            }
-=======
             | RequestError::Refused(ErrorResponse {
                 code: ErrorCode::NoBroker | ErrorCode::Stopping,
                 ..
             }) => Exit::Unavailable,
->>>>>>> 8c91e95 (cli, ctl: names of control and update)
             RequestError::NotAllowed { .. } => Exit::Io,
             RequestError::Refused(_) => Exit::Failed,
         };
