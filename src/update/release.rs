@@ -170,7 +170,7 @@ impl PackedRelease {
     /// The same files as another release, not signed: how a fleet goes back on purpose.
     ///
     /// # Errors
-    /// As [`Packed::new`].
+    /// As [`PackedRelease::new`].
     pub fn with_counter(&self, counter: u64, created: Timestamp) -> Result<Self, PackError> {
         let manifest: Manifest = self.envelope.unverified()?;
         let manifest = Manifest { counter, created, ..manifest };
