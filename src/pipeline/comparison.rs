@@ -32,7 +32,7 @@ pub(super) fn check_comparable(
     if windows(active) != windows(candidate) {
         return Err("it takes windows of another shape".to_owned());
     }
-    let sample = |r: &ModelRunner| (r.plan.width, r.plan.direct);
+    let sample = |r: &ModelRunner| (r.plan.width, r.plan.tensor_payload.is_some());
     let channels = |r: &ModelRunner| -> Vec<String> {
         r.card.inputs.iter().flat_map(|input| input.channels.clone()).collect()
     };

@@ -45,6 +45,7 @@ mod window_loss;
 pub(crate) mod tests;
 
 pub use compatibility::{advice, check_compatibility};
+pub use decode::{Decoded, PayloadDecoder, PayloadSchema, SampleBuilder, Samples, TensorPayload};
 pub use encode::mark_replayed;
 pub use field_order::misplaced_fields;
 pub(crate) use golden::verify_samples;
@@ -53,7 +54,7 @@ pub use golden::{
 };
 pub use journal::{JournalEntry, base_number};
 pub use model::Infer;
-pub use pipeline::{Pipeline, SwapEffect};
+pub use pipeline::{DecoderFactory, Pipeline, SwapEffect};
 pub use prediction_id::PredictionIds;
 pub use problems::CompatibilityError;
 pub use recording::{ColumnNames, Expected, Recording, RecordingError, read_recordings};

@@ -1,6 +1,6 @@
 //! Decoded numbers -> input tensors: channels picked, normalised, laid out, and cast.
 
-use super::decode::{Order, Samples};
+use super::decode::{Samples, ValueOrder};
 use super::plan::{Cast, InputPlan, Scaling, StreamPlan};
 use super::reject::Reject;
 use crate::bundle::card::Layout;
@@ -40,10 +40,10 @@ pub(super) fn whole(
 ) -> Result<(), Reject> {
     let steps = input.len / input.channels().max(1);
     match samples.order {
-        Order::Flat => {
+        ValueOrder::Flat => {
             gather(input, &samples.values, as_laid_out(input, input.first, steps), reals);
         }
-        Order::Rows => {
+        ValueOrder::Rows => {
             let (got, fields) = (samples.values.len(), plan.fields.len());
             let fits = fields.checked_mul(steps) == Some(got) && got == plan.width;
             if !fits {
@@ -61,7 +61,7 @@ pub(super) fn whole(
             let strides = Strides { first: input.fields.start, time: fields, channel: 1 };
             gather(input, &samples.values, strides, reals);
         }
-        Order::Columns => {
+        ValueOrder::Columns => {
             let strides = columns(input, samples, steps, flat)?;
             gather(input, flat, strides, reals);
         }
@@ -149,40 +149,25 @@ fn run(
     }
 }
 
-/// Copies the little-endian elements of a payload that is the tensor itself.
-pub(super) fn direct(input: &InputPlan, payload: &[u8], tensor: &mut Tensor) -> Result<(), Reject> {
-    let dtype = tensor.dtype();
-    let bytes = input.len.saturating_mul(dtype.size());
-    if payload.len() != bytes {
-        let expected = format!("{bytes} ({} elements of {dtype})", input.len);
-        return Err(wrong_length("bytes of payload", payload.len(), expected));
+/// Fills one tensor from elements that are in its own order and type.
+pub(super) fn tensor(input: &InputPlan, data: &Data, tensor: &mut Tensor) -> Result<(), Reject> {
+    if data.len() != input.len || data.dtype() != tensor.dtype() {
+        let got = format!("{} of {}", data.len(), data.dtype());
+        let expected = format!("{} of {}", input.len, tensor.dtype());
+        let what = "elements of a decoded tensor";
+        return Err(Reject::WrongLength { what, got, expected, hint: "" });
     }
-    match &mut tensor.data {
-        Data::F32(out) => copy(payload, out, f32::from_le_bytes),
-        Data::F64(out) => copy(payload, out, f64::from_le_bytes),
-        Data::I8(out) => copy(payload, out, i8::from_le_bytes),
-        Data::U8(out) => copy(payload, out, u8::from_le_bytes),
-        Data::I16(out) => copy(payload, out, i16::from_le_bytes),
-        Data::U16(out) => copy(payload, out, u16::from_le_bytes),
-        Data::I32(out) => copy(payload, out, i32::from_le_bytes),
-        Data::I64(out) => copy(payload, out, i64::from_le_bytes),
-        Data::Bool(out) => copy(payload, out, |byte: [u8; 1]| byte != [0]),
+    macro_rules! copy {
+        ($($variant:ident),*) => {
+            match (&mut tensor.data, data) {
+                // Keeps the tensor's own allocation.
+                $((Data::$variant(to), Data::$variant(from)) => to.copy_from_slice(from),)*
+                (to, from) => debug_assert_eq!(to.dtype(), from.dtype()),
+            }
+        };
     }
-    let bad = match &tensor.data {
-        Data::F32(values) => values.iter().position(|v| !v.is_finite()),
-        Data::F64(values) => values.iter().position(|v| !v.is_finite()),
-        _ => None,
-    };
-    match bad {
-        Some(place) => Err(Reject::NotFinite { field: element(input, place) }),
-        None => Ok(()),
-    }
-}
-
-fn copy<const N: usize, T>(payload: &[u8], out: &mut Vec<T>, element: impl Fn([u8; N]) -> T) {
-    let (elements, _) = payload.as_chunks::<N>();
-    out.clear();
-    out.extend(elements.iter().map(|bytes| element(*bytes)));
+    copy!(F32, F64, I8, U8, I16, U16, I32, I64, Bool);
+    Ok(())
 }
 
 /// Writes real numbers as elements, and leaves in `reals` what the elements stand for where the

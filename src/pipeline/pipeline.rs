@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::decode::{Decoder, PayloadSchema, Samples};
+use super::decode::{Decoded, PayloadDecoder, PayloadSchema, decoder_for};
 use super::journal::JournalRecorder;
 use super::model::Infer;
 use super::prediction_id::PredictionIds;
@@ -26,8 +26,9 @@ use crate::message::{AckToken, Incoming, ResultMessage};
 pub struct Pipeline {
     pub(super) stream: Stream,
     pub(super) captured: TopicCaptures,
-    pub(super) decoder: Decoder,
-    pub(super) samples: Samples,
+    make_decoder: DecoderFactory,
+    pub(super) decoder: Box<dyn PayloadDecoder>,
+    pub(super) decoded: Decoded,
     pub(super) devices: Devices,
     pub(super) runner: ModelRunner,
     pub(super) sender: ResultPublisher,
@@ -37,6 +38,9 @@ pub struct Pipeline {
     pub(super) recorder: JournalRecorder,
     pub(super) marks: RetainedMarks,
 }
+
+/// Makes the decoder of a stream from what its payloads must contain.
+pub type DecoderFactory = fn(PayloadSchema) -> Box<dyn PayloadDecoder>;
 
 /// What a swap of the model kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +68,9 @@ impl Pipeline {
         Ok(Self {
             stream: stream.clone(),
             captured: TopicCaptures::default(),
-            decoder: decoder(stream, &runner),
-            samples: Samples::default(),
+            make_decoder: decoder_for,
+            decoder: decoder_for(schema(stream, &runner)),
+            decoded: Decoded::default(),
             devices: Devices::new(stream.max_keys, stream.key_ttl),
             runner,
             sender: ResultPublisher::new(index, stream, gateway, ids)?,
@@ -73,6 +78,15 @@ impl Pipeline {
             recorder: JournalRecorder::default(),
             marks: RetainedMarks::new(stream),
         })
+    }
+
+    /// Decodes payloads by a decoder of one's own instead of that of the stream's `payload.format`.
+    /// It is made again at each [`Pipeline::swap`], for the new model.
+    #[must_use]
+    pub fn with_decoder(mut self, make_decoder: DecoderFactory) -> Self {
+        self.decoder = make_decoder(schema(&self.stream, &self.runner));
+        self.make_decoder = make_decoder;
+        self
     }
 
     /// Takes one message through; what is to be sent is added to `out`. The clock is read for the
@@ -150,7 +164,7 @@ impl Pipeline {
             self.devices.clear_windows();
             SwapEffect::WindowsReset
         };
-        self.decoder = decoder(&self.stream, &runner);
+        self.decoder = (self.make_decoder)(schema(&self.stream, &runner));
         self.runner = runner;
         self.recorder = JournalRecorder::default();
         self.end_shadow();
@@ -177,9 +191,8 @@ impl Pipeline {
     }
 }
 
-fn decoder(stream: &Stream, runner: &ModelRunner) -> Decoder {
+fn schema(stream: &Stream, runner: &ModelRunner) -> PayloadSchema {
     let plan = &runner.plan;
     let (fields, whole) = (plan.fields.clone(), plan.shape.is_none());
-    let expect = PayloadSchema::new(&stream.payload, fields, plan.width, whole, stream.max_payload);
-    Decoder::new(stream.payload.format, expect)
+    PayloadSchema::new(&stream.payload, fields, plan.width, whole, plan.tensor_payload.clone())
 }

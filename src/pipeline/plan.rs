@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::decode::TensorPayload;
 use super::interpret::OutputPlan;
 use super::shape::WindowShape;
 use crate::bundle::card::Layout;
@@ -20,8 +21,8 @@ pub(super) struct StreamPlan {
     /// Numbers in a sample, or in the message for whole inputs.
     pub(super) width: usize,
     pub(super) output: OutputPlan,
-    /// A payload is the one input tensor, byte for byte.
-    pub(super) direct: bool,
+    /// Set if a raw payload is the model's only input, element by element.
+    pub(super) tensor_payload: Option<TensorPayload>,
 }
 
 /// How one model input is made.

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::decode::{Decoded, Samples};
 use super::journal::JournalRecorder;
 use super::pipeline::Pipeline;
 use super::publish_state::PublishState;
@@ -27,20 +28,24 @@ impl Pipeline {
         outcome: &mut StepReport,
     ) -> Result<(), Reject> {
         self.captured.read(&self.stream.topic, &incoming.topic)?;
-        if self.runner.plan.direct {
-            self.decoder.check_size(&incoming.payload)?;
-            self.samples.set_direct();
-        } else {
-            self.decoder.read(&incoming.payload, &mut self.samples)?;
+        let (got, max) = (incoming.payload.len(), self.stream.max_payload);
+        if got > max {
+            return Err(Reject::TooLarge { got, max });
         }
+        self.decoder.decode(&incoming.payload, &mut self.decoded)?;
         let Some(shape) = self.runner.plan.shape else {
             self.name_device(0)?;
             return self.take_whole(incoming, started, watch, out, outcome);
         };
         // Each device's samples go into its own window, whatever other devices are in the message.
-        let (mut from, all) = (0, self.samples.times.len());
+        let Decoded::Samples(samples) = &self.decoded else {
+            let problem = "it is a tensor, and the model takes windows of samples".to_owned();
+            return Err(Reject::Syntax { format: "of the configured shape", problem });
+        };
+        let (mut from, all) = (0, samples.times.len());
         while from < all {
-            let rows = from..self.samples.devices.run_from(from).unwrap_or(all);
+            let end = self.decoded.samples().and_then(|samples| samples.devices.run_from(from));
+            let rows = from..end.unwrap_or(all);
             from = rows.end;
             match self.name_device(rows.start) {
                 Ok(()) => {
@@ -54,7 +59,7 @@ impl Pipeline {
 
     /// Takes up the name of a sample's device, where payloads have it.
     fn name_device(&mut self, sample: usize) -> Result<(), Reject> {
-        let devices = &self.samples.devices;
+        let Some(Samples { devices, .. }) = self.decoded.samples() else { return Ok(()) };
         if devices.run_from(sample).is_none() {
             return Ok(());
         }
@@ -69,7 +74,8 @@ impl Pipeline {
         out: &mut Vec<ResultMessage>,
         outcome: &mut StepReport,
     ) -> Result<(), Reject> {
-        let own = self.samples.times.first().copied().flatten();
+        let times = self.decoded.samples().map(|samples| samples.times.as_slice());
+        let own = times.and_then(|times| times.first().copied().flatten());
         let time = admit(&self.stream, own, incoming, started.wall)?;
         let token = self.awaiting(incoming);
         let mut forgotten = ForgottenDevices::default();
@@ -84,10 +90,9 @@ impl Pipeline {
             None
         };
         forgotten.count_in(0, outcome);
-        let source = if self.runner.plan.direct {
-            InputSource::Direct(&incoming.payload)
-        } else {
-            InputSource::Whole(&self.samples)
+        let source = match &self.decoded {
+            Decoded::Samples(samples) => InputSource::Whole(samples),
+            Decoded::Tensor(data) => InputSource::Tensor(data),
         };
         let prediction = self.runner.run(source, watch);
         let (prepare, run) = watch.take();
@@ -122,7 +127,8 @@ impl Pipeline {
         outcome: &mut StepReport,
     ) -> Result<(), Reject> {
         let (token, taken) = (self.awaiting(incoming), outcome.samples);
-        let Self { stream, captured, samples, devices, runner, sender, shadow, .. } = self;
+        let Self { stream, captured, decoded, devices, runner, sender, shadow, .. } = self;
+        let Some(samples) = decoded.samples() else { return Ok(()) };
         let (recorder, marks) = (&mut self.recorder, &mut self.marks);
         let admits = |own: &Option<Timestamp>| admit(stream, *own, incoming, started.wall);
         // No device is made for the sake of samples that are refused.

@@ -12,7 +12,7 @@ use super::reject::Reject;
 use super::stopwatch::Stopwatch;
 use crate::bundle::card::Card;
 use crate::config::Stream;
-use crate::tensor::Tensor;
+use crate::tensor::{Data, Tensor};
 
 /// What the model is run on.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +20,8 @@ pub(super) enum InputSource<'a> {
     /// The window that was read into [`ModelRunner::window`].
     Window,
     Whole(&'a Samples),
-    /// A payload that is the tensor itself.
-    Direct(&'a [u8]),
+    /// The elements of the only input.
+    Tensor(&'a Data),
 }
 
 /// A model as one stream runs it. Everything it needs is allocated once.
@@ -84,7 +84,7 @@ impl ModelRunner {
                 InputSource::Whole(samples) => {
                     normalize::whole(plan, input, samples, flat, reals, tensor)?;
                 }
-                InputSource::Direct(payload) => normalize::direct(input, payload, tensor)?,
+                InputSource::Tensor(data) => normalize::tensor(input, data, tensor)?,
             }
         }
         Ok(())

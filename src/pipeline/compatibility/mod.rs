@@ -10,6 +10,7 @@ pub use advice::advice;
 use draft::{Draft, drafts};
 use stream_options::{check_payload, check_publish};
 
+use super::decode::TensorPayload;
 use super::interpret::OutputPlan;
 use super::plan::{Cast, InputPlan, Scaling, StreamPlan};
 use super::problems::{CompatibilityError, Problems};
@@ -60,25 +61,32 @@ impl StreamPlan {
         match output {
             Some(output) if problems.is_empty() => {
                 let shape = card.window.as_ref().map(|window| shape(window, width, &drafts));
-                let direct = card.window.is_none() && is_direct(stream, inputs, &plans, &output);
-                Ok(Self { shape, inputs: plans, fields, width, output, direct })
+                let tensor_payload = tensor_payload(stream, card, inputs, &plans, &output);
+                Ok(Self { shape, inputs: plans, fields, width, output, tensor_payload })
             }
             _ => Err(problems.into_errors()),
         }
     }
 }
 
-/// Whether raw payloads can be copied into the model's only input, and nobody asks for the numbers.
-fn is_direct(
+/// The model's only input, if raw payloads can be copied into it and nothing else reads the numbers.
+fn tensor_payload(
     stream: &Stream,
+    card: &Card,
     inputs: &[TensorSpec],
     plans: &[InputPlan],
     output: &OutputPlan,
-) -> bool {
-    let ([spec], [plan]) = (inputs, plans) else { return false };
+) -> Option<TensorPayload> {
+    let ([spec], [plan]) = (inputs, plans) else { return None };
     let unscaled = plan.scaling.iter().all(|scaling| *scaling == Scaling::NONE);
     let same = stream.payload.format == Format::Raw(spec.dtype);
-    same && unscaled && !matches!(plan.cast, Cast::Quantize(_)) && output.compares_with().is_none()
+    let direct = card.window.is_none()
+        && same
+        && unscaled
+        && !matches!(plan.cast, Cast::Quantize(_))
+        && output.compares_with().is_none();
+    let (name, dtype, len) = (spec.name.clone(), spec.dtype, plan.len);
+    direct.then_some(TensorPayload { name, dtype, len })
 }
 
 fn shape(window: &WindowSpec, channels: usize, drafts: &[Draft<'_>]) -> WindowShape {

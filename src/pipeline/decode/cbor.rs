@@ -7,13 +7,35 @@ use ciborium_ll::{Decoder, Header, simple};
 use serde::de::value::SeqDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::decoder::{Decoded, PayloadDecoder};
 use super::payload_visitor::PayloadVisitor;
 use super::sample_builder::SampleBuilder;
+use super::schema::PayloadSchema;
 use crate::pipeline::reject::Reject;
 
-pub(super) fn read(payload: &[u8], sink: &mut SampleBuilder<'_>) -> Result<(), Reject> {
+/// Decodes CBOR.
+#[derive(Debug)]
+pub(super) struct CborDecoder {
+    schema: PayloadSchema,
+}
+
+impl CborDecoder {
+    pub(super) fn new(schema: PayloadSchema) -> Self {
+        Self { schema }
+    }
+}
+
+impl PayloadDecoder for CborDecoder {
+    fn decode(&mut self, payload: &[u8], out: &mut Decoded) -> Result<(), Reject> {
+        let mut builder = SampleBuilder::new(&self.schema, out.samples_mut());
+        read(payload, &mut builder)?;
+        builder.finish()
+    }
+}
+
+fn read(payload: &[u8], builder: &mut SampleBuilder<'_>) -> Result<(), Reject> {
     let mut items = Items { decoder: Decoder::from(payload), text: String::new(), tag: None };
-    let read = PayloadVisitor::new(sink).deserialize(&mut items);
+    let read = PayloadVisitor::new(builder).deserialize(&mut items);
     let end = items.decoder.offset();
     let read = read.and_then(|()| {
         let left = payload.len().saturating_sub(end);
@@ -22,7 +44,7 @@ pub(super) fn read(payload: &[u8], sink: &mut SampleBuilder<'_>) -> Result<(), R
     read.map_err(|error| {
         let problem = || format!("{} (at byte {end} of {})", error.0, payload.len());
         let syntax = || Reject::Syntax { format: "CBOR", problem: problem() };
-        sink.reject.take().unwrap_or_else(syntax)
+        builder.reject.take().unwrap_or_else(syntax)
     })
 }
 

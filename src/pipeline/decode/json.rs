@@ -3,16 +3,39 @@
 use serde::de::DeserializeSeed;
 use serde_json::error::Category;
 
+use super::decoder::{Decoded, PayloadDecoder};
 use super::json_mistakes;
 use super::payload_visitor::PayloadVisitor;
 use super::sample_builder::SampleBuilder;
+use super::schema::PayloadSchema;
+use super::text::utf8;
 use crate::pipeline::reject::Reject;
 
-pub(super) fn read(payload: &[u8], sink: &mut SampleBuilder<'_>) -> Result<(), Reject> {
-    let text = super::utf8(payload)?;
+/// Decodes JSON.
+#[derive(Debug)]
+pub(super) struct JsonDecoder {
+    schema: PayloadSchema,
+}
+
+impl JsonDecoder {
+    pub(super) fn new(schema: PayloadSchema) -> Self {
+        Self { schema }
+    }
+}
+
+impl PayloadDecoder for JsonDecoder {
+    fn decode(&mut self, payload: &[u8], out: &mut Decoded) -> Result<(), Reject> {
+        let mut builder = SampleBuilder::new(&self.schema, out.samples_mut());
+        read(payload, &mut builder)?;
+        builder.finish()
+    }
+}
+
+fn read(payload: &[u8], builder: &mut SampleBuilder<'_>) -> Result<(), Reject> {
+    let text = utf8(payload)?;
     let mut json = serde_json::Deserializer::from_str(text);
-    let read = PayloadVisitor::new(sink).deserialize(&mut json).and_then(|()| json.end());
-    read.map_err(|error| sink.reject.take().unwrap_or_else(|| explain(&error, text)))
+    let read = PayloadVisitor::new(builder).deserialize(&mut json).and_then(|()| json.end());
+    read.map_err(|error| builder.reject.take().unwrap_or_else(|| explain(&error, text)))
 }
 
 /// JSON has no NaN and no infinities, but common writers print them: say so, rather than "expected

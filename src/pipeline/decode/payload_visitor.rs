@@ -6,6 +6,7 @@ use serde::de::{Error, MapAccess, SeqAccess};
 use super::field_tree::{Node, Slot};
 use super::key::Key;
 use super::sample_builder::{SampleBuilder, wrong_shape};
+use super::text::clip;
 use super::time;
 use crate::pipeline::reject::{Got, Reject};
 
@@ -33,28 +34,28 @@ pub(super) enum Role<'t> {
 
 /// A value about to be read.
 pub(super) struct PayloadVisitor<'s, 'a> {
-    sink: &'s mut SampleBuilder<'a>,
+    builder: &'s mut SampleBuilder<'a>,
     role: Role<'a>,
     depth: usize,
 }
 
 impl<'s, 'a> PayloadVisitor<'s, 'a> {
-    pub(super) fn new(sink: &'s mut SampleBuilder<'a>) -> Self {
-        Self { sink, role: Role::Top, depth: 0 }
+    pub(super) fn new(builder: &'s mut SampleBuilder<'a>) -> Self {
+        Self { builder, role: Role::Top, depth: 0 }
     }
 
-    /// Keeps the reason in the sink, and stops the reader with an error of its own kind.
+    /// Keeps the reason in the builder, and stops the reader with an error of its own kind.
     pub(super) fn stop<E: Error>(self, result: Result<(), Reject>) -> Result<(), E> {
         result.map_err(|reject| {
-            self.sink.reject = Some(reject);
+            self.builder.reject = Some(reject);
             E::custom("rejected")
         })
     }
 
     /// The role of a value that makes the array around it a sample.
     fn within_sample(&mut self, index: usize) -> Result<Role<'a>, Reject> {
-        self.sink.begin_array()?;
-        let root = &self.sink.expect.sample;
+        self.builder.begin_array()?;
+        let root = &self.builder.schema.sample;
         if !root.is_indexed() {
             return Ok(Role::Position);
         }
@@ -63,34 +64,36 @@ impl<'s, 'a> PayloadVisitor<'s, 'a> {
     }
 
     pub(super) fn number(&mut self, value: f64) -> Result<(), Reject> {
-        let single = self.sink.expect.is_single();
+        let single = self.builder.schema.is_single();
         if let Role::Element(index) = self.role
             && !single
         {
             self.role = self.within_sample(index)?;
         }
-        let sink = &mut *self.sink;
+        let builder = &mut *self.builder;
         match self.role {
             Role::Top | Role::Element(_) if single => {
-                sink.begin()?;
-                sink.push(value)?;
-                sink.end_positions()
+                builder.begin()?;
+                builder.push(value)?;
+                builder.end_positions()
             }
-            Role::Top if sink.expect.sample.is_indexed() => {
+            Role::Top if builder.schema.sample.is_indexed() => {
                 Err(wrong_shape("it is a number, but payload.fields names places of an array"))
             }
-            Role::Top if sink.expect.whole => {
-                sink.begin()?;
-                sink.push(value)?;
-                sink.end_positions()
+            Role::Top if builder.schema.whole => {
+                builder.begin()?;
+                builder.push(value)?;
+                builder.end_positions()
             }
-            Role::Top | Role::Element(_) => Err(sink.wrong_length("1".to_owned())),
-            Role::Position => sink.push(value),
+            Role::Top | Role::Element(_) => Err(builder.wrong_length("1".to_owned())),
+            Role::Position => builder.push(value),
             Role::Samples => Err(wrong_shape("payload.samples is a number, not an array")),
-            Role::Column(field) => sink.push_column(field, value),
+            Role::Column(field) => builder.push_column(field, value),
             Role::Member(node) => match node.slot {
-                Some(Slot::Field(field)) => sink.set(field, value),
-                Some(Slot::Time) => sink.take_time(time::from_number(value), || value.to_string()),
+                Some(Slot::Field(field)) => builder.set(field, value),
+                Some(Slot::Time) => {
+                    builder.take_time(time::from_number(value), || value.to_string())
+                }
                 Some(Slot::Samples) => Err(wrong_shape("payload.samples is a number")),
                 Some(Slot::Device(_)) | None => Ok(()),
             },
@@ -104,7 +107,7 @@ impl<'s, 'a> PayloadVisitor<'s, 'a> {
             return self.device_name(part, if value { "true" } else { "false" });
         }
         if let Role::Member(Node { slot: Some(Slot::Time), .. }) = self.role {
-            return Err(self.sink.bad_time(value.to_string()));
+            return Err(self.builder.bad_time(value.to_string()));
         }
         self.number(f64::from(u8::from(value)))
     }
@@ -118,7 +121,7 @@ impl<'s, 'a> PayloadVisitor<'s, 'a> {
     }
 
     pub(super) fn device_name(&mut self, part: usize, name: &str) -> Result<(), Reject> {
-        self.sink.set_device(part, name)
+        self.builder.set_device(part, name)
     }
 
     /// A number with a decimal point: some languages write whole ones so.
@@ -128,7 +131,7 @@ impl<'s, 'a> PayloadVisitor<'s, 'a> {
             return self.device_name(part, &format!("{value:.0}"));
         }
         let problem = "send a text, a whole number below 2^53, true or false";
-        let field = self.sink.slot_name(Slot::Device(part));
+        let field = self.builder.slot_name(Slot::Device(part));
         Err(Reject::BadDevice { field, got: value.to_string(), problem })
     }
 
@@ -136,39 +139,39 @@ impl<'s, 'a> PayloadVisitor<'s, 'a> {
         if let Some(part) = self.device() {
             return self.device_name(part, text);
         }
-        let timed = self.sink.expect.time.is_some();
+        let timed = self.builder.schema.time.is_some();
         if let Role::Element(index) = self.role
             && timed
-            && !self.sink.expect.is_single()
+            && !self.builder.schema.is_single()
         {
             self.role = self.within_sample(index)?;
         }
         match self.role {
             Role::Member(Node { slot: Some(Slot::Time), .. }) => self.text_time(text),
-            Role::Position if timed && self.sink.at_row_start() => self.text_time(text),
+            Role::Position if timed && self.builder.at_row_start() => self.text_time(text),
             _ => self.not_a_number(Got::Text(clip(text))),
         }
     }
 
     fn text_time(&mut self, text: &str) -> Result<(), Reject> {
-        self.sink.take_time(time::from_text(text), || Got::Text(clip(text)).to_string())
+        self.builder.take_time(time::from_text(text), || Got::Text(clip(text)).to_string())
     }
 
     /// A value that is no number: refused where one is wanted.
     pub(super) fn not_a_number(&mut self, got: Got) -> Result<(), Reject> {
         let field = match self.role {
             Role::Member(Node { slot: Some(Slot::Time), .. }) => {
-                return Err(self.sink.bad_time(got.to_string()));
+                return Err(self.builder.bad_time(got.to_string()));
             }
             Role::Member(Node { slot: Some(slot @ Slot::Device(_)), .. }) => {
                 let problem = "send a text, a whole number, true or false";
-                let field = self.sink.slot_name(*slot);
+                let field = self.builder.slot_name(*slot);
                 return Err(Reject::BadDevice { field, got: got.to_string(), problem });
             }
-            Role::Member(Node { slot: Some(slot), .. }) => self.sink.slot_name(*slot),
+            Role::Member(Node { slot: Some(slot), .. }) => self.builder.slot_name(*slot),
             Role::Member(_) | Role::Other => return Ok(()),
-            Role::Column(field) => self.sink.field_name(field),
-            Role::Position => self.sink.position_name(),
+            Role::Column(field) => self.builder.field_name(field),
+            Role::Position => self.builder.position_name(),
             Role::Top => "the payload".to_owned(),
             Role::Element(_) | Role::Samples => "a sample".to_owned(),
         };
@@ -195,7 +198,7 @@ impl<'s, 'a> PayloadVisitor<'s, 'a> {
                 None => Role::Other,
             };
             next = found.map_or(next, |place| place.saturating_add(1));
-            map.next_value_seed(PayloadVisitor { sink: self.sink, role, depth })?;
+            map.next_value_seed(PayloadVisitor { builder: self.builder, role, depth })?;
         }
         Ok(())
     }
@@ -215,7 +218,10 @@ impl<'s, 'a> PayloadVisitor<'s, 'a> {
                 }
                 Within::All(role) => role,
             };
-            if seq.next_element_seed(PayloadVisitor { sink: self.sink, role, depth })?.is_none() {
+            if seq
+                .next_element_seed(PayloadVisitor { builder: self.builder, role, depth })?
+                .is_none()
+            {
                 break;
             }
         }
@@ -226,24 +232,24 @@ impl<'s, 'a> PayloadVisitor<'s, 'a> {
     pub(super) fn enter_map(&mut self) -> Result<(&'a Node, usize), Reject> {
         static NOTHING: Node = Node::EMPTY;
         let depth = self.deeper()?;
-        let expect = self.sink.expect;
+        let schema = self.builder.schema;
         let node = match self.role {
-            Role::Top if expect.envelope.is_some() => expect.envelope.as_ref(),
+            Role::Top if schema.envelope.is_some() => schema.envelope.as_ref(),
             Role::Top => {
-                if expect.whole {
-                    self.sink.begin_columns()?
+                if schema.whole {
+                    self.builder.begin_columns()?
                 } else {
-                    self.sink.begin_named()?
+                    self.builder.begin_named()?
                 }
-                Some(&expect.sample)
+                Some(&schema.sample)
             }
             Role::Element(_) => {
-                self.sink.of_samples()?;
-                self.sink.begin_named()?;
-                if expect.whole {
-                    self.sink.in_rows();
+                self.builder.of_samples()?;
+                self.builder.begin_named()?;
+                if schema.whole {
+                    self.builder.in_rows();
                 }
-                Some(&expect.sample)
+                Some(&schema.sample)
             }
             Role::Member(node) if !node.is_leaf() => Some(node),
             Role::Other => None,
@@ -257,15 +263,15 @@ impl<'s, 'a> PayloadVisitor<'s, 'a> {
 
     pub(super) fn leave_map(&mut self) -> Result<(), Reject> {
         match self.role {
-            Role::Top if self.sink.expect.envelope.is_some() => {
-                if self.sink.is_empty() {
-                    Err(self.sink.missing_samples())
+            Role::Top if self.builder.schema.envelope.is_some() => {
+                if self.builder.is_empty() {
+                    Err(self.builder.missing_samples())
                 } else {
                     Ok(())
                 }
             }
-            Role::Top if self.sink.expect.whole => self.sink.end_columns(),
-            Role::Top | Role::Element(_) => self.sink.end_named(),
+            Role::Top if self.builder.schema.whole => self.builder.end_columns(),
+            Role::Top | Role::Element(_) => self.builder.end_named(),
             Role::Member(_) | Role::Position | Role::Column(_) | Role::Samples | Role::Other => {
                 Ok(())
             }
@@ -275,9 +281,9 @@ impl<'s, 'a> PayloadVisitor<'s, 'a> {
     /// Decides what an array is: what its elements are, and the level they are on.
     pub(super) fn enter_seq(&mut self) -> Result<(Within<'a>, usize), Reject> {
         let depth = self.deeper()?;
-        let expect = self.sink.expect;
+        let schema = self.builder.schema;
         if let Role::Element(index) = self.role
-            && expect.whole
+            && schema.whole
         {
             self.role = self.within_sample(index)?;
         }
@@ -288,19 +294,19 @@ impl<'s, 'a> PayloadVisitor<'s, 'a> {
                 Within::Array
             }
             Role::Element(_) => {
-                self.sink.of_samples()?;
-                if expect.sample.is_indexed() {
-                    self.sink.begin_named()?;
-                    Within::Places(&expect.sample)
+                self.builder.of_samples()?;
+                if schema.sample.is_indexed() {
+                    self.builder.begin_named()?;
+                    Within::Places(&schema.sample)
                 } else {
-                    self.sink.begin()?;
+                    self.builder.begin()?;
                     Within::All(Role::Position)
                 }
             }
-            Role::Position if expect.whole => Within::All(Role::Position),
+            Role::Position if schema.whole => Within::All(Role::Position),
             Role::Column(field) => Within::All(Role::Column(field)),
-            Role::Member(Node { slot: Some(Slot::Field(field)), .. }) if expect.whole => {
-                self.sink.open_column(*field);
+            Role::Member(Node { slot: Some(Slot::Field(field)), .. }) if schema.whole => {
+                self.builder.open_column(*field);
                 Within::All(Role::Column(*field))
             }
             Role::Member(node) if !node.is_leaf() => Within::Places(node),
@@ -315,9 +321,9 @@ impl<'s, 'a> PayloadVisitor<'s, 'a> {
 
     pub(super) fn leave_seq(&mut self) -> Result<(), Reject> {
         match self.role {
-            Role::Top | Role::Samples => self.sink.end_array(),
-            Role::Element(_) if self.sink.expect.sample.is_indexed() => self.sink.end_named(),
-            Role::Element(_) => self.sink.end_positions(),
+            Role::Top | Role::Samples => self.builder.end_array(),
+            Role::Element(_) if self.builder.schema.sample.is_indexed() => self.builder.end_named(),
+            Role::Element(_) => self.builder.end_positions(),
             Role::Member(_) | Role::Position | Role::Column(_) | Role::Other => Ok(()),
         }
     }
@@ -331,9 +337,4 @@ pub(super) enum Within<'t> {
     /// The wanted ones are children of this node.
     Places(&'t Node),
     All(Role<'t>),
-}
-
-/// As much of a text as a message needs.
-pub(super) fn clip(text: &str) -> String {
-    text.chars().take(40).collect()
 }

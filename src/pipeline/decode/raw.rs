@@ -1,31 +1,53 @@
 //! Payloads that are the little-endian elements of a tensor and nothing else.
 
+use super::decoder::{Decoded, PayloadDecoder};
 use super::sample_builder::SampleBuilder;
-use super::schema::MAX_SAMPLES;
+use super::samples::MAX_SAMPLES;
+use super::schema::PayloadSchema;
 use crate::pipeline::reject::Reject;
 use crate::tensor::Dtype;
 
-pub(super) fn read(
-    payload: &[u8],
+/// Decodes raw elements to samples.
+#[derive(Debug)]
+pub(super) struct RawDecoder {
+    schema: PayloadSchema,
     dtype: Dtype,
-    sink: &mut SampleBuilder<'_>,
-) -> Result<(), Reject> {
+}
+
+impl RawDecoder {
+    pub(super) fn new(schema: PayloadSchema, dtype: Dtype) -> Self {
+        Self { schema, dtype }
+    }
+}
+
+impl PayloadDecoder for RawDecoder {
+    fn decode(&mut self, payload: &[u8], out: &mut Decoded) -> Result<(), Reject> {
+        let mut builder = SampleBuilder::new(&self.schema, out.samples_mut());
+        read(payload, self.dtype, &mut builder)?;
+        builder.finish()
+    }
+}
+
+fn read(payload: &[u8], dtype: Dtype, builder: &mut SampleBuilder<'_>) -> Result<(), Reject> {
     let elements = payload.len() / dtype.size();
-    let width = sink.expect.width;
-    let fits =
-        if sink.expect.whole { elements == width } else { elements.is_multiple_of(width.max(1)) };
+    let width = builder.schema.width;
+    let fits = if builder.schema.whole {
+        elements == width
+    } else {
+        elements.is_multiple_of(width.max(1))
+    };
     if !fits || elements == 0 || !payload.len().is_multiple_of(dtype.size()) {
         let bytes = width.saturating_mul(dtype.size());
-        let several = if sink.expect.whole { "" } else { " or a multiple" };
+        let several = if builder.schema.whole { "" } else { " or a multiple" };
         let expected = format!("{bytes}{several} ({width} elements of {dtype})");
         let (what, got) = ("bytes of payload", payload.len().to_string());
         return Err(Reject::WrongLength { what, got, expected, hint: "" });
     }
-    let samples = if sink.expect.whole { 1 } else { elements / width.max(1) };
+    let samples = if builder.schema.whole { 1 } else { elements / width.max(1) };
     if samples > MAX_SAMPLES {
         return Err(Reject::TooManySamples { max: MAX_SAMPLES });
     }
-    sink.fill(samples, |values| append(payload, dtype, values))
+    builder.fill(samples, |values| append(payload, dtype, values))
 }
 
 fn append(payload: &[u8], dtype: Dtype, values: &mut Vec<f64>) {

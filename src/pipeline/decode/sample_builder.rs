@@ -1,8 +1,9 @@
-//! Where decoded numbers go, whatever format they came in.
+//! Builds samples from the numbers that a decoder finds, and keeps the limits of every format.
 
 use super::field_tree::Slot;
-use super::payload_visitor::clip;
-use super::schema::{MAX_SAMPLES, Order, PayloadSchema, Samples};
+use super::samples::{MAX_SAMPLES, Samples, ValueOrder};
+use super::schema::PayloadSchema;
+use super::text::clip;
 use super::time;
 use crate::clock::Timestamp;
 use crate::pipeline::reject::{Got, Reject};
@@ -17,9 +18,13 @@ pub(super) enum Array {
     OfSamples,
 }
 
-/// Takes what a format's reader finds and keeps the bounds.
-pub(super) struct SampleBuilder<'a> {
-    pub(super) expect: &'a PayloadSchema,
+/// Builds [`Samples`] from the numbers that a decoder finds, and checks them against the schema.
+///
+/// A decoder of its own format calls [`SampleBuilder::add_sample`] for each sample and
+/// [`SampleBuilder::finish`] at the end.
+#[derive(Debug)]
+pub struct SampleBuilder<'a> {
+    pub(super) schema: &'a PayloadSchema,
     out: &'a mut Samples,
     /// Where the sample being read begins in `out.values`.
     row: usize,
@@ -36,23 +41,25 @@ pub(super) struct SampleBuilder<'a> {
 const MISSING: f64 = f64::NAN;
 
 impl<'a> SampleBuilder<'a> {
-    pub(super) fn new(expect: &'a PayloadSchema, out: &'a mut Samples) -> Self {
+    /// Starts a message; `out` is emptied.
+    #[must_use]
+    pub fn new(schema: &'a PayloadSchema, out: &'a mut Samples) -> Self {
         out.clear();
-        out.devices.begin_message(expect.device.len());
+        out.devices.begin_message(schema.device.len());
         let (array, in_sample) = (Array::Unknown, false);
-        Self { expect, out, row: 0, array, in_sample, time: None, reject: None }
+        Self { schema, out, row: 0, array, in_sample, time: None, reject: None }
     }
 
     pub(super) fn field_name(&self, field: usize) -> String {
-        self.expect.fields.get(field).map_or_else(|| format!("element {field}"), Clone::clone)
+        self.schema.fields.get(field).map_or_else(|| format!("element {field}"), Clone::clone)
     }
 
     /// The name of what a slot is wanted for.
     pub(super) fn slot_name(&self, slot: Slot) -> String {
         match slot {
             Slot::Field(field) => self.field_name(field),
-            Slot::Time => self.expect.time.clone().unwrap_or_default(),
-            Slot::Device(part) => self.expect.device.get(part).cloned().unwrap_or_default(),
+            Slot::Time => self.schema.time.clone().unwrap_or_default(),
+            Slot::Device(part) => self.schema.device.get(part).cloned().unwrap_or_default(),
             Slot::Samples => "the array of samples".to_owned(),
         }
     }
@@ -66,7 +73,7 @@ impl<'a> SampleBuilder<'a> {
     }
 
     fn has_names(&self) -> Result<(), Reject> {
-        if self.expect.fields.is_empty() {
+        if self.schema.fields.is_empty() {
             return Err(wrong_shape(
                 "it is an object, but neither payload.fields nor the card's channels name its members",
             ));
@@ -81,7 +88,7 @@ impl<'a> SampleBuilder<'a> {
             Array::OfSamples => return Err(wrong_shape("numbers among the samples of an array")),
             Array::Unknown => self.array = Array::IsSample,
         }
-        match (self.expect.sample.is_indexed(), self.expect.whole) {
+        match (self.schema.sample.is_indexed(), self.schema.whole) {
             (false, _) => self.begin(),
             (true, false) => self.begin_named(),
             (true, true) => self.begin_columns(),
@@ -93,7 +100,7 @@ impl<'a> SampleBuilder<'a> {
         if self.array != Array::IsSample || !self.in_sample {
             return Ok(());
         }
-        match (self.expect.sample.is_indexed(), self.expect.whole) {
+        match (self.schema.sample.is_indexed(), self.schema.whole) {
             (false, _) => self.end_positions(),
             (true, false) => self.end_named(),
             (true, true) => self.end_columns(),
@@ -127,7 +134,7 @@ impl<'a> SampleBuilder<'a> {
     pub(super) fn begin_named(&mut self) -> Result<(), Reject> {
         self.has_names()?;
         self.begin()?;
-        let end = self.row.saturating_add(self.expect.fields.len());
+        let end = self.row.saturating_add(self.schema.fields.len());
         self.out.values.resize(end, MISSING);
         Ok(())
     }
@@ -145,7 +152,7 @@ impl<'a> SampleBuilder<'a> {
     }
 
     pub(super) fn set(&mut self, field: usize, value: f64) -> Result<(), Reject> {
-        if self.out.order == Order::Columns {
+        if self.out.order == ValueOrder::Columns {
             self.open_column(field);
             return self.push_column(field, value);
         }
@@ -170,7 +177,7 @@ impl<'a> SampleBuilder<'a> {
         got: impl FnOnce() -> String,
     ) -> Result<(), Reject> {
         let Some(at) = at else { return Err(self.bad_time(got())) };
-        let earliest = self.expect.earliest;
+        let earliest = self.schema.earliest;
         if !time::is_plausible(at, earliest) {
             let field = self.slot_name(Slot::Time);
             return Err(Reject::ImplausibleTime { field, got: got(), at, earliest });
@@ -179,8 +186,11 @@ impl<'a> SampleBuilder<'a> {
         Ok(())
     }
 
-    /// Takes a part of the device's name.
-    pub(super) fn set_device(&mut self, part: usize, name: &str) -> Result<(), Reject> {
+    /// Sets a part of the device's name, for the current sample or else for the whole message.
+    ///
+    /// # Errors
+    /// A text that cannot be part of a device's name.
+    pub fn set_device(&mut self, part: usize, name: &str) -> Result<(), Reject> {
         self.out.devices.set(part, name, self.in_sample).map_err(|problem| {
             let got = Got::Text(clip(name)).to_string();
             Reject::BadDevice { field: self.slot_name(Slot::Device(part)), got, problem }
@@ -194,7 +204,7 @@ impl<'a> SampleBuilder<'a> {
         if !row.iter().any(|v| v.is_nan()) {
             return Ok(());
         }
-        let missing = row.iter().zip(&self.expect.fields).filter(|(v, _)| v.is_nan());
+        let missing = row.iter().zip(&self.schema.fields).filter(|(v, _)| v.is_nan());
         let fields = missing.map(|(_, name)| name.clone()).collect();
         Err(Reject::MissingField { fields, option: "payload.fields" })
     }
@@ -202,12 +212,12 @@ impl<'a> SampleBuilder<'a> {
     /// Adds the next number of a sample that comes by position, or of a whole input.
     pub(super) fn push(&mut self, value: f64) -> Result<(), Reject> {
         let place = self.out.values.len().saturating_sub(self.row);
-        let most = self.expect.width.saturating_add(1);
+        let most = self.schema.width.saturating_add(1);
         if place >= most {
             return Err(self.wrong_length(format!("at least {}", place.saturating_add(1))));
         }
         // The first may be a time, which is larger than a reading may be.
-        let value = if place == 0 && value.is_finite() && self.expect.time.is_some() {
+        let value = if place == 0 && value.is_finite() && self.schema.time.is_some() {
             value
         } else {
             self.finite(place, value)?
@@ -220,11 +230,11 @@ impl<'a> SampleBuilder<'a> {
     /// where one is configured and nothing else gave it.
     pub(super) fn end_positions(&mut self) -> Result<(), Reject> {
         let len = self.out.values.len().saturating_sub(self.row);
-        let timed = self.expect.time.is_some() && self.out.times.last() == Some(&None);
-        if timed && len == self.expect.width.saturating_add(1) {
+        let timed = self.schema.time.is_some() && self.out.times.last() == Some(&None);
+        if timed && len == self.schema.width.saturating_add(1) {
             let first = self.out.values.remove(self.row);
             self.take_time(time::from_number(first), || first.to_string())?;
-        } else if len != self.expect.width {
+        } else if len != self.schema.width {
             return Err(self.wrong_length(len.to_string()));
         }
         self.in_sample = false;
@@ -249,9 +259,9 @@ impl<'a> SampleBuilder<'a> {
             return Ok(());
         }
         match self.out.values.iter().position(|v| !fits(v)) {
-            Some(at) if self.expect.whole => Err(Reject::NotFinite { field: self.field_name(at) }),
+            Some(at) if self.schema.whole => Err(Reject::NotFinite { field: self.field_name(at) }),
             Some(at) => {
-                let (sample, field) = (at / self.expect.width, at % self.expect.width);
+                let (sample, field) = (at / self.schema.width, at % self.schema.width);
                 let field = format!("{} of sample {sample}", self.field_name(field));
                 Err(Reject::NotFinite { field })
             }
@@ -260,8 +270,8 @@ impl<'a> SampleBuilder<'a> {
     }
 
     pub(super) fn wrong_length(&self, got: String) -> Reject {
-        let what = if self.expect.whole { "numbers in the message" } else { "numbers in a sample" };
-        Reject::WrongLength { what, got, expected: self.expect.width.to_string(), hint: "" }
+        let what = if self.schema.whole { "numbers in the message" } else { "numbers in a sample" };
+        Reject::WrongLength { what, got, expected: self.schema.width.to_string(), hint: "" }
     }
 
     pub(super) fn missing_samples(&self) -> Reject {
@@ -279,8 +289,8 @@ impl<'a> SampleBuilder<'a> {
     pub(super) fn begin_columns(&mut self) -> Result<(), Reject> {
         self.has_names()?;
         self.begin()?;
-        self.out.order = Order::Columns;
-        self.out.spans.resize(self.expect.fields.len(), 0..0);
+        self.out.order = ValueOrder::Columns;
+        self.out.spans.resize(self.schema.fields.len(), 0..0);
         Ok(())
     }
 
@@ -303,7 +313,7 @@ impl<'a> SampleBuilder<'a> {
 
     pub(super) fn end_columns(&mut self) -> Result<(), Reject> {
         self.in_sample = false;
-        let empty = self.out.spans.iter().zip(&self.expect.fields).filter(|(s, _)| s.is_empty());
+        let empty = self.out.spans.iter().zip(&self.schema.fields).filter(|(s, _)| s.is_empty());
         let fields: Vec<String> = empty.map(|(_, name)| name.clone()).collect();
         if fields.is_empty() {
             return Ok(());
@@ -312,12 +322,31 @@ impl<'a> SampleBuilder<'a> {
     }
 
     pub(super) fn in_rows(&mut self) {
-        self.out.order = Order::Rows;
+        self.out.order = ValueOrder::Rows;
     }
 
-    /// Ends the message: there is at least one sample, and each has its time where one is wanted.
-    pub(super) fn end(&mut self) -> Result<(), Reject> {
-        if self.expect.whole {
+    /// Adds one sample: a number for each field, in the schema's order, and its own time, if it has
+    /// one. For a whole input, the numbers are all those of the message.
+    ///
+    /// # Errors
+    /// Another count of numbers than the schema has, a number that is not finite in 32 bits, an
+    /// implausible time, or more than 65,536 samples in the message.
+    pub fn add_sample(&mut self, values: &[f64], time: Option<Timestamp>) -> Result<(), Reject> {
+        self.begin()?;
+        values.iter().try_for_each(|value| self.push(*value))?;
+        if let Some(time) = time {
+            self.take_time(Some(time), || time.to_string())?;
+        }
+        self.end_positions()
+    }
+
+    /// Ends the message.
+    ///
+    /// # Errors
+    /// A message without samples, or samples without the time or device that the stream's options
+    /// ask for.
+    pub fn finish(&mut self) -> Result<(), Reject> {
+        if self.schema.whole {
             let own = self.out.times.iter().rev().find_map(|t| *t);
             self.out.times.clear();
             self.out.times.push(own);
@@ -329,12 +358,12 @@ impl<'a> SampleBuilder<'a> {
             let fields = vec![self.slot_name(Slot::Device(part))];
             return Err(Reject::MissingField { fields, option: "payload.device" });
         }
-        if self.expect.whole && !self.out.devices.is_one() {
+        if self.schema.whole && !self.out.devices.is_one() {
             return Err(wrong_shape(
                 "its rows are of several devices, and the model takes them as one",
             ));
         }
-        if self.expect.time.is_none() {
+        if self.schema.time.is_none() {
             return Ok(());
         }
         let message = self.time;

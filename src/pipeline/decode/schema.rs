@@ -1,18 +1,16 @@
-//! What a stream's payloads must hold, and what was found in one.
+//! What the payloads of a stream must contain.
 
-use std::ops::Range;
-
-use super::device::DeviceParts;
 use super::field_tree::{Node, Slot};
 use crate::clock::Timestamp;
-use crate::config::Payload;
+use crate::config::{Format, Payload};
+use crate::tensor::Dtype;
 
-/// Samples in one message; a second of audio fits, an attack does not.
-pub(super) const MAX_SAMPLES: usize = 65_536;
-
-/// What is expected of every payload of a stream.
+/// What every payload of a stream must contain, from the stream's options and the model's inputs.
 #[derive(Clone, Debug)]
-pub(crate) struct PayloadSchema {
+pub struct PayloadSchema {
+    pub(super) format: Format,
+    /// Set if a raw payload is the model's only input, element by element.
+    pub(super) tensor: Option<TensorPayload>,
     /// Names of the fields, one per channel; may be empty for whole inputs taken as they come.
     pub(super) fields: Vec<String>,
     /// Numbers in a sample; for whole inputs, in the message.
@@ -28,32 +26,16 @@ pub(crate) struct PayloadSchema {
     pub(super) earliest: Timestamp,
     /// The fields that name the device.
     pub(super) device: Vec<String>,
-    pub(super) max_payload: usize,
 }
 
-/// How the numbers of a whole input lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
-    /// As the tensor wants them.
-    Flat,
-    /// Row after row, one number per field.
-    Rows,
-    /// By field: each has its span.
-    Columns,
-}
-
-/// A decoded payload. The buffers are used again for the next one.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Samples {
-    /// Windows: `times.len()` rows of one number per field. Whole inputs: as `order` says.
-    pub(crate) values: Vec<f64>,
-    /// Each sample's own time, where the payload has one; a single entry for whole inputs.
-    pub(crate) times: Vec<Option<Timestamp>>,
-    pub(crate) order: Order,
-    /// With [`Order::Columns`], where in `values` each field's numbers are.
-    pub(crate) spans: Vec<Range<usize>>,
-    /// The device of each sample, where `payload.device` is set.
-    pub(in crate::pipeline) devices: DeviceParts,
+/// A payload that is the model's only input, element by element.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorPayload {
+    /// The input's name.
+    pub name: String,
+    pub dtype: Dtype,
+    /// Elements of the input.
+    pub len: usize,
 }
 
 impl PayloadSchema {
@@ -63,7 +45,7 @@ impl PayloadSchema {
         fields: Vec<String>,
         width: usize,
         whole: bool,
-        max_payload: usize,
+        tensor: Option<TensorPayload>,
     ) -> Self {
         let around = |node: &mut Node| {
             if let Some(time) = &payload.time {
@@ -84,36 +66,52 @@ impl PayloadSchema {
             around(&mut node);
             node
         });
-        let (time, earliest, device) =
-            (payload.time.clone(), payload.earliest, payload.device.clone());
-        Self { fields, width, whole, sample, envelope, time, earliest, device, max_payload }
+        Self {
+            format: payload.format,
+            tensor,
+            fields,
+            width,
+            whole,
+            sample,
+            envelope,
+            time: payload.time.clone(),
+            earliest: payload.earliest,
+            device: payload.device.clone(),
+        }
+    }
+
+    /// The format that the stream's options name.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Names of the fields, one for each channel; may be empty for whole inputs.
+    #[must_use]
+    pub fn fields(&self) -> &[String] {
+        &self.fields
+    }
+
+    /// Numbers in a sample; for whole inputs, in the message.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Whether every message is one whole input rather than samples of a window.
+    #[must_use]
+    pub fn is_whole_input(&self) -> bool {
+        self.whole
+    }
+
+    /// The model's only input, if a payload is to be passed to it without normalisation.
+    #[must_use]
+    pub fn tensor(&self) -> Option<&TensorPayload> {
+        self.tensor.as_ref()
     }
 
     /// Whether every number by itself is a sample.
     pub(super) fn is_single(&self) -> bool {
         self.width == 1 && !self.whole && !self.sample.is_indexed()
-    }
-}
-
-impl Default for Samples {
-    fn default() -> Self {
-        let (values, times, spans) = (Vec::new(), Vec::new(), Vec::new());
-        Self { values, times, order: Order::Flat, spans, devices: DeviceParts::default() }
-    }
-}
-
-impl Samples {
-    /// Stands for a payload that needs no decoding.
-    pub(in crate::pipeline) fn set_direct(&mut self) {
-        self.clear();
-        self.times.push(None);
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.values.clear();
-        self.times.clear();
-        self.order = Order::Flat;
-        self.spans.clear();
-        self.devices.clear();
     }
 }

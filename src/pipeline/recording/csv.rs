@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{ColumnNames, Recording, RecordingError, too_many_rows};
-use crate::pipeline::decode::Csv;
+use crate::pipeline::decode::CsvReader;
 
 /// What a column is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(super) fn read(
     names: ColumnNames<'_>,
     rows_max: usize,
 ) -> Result<Vec<Recording>, RecordingError> {
-    let mut csv = Csv::default();
+    let mut csv = CsvReader::default();
     let mut rest = text.as_bytes();
     let header: Vec<String> = match csv.record(&mut rest) {
         Some(count) => csv.cells(count).map(str::to_owned).collect(),

@@ -105,9 +105,7 @@ fn cbor_of_its_own_kind_is_read() {
 }
 
 #[test]
-fn size_depth_and_count_are_bounded() {
-    let large = vec![b' '; 10 << 20];
-    assert_eq!(json().code(&large), "too-large");
+fn depth_and_count_are_bounded() {
     let one = json().fields(&["a"]);
     let many = |n: usize| format!("[{}0]", "0,".repeat(n - 1));
     assert_eq!(one.values(many(65_536)).len(), 65_536);

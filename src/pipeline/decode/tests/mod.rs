@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clock::Timestamp;
-use crate::config::Payload;
+use crate::config::{Format, Payload};
+use crate::pipeline::reject::Reject;
 use crate::tensor::Dtype;
 
 /// A stream of two channels, `a` and `b`, unless changed.
@@ -52,7 +53,7 @@ impl Case {
         Self { whole: true, width, ..self }
     }
 
-    fn decoder(&self) -> Decoder {
+    fn decoder(&self) -> Box<dyn PayloadDecoder> {
         let payload = Payload {
             format: self.format,
             fields: Vec::new(),
@@ -62,15 +63,13 @@ impl Case {
             device: self.device.iter().map(|name| (*name).to_owned()).collect(),
         };
         let fields = self.fields.iter().map(|f| (*f).to_owned()).collect();
-        Decoder::new(
-            self.format,
-            PayloadSchema::new(&payload, fields, self.width, self.whole, 1 << 20),
-        )
+        decoder_for(PayloadSchema::new(&payload, fields, self.width, self.whole, None))
     }
 
     fn read(&self, payload: impl AsRef<[u8]>) -> Result<Samples, Reject> {
-        let mut out = Samples::default();
-        self.decoder().read(payload.as_ref(), &mut out).map(|()| out)
+        let mut out = Decoded::default();
+        self.decoder().decode(payload.as_ref(), &mut out)?;
+        Ok(out.samples_mut().clone())
     }
 
     fn values(&self, payload: impl AsRef<[u8]>) -> Vec<f64> {
