@@ -1,9 +1,9 @@
 //! A pipeline's windows as bytes, and back.
 
 use super::journal::{self, JournalEntry, JournalRecorder};
-use super::pipeline::Pipeline;
 use super::snapshot::{self, Restored};
 use super::state_codec::RestoreError;
+use super::stream::Pipeline;
 use crate::clock::Now;
 use crate::message::InputId;
 

@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use super::decode::{Decoded, Samples};
 use super::journal::JournalRecorder;
-use super::pipeline::Pipeline;
 use super::publish_state::PublishState;
 use super::publisher::ResultContext;
 use super::reject::Reject;
@@ -12,6 +11,7 @@ use super::runner::InputSource;
 use super::shape::WindowShape;
 use super::step_report::{StageMicros, StepReport};
 use super::stopwatch::Stopwatch;
+use super::stream::Pipeline;
 use super::window::{AddedSample, Device, ForgottenDevices};
 use super::window_loss::{LossCause, WindowLoss};
 use crate::clock::{Now, Timestamp};
@@ -155,13 +155,7 @@ impl Pipeline {
                 let added = device.add(shape, sample, *own, incoming.received.mono);
                 added.map(|added| (added, time)).map_err(|by| Reject::OutOfOrder { by })
             });
-            let (added, time) = match added {
-                Ok(added) => added,
-                Err(reject) => {
-                    outcome.reject(reject);
-                    continue;
-                }
-            };
+            let Some((added, time)) = accepted(added, outcome) else { continue };
             note(&added, device, captured.device(), shape, outcome);
             record(recorder, shape, &added, sample, *own);
             let restarted = added.restart.is_some();
@@ -183,9 +177,7 @@ impl Pipeline {
                 }
                 sender.send(&prediction, card, &mut device.publish_state, about, out, outcome)
             });
-            if let Err(reject) = sent {
-                outcome.reject(reject);
-            }
+            let _published = accepted(sent, outcome);
             recorder.publish_state(&device.publish_state);
             if let Some(shadow) = shadow.as_mut() {
                 shadow.run(InputSource::Window, &runner.window, us.run, watch);
@@ -196,6 +188,11 @@ impl Pipeline {
         outcome.fill = Some(device.fill(shape));
         Ok(())
     }
+}
+
+/// The value; a reject is counted.
+fn accepted<T>(result: Result<T, Reject>, outcome: &mut StepReport) -> Option<T> {
+    result.map_err(|reject| outcome.reject(reject)).ok()
 }
 
 /// Counts the times of a run, and gives them as its prediction shows them.

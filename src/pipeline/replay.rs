@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::pipeline::Pipeline;
 use super::prediction_id::PredictionIds;
 use super::recording::Recording;
 use super::reject::Reject;
+use super::stream::Pipeline;
 use crate::bundle::card::Card;
 use crate::clock::{Clock, Mono, Now, Timestamp};
 use crate::config::{Config, Encoding, Format, Level, Stream, When};

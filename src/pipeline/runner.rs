@@ -84,6 +84,12 @@ impl ModelRunner {
                 InputSource::Whole(samples) => {
                     normalize::whole(plan, input, samples, flat, reals, tensor)?;
                 }
+                // The score would be that of earlier samples: those of this input are not known.
+                InputSource::Tensor(_) if plan.output.compares_with().is_some() => {
+                    let problem = "it is a tensor, and the score compares samples with the output";
+                    let format = "of the configured shape";
+                    return Err(Reject::Syntax { format, problem: problem.to_owned() });
+                }
                 InputSource::Tensor(data) => normalize::tensor(input, data, tensor)?,
             }
         }

@@ -88,7 +88,7 @@ fn a_pause_an_abort_and_a_resume_are_printed_and_change_nothing() {
     let fakes = FakeGateways::start(setup.broker.port(), 4, |_| "committed");
     let bundle = setup.release(1);
     let topic = format!("inferd/v1/deploy/group/{GROUP}/motion");
-    let one = [(topic.clone(), 1)];
+    let one = [(topic, 1)];
     let start = [&["rollout", "start", "--bundle", &bundle, "--record", "r"], &TO[..], &KEYS];
     let waves = ["--waves", "1,100%", "--soak", "1h", "--name", "spring"];
     let mut controller = setup.spawn(&[&start.concat()[..], &waves].concat(), "out");
@@ -109,7 +109,7 @@ fn a_pause_an_abort_and_a_resume_are_printed_and_change_nothing() {
     assert_eq!(planned(&setup, &["rollout", "pause", "r"]), [], "it is paused");
     assert_eq!(planned(&setup, &named("pause")), [], "it is paused");
     assert_eq!(planned(&setup, &named("abort")), one);
-    let both = [one.clone(), one.clone()].concat();
+    let both = [one.clone(), one].concat();
     assert_eq!(planned(&setup, &["rollout", "resume", "r"]), both, "this wave and the next");
     let rebuilt = [&named("resume")[..], &["--bundle", &bundle, "--record", "new"]].concat();
     assert_eq!(planned(&setup, &rebuilt), both);

@@ -225,9 +225,9 @@ fn the_quick_start_gives_a_prediction() {
 fn a_model_is_installed_in_a_folder_and_tried_as_the_manual_prints() {
     let shell = Shell::new();
     vibration(&shell.path().join("own"));
-    let data = (0..8 * 128 * 3).map(|i| f32::from(i as u16)).collect();
+    let data = (0..8 * 128 * 3u16).map(f32::from).collect();
     let window = Tensor { shape: vec![8, 1, 128, 3], data: Data::F32(data) };
-    let inputs = inferd::npz::write([("window", &window)].into_iter()).unwrap();
+    let inputs = inferd::npz::write([("window", &window)]).unwrap();
     fs::write(shell.path().join("in.npz"), inputs).unwrap();
     shell.run_ok("mv own/* .");
     let block = block("install -d /srv/models/vibration");

@@ -158,7 +158,7 @@ fn a_whole_input_comes_flat_or_by_field_or_in_rows() {
     let whole = || json().whole(6);
     let flat = |payload: &str| {
         let read = whole().read(payload).unwrap();
-        assert_eq!((read.order, read.times.len()), (Order::Flat, 1));
+        assert_eq!((read.order, read.times.len()), (ValueOrder::Flat, 1));
         read.values
     };
     let numbers = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
@@ -166,15 +166,15 @@ fn a_whole_input_comes_flat_or_by_field_or_in_rows() {
     assert_eq!(flat("[[[1,2],[3,4]],[5,6]]"), numbers);
 
     let columns = whole().read(r#"{"b":[[4],[5,6]],"n":"x","a":[1,2,3]}"#).unwrap();
-    assert_eq!(columns.order, Order::Columns);
+    assert_eq!(columns.order, ValueOrder::Columns);
     assert_eq!(columns.values[columns.spans[0].clone()], [1.0, 2.0, 3.0]);
     assert_eq!(columns.values[columns.spans[1].clone()], [4.0, 5.0, 6.0]);
 
     let rows = whole().read(r#"[{"a":1,"b":2},{"a":3,"b":4},{"a":5,"b":6}]"#).unwrap();
-    assert_eq!((rows.order, rows.values), (Order::Rows, numbers.to_vec()));
+    assert_eq!((rows.order, rows.values), (ValueOrder::Rows, numbers.to_vec()));
 
     let wrapped = whole().samples("data").read(r#"{"data":[1,2,3,4,5,6]}"#).unwrap();
-    assert_eq!((wrapped.order, wrapped.values), (Order::Flat, numbers.to_vec()));
+    assert_eq!((wrapped.order, wrapped.values), (ValueOrder::Flat, numbers.to_vec()));
 }
 
 #[test]
