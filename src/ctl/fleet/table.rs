@@ -205,7 +205,7 @@ mod tests {
             "7",
             "2",
             "fetching 25 %",
-            "3 waiting, 4 lost, 14 MB",
+            "3 queued, 4 lost, 14 MB",
             "5 min ago",
         ];
         assert_eq!(lines[1], first);
