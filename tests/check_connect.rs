@@ -105,7 +105,8 @@ async fn a_refused_subscription_is_a_problem_of_its_stream() {
     let (code, report) = checked(&gateway);
     assert_eq!(code, 78, "{report}");
     let told = reason(&report);
-    for part in ["sensors/+/imu", "not authorized", "stream motion gets nothing", "access list"] {
+    for part in ["sensors/+/imu", "not authorized", "stream motion receives nothing", "access list"]
+    {
         assert!(told.contains(part), "{part} is not in: {told}");
     }
     assert_eq!(report["problems"][0]["path"], "stream[0].topic");

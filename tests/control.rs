@@ -98,7 +98,7 @@ fn status_says_how_the_daemon_is() {
         ": degraded, up ",
         "degraded: no connection to the broker: ",
         "[broker-unreachable since ",
-        "broker: away since ",
+        "broker: disconnected since ",
         "0 results on disk",
         "motion",
         "shipped",

@@ -268,7 +268,7 @@ fn a_disk_below_the_reserve_is_said_by_check_at_the_start_and_by_status() {
     assert_eq!(short["ok"], true);
     assert!(short["warnings"].to_string().contains("store.reserve_bytes"), "{short}");
     gateway.start();
-    assert!(gateway.log().contains("store.reserve_bytes keeps"), "{}", gateway.log_end());
+    assert!(gateway.log().contains("store.reserve_bytes reserves"), "{}", gateway.log_end());
     let reason = await_reason(&gateway, "disk-low");
     assert_eq!(reason["state"], "degraded");
     assert!(reason["message"].as_str().unwrap().contains("MB left"), "{reason}");
@@ -333,6 +333,6 @@ fn the_random_host_name_of_a_container_is_warned_of() {
     let Some(random) = named("4f5e6d7c8b9a") else {
         return skipped("a container's host name", "`unshare --uts` takes root");
     };
-    assert!(random.contains("id of this container") && random.contains("--hostname"), "{random}");
+    assert!(random.contains("is a container id") && random.contains("--hostname"), "{random}");
     assert!(!named("gw-17").unwrap().contains("gateway.id"));
 }

@@ -16,7 +16,8 @@ use crate::updates::fleet::{Change, Fleet, deployment, release, state};
 /// See `README.md` beside it.
 const STATE: &[u8] = include_bytes!("state-0.1.tar.gz");
 
-/// Two streams of one model, each with its own way to keep windows.
+/// Two streams of one model, each with its own way to keep windows. The windows of the file are as old as it is:
+/// they are kept for as long as the configuration allows, a year.
 const STREAMS: &str = r#"
 [updates]
 keyset = "keyset-1.json"
@@ -26,6 +27,7 @@ name = "journaled"
 model = "motion"
 topic = "sensors/{device}/imu"
 windows = "journal"
+key_ttl = "365d"
 payload = { format = "json", fields = ["ax", "ay", "az", "gx", "gy", "gz"], time = "ts" }
 [stream.publish]
 topic = "predictions/{stream}/{device}"
@@ -35,6 +37,7 @@ name = "saved"
 model = "motion"
 topic = "saved/{device}/imu"
 windows = "checkpoint"
+key_ttl = "365d"
 payload = { format = "json", fields = ["ax", "ay", "az", "gx", "gy", "gz"], time = "ts" }
 [stream.publish]
 topic = "predictions/{stream}/{device}"
