@@ -47,6 +47,17 @@ pub struct Incoming {
     pub retained: bool,
 }
 
+/// The memory of a message beside its topic and payload, roughly, in bytes.
+pub const MESSAGE_OVERHEAD: usize = 256;
+
+impl Incoming {
+    /// The memory that the message takes in a queue, roughly, in bytes.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.topic.len() + self.payload.len() + MESSAGE_OVERHEAD
+    }
+}
+
 /// The response topic and correlation data of an MQTT 5 request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {

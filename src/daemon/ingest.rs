@@ -1,14 +1,13 @@
 //! Routes messages from the link's poll loop to the queues of the workers and to the updates. Never
 //! waits.
 
-use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, PoisonError};
 
-use super::inference::messages::ToWorker;
+use super::inference::queues::SampleQueue;
 use super::inference::stats::SharedStats;
 use super::updates::mailbox::UpdateMailbox;
 use crate::config::{RetainedInput, Stream};
-use crate::link::{self, ReceivedMessage};
+use crate::link::{self, ReceivedMessage, Route};
 use crate::message::Incoming;
 use crate::pipeline::Router;
 
@@ -16,7 +15,7 @@ use crate::pipeline::Router;
 pub(crate) struct SampleRouter {
     router: Router,
     /// By stream index: its worker's queue.
-    queues: Vec<SyncSender<ToWorker>>,
+    queues: Vec<SampleQueue>,
     /// By stream index.
     stats: Vec<SharedStats>,
     /// By stream index: whether it ignores retained messages.
@@ -28,7 +27,7 @@ pub(crate) struct SampleRouter {
 impl SampleRouter {
     pub(crate) fn new(
         streams: &[Stream],
-        queues: Vec<SyncSender<ToWorker>>,
+        queues: Vec<SampleQueue>,
         stats: Vec<SharedStats>,
         mailbox: Arc<UpdateMailbox>,
     ) -> Self {
@@ -39,8 +38,13 @@ impl SampleRouter {
 }
 
 impl link::Ingest for SampleRouter {
-    fn streams(&mut self, topic: &str, streams: &mut Vec<usize>) {
+    fn route(&mut self, topic: &str, payload: &[u8], streams: &mut Vec<usize>) -> Route {
+        // This compares a prefix: only topics of updates reach the mailbox.
+        if self.mailbox.receive(topic, payload) {
+            return Route::Update;
+        }
         streams.extend(self.router.streams(topic));
+        Route::Streams
     }
 
     fn admit(&mut self, message: ReceivedMessage<'_>, streams: &mut Vec<usize>) {
@@ -63,25 +67,13 @@ impl link::Ingest for SampleRouter {
         });
     }
 
-    fn take(&mut self, topic: &str, payload: &[u8]) -> bool {
-        self.mailbox.receive(topic, payload)
-    }
-
     fn offer(&mut self, sample: Incoming) -> Result<(), Incoming> {
         // Every stream that the router returns has a queue. If a worker has ended, the daemon
         // stops; until then its samples stay with the broker.
-        let Some(queue) = self.queues.get(sample.stream) else { return Err(sample) };
-        queue.try_send(ToWorker::Sample(sample)).or_else(|refused| {
-            let (TrySendError::Full(back) | TrySendError::Disconnected(back)) = refused;
-            match back {
-                ToWorker::Sample(sample) => Err(sample),
-                // Only samples are sent here.
-                ToWorker::Swap(_)
-                | ToWorker::Shadow(_)
-                | ToWorker::ShadowEnded(_)
-                | ToWorker::Stop => Ok(()),
-            }
-        })
+        match self.queues.get(sample.stream) {
+            Some(queue) => queue.try_push(sample),
+            None => Err(sample),
+        }
     }
 
     fn dropped(&mut self, sample: Incoming) {

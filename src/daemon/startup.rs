@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 
 use tokio::sync::mpsc;
 
@@ -12,9 +12,8 @@ use super::control::server::ControlServer;
 use super::delivery::requests::{DeliveryHandle, HealthSource};
 use super::delivery::{DeliveryEvent, DeliveryLoop, Sources};
 use super::error::RunError;
-use super::inference::messages::ToWorker;
 use super::inference::pool::WorkerPool;
-use super::inference::queues::WorkerQueues;
+use super::inference::queues::{SampleQueue, WorkerQueues};
 use super::inference::stream::{SaveIntervals, StreamRunner};
 use super::ingest::SampleRouter;
 use super::models::active::{self, ActiveModel};
@@ -131,14 +130,14 @@ fn wire(
     let (queues, inboxes): (Vec<_>, Vec<_>) =
         (0..worker_count(&config)).map(|_| sync_channel(config.workers.queue)).unzip();
     let context = Arc::new(DaemonContext { config, clock, started, stats, journals });
-    let by_stream = by_stream(&context.config, &queues);
+    let sample_queues: Vec<_> = queues.iter().cloned().map(SampleQueue::new).collect();
     let names = context.config.streams.iter().map(|stream| stream.model.clone());
-    let worker_queues = WorkerQueues::new(names.zip(by_stream.iter().cloned()));
+    let worker_queues = WorkerQueues::new(names.zip(by_stream(&context.config, &queues)));
     let of_streams = subscriptions::of_streams(&context.config);
     let mailbox = UpdateMailbox::new(&context.config, of_streams, &state.updates);
     let before = (state.input_epoch, state.former_filters);
     let Started { handle: link, task: link_task, events: link_events } =
-        start_link(&context, by_stream, before, &mailbox);
+        start_link(&context, &sample_queues, before, &mailbox);
     let registry = ModelRegistry::new(context.clone(), link.clone(), state.models);
     let (result_sender, results) = mpsc::channel(RESULT_QUEUE_LEN);
     let (event_sender, events) = mpsc::unbounded_channel();
@@ -279,21 +278,22 @@ fn worker_count(config: &Config) -> usize {
     wanted.min(config.streams.len()).max(1)
 }
 
-/// The queue of each stream's worker.
-fn by_stream(config: &Config, queues: &[SyncSender<ToWorker>]) -> Vec<SyncSender<ToWorker>> {
-    let of_stream = |index: usize| queues.get(index % queues.len().max(1)).cloned();
+/// What belongs to the worker of each stream.
+fn by_stream<T: Clone>(config: &Config, by_worker: &[T]) -> Vec<T> {
+    let of_stream = |index: usize| by_worker.get(index % by_worker.len().max(1)).cloned();
     (0..config.streams.len()).filter_map(of_stream).collect()
 }
 
 fn start_link(
     context: &DaemonContext,
-    by_stream: Vec<SyncSender<ToWorker>>,
+    by_worker: &[SampleQueue],
     (epoch, former): (u64, Vec<String>),
     mailbox: &Arc<UpdateMailbox>,
 ) -> Started {
     let config = &context.config;
     let stats = context.stats.clone();
-    let router = SampleRouter::new(&config.streams, by_stream, stats, mailbox.clone());
+    let queues = by_stream(config, by_worker);
+    let router = SampleRouter::new(&config.streams, queues, stats, mailbox.clone());
     Link::start(LinkOptions {
         broker: config.broker.clone(),
         status: messages::status(&config.gateway, context.started.wall),

@@ -77,42 +77,40 @@ impl LinkHandle {
 
     fn notify_if(&self, can_acknowledge: bool) {
         if can_acknowledge {
-            self.shared.changed.notify_one();
+            self.shared.notify_work();
         }
     }
 
-    /// A worker has taken a sample out of its queue. Held samples are offered again.
+    /// A worker has taken a sample out of its queue. Held samples, if any, are offered again.
     pub fn queue_has_room(&self) {
-        self.shared.room.notify_one();
+        self.shared.notify_room();
     }
 
     /// Sets the retained message of `topic`: published when there is a connection, and again on
     /// every new one. The latest payload wins; an empty payload removes the message at the broker.
     pub fn set_retained(&self, topic: impl Into<String>, payload: impl Into<Bytes>) {
         self.shared.state().retained.set(topic.into(), payload.into());
-        self.shared.changed.notify_one();
+        self.shared.notify_work();
     }
 
     /// Replaces the set of subscriptions.
     pub fn set_subscriptions(&self, wanted: Vec<Subscription>) {
         self.shared.state().subscriptions = Some(wanted);
-        self.shared.changed.notify_one();
+        self.shared.notify_work();
     }
 
     /// Discards received messages from now on. They stay with the broker, unacknowledged.
     pub fn stop_receiving(&self) {
-        self.shared.state().is_closed = true;
-        self.shared.changed.notify_one();
+        self.shared.close();
+        self.shared.notify_work();
     }
 
     /// Shuts the link down: once all publishes are settled, or half of `within` has passed, the
     /// status `stopped` is published and the connection closed. The task ends within `within`.
     pub fn stop(&self, within: Duration) {
-        let mut state = self.shared.state();
-        state.is_closed = true;
-        state.stop_within = Some(within);
-        drop(state);
-        self.shared.changed.notify_one();
+        self.shared.close();
+        self.shared.state().stop_within = Some(within);
+        self.shared.notify_work();
     }
 
     #[must_use]

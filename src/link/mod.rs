@@ -75,7 +75,7 @@ pub use shared::Counters;
 pub use simple_client::{ClientClosed, ClientMessage, ClientStatus, SimpleClient};
 pub use state::{LastFault, LinkState, RECENT, RefusedTopic, Unanswered};
 pub use types::{
-    ConnectionId, Event, Ingest, LinkOptions, NotGranted, ReceivedMessage, StatusMessages,
+    ConnectionId, Event, Ingest, LinkOptions, NotGranted, ReceivedMessage, Route, StatusMessages,
     Subscription,
 };
 

@@ -16,9 +16,6 @@ pub(crate) struct Occupancy {
     pub(crate) bytes: usize,
 }
 
-/// The memory of a sample beside its topic and payload, in bytes.
-const SAMPLE_OVERHEAD: usize = 256;
-
 /// Samples that wait for room, those of a stream in the order of arrival.
 #[derive(Debug, Default)]
 pub(crate) struct Overflow {
@@ -46,7 +43,7 @@ impl Overflow {
 
     fn hold(&mut self, sample: Incoming) {
         self.occupancy.samples += 1;
-        self.occupancy.bytes += bytes(&sample);
+        self.occupancy.bytes += sample.memory();
         match self.streams.iter_mut().find(|(blocked, _)| *blocked == sample.stream) {
             Some((_, waiting)) => waiting.push_back(sample),
             None => self.streams.push_back((sample.stream, VecDeque::from([sample]))),
@@ -58,7 +55,7 @@ impl Overflow {
     pub(crate) fn retry(&mut self, ingest: &mut dyn Ingest) {
         for (_, waiting) in &mut self.streams {
             while let Some(sample) = waiting.pop_front() {
-                let size = bytes(&sample);
+                let size = sample.memory();
                 if let Err(full) = ingest.offer(sample) {
                     waiting.push_front(full);
                     break;
@@ -82,15 +79,12 @@ impl Overflow {
     }
 }
 
-fn bytes(sample: &Incoming) -> usize {
-    sample.topic.len() + sample.payload.len() + SAMPLE_OVERHEAD
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::{Mono, Now, Timestamp};
-    use crate::message::AckToken;
+    use crate::link::types::Route;
+    use crate::message::{AckToken, MESSAGE_OVERHEAD};
 
     /// One queue for each stream, with room for this many samples.
     struct Queues {
@@ -99,7 +93,9 @@ mod tests {
     }
 
     impl Ingest for Queues {
-        fn streams(&mut self, _: &str, _: &mut Vec<usize>) {}
+        fn route(&mut self, _: &str, _: &[u8], _: &mut Vec<usize>) -> Route {
+            Route::Streams
+        }
 
         fn offer(&mut self, sample: Incoming) -> Result<(), Incoming> {
             if self.room[sample.stream] == 0 {
@@ -140,7 +136,7 @@ mod tests {
         assert_eq!((overflow.occupancy().samples, &queues.got[..]), (2, &[3][..]));
         assert_eq!(
             overflow.occupancy(),
-            Occupancy { samples: 2, bytes: 2 * (1 + 1 + SAMPLE_OVERHEAD) }
+            Occupancy { samples: 2, bytes: 2 * (1 + 1 + MESSAGE_OVERHEAD) }
         );
         overflow.retry(&mut queues);
         assert_eq!((overflow.occupancy().samples, &queues.got[..]), (1, &[3, 1][..]));

@@ -72,8 +72,13 @@ pub(super) fn new(options: LinkOptions) -> (Session, LinkHandle, mpsc::Receiver<
 }
 
 impl Session {
+    /// Offers the held samples again.
     pub(super) fn retry_overflow(&mut self) {
+        self.shared.set_overflow(true);
         self.overflow.retry(&mut *self.options.ingest);
+        if self.overflow.is_empty() {
+            self.shared.set_overflow(false);
+        }
     }
 
     /// Discards publishes that were meant for an earlier connection.

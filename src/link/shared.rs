@@ -1,6 +1,7 @@
 //! What the handle and the poll loop share. Each holds the lock for a moment only.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -45,7 +46,13 @@ pub struct Counters {
 pub(super) struct Shared {
     state: Mutex<SharedState>,
     clock: Arc<dyn Clock>,
-    /// `state` has work for the poll loop.
+    /// `state` may have work for the poll loop: an order, a retained message, an acknowledgement.
+    has_work: AtomicBool,
+    /// Received messages are discarded and stay with the broker.
+    is_closed: AtomicBool,
+    /// Samples are held until a worker's queue has room.
+    has_overflow: AtomicBool,
+    /// `has_work` was set.
     pub(super) changed: Notify,
     /// A worker's queue may have room again.
     pub(super) room: Notify,
@@ -59,8 +66,6 @@ pub(super) struct SharedState {
     pub(super) subscriptions: Option<Vec<Subscription>>,
     pub(super) counters: Counters,
     pub(super) tracker: StateTracker,
-    /// Received messages are discarded and stay with the broker.
-    pub(super) is_closed: bool,
     /// The link is to stop within this time.
     pub(super) stop_within: Option<Duration>,
 }
@@ -79,16 +84,64 @@ impl Shared {
             retained: RetainedMessages::default(),
             subscriptions: None,
             counters: Counters::default(),
-            is_closed: false,
             stop_within: None,
         };
-        Self { state: Mutex::new(state), clock, changed: Notify::new(), room: Notify::new() }
+        Self {
+            state: Mutex::new(state),
+            clock,
+            has_work: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
+            has_overflow: AtomicBool::new(false),
+            changed: Notify::new(),
+            room: Notify::new(),
+        }
     }
 
     /// Resolves once the link is told to stop.
     pub(super) async fn stop_requested(&self) {
         while self.state().stop_within.is_none() {
             self.changed.notified().await;
+        }
+    }
+
+    /// Wakes the poll loop for work that was put in the state.
+    pub(super) fn notify_work(&self) {
+        self.mark_work();
+        self.changed.notify_one();
+    }
+
+    /// Leaves work for the next time that the poll loop looks.
+    pub(super) fn mark_work(&self) {
+        self.has_work.store(true, Ordering::Release);
+    }
+
+    /// True if there may be work since this was last called.
+    pub(super) fn take_work(&self) -> bool {
+        // Most of the time there is none: a load is cheaper than a swap.
+        self.has_work.load(Ordering::Acquire) && self.has_work.swap(false, Ordering::AcqRel)
+    }
+
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    /// Records whether samples are held. Held samples must be offered again after this: a worker that
+    /// took a sample before notified nobody.
+    pub(super) fn set_overflow(&self, has_overflow: bool) {
+        self.has_overflow.store(has_overflow, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+    }
+
+    /// A worker has taken a sample out of its queue. Wakes the poll loop only if samples are held.
+    pub(super) fn notify_room(&self) {
+        // Pairs with the fence above: either the poll loop finds the room, or this sees the flag.
+        fence(Ordering::SeqCst);
+        if self.has_overflow.load(Ordering::Relaxed) {
+            self.room.notify_one();
         }
     }
 

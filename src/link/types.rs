@@ -101,23 +101,27 @@ pub struct NotGranted {
     pub reason: String,
 }
 
+/// Where a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// To the model updates, which have accepted it.
+    Update,
+    /// To the streams that were appended, if any.
+    Streams,
+}
+
 /// Receives messages from the link. Called inside the poll loop: no method may block.
 pub trait Ingest: Send {
     /// Removes from `streams` those that do not accept a message of this kind, and counts it for
-    /// them. `streams` are those of [`Self::streams`], without those that received another copy.
+    /// them. `streams` are those of [`Self::route`], without those that received another copy.
     fn admit(&mut self, message: ReceivedMessage<'_>, streams: &mut Vec<usize>) {
         let (_, _) = (message, streams);
     }
 
-    /// Appends the indices of all streams that match a topic.
-    fn streams(&mut self, topic: &str, streams: &mut Vec<usize>);
-
-    /// Accepts a message that is for no stream. It is acknowledged at once, so it must be one that
-    /// can be requested again.
-    fn take(&mut self, topic: &str, payload: &[u8]) -> bool {
-        let (_, _) = (topic, payload);
-        false
-    }
+    /// Decides where a message goes, and appends the indices of all streams that match its topic.
+    /// A message of a model update is accepted here and appends none. It is acknowledged at once,
+    /// so it must be one that can be requested again.
+    fn route(&mut self, topic: &str, payload: &[u8], streams: &mut Vec<usize>) -> Route;
 
     /// Puts a sample in the queue of its stream's worker.
     ///

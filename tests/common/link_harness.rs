@@ -7,8 +7,8 @@ use std::time::Duration;
 use inferd::clock::SystemClock;
 use inferd::config::Broker;
 use inferd::link::{
-    ConnectionId, Event, Fault, Ingest, Link, LinkHandle, LinkOptions, Started, StatusMessages,
-    Subscription,
+    ConnectionId, Event, Fault, Ingest, Link, LinkHandle, LinkOptions, Route, Started,
+    StatusMessages, Subscription,
 };
 use inferd::message::{Incoming, InputProcessed, Outgoing, Qos};
 use inferd::outbox::Seq;
@@ -46,9 +46,10 @@ struct OneQueue {
 }
 
 impl Ingest for OneQueue {
-    fn streams(&mut self, topic: &str, streams: &mut Vec<usize>) {
+    fn route(&mut self, topic: &str, _: &[u8], streams: &mut Vec<usize>) -> Route {
         let wanted = self.filters.iter().filter(|it| matches(&it.filter, topic));
         streams.extend(wanted.flat_map(|it| &it.streams));
+        Route::Streams
     }
 
     fn offer(&mut self, sample: Incoming) -> Result<(), Incoming> {

@@ -2,17 +2,18 @@
 
 use std::sync::mpsc;
 
+use super::queues::QueuedSample;
 use super::reports::Report;
 use super::shadow_share::ShadowStart;
 use crate::bundle::VerifiedModel;
 use crate::daemon::windows::SavedWindows;
-use crate::message::{Incoming, ResultMessage};
+use crate::message::ResultMessage;
 use crate::pipeline::{CompatibilityError, SwapEffect};
 
 /// A message to a worker. A worker handles its messages one at a time, in their order.
 #[derive(Debug)]
 pub(crate) enum ToWorker {
-    Sample(Incoming),
+    Sample(QueuedSample),
     /// Run another model from the next sample on.
     Swap(Swap),
     /// Run a candidate beside the active model from the next sample on.

@@ -1,11 +1,79 @@
 //! The queues to the workers, by stream.
 
-use std::sync::mpsc::{self, SyncSender};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, SyncSender, TrySendError};
 
 use super::messages::{Swap, ToWorker};
 use crate::bundle::VerifiedModel;
 use crate::ids::ModelName;
+use crate::message::Incoming;
 use crate::pipeline::{CompatibilityError, SwapEffect};
+
+/// The bytes of samples that may wait in one worker's queue. `workers.queue` bounds their number: with
+/// large payloads, such as images, the bytes are reached first. An empty queue accepts any sample.
+pub(crate) const MAX_QUEUED_BYTES: usize = 16 << 20;
+
+/// The queue to one worker, for samples: bounded in messages and in bytes. Cheap to clone; one thread
+/// at a time may push.
+#[derive(Clone, Debug)]
+pub(crate) struct SampleQueue {
+    worker: SyncSender<ToWorker>,
+    queued_bytes: Arc<AtomicUsize>,
+}
+
+/// A sample in a worker's queue.
+#[derive(Debug)]
+pub(crate) struct QueuedSample {
+    sample: Incoming,
+    /// Where the bytes of the sample are returned.
+    queued_bytes: Arc<AtomicUsize>,
+}
+
+impl SampleQueue {
+    pub(crate) fn new(worker: SyncSender<ToWorker>) -> Self {
+        Self { worker, queued_bytes: Arc::default() }
+    }
+
+    /// Puts a sample in the queue.
+    ///
+    /// # Errors
+    /// Returns the sample if the queue is full, by messages or by bytes, or the worker has ended.
+    #[expect(clippy::result_large_err, reason = "the sample is moved back, and held")]
+    pub(crate) fn try_push(&self, sample: Incoming) -> Result<(), Incoming> {
+        let bytes = sample.memory();
+        let queued = self.queued_bytes.load(Ordering::Relaxed);
+        if queued > 0 && queued.saturating_add(bytes) > MAX_QUEUED_BYTES {
+            return Err(sample);
+        }
+        self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let queued = QueuedSample { sample, queued_bytes: self.queued_bytes.clone() };
+        match self.worker.try_send(ToWorker::Sample(queued)) {
+            Err(
+                TrySendError::Full(ToWorker::Sample(queued))
+                | TrySendError::Disconnected(ToWorker::Sample(queued)),
+            ) => Err(queued.take()),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
+impl QueuedSample {
+    /// The sample. Its bytes no longer count for the queue.
+    pub(crate) fn take(self) -> Incoming {
+        self.queued_bytes.fetch_sub(self.sample.memory(), Ordering::Relaxed);
+        self.sample
+    }
+}
+
+#[cfg(test)]
+impl From<Incoming> for QueuedSample {
+    /// A sample of a queue of its own.
+    fn from(sample: Incoming) -> Self {
+        let queued_bytes = Arc::new(AtomicUsize::new(sample.memory()));
+        Self { sample, queued_bytes }
+    }
+}
 
 /// The worker queue and the model of every stream. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -53,5 +121,48 @@ impl WorkerQueues {
             swapped.recv().map_err(|_| SwapError::Stopping)?.map_err(SwapError::Misfit)
         });
         answers.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+    use crate::clock::{Mono, Now, Timestamp};
+
+    fn sample(bytes: usize) -> Incoming {
+        Incoming {
+            stream: 0,
+            topic: "t".into(),
+            payload: vec![0; bytes].into(),
+            received: Now { wall: Timestamp(0), mono: Mono(0) },
+            token: None,
+            input_id: None,
+            reply: None,
+            retained: false,
+        }
+    }
+
+    #[test]
+    fn a_queue_is_full_by_messages_or_by_bytes() {
+        let (worker, inbox) = sync_channel(3);
+        let queue = SampleQueue::new(worker);
+        let take = || match inbox.recv().unwrap() {
+            ToWorker::Sample(queued) => queued.take().payload.len(),
+            other => panic!("{other:?}"),
+        };
+        let half = MAX_QUEUED_BYTES / 2;
+        assert!(queue.try_push(sample(half)).is_ok());
+        let refused = queue.try_push(sample(half)).unwrap_err();
+        assert_eq!(refused.payload.len(), half, "the sample comes back");
+        assert!(queue.try_push(sample(1)).is_ok(), "a smaller one fits");
+        assert!(queue.try_push(sample(1)).is_ok());
+        assert!(queue.try_push(sample(1)).is_err(), "three messages");
+        assert_eq!([take(), take(), take()], [half, 1, 1]);
+        assert!(queue.try_push(sample(2 * MAX_QUEUED_BYTES)).is_ok(), "the queue is empty");
+        assert!(queue.try_push(sample(1)).is_err());
+        assert_eq!(take(), 2 * MAX_QUEUED_BYTES);
+        assert_eq!(queue.queued_bytes.load(Ordering::Relaxed), 0);
     }
 }

@@ -49,7 +49,7 @@ impl Worker {
                 None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             let done = match next {
-                Ok(ToWorker::Sample(incoming)) => self.step(&incoming, &mut finished),
+                Ok(ToWorker::Sample(queued)) => self.step(&queued.take(), &mut finished),
                 Ok(ToWorker::Swap(swap)) => self.swap(swap),
                 Ok(ToWorker::Shadow(start)) => self.shadow(start),
                 Ok(ToWorker::ShadowEnded(stream)) => self.shadow_ended(stream),

@@ -9,7 +9,8 @@ use crate::link::capabilities::Features;
 use crate::link::fault::reason_codes;
 use crate::link::ledger::{Arrival, Flooded, MAX_UNACKNOWLEDGED, ReceivedPublish};
 use crate::link::protocol::{Publish, SubscribeReply};
-use crate::link::types::{Event, NotGranted, ReceivedMessage};
+use crate::link::shared::SharedState;
+use crate::link::types::{Event, NotGranted, ReceivedMessage, Route};
 use crate::message::{AckToken, Incoming, InputId, Qos};
 
 /// What the ledger makes of a received message.
@@ -21,84 +22,87 @@ enum Admitted {
     Redelivered,
 }
 
+/// What [`Connection::route`] counts.
+#[derive(Clone, Copy, Debug, Default)]
+struct Routing {
+    is_unrouted: bool,
+    is_copy: bool,
+}
+
 impl Connection<'_> {
-    /// Routes a message, records it and offers it to every stream that it matches.
+    /// Routes a message, records it and offers it to every stream that it matches. The shared state
+    /// is locked once, and for a redelivery twice.
     pub(super) fn on_publish(&mut self, publish: Publish) -> Result<(), Fault> {
         if self.shutdown.is_reconnecting() {
             return Ok(());
         }
         let mut streams = std::mem::take(&mut self.streams);
         streams.clear();
-        let topic = String::from_utf8(publish.topic.to_vec()).unwrap_or_default();
-        let is_valid = !topic.is_empty();
+        let topic = std::str::from_utf8(&publish.topic).unwrap_or_default();
+        let is_closed = self.session.shared.is_closed();
+        let routing = if topic.is_empty() || is_closed || self.is_known(&publish) {
+            Routing::default()
+        } else {
+            self.route(topic, &publish, &mut streams)
+        };
         let mut state = self.session.shared.state();
         state.counters.received += 1;
-        state.counters.malformed += u64::from(!is_valid);
-        if state.is_closed {
+        state.counters.malformed += u64::from(topic.is_empty());
+        state.counters.unrouted += u64::from(routing.is_unrouted);
+        state.counters.copies += u64::from(routing.is_copy);
+        if is_closed {
             return Ok(());
         }
-        let is_known = publish.qos == Qos::AtLeastOnce
-            && state.ledger.knows(publish.packet_id, publish.dup, &publish.topic, &publish.payload);
+        let admitted = record_arrival(&mut state, &publish, streams.len())?;
+        let unacknowledged = state.ledger.unacknowledged();
         drop(state);
-        if is_valid && !is_known {
-            self.route(&topic, &publish, &mut streams);
-        }
-        match self.record_arrival(&publish, streams.len())? {
-            Admitted::Redelivered => {}
-            Admitted::Untracked => self.dispatch(&publish, &topic, &streams, None, None),
+        match admitted {
+            Admitted::Untracked => self.dispatch(&publish, topic, &streams, None, None),
             Admitted::Tracked(token) => {
                 let id = self.assign_id(&publish);
                 point("received");
-                self.dispatch(&publish, &topic, &streams, Some(token), id);
+                self.dispatch(&publish, topic, &streams, Some(token), id);
             }
+            Admitted::Redelivered => {}
+        }
+        if streams.is_empty() {
+            // Nothing waits for a stream: the acknowledgement may be due already.
+            self.session.shared.mark_work();
         }
         self.streams = streams;
-        self.check_receive_window();
+        self.check_receive_window(unacknowledged);
         Ok(())
     }
 
+    /// Whether the broker redelivers a message of the connection before.
+    fn is_known(&self, publish: &Publish) -> bool {
+        publish.dup
+            && publish.qos == Qos::AtLeastOnce
+            && self.session.shared.state().ledger.knows(
+                publish.packet_id,
+                publish.dup,
+                &publish.topic,
+                &publish.payload,
+            )
+    }
+
     /// Finds the streams that a new message is for.
-    fn route(&mut self, topic: &str, publish: &Publish, streams: &mut Vec<usize>) {
+    fn route(&mut self, topic: &str, publish: &Publish, streams: &mut Vec<usize>) -> Routing {
         let session = &mut *self.session;
-        if session.options.ingest.take(topic, &publish.payload) {
-            return;
+        let ingest = &mut *session.options.ingest;
+        if ingest.route(topic, &publish.payload, streams) == Route::Update {
+            return Routing::default();
         }
-        session.options.ingest.streams(topic, streams);
         if streams.is_empty() {
-            session.shared.state().counters.unrouted += 1;
-            return;
+            return Routing { is_unrouted: true, is_copy: false };
         }
         let is_request = publish.reply.is_some();
         let (payload, retained) = (&publish.payload[..], publish.retain);
         let message = ReceivedMessage { topic, payload, retained, is_request };
         let ids = &publish.subscription_ids;
         let is_copy = session.subscriptions.remove_duplicates(message, ids, streams);
-        session.shared.state().counters.copies += u64::from(is_copy);
-        session.options.ingest.admit(message, streams);
-    }
-
-    fn record_arrival(&mut self, publish: &Publish, streams: usize) -> Result<Admitted, Fault> {
-        if publish.qos == Qos::AtMostOnce {
-            return Ok(Admitted::Untracked);
-        }
-        let received = ReceivedPublish {
-            packet_id: publish.packet_id,
-            dup: publish.dup,
-            topic: &publish.topic,
-            payload: &publish.payload,
-            streams: u32::try_from(streams).unwrap_or(u32::MAX),
-        };
-        let mut state = self.session.shared.state();
-        match state.ledger.receive(received) {
-            Ok(Arrival::New(token)) => Ok(Admitted::Tracked(token)),
-            Ok(Arrival::Redelivered) => {
-                state.counters.recognised += 1;
-                Ok(Admitted::Redelivered)
-            }
-            Err(Flooded) => Err(Fault::Garbage {
-                reason: format!("more than {MAX_UNACKNOWLEDGED} unacknowledged messages"),
-            }),
-        }
+        ingest.admit(message, streams);
+        Routing { is_unrouted: false, is_copy }
     }
 
     fn assign_id(&mut self, publish: &Publish) -> Option<InputId> {
@@ -187,5 +191,32 @@ impl Connection<'_> {
             session.emit(Event::Subscribed);
         }
         self.retry_at = session.subscriptions.next_retry().map(Instant::from_std);
+    }
+}
+
+fn record_arrival(
+    state: &mut SharedState,
+    publish: &Publish,
+    streams: usize,
+) -> Result<Admitted, Fault> {
+    if publish.qos == Qos::AtMostOnce {
+        return Ok(Admitted::Untracked);
+    }
+    let received = ReceivedPublish {
+        packet_id: publish.packet_id,
+        dup: publish.dup,
+        topic: &publish.topic,
+        payload: &publish.payload,
+        streams: u32::try_from(streams).unwrap_or(u32::MAX),
+    };
+    match state.ledger.receive(received) {
+        Ok(Arrival::New(token)) => Ok(Admitted::Tracked(token)),
+        Ok(Arrival::Redelivered) => {
+            state.counters.recognised += 1;
+            Ok(Admitted::Redelivered)
+        }
+        Err(Flooded) => Err(Fault::Garbage {
+            reason: format!("more than {MAX_UNACKNOWLEDGED} unacknowledged messages"),
+        }),
     }
 }

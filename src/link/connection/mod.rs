@@ -67,6 +67,8 @@ struct Connection<'a> {
     streams: Vec<usize>,
     up: Option<OwnedPermit<Event>>,
     retry_at: Option<Instant>,
+    /// Retained messages may be due.
+    has_retained_due: bool,
     /// Publishes on suspected topics.
     deferred: DeferredPublishes,
     /// When overdue acknowledgements were last looked for.
@@ -111,6 +113,7 @@ pub(super) async fn run(
         streams: Vec::new(),
         up: Some(up),
         retry_at: None,
+        has_retained_due: false,
         deferred: DeferredPublishes::default(),
         acks_checked: Instant::now(),
     };
@@ -168,7 +171,7 @@ impl Connection<'_> {
         let shared = Arc::clone(&self.session.shared);
         let now = || Instant::now().into_std();
         while !self.throttle.may_poll(self.session.overflow.occupancy(), now()) {
-            if shared.state().is_closed || self.shutdown.is_reconnecting() {
+            if shared.is_closed() || self.shutdown.is_reconnecting() {
                 return Ok(());
             }
             self.send_due()?;
@@ -249,9 +252,12 @@ impl Connection<'_> {
             }
             Written::PubAck { packet_id } => {
                 point("acknowledged");
-                let mut state = self.session.shared.state();
-                state.ledger.ack_written(packet_id);
+                let shared = &self.session.shared;
+                let mut state = shared.state();
                 state.counters.acknowledged += 1;
+                if state.ledger.ack_written(packet_id) {
+                    shared.mark_work();
+                }
             }
             Written::Subscribe { packet_id } => self.session.subscriptions.written(packet_id),
             // After a DISCONNECT the socket stays open until the broker closes it: closing it first,
@@ -277,6 +283,7 @@ impl Connection<'_> {
         state.ledger.connected(session_present);
         state.retained.mark_all_due();
         drop(state);
+        self.session.shared.mark_work();
         self.session.discard_publishes();
         self.publish_online();
         let session = &mut *self.session;

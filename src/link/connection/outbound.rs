@@ -59,23 +59,33 @@ impl Connection<'_> {
         self.limits.map_or(0, |limits| limits.window)
     }
 
-    /// Sends everything that is due without an order. Called before every wait.
+    /// Sends everything that is due without an order. Called before every wait; the shared state is
+    /// locked only if it has work.
     pub(super) fn send_due(&mut self) -> Result<(), Fault> {
-        self.take_orders()?;
+        if self.session.shared.take_work() {
+            self.take_orders()?;
+            self.has_retained_due = true;
+        }
         if self.limits.is_none() || self.shutdown.is_reconnecting() {
             return Ok(());
         }
         self.send_deferred();
-        self.send_acks()?;
         self.send_subscriptions()?;
         self.send_retained();
         self.continue_shutdown();
         Ok(())
     }
 
+    /// Sends the acknowledgements that are due, and takes new orders.
     fn take_orders(&mut self) -> Result<(), Fault> {
         let mut state = self.session.shared.state();
         let (stop_within, wanted) = (state.stop_within, state.subscriptions.take());
+        if self.limits.is_some() && !self.shutdown.is_reconnecting() {
+            while let Some(packet_id) = state.ledger.next_ack() {
+                // The queue has a place for every message that may be unacknowledged.
+                self.client.try_ack(packet_id).map_err(queue_full)?;
+            }
+        }
         drop(state);
         if let Some(wanted) = wanted {
             self.session.subscriptions.replace(wanted);
@@ -88,15 +98,6 @@ impl Connection<'_> {
             }
             _ => Ok(()),
         }
-    }
-
-    fn send_acks(&mut self) -> Result<(), Fault> {
-        let mut state = self.session.shared.state();
-        while let Some(packet_id) = state.ledger.next_ack() {
-            // The queue has a place for every message that may be unacknowledged.
-            self.client.try_ack(packet_id).map_err(queue_full)?;
-        }
-        Ok(())
     }
 
     fn send_subscriptions(&mut self) -> Result<(), Fault> {
@@ -129,9 +130,12 @@ impl Connection<'_> {
     }
 
     fn send_retained(&mut self) {
-        while self.has_room() {
+        while self.has_retained_due && self.has_room() {
             let next = self.session.shared.state().retained.next_due();
-            let Some((topic, payload)) = next else { return };
+            let Some((topic, payload)) = next else {
+                self.has_retained_due = false;
+                return;
+            };
             self.publish(retained_message(&topic, payload), PublishKind::Retained);
         }
     }

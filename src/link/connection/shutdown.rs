@@ -97,12 +97,12 @@ impl Connection<'_> {
         }
     }
 
-    /// Ends the connection if another receive maximum must be requested.
-    pub(super) fn check_receive_window(&mut self) {
+    /// Ends the connection if another receive maximum must be requested. `unacknowledged`: the received
+    /// messages that are not acknowledged.
+    pub(super) fn check_receive_window(&mut self, unacknowledged: usize) {
         let (ShutdownPhase::Running, now) = (self.shutdown, Instant::now()) else { return };
-        let session = &mut *self.session;
-        let unacknowledged = session.shared.state().ledger.unacknowledged();
-        let change = session.receive_window.on_received(unacknowledged, now.into_std());
+        let window = &mut self.session.receive_window;
+        let change = window.on_received(unacknowledged, now.into_std());
         let Some(change) = change else { return };
         let deadline = now + MAX_CLOSE_TIME;
         self.shutdown = ShutdownPhase::Reconnecting { deadline, change, unacknowledged };

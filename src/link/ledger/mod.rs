@@ -172,12 +172,15 @@ impl Ledger {
         Some(entry.packet_id)
     }
 
-    /// The acknowledgement of this packet id is written to the socket.
-    pub(crate) fn ack_written(&mut self, packet_id: u16) {
+    /// The acknowledgement of this packet id is written to the socket. True if another one that waited
+    /// for its place can be sent.
+    pub(crate) fn ack_written(&mut self, packet_id: u16) -> bool {
+        let was_full = self.acks_in_client.len() >= MAX_ACKS_IN_CLIENT;
         if let Some(at) = self.acks_in_client.iter().position(|entry| entry.packet_id == packet_id)
         {
             self.acks_in_client.remove(at);
         }
+        was_full
     }
 
     /// The connection ended: its packet ids are no longer valid.

@@ -200,7 +200,7 @@ enum Step {
     Send { streams: u32 },
     Take { which: usize, results: u32 },
     Done { which: usize },
-    Ack { ack_written: bool },
+    Ack { written: bool },
     Reconnect { session: bool },
 }
 
@@ -209,7 +209,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..3_u32).prop_map(|streams| Step::Send { streams }),
         4 => (any::<usize>(), 0..3_u32).prop_map(|(which, results)| Step::Take { which, results }),
         4 => any::<usize>().prop_map(|which| Step::Done { which }),
-        3 => any::<bool>().prop_map(|ack_written| Step::Ack { ack_written }),
+        3 => any::<bool>().prop_map(|written| Step::Ack { written }),
         1 => any::<bool>().prop_map(|session| Step::Reconnect { session }),
     ]
 }
@@ -284,17 +284,17 @@ impl Run {
                     self.settle(token);
                 }
             }
-            Step::Ack { ack_written } => self.ack(ack_written),
+            Step::Ack { written } => self.ack(written),
             Step::Reconnect { session } => self.reconnect(session),
             Step::Send { .. } => {}
         }
     }
 
-    fn ack(&mut self, ack_written: bool) {
+    fn ack(&mut self, written: bool) {
         if let Some(packet_id) = self.ledger.next_ack() {
             self.handed.push_back(packet_id);
         }
-        if ack_written && let Some(packet_id) = self.handed.pop_front() {
+        if written && let Some(packet_id) = self.handed.pop_front() {
             self.ledger.ack_written(packet_id);
             let (first, payload) = self.broker.sent.pop_front().expect("an ack of nothing");
             assert_eq!(first, packet_id, "acknowledged out of the order of arrival");

@@ -16,7 +16,7 @@ use crate::daemon::inference::stream::{SaveIntervals, StreamRunner};
 use crate::daemon::inference::worker::Worker;
 use crate::daemon::telemetry::messages;
 use crate::daemon::windows::recent_inputs::RecentInputs;
-use crate::link::{Ingest, Link, LinkHandle, LinkOptions};
+use crate::link::{Ingest, Link, LinkHandle, LinkOptions, Route};
 use crate::message::Incoming;
 use crate::monitor::{LogLimiter, TokenBucket};
 use crate::pipeline::{self, Pipeline, PredictionIds};
@@ -46,7 +46,9 @@ pub(crate) fn loaded(version: &str) -> VerifiedModel {
 struct Closed;
 
 impl Ingest for Closed {
-    fn streams(&mut self, _: &str, _: &mut Vec<usize>) {}
+    fn route(&mut self, _: &str, _: &[u8], _: &mut Vec<usize>) -> Route {
+        Route::Streams
+    }
 
     fn offer(&mut self, sample: Incoming) -> Result<(), Incoming> {
         Err(sample)
@@ -110,7 +112,7 @@ impl WorkerRig {
 
 pub(crate) fn sample(clock: &SystemClock, device: usize, n: usize) -> ToWorker {
     let payload = format!("{n},{},1,2,3,4\n", n % 7);
-    ToWorker::Sample(Incoming {
+    let incoming = Incoming {
         stream: 0,
         topic: format!("sensors/{device}/imu"),
         payload: payload.into(),
@@ -119,5 +121,6 @@ pub(crate) fn sample(clock: &SystemClock, device: usize, n: usize) -> ToWorker {
         input_id: None,
         reply: None,
         retained: false,
-    })
+    };
+    ToWorker::Sample(incoming.into())
 }

@@ -58,9 +58,10 @@ fn a_thousand_swaps_lose_no_sample_and_no_window() {
 fn inputs_that_wait_for_a_save_are_let_go_before_the_swap() {
     let bundle = loaded("1.9.0");
     let mut rig = WorkerRig::start("journal", &bundle);
-    let ToWorker::Sample(incoming) = sample(&rig.clock, 0, 1) else { panic!() };
+    let ToWorker::Sample(queued) = sample(&rig.clock, 0, 1) else { panic!() };
     let token = Some(crate::message::AckToken(7));
-    rig.samples.send(ToWorker::Sample(Incoming { token, ..incoming })).unwrap();
+    let incoming = Incoming { token, ..queued.take() };
+    rig.samples.send(ToWorker::Sample(incoming.into())).unwrap();
     assert_eq!(rig.queues.swap(&bundle).unwrap(), [SwapEffect::WindowsKept]);
     let Some(FromWorker::Windows(saved)) = rig.results.blocking_recv() else { panic!() };
     assert_eq!(saved.waiting.len(), 1);
