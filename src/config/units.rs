@@ -38,7 +38,7 @@ fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(*scale)
 }
 
-/// The shortest exact way to write a span that [`span`] reads; parts of a millisecond are cut.
+/// The shortest exact way to write a span that `duration` reads; parts of a millisecond are cut.
 pub(crate) fn print_duration(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let exact =

@@ -6,12 +6,12 @@
 //! block.
 //!
 //! # Layers
-//! - [`reconnect`]: connects, waits and connects again. What outlives a connection is its
-//!   [`session`].
-//! - [`connection`]: one connection from CONNECT to its end.
-//! - [`subscriptions`], [`ledger`], [`input_ids`], [`overflow`], [`receive_window`], [`retained`],
-//!   [`topic_quarantine`]: state machines without input or output.
-//! - [`protocol`]: the MQTT version, by the client library.
+//! - `reconnect`: connects, waits and connects again. What outlives a connection is its
+//!   `session`.
+//! - `connection`: one connection from CONNECT to its end.
+//! - `subscriptions`, `ledger`, `input_ids`, `overflow`, `receive_window`, `retained`,
+//!   `topic_quarantine`: state machines without input or output.
+//! - `protocol`: the MQTT version, by the client library.
 //!
 //! # Bounds
 //!
@@ -42,7 +42,7 @@
 //!   failed publish on which another waits is mishandled; it cannot occur below the client's window.
 //! - `set_keep_alive` panics below five seconds: the configuration starts there.
 //! - It waits without end for the rest of a CONNACK of MQTT 3.1.1, and drops the reason string of
-//!   one that refuses: [`diagnose`] reads the bytes.
+//!   one that refuses: `diagnose` reads the bytes.
 
 mod broker_check;
 mod capabilities;

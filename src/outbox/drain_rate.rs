@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clock::Mono;
 
-/// A spacer: each result taken moves the next one's time on by an interval. Up to [`SLACK`] of
+/// A spacer: each result taken moves the next one's time on by an interval. Up to [`BURST_TOLERANCE`] of
 /// results may go at once, so that a timer of that resolution keeps the rate.
 #[derive(Debug)]
 pub(super) struct DrainRate {

@@ -40,6 +40,8 @@ impl DigestMap {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct StoredRecord {
     record: Record,
+    /// Stored under the name of the first version.
+    #[serde(rename = "names")]
     digests: DigestMap,
 }
 

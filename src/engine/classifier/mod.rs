@@ -130,7 +130,7 @@ fn floats(node: &Node, name: &str) -> Vec<f32> {
     node.floats(name).unwrap_or_default().to_vec()
 }
 
-/// Whether [`decompose`] replaces the node.
+/// Whether [`decompose()`] replaces the node.
 fn is_decomposed(node: &Node) -> bool {
     matches!(
         node.op.as_str(),

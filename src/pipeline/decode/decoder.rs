@@ -7,7 +7,7 @@ use crate::tensor::{Data, Dtype};
 /// Decodes the payloads of one stream.
 ///
 /// Each format is one implementation, made from the stream's [`PayloadSchema`] by
-/// [`decoder_for`](super::formats::decoder_for). A decoder keeps its buffers between payloads, and
+/// `formats::decoder_for`(super::formats::decoder_for). A decoder keeps its buffers between payloads, and
 /// `out` keeps those of the decoded message, so that decoding allocates nothing per sample.
 ///
 /// [`PayloadSchema`]: super::schema::PayloadSchema
