@@ -26,7 +26,16 @@ pub(crate) fn write_atomic_through(temporary: &Path, path: &Path, bytes: &[u8]) 
         _ = fs::remove_file(temporary);
         return Err(error);
     }
-    sync_folder(folder_of(path))
+    sync_parent(path)
+}
+
+/// Writes a file in place. Durable on return, with its name.
+///
+/// # Errors
+/// The first operation that fails. The file may then be incomplete.
+pub(crate) fn write_durable(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_synced(path, bytes)?;
+    sync_parent(path)
 }
 
 /// Writes a file and waits until it is on disk, so that a rename never leaves an empty one.
@@ -44,16 +53,21 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// Makes the name of a file durable.
+///
+/// # Errors
+/// A folder that cannot be opened or synced.
+pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    sync_folder(folder.unwrap_or(Path::new(".")))
+}
+
 /// Returns the path with an extension appended to the whole file name.
 pub(crate) fn sibling(path: &Path, extension: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".");
     name.push(extension);
     path.with_file_name(name)
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ mod atomic;
 mod lock;
 mod space;
 
-pub(crate) use atomic::{sibling, sync_folder, write_atomic, write_atomic_through};
+pub(crate) use atomic::{
+    sibling, sync_folder, sync_parent, write_atomic, write_atomic_through, write_durable,
+};
 pub(crate) use lock::FileLock;
 pub(crate) use space::free_bytes;

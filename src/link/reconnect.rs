@@ -1,4 +1,4 @@
-//! The reconnect loop: connects, waits and connects again until the link is told to stop.
+//! The reconnect loop: connects, waits and connects again until the link is stopped.
 
 use std::fmt;
 use std::time::Duration;

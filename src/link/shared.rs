@@ -97,7 +97,7 @@ impl Shared {
         }
     }
 
-    /// Resolves once the link is told to stop.
+    /// Resolves once a stop is requested.
     pub(super) async fn stop_requested(&self) {
         while self.state().stop_within.is_none() {
             self.changed.notified().await;

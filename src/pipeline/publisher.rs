@@ -1,4 +1,5 @@
-//! Prediction -> messages: to the stream's topic by its publish rules, and to whoever asked.
+//! Prediction -> messages: to the stream's topic by its publish rules, and to the response topic of
+//! a request.
 
 use std::borrow::Cow;
 
@@ -100,7 +101,7 @@ impl ResultPublisher {
         Ok(())
     }
 
-    /// Tells whoever asked why there is no prediction.
+    /// Answers a request with the reason why there is no prediction.
     pub(super) fn refuse(
         &mut self,
         reject: &Reject,

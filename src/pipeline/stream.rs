@@ -47,7 +47,7 @@ pub type DecoderFactory = fn(PayloadSchema) -> Box<dyn PayloadDecoder>;
 pub enum SwapEffect {
     /// Every device goes on with its partial window.
     WindowsKept,
-    /// The new model takes windows of another shape, so all of them start anew.
+    /// The new model takes windows of another shape, so all of them start over.
     WindowsReset,
 }
 

@@ -9,9 +9,10 @@
 //! The linker takes these definitions for sled's calls, in every program that links the library.
 
 use std::ffi::{CStr, OsStr};
-use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+use crate::fs::sync_parent;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 static CALLS: AtomicU64 = AtomicU64::new(0);
@@ -59,15 +60,14 @@ pub(super) unsafe extern "C" fn rename(
         unsafe { (libc::renameat(libc::AT_FDCWD, from, libc::AT_FDCWD, to), CStr::from_ptr(to)) };
     let to = Path::new(OsStr::from_bytes(to.to_bytes()));
     let is_snapshot = to.file_name().is_some_and(|name| name.as_bytes().starts_with(b"snap."));
-    if result == 0 && is_snapshot {
-        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let synced = File::open(folder.unwrap_or(Path::new("."))).and_then(|file| file.sync_all());
-        if let Err(error) = synced {
-            log::warn!(
-                "{}: cannot sync the folder, the file may be lost in a power cut: {error}",
-                to.display()
-            );
-        }
+    if result == 0
+        && is_snapshot
+        && let Err(error) = sync_parent(to)
+    {
+        log::warn!(
+            "{}: cannot sync the folder, the file may be lost in a power cut: {error}",
+            to.display()
+        );
     }
     result
 }

@@ -6,14 +6,14 @@
 //! foreign or zeroed bytes sled makes an empty database without a word, and this file tells that
 //! from a generation that was never finished.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::database::{Database, DatabaseError};
 use super::disk_space;
 use crate::failpoints::point;
-use crate::fs::sync_folder;
+use crate::fs::{sync_folder, write_durable};
 
 const PREFIX: &str = "results-";
 /// The one broken database that is kept.
@@ -162,8 +162,7 @@ fn open_complete<T>(
 fn mark_complete(dir: &Path) -> io::Result<()> {
     let path = dir.join(COMPLETE_MARKER);
     if !path.exists() {
-        File::create(&path)?.sync_all()?;
-        sync_folder(dir)?;
+        write_durable(&path, b"")?;
     }
     Ok(())
 }

@@ -94,7 +94,7 @@ impl Client {
             .build();
         let agent = Agent::config_builder()
             .tls_config(tls)
-            .user_agent(concat!("inferd/", env!("CARGO_PKG_VERSION")))
+            .user_agent(format!("inferd/{}", crate::VERSION))
             .proxy(None)
             .http_status_as_error(false)
             // Followed here, where the rules are.

@@ -94,7 +94,7 @@ fn a_pause_an_abort_and_a_resume_are_printed_and_change_nothing() {
     let mut controller = setup.spawn(&[&start.concat()[..], &waves].concat(), "out");
     let deadline = std::time::Instant::now() + crate::common::PATIENCE;
     while fakes.seen().is_empty() {
-        assert!(std::time::Instant::now() < deadline, "no wave was begun");
+        assert!(std::time::Instant::now() < deadline, "no wave was started");
     }
     let named = |verb: &'static str| [&["rollout", verb, "spring"], &KEYS[..]].concat();
     for args in [&["rollout", "pause", "r"][..], &named("pause"), &["rollout", "abort", "r"]] {

@@ -11,7 +11,7 @@ use crate::inferctl::workspace::{Ended, Workspace};
 const RECORD: &str = "r.rollout";
 const STATUS: &str = "inferd/v1/rollout/group/a/motion";
 
-/// A rollout that was begun and paused, and somebody who has no record of it.
+/// A rollout that was started and paused, and an operator without its record.
 struct Lost {
     setup: Setup,
     fakes: FakeGateways,

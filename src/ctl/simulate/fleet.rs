@@ -85,7 +85,7 @@ impl<'a> Fleet<'a> {
                 gateway: id.clone(),
                 groups: vec![GROUP.to_owned()],
                 model: published.model.clone(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
+                version: crate::VERSION.to_owned(),
                 arch: std::env::consts::ARCH,
                 ram_mb: 256,
                 max_bytes_per_s: 0,

@@ -15,7 +15,7 @@ const QUEUE_LEN: usize = 8;
 /// A request to the delivery loop.
 #[derive(Debug)]
 pub(crate) enum DeliveryRequest {
-    /// Send what waits as fast as the broker takes it. The answer is whether there is a connection.
+    /// Send the backlog as fast as the broker accepts it. The answer is whether there is a connection.
     DrainNow(oneshot::Sender<bool>),
     /// Count results that were removed from the queue by an operator.
     Purged(BTreeMap<StreamName, u64>),

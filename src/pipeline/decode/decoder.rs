@@ -6,9 +6,9 @@ use crate::tensor::{Data, Dtype};
 
 /// Decodes the payloads of one stream.
 ///
-/// Each format is one implementation, made from the stream's [`PayloadSchema`] by
-/// `formats::decoder_for`(super::formats::decoder_for). A decoder keeps its buffers between payloads, and
-/// `out` keeps those of the decoded message, so that decoding allocates nothing per sample.
+/// Each format is one implementation, made from the stream's [`PayloadSchema`] in `formats.rs`. A
+/// decoder keeps its buffers between payloads, and `out` keeps those of the decoded message, so that
+/// decoding allocates nothing per sample.
 ///
 /// [`PayloadSchema`]: super::schema::PayloadSchema
 pub trait PayloadDecoder: Send + std::fmt::Debug {

@@ -197,7 +197,7 @@ impl<'a> SampleBuilder<'a> {
         })
     }
 
-    /// Ends a sample begun with [`SampleBuilder::begin_named`].
+    /// Ends a sample started with [`SampleBuilder::begin_named`].
     pub(super) fn end_named(&mut self) -> Result<(), Reject> {
         self.in_sample = false;
         let row = self.out.values.get(self.row..).unwrap_or_default();

@@ -151,7 +151,7 @@ impl Device {
         self.seen = micros(received);
     }
 
-    /// Starts anew and keeps the ring's memory.
+    /// Starts over and keeps the ring's memory.
     pub(super) fn forget(&mut self) {
         let mut ring = std::mem::take(&mut self.ring);
         ring.clear();

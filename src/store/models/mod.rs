@@ -16,8 +16,8 @@ mod version_slots;
 mod writer;
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -27,7 +27,7 @@ pub use writer::Writer;
 
 use super::database::{Database, DatabaseError, bytes_below, release_memory};
 use super::{Settings, disk_space};
-use crate::fs::sync_folder;
+use crate::fs::{sync_folder, write_durable};
 use crate::ids::Digest;
 
 const FOLDER: &str = "models";
@@ -254,10 +254,7 @@ fn complete_size(dir: &Path) -> Option<u64> {
 }
 
 fn mark_complete(dir: &Path, size: u64) -> io::Result<()> {
-    let mut file = File::create(dir.join(COMPLETE_MARKER))?;
-    file.write_all(format!("{size}\n").as_bytes())?;
-    file.sync_all()?;
-    sync_folder(dir)
+    write_durable(&dir.join(COMPLETE_MARKER), format!("{size}\n").as_bytes())
 }
 
 /// Reads all of a version; [`DatabaseError::Broken`] where it is not `size` bytes of this digest.
