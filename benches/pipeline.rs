@@ -181,6 +181,7 @@ fn stream(format: Format, whole: bool, timed: bool, devices: usize) -> Stream {
         key_ttl: Duration::from_secs(3600),
         max_payload: 1 << 20,
         priority: 0,
+        labels: None,
         publish: Publish {
             topic: TopicTemplate::parse("predictions/{stream}/{device}", ["device"]).unwrap(),
             qos: Qos::AtLeastOnce,

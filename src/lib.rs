@@ -12,6 +12,7 @@
 //! | `fs` `procfs` `codec` `backoff` `failpoints` `allocator` | helpers without a domain |
 //! | [`config`] | the configuration file of a gateway, parsed and validated |
 //! | [`npz`] | arrays in files |
+//! | [`truth`] | labels that arrive later, joined with predictions; accuracy |
 //! | [`engine`] | ONNX models, with quantized regions in integers |
 //! | [`bundle`] | models with their cards and golden vectors |
 //! | [`pipeline`] | payload to prediction, per stream and device |
@@ -56,6 +57,7 @@ mod procfs;
 pub mod store;
 pub mod tensor;
 pub mod terminal;
+pub mod truth;
 pub mod update;
 pub mod web;
 

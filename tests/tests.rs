@@ -14,6 +14,7 @@ mod faults;
 mod fleet;
 mod health;
 mod inferctl;
+mod labels;
 mod link;
 mod outbox;
 mod power_cut;

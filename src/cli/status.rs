@@ -153,7 +153,7 @@ fn streams(health: &Value) -> String {
         row.push(age(health, &stream["last_message"]));
         rows.push(row);
     }
-    table(&rows) + &windows(health)
+    table(&rows) + &windows(health) + &accuracies(health)
 }
 
 /// How full the windows are, for streams that have discarded windows since their last prediction or
@@ -180,6 +180,28 @@ fn windows(health: &Value) -> String {
             );
         }
         out += "\n";
+    }
+    out
+}
+
+/// The accuracy of the version in use, for streams with labels.
+fn accuracies(health: &Value) -> String {
+    let mut out = String::new();
+    for (name, stream) in health["streams"].as_object().into_iter().flatten() {
+        let Some(version) = list(stream, "/labels/versions").last() else { continue };
+        let (labels, called) = (number(version, "/labels"), text(version, "/version"));
+        let percent = |pointer: &str| version.pointer(pointer)?.as_f64().map(|it| it * 100.0);
+        let interval = (percent("/interval/0"), percent("/interval/1"));
+        out += &match (percent("/accuracy"), interval, version["mae"].as_f64()) {
+            (Some(accuracy), (Some(low), Some(high)), _) => format!(
+                "accuracy of {name} {called}: {accuracy:.1} % of {labels} labels \
+                 (95 % interval {low:.1} to {high:.1} %)\n"
+            ),
+            (_, _, Some(mae)) => {
+                format!("error of {name} {called}: {mae:.4} in the mean of {labels} labels\n")
+            }
+            _ => format!("accuracy of {name} {called}: no labels yet\n"),
+        };
     }
     out
 }

@@ -221,6 +221,18 @@ pub struct Stream {
     /// The higher, the later it is evicted from a full store.
     pub priority: u8,
     pub publish: Publish,
+    /// `None`: no labels are expected.
+    pub labels: Option<Labels>,
+}
+
+/// `[stream.labels]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Labels {
+    pub topic: TopicPattern,
+    /// How far the time of a label may be from that of its prediction.
+    pub tolerance: Duration,
+    /// Predictions that are remembered, 16 bytes each.
+    pub remember: usize,
 }
 
 /// What is promised for a stream's results.

@@ -243,6 +243,17 @@ pub const REFERENCE: &[OptionSpec] = options! {
          until the score falls below this value. At most `min_score`.";
     "stream[].publish.consecutive": Kind::Int { min: 1, max: 1000 } => Value("1"),
         "How many consecutive predictions must have the same label before it is published.";
+
+    "stream[].labels.topic": topic("levels with {captures}; {stream} and {model} are replaced by their names")
+        => Required, eg "\"labels/{stream}/{device}\"",
+        "Topic on which the true labels or values of predictions arrive, subscribed with the stream's \
+         `qos`. inferd compares them with its predictions and reports the accuracy (see \
+         docs/monitoring.md).";
+    "stream[].labels.tolerance": duration(0, DAY) => Value("\"1s\""),
+        "A label with a time and no prediction id belongs to the nearest prediction of its device, if \
+         that is no further away than this.";
+    "stream[].labels.remember": Kind::Int { min: 1, max: 262_144 } => Value("65_536"),
+        "How many predictions are remembered for labels that arrive later. Each takes 16 bytes of memory.";
 };
 
 /// The tables, with a description each, in the order of the documentation.
@@ -260,4 +271,5 @@ pub const TABLES: &[(&str, &str)] = &[
     ("stream[]", "A sensor input and the model to run on it. One table for each input."),
     ("stream[].payload", "Format of the input messages."),
     ("stream[].publish", "Publication of predictions."),
+    ("stream[].labels", "Labels: what was true, reported later by people or other systems."),
 ];

@@ -2,7 +2,7 @@
 
 use super::section::Section;
 use super::{
-    Broker, Encoding, Format, Gateway, Guarantee, Payload, Publish, RetainedInput, Stream,
+    Broker, Encoding, Format, Gateway, Guarantee, Labels, Payload, Publish, RetainedInput, Stream,
     TopicPattern, TopicTemplate, When, WindowSafety,
 };
 use crate::clock::Timestamp;
@@ -65,6 +65,9 @@ pub(super) fn stream(section: &Section<'_>) -> Option<Stream> {
         section.problem("topic", reason, "another name for the capture, such as {site}");
     }
     let publish = publish(&section.section("publish"), topic.as_ref(), guarantee, named);
+    let labels = section
+        .has("labels")
+        .then(|| labels(&section.section("labels"), name.as_ref(), model.as_ref()));
     let windows = section.choice("windows", WINDOWS);
     let retained = section.choice("retained", RETAINED);
     let max_ahead = section.duration("max_ahead");
@@ -88,6 +91,10 @@ pub(super) fn stream(section: &Section<'_>) -> Option<Stream> {
         key_ttl,
         max_payload,
         priority,
+        labels: match labels {
+            Some(labels) => Some(labels?),
+            None => None,
+        },
     })
 }
 
@@ -172,6 +179,23 @@ fn publish(
     })
 }
 
+fn labels(
+    section: &Section<'_>,
+    stream: Option<&StreamName>,
+    model: Option<&ModelName>,
+) -> Option<Labels> {
+    let name = |text: String, name, value: Option<&str>| match value {
+        Some(value) => text.replace(name, value),
+        None => text,
+    };
+    let topic = section.parsed("topic", |text| {
+        let text = name(text.to_owned(), "{stream}", stream.map(StreamName::as_str));
+        TopicPattern::parse(&name(text, "{model}", model.map(ModelName::as_str)))
+    });
+    let (tolerance, remember) = (section.duration("tolerance"), section.int("remember"));
+    Some(Labels { topic: topic?, tolerance, remember })
+}
+
 /// `min_score` and `leave_score`.
 #[expect(clippy::cast_possible_truncation, reason = "scores are f32")]
 fn scores(section: &Section<'_>) -> (Option<f32>, Option<f32>) {
@@ -203,8 +227,9 @@ pub(super) fn together(
                 "at most broker.max_packet",
             );
         }
+        check_labels(section, stream, &streams, gateway);
         let Some(gateway) = gateway else { continue };
-        if hears_the_daemon(stream, gateway) {
+        if hears_the_daemon(&stream.topic, gateway) {
             let reason = format!("matches the daemon's own topics below {}", gateway.prefix);
             section.problem("topic", reason, "a topic to which only sensors publish");
         }
@@ -224,11 +249,46 @@ pub(super) fn together(
 /// Topics of the daemon below its prefix and id, with `{name}` for any level.
 const OWN_TOPICS: [&str; 5] = ["status", "health", "rejects", "model/{name}", "drift/{name}"];
 
-fn hears_the_daemon(stream: &Stream, gateway: &Gateway) -> bool {
+fn hears_the_daemon(pattern: &TopicPattern, gateway: &Gateway) -> bool {
     OWN_TOPICS.iter().any(|topic| {
         let topic = format!("{}/{}/{topic}", gateway.prefix, gateway.id);
-        TopicTemplate::with_any_names(&topic).is_ok_and(|topic| stream.topic.may_match(&topic, &[]))
+        TopicTemplate::with_any_names(&topic).is_ok_and(|topic| pattern.may_match(&topic, &[]))
     })
+}
+
+/// Labels arrive on topics of their own: no sample and no prediction is taken for a label.
+fn check_labels(
+    section: &Section<'_>,
+    stream: &Stream,
+    streams: &[&Stream],
+    gateway: Option<&Gateway>,
+) {
+    let Some(labels) = &stream.labels else { return };
+    let problem = |reason: String| {
+        section.section("labels").problem("topic", reason, "a topic on which only labels arrive");
+    };
+    let as_template = TopicTemplate { levels: labels.topic.levels.clone() };
+    for other in streams {
+        if other.topic.may_match(&as_template, &[]) {
+            return problem(format!("also matches the inputs of stream {}", other.name));
+        }
+        if labels.topic.may_match(&other.publish.topic, &known_names(other, gateway)) {
+            return problem(format!("also matches the predictions of stream {}", other.name));
+        }
+    }
+    if let Some(gateway) = gateway.filter(|gateway| hears_the_daemon(&labels.topic, gateway)) {
+        problem(format!("matches the daemon's own topics below {}", gateway.prefix));
+    }
+}
+
+/// The names of a template of `publish.topic` that have a fixed value.
+fn known_names<'a>(
+    stream: &'a Stream,
+    gateway: Option<&'a Gateway>,
+) -> Vec<(&'static str, &'a str)> {
+    let gateway = gateway.map(|gateway| ("gateway", gateway.id.as_str()));
+    let own = [("stream", stream.name.as_str()), ("model", stream.model.as_str())];
+    own.into_iter().chain(gateway).collect()
 }
 
 /// The way from a stream's predictions through other streams back to its own input.
@@ -238,11 +298,7 @@ fn feeds_itself<'a>(
     gateway: &Gateway,
 ) -> Option<Vec<&'a Stream>> {
     let next = |from: &Stream| {
-        let known = [
-            ("gateway", gateway.id.as_str()),
-            ("stream", from.name.as_str()),
-            ("model", from.model.as_str()),
-        ];
+        let known = known_names(from, Some(gateway));
         let template = &from.publish.topic;
         let heard = |(_, to): &(usize, &&Stream)| to.topic.may_match(template, &known);
         streams.iter().enumerate().filter(heard).map(|(place, _)| place).collect::<Vec<_>>()

@@ -5,11 +5,12 @@ use std::sync::{Arc, PoisonError};
 
 use super::inference::queues::SampleQueue;
 use super::inference::stats::SharedStats;
+use super::subscriptions::labels_of;
 use super::updates::mailbox::UpdateMailbox;
 use crate::config::{RetainedInput, Stream};
 use crate::link::{self, ReceivedMessage, Route};
 use crate::message::Incoming;
-use crate::pipeline::Router;
+use crate::pipeline::{LabelRouter, Router};
 
 /// Routes each message to the workers of its streams, or to the update mailbox.
 pub(crate) struct SampleRouter {
@@ -20,6 +21,7 @@ pub(crate) struct SampleRouter {
     stats: Vec<SharedStats>,
     /// By stream index: whether it ignores retained messages.
     ignores: Vec<bool>,
+    labels: LabelRouter,
     /// For messages of updates.
     mailbox: Arc<UpdateMailbox>,
 }
@@ -33,7 +35,8 @@ impl SampleRouter {
     ) -> Self {
         let router = Router::new(streams);
         let ignores = streams.iter().map(|it| it.retained == RetainedInput::Ignore).collect();
-        Self { router, queues, stats, ignores, mailbox }
+        let labels = LabelRouter::new(streams);
+        Self { router, queues, stats, ignores, labels, mailbox }
     }
 }
 
@@ -44,6 +47,8 @@ impl link::Ingest for SampleRouter {
             return Route::Update;
         }
         streams.extend(self.router.streams(topic));
+        let count = self.queues.len();
+        streams.extend(self.labels.streams(topic).map(|stream| labels_of(stream, count)));
         Route::Streams
     }
 
@@ -55,7 +60,8 @@ impl link::Ingest for SampleRouter {
         streams.retain(|stream| {
             let Some((ignores, stats)) = self.ignores.get(*stream).zip(self.stats.get(*stream))
             else {
-                return true;
+                // Retained labels may be joined as any; an empty message has none.
+                return !is_cleared;
             };
             let mut stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
             if is_cleared {
@@ -70,14 +76,19 @@ impl link::Ingest for SampleRouter {
     fn offer(&mut self, sample: Incoming) -> Result<(), Incoming> {
         // Every stream that the router returns has a queue. If a worker has ended, the daemon
         // stops; until then its samples stay with the broker.
-        match self.queues.get(sample.stream) {
-            Some(queue) => queue.try_push(sample),
-            None => Err(sample),
+        if let Some(queue) = self.queues.get(sample.stream) {
+            return queue.try_push(sample);
         }
+        let index = sample.stream;
+        let Some(stream) = index.checked_sub(self.queues.len()) else { return Err(sample) };
+        let Some(queue) = self.queues.get(stream) else { return Err(sample) };
+        let refused = queue.try_push_labels(Incoming { stream, ..sample });
+        refused.map_err(|labels| Incoming { stream: index, ..labels })
     }
 
     fn dropped(&mut self, sample: Incoming) {
-        if let Some(stats) = self.stats.get(sample.stream) {
+        let stream = sample.stream % self.stats.len().max(1);
+        if let Some(stats) = self.stats.get(stream) {
             let mut stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
             stats.dropped += 1;
             stats.condition.dropped.add(sample.received.mono, 1);

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `systemd` | notifications to the service manager |
 //! | `windows` | partial windows that survive a restart |
+//! | `labels` | remembered predictions that survive a restart |
 //! | `inference` | the worker threads and the streams on them |
 //! | `context` | configuration, clock and shared counters |
 //! | `models` | which version of each model is active |
@@ -25,6 +26,7 @@ mod delivery;
 mod error;
 mod inference;
 mod ingest;
+mod labels;
 mod models;
 mod shutdown;
 mod startup;

@@ -16,6 +16,7 @@ use super::inference::pool::WorkerPool;
 use super::inference::queues::{SampleQueue, WorkerQueues};
 use super::inference::stream::{SaveIntervals, StreamRunner};
 use super::ingest::SampleRouter;
+use super::labels::restore_labels;
 use super::models::active::{self, ActiveModel};
 use super::models::registry::ModelRegistry;
 use super::models::switcher::ModelSwitcher;
@@ -257,8 +258,9 @@ fn streams(config: &Config, state: &mut State, now: Now) -> Result<Vec<StreamRun
         let mut recent = RecentInputs::new(2 * usize::from(config.broker.receive_maximum));
         if let Some(store) = store_of(&mut state.database) {
             restore_windows(&mut pipeline, &mut recent, stream, store, now);
+            restore_labels(&mut pipeline, stream, store);
         }
-        Ok(StreamRunner::new(index, stream, pipeline, saves, recent))
+        Ok(StreamRunner::new(index, stream, pipeline, saves, recent).with_label_stats())
     };
     config.streams.iter().enumerate().map(runner).collect()
 }

@@ -13,13 +13,24 @@ const KEY: &str = "filters";
 /// Subscriptions per connection that cloud brokers allow: the limit of AWS IoT Core.
 const CUSTOMARY_LIMIT: usize = 50;
 
-/// One subscription per stream; their filters may overlap.
+/// The index that the link knows the labels of a stream by: the indices behind those of the streams.
+pub(crate) fn labels_of(stream: usize, streams: usize) -> usize {
+    streams.saturating_add(stream)
+}
+
+/// The subscriptions of the inputs and of the labels of the streams; their filters may overlap.
 pub(crate) fn of_streams(config: &Config) -> Vec<Subscription> {
     let of_stream = |(index, stream): (usize, &Stream)| Subscription {
         retained: stream.retained != RetainedInput::Ignore,
         ..Subscription::of_stream(index, stream.topic.filter(), stream.qos)
     };
-    config.streams.iter().enumerate().map(of_stream).collect()
+    let count = config.streams.len();
+    let of_labels = |(index, stream): (usize, &Stream)| {
+        let filter = stream.labels.as_ref()?.topic.filter();
+        Some(Subscription::of_stream(labels_of(index, count), filter, stream.qos))
+    };
+    let streams = || config.streams.iter().enumerate();
+    streams().map(of_stream).chain(streams().filter_map(of_labels)).collect()
 }
 
 /// Returns the filters that earlier processes recorded, and records those of this process beside
@@ -76,7 +87,12 @@ pub fn subscriptions(config: &Config) -> Vec<Subscription> {
 pub fn not_granted(what: &NotGranted, config: &Config) -> String {
     let name = |stream: &usize| config.streams.get(*stream).map(|it| it.name.as_str());
     let names: Vec<&str> = what.streams.iter().filter_map(name).collect();
+    let labels = |index: &usize| name(&index.checked_sub(config.streams.len())?);
     let without = match names[..] {
+        [] if !what.streams.is_empty() => {
+            let names: Vec<&str> = what.streams.iter().filter_map(labels).collect();
+            format!("no labels are received for {}", names.join(", "))
+        }
         [] => "no updates are received".into(),
         [stream] => format!("stream {stream} receives nothing"),
         _ => format!("streams {} receive nothing through it", names.join(", ")),

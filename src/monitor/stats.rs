@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Condition;
 use crate::clock::Timestamp;
+use crate::truth::LabelStats;
 
 /// What happened on one stream since the daemon's start.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -45,6 +46,9 @@ pub struct StreamStats {
     pub latency: Latency,
     /// The model alone.
     pub run: Latency,
+    /// What became of labels, and the accuracy by version; absent if the stream has no labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<LabelStats>,
     /// The version that serves now: how a version on trial is judged.
     #[serde(skip)]
     pub version: VersionStats,

@@ -13,9 +13,12 @@ mod field_order;
 mod golden;
 mod interpret;
 mod journal;
+mod labels;
 mod model;
 mod normalize;
 mod numbers;
+mod observation;
+mod observers;
 mod persistence;
 mod plan;
 mod prediction_id;
@@ -53,6 +56,7 @@ pub use golden::{
     MAX_GOLDEN_ROWS, agreement, golden_file, load, no_prediction, record, undetected_changes,
 };
 pub use journal::{JournalEntry, base_number};
+pub use labels::LabelReport;
 pub use model::Infer;
 pub use prediction_id::PredictionIds;
 pub use problems::CompatibilityError;
@@ -65,5 +69,5 @@ pub use snapshot::Restored;
 pub use state_codec::RestoreError;
 pub use step_report::{RejectCount, StageMicros, StepReport};
 pub use stream::{DecoderFactory, Pipeline, SwapEffect};
-pub use topics::Router;
+pub use topics::{LabelRouter, Router};
 pub use window_loss::{LossCause, WindowFill, WindowLoss, WindowLosses};

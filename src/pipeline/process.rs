@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::decode::{Decoded, Samples};
 use super::journal::JournalRecorder;
+use super::observation::Observation;
 use super::publish_state::PublishState;
 use super::publisher::ResultContext;
 use super::reject::Reject;
@@ -109,6 +110,8 @@ impl Pipeline {
         }
         let state = state.unwrap_or(&mut nothing);
         let sent = self.sender.send(&prediction, card, state, about, out, outcome);
+        let (id, device) = (self.sender.last_id(), self.captured.device());
+        self.observers.note(&Observation { prediction: &prediction, id, device, time });
         if let Some(shadow) = &mut self.shadow {
             shadow.run(source, &[], run, watch);
         }
@@ -128,6 +131,7 @@ impl Pipeline {
     ) -> Result<(), Reject> {
         let (token, taken) = (self.awaiting(incoming), outcome.samples);
         let Self { stream, captured, decoded, devices, runner, sender, shadow, .. } = self;
+        let observers = &mut self.observers;
         let Some(samples) = decoded.samples() else { return Ok(()) };
         let (recorder, marks) = (&mut self.recorder, &mut self.marks);
         let admits = |own: &Option<Timestamp>| admit(stream, *own, incoming, started.wall);
@@ -175,7 +179,11 @@ impl Pipeline {
                 if let Some(shadow) = shadow.as_mut() {
                     shadow.note(&prediction);
                 }
-                sender.send(&prediction, card, &mut device.publish_state, about, out, outcome)
+                let state = &mut device.publish_state;
+                let sent = sender.send(&prediction, card, state, about, out, outcome);
+                let (id, device) = (sender.last_id(), captured.device());
+                observers.note(&Observation { prediction: &prediction, id, device, time });
+                sent
             });
             let _published = accepted(sent, outcome);
             recorder.publish_state(&device.publish_state);

@@ -2,6 +2,7 @@
 //! a request.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use bytes::Bytes;
 
@@ -32,6 +33,9 @@ pub(super) struct ResultPublisher {
     target: ResultTopic,
     ids: PredictionIds,
     buffer: Vec<u8>,
+    /// The id of the last prediction, if it was encoded; written only if `keeps_ids`.
+    last_id: String,
+    keeps_ids: bool,
 }
 
 /// What a result says beside its prediction.
@@ -65,7 +69,19 @@ impl ResultPublisher {
             target: ResultTopic::new(stream, gateway)?,
             ids,
             buffer: Vec::new(),
+            last_id: String::new(),
+            keeps_ids: false,
         })
+    }
+
+    /// Whether [`Self::last_id`] is wanted.
+    pub(super) fn keeping_ids(self, keeps_ids: bool) -> Self {
+        Self { keeps_ids, ..self }
+    }
+
+    /// The id of the prediction that was sent last; `None` if it was not published.
+    pub(super) fn last_id(&self) -> Option<&str> {
+        Some(self.last_id.as_str()).filter(|id| !id.is_empty())
     }
 
     /// Sends a prediction to where it belongs. A request is answered whatever the publish rules say.
@@ -78,6 +94,7 @@ impl ResultPublisher {
         out: &mut Vec<ResultMessage>,
         outcome: &mut StepReport,
     ) -> Result<(), Reject> {
+        self.last_id.clear();
         let publishes = self.policy.publishes(state, prediction.key);
         if !publishes {
             outcome.suppressed = outcome.suppressed.saturating_add(1);
@@ -127,6 +144,10 @@ impl ResultPublisher {
         about: ResultContext<'_>,
     ) -> Result<Bytes, Reject> {
         let id = about.name.map_or_else(|| self.ids.next(), |o| self.ids.of_input(o, self.index));
+        if self.keeps_ids {
+            // Writing to a string does not fail.
+            write!(self.last_id, "{id}").ok();
+        }
         let prediction = PredictionMessage {
             id,
             gateway: self.gateway.as_str(),

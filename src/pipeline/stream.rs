@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::decode::{Decoded, PayloadDecoder, PayloadSchema, decoder_for};
 use super::journal::JournalRecorder;
 use super::model::Infer;
+use super::observers::Observers;
 use super::prediction_id::PredictionIds;
 use super::problems::CompatibilityError;
 use super::publisher::ResultPublisher;
@@ -37,6 +38,7 @@ pub struct Pipeline {
     /// What comes into the windows after a base.
     pub(super) recorder: JournalRecorder,
     pub(super) marks: RetainedMarks,
+    pub(super) observers: Observers,
 }
 
 /// Makes the decoder of a stream from what its payloads must contain.
@@ -64,7 +66,9 @@ impl Pipeline {
         model: Box<dyn Infer>,
         ids: PredictionIds,
     ) -> Result<Self, Vec<CompatibilityError>> {
+        let observers = Observers::new(stream, gateway, &card);
         let runner = ModelRunner::new(stream, card, model)?;
+        let sender = ResultPublisher::new(index, stream, gateway, ids)?;
         Ok(Self {
             stream: stream.clone(),
             captured: TopicCaptures::default(),
@@ -73,10 +77,11 @@ impl Pipeline {
             decoded: Decoded::default(),
             devices: Devices::new(stream.max_keys, stream.key_ttl),
             runner,
-            sender: ResultPublisher::new(index, stream, gateway, ids)?,
+            sender: sender.keeping_ids(observers.need_ids()),
             shadow: None,
             recorder: JournalRecorder::default(),
             marks: RetainedMarks::new(stream),
+            observers,
         })
     }
 
@@ -166,6 +171,7 @@ impl Pipeline {
         };
         self.decoder = (self.make_decoder)(schema(&self.stream, &runner));
         self.runner = runner;
+        self.observers.activate(&self.runner.card);
         self.recorder = JournalRecorder::default();
         self.end_shadow();
         Ok(swapped)

@@ -6,7 +6,15 @@ use std::path::Path;
 /// The parts of the daemon in the order of their imports: a part may import those of earlier rows.
 /// A part is a folder or a file below `src/daemon`; a file may have another tier than its folder.
 const TIERS: &[&[&str]] = &[
-    &["error", "store_access", "systemd", "telemetry/topics", "telemetry/messages", "windows"],
+    &[
+        "error",
+        "labels",
+        "store_access",
+        "systemd",
+        "telemetry/topics",
+        "telemetry/messages",
+        "windows",
+    ],
     &["inference", "state_lock"],
     &["context"],
     &["models"],

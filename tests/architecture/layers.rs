@@ -17,7 +17,7 @@ const TIERS: &[&[&str]] = &[
         "fs",
         "procfs",
     ],
-    &["config", "engine", "npz"],
+    &["config", "engine", "npz", "truth"],
     &["bundle"],
     &["pipeline"],
     &["outbox", "monitor", "control", "update"],

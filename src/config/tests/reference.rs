@@ -109,8 +109,11 @@ fn the_sample_files_defaults_are_the_defaults() {
     assert!(switched_on.contains("\nkeep_alive = \"30s\""));
     assert_eq!(Config::parse(&switched_on).unwrap(), defaults);
     // A stream of required options alone is the same as one with its defaults written out.
-    let stream = uncommented(&file, "\0");
+    let stream = uncommented(&file, "\n# Labels: what was true");
     assert_eq!(Config::parse(&stream).unwrap().streams, Config::parse(STREAM).unwrap().streams);
+    // Tables with required options are off until they are written.
+    let all = Config::parse(&uncommented(&file, "\0")).unwrap();
+    assert_eq!(all.streams[0].labels.as_ref().unwrap().remember, 65_536);
 }
 
 #[test]

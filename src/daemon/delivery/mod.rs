@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::context::DaemonContext;
 use super::inference::messages::FromWorker;
+use super::labels::LabelPersister;
 use super::subscriptions;
 use super::systemd::notify;
 use super::systemd::readiness::Readiness;
@@ -70,6 +71,7 @@ pub(crate) struct DeliveryLoop {
     /// Publishes that the link had no room for; tried again with every event of the link.
     unsent: VecDeque<(Seq, Outgoing)>,
     windows: WindowPersister,
+    labels: LabelPersister,
     health: HealthReporter,
     log_limit: LogLimiter,
     readiness: Readiness,
@@ -87,6 +89,7 @@ impl DeliveryLoop {
         let (streams, journals) = (&context.config.streams, &context.journals);
         Self {
             windows: WindowPersister::new(streams, journals, store.clone(), link.clone()),
+            labels: LabelPersister::new(streams, store.clone()),
             readiness: Readiness::new(streams.len()),
             context,
             outbox,
@@ -145,6 +148,7 @@ impl DeliveryLoop {
             self.next(sources, deadline).await;
         }
         self.windows.save_all();
+        self.labels.save_pending();
         self.outbox.volatile_records()
     }
 
@@ -233,6 +237,7 @@ impl DeliveryLoop {
             }
         }
         self.windows.save_ready();
+        self.labels.save_pending();
     }
 
     fn on_worker_message(&mut self, message: FromWorker) {
@@ -244,6 +249,7 @@ impl DeliveryLoop {
             }
             FromWorker::Report(report) => self.publish_report(&report),
             FromWorker::Windows(saved) => self.windows.add(saved),
+            FromWorker::Labels(saved) => self.labels.save(saved),
         }
     }
 

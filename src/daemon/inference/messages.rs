@@ -6,6 +6,7 @@ use super::queues::QueuedSample;
 use super::reports::Report;
 use super::shadow_share::ShadowStart;
 use crate::bundle::VerifiedModel;
+use crate::daemon::labels::SavedLabels;
 use crate::daemon::windows::SavedWindows;
 use crate::message::ResultMessage;
 use crate::pipeline::{CompatibilityError, SwapEffect};
@@ -14,6 +15,8 @@ use crate::pipeline::{CompatibilityError, SwapEffect};
 #[derive(Debug)]
 pub(crate) enum ToWorker {
     Sample(QueuedSample),
+    /// A message with labels for predictions of the stream.
+    Labels(QueuedSample),
     /// Run another model from the next sample on.
     Swap(Swap),
     /// Run a candidate beside the active model from the next sample on.
@@ -44,4 +47,6 @@ pub(crate) enum FromWorker {
     Report(Report),
     /// Partial windows to save; the inputs that wait for them are released once they are durable.
     Windows(SavedWindows),
+    /// Remembered predictions and their outcomes to save.
+    Labels(SavedLabels),
 }

@@ -41,6 +41,24 @@ impl SampleQueue {
     /// Returns the sample if the queue is full, by messages or by bytes, or the worker has ended.
     #[expect(clippy::result_large_err, reason = "the sample is moved back, and held")]
     pub(crate) fn try_push(&self, sample: Incoming) -> Result<(), Incoming> {
+        self.try_push_as(ToWorker::Sample, sample)
+    }
+
+    /// Puts a message with labels in the queue, behind the samples before it.
+    ///
+    /// # Errors
+    /// As [`Self::try_push`].
+    #[expect(clippy::result_large_err, reason = "the message is moved back, and held")]
+    pub(crate) fn try_push_labels(&self, labels: Incoming) -> Result<(), Incoming> {
+        self.try_push_as(ToWorker::Labels, labels)
+    }
+
+    #[expect(clippy::result_large_err, reason = "the message is moved back, and held")]
+    fn try_push_as(
+        &self,
+        kind: fn(QueuedSample) -> ToWorker,
+        sample: Incoming,
+    ) -> Result<(), Incoming> {
         let bytes = sample.memory();
         let queued = self.queued_bytes.load(Ordering::Relaxed);
         if queued > 0 && queued.saturating_add(bytes) > MAX_QUEUED_BYTES {
@@ -48,10 +66,10 @@ impl SampleQueue {
         }
         self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         let queued = QueuedSample { sample, queued_bytes: self.queued_bytes.clone() };
-        match self.worker.try_send(ToWorker::Sample(queued)) {
+        match self.worker.try_send(kind(queued)) {
             Err(
-                TrySendError::Full(ToWorker::Sample(queued))
-                | TrySendError::Disconnected(ToWorker::Sample(queued)),
+                TrySendError::Full(ToWorker::Sample(queued) | ToWorker::Labels(queued))
+                | TrySendError::Disconnected(ToWorker::Sample(queued) | ToWorker::Labels(queued)),
             ) => Err(queued.take()),
             Ok(()) | Err(_) => Ok(()),
         }

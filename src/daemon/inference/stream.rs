@@ -12,13 +12,14 @@ use super::window_counters;
 use crate::bundle::VerifiedModel;
 use crate::clock::{Clock, Mono, Now};
 use crate::config::{RetainedInput, Stream, WindowSafety};
+use crate::daemon::labels::SavedLabels;
 use crate::daemon::windows::SavedWindows;
 use crate::daemon::windows::journal_state::SharedJournal;
 use crate::daemon::windows::recent_inputs::RecentInputs;
 use crate::ids::StreamName;
 use crate::message::{Incoming, InputId, InputProcessed, ResultMessage};
 use crate::monitor::StreamStats;
-use crate::pipeline::{Pipeline, Reject, RejectCount, StepReport};
+use crate::pipeline::{LabelReport, Pipeline, Reject, RejectCount, StepReport};
 use crate::store::windows::Windows;
 
 /// The journal entries may take this many times the bytes of their base before a new base is
@@ -28,6 +29,9 @@ const JOURNAL_TO_BASE_RATIO: usize = 4;
 const MIN_JOURNAL_BYTES: usize = 64 * 1024;
 /// About the overhead of a journal entry in the store, in bytes.
 const ENTRY_OVERHEAD: usize = 128;
+
+/// The remembered predictions are saved at most this often, and at a clean stop: up to 1 MiB each time.
+const LABELS_SAVE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// Runs the pipeline of one stream on its worker.
 pub(crate) struct StreamRunner {
@@ -49,6 +53,9 @@ pub(crate) struct StreamRunner {
     room: usize,
     /// While a candidate runs beside the active model.
     shadow: Option<ShadowShare>,
+    has_labels: bool,
+    /// When the remembered predictions first changed since they were saved.
+    labels_changed: Option<Mono>,
 }
 
 impl StreamRunner {
@@ -74,7 +81,16 @@ impl StreamRunner {
             journal: SharedJournal::default(),
             room: 0,
             shadow: None,
+            has_labels: stream.labels.is_some(),
+            labels_changed: None,
         }
+    }
+
+    /// The runner with the statistics of restored labels.
+    pub(crate) fn with_label_stats(self) -> Self {
+        let labels = self.pipeline.label_stats();
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).labels = labels;
+        self
     }
 
     pub(crate) fn step(
@@ -97,6 +113,9 @@ impl StreamRunner {
         self.count_shadow();
         let now = clock.now();
         let after = now.mono;
+        if self.has_labels && outcome.runs > 0 {
+            self.labels_changed.get_or_insert(after);
+        }
         if self.save_every().is_some() && outcome.samples > 0 {
             self.changed.get_or_insert(after);
             self.recent.record(incoming.input_id);
@@ -118,6 +137,26 @@ impl StreamRunner {
             );
         }
         outcome
+    }
+
+    /// Joins the labels of a message with the predictions of this stream.
+    pub(crate) fn take_labels(&mut self, incoming: &Incoming, now: Mono) -> LabelReport {
+        let report = self.pipeline.take_labels(incoming);
+        self.labels_changed.get_or_insert(now);
+        let stats = self.pipeline.label_stats();
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).labels = stats;
+        report
+    }
+
+    /// When the remembered predictions are to be saved; `None` if they have not changed.
+    pub(crate) fn save_labels_at(&self) -> Option<Mono> {
+        Some(self.labels_changed?.plus(LABELS_SAVE_INTERVAL))
+    }
+
+    /// The remembered predictions to save; `None` if the stream has no labels or nothing changed.
+    pub(crate) fn save_labels(&mut self) -> Option<SavedLabels> {
+        self.labels_changed.take()?;
+        Some(SavedLabels { stream: self.index, bytes: self.pipeline.save_labels()? })
     }
 
     /// Whether a retained message is the last one processed of its topic, or one whose samples are

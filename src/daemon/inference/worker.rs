@@ -19,7 +19,7 @@ use super::shadow_share::ShadowStart;
 use super::stream::StreamRunner;
 use crate::clock::{Clock, Mono};
 use crate::link::LinkHandle;
-use crate::message::{Incoming, ResultMessage};
+use crate::message::{Incoming, InputProcessed, ResultMessage};
 use crate::monitor::{LogLimiter, TokenBucket};
 
 /// The state of one inference thread.
@@ -50,6 +50,7 @@ impl Worker {
             };
             let done = match next {
                 Ok(ToWorker::Sample(queued)) => self.step(&queued.take(), &mut finished),
+                Ok(ToWorker::Labels(queued)) => self.labels(&queued.take()),
                 Ok(ToWorker::Swap(swap)) => self.swap(swap),
                 Ok(ToWorker::Shadow(start)) => self.shadow(start),
                 Ok(ToWorker::ShadowEnded(stream)) => self.shadow_ended(stream),
@@ -99,6 +100,31 @@ impl Worker {
         }
         for sample in samples {
             self.report_reject(sample)?;
+        }
+        self.heartbeat.done();
+        self.save_due()
+    }
+
+    /// Joins labels with predictions. Their message is acknowledged once they are counted.
+    fn labels(&mut self, incoming: &Incoming) -> Result<(), DeliveryGone> {
+        self.heartbeat.start();
+        self.link.queue_has_room();
+        let now = self.clock.now().mono;
+        if let Some(runner) = self.streams.get_mut(&incoming.stream) {
+            let report = runner.take_labels(incoming, now);
+            if let Some((reason, message)) = report.first_refusal {
+                let (name, refused) = (runner.name(), report.refused);
+                let topic = &incoming.topic;
+                if let Some(suppressed) = self.log_limit.allow(now, &format!("{name}/{reason}")) {
+                    log::warn!(
+                        "stream {name}: {refused} labels on {topic:?} were not counted ({reason}): \
+                         {message}{suppressed}"
+                    );
+                }
+            }
+        }
+        if let Some(input) = incoming.token {
+            self.link.input_processed(InputProcessed { input, results: 0 });
         }
         self.heartbeat.done();
         self.save_due()
@@ -160,7 +186,8 @@ impl Worker {
     }
 
     fn next_save(&self) -> Option<Mono> {
-        self.streams.values().filter_map(StreamRunner::save_at).min()
+        let saves = |it: &StreamRunner| it.save_at().into_iter().chain(it.save_labels_at()).min();
+        self.streams.values().filter_map(saves).min()
     }
 
     fn save_due(&mut self) -> Result<(), DeliveryGone> {
@@ -173,6 +200,11 @@ impl Worker {
             if runner.save_at().is_some_and(|at| at <= now.mono) {
                 send(&self.results, FromWorker::Windows(runner.save(now)))?;
             }
+            if runner.save_labels_at().is_some_and(|at| at <= now.mono)
+                && let Some(saved) = runner.save_labels()
+            {
+                send(&self.results, FromWorker::Labels(saved))?;
+            }
         }
         Ok(())
     }
@@ -181,6 +213,9 @@ impl Worker {
         let now = self.clock.now();
         for runner in self.streams.values_mut().filter(|runner| runner.windowed()) {
             send(&self.results, FromWorker::Windows(runner.save_whole(now)))?;
+        }
+        for saved in self.streams.values_mut().filter_map(StreamRunner::save_labels) {
+            send(&self.results, FromWorker::Labels(saved))?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ mod stream_options;
 pub use advice::advice;
 
 use draft::{Draft, drafts};
-use stream_options::{check_payload, check_publish};
+use stream_options::{check_labels, check_payload, check_publish};
 
 use super::decode::TensorPayload;
 use super::interpret::OutputPlan;
@@ -57,6 +57,7 @@ impl StreamPlan {
         let output = OutputPlan::new(card, &lengths, outputs, &mut problems);
         if let Some(output) = &output {
             check_publish(stream, output, &mut problems);
+            check_labels(stream, card, &mut problems);
         }
         match output {
             Some(output) if problems.is_empty() => {

@@ -3,6 +3,7 @@
 use crate::bundle::card::Card;
 use crate::config::{Format, Stream};
 use crate::pipeline::interpret::OutputPlan;
+use crate::pipeline::labels::answers_of;
 use crate::pipeline::problems::Problems;
 
 pub(super) fn check_payload(
@@ -34,6 +35,15 @@ pub(super) fn check_payload(
         let names = card.inputs.iter().flat_map(|i| &i.channels).collect::<Vec<_>>();
         let problem = format!("{} fields for the model's {width} channels {names:?}", fields.len());
         problems.add("payload.fields", problem);
+    }
+}
+
+/// Labels are compared with one label or one number.
+pub(super) fn check_labels(stream: &Stream, card: &Card, problems: &mut Problems) {
+    if stream.labels.is_some() && answers_of(&card.output.kind).is_none() {
+        let problem = "this model's output is neither one label nor one number, so labels cannot \
+                       be compared with it; remove [stream.labels]";
+        problems.add("labels", problem);
     }
 }
 

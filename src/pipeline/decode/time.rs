@@ -33,7 +33,7 @@ pub(super) fn is_plausible(at: Timestamp, earliest: Timestamp) -> bool {
 }
 
 /// RFC 3339, or a number in a text as CSV and some devices have it.
-pub(super) fn from_text(text: &str) -> Option<Timestamp> {
+pub(in crate::pipeline) fn from_text(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     Timestamp::parse(text).or_else(|| from_number(text.parse().ok()?))
 }

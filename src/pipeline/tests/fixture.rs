@@ -179,6 +179,7 @@ pub(crate) fn stream() -> Stream {
         key_ttl: Duration::from_secs(600),
         max_payload: 1 << 20,
         priority: 0,
+        labels: None,
         publish: Publish {
             topic: template,
             qos: Qos::AtLeastOnce,

@@ -9,4 +9,4 @@ mod tests;
 
 pub(super) use captures::TopicCaptures;
 pub(super) use result_topic::{ResultTopic, may_answer};
-pub use router::Router;
+pub use router::{LabelRouter, Router};

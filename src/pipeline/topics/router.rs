@@ -21,3 +21,24 @@ impl Router {
         self.patterns.iter().enumerate().filter_map(matching)
     }
 }
+
+/// The topics of the labels of all streams.
+#[derive(Clone, Debug)]
+pub struct LabelRouter {
+    /// With the number of the stream.
+    patterns: Vec<(usize, TopicPattern)>,
+}
+
+impl LabelRouter {
+    #[must_use]
+    pub fn new(streams: &[Stream]) -> Self {
+        let of_stream = |(at, it): (usize, &Stream)| Some((at, it.labels.as_ref()?.topic.clone()));
+        Self { patterns: streams.iter().enumerate().filter_map(of_stream).collect() }
+    }
+
+    /// The numbers of the streams that labels on this topic are for.
+    pub fn streams<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = usize> + 'a {
+        let matching = self.patterns.iter().filter(move |(_, pattern)| matches(pattern, topic));
+        matching.map(|(stream, _)| *stream)
+    }
+}
