@@ -71,7 +71,7 @@ pub use broker_check::{BrokerCheck, check_broker};
 pub use fault::{Fault, FaultKind};
 pub use handle::{LinkHandle, NotAccepted};
 pub use reconnect::LinkTask;
-pub use shared::Counters;
+pub use shared::{Counters, FaultCounts};
 pub use simple_client::{ClientClosed, ClientMessage, ClientStatus, SimpleClient};
 pub use state::{LastFault, LinkState, RECENT, RefusedTopic, Unanswered};
 pub use types::{

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::connection::{self, Ended};
 use super::protocol::ConnectOptions;
 use super::session::Session;
-use super::shared::Counters;
+use super::shared::FaultCounts;
 use super::types::{ConnectionId, Event};
 use super::{Fault, FaultKind, connect, diagnose};
 use crate::backoff;
@@ -104,7 +104,7 @@ impl LinkTask {
         {
             let mut state = self.session.shared.state();
             state.ledger.disconnected();
-            count(&mut state.counters, fault.kind());
+            count(&mut state.counters.faults, fault.kind());
             state.tracker.failed(self.session.shared.now(), &fault);
         }
         if lived.is_none() && self.last_fault.as_ref() == Some(&fault) {
@@ -172,13 +172,13 @@ impl LinkTask {
     }
 }
 
-fn count(counters: &mut Counters, kind: FaultKind) {
+fn count(faults: &mut FaultCounts, kind: FaultKind) {
     *match kind {
-        FaultKind::Local => &mut counters.faults_local,
-        FaultKind::Network => &mut counters.faults_network,
-        FaultKind::Refused => &mut counters.faults_refused,
-        FaultKind::Protocol => &mut counters.faults_protocol,
-        FaultKind::Lost => &mut counters.faults_lost,
+        FaultKind::Local => &mut faults.local,
+        FaultKind::Network => &mut faults.network,
+        FaultKind::Refused => &mut faults.refused,
+        FaultKind::Protocol => &mut faults.protocol,
+        FaultKind::Lost => &mut faults.lost,
     } += 1;
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::Notify;
 
 use super::ledger::Ledger;
@@ -13,16 +14,11 @@ use super::state::StateTracker;
 use super::types::Subscription;
 use crate::clock::{Clock, Now};
 
-/// What the link counted since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What the link counted since the start. Serializes to a part of `link` in the health message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counters {
     pub connections: u64,
-    /// Failed attempts and ended connections, by [`super::FaultKind`].
-    pub faults_local: u64,
-    pub faults_network: u64,
-    pub faults_refused: u64,
-    pub faults_protocol: u64,
-    pub faults_lost: u64,
+    pub faults: FaultCounts,
     /// Received messages, redeliveries included.
     pub received: u64,
     /// Received messages that match no stream.
@@ -41,6 +37,16 @@ pub struct Counters {
     pub acknowledged: u64,
     pub published: u64,
     pub refused: u64,
+}
+
+/// Failed attempts and ended connections, by [`super::FaultKind`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FaultCounts {
+    pub local: u64,
+    pub network: u64,
+    pub refused: u64,
+    pub protocol: u64,
+    pub lost: u64,
 }
 
 pub(super) struct Shared {

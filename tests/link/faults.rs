@@ -274,7 +274,7 @@ async fn the_same_fault_is_told_once() {
     let mut rig = LinkHarness::start(broker(server.port, "gw"), 8);
     assert!(matches!(rig.down().await, Fault::BadPassword { .. }));
     assert!(matches!(rig.down().await, Fault::NotAuthorized { .. }));
-    assert_eq!(rig.handle.counters().faults_refused, 5);
+    assert_eq!(rig.handle.counters().faults.refused, 5);
     rig.task.abort();
 }
 

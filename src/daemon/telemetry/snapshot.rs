@@ -62,19 +62,10 @@ pub struct LinkReport {
     pub since: Option<Timestamp>,
     /// Why there is no connection, or why the last one ended.
     pub fault: Option<String>,
-    pub connections: u64,
-    /// Ended connections and failed attempts, by kind.
-    pub faults: BTreeMap<&'static str, u64>,
-    pub received: u64,
-    pub unrouted: u64,
-    pub malformed: u64,
-    pub recognised: u64,
-    pub dropped: u64,
-    pub held: u64,
-    pub acknowledged: u64,
+    #[serde(flatten)]
+    pub counters: Counters,
+    /// Received messages that are not acknowledged yet.
     pub unacknowledged: usize,
-    pub published: u64,
-    pub refused: u64,
 }
 
 /// The parts of a snapshot that are not in the context.
@@ -114,24 +105,8 @@ impl LinkReport {
             connected: connected.is_some(),
             since: connected.or_else(|| fault.map(|fault| fault.since)),
             fault: fault.map(|fault| fault.text.clone()),
-            connections: counters.connections,
-            faults: BTreeMap::from([
-                ("local", counters.faults_local),
-                ("network", counters.faults_network),
-                ("refused", counters.faults_refused),
-                ("protocol", counters.faults_protocol),
-                ("lost", counters.faults_lost),
-            ]),
-            received: counters.received,
-            unrouted: counters.unrouted,
-            malformed: counters.malformed,
-            recognised: counters.recognised,
-            dropped: counters.dropped,
-            held: counters.held,
-            acknowledged: counters.acknowledged,
+            counters,
             unacknowledged,
-            published: counters.published,
-            refused: counters.refused,
         }
     }
 }
