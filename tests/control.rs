@@ -12,8 +12,9 @@ use inferd::control::client::send;
 use inferd::ids::{Digest, ModelName, StreamName};
 use inferd::message::{Outgoing, Qos};
 use inferd::outbox::{Record, Seq};
-use inferd::store::models::{ModelStore, VersionSlot, VersionSlots};
+use inferd::store::models::ModelStore;
 use inferd::store::{Settings, Store};
+use inferd::update::{VersionSlot, machine};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -222,6 +223,17 @@ fn store_version(versions: &ModelStore, digest: Digest, bytes: &[u8]) {
     writer.finish().unwrap();
 }
 
+/// Activates these versions, one after the other.
+fn make_active(gateway: &Gateway, versions: [(Digest, &str); 2]) {
+    let mut record = machine::Record::default();
+    for (digest, version) in versions {
+        let (manifest, version) = (digest, version.to_owned());
+        record.select(Some(VersionSlot { manifest, digest, version, counter: 0 }));
+    }
+    let (mut store, _) = Store::open(&settings(gateway)).unwrap();
+    store.set_version_record(&ModelName::parse("motion").unwrap(), &record).unwrap();
+}
+
 #[test]
 fn the_active_version_serves_and_a_damaged_one_does_not() {
     let mut gateway = Gateway::new(free_port(), MOTION);
@@ -232,16 +244,7 @@ fn the_active_version_serves_and_a_damaged_one_does_not() {
     }
     let half = Digest([7; 32]);
     drop(versions.begin(half, 100_000).unwrap());
-    let name = ModelName::parse("motion").unwrap();
-    let slot = |digest, version: &str| Some(VersionSlot { digest, version: version.into() });
-    let slots = VersionSlots {
-        active: slot(new.0, "2.0.0"),
-        previous: slot(old.0, "1.9.0"),
-        ..VersionSlots::default()
-    };
-    let (mut store, _) = Store::open(&settings(&gateway)).unwrap();
-    store.set_slots(&name, &slots).unwrap();
-    drop(store);
+    make_active(&gateway, [(old.0, "1.9.0"), (new.0, "2.0.0")]);
 
     let serving = |gateway: &Gateway| {
         let models = gateway.command(&["models", "--json"]);
@@ -318,15 +321,7 @@ async fn a_model_is_changed_under_load_and_every_window_is_answered() {
     let [old, new] = ["1.9.0", "2.0.0"].map(|version| packed(&gateway, version));
     store_version(&versions, old.0, &old.1);
     store_version(&versions, new.0, &new.1);
-    let slot = |digest, version: &str| Some(VersionSlot { digest, version: version.into() });
-    let slots = VersionSlots {
-        active: slot(new.0, "2.0.0"),
-        previous: slot(old.0, "1.9.0"),
-        ..VersionSlots::default()
-    };
-    let (mut store, _) = Store::open(&settings(&gateway)).unwrap();
-    store.set_slots(&ModelName::parse("motion").unwrap(), &slots).unwrap();
-    drop(store);
+    make_active(&gateway, [(old.0, "1.9.0"), (new.0, "2.0.0")]);
     gateway.start();
     gateway.await_notice("subscribed");
 

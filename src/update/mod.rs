@@ -24,6 +24,7 @@ mod maintenance_window;
 pub mod manifest;
 mod release;
 mod report;
+mod slots;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -39,4 +40,5 @@ pub use maintenance_window::{MaintenanceWindow, TimeOfDay, until_open};
 pub use manifest::Manifest;
 pub use release::{MANIFEST, PackError, PackedRelease, ReleaseInfo};
 pub use report::{CandidateReport, ModelReport, ModelState, ShadowReport, VersionReport};
+pub use slots::{StagedVersion, VersionSlot, VersionSlots};
 pub use trust::{Trust, Verified};

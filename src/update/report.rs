@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::machine::{Reason, Slot, State};
+use super::machine::{Reason, State};
+use super::slots::VersionSlot;
 use crate::clock::Timestamp;
 use crate::engine::NodeCounts;
 use crate::ids::Digest;
@@ -89,8 +90,8 @@ pub struct CandidateReport {
     pub digest: Digest,
 }
 
-impl From<&Slot> for VersionReport {
-    fn from(slot: &Slot) -> Self {
+impl From<&VersionSlot> for VersionReport {
+    fn from(slot: &VersionSlot) -> Self {
         Self {
             version: slot.version.clone(),
             digest: slot.manifest,

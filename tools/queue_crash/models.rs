@@ -8,7 +8,8 @@ use std::path::Path;
 
 use inferd::ids::{Digest, ModelName};
 use inferd::store::Store;
-use inferd::store::models::{ModelStore, VersionSlot, VersionSlots};
+use inferd::store::models::ModelStore;
+use inferd::update::{StagedVersion, VersionSlot};
 use sha2::{Digest as _, Sha256};
 
 use crate::{Failure, say, settings};
@@ -26,20 +27,20 @@ pub(crate) fn write(dir: &Path, rounds: u64) -> Result<(), Failure> {
 fn replace(store: &mut Store, versions: &ModelStore, number: u64) -> Result<(), Failure> {
     let (model, bytes) = (model(), bytes(number));
     let digest = Digest(Sha256::digest(&bytes).into());
-    let mut slots = store.slots(&model)?;
-    slots.staged = Some(digest);
-    store.set_slots(&model, &slots)?;
+    let mut record = store.version_record(&model)?;
+    record.slots.candidate = Some(StagedVersion { manifest: digest, digest });
+    store.set_version_record(&model, &record)?;
     say(&format!("TRY {number} {number}"));
     let mut writer = versions.begin(digest, bytes.len() as u64)?;
     writer.put(0, &bytes)?;
     writer.finish()?;
     say(&format!("ACK {number}"));
-    let active = Some(VersionSlot { digest, version: number.to_string() });
-    let slots = VersionSlots { previous: slots.active, active, ..VersionSlots::default() };
-    store.set_slots(&model, &slots)?;
+    let (manifest, version) = (digest, number.to_string());
+    record.slots.activate(Some(VersionSlot { manifest, digest, version, counter: number }));
+    store.set_version_record(&model, &record)?;
     if let Some(gone) = number.checked_sub(2) {
         say(&format!("DEL {gone}"));
-        versions.sweep(&slots.needed().collect())?;
+        versions.sweep(&record.slots.needed().collect())?;
         say(&format!("DELD {gone}"));
     }
     Ok(())
@@ -52,12 +53,11 @@ pub(crate) fn check(dir: &Path) -> Result<(), Failure> {
     let versions = ModelStore::open(&settings(dir))?;
     let whole = numbers(&versions)?;
     crate::say_state(&whole.iter().copied().collect::<Vec<_>>(), 0);
-    let slots = store.slots(&model())?;
+    let slots = store.version_record(&model())?.slots;
     let active = slots.active.as_ref().and_then(|slot| slot.version.parse::<u64>().ok());
     let due = whole.last().and_then(|last| last.checked_sub(1));
-    let named = [&slots.active, &slots.previous].into_iter().flatten();
     let mut bad = active < due;
-    for slot in named {
+    for slot in slots.versions() {
         let read = versions.read(slot.digest);
         let is_it = read.is_ok_and(|read| number(read.bytes()).to_string() == slot.version);
         bad |= !is_it;

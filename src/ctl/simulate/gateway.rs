@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::release::Published;
 use crate::clock::Now;
 use crate::ids::Digest;
-use crate::update::VerifyError;
 use crate::update::machine::{
     Effect, Event, Record, Report, Settings, State, TrialStats, UpdateMachine,
 };
+use crate::update::{StagedVersion, VerifyError};
 
 /// An effect outside the gateway, some time later.
 pub(super) enum SimEffect {
@@ -59,7 +59,7 @@ impl SimGateway {
         let mut effects = Vec::new();
         self.device.start(now, &mut effects);
         let mut later = self.carry_out(now, effects, published);
-        if self.record.active.is_some() && self.record.job.is_some() {
+        if self.record.slots.active.is_some() && self.record.job.is_some() {
             later.push(self.trial());
         }
         Ok(later)
@@ -96,7 +96,10 @@ impl SimGateway {
                 }),
                 Effect::ReadManifest { .. } => Some(Event::Opened(published.manifest.clone())),
                 // Chunks were verified when they were kept.
-                Effect::Assemble { .. } => Some(Event::Assembled(Ok(()))),
+                Effect::Assemble { manifest, .. } => {
+                    self.device.stage(Some(StagedVersion { manifest, digest: manifest }));
+                    Some(Event::Assembled(Ok(())))
+                }
                 other => {
                     later.extend(self.outside(other));
                     None

@@ -16,7 +16,6 @@ use crate::ids::{Digest, ModelName};
 use crate::monitor::health::{HealthState, Verdict};
 use crate::pipeline::SwapEffect;
 use crate::store::handle::StoreHandle;
-use crate::store::models::{VersionSlot, VersionSlots};
 use crate::store::{Store, StoreError};
 
 const BUSY: &str = "the store does not keep up, or the daemon is stopping";
@@ -107,13 +106,7 @@ impl Commands {
             return self.updates.use_version(&model, digest).await;
         }
         let choice = digest.map_or(VersionChoice::BuiltIn, VersionChoice::Stored);
-        let edit = |slots: &mut VersionSlots, slot: Option<VersionSlot>| {
-            if slots.active != slot {
-                slots.previous = std::mem::replace(&mut slots.active, slot);
-            }
-            slots.trial = None;
-        };
-        let swapped = self.switcher.switch_to(model, choice, edit).await;
+        let swapped = self.switcher.switch_to(model, choice).await;
         let swapped =
             swapped.map_err(|error| ErrorResponse::new(code_of(&error), error.to_string()))?;
         let kept = swapped.iter().filter(|kept| **kept == SwapEffect::WindowsKept).count();

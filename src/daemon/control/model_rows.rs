@@ -5,7 +5,8 @@ use serde::Serialize;
 use crate::daemon::models::active::ActiveModel;
 use crate::ids::Digest;
 use crate::store::Store;
-use crate::store::models::{ModelStore, StoredVersion, VersionSlots};
+use crate::store::models::{ModelStore, StoredVersion};
+use crate::update::machine::Record;
 
 /// A version of a model: stored or built-in.
 #[derive(Debug, Serialize)]
@@ -27,14 +28,14 @@ pub(super) fn model_rows(
 ) -> Vec<ModelRow> {
     let held = versions.and_then(|versions| versions.held().ok()).unwrap_or_default();
     let rows = models.iter().flat_map(|model| {
-        let slots = store.as_mut().and_then(|store| store.slots(model.name()).ok());
-        rows_of(model, &slots.unwrap_or_default(), &held)
+        let record = store.as_mut().and_then(|store| store.version_record(model.name()).ok());
+        rows_of(model, &record.unwrap_or_default(), &held)
     });
     rows.collect()
 }
 
 /// The versions of one model, the built-in one last.
-fn rows_of(model: &ActiveModel, slots: &VersionSlots, held: &[StoredVersion]) -> Vec<ModelRow> {
+fn rows_of(model: &ActiveModel, record: &Record, held: &[StoredVersion]) -> Vec<ModelRow> {
     let row = |slot, digest: Digest, version: Option<&String>| {
         let held = held.iter().find(|held| held.digest == digest);
         let state = match held {
@@ -53,13 +54,14 @@ fn rows_of(model: &ActiveModel, slots: &VersionSlots, held: &[StoredVersion]) ->
             state,
         }
     };
-    let active = if slots.trial.is_some() { "trial" } else { "active" };
+    let slots = &record.slots;
+    let active = if record.is_on_trial() { "trial" } else { "active" };
     let named = [(active, &slots.active), ("previous", &slots.previous)];
     let named = named.into_iter().filter_map(|(name, slot)| {
         slot.as_ref().map(|slot| row(name, slot.digest, Some(&slot.version)))
     });
     let mut rows: Vec<ModelRow> = named.collect();
-    rows.extend(slots.staged.map(|digest| row("staged", digest, None)));
+    rows.extend(slots.candidate.map(|staged| row("staged", staged.digest, None)));
     rows.push(ModelRow {
         name: model.name().to_string(),
         version: Some(model.built_in.version.clone()),

@@ -8,8 +8,8 @@ use crate::config::Config;
 use crate::ids::{Digest, ModelName};
 use crate::pipeline;
 use crate::store::Store;
-use crate::store::models::{ModelStore, ModelStoreError, VersionSlot};
-use crate::update::{CandidateReport, ModelReport, ModelState, VersionReport};
+use crate::store::models::{ModelStore, ModelStoreError};
+use crate::update::{CandidateReport, ModelReport, ModelState, VersionReport, VersionSlot};
 
 /// The active version of a model.
 #[derive(Clone, Debug)]
@@ -108,8 +108,8 @@ fn prefer_stored(
     versions: &ModelStore,
 ) {
     let name = model.name().clone();
-    let slots = match store.slots(&name) {
-        Ok(slots) => slots,
+    let slots = match store.version_record(&name) {
+        Ok(record) => record.slots,
         Err(error) => {
             let why = format!("its slots cannot be read: {error}");
             log::error!("model {name}: {why}; the built-in version is active");
@@ -119,7 +119,7 @@ fn prefer_stored(
     };
     // Without an active slot the built-in version was chosen.
     let previous = slots.active.as_ref().and(slots.previous);
-    for VersionSlot { digest, version } in [slots.active, previous].into_iter().flatten() {
+    for VersionSlot { digest, version, .. } in [slots.active, previous].into_iter().flatten() {
         match load(config, &name, digest, versions) {
             Ok(loaded) => {
                 model.loaded = loaded;

@@ -19,7 +19,7 @@ use crate::daemon::store_access::{self, StoreUnavailable};
 use crate::ids::{Digest, ModelName};
 use crate::pipeline::{self, SwapEffect};
 use crate::store::handle::StoreHandle;
-use crate::store::models::{ModelStore, VersionSlot, VersionSlots};
+use crate::store::models::ModelStore;
 use crate::store::{Store, StoreError};
 
 /// Why the active version was not changed.
@@ -97,13 +97,11 @@ impl ModelSwitcher {
         Self { context, versions, queues, registry, store, lock: Arc::new(Semaphore::new(1)) }
     }
 
-    /// Activates another version, durably. `edit` changes the slots; it gets them as they are, and
-    /// the slot of the version to activate (`None`: the built-in one).
+    /// Activates another version, durably and without a trial.
     pub(crate) async fn switch_to(
         &self,
         model: ModelName,
         choice: VersionChoice,
-        edit: impl FnOnce(&mut VersionSlots, Option<VersionSlot>) + Send + 'static,
     ) -> Result<Vec<SwapEffect>, SwitchError> {
         let Ok(_lock) = self.lock.try_acquire() else { return Err(SwitchError::Busy) };
         if !self.context.config.streams.iter().any(|stream| stream.model == model) {
@@ -111,11 +109,10 @@ impl ModelSwitcher {
         }
         let loaded = self.load(model.clone(), choice).await?;
         let (stored, version) = (choice.stored(), loaded.card.version.clone());
-        let slot = stored.map(|digest| VersionSlot { digest, version });
         self.with_store(move |store| {
-            let mut slots = store.slots(&model)?;
-            edit(&mut slots, slot);
-            store.set_slots(&model, &slots)
+            let mut record = store.version_record(&model)?;
+            record.select(stored.map(|digest| record.slots.slot_of(digest, version)));
+            store.set_version_record(&model, &record)
         })
         .await??;
         let swapped = self.apply(loaded, choice).await?;

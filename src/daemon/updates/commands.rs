@@ -14,8 +14,8 @@ use crate::control::{ErrorCode, ErrorResponse};
 use crate::daemon::candidate::checks;
 use crate::ids::{Digest, ModelName};
 use crate::pipeline::SwapEffect;
-use crate::update::machine::{Event, Reason, Report, Slot, State};
-use crate::update::{Installable, Manifest, PackError, PackedRelease};
+use crate::update::machine::{Event, Reason, Report, State};
+use crate::update::{Installable, Manifest, PackError, PackedRelease, VersionSlot};
 
 /// Commands that may wait for a model's updater.
 const QUEUE_LEN: usize = 2;
@@ -141,7 +141,6 @@ impl ModelUpdater {
                     let version = version.clone();
                     self.pending_install = Some(PendingInstall { manifest, version, result });
                     self.feed(Event::Installed(envelope)).await;
-                    self.staging = None;
                     return;
                 }
                 Err(refused) => refused,
@@ -149,7 +148,6 @@ impl ModelUpdater {
             Ok(Err(error)) => not_verified(&error),
             Err(_) => stopping(),
         };
-        self.staging = None;
         log::warn!("model {}: a release is not installed: {}", self.model, refused.message);
         respond(result, Err(refused));
     }
@@ -157,7 +155,7 @@ impl ModelUpdater {
     /// Puts a verified release into the store, where nothing uses it yet.
     async fn place(&mut self, files: &Installable, envelope: &[u8]) -> Result<(), ErrorResponse> {
         let manifest = files.manifest();
-        let active = self.device.record().active.as_ref();
+        let active = self.device.record().slots.active.as_ref();
         if active.is_some_and(|slot| slot.manifest == manifest.digest()) {
             return Err(model_error(format!("version {} is already active", manifest.version)));
         }
@@ -171,7 +169,6 @@ impl ModelUpdater {
             return Err(refused);
         }
         let packed = PackedVersion::of(files, envelope).map_err(|_| rejected(Reason::Bytes))?;
-        self.staging = Some(manifest.digest());
         self.put_in_store(manifest.digest(), packed).await.map_err(rejected)
     }
 
@@ -206,13 +203,13 @@ impl ModelUpdater {
     }
 
     async fn roll_back(&mut self) -> CommandResult {
-        let Some(from) = self.device.record().active.clone() else {
+        let Some(from) = self.device.record().slots.active.clone() else {
             return Err(model_error(
                 "the built-in version is active: there is no previous one".to_owned(),
             ));
         };
         self.feed(Event::Rollback).await;
-        let to = self.device.record().active.as_ref().map(|slot| slot.version.clone());
+        let to = self.device.record().slots.active.as_ref().map(|slot| slot.version.clone());
         Ok(json!({ "model": self.model, "from": from.version, "to": to }))
     }
 
@@ -223,7 +220,7 @@ impl ModelUpdater {
         };
         self.swapped.clear();
         self.feed(Event::VersionSelected(slot.clone())).await;
-        if self.device.record().active != slot || self.swapped.is_empty() {
+        if self.device.record().slots.active != slot || self.swapped.is_empty() {
             let why = format!("model {}: the version cannot be activated, see the log", self.model);
             return Err(model_error(why));
         }
@@ -232,7 +229,7 @@ impl ModelUpdater {
     }
 
     /// The slot of a stored version that loads here and passes its golden vectors.
-    async fn checked_slot(&self, stored: Digest) -> Result<Slot, ErrorResponse> {
+    async fn checked_slot(&self, stored: Digest) -> Result<VersionSlot, ErrorResponse> {
         let (context, model) = (self.switcher.context.clone(), self.model.clone());
         let versions = self.files.versions.clone();
         let load = move || checks::load(&context.config, &model, stored, &versions);
@@ -241,11 +238,7 @@ impl ModelUpdater {
             model_error(format!("model {}: {why}; the previous version remains active", self.model))
         })?;
         let version = loaded.card.version.clone();
-        let record = self.device.record();
-        let manifest = self.digests.manifest(stored);
-        let mut known = [&record.active, &record.previous].into_iter().flatten();
-        let known = known.find(|slot| slot.manifest == manifest).cloned();
-        Ok(known.unwrap_or(Slot { manifest, version, counter: 0 }))
+        Ok(self.device.record().slots.slot_of(stored, version))
     }
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 
 use super::messages::{Finding, word};
-use super::record_store;
 use super::updater::ModelUpdater;
 use super::version_files::PackedVersion;
 use crate::daemon::candidate::checks::CandidateChecks;
@@ -14,10 +13,10 @@ use crate::daemon::models::switcher::{SwitchError, VersionChoice};
 use crate::daemon::models::update_status::UpdateStatus;
 use crate::failpoints;
 use crate::ids::Digest;
-use crate::update::Recipe;
-use crate::update::Source;
-use crate::update::machine::{Effect, Event, Reason, Record, Report, Slot};
+use crate::store::Store;
+use crate::update::machine::{Effect, Event, Reason, Record, Report};
 use crate::update::manifest::Chunk;
+use crate::update::{Recipe, Source, StagedVersion, VersionSlot};
 
 /// Between the first two attempts to write the record; doubled with each.
 const SAVE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -84,24 +83,14 @@ impl ModelUpdater {
         }
     }
 
-    /// Writes record and slots in one durable write. Tries until it succeeds: a full disk may have
-    /// space later.
+    /// Writes the record durably. Tries until it succeeds: a full disk may have space later.
     pub(super) async fn save(&mut self, record: Record) {
         let mut wait = SAVE_RETRY_INTERVAL;
         loop {
-            let (model, record, mut digests) =
-                (self.model.clone(), record.clone(), self.digests.clone());
-            let candidate = self.candidate().or(self.staging);
-            let saved = self.switcher.with_store(move |store| {
-                let mut slots = store.slots(&model)?;
-                record_store::write(&mut slots, &record, &mut digests, candidate);
-                store.set_slots(&model, &slots).map(|()| digests)
-            });
-            let why = match saved.await {
-                Ok(Ok(digests)) => {
-                    self.digests = digests;
-                    return;
-                }
+            let (model, record) = (self.model.clone(), record.clone());
+            let save = move |store: &mut Store| store.set_version_record(&model, &record);
+            let why = match self.switcher.with_store(save).await {
+                Ok(Ok(())) => return,
                 Ok(Err(error)) => error.to_string(),
                 Err(error) => error.to_string(),
             };
@@ -120,9 +109,7 @@ impl ModelUpdater {
 
     /// The stored versions whose chunks may be reused.
     fn stored(&self) -> Vec<Digest> {
-        let record = self.device.record();
-        let slots = [&record.active, &record.previous].into_iter().flatten();
-        slots.map(|slot| self.digests.stored(slot.manifest)).collect()
+        self.device.record().slots.versions().map(|slot| slot.digest).collect()
     }
 
     async fn survey(&mut self, chunks: Vec<Digest>, files: Vec<Digest>) -> Event {
@@ -196,10 +183,16 @@ impl ModelUpdater {
         manifest: Digest,
         packed: PackedVersion,
     ) -> Result<(), Reason> {
-        self.digests.insert(manifest, packed.digest);
+        let staged = StagedVersion { manifest, digest: packed.digest };
+        let before = self.device.stage(Some(staged));
         self.save(self.device.record().clone()).await;
         let files = self.files.clone();
-        spawn_blocking(move || files.install(&packed)).await.map_err(|_| Reason::Disk)?
+        let written = spawn_blocking(move || files.install(&packed)).await;
+        let written = written.unwrap_or(Err(Reason::Disk));
+        if written.is_err() {
+            self.device.stage(before);
+        }
+        written
     }
 
     fn fetch_from_web(&mut self, url: String, place: (Digest, u32), offset: u64, chunk: Chunk) {
@@ -231,11 +224,12 @@ impl ModelUpdater {
     }
 
     fn proposed(&self, manifest: Digest) -> CandidateChecks {
-        let active = self.device.record().active.as_ref();
+        let slots = &self.device.record().slots;
         CandidateChecks {
             model: self.model.clone(),
-            stored: self.digests.stored(manifest),
-            active: active.map(|slot| self.digests.stored(slot.manifest)),
+            // Both effects follow the write of the version.
+            stored: slots.candidate.map_or(manifest, |staged| staged.digest),
+            active: slots.active.as_ref().map(|slot| slot.digest),
             trial: self.device.deployment().map(|followed| followed.trial).unwrap_or_default(),
             switcher: self.switcher.clone(),
             versions: self.files.versions.clone(),
@@ -255,8 +249,8 @@ impl ModelUpdater {
         });
     }
 
-    async fn activate(&mut self, slot: Option<Slot>) -> Option<Event> {
-        let stored = slot.as_ref().map(|slot| self.digests.stored(slot.manifest));
+    async fn activate(&mut self, slot: Option<VersionSlot>) -> Option<Event> {
+        let stored = slot.as_ref().map(|slot| slot.digest);
         let choice = stored.map_or(VersionChoice::BuiltIn, VersionChoice::Stored);
         self.delay_poll();
         match self.switcher.activate(self.model.clone(), choice).await {

@@ -17,7 +17,6 @@ mod effects;
 mod http_source;
 pub(crate) mod mailbox;
 mod messages;
-mod record_store;
 pub(crate) mod restore;
 mod trial_stats;
 mod updater;

@@ -5,15 +5,13 @@
 use std::fs;
 use std::path::Path;
 
-use super::record_store::{self, DigestMap};
 use crate::VERSION;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::failpoints;
 use crate::ids::{Digest, ModelName};
 use crate::procfs;
-use crate::store::models::VersionSlots;
-use crate::store::{Settings as StoreSettings, Store, StoreError, chunks};
+use crate::store::{Settings as StoreSettings, Store, chunks};
 use crate::update::Trust;
 use crate::update::machine::{Effect, Settings, UpdateMachine};
 
@@ -25,7 +23,6 @@ const MAX_KEYSET_BYTES: u64 = 64 << 10;
 pub(crate) struct RestoredMachine {
     pub(super) model: ModelName,
     pub(super) device: UpdateMachine,
-    pub(super) digests: DigestMap,
     /// Effects of the start that are still to be executed.
     pub(super) effects: Vec<Effect>,
     /// The active version of the slots.
@@ -86,8 +83,7 @@ fn restored(
     now: Now,
 ) -> Result<RestoredMachine, String> {
     let problem = |why: &dyn std::fmt::Display| format!("model {model}: {why}");
-    let slots = store.slots(&model).map_err(|error| problem(&error))?;
-    let (record, mut digests) = record_store::read(&slots);
+    let record = store.version_record(&model).map_err(|error| problem(&error))?;
     let settings = Settings {
         gateway: config.gateway.id.clone(),
         groups: config.gateway.groups.clone(),
@@ -102,35 +98,17 @@ fn restored(
     let mut device = device.map_err(|error| problem(&error))?;
     let mut effects = Vec::new();
     device.start(now, &mut effects);
-    let mut draft_slots = slots;
-    save_first(&mut effects, &device, &model, store, &mut draft_slots, &mut digests);
-    if device.record().job.is_none() && draft_slots.staged.is_some() {
-        // Written for a local command that was not completed: the sweep of the start removes it.
-        record_store::write(&mut draft_slots, device.record(), &mut digests, None);
-        if let Err(error) = store.set_slots(&model, &draft_slots) {
-            log::warn!("model {model}: {error}");
-        }
-    }
-    let active = draft_slots.active.map(|slot| slot.digest);
-    Ok(RestoredMachine { model, device, digests, effects, active })
+    save_first(&mut effects, &model, store);
+    let active = device.record().slots.active.as_ref().map(|slot| slot.digest);
+    Ok(RestoredMachine { model, device, effects, active })
 }
 
 /// Executes the writes that a start begins with. The running machine repeats one that fails.
-fn save_first(
-    effects: &mut Vec<Effect>,
-    device: &UpdateMachine,
-    model: &ModelName,
-    store: &mut Store,
-    slots: &mut VersionSlots,
-    digests: &mut DigestMap,
-) {
+fn save_first(effects: &mut Vec<Effect>, model: &ModelName, store: &mut Store) {
     let mut saved = 0;
     for effect in effects.iter() {
         let Effect::Save(record) = effect else { break };
-        let candidate = device.deployment().map(|deployment| deployment.manifest.sha256);
-        record_store::write(slots, record, digests, candidate);
-        let kept: Result<(), StoreError> = store.set_slots(model, slots);
-        if let Err(error) = kept {
+        if let Err(error) = store.set_version_record(model, record) {
             log::error!("model {model}: {error}");
             break;
         }

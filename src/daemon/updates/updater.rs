@@ -13,7 +13,6 @@ use super::commands::UpdateCommand;
 use super::http_source::HttpSource;
 use super::mailbox::{UpdateMailbox, UpdateMessage};
 use super::messages::{PendingInstall, TaskResult};
-use super::record_store::DigestMap;
 use super::restore::RestoredMachine;
 use super::trial_stats;
 use super::version_files::VersionFiles;
@@ -42,7 +41,6 @@ pub(super) struct ModelUpdater {
     pub(super) model: ModelName,
     pub(super) index: usize,
     pub(super) device: UpdateMachine,
-    pub(super) digests: DigestMap,
     pub(super) files: VersionFiles,
     pub(super) switcher: ModelSwitcher,
     pub(super) mailbox: Arc<UpdateMailbox>,
@@ -61,8 +59,6 @@ pub(super) struct ModelUpdater {
     pub(super) results: Sender<TaskResult>,
     /// The local command that waits for the release that it installs.
     pub(super) pending_install: Option<PendingInstall>,
-    /// A release from a local command, while it is written to the store.
-    pub(super) staging: Option<Digest>,
     /// What the last change of the active version kept.
     pub(super) swapped: Vec<SwapEffect>,
     task_results: Receiver<TaskResult>,
@@ -93,7 +89,6 @@ impl ModelUpdater {
             model: restored.model,
             index: parts.index,
             device: restored.device,
-            digests: restored.digests,
             files: parts.files,
             switcher: parts.switcher,
             mailbox: parts.mailbox,
@@ -107,7 +102,6 @@ impl ModelUpdater {
             envelope: None,
             results,
             pending_install: None,
-            staging: None,
             swapped: Vec::new(),
             task_results,
             commands: parts.commands,

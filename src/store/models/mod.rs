@@ -8,11 +8,12 @@
 //! only after a full read with the right digest. A version is deleted by removing its folder: data
 //! deleted inside a sled database would still occupy the disk.
 //!
-//! Which versions are in use is [`VersionSlots`], small state beside the results.
+//! Which versions are in use is in [`crate::update::machine::Record`], small state beside the
+//! results.
 
 #[cfg(test)]
 mod tests;
-mod version_slots;
+mod version_records;
 mod writer;
 
 use std::collections::BTreeSet;
@@ -22,7 +23,6 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-pub use version_slots::{VersionSlot, VersionSlots};
 pub use writer::Writer;
 
 use super::database::{Database, DatabaseError, bytes_below, release_memory};

@@ -8,6 +8,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::ids::ModelName;
 use crate::store::Store;
+use crate::update::machine::Record;
+use crate::update::{StagedVersion, VersionSlot, VersionSlots};
 
 fn settings(dir: &Path) -> Settings {
     Settings { dir: dir.to_owned(), max_bytes: 64 << 20, max_records: 1000, reserve_bytes: 0 }
@@ -182,30 +184,27 @@ fn a_disk_without_room_beside_the_reserve_takes_no_model() {
 fn slots_change_as_one_and_survive_the_next_start() {
     let dir = tempfile::tempdir().unwrap();
     let name = ModelName::parse("motion").unwrap();
-    let slot = |text: &str| VersionSlot { digest: digest(text.as_bytes()), version: text.into() };
+    let slot = |text: &str| {
+        let (manifest, digest) = (digest(b"a manifest"), digest(text.as_bytes()));
+        VersionSlot { manifest, digest, version: text.into(), counter: 2 }
+    };
+    let staged = digest(b"1.6.0");
     let slots = VersionSlots {
         active: Some(slot("1.5.0")),
-        previous: Some(slot("1.4.0")),
-        trial: Some(slot("1.5.0").digest),
-        staged: Some(slot("1.6.0").digest),
-        notes: "trial 2".into(),
+        previous: Some(VersionSlot { manifest: slot("1.4.0").digest, ..slot("1.4.0") }),
+        candidate: Some(StagedVersion { manifest: staged, digest: staged }),
     };
+    let record = Record { slots, min_counter: 1, ..Record::default() };
     let (mut store, _) = Store::open(&settings(dir.path())).unwrap();
-    assert_eq!(store.slots(&name).unwrap(), VersionSlots::default());
-    store.set_slots(&name, &slots).unwrap();
+    assert_eq!(store.version_record(&name).unwrap(), Record::default());
+    store.set_version_record(&name, &record).unwrap();
     drop(store);
     let (mut store, _) = Store::open(&settings(dir.path())).unwrap();
-    assert_eq!(store.slots(&name).unwrap(), slots);
+    assert_eq!(store.version_record(&name).unwrap(), record);
     assert_eq!(store.versions_needed([&name]).unwrap().len(), 3);
-    // Earlier versions of inferd wrote a list of refused versions too.
-    store.put("slots/motion", b"{\"refused\": []}").unwrap();
-    assert_eq!(store.slots(&name).unwrap(), VersionSlots::default());
     store.put("slots/motion", b"{\"active\": 7}").unwrap();
-    assert_eq!(
-        store.slots(&name).unwrap(),
-        VersionSlots::default(),
-        "the built-in model is active"
-    );
+    let corrupt = store.version_record(&name).unwrap();
+    assert_eq!(corrupt, Record::default(), "the built-in model is active");
 }
 
 proptest! {

@@ -58,7 +58,7 @@ impl UpdateMachine {
             return self.roll_back(reason, name, effects);
         }
         if best.runs >= trial.min_runs || now.mono.since(*since) >= trial.max() {
-            let counter = self.record.active.as_ref().map_or(0, |slot| slot.counter);
+            let counter = self.record.slots.active.as_ref().map_or(0, |slot| slot.counter);
             self.record.min_counter = self.record.min_counter.max(counter);
             self.end(State::Committed, None, effects);
             effects.push(Effect::Sweep);
@@ -67,13 +67,13 @@ impl UpdateMachine {
 
     /// Restores the previous version and refuses the candidate, in one write.
     pub(super) fn roll_back(&mut self, reason: Reason, name: String, effects: &mut Vec<Effect>) {
-        if let Some(slot) = self.record.active.take() {
+        let previous = self.record.slots.previous.take();
+        if let Some(slot) = std::mem::replace(&mut self.record.slots.active, previous) {
             self.record.refuse(slot.manifest);
         }
-        self.record.active = self.record.previous.take();
         self.conclude(name.clone(), State::RolledBack, Some(reason));
         effects.push(Effect::Save(self.record.clone()));
-        effects.push(Effect::Activate(self.record.active.clone()));
+        effects.push(Effect::Activate(self.record.slots.active.clone()));
         self.report_of(name, State::RolledBack, Some(reason), effects);
         self.update = None;
         effects.push(Effect::Sweep);
@@ -81,7 +81,7 @@ impl UpdateMachine {
 
     /// The active version cannot be loaded: the previous one becomes active, or the built-in one.
     pub(super) fn on_load_failed(&mut self, effects: &mut Vec<Effect>) {
-        if self.record.active.is_some() {
+        if self.record.slots.active.is_some() {
             let update = self.update.as_ref();
             let name =
                 update.map(|update| update.deployment.deployment.clone()).unwrap_or_default();
@@ -104,6 +104,7 @@ impl UpdateMachine {
     fn conclude(&mut self, deployment: String, state: State, reason: Option<Reason>) {
         let candidate = self.update.as_ref().map(|update| update.deployment.manifest.sha256);
         self.record.job = None;
+        self.record.slots.candidate = None;
         self.record.last = Some(Outcome { deployment, state, reason, candidate });
     }
 

@@ -72,7 +72,8 @@ impl UpdateMachine {
         self.record.seq = deployment.seq;
         self.record.time = self.record.time.max(deployment.created);
         let manifest = deployment.manifest.sha256;
-        let active = self.record.active.as_ref().is_some_and(|slot| slot.manifest == manifest);
+        let active =
+            self.record.slots.active.as_ref().is_some_and(|slot| slot.manifest == manifest);
         if deployment.hold || active || self.record.refused.contains(&manifest) {
             let outcome = if active {
                 (State::Committed, None)
@@ -90,6 +91,7 @@ impl UpdateMachine {
             job.order = text;
             return effects.push(Effect::Save(self.record.clone()));
         }
+        self.record.slots.candidate = None;
         self.record.job = Some(Job { order: text, stage: State::Waiting, tries: 0, paused: false });
         effects.push(Effect::Save(self.record.clone()));
         self.update = Some(ActiveUpdate::following(deployment));

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::super::assemble::recipes;
 use super::super::manifest::{Blob, Manifest};
+use super::super::slots::VersionSlot;
 use super::events::Effect;
 use super::fetch::{Arrived, Fetch};
-use super::record::Slot;
 use super::types::{Reason, State};
 use super::{Phase, Settings, TrialStats, UpdateMachine, chunks_of, missing_of};
 use crate::clock::Now;
@@ -269,18 +269,24 @@ impl UpdateMachine {
     fn switch(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let Some(update) = &mut self.update else { return };
         let Some(manifest) = &update.manifest else { return };
-        let slot = Slot {
-            manifest: manifest.digest(),
+        let staged = self.record.slots.candidate;
+        let Some(staged) = staged.filter(|staged| staged.manifest == manifest.digest()) else {
+            // Nothing in the store is this version.
+            return self.fail(Reason::Bytes, effects);
+        };
+        let slot = VersionSlot {
+            manifest: staged.manifest,
+            digest: staged.digest,
             version: manifest.version.clone(),
             counter: manifest.counter,
         };
         update.phase = Phase::Trial { since: now.mono, best: TrialStats::default() };
-        self.record.previous = self.record.active.replace(slot);
+        self.record.slots.activate(Some(slot));
         if let Some(job) = &mut self.record.job {
             job.tries = 0;
         }
         self.enter(State::Trial, effects);
-        effects.push(Effect::Activate(self.record.active.clone()));
+        effects.push(Effect::Activate(self.record.slots.active.clone()));
     }
 
     fn is_at(&self, stage: State) -> bool {

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::super::assemble::Recipe;
 use super::super::deployment::Source;
 use super::super::manifest::Chunk;
-use super::record::{Record, Slot};
+use super::super::slots::VersionSlot;
+use super::record::Record;
 use super::types::{Reason, State, TrialStats};
 use crate::ids::Digest;
 
@@ -62,7 +63,7 @@ pub enum Event {
     /// A local command: roll back to the previous version.
     Rollback,
     /// A local command: activate another installed version.
-    VersionSelected(Option<Slot>),
+    VersionSelected(Option<VersionSlot>),
     Tick,
 }
 
@@ -96,7 +97,7 @@ pub enum Effect {
     /// Run the candidate beside the active model.
     Shadow { manifest: Digest, runs: u32 },
     /// Switch between two steps; `None` is the built-in model.
-    Activate(Option<Slot>),
+    Activate(Option<VersionSlot>),
     /// Drop what neither the record's slots nor its job need.
     Sweep,
     /// Publish, retained.
@@ -109,8 +110,8 @@ pub enum Effect {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub state: State,
-    pub active: Option<Slot>,
-    pub previous: Option<Slot>,
+    pub active: Option<VersionSlot>,
+    pub previous: Option<VersionSlot>,
     pub candidate: Option<Digest>,
     /// Of the bytes to fetch, 0 to 1.
     pub progress: f32,

@@ -2,9 +2,10 @@
 
 use super::super::deployment::{Deployment, Target, Trial};
 use super::super::manifest::{Blob, Manifest};
+use super::super::slots::VersionSlot;
 use super::super::trust::Verified;
 use super::events::Effect;
-use super::record::{Job, Slot};
+use super::record::Job;
 use super::types::{Reason, State};
 use super::{ActiveUpdate, Phase, UpdateMachine};
 use crate::clock::Timestamp;
@@ -35,7 +36,10 @@ impl UpdateMachine {
         if let Err(reason) = self.may_install(&manifest) {
             return effects.push(Effect::Reject(reason));
         }
+        // The end of an update in progress does not concern this version.
+        let staged = self.stage(None);
         self.cancel(effects);
+        self.stage(staged);
         let order = String::from_utf8_lossy(envelope).into_owned();
         self.record.job = Some(Job { order, stage: State::Verifying, tries: 0, paused: false });
         self.update = Some(self.local(manifest));
@@ -77,7 +81,7 @@ impl UpdateMachine {
 
     /// Rolls back to the previous version. The active one is refused from then on.
     pub(super) fn rollback(&mut self, effects: &mut Vec<Effect>) {
-        if self.record.active.is_none() {
+        if self.record.slots.active.is_none() {
             return effects.push(Effect::Reject(Reason::Target));
         }
         self.cancel(effects);
@@ -87,15 +91,12 @@ impl UpdateMachine {
     }
 
     /// Activates an installed version without a trial. The active version becomes the previous one.
-    pub(super) fn select_version(&mut self, slot: Option<Slot>, effects: &mut Vec<Effect>) {
+    pub(super) fn select_version(&mut self, slot: Option<VersionSlot>, effects: &mut Vec<Effect>) {
         self.cancel(effects);
         self.update = None;
-        self.record.job = None;
-        if self.record.active != slot {
-            self.record.previous = std::mem::replace(&mut self.record.active, slot);
-        }
+        self.record.select(slot);
         effects.push(Effect::Save(self.record.clone()));
-        effects.push(Effect::Activate(self.record.active.clone()));
+        effects.push(Effect::Activate(self.record.slots.active.clone()));
         effects.push(Effect::Sweep);
     }
 }

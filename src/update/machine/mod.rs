@@ -19,6 +19,7 @@ mod explanation;
 mod fetch;
 mod local_install;
 mod record;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -26,12 +27,13 @@ mod types;
 use std::collections::BTreeSet;
 
 pub use events::{Effect, Event, Report};
-pub use record::{Job, Outcome, Record, Slot};
+pub use record::{Job, Outcome, Record};
 pub use types::{Reason, State, TrialStats};
 
 use super::deployment::Deployment;
 use super::error::VerifyError;
 use super::manifest::Manifest;
+use super::slots::StagedVersion;
 use super::trust::{Trust, Verified};
 use crate::clock::{Mono, Now, Timestamp};
 use crate::ids::{Digest, GatewayId, ModelName};
@@ -126,7 +128,13 @@ impl UpdateMachine {
 
     /// Resumes what a stop or a power cut interrupted.
     pub fn start(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let Some(mut job) = self.record.job.clone() else { return self.republish_last(effects) };
+        let Some(mut job) = self.record.job.clone() else {
+            if self.record.slots.candidate.take().is_some() {
+                // It was written for a local command that was not completed.
+                effects.push(Effect::Save(self.record.clone()));
+            }
+            return self.republish_last(effects);
+        };
         let update = self.update_of(&job);
         let in_trial = job.stage == State::Trial;
         let Some(mut update) = update else {
@@ -181,8 +189,8 @@ impl UpdateMachine {
         if let Some(last) = &self.record.last {
             effects.push(Effect::Report(Report {
                 state: last.state,
-                active: self.record.active.clone(),
-                previous: self.record.previous.clone(),
+                active: self.record.slots.active.clone(),
+                previous: self.record.slots.previous.clone(),
                 candidate: last.candidate,
                 progress: 0.0,
                 reason: last.reason,
@@ -282,6 +290,13 @@ impl UpdateMachine {
         &self.record
     }
 
+    /// Names the version that is about to be written to the model store; returns the one named
+    /// before. The record has to be saved before the first byte is written, so that an interrupted
+    /// version is resumed.
+    pub fn stage(&mut self, version: Option<StagedVersion>) -> Option<StagedVersion> {
+        std::mem::replace(&mut self.record.slots.candidate, version)
+    }
+
     /// The later of the wall clock and the latest signed time: a clock may be late but not early.
     fn time(&self, now: Now) -> Timestamp {
         now.wall.max(self.record.time)
@@ -317,8 +332,8 @@ impl UpdateMachine {
         };
         effects.push(Effect::Report(Report {
             state,
-            active: self.record.active.clone(),
-            previous: self.record.previous.clone(),
+            active: self.record.slots.active.clone(),
+            previous: self.record.slots.previous.clone(),
             candidate: update.map(|update| update.deployment.manifest.sha256),
             progress,
             reason,

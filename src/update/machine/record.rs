@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::keyset::Keyset;
+use super::super::slots::{VersionSlot, VersionSlots};
 use super::types::{Reason, State};
 use crate::clock::Timestamp;
 use crate::ids::Digest;
@@ -10,22 +11,12 @@ use crate::ids::Digest;
 /// Refused versions that are remembered; the oldest go first.
 const MAX_REFUSED: usize = 64;
 
-/// A version in a slot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Slot {
-    /// The manifest, which names every byte.
-    pub manifest: Digest,
-    pub version: String,
-    pub counter: u64,
-}
-
-/// The persistent state of the machine.
+/// The persistent state of the machine. Stored by [`Record::to_stored`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// The active version; `None` is the built-in model, which always exists.
-    pub active: Option<Slot>,
-    /// The previous version, the target of a rollback.
-    pub previous: Option<Slot>,
+    /// The versions in use; stored beside the rest.
+    #[serde(skip)]
+    pub slots: VersionSlots,
     /// No release below this counter is taken. Rises when a version is committed, not before, so
     /// that rolling back works.
     #[serde(rename = "floor")]
@@ -77,8 +68,7 @@ impl Job {
 impl Default for Record {
     fn default() -> Self {
         Self {
-            active: None,
-            previous: None,
+            slots: VersionSlots::default(),
             min_counter: 0,
             seq: 0,
             time: Timestamp(0),
@@ -101,6 +91,19 @@ impl Record {
         if old.release.keys != new.release.keys {
             self.min_counter = 0;
         }
+    }
+
+    /// Whether the active version is on trial.
+    #[must_use]
+    pub fn is_on_trial(&self) -> bool {
+        self.job.as_ref().is_some_and(|job| job.stage == State::Trial)
+    }
+
+    /// Activates a version at the request of an operator, without a trial; an update in progress
+    /// ends.
+    pub fn select(&mut self, slot: Option<VersionSlot>) {
+        self.slots.activate(slot);
+        self.job = None;
     }
 
     pub(super) fn refuse(&mut self, manifest: Digest) {

@@ -4,7 +4,9 @@ use super::world::{Model, PowerCut, Release, World, model_bytes, release};
 use super::*;
 
 fn install(world: &mut World, release: &Release) -> Result<(), PowerCut> {
-    world.disk.on_installed.push(Digest::of(&release.envelope));
+    let digest = Digest::of(&release.envelope);
+    world.disk.on_installed.push(digest);
+    world.device.stage(Some(StagedVersion { manifest: digest, digest }));
     world.tell(Event::Installed(release.envelope.clone()))
 }
 
@@ -86,11 +88,11 @@ fn what_is_taken_back_is_not_taken_again() {
 #[test]
 fn what_is_chosen_serves_without_a_trial_and_ends_what_was_under_way() {
     let mut world = committed(5);
-    let five = world.disk.record.active.clone();
+    let five = world.disk.record.slots.active.clone();
     world.tell(Event::VersionSelected(None)).unwrap();
-    assert_eq!((world.active(), &world.disk.record.previous), (None, &five));
+    assert_eq!((world.active(), &world.disk.record.slots.previous), (None, &five));
     world.tell(Event::VersionSelected(five)).unwrap();
-    assert_eq!((world.active(), &world.disk.record.previous), (Some(5), &None));
+    assert_eq!((world.active(), &world.disk.record.slots.previous), (Some(5), &None));
     world.boot().unwrap();
     assert_eq!(world.active(), Some(5));
 }

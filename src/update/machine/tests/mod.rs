@@ -8,5 +8,7 @@ mod ways;
 mod world;
 
 use super::super::tests::{Keys, deployment, key, keys, signed, time};
-use super::super::{Deployment, Envelope, Keyset, Manifest, Source, Target, Trust, assemble};
+use super::super::{
+    Deployment, Envelope, Keyset, Manifest, Source, Target, Trust, VersionSlot, assemble,
+};
 use super::*;

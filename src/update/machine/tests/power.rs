@@ -28,7 +28,7 @@ fn updated_once(model: Model) -> (World, Deployment, u64) {
     });
     let mut world = World::with(keys(1), disk.clone());
     (world.model, world.network) = (model, network.clone());
-    world.serving = world.disk.record.active.clone();
+    world.serving = world.disk.record.slots.active.clone();
     (world, deployment.clone(), *size)
 }
 
@@ -114,7 +114,7 @@ fn a_trial_that_ends_in_reboots_is_rolled_back() {
         world.fuse = Some(1);
         assert!(world.boot().is_err());
         assert_eq!(world.disk.record.job.as_ref().unwrap().tries, tries);
-        assert_eq!(world.disk.record.active.as_ref().unwrap().counter, 2);
+        assert_eq!(world.disk.record.slots.active.as_ref().unwrap().counter, 2);
     }
     world.fuse = None;
     world.boot().unwrap();

@@ -44,7 +44,7 @@ pub(super) struct World {
     pub fuse: Option<usize>,
     pub reports: Vec<Report>,
     pub refused: Vec<Reason>,
-    pub serving: Option<Slot>,
+    pub serving: Option<VersionSlot>,
 }
 
 /// Pulled out of the wall.
@@ -169,8 +169,8 @@ impl World {
     pub(super) fn boot(&mut self) -> Result<(), PowerCut> {
         let record = self.disk.record.clone();
         self.device = UpdateMachine::new(settings(), self.keys.trust(), record).unwrap();
-        self.serving = self.disk.record.active.clone();
-        let held = |slot: &Slot| self.disk.on_installed.contains(&slot.manifest);
+        self.serving = self.disk.record.slots.active.clone();
+        let held = |slot: &VersionSlot| self.disk.on_installed.contains(&slot.manifest);
         assert!(self.serving.as_ref().is_none_or(held), "what is active is on the disk");
         let mut effects = Vec::new();
         self.device.start(self.now, &mut effects);
@@ -248,7 +248,10 @@ impl World {
                 Event::Shadowed(if bad { Err(Reason::Disagrees) } else { Ok(()) })
             }
             Effect::Activate(slot) => {
-                assert_eq!(self.disk.record.active, slot, "what serves is what is on the disk");
+                assert_eq!(
+                    self.disk.record.slots.active, slot,
+                    "what serves is what is on the disk"
+                );
                 self.serving = slot;
                 match self.model {
                     Model::FailsTrial(runs) => Event::TrialProgress(runs),
@@ -294,6 +297,7 @@ impl World {
             self.disk.files.insert(Digest::of(bytes), bytes.clone());
         }
         self.disk.on_installed.push(digest);
+        self.device.stage(Some(StagedVersion { manifest: digest, digest }));
         Ok(())
     }
 
@@ -306,7 +310,7 @@ impl World {
     }
 
     pub(super) fn active(&self) -> Option<u64> {
-        assert_eq!(self.serving, self.disk.record.active);
+        assert_eq!(self.serving, self.disk.record.slots.active);
         self.serving.as_ref().map(|slot| slot.counter)
     }
 }
