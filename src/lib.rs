@@ -23,6 +23,7 @@
 //! | [`store`] | predictions and small state on disk |
 //! | [`link`] | the MQTT connection |
 //! | [`web`] | ranges of files over HTTP(S) |
+//! | [`http`] | an HTTP server for status pages |
 //! | [`daemon`] | threads, queues, supervision, shutdown |
 //! | `demo` | recordings through the whole system, in a terminal |
 //! | [`cli`] | the commands of `inferd` |
@@ -46,6 +47,7 @@ pub mod demo;
 pub mod engine;
 mod failpoints;
 mod fs;
+pub mod http;
 pub mod ids;
 pub mod link;
 pub mod message;

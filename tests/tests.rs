@@ -13,6 +13,7 @@ mod exported;
 mod faults;
 mod fleet;
 mod health;
+mod http;
 mod inferctl;
 mod labels;
 mod link;

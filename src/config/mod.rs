@@ -44,6 +44,7 @@ pub struct Config {
     pub updates: Updates,
     pub report: Report,
     pub control: Control,
+    pub http: Http,
     /// In the order of the file; a stream's place here is its number everywhere else.
     pub streams: Vec<Stream>,
     /// Why the default of `gateway.id` is a bad identity.
@@ -197,6 +198,17 @@ pub struct Report {
 pub struct Control {
     /// Where the control socket is made.
     pub dir: PathBuf,
+}
+
+/// `[http]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Http {
+    /// `None` turns the server off.
+    pub listen: Option<std::net::SocketAddr>,
+    /// The file with the token that requests must show.
+    pub token_file: Option<PathBuf>,
+    /// Host names of the server, beside IP addresses and `localhost`.
+    pub hosts: Vec<String>,
 }
 
 /// `[[stream]]`

@@ -160,6 +160,18 @@ pub const REFERENCE: &[OptionSpec] = options! {
         "Folder of the control socket, which is accessible to the daemon's user and group. A second \
          daemon on the same machine needs a different folder.";
 
+    "http.listen": Kind::Text { max: 64, form: "an IP address and a port, such as 127.0.0.1:9617" }
+        => Unset, eg "\"127.0.0.1:9617\"",
+        "Address of the HTTP server with the status page, metrics and health. Unset, there is none. \
+         Addresses that other machines can reach require `token_file`. There is no TLS.";
+    "http.token_file": Kind::Secret => Unset, eg "\"http.token\"",
+        "File with a token of at least 16 characters on its first line, which every request must show \
+         as a bearer token or as the password of a browser's login. Looked up in the same places as \
+         `broker.credentials.password_file`. What changes something always needs a token.";
+    "http.hosts": Kind::Strings { max: 16, form: "host names" } => Value("[]"), eg "[\"gw-17.local\"]",
+        "Host names by which clients address the server. Requests to other names are refused; IP \
+         addresses and `localhost` are always accepted.";
+
     "stream[].name": name(NAME) => Required, eg "\"motion\"",
         "Name of the stream: a level of its topics. Must be unique on this gateway.";
     "stream[].model": name(NAME) => Required, eg "\"motion\"",
@@ -268,6 +280,7 @@ pub const TABLES: &[(&str, &str)] = &[
     ("updates", "Over-the-air updates of models."),
     ("report", "Status and health reports."),
     ("control", "The socket through which `inferd status`, `queue` and `models` reach the daemon."),
+    ("http", "The HTTP server: status page, Prometheus metrics, health."),
     ("stream[]", "A sensor input and the model to run on it. One table for each input."),
     ("stream[].payload", "Format of the input messages."),
     ("stream[].publish", "Publication of predictions."),

@@ -1,11 +1,13 @@
 //! Builds the typed configuration from a tree and validates options that depend on each other.
 
+use std::net::SocketAddr;
+
 use super::problem::Problems;
 use super::reference::REFERENCE;
 use super::section::Section;
 use super::tree::Node;
 use super::{
-    Broker, Config, Control, Gateway, Login, Models, Outbox, Password, Report, Store, Tls,
+    Broker, Config, Control, Gateway, Http, Login, Models, Outbox, Password, Report, Store, Tls,
     TopicTemplate, Updates, Workers,
 };
 use crate::ids::GatewayId;
@@ -25,6 +27,7 @@ pub(super) fn config(root: &Node, problems: &Problems) -> Option<Config> {
     let updates = updates(&root.section("updates"));
     let report = report(&root.section("report"));
     let control = Control { dir: root.section("control").path_if("dir").unwrap_or_default() };
+    let http = http(&root.section("http"));
     let built: Vec<_> = sections
         .iter()
         .zip(&streams)
@@ -44,6 +47,7 @@ pub(super) fn config(root: &Node, problems: &Problems) -> Option<Config> {
         updates,
         report,
         control,
+        http,
         streams,
         identity_warning: None,
         notes: Vec::new(),
@@ -178,6 +182,27 @@ fn report(section: &Section<'_>) -> Report {
         health_interval: section.duration("health_interval"),
         rejects_per_minute: section.int("rejects_per_minute"),
     }
+}
+
+fn http(section: &Section<'_>) -> Http {
+    let address = |text: &str| match text.parse::<SocketAddr>() {
+        Ok(address) if address.port() > 0 => Ok(address),
+        Ok(_) => Err("the port is 0"),
+        Err(_) => Err("not an IP address and a port"),
+    };
+    let listen = section.parsed("listen", address);
+    let token_file = section.path_if("token_file");
+    if listen.is_some_and(|listen| !listen.ip().is_loopback()) && token_file.is_none() {
+        let why = "other machines can reach this address, and no token_file is set";
+        section.problem("listen", why, "127.0.0.1:PORT, or token_file as well");
+    }
+    let hosts = section.strings("hosts");
+    for (key, is_set) in [("token_file", token_file.is_some()), ("hosts", !hosts.is_empty())] {
+        if is_set && !section.has("listen") {
+            section.problem(key, "the HTTP server is off", "http.listen as well");
+        }
+    }
+    Http { listen, token_file, hosts }
 }
 
 /// `mqtt://host:port`, taken apart.

@@ -17,6 +17,7 @@
 //! | `ingest` `subscriptions` | from the link to the workers and updates |
 //! | `delivery` | from the workers to outbox, store and link |
 //! | `control` | local commands |
+//! | `http` | metrics, health and the status page |
 //! | `startup` `shutdown` | wires all of it, and stops it in order |
 
 mod candidate;
@@ -24,6 +25,7 @@ mod context;
 mod control;
 mod delivery;
 mod error;
+mod http;
 mod inference;
 mod ingest;
 mod labels;
@@ -87,7 +89,7 @@ pub fn run(
 }
 
 async fn serve(startup: Startup, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
-    let Startup { delivery: mut parts, link_task, pool, control, lock, updates } = startup;
+    let Startup { delivery: mut parts, link_task, pool, control, http, lock, updates } = startup;
     let control = control.map(|(server, commands)| {
         let handler = move |ask, body| commands.clone().handle(ask, body);
         tokio::spawn(server.serve(handler))
@@ -100,6 +102,7 @@ async fn serve(startup: Startup, shutdown: impl Future<Output = ()>) -> Result<(
         () = pool.panicked() => Err(RunError::WorkerDied),
         () = parts.delivery.run(&mut parts.sources) => Err(RunError::WorkerDied),
     };
+    drop(http);
     let running = Running { delivery: parts, link_task, pool, control, watchdog, updates };
     let stopped = stop(running, ended).await;
     drop(lock);

@@ -12,6 +12,7 @@ use super::control::server::ControlServer;
 use super::delivery::requests::{DeliveryHandle, HealthSource};
 use super::delivery::{DeliveryEvent, DeliveryLoop, Sources};
 use super::error::RunError;
+use super::http::{self, HttpThread};
 use super::inference::pool::WorkerPool;
 use super::inference::queues::{SampleQueue, WorkerQueues};
 use super::inference::stream::{SaveIntervals, StreamRunner};
@@ -50,6 +51,8 @@ pub(super) struct Startup {
     pub(super) pool: WorkerPool,
     /// `None` if the control socket cannot be opened.
     pub(super) control: Option<(ControlServer, Commands)>,
+    /// `None` if it is off or cannot be opened.
+    pub(super) http: Option<HttpThread>,
     pub(super) lock: StateDirLock,
     pub(super) updates: Updates,
 }
@@ -173,10 +176,11 @@ fn wire(
         event_sender,
         reporter,
     );
+    let http = http::start(&context, &commands);
     let control = open_control(&context.config).map(|server| (server, commands));
     let sources = Sources { link: link_events, events, results, requests };
     let delivery = DeliveryParts { context, delivery, store, sources, link };
-    Ok(Startup { delivery, link_task, pool, control, lock, updates })
+    Ok(Startup { delivery, link_task, pool, control, http, lock, updates })
 }
 
 /// Selects the active versions: from the store if it has any, else the built-in ones.

@@ -4,7 +4,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::Condition;
+use super::{Condition, History, Stages};
 use crate::clock::Timestamp;
 use crate::truth::LabelStats;
 
@@ -55,6 +55,12 @@ pub struct StreamStats {
     /// What the stream's state is judged by.
     #[serde(skip)]
     pub condition: Condition,
+    /// Where the time goes, for metrics.
+    #[serde(skip)]
+    pub stages: Stages,
+    /// The last hour.
+    #[serde(skip)]
+    pub history: History,
 }
 
 /// The windows of one stream: what to look at where predictions stay away.

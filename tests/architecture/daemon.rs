@@ -25,6 +25,7 @@ const TIERS: &[&[&str]] = &[
     &["ingest"],
     &["delivery"],
     &["control"],
+    &["http"],
     &["startup"],
     &["shutdown"],
     &["mod"],

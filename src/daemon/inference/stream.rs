@@ -18,7 +18,7 @@ use crate::daemon::windows::journal_state::SharedJournal;
 use crate::daemon::windows::recent_inputs::RecentInputs;
 use crate::ids::StreamName;
 use crate::message::{Incoming, InputId, InputProcessed, ResultMessage};
-use crate::monitor::StreamStats;
+use crate::monitor::{Minute, StreamStats};
 use crate::pipeline::{LabelReport, Pipeline, Reject, RejectCount, StepReport};
 use crate::store::windows::Windows;
 
@@ -124,6 +124,7 @@ impl StreamRunner {
         stats.retained += u64::from(outdated);
         count(&mut stats, &outcome, after.since(incoming.received.mono));
         note(&mut stats, &outcome, incoming.received, now);
+        stats.history.add(after, minute(&outcome));
         if let Some(fill) = outcome.fill {
             let window = stats.window.get_or_insert_default();
             window_counters::count(window, &outcome, fill, &self.pipeline);
@@ -334,12 +335,23 @@ fn count(stats: &mut StreamStats, outcome: &StepReport, latency: Duration) {
             _ => {}
         }
     }
+    let us = Duration::from_micros;
+    stats.stages.queue.record(us(outcome.us.queue));
     if outcome.runs > 0 {
         stats.latency.record(latency);
-        let run = Duration::from_micros(outcome.us.run / u64::from(outcome.runs));
+        let run = us(outcome.us.run / u64::from(outcome.runs));
         stats.run.record(run);
         stats.version.run.record(run);
+        stats.stages.run.record(run);
+        stats.stages.prepare.record(us(outcome.us.prepare / u64::from(outcome.runs)));
     }
+}
+
+/// The counts of one message, for the history.
+fn minute(outcome: &StepReport) -> Minute {
+    let rejects = outcome.rejects.iter().map(|rejected| rejected.count);
+    let rejects = rejects.fold(0, u32::saturating_add);
+    Minute { messages: 1, predictions: outcome.runs, rejects }
 }
 
 /// Updates what the state of the stream is judged by.

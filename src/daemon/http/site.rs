@@ -1,0 +1,117 @@
+//! The paths of the server and what answers them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::exposition::Format;
+use super::{inference_protocol, metrics};
+use crate::clock::Mono;
+use crate::control::{ControlRequest, Response as ControlResponse};
+use crate::daemon::context::DaemonContext;
+use crate::daemon::control::commands::Commands;
+use crate::daemon::telemetry::snapshot::HealthSnapshot;
+use crate::http::{Method, Request, Response};
+use crate::monitor::health::HealthState;
+
+/// A snapshot this young answers further requests: however many come, the store is asked once in
+/// this time.
+const MAX_AGE: Duration = Duration::from_millis(500);
+/// How long the daemon may take to make a snapshot before it counts as hanging.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the server shows.
+pub(super) struct Site {
+    context: Arc<DaemonContext>,
+    commands: Commands,
+    latest: Mutex<Option<(Mono, Arc<HealthSnapshot>)>>,
+}
+
+impl Site {
+    pub(super) fn new(context: Arc<DaemonContext>, commands: Commands) -> Self {
+        Self { context, commands, latest: Mutex::default() }
+    }
+
+    /// Answers a request.
+    pub(super) async fn respond(&self, request: &Request) -> Response {
+        if request.method == Method::Post {
+            return Response::text(404, "nothing is changed by this path");
+        }
+        match request.path.as_str() {
+            "/metrics" => self.metrics(&request.accept).await,
+            "/livez" => self.live().await,
+            "/readyz" => self.ready().await,
+            "/api/status" => self.status().await,
+            "/v2" => inference_protocol::server(),
+            "/v2/health/live" => as_protocol(&self.live().await, "live"),
+            "/v2/health/ready" => as_protocol(&self.ready().await, "ready"),
+            path => match path.strip_prefix("/v2/models/") {
+                Some(model) => inference_protocol::model(model, &self.commands.models.active()),
+                None => Response::text(404, "there is no such page"),
+            },
+        }
+    }
+
+    /// A snapshot of the last moment; `None` if the daemon does not make one.
+    async fn snapshot(&self) -> Option<Arc<HealthSnapshot>> {
+        let mut latest = self.latest.lock().await;
+        let now = self.context.clock.now().mono;
+        if let Some((made, snapshot)) = &*latest
+            && now.since(*made) < MAX_AGE
+        {
+            return Some(snapshot.clone());
+        }
+        let snapshot = timeout(PATIENCE, self.commands.health.refresh()).await.ok()??;
+        *latest = Some((self.context.clock.now().mono, snapshot.clone()));
+        Some(snapshot)
+    }
+
+    async fn metrics(&self, accept: &str) -> Response {
+        let Some(snapshot) = self.snapshot().await else { return unavailable() };
+        let format = Format::accepted(accept);
+        let models = self.commands.models.active();
+        let text = metrics::render(format, &snapshot, &models, self.context.started.wall);
+        Response::new(200, format.content_type(), text)
+    }
+
+    async fn live(&self) -> Response {
+        match self.snapshot().await {
+            Some(_) => Response::text(200, "ok"),
+            None => unavailable(),
+        }
+    }
+
+    async fn ready(&self) -> Response {
+        match self.snapshot().await {
+            Some(health) if health.verdict.state != HealthState::Failed => {
+                Response::text(200, health.verdict.state.as_str())
+            }
+            Some(_) => Response::text(503, "failed: inferd status shows why"),
+            None => unavailable(),
+        }
+    }
+
+    /// As `inferd status --json`.
+    async fn status(&self) -> Response {
+        // Bounds how often the store is asked, together with the age of the snapshot.
+        if self.snapshot().await.is_none() {
+            return unavailable();
+        }
+        match self.commands.clone().handle(ControlRequest::Status, Vec::new()).await {
+            ControlResponse::Ok(value) => Response::json(200, &value),
+            ControlResponse::Refused(refused) => Response::text(503, refused.message),
+        }
+    }
+}
+
+fn unavailable() -> Response {
+    Response::text(503, "the store does not keep up, or the daemon is stopping")
+}
+
+/// A probe's answer in the form of the Open Inference Protocol.
+fn as_protocol(answer: &Response, what: &str) -> Response {
+    Response::json(answer.status, &json!({ what: answer.status == 200 }))
+}
