@@ -34,7 +34,7 @@ impl Places {
         Arc::new(Self { limit, taken: Mutex::default(), waits: AtomicU64::new(1) })
     }
 
-    /// A place for a new connection; `None` if a request is being handled on every other one.
+    /// A place for a new connection, which waits for its client; `None` if a request is being handled on every other one.
     pub(super) fn take(self: &Arc<Self>) -> Option<Place> {
         let mut taken = self.taken();
         if taken.len() >= self.limit {
@@ -48,7 +48,10 @@ impl Places {
         }
         let state = Arc::new(State::default());
         taken.push(state.clone());
-        Some(Place { places: self.clone(), state })
+        drop(taken);
+        let place = Place { places: self.clone(), state };
+        place.wait();
+        Some(place)
     }
 
     fn taken(&self) -> MutexGuard<'_, Vec<Arc<State>>> {
@@ -88,15 +91,17 @@ mod tests {
     async fn the_longest_wait_gives_way_and_work_does_not() {
         let places = Places::new(2);
         let (first, second) = (places.take().unwrap(), places.take().unwrap());
+        first.work();
+        second.work();
         assert!(places.take().is_none(), "both work");
         second.wait();
         first.wait();
         let third = places.take().unwrap();
         second.given_up().await;
-        third.wait();
         first.work();
-        let _fourth = places.take().unwrap();
+        let fourth = places.take().unwrap();
         third.given_up().await;
+        fourth.work();
         assert!(places.take().is_none());
         drop(first);
         assert!(places.take().is_some(), "a place is free");
