@@ -14,6 +14,7 @@
 //! | [`npz`] | arrays in files |
 //! | [`truth`] | labels that arrive later, joined with predictions; accuracy |
 //! | [`engine`] | ONNX models, with quantized regions in integers |
+//! | [`drift`] | baselines of windows and predictions, and what finds that they have changed |
 //! | [`bundle`] | models with their cards and golden vectors |
 //! | [`pipeline`] | payload to prediction, per stream and device |
 //! | [`outbox`] | the delivery of predictions, as a state machine without I/O |
@@ -44,6 +45,7 @@ pub mod ctl;
 pub mod daemon;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod drift;
 pub mod engine;
 mod failpoints;
 mod fs;

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Condition, History, Stages};
 use crate::clock::Timestamp;
+use crate::drift::DriftReport;
 use crate::truth::LabelStats;
 
 /// What happened on one stream since the daemon's start.
@@ -49,6 +50,10 @@ pub struct StreamStats {
     /// What became of labels, and the accuracy by version; absent if the stream has no labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<LabelStats>,
+    /// Whether its windows and predictions are distributed as in the baseline; absent where that
+    /// is not watched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftReport>,
     /// The version that serves now: how a version on trial is judged.
     #[serde(skip)]
     pub version: VersionStats,

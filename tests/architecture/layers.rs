@@ -18,6 +18,7 @@ const TIERS: &[&[&str]] = &[
         "procfs",
     ],
     &["config", "engine", "npz", "truth"],
+    &["drift"],
     &["bundle"],
     &["pipeline"],
     &["outbox", "monitor", "control", "update"],

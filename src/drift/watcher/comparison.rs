@@ -1,0 +1,171 @@
+//! The windows of a stream beside a baseline.
+
+use std::sync::Arc;
+
+use super::channel::{ChannelWatch, EVENTS};
+use super::labels::LabelWatch;
+use super::number::{Level, NumberWatch};
+use crate::drift::baseline::Baseline;
+use crate::drift::quantity::{Features, Quantities};
+use crate::drift::report::{DriftState, QuantityReport};
+
+/// One watch for each quantity that the baseline has.
+#[derive(Clone, Debug)]
+pub(super) struct Comparison {
+    baseline: Arc<Baseline>,
+    numbers: Vec<Option<NumberWatch>>,
+    channels: Vec<Option<ChannelWatch>>,
+    labels: Option<LabelWatch>,
+}
+
+/// A quantity of the windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WindowQuantity {
+    Number(usize),
+    /// A channel and the place of its event.
+    Event(usize, usize),
+    Labels,
+}
+
+/// The worst quantity so far.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Worst<Q> {
+    pub(super) state: DriftState,
+    pub(super) level: Level,
+    pub(super) quantity: Q,
+}
+
+impl<Q> Worst<Q> {
+    /// By state, then by the statistic; of those at their bounds, the event of a channel before
+    /// the largest shift.
+    fn weight(&self) -> (DriftState, f64) {
+        let shift = self.level.shift.map_or(7.0, f64::abs).min(7.0);
+        (self.state, self.level.share.min(1.25) + shift / 100.0)
+    }
+
+    pub(super) fn is_worse_than<P>(&self, other: &Worst<P>) -> bool {
+        self.weight() > other.weight()
+    }
+}
+
+impl Comparison {
+    pub(super) fn new(quantities: &Quantities, baseline: Arc<Baseline>, between: f64) -> Self {
+        let number = |(index, name): (usize, String)| {
+            let known = baseline.number(&name)?;
+            Some(NumberWatch::new(known, quantities.resolution(index), between))
+        };
+        #[expect(clippy::cast_precision_loss, reason = "windows are far below 2^53")]
+        let windows = baseline.windows as f64;
+        let channel = |channel: &crate::drift::quantity::Channel| {
+            let known = baseline.channel(&channel.name)?;
+            Some(ChannelWatch::new(channel, known, windows, between))
+        };
+        let inflation = inflation(quantities, &baseline);
+        let labels = baseline.labels.as_ref();
+        Self {
+            numbers: quantities.names().enumerate().map(number).collect(),
+            channels: quantities.channels.iter().map(channel).collect(),
+            labels: labels.map(|labels| LabelWatch::new(labels, inflation, between)),
+            baseline,
+        }
+    }
+
+    pub(super) fn set_thresholds(&mut self, quantities: &Quantities, between: f64) {
+        for ((index, name), watch) in quantities.names().enumerate().zip(&mut self.numbers) {
+            if let (Some(watch), Some(known)) = (watch, self.baseline.number(&name)) {
+                watch.set_thresholds(known, quantities.resolution(index), between);
+            }
+        }
+        self.channels.iter_mut().flatten().for_each(|channel| channel.set_threshold(between));
+        let inflation = inflation(quantities, &self.baseline);
+        if let (Some(watch), Some(known)) = (&mut self.labels, &self.baseline.labels) {
+            watch.set_threshold(known, inflation, between);
+        }
+    }
+
+    /// Adds a window. Returns whether a statistic changed.
+    pub(super) fn window(&mut self, features: &Features, now: u32) -> bool {
+        let mut changed = false;
+        for (watch, value) in self.numbers.iter_mut().zip(&features.numbers) {
+            if let Some(watch) = watch {
+                changed |= watch.add(*value, now);
+            }
+        }
+        for (watch, extremes) in self.channels.iter_mut().zip(&features.extremes) {
+            if let Some(watch) = watch {
+                changed |= watch.add(*extremes, now);
+            }
+        }
+        if let (Some(watch), Some(label)) = (&mut self.labels, features.label) {
+            changed |= watch.add(label);
+        }
+        changed
+    }
+
+    /// The worst quantity.
+    pub(super) fn judge(&mut self) -> Worst<WindowQuantity> {
+        let quantity = WindowQuantity::Labels;
+        let mut worst = Worst { state: DriftState::Ok, level: Level::default(), quantity };
+        let mut see = |(state, level): (DriftState, Level), quantity| {
+            let seen = Worst { state, level, quantity };
+            if seen.is_worse_than(&worst) {
+                worst = seen;
+            }
+        };
+        for (index, watch) in self.numbers.iter_mut().enumerate() {
+            if let Some(watch) = watch {
+                see(watch.judge(), WindowQuantity::Number(index));
+            }
+        }
+        for (channel, watch) in self.channels.iter_mut().enumerate() {
+            let events = watch.iter_mut().flat_map(ChannelWatch::events_mut);
+            for (name, event) in events {
+                let place = EVENTS.iter().position(|known| *known == name).unwrap_or_default();
+                see(event.judge(), WindowQuantity::Event(channel, place));
+            }
+        }
+        if let Some(watch) = &mut self.labels {
+            see(watch.judge(), WindowQuantity::Labels);
+        }
+        worst
+    }
+
+    pub(super) fn reports(&self, quantities: &Quantities) -> Vec<QuantityReport> {
+        let numbers = quantities.names().zip(&self.numbers);
+        let numbers = numbers.filter_map(|(name, watch)| Some(watch.as_ref()?.report(name)));
+        let channels = quantities.channels.iter().zip(&self.channels);
+        let channels = channels.filter_map(|(channel, watch)| Some((channel, watch.as_ref()?)));
+        let events = channels.flat_map(|(channel, watch)| {
+            let named = |(event, watch): (&'static str, &super::rate::RateWatch)| {
+                watch.report(format!("{}.{event}", channel.name))
+            };
+            watch.events().map(named).collect::<Vec<_>>()
+        });
+        let labels = self.labels.iter().map(LabelWatch::report);
+        numbers.chain(events).chain(labels).collect()
+    }
+}
+
+impl WindowQuantity {
+    pub(super) fn name(self, quantities: &Quantities) -> String {
+        match self {
+            Self::Number(index) => quantities.name(index),
+            Self::Event(channel, event) => {
+                let channel = quantities.channels.get(channel).map_or("", |c| c.name.as_str());
+                format!("{channel}.{}", EVENTS.get(event).copied().unwrap_or_default())
+            }
+            Self::Labels => "labels".to_owned(),
+        }
+    }
+}
+
+/// How many dependent windows say as much as an independent one: the largest of all numbers.
+fn inflation(quantities: &Quantities, baseline: &Baseline) -> f64 {
+    let names = quantities.names().enumerate();
+    let known = names.filter_map(|(index, name)| Some((index, baseline.number(&name)?)));
+    let inflation = known.map(|(index, number)| {
+        let blocks = number.blocks.choose(quantities.resolution(index));
+        f64::from(blocks.length) * (blocks.sd / blocks.window_sd).powi(2)
+    });
+    inflation.fold(1.0, f64::max)
+}
