@@ -151,20 +151,29 @@ fn queue(out: &mut Exposition, health: &HealthSnapshot) {
 
 fn link(out: &mut Exposition, health: &HealthSnapshot) {
     let link = &health.link;
+    let counters = &link.counters;
     out.family(Kind::Gauge, "inferd_broker_connected", "1 if the broker is connected.");
     out.sample(&[], u8::from(link.connected));
     out.family(Kind::Counter, "inferd_reconnects", "Connections after the first one.");
-    out.sample(&[], link.connections.saturating_sub(1));
+    out.sample(&[], counters.connections.saturating_sub(1));
     out.family(Kind::Counter, "inferd_connection_faults", "Ended connections and failed attempts.");
-    for (kind, count) in &link.faults {
+    let faults = &counters.faults;
+    let faults = [
+        ("local", faults.local),
+        ("network", faults.network),
+        ("refused", faults.refused),
+        ("protocol", faults.protocol),
+        ("lost", faults.lost),
+    ];
+    for (kind, count) in faults {
         out.sample(&[("kind", kind)], count);
     }
-    let counters = [
-        ("inferd_received", "Messages received from the broker.", link.received),
-        ("inferd_published", "Messages that the broker has acknowledged.", link.published),
-        ("inferd_publish_refused", "Messages that the broker has refused.", link.refused),
+    let messages = [
+        ("inferd_received", "Messages received from the broker.", counters.received),
+        ("inferd_published", "Messages that the broker has acknowledged.", counters.published),
+        ("inferd_publish_refused", "Messages that the broker has refused.", counters.refused),
     ];
-    for (name, help, value) in counters {
+    for (name, help, value) in messages {
         out.family(Kind::Counter, name, help);
         out.sample(&[], value);
     }
