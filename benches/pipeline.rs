@@ -19,8 +19,8 @@ use inferd::bundle::card::{
 };
 use inferd::clock::{Clock, SystemClock};
 use inferd::config::{
-    Encoding, Format, Guarantee, Payload, Publish, Stream, TopicPattern, TopicTemplate, When,
-    WindowSafety,
+    Encoding, Format, Guarantee, Payload, Publish, Reading, Stream, TopicPattern, TopicTemplate,
+    When, WindowSafety,
 };
 use inferd::engine::RunError;
 use inferd::ids::{GatewayId, ModelName, StreamName};
@@ -172,6 +172,7 @@ fn stream(format: Format, whole: bool, timed: bool, devices: usize) -> Stream {
             earliest: inferd::clock::Timestamp(0),
             samples: None,
             device: Vec::new(),
+            reading: Reading::default(),
         },
         guarantee: Guarantee::BestEffort,
         windows: WindowSafety::Memory,

@@ -253,7 +253,8 @@ fn from_text(kind: Kind, text: &str) -> Value {
         | Kind::Strings { .. }
         | Kind::Names { .. }
         | Kind::Floats { .. }
-        | Kind::Counts { .. } => {
+        | Kind::Counts { .. }
+        | Kind::Scalars { .. } => {
             Node::value(text, &Origin::Other("".into())).map_or_else(as_text, |node| node.value)
         }
     }

@@ -7,6 +7,7 @@ mod load;
 pub mod origin;
 pub mod problem;
 pub mod profile;
+mod reading;
 pub mod reference;
 pub mod schema;
 mod secret_files;
@@ -18,6 +19,7 @@ pub mod tree;
 mod units;
 mod unknown;
 mod validate;
+mod validate_reading;
 mod validate_stream;
 mod value;
 
@@ -27,6 +29,10 @@ use std::time::Duration;
 pub use cli_args::{parse_duration, parse_size};
 pub use identity::Containment;
 pub use load::{ConfigError, Environment};
+pub use reading::{
+    ArrayOrder, Compression, CsvDialect, DeviceClock, Missing, MissingRules, NumberForm, Reading,
+    TimeReading, TimeUnit,
+};
 pub use secret_files::secret_access;
 pub use topic::TopicError;
 
@@ -289,6 +295,7 @@ pub struct Payload {
     pub samples: Option<String>,
     /// The fields that name the device, beside the topic's captures. Looked for where the time is.
     pub device: Vec<String>,
+    pub reading: Reading,
 }
 
 /// The payload formats.

@@ -220,10 +220,24 @@ pub const REFERENCE: &[OptionSpec] = options! {
         => Value("[]"), eg "[\"ax\", \"ay\", \"az\", \"gx\", \"gy\", \"gz\"]",
         "Fields of a sample, one for each channel of the model, in the order of the channels. Empty for \
          binary formats, and for arrays read by position.";
-    "stream[].payload.time": Kind::Text { max: 256, form: "a name or a JSON pointer" }
+    "stream[].payload.time": Kind::Names { max: 2, form: "names or JSON pointers: the time, or date and time of day" }
         => Unset, eg "\"ts\"",
         "Field with the timestamp of a sample: an RFC 3339 string, or the seconds, milliseconds, \
-         microseconds or nanoseconds since 1970. Without it, the time of arrival is used.";
+         microseconds or nanoseconds since 1970. Two fields are the date and the time of day. Without \
+         it, the time of arrival is used.";
+    "stream[].payload.zone": Kind::Text { max: 64, form: "utc, local, an offset, a name such as Europe/Berlin, or a POSIX rule" }
+        => Unset, eg "\"+01:00\"",
+        "Time zone of timestamps without an offset. Names are looked up in /usr/share/zoneinfo (package \
+         tzdata); `local` is the zone of this machine; the rule CET-1CEST,M3.5.0,M10.5.0/3 needs no \
+         files. Without a zone, such timestamps are rejected.";
+    "stream[].payload.clock": Kind::Choice(&["wall", "device"]) => Value("\"wall\""),
+        "What timestamps count from. wall: they are dates. device: they count from the start of the \
+         device, for instance; the last sample of a device's first message gets the time of its arrival, \
+         and the others keep their distances. After a restart of the device or of the daemon, and where \
+         the clocks have drifted apart by more than a minute, the next message sets the origin anew.";
+    "stream[].payload.time_unit": Kind::Choice(&["s", "ms", "us", "ns"]) => Unset, eg "\"ms\"",
+        "Unit of timestamps that are numbers. Without it, the magnitude tells. Required with \
+         `clock = \"device\"`.";
     "stream[].payload.earliest": Kind::Text { max: 64, form: "a date such as 2020-01-01, or RFC 3339" }
         => Value("\"2020-01-01\""),
         "Samples with an earlier timestamp are rejected: they come from a device whose clock is not set. \
@@ -236,6 +250,38 @@ pub const REFERENCE: &[OptionSpec] = options! {
     "stream[].payload.samples": Kind::Text { max: 256, form: "a name or a JSON pointer" }
         => Unset, eg "\"/readings\"",
         "Path of the array of samples, if an object encloses it (json, cbor).";
+
+    "stream[].payload.missing": Kind::Scalars { max: 4096, alone: true, form: "\"reject\", \"skip\", \"hold\", \"nan\" or a number; or a table FIELD = one of these" }
+        => Value("\"reject\""), eg "{ humidity = \"hold\", battery = 100 }",
+        "What to do with a sample that lacks a field, or where the field is null, not finite or one of \
+         `missing_values`. reject: reject it. skip: pass over the sample (and count it). hold: use the \
+         last value of the device, if it is not older than `hold`. nan: give the model NaN; for inputs \
+         in float only. A number: use that number. A sample that has none of the fields is passed over \
+         whatever is set, except with reject. Fields that are not in the table are rejected.";
+    "stream[].payload.hold": duration(MILLISECOND, 365 * DAY) => Unset, eg "\"10m\"",
+        "Maximum age of a value that `missing = \"hold\"` uses. Required with it.";
+    "stream[].payload.missing_values": Kind::Strings { max: 64, form: "texts, or numbers in quotes" }
+        => Value("[]"), eg "[\"unavailable\", \"--\", \"-127\"]",
+        "Values that mean that there is none. Letter case does not matter. null, the empty string, NaN \
+         and infinities always do.";
+    "stream[].payload.numbers": Kind::Choice(&["strict", "lenient"]) => Value("\"strict\""),
+        "How numbers are written. strict: as numbers. lenient: also as strings, with a unit (\"21.5 °C\", \
+         \"40%\"), a decimal comma (\"21,5\"), in hexadecimal (\"0x1F\"), or as on, off, yes, no, true or \
+         false (1 or 0).";
+    "stream[].payload.words": Kind::Scalars { max: 256, alone: false, form: "a table WORD = number" }
+        => Unset, eg "{ OPEN = 1, CLOSED = 0 }",
+        "Strings that stand for a number. Letter case matters.";
+    "stream[].payload.compression": Kind::Choice(&["none", "gzip", "zlib", "auto"]) => Value("\"none\""),
+        "Compression of the payload. auto: gzip or zlib where the first bytes say so. `max_payload` \
+         limits the size before and after decompression.";
+    "stream[].payload.arrays": Kind::Choice(&["rows", "columns"]) => Value("\"rows\""),
+        "What an array of arrays holds (json, cbor). rows: an array for each sample. columns: an array \
+         for each field.";
+    "stream[].payload.delimiter": Kind::Choice(&[",", ";", "|", "tab", "space"]) => Value("\",\""),
+        "Character between the columns of csv. With another than a comma, `numbers = \"lenient\"` takes \
+         decimal commas.";
+    "stream[].payload.comment": Kind::Text { max: 1, form: "one character" } => Unset, eg "\"#\"",
+        "Lines of csv that start with this character are passed over.";
 
     "stream[].publish.topic": topic("a topic; {gateway}, {stream}, {model} and the captures of the stream's topic have values; {device} does with payload.device")
         => Derived("predictions/{stream}, a level for each capture, and {device} with payload.device"), eg "\"predictions/{stream}/{device}\"",

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::origin::Origin;
-use super::tree::{Node, Value};
+use super::tree::{Node, Scalar, Value};
 use super::units;
 
 /// A table of options: `"path": kind => fallback, eg "example", "meaning";`
@@ -92,6 +92,13 @@ pub enum Kind {
     Counts {
         max: i64,
     },
+    /// A table of scalars, or lists of them, with keys of the writer's own: at most `max` of both.
+    /// `alone` allows a scalar in place of the table, whose key is then empty.
+    Scalars {
+        max: usize,
+        alone: bool,
+        form: &'static str,
+    },
     /// A folder.
     Folder,
     /// A file that is there.
@@ -114,6 +121,7 @@ pub enum Checked {
     Strings(Vec<String>),
     Floats(Vec<f64>),
     Counts(Vec<(String, usize)>),
+    Scalars(Vec<(String, Vec<Scalar>)>),
 }
 
 impl Kind {
@@ -155,6 +163,9 @@ impl Kind {
             }
             (Self::Floats { max }, Value::List(list)) => return floats(list, max),
             (Self::Floats { .. }, number) => Checked::Floats(vec![float(number)?]),
+            (Self::Scalars { max, alone, .. }, value) => {
+                return scalars(value, max, alone).map(Checked::Scalars);
+            }
             (Self::Counts { max }, Value::Table(table)) => {
                 let count = |(key, node): (&String, &Node)| match node.value {
                     Value::Int(n) => usize::try_from(within(n, 1, max)?)
@@ -181,6 +192,8 @@ impl Kind {
             Self::Names { .. } => "a string or a list of strings",
             Self::Floats { .. } => "a number or a list of numbers",
             Self::Counts { .. } => "a table of integers",
+            Self::Scalars { alone: true, .. } => "a value or a table of values",
+            Self::Scalars { .. } => "a table of values",
             Self::Folder => "the path of a folder in quotes",
             Self::File | Self::Secret => "the path of a file in quotes",
         }
@@ -247,6 +260,34 @@ fn strings(list: &[Node], max: usize) -> Result<Checked, String> {
     list.iter().map(text).collect::<Result<_, _>>().map(Checked::Strings)
 }
 
+fn scalars(value: &Value, max: usize, alone: bool) -> Result<Vec<(String, Vec<Scalar>)>, String> {
+    let Value::Table(table) = value else {
+        let one = value.scalar().filter(|_| alone).ok_or("not a table of values")?;
+        return Ok(vec![(String::new(), vec![one])]);
+    };
+    let of = |key: &String, node: &Node| {
+        let value = |value: &Value| match value.scalar() {
+            Some(Scalar::Text(text)) if !text.is_empty() => {
+                plain_text(&text, 256).map(Scalar::Text)
+            }
+            Some(scalar) => Ok(scalar),
+            None => Err(format!("{key} is not a value")),
+        };
+        match &node.value {
+            Value::List(list) => list.iter().map(|node| value(&node.value)).collect(),
+            one => value(one).map(|one| vec![one]),
+        }
+    };
+    let mut found = Vec::new();
+    for (key, node) in table {
+        let values: Vec<Scalar> = of(key, node)?;
+        within(values.len(), 1, max).map_err(|why| format!("the list of {key} is {why}"))?;
+        found.push((plain_text(key, 256).map_err(|why| format!("a key is {why}"))?, values));
+    }
+    within(found.len(), 1, max).map_err(|why| format!("the table is {why}"))?;
+    Ok(found)
+}
+
 fn floats(list: &[Node], max: usize) -> Result<Checked, String> {
     within(list.len(), 1, max)
         .map_err(|_| format!("{} numbers; 1 to {max} are allowed", list.len()))?;
@@ -283,6 +324,7 @@ impl fmt::Display for Kind {
             Self::Names { max, form } => write!(f, "one or a list of up to {max} {form}"),
             Self::Floats { max } => write!(f, "a number, or a list of 1 to {max} numbers"),
             Self::Counts { max } => write!(f, "NAME = 1 to {max}"),
+            Self::Scalars { form, .. } => f.write_str(form),
             Self::Folder => f.write_str("the path of a folder"),
             Self::File => f.write_str("the path of a readable file"),
             Self::Secret => f.write_str("the path of a file with mode 0600"),

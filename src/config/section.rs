@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::problem::{Problem, Problems};
 use super::schema::{Checked, DefaultValue, OptionSpec};
-use super::tree::{Node, Value};
+use super::tree::{Node, Scalar, Value};
 
 /// A table of a file, and the part of the reference that speaks of it.
 #[derive(Clone, Debug)]
@@ -201,6 +201,15 @@ impl<'a> Section<'a> {
     pub fn counts(&self, key: &str) -> Vec<(String, usize)> {
         match self.read(key) {
             Some(Checked::Counts(counts)) => counts,
+            _ => Vec::new(),
+        }
+    }
+
+    /// The values of a table by its keys; the key of a value without a table is empty.
+    #[must_use]
+    pub fn scalars(&self, key: &str) -> Vec<(String, Vec<Scalar>)> {
+        match self.read(key) {
+            Some(Checked::Scalars(scalars)) => scalars,
             _ => Vec::new(),
         }
     }

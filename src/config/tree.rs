@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::origin::Origin;
 use super::problem::{Problem, Problems};
-pub use super::value::{Node, Value};
+pub use super::value::{Node, Scalar, Value};
 
 impl Node {
     /// An empty table, as an empty file is.

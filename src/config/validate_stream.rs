@@ -105,7 +105,7 @@ fn qos(section: &Section<'_>) -> Qos {
 fn payload(section: &Section<'_>) -> Option<Payload> {
     let format = section.choice("format", FORMATS);
     let fields = section.strings("fields");
-    let time = section.text_if("time");
+    let (time, time_of_day) = time_fields(section);
     let samples = section.text_if("samples");
     let device = section.strings("device");
     let earliest = section.parsed("earliest", earliest);
@@ -126,10 +126,18 @@ fn payload(section: &Section<'_>) -> Option<Payload> {
             section.problem(key, format!("{twice:?} is there twice"), "each field once");
         }
     }
-    if let Some(both) = device.iter().find(|name| time.as_ref() == Some(name)) {
+    let times = [&time, &time_of_day];
+    if let Some(both) = device.iter().find(|name| times.contains(&&Some((*name).clone()))) {
         section.problem("device", format!("{both:?} is payload.time too"), "another field");
     }
-    Some(Payload { format: format?, fields, time, earliest: earliest?, samples, device })
+    let reading = super::validate_reading::reading(section, format, time_of_day);
+    Some(Payload { format: format?, fields, time, earliest: earliest?, samples, device, reading })
+}
+
+/// The field of the time, or those of the date and of the time of day.
+fn time_fields(section: &Section<'_>) -> (Option<String>, Option<String>) {
+    let mut names = section.strings("time").into_iter();
+    (names.next(), names.next())
 }
 
 /// A day, which begins at midnight UTC, or a moment.

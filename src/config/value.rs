@@ -25,6 +25,29 @@ pub enum Value {
     Table(BTreeMap<String, Node>),
 }
 
+/// A value that is no list and no table.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scalar {
+    Bool(bool),
+    Number(f64),
+    Text(String),
+}
+
+impl Value {
+    /// The value as a scalar; `None` for lists, tables, dates and numbers that are not finite.
+    #[must_use]
+    pub fn scalar(&self) -> Option<Scalar> {
+        match self {
+            Self::Bool(flag) => Some(Scalar::Bool(*flag)),
+            #[expect(clippy::cast_precision_loss, reason = "numbers of a configuration are small")]
+            Self::Int(number) => Some(Scalar::Number(*number as f64)),
+            Self::Float(number) => number.is_finite().then_some(Scalar::Number(*number)),
+            Self::Text(text) => Some(Scalar::Text(text.clone())),
+            Self::Date(_) | Self::List(_) | Self::Table(_) => None,
+        }
+    }
+}
+
 /// As TOML, on one line.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -29,6 +29,8 @@ pub struct StreamStats {
     pub retained: u64,
     /// Empty messages, with which a retained message is removed from the broker.
     pub cleared: u64,
+    /// Samples, or whole messages, that the stream's options pass over: `payload.missing` = skip.
+    pub skipped: u64,
     /// Partial windows thrown away because of a gap in time.
     pub gaps: u64,
     /// Devices forgotten to make room for others.

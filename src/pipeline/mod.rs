@@ -8,9 +8,11 @@
 mod comparison;
 mod compatibility;
 mod decode;
+mod device_clock;
 mod encode;
 mod field_order;
 mod golden;
+mod holes;
 mod interpret;
 mod journal;
 mod labels;

@@ -204,7 +204,8 @@ fn floats(plan: &InputPlan, reals: &[f64], data: &mut Data) -> Result<(), Reject
         Data::F32(out) => {
             out.clear();
             out.extend(reals.iter().map(|&v| v as f32));
-            match out.iter().position(|v| !v.is_finite()) {
+            let fits = |v: &f32| v.is_finite() || (plan.takes_nan && v.is_nan());
+            match out.iter().position(|v| !fits(v)) {
                 Some(place) => Err(Reject::NotFinite { field: element(plan, place) }),
                 None => Ok(()),
             }

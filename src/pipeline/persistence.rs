@@ -55,6 +55,10 @@ impl Pipeline {
         input_ids: &mut Vec<InputId>,
     ) -> Result<Restored, RestoreError> {
         let shape = self.runner.plan.shape.as_ref();
-        journal::restore(base, additions, &mut self.devices, shape, now, input_ids)
+        let restored = journal::restore(base, additions, &mut self.devices, shape, now, input_ids)?;
+        if let Some(shape) = shape.filter(|_| self.holes.holds()) {
+            self.devices.hold_last_samples(shape);
+        }
+        Ok(restored)
     }
 }

@@ -39,6 +39,8 @@ pub(super) struct InputPlan {
     /// One for each channel of the tensor.
     pub(super) scaling: Vec<Scaling>,
     pub(super) cast: Cast,
+    /// NaN stands for a number that is missing.
+    pub(super) takes_nan: bool,
 }
 
 impl InputPlan {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::decode::{Decoded, Samples};
+use super::holes::HeldValues;
 use super::journal::JournalRecorder;
 use super::observation::Observation;
 use super::publish_state::PublishState;
@@ -13,10 +14,10 @@ use super::shape::WindowShape;
 use super::step_report::{StageMicros, StepReport};
 use super::stopwatch::Stopwatch;
 use super::stream::Pipeline;
-use super::window::{AddedSample, Device, ForgottenDevices};
+use super::window::{AddedSample, Device, ForgottenDevices, micros};
 use super::window_loss::{LossCause, WindowLoss};
 use crate::clock::{Now, Timestamp};
-use crate::config::{Stream, WindowSafety};
+use crate::config::{DeviceClock, Stream, WindowSafety};
 use crate::message::{Incoming, ResultMessage};
 
 impl Pipeline {
@@ -34,8 +35,15 @@ impl Pipeline {
             return Err(Reject::TooLarge { got, max });
         }
         self.decoder.decode(&incoming.payload, &mut self.decoded)?;
+        if let Some(samples) = self.decoded.samples().filter(|samples| samples.skipped > 0) {
+            outcome.skipped = outcome.skipped.saturating_add(samples.skipped);
+            if samples.times.is_empty() {
+                return Ok(());
+            }
+        }
         let Some(shape) = self.runner.plan.shape else {
             self.name_device(0)?;
+            self.date_samples(0..1, 0, incoming, started, outcome);
             return self.take_whole(incoming, started, watch, out, outcome);
         };
         // Each device's samples go into its own window, whatever other devices are in the message.
@@ -50,6 +58,7 @@ impl Pipeline {
             from = rows.end;
             match self.name_device(rows.start) {
                 Ok(()) => {
+                    self.date_samples(rows.clone(), shape.length, incoming, started, outcome);
                     self.take_samples(&shape, rows, (incoming, started), watch, out, outcome)?
                 }
                 Err(reject) => rows.for_each(|_| outcome.reject(reject.clone())),
@@ -67,6 +76,27 @@ impl Pipeline {
         self.captured.name(|name| devices.write(sample, name))
     }
 
+    /// Turns the times of samples into times since 1970 where a device's clock counts from a moment
+    /// of its own. `length` is the samples in a window.
+    fn date_samples(
+        &mut self,
+        rows: Range<usize>,
+        length: usize,
+        incoming: &Incoming,
+        started: Now,
+        outcome: &mut StepReport,
+    ) {
+        if self.stream.payload.reading.times.clock != DeviceClock::Own {
+            return;
+        }
+        let mut forgotten = ForgottenDevices::default();
+        let device = self.devices.device(self.captured.device(), started.mono, &mut forgotten);
+        forgotten.count_in(length, outcome);
+        let (Some(device), Decoded::Samples(samples)) = (device, &mut self.decoded) else { return };
+        let times = samples.times.get_mut(rows).unwrap_or_default();
+        device.origin.date(times, incoming.received.wall);
+    }
+
     fn take_whole(
         &mut self,
         incoming: &Incoming,
@@ -81,16 +111,22 @@ impl Pipeline {
         let token = self.awaiting(incoming);
         let mut forgotten = ForgottenDevices::default();
         let mut nothing = PublishState::default();
-        let state = if self.sender.policy.remembers() {
-            let device = self.devices.device(self.captured.device(), started.mono, &mut forgotten);
-            device.map(|device| {
-                device.touch(incoming.received.mono);
-                &mut device.publish_state
-            })
+        let remembers = self.sender.policy.remembers() || self.stream.payload.reading.keeps_state();
+        let mut device = if remembers {
+            self.devices.device(self.captured.device(), started.mono, &mut forgotten)
         } else {
             None
         };
         forgotten.count_in(0, outcome);
+        let mut none_held = HeldValues::default();
+        let held = device.as_mut().map_or(&mut none_held, |device| {
+            device.touch(incoming.received.mono);
+            &mut device.held
+        });
+        if let Decoded::Samples(samples) = &mut self.decoded {
+            self.holes.fill_whole(samples, held, sample_micros(own, incoming))?;
+        }
+        let state = device.map(|device| &mut device.publish_state);
         let source = match &self.decoded {
             Decoded::Samples(samples) => InputSource::Whole(samples),
             Decoded::Tensor(data) => InputSource::Tensor(data),
@@ -133,7 +169,7 @@ impl Pipeline {
         let Self { stream, captured, decoded, devices, runner, sender, shadow, .. } = self;
         let observers = &mut self.observers;
         let Some(samples) = decoded.samples() else { return Ok(()) };
-        let (recorder, marks) = (&mut self.recorder, &mut self.marks);
+        let (recorder, marks, holes) = (&mut self.recorder, &mut self.marks, &mut self.holes);
         let admits = |own: &Option<Timestamp>| admit(stream, *own, incoming, started.wall);
         // No device is made for the sake of samples that are refused.
         let times = samples.times.get(rows.clone()).unwrap_or_default();
@@ -156,10 +192,12 @@ impl Pipeline {
         let values = samples.values.chunks_exact(shape.channels).skip(rows.start);
         for (sample, own) in values.zip(times) {
             let added = admits(own).and_then(|time| {
+                let at = sample_micros(*own, incoming);
+                let sample = holes.fill(sample, &mut device.held, at)?;
                 let added = device.add(shape, sample, *own, incoming.received.mono);
-                added.map(|added| (added, time)).map_err(|by| Reject::OutOfOrder { by })
+                added.map(|added| (added, time, sample)).map_err(|by| Reject::OutOfOrder { by })
             });
-            let Some((added, time)) = accepted(added, outcome) else { continue };
+            let Some((added, time, sample)) = accepted(added, outcome) else { continue };
             note(&added, device, captured.device(), shape, outcome);
             record(recorder, shape, &added, sample, *own);
             let restarted = added.restart.is_some();
@@ -196,6 +234,11 @@ impl Pipeline {
         outcome.fill = Some(device.fill(shape));
         Ok(())
     }
+}
+
+/// A sample's time in microseconds, by a clock that is the same for all samples of its device.
+fn sample_micros(own: Option<Timestamp>, incoming: &Incoming) -> i64 {
+    own.map_or_else(|| micros(incoming.received.mono), |own| own.0)
 }
 
 /// The value; a reject is counted.

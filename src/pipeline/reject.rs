@@ -16,6 +16,10 @@ pub enum Reject {
         "payload of {got} bytes, at most {max} are taken: send less at once or raise max_payload"
     )]
     TooLarge { got: usize, max: usize },
+    #[error(
+        "payload of more than {max} bytes after decompression: send less at once or raise max_payload"
+    )]
+    InflatedTooLarge { max: usize },
     #[error("byte {at} of the payload is not UTF-8: {advice}")]
     NotUtf8 { at: usize, advice: &'static str },
     #[error("payload is not {format}: {problem}")]
@@ -32,10 +36,16 @@ pub enum Reject {
     },
     #[error("{field} is {got}, not a number: {}", got.advice())]
     NotANumber { field: String, got: Got },
+    #[error(
+        "{field} is missing, and the device has sent no number of it for {hold:?} that could stand for \
+         it (payload.hold): send it, or set another value of payload.missing"
+    )]
+    NothingHeld { field: String, hold: Duration },
     #[error("{field} is {got}, which cannot name a device: {problem}")]
     BadDevice { field: String, got: String, problem: &'static str },
     #[error(
-        "{field} is not finite in 32 bits (NaN, infinite or too large): leave such readings out"
+        "{field} is not finite in 32 bits (NaN, infinite or too large): leave such readings out, or \
+         set payload.missing"
     )]
     NotFinite { field: String },
     #[error("{what}: got {got}, the model takes {expected}{hint}")]
@@ -48,10 +58,8 @@ pub enum Reject {
     },
     #[error("{field} is {value}, but the model takes it as {dtype}: send whole numbers in range")]
     OutOfRange { field: String, value: f64, dtype: Dtype },
-    #[error(
-        "{field} is {got}, not a time: send RFC 3339 text or a number since 1970 (s, ms, us, ns)"
-    )]
-    BadTime { field: String, got: String },
+    #[error("{field} is {got}, not a time: {advice}")]
+    BadTime { field: String, got: String, advice: &'static str },
     #[error("{}", implausible(field, got, *at, *earliest))]
     ImplausibleTime { field: String, got: String, at: Timestamp, earliest: Timestamp },
     #[error(
@@ -99,12 +107,12 @@ impl Reject {
     pub fn index(&self) -> usize {
         match self {
             Self::Topic { .. } => 0,
-            Self::TooLarge { .. } => 1,
+            Self::TooLarge { .. } | Self::InflatedTooLarge { .. } => 1,
             Self::NotUtf8 { .. } => 2,
             Self::Syntax { .. } => 3,
             Self::Nesting { .. } => 4,
             Self::TooManySamples { .. } => 5,
-            Self::MissingField { .. } => 6,
+            Self::MissingField { .. } | Self::NothingHeld { .. } => 6,
             Self::NotANumber { .. } => 7,
             Self::NotFinite { .. } => 8,
             Self::WrongLength { .. } => 9,
@@ -156,14 +164,23 @@ impl Got {
     /// What to send instead.
     fn advice(&self) -> &'static str {
         match self {
-            Self::Null => "send a number, or leave the sample out while there is none",
-            Self::Text(text) if text.is_empty() => "send a number, or leave the sample out",
-            Self::Text(text) if text.parse::<f64>().is_ok() => "send it without quotes",
-            Self::Text(text) if has_decimal_comma(text) => "send it with a decimal point",
-            Self::Text(text) if text.contains([';', '\t']) => {
-                "send a number alone; commas separate columns"
+            Self::Null => "send a number, or set payload.missing",
+            Self::Text(text) if text.is_empty() => "send a number, or set payload.missing",
+            Self::Text(text) if text.parse::<f64>().is_ok() => {
+                "send it without quotes, or set payload.numbers = \"lenient\""
             }
-            Self::Text(_) => "send a number alone, without a unit or words",
+            Self::Text(text) if has_decimal_comma(text) => {
+                "send it with a decimal point, or set payload.numbers = \"lenient\""
+            }
+            Self::Text(text) if text.contains([';', '\t']) => {
+                "send a number alone, or set payload.delimiter; commas separate columns"
+            }
+            Self::Text(text) if text.starts_with(|c: char| c.is_ascii_digit() || c == '-') => {
+                "send a number alone, or set payload.numbers = \"lenient\""
+            }
+            Self::Text(_) => {
+                "send a number, or name the text in payload.words or payload.missing_values"
+            }
             Self::Array => "send one number",
             Self::Object => "name the number in it in payload.fields, as in \"/field/value\"",
             Self::Bytes { .. } if self.is_typed_array() => "send a plain array of numbers",
@@ -202,7 +219,8 @@ fn missing(fields: &[String], option: &str) -> String {
         [more @ .., last] => (format!("{} and {last}", more.join(", ")), "are", "them"),
         [] => (String::new(), "is", "it"),
     };
-    format!("{names} {verb} missing: send {them}, or correct {option}")
+    let or = if option == "payload.fields" { ", or set payload.missing" } else { "" };
+    format!("{names} {verb} missing: send {them}, or correct {option}{or}")
 }
 
 fn implausible(field: &str, got: &str, at: Timestamp, earliest: Timestamp) -> String {
@@ -211,7 +229,7 @@ fn implausible(field: &str, got: &str, at: Timestamp, earliest: Timestamp) -> St
     if at < earliest {
         return format!(
             "{field} is {got}, as a time {at}, before payload.earliest ({earliest}): an uptime or a \
-             clock that was not set cannot date a sample; {advice}"
+             clock that was not set cannot date a sample; {advice}; payload.clock = \"device\" takes uptimes"
         );
     }
     format!(

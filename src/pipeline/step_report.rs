@@ -17,6 +17,8 @@ pub struct StepReport {
     pub awaited: u32,
     /// Verdicts that the publish rules held back.
     pub suppressed: u32,
+    /// Samples, or whole messages, that the stream's options pass over.
+    pub skipped: u32,
     /// Partial windows thrown away because of a gap in time.
     pub gaps: u32,
     /// Partial windows given up, those of gaps among them.

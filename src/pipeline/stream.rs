@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::decode::{Decoded, PayloadDecoder, PayloadSchema, decoder_for};
+use super::holes::HoleFiller;
 use super::journal::JournalRecorder;
 use super::model::Infer;
 use super::observers::Observers;
@@ -39,6 +40,7 @@ pub struct Pipeline {
     pub(super) recorder: JournalRecorder,
     pub(super) marks: RetainedMarks,
     pub(super) observers: Observers,
+    pub(super) holes: HoleFiller,
 }
 
 /// Makes the decoder of a stream from what its payloads must contain.
@@ -69,11 +71,13 @@ impl Pipeline {
         let observers = Observers::new(stream, gateway, &card);
         let runner = ModelRunner::new(stream, card, model)?;
         let sender = ResultPublisher::new(index, stream, gateway, ids)?;
+        let schema = schema(stream, &runner);
         Ok(Self {
             stream: stream.clone(),
             captured: TopicCaptures::default(),
             make_decoder: decoder_for,
-            decoder: decoder_for(schema(stream, &runner)),
+            holes: holes(stream, &schema),
+            decoder: decoder_for(schema),
             decoded: Decoded::default(),
             devices: Devices::new(stream.max_keys, stream.key_ttl),
             runner,
@@ -169,7 +173,9 @@ impl Pipeline {
             self.devices.clear_windows();
             SwapEffect::WindowsReset
         };
-        self.decoder = (self.make_decoder)(schema(&self.stream, &runner));
+        let schema = schema(&self.stream, &runner);
+        self.holes = holes(&self.stream, &schema);
+        self.decoder = (self.make_decoder)(schema);
         self.runner = runner;
         self.observers.activate(&self.runner.card);
         self.recorder = JournalRecorder::default();
@@ -201,4 +207,10 @@ fn schema(stream: &Stream, runner: &ModelRunner) -> PayloadSchema {
     let plan = &runner.plan;
     let (fields, whole) = (plan.fields.clone(), plan.shape.is_none());
     PayloadSchema::new(&stream.payload, fields, plan.width, whole, plan.tensor_payload.clone())
+        .with_max_inflated(stream.max_payload)
+}
+
+fn holes(stream: &Stream, schema: &PayloadSchema) -> HoleFiller {
+    let hold = stream.payload.reading.missing.hold;
+    HoleFiller::new(schema.missing_plan(), hold, schema.fields().to_vec(), schema.width())
 }

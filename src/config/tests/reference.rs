@@ -45,6 +45,13 @@ fn around(kind: Kind) -> Vec<(String, bool)> {
         }
         Kind::Bool => vec![("true".into(), true), ("\"true\"".into(), false)],
         Kind::Counts { .. } => vec![("{ a = 1 }".into(), true), ("{ a = 0 }".into(), false)],
+        Kind::Scalars { alone, .. } => vec![
+            ("1".into(), alone),
+            ("{ a = 1, b = \"x\" }".into(), true),
+            ("{ a = { b = 1 } }".into(), false),
+            ("[1]".into(), false),
+            ("nan".into(), false),
+        ],
         Kind::Folder | Kind::File | Kind::Secret => vec![("3".into(), false)],
         Kind::Env => vec![("3".into(), false), ("\"A-B\"".into(), false)],
     }

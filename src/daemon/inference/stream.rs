@@ -322,6 +322,7 @@ fn count(stats: &mut StreamStats, outcome: &StepReport, latency: Duration) {
     stats.windows += u64::from(outcome.runs);
     stats.predictions += u64::from(outcome.results);
     stats.suppressed += u64::from(outcome.suppressed);
+    stats.skipped += u64::from(outcome.skipped);
     stats.gaps += u64::from(outcome.gaps);
     stats.keys_evicted += u64::from(outcome.evicted);
     stats.keys_expired += u64::from(outcome.expired);

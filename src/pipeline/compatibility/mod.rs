@@ -8,7 +8,7 @@ mod stream_options;
 pub use advice::advice;
 
 use draft::{Draft, drafts};
-use stream_options::{check_labels, check_payload, check_publish};
+use stream_options::{check_labels, check_missing, check_payload, check_publish};
 
 use super::decode::TensorPayload;
 use super::interpret::OutputPlan;
@@ -16,7 +16,7 @@ use super::plan::{Cast, InputPlan, Scaling, StreamPlan};
 use super::problems::{CompatibilityError, Problems};
 use super::shape::WindowShape;
 use crate::bundle::card::{Card, WindowSpec};
-use crate::config::{Format, Stream};
+use crate::config::{Format, Missing, Stream};
 use crate::tensor::{Dtype, TensorSpec};
 
 /// Checks a stream's configuration against a card and a model's inputs and outputs.
@@ -51,6 +51,9 @@ impl StreamPlan {
         let fields = field_names(stream, &drafts);
         check_payload(stream, card, &fields, width, &mut problems);
         let mut plans = place(card, &drafts, fields.len(), &mut problems);
+        let takes_nan = stream.payload.reading.missing.all().any(|rule| rule == Missing::Nan);
+        plans.iter_mut().for_each(|plan| plan.takes_nan = takes_nan);
+        check_missing(stream, card, &fields, width, &plans, &mut problems);
         // The card lists its inputs in the order of the fields; the model wants its own order.
         plans.sort_by_key(|plan| inputs.iter().position(|spec| spec.name == plan.name));
         let lengths: Vec<usize> = plans.iter().map(|plan| plan.len).collect();
@@ -137,6 +140,7 @@ fn place(
                 layout: draft.input.layout,
                 scaling,
                 cast,
+                takes_nan: false,
             });
         }
         field = end;

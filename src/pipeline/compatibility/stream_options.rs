@@ -1,9 +1,10 @@
 //! The options of a stream that depend on its model.
 
 use crate::bundle::card::Card;
-use crate::config::{Format, Stream};
+use crate::config::{ArrayOrder, Format, Missing, Stream};
 use crate::pipeline::interpret::OutputPlan;
 use crate::pipeline::labels::answers_of;
+use crate::pipeline::plan::{Cast, InputPlan};
 use crate::pipeline::problems::Problems;
 
 pub(super) fn check_payload(
@@ -44,6 +45,40 @@ pub(super) fn check_labels(stream: &Stream, card: &Card, problems: &mut Problems
         let problem = "this model's output is neither one label nor one number, so labels cannot \
                        be compared with it; remove [stream.labels]";
         problems.add("labels", problem);
+    }
+}
+
+/// The most numbers of a device that are held.
+const MAX_HELD: usize = 4096;
+
+/// What becomes of missing numbers.
+pub(super) fn check_missing(
+    stream: &Stream,
+    card: &Card,
+    fields: &[String],
+    width: usize,
+    inputs: &[InputPlan],
+    problems: &mut Problems,
+) {
+    let rules = &stream.payload.reading.missing;
+    if let Some((name, _)) = rules.fields.iter().find(|(name, _)| !fields.contains(name)) {
+        let problem = format!("{name:?} is none of the fields {fields:?}");
+        problems.add("payload.missing", problem);
+    }
+    let nan = rules.all().any(|rule| rule == Missing::Nan);
+    if let Some(input) = inputs.iter().find(|input| nan && input.cast != Cast::Real) {
+        let problem =
+            format!("input {:?} of the model is not in float and cannot be NaN", input.name);
+        problems.add("payload.missing", problem);
+    }
+    if rules.holds() && width > MAX_HELD {
+        let problem =
+            format!("a device's {width} numbers are too many to hold; at most {MAX_HELD}");
+        problems.add("payload.missing", problem);
+    }
+    if card.window.is_none() && stream.payload.reading.arrays == ArrayOrder::Columns {
+        let problem = "a whole input is taken in the order of the tensor; leave it out";
+        problems.add("payload.arrays", problem);
     }
 }
 

@@ -6,7 +6,6 @@ use super::field_tree::{Node, Slot};
 use super::sample_builder::SampleBuilder;
 use super::schema::PayloadSchema;
 use super::text::{clip, utf8};
-use super::time;
 use crate::pipeline::reject::{Got, Reject, has_decimal_comma};
 
 /// Decodes CSV.
@@ -21,7 +20,8 @@ type Columns = Vec<Option<Slot>>;
 
 impl CsvDecoder {
     pub(super) fn new(schema: PayloadSchema) -> Self {
-        Self { schema, reader: CsvReader::default() }
+        let reader = CsvReader::new(schema.csv.delimiter, schema.csv.comment);
+        Self { schema, reader }
     }
 }
 
@@ -49,6 +49,7 @@ impl CsvReader {
                     continue;
                 }
             }
+            let cells = self.without_last_empty(cells, builder);
             match &columns {
                 Some(columns) => named(self.cells(cells), columns, builder)?,
                 None => positional(self.cells(cells), cells, builder, line)
@@ -59,6 +60,19 @@ impl CsvReader {
             builder.end_positions().map_err(|reject| decimal_comma(reject, text))?;
         }
         Ok(())
+    }
+}
+
+impl CsvReader {
+    /// The number of cells without an empty one at the end of a line that has one too many: a
+    /// delimiter ends the line.
+    fn without_last_empty(&self, cells: usize, builder: &SampleBuilder<'_>) -> usize {
+        let schema = builder.schema;
+        if schema.texts.is_strict() || schema.whole || cells <= schema.width {
+            return cells;
+        }
+        let is_empty = self.cells(cells).last().is_some_and(str::is_empty);
+        cells.saturating_sub(usize::from(is_empty))
     }
 }
 
@@ -85,10 +99,10 @@ fn named<'c>(
     }
     for (cell, slot) in cells.zip(columns) {
         match slot {
-            Some(Slot::Time) => take_time(cell, builder)?,
+            Some(slot @ (Slot::Time | Slot::TimeOfDay)) => builder.take_text_time(*slot, cell)?,
             Some(Slot::Field(_)) if cell.is_empty() => {}
             Some(Slot::Field(field)) => {
-                let value = number(cell, || builder.field_name(*field))?;
+                let value = number(cell, builder.schema, || builder.field_name(*field))?;
                 builder.set(*field, value)?;
             }
             Some(Slot::Device(part)) => builder.set_device(*part, cell)?,
@@ -108,33 +122,43 @@ fn positional<'c>(
     if !builder.schema.whole || line == 1 {
         builder.begin()?;
     }
-    let timed = builder.schema.time.is_some() && count > builder.schema.width;
+    let times: &[Slot] = match (&builder.schema.time, &builder.schema.time_of_day) {
+        (Some(_), None) => &[Slot::Time],
+        (Some(_), Some(_)) => &[Slot::Time, Slot::TimeOfDay],
+        (None, _) => &[],
+    };
+    let timed = !builder.schema.whole && count > builder.schema.width;
     for (place, cell) in cells.enumerate() {
-        if place == 0 && timed && !builder.schema.whole {
-            take_time(cell, builder)?;
+        if let Some(slot) = times.get(place).filter(|_| timed) {
+            builder.take_text_time(*slot, cell)?;
             continue;
         }
-        let value = number(cell, || builder.position_name())?;
+        let value = number(cell, builder.schema, || builder.position_name())?;
         builder.push(value)?;
     }
     if builder.schema.whole { Ok(()) } else { builder.end_positions() }
-}
-
-fn take_time(cell: &str, builder: &mut SampleBuilder<'_>) -> Result<(), Reject> {
-    builder.take_time(time::from_text(cell), || Got::Text(clip(cell)).to_string())
 }
 
 /// Says of a line that seems to have two numbers that it is one with a decimal comma.
 fn decimal_comma(reject: Reject, text: &str) -> Reject {
     match reject {
         Reject::WrongLength { what, got, expected, .. } if has_decimal_comma(text) => {
-            let hint = "; write 21.5 rather than 21,5 where a decimal comma is meant";
+            let hint = "; write 21.5 rather than 21,5 where a decimal comma is meant, or set \
+                        payload.delimiter and payload.numbers";
             Reject::WrongLength { what, got, expected, hint }
         }
         other => other,
     }
 }
 
-fn number(cell: &str, field: impl FnOnce() -> String) -> Result<f64, Reject> {
-    cell.parse().map_err(|_| Reject::NotANumber { field: field(), got: Got::Text(clip(cell)) })
+fn number(
+    cell: &str,
+    schema: &PayloadSchema,
+    field: impl FnOnce() -> String,
+) -> Result<f64, Reject> {
+    if let Ok(value) = cell.parse() {
+        return Ok(value);
+    }
+    let read = schema.texts.read(cell, schema.missing.as_ref());
+    read.ok_or_else(|| Reject::NotANumber { field: field(), got: Got::Text(clip(cell)) })
 }

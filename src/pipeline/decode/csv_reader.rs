@@ -1,6 +1,6 @@
 //! Records of comma-separated values.
 
-use csv_core::{ReadRecordResult, Reader};
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
 /// The reader's buffers, used again for every payload.
 #[derive(Debug)]
@@ -8,15 +8,24 @@ pub(in crate::pipeline) struct CsvReader {
     reader: Box<Reader>,
     cells: Vec<u8>,
     ends: Vec<usize>,
+    /// Empty cells are none: columns are separated by one space or more.
+    drops_empty: bool,
 }
 
 impl Default for CsvReader {
     fn default() -> Self {
-        Self { reader: Box::new(Reader::new()), cells: Vec::new(), ends: Vec::new() }
+        let (cells, ends) = (Vec::new(), Vec::new());
+        Self { reader: Box::new(Reader::new()), cells, ends, drops_empty: false }
     }
 }
 
 impl CsvReader {
+    /// A reader whose cells are separated by `delimiter`; lines that start with `comment` are none.
+    pub(super) fn new(delimiter: u8, comment: Option<u8>) -> Self {
+        let reader = ReaderBuilder::new().delimiter(delimiter).comment(comment).build();
+        Self { reader: Box::new(reader), drops_empty: delimiter == b' ', ..Self::default() }
+    }
+
     /// Starts a new text.
     pub(super) fn reset(&mut self) {
         self.reader.reset();
@@ -36,6 +45,9 @@ impl CsvReader {
             written = written.saturating_add(wrote);
             ended = ended.saturating_add(cut);
             match result {
+                ReadRecordResult::Record if self.drops_empty => {
+                    return Some(self.drop_empty(ended));
+                }
                 ReadRecordResult::Record => return Some(ended),
                 ReadRecordResult::InputEmpty => {}
                 ReadRecordResult::OutputFull => {
@@ -47,6 +59,16 @@ impl CsvReader {
                 ReadRecordResult::End => return None,
             }
         }
+    }
+
+    /// Removes the empty cells of the record just read, and returns how many are left.
+    fn drop_empty(&mut self, count: usize) -> usize {
+        self.ends.truncate(count);
+        self.ends.dedup();
+        if self.ends.first() == Some(&0) {
+            self.ends.remove(0);
+        }
+        self.ends.len()
     }
 
     /// The cells of the record just read. The payload is UTF-8 and is cut at ASCII only.

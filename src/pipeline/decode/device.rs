@@ -42,6 +42,21 @@ impl DeviceParts {
         self.parts.resize(end, 0..0);
     }
 
+    /// Takes back the sample that was begun last.
+    pub(super) fn drop_sample(&mut self) {
+        let end = self.parts.len().saturating_sub(self.each);
+        self.parts.truncate(end);
+    }
+
+    /// Has the sample that was begun last so many times.
+    pub(super) fn repeat_sample(&mut self, times: usize) {
+        let start = self.parts.len().saturating_sub(self.each);
+        let last: Vec<_> = self.parts.drain(start..).collect();
+        for _ in 0..times {
+            self.parts.extend(last.iter().cloned());
+        }
+    }
+
     /// Sets a part of the sample that was begun last, or of the message as a whole. What has a
     /// meaning in topics or in names of several parts is written as `%` and two hex digits, so
     /// that two names are never one.

@@ -6,7 +6,10 @@
 pub(super) enum Slot {
     /// The field of this number.
     Field(usize),
+    /// The time, or the date of it.
     Time,
+    /// The time of day.
+    TimeOfDay,
     /// This part of the device's name.
     Device(usize),
     /// The array of samples.
@@ -39,6 +42,17 @@ impl Node {
             node = node.child_mut(name);
         }
         node.slot = Some(slot);
+    }
+
+    /// Adds the path of a time. In Extended JSON, as MongoDB writes it, the time is further down.
+    pub(super) fn add_time(&mut self, path: &str) {
+        self.add(path, Slot::Time);
+        let pointer = |rest: &str| match path.strip_prefix('/') {
+            Some(path) => format!("/{path}{rest}"),
+            None => format!("/{}{rest}", path.replace('~', "~0").replace('/', "~1")),
+        };
+        self.add(&pointer("/$date"), Slot::Time);
+        self.add(&pointer("/$date/$numberLong"), Slot::Time);
     }
 
     fn child_mut(&mut self, name: String) -> &mut Self {

@@ -26,13 +26,38 @@ impl JsonDecoder {
 impl PayloadDecoder for JsonDecoder {
     fn decode(&mut self, payload: &[u8], out: &mut Decoded) -> Result<(), Reject> {
         let mut builder = SampleBuilder::new(&self.schema, out.samples_mut());
-        read(payload, &mut builder)?;
-        builder.finish()
+        let text = utf8(payload)?;
+        if self.schema.reads_texts()
+            && let Some(word) = bare_word(text)
+        {
+            PayloadVisitor::new(&mut builder).text(word)?;
+            return builder.finish();
+        }
+        match read(text, &mut builder) {
+            // Common writers print NaN and infinities, which JSON does not have.
+            Err(Reject::NotFinite { .. } | Reject::Syntax { .. })
+                if self.schema.missing.is_some() =>
+            {
+                let text = json_mistakes::without_nan(text);
+                let mut builder = SampleBuilder::new(&self.schema, out.samples_mut());
+                read(&text, &mut builder)?;
+                builder.finish()
+            }
+            read => {
+                read?;
+                builder.finish()
+            }
+        }
     }
 }
 
-fn read(payload: &[u8], builder: &mut SampleBuilder<'_>) -> Result<(), Reject> {
-    let text = utf8(payload)?;
+/// A payload that is one number or word and need not be JSON.
+fn bare_word(text: &str) -> Option<&str> {
+    let word = text.trim();
+    (!word.starts_with(['{', '[', '"'])).then_some(word)
+}
+
+fn read(text: &str, builder: &mut SampleBuilder<'_>) -> Result<(), Reject> {
     let mut json = serde_json::Deserializer::from_str(text);
     let read = PayloadVisitor::new(builder).deserialize(&mut json).and_then(|()| json.end());
     read.map_err(|error| builder.reject.take().unwrap_or_else(|| explain(&error, text)))

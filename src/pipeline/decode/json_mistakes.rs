@@ -8,15 +8,14 @@ pub(super) fn mistake(text: &str) -> Option<String> {
     if trimmed.is_empty() {
         return Some("it is empty".to_owned());
     }
-    if text.starts_with('\u{feff}') {
-        return Some("it starts with a byte order mark: leave the mark out".to_owned());
-    }
     if trimmed.starts_with("{'") || trimmed.starts_with("['") {
         return Some("it has single quotes: JSON has double quotes".to_owned());
     }
     if has_decimal_comma(trimmed) {
         let point = trimmed.replace(',', ".");
-        return Some(format!("{trimmed} has a decimal comma: send {point}"));
+        return Some(format!(
+            "{trimmed} has a decimal comma: send {point}, or set payload.numbers"
+        ));
     }
     let words: Vec<&str> = trimmed.split_whitespace().take(100).collect();
     let numbers = words.iter().filter(|word| word.parse::<f64>().is_ok()).count();
@@ -33,5 +32,31 @@ pub(super) fn mistake(text: &str) -> Option<String> {
     if rest.starts_with([',', ';', '{', '[', '"']) {
         return None;
     }
-    Some(format!("it is the number {number} with {rest:?} behind it: send the number alone"))
+    Some(format!(
+        "it is the number {number} with {rest:?} behind it: send the number alone, or set payload.numbers"
+    ))
+}
+
+/// The text with null in place of every NaN and infinity.
+pub(super) fn without_nan(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let (mut rest, mut in_text) = (text, false);
+    while let Some(c) = rest.chars().next() {
+        let word = ["NaN", "nan", "-Infinity", "Infinity", "-inf", "inf"]
+            .into_iter()
+            .find(|word| !in_text && rest.starts_with(word));
+        if let Some(word) = word {
+            out.push_str("null");
+            rest = rest.get(word.len()..).unwrap_or_default();
+            continue;
+        }
+        let len = match c {
+            '\\' if in_text => 1 + rest.chars().nth(1).map_or(0, char::len_utf8),
+            _ => c.len_utf8(),
+        };
+        in_text ^= c == '"';
+        out.push_str(rest.get(..len).unwrap_or_default());
+        rest = rest.get(len..).unwrap_or_default();
+    }
+    out
 }

@@ -20,9 +20,11 @@ mod decoder;
 mod device;
 mod field_tree;
 mod formats;
+mod inflate;
 mod json;
 mod json_mistakes;
 mod key;
+mod missing;
 mod payload_visitor;
 mod raw;
 mod sample_builder;
@@ -31,6 +33,7 @@ mod schema;
 mod serde_glue;
 mod tensor;
 mod text;
+mod text_numbers;
 pub(super) mod time;
 
 #[cfg(test)]
@@ -39,6 +42,7 @@ mod tests;
 pub(super) use csv_reader::CsvReader;
 pub use decoder::{Decoded, PayloadDecoder};
 pub(super) use formats::decoder_for;
+pub(super) use missing::MissingPlan;
 pub use sample_builder::SampleBuilder;
 pub use samples::Samples;
 pub(super) use samples::ValueOrder;

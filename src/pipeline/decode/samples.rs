@@ -8,6 +8,10 @@ use crate::clock::Timestamp;
 /// The most samples in one message: more than a second of audio.
 pub(super) const MAX_SAMPLES: usize = 65_536;
 
+/// The most numbers in the samples of one message, where it may be far shorter than they are: 32 MiB
+/// of them.
+pub(super) const MAX_VALUES: usize = 1 << 22;
+
 /// How the numbers of a whole input lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pipeline) enum ValueOrder {
@@ -33,12 +37,17 @@ pub struct Samples {
     pub(in crate::pipeline) spans: Vec<Range<usize>>,
     /// The device of each sample, where `payload.device` is set.
     pub(in crate::pipeline) devices: DeviceParts,
+    /// Some numbers are NaN, which stands for a number that is missing.
+    pub(in crate::pipeline) has_holes: bool,
+    /// Samples, or messages, that are passed over by the stream's options.
+    pub(in crate::pipeline) skipped: u32,
 }
 
 impl Default for Samples {
     fn default() -> Self {
         let (values, times, spans) = (Vec::new(), Vec::new(), Vec::new());
-        Self { values, times, order: ValueOrder::Flat, spans, devices: DeviceParts::default() }
+        let (order, devices) = (ValueOrder::Flat, DeviceParts::default());
+        Self { values, times, order, spans, devices, has_holes: false, skipped: 0 }
     }
 }
 
@@ -49,5 +58,6 @@ impl Samples {
         self.order = ValueOrder::Flat;
         self.spans.clear();
         self.devices.clear();
+        (self.has_holes, self.skipped) = (false, 0);
     }
 }

@@ -1,8 +1,10 @@
 //! What the payloads of a stream must contain.
 
 use super::field_tree::{Node, Slot};
-use crate::clock::Timestamp;
-use crate::config::{Format, Payload};
+use super::missing::MissingPlan;
+use super::text_numbers::TextNumbers;
+use super::time::TimeRules;
+use crate::config::{ArrayOrder, Compression, CsvDialect, Format, Payload};
 use crate::tensor::Dtype;
 
 /// What every payload of a stream must contain, from the stream's options and the model's inputs.
@@ -22,11 +24,25 @@ pub struct PayloadSchema {
     /// The samples and the time within the object around them, where `payload.samples` is set.
     pub(super) envelope: Option<Node>,
     pub(super) time: Option<String>,
-    /// A time before this is none.
-    pub(super) earliest: Timestamp,
+    /// The field of the time of day, where that of the time is a date.
+    pub(super) time_of_day: Option<String>,
+    pub(super) times: TimeRules,
     /// The fields that name the device.
     pub(super) device: Vec<String>,
+    /// `None` where every sample must be complete.
+    pub(super) missing: Option<MissingPlan>,
+    /// How texts are read where a number is wanted.
+    pub(super) texts: TextNumbers,
+    /// An array of arrays has one for each field rather than one for each sample.
+    pub(super) in_columns: bool,
+    pub(super) csv: CsvDialect,
+    pub(super) compression: Compression,
+    /// The most bytes of a payload that was compressed.
+    pub(super) max_inflated: usize,
 }
+
+/// The bound of payloads that were compressed, unless the stream has one.
+const MAX_INFLATED: usize = 64 << 10;
 
 /// A payload that is the model's only input, element by element.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +65,10 @@ impl PayloadSchema {
     ) -> Self {
         let around = |node: &mut Node| {
             if let Some(time) = &payload.time {
-                node.add(time, Slot::Time);
+                node.add_time(time);
+            }
+            if let Some(time) = &payload.reading.times.time_of_day {
+                node.add(time, Slot::TimeOfDay);
             }
             for (part, name) in payload.device.iter().enumerate() {
                 node.add(name, Slot::Device(part));
@@ -66,18 +85,32 @@ impl PayloadSchema {
             around(&mut node);
             node
         });
+        let reading = &payload.reading;
         Self {
             format: payload.format,
             tensor,
+            missing: MissingPlan::new(&reading.missing, &fields),
             fields,
             width,
             whole,
             sample,
             envelope,
             time: payload.time.clone(),
-            earliest: payload.earliest,
+            time_of_day: reading.times.time_of_day.clone(),
+            times: TimeRules::new(payload),
             device: payload.device.clone(),
+            texts: TextNumbers::new(reading),
+            in_columns: reading.arrays == ArrayOrder::Columns,
+            csv: reading.csv,
+            compression: reading.compression,
+            max_inflated: MAX_INFLATED,
         }
+    }
+
+    /// The same, with the most bytes of a payload that was compressed.
+    #[must_use]
+    pub(in crate::pipeline) fn with_max_inflated(self, max_inflated: usize) -> Self {
+        Self { max_inflated, ..self }
     }
 
     /// The format that the stream's options name.
@@ -108,6 +141,16 @@ impl PayloadSchema {
     #[must_use]
     pub fn tensor(&self) -> Option<&TensorPayload> {
         self.tensor.as_ref()
+    }
+
+    /// What becomes of missing numbers; `None` where every sample must be complete.
+    pub(in crate::pipeline) fn missing_plan(&self) -> Option<MissingPlan> {
+        self.missing.clone()
+    }
+
+    /// Whether texts may stand for numbers, or for none.
+    pub(super) fn reads_texts(&self) -> bool {
+        self.missing.is_some() || !self.texts.is_strict()
     }
 
     /// Whether every number by itself is a sample.

@@ -60,7 +60,7 @@ impl<'de> Visitor<'de> for PayloadVisitor<'_, '_> {
     }
 
     fn visit_unit<E: Error>(mut self) -> Result<(), E> {
-        let result = self.not_a_number(Got::Null);
+        let result = self.hole(Got::Null);
         self.stop(result)
     }
 

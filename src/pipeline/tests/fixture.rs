@@ -9,7 +9,7 @@ use crate::bundle::card::{
 };
 use crate::clock::{Clock, Mono, Now, Timestamp};
 use crate::config::{
-    Encoding, Format, Guarantee, Payload, Publish, RetainedInput, Stream, TopicPattern,
+    Encoding, Format, Guarantee, Payload, Publish, Reading, RetainedInput, Stream, TopicPattern,
     TopicTemplate, When, WindowSafety,
 };
 use crate::engine::RunError;
@@ -169,6 +169,7 @@ pub(crate) fn stream() -> Stream {
             earliest: Timestamp::parse("2020-01-01T00:00:00Z").unwrap(),
             samples: None,
             device: Vec::new(),
+            reading: Reading::default(),
         },
         guarantee: Guarantee::BestEffort,
         windows: WindowSafety::Memory,

@@ -3,8 +3,10 @@
 mod compatibility;
 mod devices;
 pub(crate) mod fixture;
+mod holes;
 mod keys;
 mod losses;
+mod recipes;
 mod replies;
 mod save;
 mod shadow;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::clock_order::{ClockOrder, PendingSample, TimeStep};
 use super::ring::SampleRing;
 use crate::clock::{Mono, Timestamp};
+use crate::pipeline::device_clock::ClockOrigin;
+use crate::pipeline::holes::HeldValues;
 use crate::pipeline::publish_state::PublishState;
 use crate::pipeline::shape::WindowShape;
 use crate::pipeline::window_loss::{LossCause, WindowFill, WindowLoss};
@@ -20,6 +22,10 @@ pub(in crate::pipeline) struct Device {
     /// The last sample's own time, where samples have one.
     pub(in crate::pipeline) time: Option<Timestamp>,
     order: ClockOrder,
+    /// Numbers that stand for missing ones. Not saved: the last sample of a restored window is.
+    pub(in crate::pipeline) held: HeldValues,
+    /// Where its own clock starts. Not saved: the next message sets it.
+    pub(in crate::pipeline) origin: ClockOrigin,
     /// Windows given up since the last complete one. Not saved.
     pub(super) losses: u32,
 }

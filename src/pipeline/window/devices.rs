@@ -9,6 +9,7 @@ use super::device::{Device, micros, since};
 use super::ring::SampleRing;
 use crate::clock::Mono;
 use crate::ids::DeviceKey;
+use crate::pipeline::shape::WindowShape;
 use crate::pipeline::step_report::StepReport;
 use crate::pipeline::window_loss::{LossCause, WindowLosses};
 
@@ -118,6 +119,16 @@ impl Devices {
                 self.spare = Some(device.ring);
             }
             forgotten.expired = forgotten.expired.saturating_add(1);
+        }
+    }
+
+    /// Has each device hold the numbers of the last sample in its window, as of that sample's time.
+    pub(in crate::pipeline) fn hold_last_samples(&mut self, shape: &WindowShape) {
+        for (_, device) in &mut self.known {
+            if let Some(sample) = device.ring.last(shape) {
+                let at = device.time.map_or(device.seen, |time| time.0);
+                device.held.restore(&sample, at);
+            }
         }
     }
 

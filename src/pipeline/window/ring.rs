@@ -74,6 +74,18 @@ impl SampleRing {
         wanted.saturating_sub(self.fresh)
     }
 
+    /// The sample that was added last.
+    pub(in crate::pipeline) fn last(&self, shape: &WindowShape) -> Option<Vec<f64>> {
+        let newest = self.len.checked_sub(1)?;
+        let row = if self.head == 0 { newest } else { self.head.saturating_sub(1) };
+        let start = row.checked_mul(shape.channels)?;
+        let cells = start..start.checked_add(shape.channels)?;
+        match &self.cells {
+            Cells::F32(all) => Some(all.get(cells)?.iter().map(|&v| f64::from(v)).collect()),
+            Cells::F64(all) => Some(all.get(cells)?.to_vec()),
+        }
+    }
+
     /// Copies the samples, oldest first.
     pub(in crate::pipeline) fn read(&self, shape: &WindowShape, into: &mut Vec<f64>) {
         into.clear();

@@ -54,11 +54,11 @@ fn bad_json_is_rejected_by_reason() {
 fn a_reject_says_what_is_wrong_where_and_what_to_do() {
     assert_eq!(
         json().message(r#"{"c":1}"#),
-        "a and b are missing: send them, or correct payload.fields"
+        "a and b are missing: send them, or correct payload.fields, or set payload.missing"
     );
     assert_eq!(
         json().message(r#"{"a":"1","b":2}"#),
-        r#"a is the text "1", not a number: send it without quotes"#
+        r#"a is the text "1", not a number: send it without quotes, or set payload.numbers = "lenient""#
     );
     assert_eq!(
         json().message(r#"{"a":1"#),
@@ -67,7 +67,7 @@ fn a_reject_says_what_is_wrong_where_and_what_to_do() {
     assert_eq!(
         json().message("{\"a\":1,\n\"b\":NaN}"),
         "the number at byte 12 is not finite in 32 bits (NaN, infinite or too large): leave such \
-         readings out"
+         readings out, or set payload.missing"
     );
 }
 

@@ -32,50 +32,51 @@ fn a_bare_number_is_a_sample_or_a_whole_input_of_one_number() {
 #[test]
 fn what_is_nearly_a_number_is_named() {
     let table = [
-        ("21,5", "payload is not JSON: 21,5 has a decimal comma: send 21.5"),
+        (
+            "21,5",
+            "payload is not JSON: 21,5 has a decimal comma: send 21.5, or set payload.numbers",
+        ),
         (
             "21.5 22.5",
             "payload is not JSON: it is 2 numbers side by side: send an array, [21.5, …], or one number a message",
         ),
         (
             "21.5 °C",
-            "payload is not JSON: it is the number 21.5 with \"°C\" behind it: send the number alone",
+            "payload is not JSON: it is the number 21.5 with \"°C\" behind it: send the number alone, or set payload.numbers",
         ),
         (
             "21.5°C",
-            "payload is not JSON: it is the number 21.5 with \"°C\" behind it: send the number alone",
+            "payload is not JSON: it is the number 21.5 with \"°C\" behind it: send the number alone, or set payload.numbers",
         ),
         (
             "40%",
-            "payload is not JSON: it is the number 40 with \"%\" behind it: send the number alone",
+            "payload is not JSON: it is the number 40 with \"%\" behind it: send the number alone, or set payload.numbers",
         ),
-        ("\"21.5\"", "the payload is the text \"21.5\", not a number: send it without quotes"),
+        (
+            "\"21.5\"",
+            "the payload is the text \"21.5\", not a number: send it without quotes, or set payload.numbers = \"lenient\"",
+        ),
         (
             "\"21,5\"",
-            "the payload is the text \"21,5\", not a number: send it with a decimal point",
+            "the payload is the text \"21,5\", not a number: send it with a decimal point, or set payload.numbers = \"lenient\"",
         ),
         (
             "\"ON\"",
-            "the payload is the text \"ON\", not a number: send a number alone, without a unit or words",
+            "the payload is the text \"ON\", not a number: send a number, or name the text in payload.words or \
+             payload.missing_values",
         ),
         (
             "\"\"",
-            "the payload is an empty text, not a number: send a number, or leave the sample out",
+            "the payload is an empty text, not a number: send a number, or set payload.missing",
         ),
-        (
-            "null",
-            "the payload is null, not a number: send a number, or leave the sample out while there is none",
-        ),
+        ("null", "the payload is null, not a number: send a number, or set payload.missing"),
         ("", "payload is not JSON: it is empty"),
         (" \n", "payload is not JSON: it is empty"),
         ("{'v': 1}", "payload is not JSON: it has single quotes: JSON has double quotes"),
         (
-            "\u{feff}21.5",
-            "payload is not JSON: it starts with a byte order mark: leave the mark out",
-        ),
-        (
             "NaN",
-            "the number at byte 0 is not finite in 32 bits (NaN, infinite or too large): leave such readings out",
+            "the number at byte 0 is not finite in 32 bits (NaN, infinite or too large): leave such readings out, \
+             or set payload.missing",
         ),
     ];
     for one in [json().fields(&["v"]), json().fields(&["v"]).whole(1)] {
@@ -92,7 +93,7 @@ fn csv_has_no_decimal_commas() {
         assert!(comma.contains("got 2, the model takes 1; write 21.5 rather than 21,5"), "{comma}");
         assert_eq!(
             one.message("21.5 °C"),
-            "v is the text \"21.5 °C\", not a number: send a number alone, without a unit or words"
+            "v is the text \"21.5 °C\", not a number: send a number alone, or set payload.numbers = \"lenient\""
         );
         assert!(one.message("21.5;22.5").ends_with("commas separate columns"));
     }
@@ -101,10 +102,7 @@ fn csv_has_no_decimal_commas() {
 #[test]
 fn every_kind_of_value_has_its_words_and_counts() {
     let field = |value: &str| json().message(format!(r#"{{"a":1,"b":{value}}}"#));
-    assert_eq!(
-        field("null"),
-        "b is null, not a number: send a number, or leave the sample out while there is none"
-    );
+    assert_eq!(field("null"), "b is null, not a number: send a number, or set payload.missing");
     assert_eq!(field("[2]"), "b is an array, not a number: send one number");
     assert_eq!(
         field(r#"{"value":2}"#),
@@ -130,10 +128,7 @@ fn every_kind_of_value_has_its_words_and_counts() {
     );
     let long = [&[0x59, 0x01, 0x2c][..], &[7; 300]].concat();
     assert!(bytes(&long).contains("300 bytes"));
-    assert_eq!(
-        bytes(&[0xf7]),
-        "b is null, not a number: send a number, or leave the sample out while there is none"
-    );
+    assert_eq!(bytes(&[0xf7]), "b is null, not a number: send a number, or set payload.missing");
     assert_eq!(json().message("[1,2,3]"), "numbers in a sample: got 3, the model takes 2");
     assert_eq!(
         json().message("[1,2,3,4,5]"),
@@ -147,14 +142,17 @@ fn every_kind_of_value_has_its_words_and_counts() {
         json().whole(4).message("[1,2,3]"),
         "numbers in the message: got 3, the model takes 4"
     );
-    assert_eq!(json().message(r#"{"a":1}"#), "b is missing: send it, or correct payload.fields");
+    assert_eq!(
+        json().message(r#"{"a":1}"#),
+        "b is missing: send it, or correct payload.fields, or set payload.missing"
+    );
     assert_eq!(
         json().samples("s").message("{}"),
         "the array of samples is missing: send it, or correct payload.samples"
     );
     assert_eq!(
         json().message([0x1f, 0x8b, 8, 0]),
-        "byte 1 of the payload is not UTF-8: it is compressed with gzip, send it uncompressed"
+        "byte 1 of the payload is not UTF-8: it is compressed with gzip, set payload.compression"
     );
 }
 
@@ -199,7 +197,8 @@ fn what_cannot_be_a_time_is_refused_by_name() {
         timed("12345.678").unwrap_err().to_string(),
         "t is 12345.678, as a time 1970-01-01T03:25:45.678Z, before payload.earliest \
          (2020-01-01T00:00:00.000Z): an uptime or a clock that was not set cannot date a sample; set the \
-         device's clock, or leave payload.time out so that samples are dated by their arrival"
+         device's clock, or leave payload.time out so that samples are dated by their arrival; \
+         payload.clock = \"device\" takes uptimes"
     );
     assert_eq!(
         timed("true").unwrap_err().to_string(),

@@ -1,12 +1,14 @@
 mod bad;
 mod devices;
+mod holes;
 mod mistakes;
+mod texts;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::clock::Timestamp;
-use crate::config::{Format, Payload};
+use crate::config::{Format, Payload, Reading};
 use crate::pipeline::reject::Reject;
 use crate::tensor::Dtype;
 
@@ -20,11 +22,13 @@ struct Case {
     device: Vec<&'static str>,
     width: usize,
     whole: bool,
+    reading: Reading,
 }
 
 fn case(format: Format) -> Case {
     let (fields, device) = (vec!["a", "b"], Vec::new());
-    Case { format, fields, time: None, samples: None, device, width: 2, whole: false }
+    let (samples, reading) = (None, Reading::default());
+    Case { format, fields, time: None, samples, device, width: 2, whole: false, reading }
 }
 
 fn json() -> Case {
@@ -53,6 +57,11 @@ impl Case {
         Self { whole: true, width, ..self }
     }
 
+    fn reading(mut self, set: impl FnOnce(&mut Reading)) -> Self {
+        set(&mut self.reading);
+        self
+    }
+
     fn decoder(&self) -> Box<dyn PayloadDecoder> {
         let payload = Payload {
             format: self.format,
@@ -61,6 +70,7 @@ impl Case {
             earliest: Timestamp::parse("2020-01-01T00:00:00Z").unwrap(),
             samples: self.samples.map(str::to_owned),
             device: self.device.iter().map(|name| (*name).to_owned()).collect(),
+            reading: self.reading.clone(),
         };
         let fields = self.fields.iter().map(|f| (*f).to_owned()).collect();
         decoder_for(PayloadSchema::new(&payload, fields, self.width, self.whole, None))
@@ -265,8 +275,7 @@ fn any_case() -> impl Strategy<Value = Case> {
     let samples = prop_oneof![Just(None), Just(Some("s"))];
     (fields, time, samples, any::<bool>()).prop_map(|(fields, time, samples, whole)| {
         let width = fields.len().max(1);
-        let device = Vec::new();
-        Case { format: Format::Json, fields, time, samples, device, width, whole }
+        Case { fields, time, samples, width, whole, ..json() }
     })
 }
 

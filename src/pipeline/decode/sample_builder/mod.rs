@@ -1,10 +1,16 @@
 //! Builds samples from the numbers that a decoder finds, and keeps the limits of every format.
 
+mod columns;
+mod holes;
+mod series;
+mod times;
+
+use series::Series;
+
 use super::field_tree::Slot;
-use super::samples::{MAX_SAMPLES, Samples, ValueOrder};
+use super::samples::{MAX_SAMPLES, MAX_VALUES, Samples, ValueOrder};
 use super::schema::PayloadSchema;
 use super::text::clip;
-use super::time;
 use crate::clock::Timestamp;
 use crate::pipeline::reject::{Got, Reject};
 
@@ -33,6 +39,12 @@ pub struct SampleBuilder<'a> {
     in_sample: bool,
     /// The time of the message as a whole.
     time: Option<Timestamp>,
+    /// The date and the time of day, where they are two fields.
+    time_parts: [String; 2],
+    /// The fields of the sample that are arrays, with a number for each sample.
+    series: Option<Box<Series>>,
+    /// The message is passed over: it is a whole input that lacks a number.
+    is_passed_over: bool,
     /// Why the payload is refused; set before a reader's own error is raised to stop it.
     pub(super) reject: Option<Reject>,
 }
@@ -47,7 +59,19 @@ impl<'a> SampleBuilder<'a> {
         out.clear();
         out.devices.begin_message(schema.device.len());
         let (array, in_sample) = (Array::Unknown, false);
-        Self { schema, out, row: 0, array, in_sample, time: None, reject: None }
+        let (time_parts, series, is_passed_over) = (<[String; 2]>::default(), None, false);
+        Self {
+            schema,
+            out,
+            row: 0,
+            array,
+            in_sample,
+            time: None,
+            time_parts,
+            series,
+            is_passed_over,
+            reject: None,
+        }
     }
 
     pub(super) fn field_name(&self, field: usize) -> String {
@@ -59,16 +83,18 @@ impl<'a> SampleBuilder<'a> {
         match slot {
             Slot::Field(field) => self.field_name(field),
             Slot::Time => self.schema.time.clone().unwrap_or_default(),
+            Slot::TimeOfDay => self.schema.time_of_day.clone().unwrap_or_default(),
             Slot::Device(part) => self.schema.device.get(part).cloned().unwrap_or_default(),
             Slot::Samples => "the array of samples".to_owned(),
         }
     }
 
+    /// The number, or NaN for none where the field's rule allows it.
     fn finite(&self, field: usize, value: f64) -> Result<f64, Reject> {
-        if value.abs() <= f64::from(f32::MAX) {
+        if value.abs() <= f64::from(f32::MAX) && self.schema.missing.is_none() {
             Ok(value)
         } else {
-            Err(Reject::NotFinite { field: self.field_name(field) })
+            self.number_or_hole(field, value)
         }
     }
 
@@ -97,7 +123,13 @@ impl<'a> SampleBuilder<'a> {
 
     /// Ends the sample that an array as a whole is, if it is one.
     pub(super) fn end_array(&mut self) -> Result<(), Reject> {
-        if self.array != Array::IsSample || !self.in_sample {
+        if !self.in_sample {
+            return Ok(());
+        }
+        if self.series.is_some() {
+            return self.end_named();
+        }
+        if self.array != Array::IsSample {
             return Ok(());
         }
         match (self.schema.sample.is_indexed(), self.schema.whole) {
@@ -135,6 +167,9 @@ impl<'a> SampleBuilder<'a> {
         self.has_names()?;
         self.begin()?;
         let end = self.row.saturating_add(self.schema.fields.len());
+        if end > MAX_VALUES {
+            return Err(Reject::TooManySamples { max: self.out.times.len().saturating_sub(1) });
+        }
         self.out.values.resize(end, MISSING);
         Ok(())
     }
@@ -143,6 +178,9 @@ impl<'a> SampleBuilder<'a> {
     pub(super) fn begin(&mut self) -> Result<(), Reject> {
         if self.out.times.len() >= MAX_SAMPLES {
             return Err(Reject::TooManySamples { max: MAX_SAMPLES });
+        }
+        if self.series.is_some() {
+            return Err(wrong_shape("a sample among arrays of fields"));
         }
         self.row = self.out.values.len();
         self.out.times.push(None);
@@ -163,29 +201,6 @@ impl<'a> SampleBuilder<'a> {
         Ok(())
     }
 
-    pub(super) fn set_time(&mut self, time: Timestamp) {
-        match self.out.times.last_mut().filter(|_| self.in_sample) {
-            Some(own) => *own = Some(time),
-            None => self.time = Some(time),
-        }
-    }
-
-    /// Takes a time that was read, where it can be one.
-    pub(super) fn take_time(
-        &mut self,
-        at: Option<Timestamp>,
-        got: impl FnOnce() -> String,
-    ) -> Result<(), Reject> {
-        let Some(at) = at else { return Err(self.bad_time(got())) };
-        let earliest = self.schema.earliest;
-        if !time::is_plausible(at, earliest) {
-            let field = self.slot_name(Slot::Time);
-            return Err(Reject::ImplausibleTime { field, got: got(), at, earliest });
-        }
-        self.set_time(at);
-        Ok(())
-    }
-
     /// Sets a part of the device's name, for the current sample or else for the whole message.
     ///
     /// # Errors
@@ -200,13 +215,11 @@ impl<'a> SampleBuilder<'a> {
     /// Ends a sample started with [`SampleBuilder::begin_named`].
     pub(super) fn end_named(&mut self) -> Result<(), Reject> {
         self.in_sample = false;
-        let row = self.out.values.get(self.row..).unwrap_or_default();
-        if !row.iter().any(|v| v.is_nan()) {
-            return Ok(());
+        if let Some(series) = self.series.take() {
+            return self.end_series(*series);
         }
-        let missing = row.iter().zip(&self.schema.fields).filter(|(v, _)| v.is_nan());
-        let fields = missing.map(|(_, name)| name.clone()).collect();
-        Err(Reject::MissingField { fields, option: "payload.fields" })
+        let row = self.out.values.get(self.row..).unwrap_or_default();
+        if row.iter().any(|v| v.is_nan()) { self.settle_holes() } else { Ok(()) }
     }
 
     /// Adds the next number of a sample that comes by position, or of a whole input.
@@ -233,15 +246,21 @@ impl<'a> SampleBuilder<'a> {
         let timed = self.schema.time.is_some() && self.out.times.last() == Some(&None);
         if timed && len == self.schema.width.saturating_add(1) {
             let first = self.out.values.remove(self.row);
-            self.take_time(time::from_number(first), || first.to_string())?;
+            self.take_time(self.schema.times.of_number(first), || first.to_string())?;
         } else if len != self.schema.width {
             return Err(self.wrong_length(len.to_string()));
         }
         self.in_sample = false;
-        match self.out.values.get(self.row) {
-            Some(&first) => self.finite(0, first).map(|_| ()),
-            None => Ok(()),
+        let Some(&first) = self.out.values.get(self.row) else { return Ok(()) };
+        let first = self.finite(0, first)?;
+        if self.schema.missing.is_none() {
+            return Ok(());
         }
+        if let Some(cell) = self.out.values.get_mut(self.row) {
+            *cell = first;
+        }
+        let row = self.out.values.get(self.row..).unwrap_or_default();
+        if row.iter().any(|v| v.is_nan()) { self.settle_holes() } else { Ok(()) }
     }
 
     /// Takes all numbers of a payload at once; their count is checked already.
@@ -251,6 +270,9 @@ impl<'a> SampleBuilder<'a> {
         append: impl FnOnce(&mut Vec<f64>),
     ) -> Result<(), Reject> {
         append(&mut self.out.values);
+        if self.schema.missing.is_some() {
+            return self.settle_all();
+        }
         self.out.times.resize(samples, None);
         let largest = f64::from(f32::MAX);
         // A NaN fails the comparison. All first, which becomes vector instructions.
@@ -281,46 +303,6 @@ impl<'a> SampleBuilder<'a> {
         }
     }
 
-    pub(super) fn bad_time(&self, got: String) -> Reject {
-        Reject::BadTime { field: self.slot_name(Slot::Time), got }
-    }
-
-    /// Begins a whole input that is an object of numbers and arrays.
-    pub(super) fn begin_columns(&mut self) -> Result<(), Reject> {
-        self.has_names()?;
-        self.begin()?;
-        self.out.order = ValueOrder::Columns;
-        self.out.spans.resize(self.schema.fields.len(), 0..0);
-        Ok(())
-    }
-
-    pub(super) fn open_column(&mut self, field: usize) {
-        let at = self.out.values.len();
-        if let Some(span) = self.out.spans.get_mut(field) {
-            *span = at..at;
-        }
-    }
-
-    pub(super) fn push_column(&mut self, field: usize, value: f64) -> Result<(), Reject> {
-        let value = self.finite(field, value)?;
-        self.out.values.push(value);
-        let end = self.out.values.len();
-        if let Some(span) = self.out.spans.get_mut(field) {
-            span.end = end;
-        }
-        Ok(())
-    }
-
-    pub(super) fn end_columns(&mut self) -> Result<(), Reject> {
-        self.in_sample = false;
-        let empty = self.out.spans.iter().zip(&self.schema.fields).filter(|(s, _)| s.is_empty());
-        let fields: Vec<String> = empty.map(|(_, name)| name.clone()).collect();
-        if fields.is_empty() {
-            return Ok(());
-        }
-        Err(Reject::MissingField { fields, option: "payload.fields" })
-    }
-
     pub(super) fn in_rows(&mut self) {
         self.out.order = ValueOrder::Rows;
     }
@@ -346,6 +328,9 @@ impl<'a> SampleBuilder<'a> {
     /// A message without samples, or samples without the time or device that the stream's options
     /// ask for.
     pub fn finish(&mut self) -> Result<(), Reject> {
+        if self.schema.missing.is_some() && self.is_nothing_left() {
+            return Ok(());
+        }
         if self.schema.whole {
             let own = self.out.times.iter().rev().find_map(|t| *t);
             self.out.times.clear();

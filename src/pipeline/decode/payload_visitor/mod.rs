@@ -1,36 +1,21 @@
 //! One walk for JSON and CBOR: a serde visitor that goes down the tree of configured fields, puts
 //! the numbers it meets into the [`SampleBuilder`], and builds nothing in between.
 
+mod roles;
+
+pub(super) use roles::{Role, Within};
+
 use serde::de::{Error, MapAccess, SeqAccess};
 
 use super::field_tree::{Node, Slot};
 use super::key::Key;
 use super::sample_builder::{SampleBuilder, wrong_shape};
 use super::text::clip;
-use super::time;
+use crate::config::Missing;
 use crate::pipeline::reject::{Got, Reject};
 
 /// Levels of arrays and objects in a payload; the walk recurses once per level.
 pub(super) const MAX_NESTING: usize = 32;
-
-/// What the value at hand stands for.
-#[derive(Clone, Copy)]
-pub(super) enum Role<'t> {
-    /// The payload.
-    Top,
-    /// The array of samples.
-    Samples,
-    /// The element at this place of an array that is a sample or holds samples.
-    Element(usize),
-    /// A number of a sample that comes by position.
-    Position,
-    /// A member that is wanted or holds wanted members.
-    Member(&'t Node),
-    /// A number of a field that is an array (whole inputs).
-    Column(usize),
-    /// Nothing that is asked for.
-    Other,
-}
 
 /// A value about to be read.
 pub(super) struct PayloadVisitor<'s, 'a> {
@@ -89,11 +74,18 @@ impl<'s, 'a> PayloadVisitor<'s, 'a> {
             Role::Position => builder.push(value),
             Role::Samples => Err(wrong_shape("payload.samples is a number, not an array")),
             Role::Column(field) => builder.push_column(field, value),
+            Role::Series(field) => builder.push_series(field, value),
+            Role::TimeSeries => {
+                let at = builder.schema.times.of_number(value);
+                builder.push_time(at, || value.to_string())
+            }
             Role::Member(node) => match node.slot {
                 Some(Slot::Field(field)) => builder.set(field, value),
-                Some(Slot::Time) => {
-                    builder.take_time(time::from_number(value), || value.to_string())
+                Some(Slot::Time) if builder.schema.time_of_day.is_none() => {
+                    let at = builder.schema.times.of_number(value);
+                    builder.take_time(at, || value.to_string())
                 }
+                Some(Slot::Time | Slot::TimeOfDay) => Err(builder.bad_time(value.to_string())),
                 Some(Slot::Samples) => Err(wrong_shape("payload.samples is a number")),
                 Some(Slot::Device(_)) | None => Ok(()),
             },
@@ -106,7 +98,7 @@ impl<'s, 'a> PayloadVisitor<'s, 'a> {
         if let Some(part) = self.device() {
             return self.device_name(part, if value { "true" } else { "false" });
         }
-        if let Role::Member(Node { slot: Some(Slot::Time), .. }) = self.role {
+        if self.time_slot().is_some() || matches!(self.role, Role::TimeSeries) {
             return Err(self.builder.bad_time(value.to_string()));
         }
         self.number(f64::from(u8::from(value)))
@@ -116,6 +108,16 @@ impl<'s, 'a> PayloadVisitor<'s, 'a> {
     pub(super) fn device(&self) -> Option<usize> {
         match self.role {
             Role::Member(Node { slot: Some(Slot::Device(part)), .. }) => Some(*part),
+            _ => None,
+        }
+    }
+
+    /// What of a time the value at hand is.
+    fn time_slot(&self) -> Option<Slot> {
+        match self.role {
+            Role::Member(Node { slot: Some(slot @ (Slot::Time | Slot::TimeOfDay)), .. }) => {
+                Some(*slot)
+            }
             _ => None,
         }
     }
@@ -140,29 +142,72 @@ impl<'s, 'a> PayloadVisitor<'s, 'a> {
             return self.device_name(part, text);
         }
         let timed = self.builder.schema.time.is_some();
+        let reads = self.builder.schema.reads_texts();
         if let Role::Element(index) = self.role
-            && timed
+            && (timed || reads)
             && !self.builder.schema.is_single()
         {
             self.role = self.within_sample(index)?;
         }
+        if let Some(slot) = self.time_slot() {
+            return self.builder.take_text_time(slot, text);
+        }
         match self.role {
-            Role::Member(Node { slot: Some(Slot::Time), .. }) => self.text_time(text),
-            Role::Position if timed && self.builder.at_row_start() => self.text_time(text),
+            Role::Position if timed && self.builder.at_row_start() => {
+                self.builder.take_text_time(Slot::Time, text)
+            }
+            Role::TimeSeries => {
+                let at = self.builder.schema.times.of_text(text);
+                self.builder.push_time(at, || Got::Text(clip(text)).to_string())
+            }
+            _ if reads && self.field().is_some() => self.text_number(text),
             _ => self.not_a_number(Got::Text(clip(text))),
         }
     }
 
-    fn text_time(&mut self, text: &str) -> Result<(), Reject> {
-        self.builder.take_time(time::from_text(text), || Got::Text(clip(text)).to_string())
+    /// A text that may stand for a number, or for none.
+    fn text_number(&mut self, text: &str) -> Result<(), Reject> {
+        let schema = self.builder.schema;
+        match schema.texts.read(text, schema.missing.as_ref()) {
+            Some(value) if value.is_nan() => self.hole(Got::Text(clip(text))),
+            Some(value) => self.number(value),
+            None => self.not_a_number(Got::Text(clip(text))),
+        }
+    }
+
+    /// The field that the value at hand is wanted for.
+    fn field(&self) -> Option<usize> {
+        match self.role {
+            Role::Member(Node { slot: Some(Slot::Field(field)), .. }) => Some(*field),
+            Role::Column(field) | Role::Series(field) => Some(field),
+            Role::Position => Some(self.builder.position()),
+            Role::Top if self.builder.schema.width == 1 => Some(0),
+            Role::Element(_) if self.builder.schema.is_single() => Some(0),
+            _ => None,
+        }
+    }
+
+    /// A value that stands for no number: refused where the field must have one.
+    pub(super) fn hole(&mut self, got: Got) -> Result<(), Reject> {
+        let schema = self.builder.schema;
+        let Some(missing) = &schema.missing else { return self.not_a_number(got) };
+        if let Role::Element(index) = self.role
+            && !schema.is_single()
+        {
+            self.role = self.within_sample(index)?;
+        }
+        let rule = self.field().map(|field| missing.of(self.builder.field_of(field)));
+        match rule {
+            None | Some(Missing::Reject) => self.not_a_number(got),
+            Some(_) => self.number(f64::NAN),
+        }
     }
 
     /// A value that is no number: refused where one is wanted.
     pub(super) fn not_a_number(&mut self, got: Got) -> Result<(), Reject> {
         let field = match self.role {
-            Role::Member(Node { slot: Some(Slot::Time), .. }) => {
-                return Err(self.builder.bad_time(got.to_string()));
-            }
+            Role::Member(Node { slot: Some(Slot::Time | Slot::TimeOfDay), .. })
+            | Role::TimeSeries => return Err(self.builder.bad_time(got.to_string())),
             Role::Member(Node { slot: Some(slot @ Slot::Device(_)), .. }) => {
                 let problem = "send a text, a whole number, true or false";
                 let field = self.builder.slot_name(*slot);
@@ -170,7 +215,7 @@ impl<'s, 'a> PayloadVisitor<'s, 'a> {
             }
             Role::Member(Node { slot: Some(slot), .. }) => self.builder.slot_name(*slot),
             Role::Member(_) | Role::Other => return Ok(()),
-            Role::Column(field) => self.builder.field_name(field),
+            Role::Column(field) | Role::Series(field) => self.builder.field_name(field),
             Role::Position => self.builder.position_name(),
             Role::Top => "the payload".to_owned(),
             Role::Element(_) | Role::Samples => "a sample".to_owned(),
@@ -253,7 +298,12 @@ impl<'s, 'a> PayloadVisitor<'s, 'a> {
             }
             Role::Member(node) if !node.is_leaf() => Some(node),
             Role::Other => None,
-            Role::Member(_) | Role::Position | Role::Column(_) | Role::Samples => {
+            Role::Member(_)
+            | Role::Position
+            | Role::Column(_)
+            | Role::Series(_)
+            | Role::TimeSeries
+            | Role::Samples => {
                 self.not_a_number(Got::Object)?;
                 None
             }
@@ -272,9 +322,7 @@ impl<'s, 'a> PayloadVisitor<'s, 'a> {
             }
             Role::Top if self.builder.schema.whole => self.builder.end_columns(),
             Role::Top | Role::Element(_) => self.builder.end_named(),
-            Role::Member(_) | Role::Position | Role::Column(_) | Role::Samples | Role::Other => {
-                Ok(())
-            }
+            _ => Ok(()),
         }
     }
 
@@ -293,6 +341,12 @@ impl<'s, 'a> PayloadVisitor<'s, 'a> {
                 self.role = Role::Samples;
                 Within::Array
             }
+            Role::Element(index) if schema.in_columns => {
+                self.builder.of_samples()?;
+                self.builder.begin_arrays()?;
+                self.builder.open_series(index)?;
+                Within::All(Role::Series(index))
+            }
             Role::Element(_) => {
                 self.builder.of_samples()?;
                 if schema.sample.is_indexed() {
@@ -309,9 +363,17 @@ impl<'s, 'a> PayloadVisitor<'s, 'a> {
                 self.builder.open_column(*field);
                 Within::All(Role::Column(*field))
             }
-            Role::Member(node) if !node.is_leaf() => Within::Places(node),
+            Role::Member(Node { slot: Some(Slot::Field(field)), .. }) => {
+                self.builder.open_series(*field)?;
+                Within::All(Role::Series(*field))
+            }
+            Role::Member(Node { slot: Some(Slot::Time), .. }) if !schema.whole => {
+                self.builder.open_time_series();
+                Within::All(Role::TimeSeries)
+            }
+            Role::Member(node) if node.slot.is_none() && !node.is_leaf() => Within::Places(node),
             Role::Other => Within::All(Role::Other),
-            Role::Member(_) | Role::Position => {
+            Role::Member(_) | Role::Position | Role::Series(_) | Role::TimeSeries => {
                 self.not_a_number(Got::Array)?;
                 Within::All(Role::Other)
             }
@@ -322,19 +384,10 @@ impl<'s, 'a> PayloadVisitor<'s, 'a> {
     pub(super) fn leave_seq(&mut self) -> Result<(), Reject> {
         match self.role {
             Role::Top | Role::Samples => self.builder.end_array(),
+            Role::Element(_) if self.builder.schema.in_columns => Ok(()),
             Role::Element(_) if self.builder.schema.sample.is_indexed() => self.builder.end_named(),
             Role::Element(_) => self.builder.end_positions(),
-            Role::Member(_) | Role::Position | Role::Column(_) | Role::Other => Ok(()),
+            _ => Ok(()),
         }
     }
-}
-
-/// What the elements of an array are.
-#[derive(Clone, Copy)]
-pub(super) enum Within<'t> {
-    /// The numbers of a sample, or samples: the first one tells.
-    Array,
-    /// The wanted ones are children of this node.
-    Places(&'t Node),
-    All(Role<'t>),
 }

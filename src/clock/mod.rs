@@ -1,6 +1,10 @@
 //! Time as a value: pure modules receive the time, and only the daemon and the programs read a
 //! clock.
 
+mod zone;
+
+pub use zone::{Zone, ZoneError};
+
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -80,6 +84,22 @@ impl Timestamp {
         let date = text.strip_suffix("GMT")?;
         let date = jiff::fmt::rfc2822::parse(&format!("{date}+0000")).ok()?;
         Some(Self(date.timestamp().as_microsecond()))
+    }
+
+    /// Parses RFC 3339 and the forms beside it that name their offset: RFC 2822, `… UTC` or `… GMT`
+    /// at the end, and dates written `2026/11/30` or `30.11.2026`; `None` for anything else.
+    #[must_use]
+    pub fn parse_any(text: &str) -> Option<Self> {
+        let universal = || {
+            let (time, name) = text.rsplit_once(' ')?;
+            matches!(name, "UTC" | "GMT" | "Z").then(|| Zone::UTC.moment(time.trim_end()))?
+        };
+        let iso = || Self::parse(&zone::iso_date(text)?);
+        let mail = || {
+            let zoned = jiff::fmt::rfc2822::parse(text).ok()?;
+            Some(Self(zoned.timestamp().as_microsecond()))
+        };
+        Self::parse(text).or_else(universal).or_else(iso).or_else(mail)
     }
 
     /// Returns how much later this is than `earlier`; negative spans are zero.

@@ -1,0 +1,166 @@
+//! `[stream.payload]`: the options of how values are read.
+
+use super::Format;
+use super::reading::{
+    ArrayOrder, Compression, CsvDialect, DeviceClock, Missing, MissingRules, NumberForm, Reading,
+    TimeReading, TimeUnit,
+};
+use super::section::Section;
+use super::value::Scalar;
+use crate::clock::Zone;
+
+const NUMBERS: &[(&str, NumberForm)] =
+    &[("strict", NumberForm::Strict), ("lenient", NumberForm::Lenient)];
+
+const COMPRESSION: &[(&str, Compression)] = &[
+    ("none", Compression::None),
+    ("gzip", Compression::Gzip),
+    ("zlib", Compression::Zlib),
+    ("auto", Compression::Auto),
+];
+
+const CLOCKS: &[(&str, DeviceClock)] = &[("wall", DeviceClock::Wall), ("device", DeviceClock::Own)];
+
+const UNITS: &[(&str, TimeUnit)] = &[
+    ("s", TimeUnit::Seconds),
+    ("ms", TimeUnit::Millis),
+    ("us", TimeUnit::Micros),
+    ("ns", TimeUnit::Nanos),
+];
+
+const DELIMITERS: &[(&str, u8)] =
+    &[(",", b','), (";", b';'), ("|", b'|'), ("tab", b'\t'), ("space", b' ')];
+
+const ARRAYS: &[(&str, ArrayOrder)] =
+    &[("rows", ArrayOrder::Rows), ("columns", ArrayOrder::Columns)];
+
+/// Reads the options; what does not fit the format is reported.
+pub(super) fn reading(
+    section: &Section<'_>,
+    format: Option<Format>,
+    time_of_day: Option<String>,
+) -> Reading {
+    let reading = Reading {
+        missing: missing(section),
+        numbers: section.choice("numbers", NUMBERS).unwrap_or_default(),
+        words: words(section),
+        times: times(section, time_of_day),
+        compression: section.choice("compression", COMPRESSION).unwrap_or_default(),
+        csv: dialect(section),
+        arrays: section.choice("arrays", ARRAYS).unwrap_or_default(),
+    };
+    if let Some(format) = format {
+        check_format(section, format, &reading);
+    }
+    reading
+}
+
+/// Reports options whose subject payloads of a format do not have.
+fn check_format(section: &Section<'_>, format: Format, reading: &Reading) {
+    let is_raw = matches!(format, Format::Raw(_));
+    let is_tree = matches!(format, Format::Json | Format::Cbor);
+    let dialect = CsvDialect::default();
+    let set = [
+        ("numbers", is_raw && reading.numbers != NumberForm::Strict),
+        ("words", is_raw && !reading.words.is_empty()),
+        ("delimiter", format != Format::Csv && reading.csv.delimiter != dialect.delimiter),
+        ("comment", format != Format::Csv && reading.csv.comment.is_some()),
+        ("arrays", !is_tree && reading.arrays != ArrayOrder::Rows),
+    ];
+    for (key, _) in set.iter().filter(|(_, is_wrong)| *is_wrong) {
+        section.problem(key, "payloads of this format have none", "nothing for this format");
+    }
+}
+
+fn missing(section: &Section<'_>) -> MissingRules {
+    let mut rules = MissingRules {
+        hold: section.duration("hold"),
+        values: section.strings("missing_values"),
+        ..MissingRules::default()
+    };
+    for (field, values) in section.scalars("missing") {
+        let rule = match values.as_slice() {
+            [Scalar::Text(word)] => match word.as_str() {
+                "reject" => Some(Missing::Reject),
+                "skip" => Some(Missing::Skip),
+                "hold" => Some(Missing::Hold),
+                "nan" => Some(Missing::Nan),
+                _ => None,
+            },
+            [Scalar::Number(number)] if number.abs() <= f64::from(f32::MAX) => {
+                Some(Missing::Value(*number))
+            }
+            _ => None,
+        };
+        match rule {
+            None => {
+                let allowed = "\"reject\", \"skip\", \"hold\", \"nan\" or a number";
+                section.problem("missing", "not what a missing number can become", allowed);
+            }
+            Some(rule) if field.is_empty() => rules.default = rule,
+            Some(rule) => rules.fields.push((field, rule)),
+        }
+    }
+    if rules.holds() != section.has("hold") {
+        let (reason, allowed) = if rules.holds() {
+            ("missing = \"hold\" needs the longest time to hold a number", "hold = \"10m\"")
+        } else {
+            ("nothing is held", "hold together with missing = \"hold\"")
+        };
+        section.problem("hold", reason, allowed);
+    }
+    if rules.is_strict() && !rules.values.is_empty() {
+        let reason = "missing numbers are rejected, so that no value has to be named";
+        section.problem("missing_values", reason, "missing_values together with missing");
+    }
+    rules
+}
+
+fn words(section: &Section<'_>) -> Vec<(String, f64)> {
+    let mut words = Vec::new();
+    for (word, values) in section.scalars("words") {
+        match values.as_slice() {
+            [Scalar::Number(number)] if number.abs() <= f64::from(f32::MAX) => {
+                words.push((word, *number));
+            }
+            _ => section.problem("words", format!("{word:?} is given no number"), "WORD = NUMBER"),
+        }
+    }
+    words
+}
+
+fn times(section: &Section<'_>, time_of_day: Option<String>) -> TimeReading {
+    let zone = section.has("zone").then(|| section.parsed("zone", Zone::parse)).flatten();
+    let unit = section.has("time_unit").then(|| section.choice("time_unit", UNITS)).flatten();
+    let clock = section.choice("clock", CLOCKS).unwrap_or_default();
+    let is_set = [
+        ("zone", zone.is_some()),
+        ("clock", clock != DeviceClock::Wall),
+        ("time_unit", unit.is_some()),
+    ];
+    for (key, is_set) in is_set {
+        if is_set && !section.has("time") {
+            section.problem(key, "samples have no timestamp", "time = \"FIELD\" with it");
+        }
+    }
+    if clock == DeviceClock::Own {
+        if unit.is_none() {
+            let reason = "nothing tells the unit of such a clock";
+            section.problem("clock", reason, "time_unit = \"s\", \"ms\", \"us\" or \"ns\" with it");
+        }
+        if zone.is_some() || time_of_day.is_some() {
+            let reason = "a clock of the device's own has no date";
+            section.problem("clock", reason, "one field of time, and no zone");
+        }
+    }
+    TimeReading { zone, clock, unit, time_of_day }
+}
+
+fn dialect(section: &Section<'_>) -> CsvDialect {
+    let delimiter = section.choice("delimiter", DELIMITERS).unwrap_or(b',');
+    let comment = section.parsed("comment", |text| match text.as_bytes() {
+        [byte] if byte.is_ascii_punctuation() && *byte != b'"' && *byte != delimiter => Ok(*byte),
+        _ => Err("not one character that starts a comment"),
+    });
+    CsvDialect { delimiter, comment }
+}

@@ -1,0 +1,234 @@
+//! Numbers and times as texts, and what devices put around them.
+
+use std::io::Write as _;
+
+use flate2::Compression as Level;
+use flate2::write::{GzEncoder, ZlibEncoder};
+use proptest::prelude::*;
+
+use super::{Case, SECOND, case, cbor, json};
+use crate::clock::{Timestamp, Zone};
+use crate::config::{Compression, Format, NumberForm, TimeUnit};
+use crate::pipeline::decode::Decoded;
+
+fn lenient(case: Case) -> Case {
+    case.reading(|reading| {
+        reading.numbers = NumberForm::Lenient;
+        reading.words = vec![("OPEN".into(), 1.0), ("CLOSED".into(), 0.0)];
+    })
+}
+
+#[test]
+fn lenient_numbers_are_taken_in_every_format() {
+    let table: &[(&str, f64)] = &[
+        ("40", 40.0),
+        ("\"40\"", 40.0),
+        ("\"40%\"", 40.0),
+        ("\"21,5\"", 21.5),
+        ("\"21.5 °C\"", 21.5),
+        ("\"ON\"", 1.0),
+        ("\"0x1F\"", 31.0),
+        ("true", 1.0),
+        ("\"OPEN\"", 1.0),
+        ("\"CLOSED\"", 0.0),
+    ];
+    for (value, number) in table {
+        let object = format!(r#"{{"a":1,"b":{value}}}"#);
+        assert_eq!(lenient(json()).values(&object), [1.0, *number], "{object}");
+        assert_eq!(lenient(case(Format::Cbor)).values(cbor(&object)), [1.0, *number], "{object}");
+        let array = format!("[{value},1]");
+        assert_eq!(lenient(json()).values(&array), [*number, 1.0], "{array}");
+        assert_eq!(lenient(json().whole(2)).values(&object).len(), 2);
+    }
+    assert_eq!(lenient(json()).values(r#"{"a":["1","2 V"],"b":[3,"4"]}"#), [1.0, 3.0, 2.0, 4.0]);
+    assert_eq!(lenient(json()).code(r#"{"a":1,"b":"N"}"#), "not-a-number");
+    assert_eq!(lenient(json()).code(r#"{"a":1,"b":""}"#), "not-a-number");
+    let words = json().reading(|reading| reading.words = vec![("ON".into(), 1.0)]);
+    assert_eq!(words.values(r#"{"a":1,"b":"ON"}"#), [1.0, 1.0]);
+    assert_eq!(words.code(r#"{"a":1,"b":"2"}"#), "not-a-number");
+}
+
+#[test]
+fn a_bare_number_need_not_be_json() {
+    let table = [
+        ("21.5", 21.5),
+        ("\"21.5\"", 21.5),
+        (" 21.5 \n", 21.5),
+        ("+21.5", 21.5),
+        ("021.5", 21.5),
+        ("21,5", 21.5),
+        ("21.5 °C", 21.5),
+        ("ON", 1.0),
+        ("true", 1.0),
+        (".5", 0.5),
+        ("1.", 1.0),
+        ("1e3", 1e3),
+        ("OPEN", 1.0),
+        ("[21.5]", 21.5),
+        ("{\"v\":\"21.5 °C\"}", 21.5),
+    ];
+    for (payload, number) in table {
+        for case in [lenient(json().fields(&["v"])), lenient(json().fields(&["v"]).whole(1))] {
+            assert_eq!(case.values(payload), [number], "{payload:?}");
+        }
+    }
+    let one = lenient(json().fields(&["v"]));
+    assert_eq!(one.code("unavailable"), "not-a-number");
+    assert!(one.message("unavailable").contains("payload.missing_values"));
+    assert_eq!(one.code("21.5 22.5"), "not-a-number");
+    assert_eq!(one.code("nan"), "not-a-number");
+}
+
+#[test]
+fn csv_has_dialects() {
+    let csv = |delimiter: u8, comment: Option<u8>| {
+        lenient(case(Format::Csv)).reading(|reading| {
+            (reading.csv.delimiter, reading.csv.comment) = (delimiter, comment);
+        })
+    };
+    let pair = [21.5, 40.0];
+    assert_eq!(csv(b';', None).values("21,5;40,0"), pair);
+    assert_eq!(csv(b';', None).values("21.5;40.0;\n"), pair);
+    assert_eq!(csv(b'\t', None).values("21.5\t40.0"), pair);
+    assert_eq!(csv(b' ', None).values("21.5   40.0\n 21.5 40 "), [21.5, 40.0, 21.5, 40.0]);
+    assert_eq!(csv(b',', Some(b'#')).values("# t,h\n21.5,40.0\n"), pair);
+    assert_eq!(csv(b',', None).values("21.5,40.0,"), pair);
+    assert_eq!(csv(b';', None).values("b;x;a\n40 %;n;21,5 °C"), pair);
+    assert_eq!(csv(b',', None).values("\n21.5,40.0\n\n"), pair);
+    assert_eq!(csv(b',', None).values("\"21,5\",\"40\""), pair);
+    assert!(case(Format::Csv).fields(&["v"]).message("21,5").contains("payload.delimiter"));
+    assert!(case(Format::Csv).message("21.5;40").contains("payload.delimiter"));
+}
+
+#[test]
+fn marks_around_a_text_are_no_part_of_it() {
+    for format in [Format::Json, Format::Csv] {
+        let one = case(format).fields(&["v"]);
+        assert_eq!(one.values("\u{feff}21.5"), [21.5]);
+        assert_eq!(one.values("21.5\0"), [21.5]);
+        assert_eq!(one.values("21.5\0\0\0"), [21.5]);
+        assert_eq!(one.values("21.5\r\n"), [21.5]);
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut out = GzEncoder::new(Vec::new(), Level::best());
+    out.write_all(bytes).unwrap();
+    out.finish().unwrap()
+}
+
+fn zlib(bytes: &[u8]) -> Vec<u8> {
+    let mut out = ZlibEncoder::new(Vec::new(), Level::best());
+    out.write_all(bytes).unwrap();
+    out.finish().unwrap()
+}
+
+fn compressed(compression: Compression) -> Case {
+    json().reading(|reading| reading.compression = compression)
+}
+
+#[test]
+fn compressed_payloads_are_decompressed_within_bounds() {
+    let text = br#"{"a":1,"b":2}"#;
+    for (compression, bytes) in [
+        (Compression::Gzip, gzip(text)),
+        (Compression::Zlib, zlib(text)),
+        (Compression::Auto, gzip(text)),
+        (Compression::Auto, zlib(text)),
+        (Compression::Auto, text.to_vec()),
+        (Compression::Gzip, [gzip(&text[..5]), gzip(&text[5..])].concat()),
+    ] {
+        assert_eq!(compressed(compression).values(bytes), [1.0, 2.0], "{compression:?}");
+    }
+    assert_eq!(compressed(Compression::Gzip).code(text), "syntax");
+    assert_eq!(compressed(Compression::Zlib).code(gzip(text)), "syntax");
+    let cut = gzip(text);
+    assert_eq!(compressed(Compression::Gzip).code(&cut[..cut.len() - 4]), "syntax");
+    let bomb = gzip(&vec![b' '; 64 << 20]);
+    let mut decoder = compressed(Compression::Auto).decoder();
+    let mut out = Decoded::default();
+    assert_eq!(decoder.decode(&bomb, &mut out).unwrap_err().code(), "too-large");
+    assert!(json().message(gzip(text)).contains("payload.compression"));
+    assert!(json().message(zlib(text)).contains("payload.compression"));
+}
+
+#[test]
+fn times_have_the_forms_that_are_configured() {
+    let of = |case: &Case, time: &str| {
+        case.read(format!(r#"{{"a":1,"b":2,"t":{time}}}"#)).map(|read| read.times[0])
+    };
+    let plain = json().time("t");
+    for time in [
+        "\"2026-11-22 10:00:00 UTC\"",
+        "\"Sun, 22 Nov 2026 10:00:00 +0000\"",
+        "{\"$date\":\"2026-11-22T10:00:00Z\"}",
+        "{\"$date\":{\"$numberLong\":\"1795341600000\"}}",
+        "\"2026-11-22T11:00:00+01\"",
+        "\"2026-11-22T10:00:00,000Z\"",
+    ] {
+        assert_eq!(of(&plain, time).unwrap(), Some(SECOND), "{time}");
+    }
+    let local = ["\"2026-11-22T11:00:00\"", "\"2026/11/22 11:00:00\"", "\"22.11.2026 11:00:00\""];
+    let zoned = json().time("t").reading(|reading| {
+        reading.times.zone = Some(Zone::parse("+01:00").unwrap());
+    });
+    for time in local {
+        assert_eq!(of(&zoned, time).unwrap(), Some(SECOND), "{time}");
+        let refused = of(&plain, time).unwrap_err();
+        assert!(refused.to_string().contains("payload.zone"), "{refused}");
+    }
+    let split = json().time("t").reading(|reading| {
+        reading.times.zone = Some(Zone::UTC);
+        reading.times.time_of_day = Some("/clock/at".into());
+    });
+    for payload in [
+        r#"{"a":1,"b":2,"t":"2026-11-22","clock":{"at":"10:00:00"}}"#,
+        r#"{"clock":{"at":"10:00:00"},"a":1,"b":2,"t":"22.11.2026"}"#,
+    ] {
+        assert_eq!(split.read(payload).unwrap().times, [Some(SECOND)]);
+    }
+    assert_eq!(split.code(r#"{"a":1,"b":2,"t":"2026-11-22"}"#), "missing-field");
+    assert_eq!(split.code(r#"{"a":1,"b":2,"t":3,"clock":{"at":"10:00"}}"#), "bad-time");
+    let mut lines = case(Format::Csv).time("t");
+    lines.reading = split.reading.clone();
+    assert_eq!(lines.read("2026-11-22,10:00:00,1,2").unwrap().times, [Some(SECOND)]);
+}
+
+#[test]
+fn a_clock_of_the_devices_own_is_left_as_it_is() {
+    let own = json().time("t").reading(|reading| {
+        reading.times.clock = crate::config::DeviceClock::Own;
+        reading.times.unit = Some(TimeUnit::Millis);
+    });
+    let read = own.read(r#"{"a":1,"b":2,"t":1500}"#).unwrap();
+    assert_eq!(read.times, [Some(Timestamp(1_500_000))]);
+    assert!(json().time("t").message(r#"{"a":1,"b":2,"t":1500}"#).contains("payload.clock"));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_decompressed_or_rejected(
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        head in prop_oneof![Just(&[][..]), Just(&[0x1f, 0x8b, 8, 0][..]), Just(&[0x78, 0x9c][..])],
+        compression in prop_oneof![
+            Just(Compression::Gzip), Just(Compression::Zlib), Just(Compression::Auto),
+        ],
+    ) {
+        let _read = compressed(compression).read([head, &bytes].concat());
+    }
+
+    #[test]
+    fn any_text_is_read_or_rejected_leniently(
+        text in ".{0,40}",
+        delimiter in prop_oneof![Just(b';'), Just(b' '), Just(b'\t')],
+    ) {
+        let csv = lenient(case(Format::Csv)).reading(|reading| {
+            (reading.csv.delimiter, reading.csv.comment) = (delimiter, Some(b'#'));
+        });
+        for case in [csv, lenient(json()), lenient(json().fields(&["v"]))] {
+            if let Ok(samples) = case.read(&text) {
+                prop_assert!(samples.values.iter().all(|value| value.is_finite()));
+            }
+        }
+    }
+}
