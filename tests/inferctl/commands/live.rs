@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use inferd::tensor::{Data, Tensor};
 
-use super::examples::first_example;
+use super::documents::first_example;
 use super::found::lines;
 use super::program;
 use super::shell::{Shell, Staying};
