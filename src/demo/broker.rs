@@ -1,19 +1,19 @@
-//! A broker inside this process, for a demonstration and for tests on a machine without one.
+//! An embedded broker, for the demo and for tests on a machine without a broker.
 //!
-//! # rumqttd 0.20, and what it cannot do
-//! - It takes no notice of the receive maximum: up to 100 QoS 1 messages are under way to one
-//!   client. The link allows for that.
-//! - A session that is resumed gets its messages again with new packet ids and without DUP, so
-//!   they are processed again instead of being recognised.
-//! - It delivers with the quality of the subscription, also what was published with a lesser one.
-//! - Sessions and retained messages live in memory only.
-//! - A topic's log has a bounded length: a subscriber that falls behind by more loses the oldest,
-//!   QoS 1 or not.
-//! - It leaves Nagle's algorithm on, which holds a message back for up to 40 ms: turned off here.
+//! # Limitations of rumqttd 0.20
+//! - It ignores the receive maximum: up to 100 QoS 1 messages are in flight to one client. The link
+//!   allows for that.
+//! - Messages of a resumed session are sent again with new packet ids and without DUP, so they are
+//!   processed again instead of being recognised.
+//! - It delivers with the QoS of the subscription, even if a message was published with a lower one.
+//! - Sessions and retained messages are in memory only.
+//! - The log of a topic is bounded: a subscriber that falls behind by more loses the oldest messages,
+//!   with QoS 1, too.
+//! - It leaves Nagle's algorithm on, which delays a message by up to 40 ms; it is turned off here.
 //! - It announces no maximum packet size of its own, and closes the connection on a larger packet.
 //!
-//! So nothing is promised of deliveries through it; those promises are tested against mosquitto.
-//! It logs through the `log` crate under `rumqttd`: a program should keep that at `off`.
+//! Delivery guarantees are therefore tested against mosquitto. rumqttd logs through the `log` crate as
+//! `rumqttd`; a program should set that to `off`.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -27,16 +27,16 @@ use tokio::sync::oneshot;
 
 use super::nodelay;
 
-/// Largest packet in bytes.
+/// The largest packet in bytes.
 const MAX_PACKET: usize = 4 << 20;
 /// Size and number of the segments that are kept per topic filter for slow subscribers.
 const SEGMENT: usize = 8 << 20;
 const SEGMENTS: usize = 8;
-/// The port is chosen before rumqttd opens it, so another program may be quicker.
+/// The port is chosen before rumqttd opens it, so another program may take it first.
 const ATTEMPTS: usize = 5;
 const READY_WITHIN: Duration = Duration::from_secs(5);
 
-/// Why there is no embedded broker.
+/// Why the embedded broker did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("no free port on 127.0.0.1: {0}")]
@@ -47,7 +47,7 @@ pub enum StartError {
     NotListening(String),
 }
 
-/// A running broker, MQTT 5 on loopback without TLS or passwords. It ends when this is dropped.
+/// A running broker: MQTT 5 on loopback, without TLS or passwords. Dropping it stops it.
 #[derive(Debug)]
 pub struct EmbeddedBroker {
     port: u16,
@@ -56,10 +56,10 @@ pub struct EmbeddedBroker {
 }
 
 impl EmbeddedBroker {
-    /// Starts a broker on a free port and waits until it takes connections.
+    /// Starts a broker on a free port and waits until it accepts connections.
     ///
     /// # Errors
-    /// When there is no port, no thread, or the broker does not open the port within seconds.
+    /// No free port, no thread, or the broker does not open the port within seconds.
     pub fn start() -> Result<Self, StartError> {
         let mut last = StartError::NotListening("no attempt was made".into());
         for _ in 0..ATTEMPTS {
@@ -82,7 +82,7 @@ impl EmbeddedBroker {
         let (failed, failure) = channel();
         let serve = move || {
             if let Err(reason) = serve(port, stopped) {
-                // Nobody listens for it once the broker was up.
+                // There is no receiver once the broker was up.
                 failed.send(reason).unwrap_or(());
             }
         };
@@ -168,7 +168,7 @@ fn server_settings(port: u16) -> ServerSettings {
             max_inflight_count: 100,
             auth: None,
             external_auth: None,
-            // Without, a publish on a topic nobody has subscribed to ends the connection.
+            // Otherwise a publish on a topic without subscribers ends the connection.
             dynamic_filters: true,
         },
     }

@@ -42,7 +42,7 @@ pub struct DemoOptions {
     pub json: bool,
 }
 
-/// How long a prediction may take to arrive.
+/// The longest time until a prediction arrives.
 const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A sample with the time at which it is published.
@@ -65,7 +65,7 @@ pub fn run(options: &DemoOptions) -> anyhow::Result<()> {
     let daemon = start_daemon(sandbox.config(), sandbox.bundle(), stopped)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(play(options, &sandbox, &view));
-    // The daemon ends as it does in service: drained, saved, its status `stopped`.
+    // The daemon stops as in production: queues drained, state saved, status `stopped`.
     if stop.send(()).is_err() {
         log::debug!("the daemon has ended before the demonstration");
     }
@@ -122,7 +122,7 @@ async fn play(
     Ok(ReplayOutcome { score: score.into_inner(), expected, samples, took: begun.elapsed() })
 }
 
-/// The recordings are replayed as if the last sample were taken now, so no clock is ahead.
+/// The recordings are replayed as if the last sample were taken now, so no time stamp is in the future.
 fn first_moment(watches: &[Watch]) -> Timestamp {
     let longest = watches.iter().map(Watch::duration).max().unwrap_or_default();
     let now = SystemClock::start().now().wall;
@@ -130,7 +130,7 @@ fn first_moment(watches: &[Watch]) -> Timestamp {
     Timestamp((now.0 - i64::try_from(longest.as_micros()).unwrap_or(0)) / 1000 * 1000)
 }
 
-/// All watches' samples in the order of their moments.
+/// The samples of all watches in the order of their times.
 fn schedule(watches: &[Watch]) -> Vec<ScheduledSample> {
     let mut schedule: Vec<ScheduledSample> = watches
         .iter()
@@ -165,7 +165,7 @@ async fn await_online(
     tokio::time::timeout(ARRIVAL_TIMEOUT, online).await.context("the daemon did not come online")?
 }
 
-/// Publishes every sample at its moment; pauses between recordings are passed over.
+/// Publishes every sample at its time; pauses between recordings are skipped.
 async fn publish(
     client: &SimpleClient,
     schedule: &[ScheduledSample],

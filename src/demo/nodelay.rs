@@ -1,15 +1,15 @@
 //! Turns Nagle's algorithm off for the embedded broker.
 //!
-//! With it, a message that follows an acknowledgement waits for the client to acknowledge that one
-//! at the level of TCP, which takes up to 40 ms. rumqttd 0.20 has no such setting and keeps its
-//! listener to itself. On Linux a connection takes the option over from its listener, so it is set
-//! there; where that fails, messages are later and nothing else.
+//! With it, a message that follows an acknowledgement waits until the client's TCP acknowledges the
+//! latter, which takes up to 40 ms. rumqttd 0.20 has no option for it and does not expose its
+//! listener. On Linux a connection inherits the option from its listener, so it is set there; if that
+//! fails, messages are delayed.
 
 use std::ffi::c_int;
 use std::net::Ipv4Addr;
 
-/// Sets `TCP_NODELAY` on the socket of this process that listens at `port` of 127.0.0.1, for the
-/// connections that it accepts from now on. False where there is none.
+/// Sets `TCP_NODELAY` on the socket of this process that listens on `port` of 127.0.0.1, for the
+/// connections that it accepts from now on. False if there is no such socket.
 pub(super) fn set_for_listener(port: u16) -> bool {
     let descriptors = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
     let numbers = descriptors.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -18,7 +18,7 @@ pub(super) fn set_for_listener(port: u16) -> bool {
 
 fn listens_at(fd: c_int, port: u16) -> bool {
     let (mut listens, mut length): (c_int, _) = (0, size_of_value::<c_int>());
-    // SAFETY: the call gets a place of the length it is told.
+    // SAFETY: the pointer is valid for the length that the call is given.
     #[expect(unsafe_code, reason = "the listener is inside rumqttd")]
     let asked = unsafe {
         let place = (&raw mut listens).cast();
@@ -28,7 +28,7 @@ fn listens_at(fd: c_int, port: u16) -> bool {
         return false;
     }
     let mut length = size_of_value::<libc::sockaddr_in>();
-    // SAFETY: all zeros is a valid address, and the call gets a place of the length it is told.
+    // SAFETY: all zeros is a valid address, and the pointer is valid for the length that is given.
     #[expect(unsafe_code, reason = "the listener is inside rumqttd")]
     let (named, address) = unsafe {
         let mut address: libc::sockaddr_in = std::mem::zeroed();
@@ -42,7 +42,7 @@ fn listens_at(fd: c_int, port: u16) -> bool {
 
 fn set_nodelay(fd: c_int) -> bool {
     let (on, length): (c_int, _) = (1, size_of_value::<c_int>());
-    // SAFETY: the option's value is where and as long as the call is told.
+    // SAFETY: the option's value has the address and the length that the call is given.
     #[expect(unsafe_code, reason = "the listener is inside rumqttd")]
     let set = unsafe {
         let value = (&raw const on).cast();
@@ -51,7 +51,7 @@ fn set_nodelay(fd: c_int) -> bool {
     set == 0
 }
 
-/// The size of a type as the calls take it.
+/// The size of a type, in the type of the calls.
 fn size_of_value<T>() -> libc::socklen_t {
     libc::socklen_t::try_from(size_of::<T>()).unwrap_or(0)
 }

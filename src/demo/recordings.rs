@@ -1,18 +1,18 @@
-//! The recordings that the demonstration replays: forty real ones of a smart watch, with what its
-//! wearer did. Source and licence are in `models/README.md`.
+//! The recordings that the demo replays: forty real ones of a smart watch, each with the activity of
+//! its wearer. Source and licence are in `models/README.md`.
 
 use std::collections::BTreeMap;
 
 /// Ten seconds of one wearer.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Recording {
-    /// What the wearer did: badminton, resting, running or walking.
+    /// The activity of the wearer: badminton, resting, running or walking.
     pub(crate) label: String,
-    /// Samples of ax ay az (m/s2) and gx gy gz, 10 a second.
+    /// Samples of ax, ay, az (m/s2), gx, gy and gz, 10 per second.
     pub(crate) samples: Vec<[f32; 6]>,
 }
 
-/// The embedded recordings cannot be read: the file was damaged before the build.
+/// The embedded recordings are damaged.
 #[derive(Debug, thiserror::Error)]
 #[error("line {line} of the recordings: {problem}")]
 pub(crate) struct BadRecordings {

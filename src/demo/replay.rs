@@ -5,21 +5,21 @@ use std::time::Duration;
 use super::recordings::Recording;
 use crate::clock::Timestamp;
 
-/// Between two samples as recorded.
+/// The recorded time between two samples.
 pub(crate) const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Between two recordings of a watch; longer than the model card's `max_gap`, so that no window
-/// spans two of them.
+/// The pause between two recordings of a watch. It is longer than `max_gap` of the model card, so that
+/// no window contains samples of two recordings.
 const RECORDING_PAUSE: Duration = Duration::from_secs(3);
 
-/// One watch's recordings, one after the other.
+/// The recordings of one watch, one after the other.
 #[derive(Debug)]
 pub(crate) struct Watch {
     pub(crate) name: String,
     recordings: Vec<Recording>,
 }
 
-/// A moment of the replay on one watch.
+/// A position of the replay on one watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SamplePosition {
     pub(crate) recording: usize,
@@ -46,12 +46,12 @@ impl Watch {
         &self.recordings
     }
 
-    /// How long the watch was worn, pauses included.
+    /// The length of the watch's replay, pauses included.
     pub(crate) fn duration(&self) -> Duration {
         self.recordings.iter().map(span).sum()
     }
 
-    /// Every sample in order with the moment it stands for, counted from the first.
+    /// Every sample in order, with its time since the first one.
     pub(crate) fn samples(&self) -> impl Iterator<Item = (Duration, SamplePosition, [f32; 6])> {
         let mut start = Duration::ZERO;
         self.recordings.iter().enumerate().flat_map(move |(recording, of)| {
@@ -65,7 +65,7 @@ impl Watch {
         })
     }
 
-    /// Which sample a prediction's time means.
+    /// The sample that the time of a prediction refers to.
     pub(crate) fn place(&self, first: Timestamp, time: Timestamp) -> Option<SamplePosition> {
         let after = time.since(first);
         let (_, place, _) =
@@ -79,7 +79,7 @@ fn span(recording: &Recording) -> Duration {
         + RECORDING_PAUSE
 }
 
-/// One sample as the JSON a watch would send.
+/// One sample as JSON, as a watch would send it.
 pub(crate) fn payload(time: Timestamp, sample: [f32; 6]) -> String {
     let [ax, ay, az, gx, gy, gz] = sample;
     format!(r#"{{"ts":"{time}","ax":{ax},"ay":{ay},"az":{az},"gx":{gx},"gy":{gy},"gz":{gz}}}"#)

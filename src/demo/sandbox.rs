@@ -31,7 +31,7 @@ pub(crate) struct Sandbox {
     broker: Option<EmbeddedBroker>,
 }
 
-/// A folder that goes with its owner.
+/// A folder that is removed with its owner.
 struct Folder(PathBuf);
 
 impl Drop for Folder {
@@ -66,7 +66,7 @@ impl Sandbox {
         self.config.clone()
     }
 
-    /// The demonstration's own connection: the daemon's broker under another client's name.
+    /// The connection of the demo: to the daemon's broker, with another client id.
     pub(crate) fn client(&self) -> crate::config::Broker {
         let client_id = format!("inferd-demo-{}", std::process::id());
         crate::config::Broker { client_id, ..self.config.broker.clone() }
@@ -80,7 +80,7 @@ impl Sandbox {
         format!("{}/{}/status", self.config.gateway.prefix, self.config.gateway.id)
     }
 
-    /// How many windows a watch's recordings make: none spans two of them.
+    /// The number of windows of a watch's recordings; no window spans two of them.
     pub(crate) fn windows(&self, watch: &Watch) -> u64 {
         let window = self.bundle.card.window.as_ref();
         let (length, hop) = window.map_or((1, 1), |window| (window.length, window.hop));
@@ -90,7 +90,7 @@ impl Sandbox {
     }
 }
 
-/// The daemon's configuration, as its owner would write it.
+/// The configuration of the daemon, as a user would write it.
 fn toml(url: &str, folder: &Path) -> String {
     let folder = folder.display();
     format!(

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::replay::{SamplePosition, Watch};
 use crate::clock::Timestamp;
 
-/// A minute: far beyond what the demonstration waits for.
+/// A minute, far more than the demo waits.
 const MAX_LATENCY_US: u64 = 60_000_000;
 
 /// The part of a prediction that the score needs.
@@ -29,21 +29,21 @@ struct Timings {
     run: u64,
 }
 
-/// One prediction, placed.
+/// A prediction with its place in the replay.
 #[derive(Debug)]
 pub(crate) struct Scored {
     pub(crate) right: bool,
-    /// From the window's last sample being published to its prediction's arrival.
+    /// From the publish of the window's last sample to the arrival of its prediction.
     pub(crate) latency: Duration,
 }
 
-/// The tally of a replay.
+/// The counts of a replay.
 #[derive(Debug)]
 pub(crate) struct Score {
     watches: Vec<Watch>,
     first: Timestamp,
     published: HashMap<(usize, usize, usize), Instant>,
-    /// Sums of the classes' probabilities, by watch and recording.
+    /// Sums of the probabilities of each class, by watch and recording.
     sums: BTreeMap<(usize, usize), BTreeMap<String, f64>>,
     pub(crate) windows: u64,
     pub(crate) windows_right: u64,
@@ -66,7 +66,7 @@ pub(crate) struct Figures {
 }
 
 impl Score {
-    /// `first` is the moment that the replay's first sample stands for.
+    /// `first` is the time of the first sample of the replay.
     pub(crate) fn new(watches: Vec<Watch>, first: Timestamp) -> anyhow::Result<Self> {
         Ok(Self {
             watches,
@@ -85,12 +85,12 @@ impl Score {
         &self.watches
     }
 
-    /// A sample of `watch` has been handed to the broker's connection.
+    /// Records that a sample of `watch` was published.
     pub(crate) fn sent(&mut self, watch: usize, place: SamplePosition) {
         self.published.insert((watch, place.recording, place.step), Instant::now());
     }
 
-    /// Places a prediction; `None` for one that belongs to no recording.
+    /// Finds the place of a prediction; `None` if it belongs to no recording.
     pub(crate) fn received(&mut self, prediction: &Prediction) -> Option<Scored> {
         let placed = self.place(prediction);
         let Some((watch, place)) = placed else {
@@ -118,7 +118,7 @@ impl Score {
         Some((watch, self.watches.get(watch)?.place(self.first, time)?))
     }
 
-    /// A recording's label is the one with the highest mean probability over its windows.
+    /// The label of a recording is the one with the highest mean probability over its windows.
     pub(crate) fn figures(&self) -> Figures {
         let right = |(&(watch, recording), sums): (&(usize, usize), &BTreeMap<String, f64>)| {
             let best = sums.iter().max_by(|a, b| a.1.total_cmp(b.1)).map(|(label, _)| label);

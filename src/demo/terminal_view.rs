@@ -1,5 +1,5 @@
-//! What the demonstration shows: one live line per watch and a bar on a terminal, plain lines
-//! where the output goes to a file.
+//! The display of the demo: on a terminal one live line per watch and a progress bar, otherwise plain
+//! lines.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::replay::Watch;
 use super::score::{Figures, Prediction, Scored};
 use crate::demo::sandbox::Sandbox;
 
-/// Where the demonstration is shown.
+/// The output of the demo.
 pub(crate) struct TerminalView {
     kind: Kind,
     lines: std::cell::RefCell<Lines>,

@@ -1,24 +1,23 @@
-//! What is stored together, as values of the database: a group of results of one priority, or one
-//! piece of small state.
+//! The unit of storage: a group of results of one priority, or one piece of small state.
 //!
-//! A batch is packed into one string of bytes, compressed where that makes it smaller, and cut into
-//! values of at most [`MAX_VALUE_SIZE`] bytes, each in a slot of its own:
+//! A batch is packed into one string of bytes, compressed if that makes it smaller, and cut into
+//! values of at most [`MAX_VALUE_SIZE`] bytes. Each value has a slot:
 //!
 //! ```text
 //! crc      u32  CRC-32 of the slot's number and of everything below
-//! kind     u8   1 results, 2 state; 16 is added where the bytes are deflated
+//! kind     u8   1 results, 2 state; 16 is added if the bytes are deflated
 //! priority u8   of results
 //! piece    u16  0, 1, … in the order of the bytes
-//! pieces   u16  how many there are
-//! records  u16  results in it
-//! first    u64  the number of the first result; of state: rises with each value
-//! last     u32  the number of the last result, as the distance from the first
-//! stored   u32  when, in seconds since 1970
-//! stamp    u32  CRC-32 of all bytes of the batch: tells two attempts at one place apart
-//! bytes         of state: length of the name as u8, the name, then the value
+//! pieces   u16  number of pieces
+//! records  u16  number of results
+//! first    u64  sequence number of the first result; for state, a number that rises with each value
+//! last     u32  sequence number of the last result, relative to the first
+//! stored   u32  time of storage in seconds since 1970
+//! stamp    u32  CRC-32 of all bytes of the batch; distinguishes two attempts at one place
+//! bytes         for state: length of the name as u8, the name, then the value
 //! ```
-//! Integers are little-endian. Piece 0 is written last and cleared first: a batch without it was
-//! never whole.
+//! Integers are little-endian. Piece 0 is written last and cleared first, so a batch without it is
+//! incomplete.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -32,18 +31,18 @@ use super::record_codec;
 use crate::codec::Reader;
 use crate::outbox::{Record, Seq};
 
-/// The longest value. A quarter of a segment would be kept in a file of its own, which sled never
-/// syncs, and what shares a leaf with a value counts.
+/// Size of the longest value in bytes. sled writes a leaf of a quarter of a segment to a separate file,
+/// which it never syncs, and the other values of the leaf count.
 pub(super) const MAX_VALUE_SIZE: usize = 4096;
-/// A result longer than this is not stored.
+/// Size of the largest result that is stored, in bytes.
 pub(super) const MAX_RECORD_SIZE: usize = 1 << 24;
-/// No batch unpacks to more.
+/// Size of the largest batch after inflating, in bytes.
 const MAX_UNPACKED_SIZE: u64 = 1 << 26;
 const HEADER_LEN: usize = 32;
 const MAX_BODY_SIZE: usize = MAX_VALUE_SIZE - HEADER_LEN;
 const DEFLATED: u8 = 16;
 
-/// Where a batch stands: by priority, then by age.
+/// The order of batches: by priority, then by age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct BatchKey {
     pub(super) priority: u8,
@@ -56,7 +55,7 @@ pub(super) enum BatchKind {
     State,
 }
 
-/// What each piece says of itself and of the whole.
+/// The header of a piece: its own fields and those of its batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) kind: BatchKind,
@@ -111,7 +110,7 @@ impl Header {
     }
 }
 
-/// The value of a slot, if it is whole: what it says and the bytes of the batch in it.
+/// Parses the value of a slot: its header and its part of the batch; `None` if it is damaged.
 pub(super) fn read_piece(slot: u32, value: &[u8]) -> Option<(Header, &[u8])> {
     let mut reader = Reader::new(value);
     let crc = u32::from_le_bytes(reader.array()?);
@@ -143,13 +142,13 @@ impl PackedBatch {
         &self.header
     }
 
-    /// What it adds to the database.
+    /// Bytes that it adds to the database.
     pub(super) fn bytes(&self) -> u64 {
         let headers = usize::from(self.header.pieces) * HEADER_LEN;
         u64::try_from(self.body.len() + headers).unwrap_or(u64::MAX)
     }
 
-    /// The values for these slots, in order.
+    /// Returns the values for these slots, in order.
     pub(super) fn values(
         &self,
         slots: &[u32],
@@ -175,7 +174,7 @@ impl PackedBatch {
     }
 }
 
-/// Packs a group: one batch for each priority in it. What is over [`MAX_RECORD_SIZE`] is left out.
+/// Packs a group into one batch for each priority. Results above [`MAX_RECORD_SIZE`] are left out.
 pub(super) fn pack(group: &[Record]) -> Vec<PackedBatch> {
     let mut lanes: BTreeMap<u8, Vec<&Record>> = BTreeMap::new();
     for record in group.iter().filter(|record| !is_too_long(record)) {
@@ -208,8 +207,8 @@ pub(super) fn pack_lane(priority: u8, lane: &[&Record]) -> Option<PackedBatch> {
     PackedBatch::new(header, body)
 }
 
-/// Packs small state. `turn` must be above that of the value it replaces. `None` where name or
-/// value are too long.
+/// Packs small state. `turn` must be higher than that of the value it replaces. `None` if the name or
+/// the value is too long.
 pub(super) fn pack_state(name: &str, value: &[u8], revision: u64) -> Option<PackedBatch> {
     if u64::try_from(value.len()).is_ok_and(|len| len > MAX_UNPACKED_SIZE) {
         return None;
@@ -232,14 +231,14 @@ pub(super) fn pack_state(name: &str, value: &[u8], revision: u64) -> Option<Pack
     PackedBatch::new(header, body)
 }
 
-/// The name of a state from the bytes of its piece 0.
+/// Reads the name of a state from the bytes of its piece 0.
 pub(super) fn state_name(bytes: &[u8]) -> Option<&str> {
     let mut reader = Reader::new(bytes);
     let len = reader.byte()?;
     std::str::from_utf8(reader.take(len.into())?).ok()
 }
 
-/// Unpacks results from the values of their slots in order; `None` where a single bit is wrong.
+/// Unpacks results from the values of their slots, in order; `None` if any bit is wrong.
 pub(super) fn unpack<'a>(values: impl IntoIterator<Item = (u32, &'a [u8])>) -> Option<Vec<Record>> {
     let (header, body) = join(values)?;
     let raw = inflate(&header, &body)?;
@@ -250,7 +249,7 @@ pub(super) fn unpack<'a>(values: impl IntoIterator<Item = (u32, &'a [u8])>) -> O
     (header.kind == BatchKind::Results && reader.is_empty()).then_some(records)
 }
 
-/// Unpacks the value of a state; `None` where a single bit is wrong.
+/// Unpacks the value of a state; `None` if any bit is wrong.
 pub(super) fn unpack_state<'a>(
     values: impl IntoIterator<Item = (u32, &'a [u8])>,
 ) -> Option<Vec<u8>> {
@@ -278,7 +277,7 @@ fn join<'a>(values: impl IntoIterator<Item = (u32, &'a [u8])>) -> Option<(Header
     None
 }
 
-/// The bytes, deflated where that makes them fewer.
+/// Deflates the bytes if that makes them fewer.
 fn compress(raw: Vec<u8>) -> (bool, Vec<u8>) {
     match deflate(&raw) {
         Ok(deflated) if deflated.len() < raw.len() => (true, deflated),

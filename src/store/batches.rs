@@ -1,4 +1,4 @@
-//! The batches and values in the database, and what has to be removed.
+//! The batches and values in the database, and those that are to be removed.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -14,13 +14,13 @@ use crate::failpoints::point;
 use crate::ids::StreamName;
 use crate::outbox::{Record, Seq};
 
-/// Bytes of results read at once, beside the last batch.
+/// Bytes of results that are read at once, not counting the last batch.
 const MAX_LOAD_BYTES: usize = 1 << 20;
-/// A batch below this many bytes takes up the next group, so that results that come one by one do
-/// not make a batch each.
+/// A batch smaller than this many bytes is merged with the next group, so that single results do not
+/// become a batch each.
 const MERGE_BELOW_BYTES: u64 = 2048;
 
-/// How much may be there after an append.
+/// The bounds that hold after an append.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StoreLimits {
     pub(super) bytes: u64,
@@ -34,21 +34,21 @@ pub(super) struct Batches {
     states: StateIndex,
     slots: ValueSlots,
     progress: DeliveryProgress,
-    /// Slots to be cleared with the next write.
+    /// Slots that the next write clears.
     orphaned: Vec<u32>,
-    /// Batches that are done with, until that is known to be durable.
+    /// Batches whose results are acknowledged, until their removal is durable.
     deleted: HashSet<BatchKey>,
-    /// Results whose writing failed: they do not count, whatever the disk made of them.
+    /// Results whose write failed: they do not count, whether or not they reached the disk.
     unconfirmed: Vec<Seq>,
     evicted: u64,
     damaged: u64,
-    /// By stream, since they were last taken.
+    /// Evicted results by stream since the last call that took them.
     evicted_now: BTreeMap<StreamName, u64>,
 }
 
 impl Batches {
-    /// Starts over with what a scan found. What is done with stays so, and so does what has been
-    /// sent of a batch.
+    /// Replaces the index with the result of a scan. Batches that are done, and the number of results
+    /// sent of a batch, are kept.
     pub(super) fn recount(&mut self, scan: RecoveryScan) {
         self.index = scan.index;
         self.states = scan.states;
@@ -81,8 +81,8 @@ impl Batches {
         std::mem::take(&mut self.evicted_now).into_iter().collect()
     }
 
-    /// Writes the batches of a group, those of the highest priority first, and makes room for each
-    /// at the cost of what is not above it.
+    /// Writes the batches of a group, highest priority first, and evicts results of the same or a lower
+    /// priority to make room for each.
     pub(super) fn append(
         &mut self,
         database: &Database,
@@ -112,7 +112,7 @@ impl Batches {
         Ok(())
     }
 
-    /// Removes what a failed append may have left.
+    /// Removes what a failed append may have left behind.
     pub(super) fn remove_unconfirmed(&mut self, database: &Database) -> Result<(), DatabaseError> {
         if self.unconfirmed.is_empty() {
             return Ok(());
@@ -123,7 +123,7 @@ impl Batches {
         Ok(())
     }
 
-    /// `false` where even an empty lane would not do.
+    /// `false` if it would not fit into an empty database either.
     fn make_room(
         &mut self,
         tree: &sled::Tree,
@@ -160,8 +160,8 @@ impl Batches {
         }
     }
 
-    /// `batch` together with the newest of its priority, where that one is small and has not been
-    /// read yet.
+    /// Merges `batch` with the newest one of its priority, if that one is small and has not been read
+    /// yet.
     fn merged(
         &self,
         tree: &sled::Tree,
@@ -180,7 +180,7 @@ impl Batches {
         Ok(batch::pack_lane(priority, &both))
     }
 
-    /// Writes a batch, its first piece last, then clears what it replaces.
+    /// Writes a batch, its first piece last, then clears the one it replaces.
     fn write(&mut self, tree: &sled::Tree, packed: &PackedBatch) -> Result<(), DatabaseError> {
         let (header, slots) = (packed.header(), self.slots.take(tree, packed.header().pieces)?);
         value_slots::fill(tree, packed.values(&slots).rev())?;
@@ -214,7 +214,7 @@ impl Batches {
         Ok(())
     }
 
-    /// Notes the batch that holds a result nobody has loaded.
+    /// Records the batch of a result that has not been loaded.
     fn find(&mut self, tree: &sled::Tree, seq: Seq) -> Result<(), DatabaseError> {
         for place in self.index.candidates(seq) {
             if self.progress.is_tracked(place) {
@@ -252,14 +252,14 @@ impl Batches {
         Ok(loaded)
     }
 
-    /// The results of a batch that still wait.
+    /// The results of a batch that are not acknowledged.
     fn open_batch(
         &mut self,
         tree: &sled::Tree,
         place: BatchKey,
     ) -> Result<Vec<Record>, DatabaseError> {
         let Some(mut records) = self.read(tree, place)? else {
-            // It was whole when the database was opened.
+            // It was complete when the database was opened.
             self.damaged += 1;
             self.deleted.insert(place);
             return Ok(Vec::new());
@@ -304,8 +304,8 @@ impl Batches {
 
 /// Small state.
 impl Batches {
-    /// Writes values in the place of those there are, then removes what is named in `gone`. A cut
-    /// leaves the first so many of these steps.
+    /// Replaces values, then removes those named in `gone`. A power cut leaves a prefix of these
+    /// steps.
     pub(super) fn write_batch(
         &mut self,
         database: &Database,

@@ -1,4 +1,4 @@
-//! From kept chunks to files.
+//! Assembles the files of a version from stored chunks.
 
 use std::collections::BTreeMap;
 
@@ -15,11 +15,11 @@ pub struct Recipe {
     pub from: FileSource,
 }
 
-/// What a file is made of.
+/// The source of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileSource {
     Chunks(Vec<Digest>),
-    /// The held file `base` and the delta in these chunks.
+    /// The stored file `base`, and a delta in these chunks.
     Delta {
         base: Digest,
         chunks: Vec<Digest>,
@@ -27,7 +27,7 @@ pub enum FileSource {
     },
 }
 
-/// Why kept chunks do not make a version.
+/// Why a version cannot be assembled from the stored chunks.
 #[derive(Debug, thiserror::Error)]
 pub enum AssembleError {
     #[error("{path:?}: a chunk or the file it is made from is not held")]
@@ -38,8 +38,8 @@ pub enum AssembleError {
     Mismatch(#[from] Mismatch),
 }
 
-/// Chooses, for each file, the smallest way from what is held: its chunks, or a delta to a held
-/// file. `missing` says how many bytes of a blob would have to be fetched.
+/// Selects the source of each file that needs the smallest download: its chunks, or a delta to a
+/// stored file. `missing` returns the number of bytes of a blob that are not stored.
 #[must_use]
 pub(super) fn recipes(
     manifest: &Manifest,
@@ -67,11 +67,11 @@ pub(super) fn recipes(
     manifest.files.iter().map(recipe).collect()
 }
 
-/// Makes the version. `held` gives the bytes of a chunk or a file by its digest; none of them is
-/// believed, the result is checked whole.
+/// Assembles the version. `held` returns the bytes of a chunk or a file by its digest. They are not
+/// trusted: the complete result is verified.
 ///
 /// # Errors
-/// What is not held, or does not make what the manifest names.
+/// A part is missing, or the result is not the file in the manifest.
 pub fn assemble(
     manifest: Verified<Manifest>,
     recipes: &[Recipe],

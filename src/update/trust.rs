@@ -1,4 +1,4 @@
-//! Verifies signed documents. Nothing can be installed that was not verified here.
+//! Verifies signed documents. Nothing is installed that was not verified here.
 
 use super::deployment::Deployment;
 use super::envelope::{Document, Envelope};
@@ -7,7 +7,7 @@ use super::keyset::{Keyset, Role};
 use super::manifest::Manifest;
 use crate::ids::Digest;
 
-/// A document whose signatures were found good. Nothing but [`Trust`] makes one:
+/// A document with valid signatures. Only [`Trust`] creates one:
 ///
 /// ```compile_fail
 /// use inferd::ids::Digest;
@@ -23,7 +23,7 @@ pub struct Verified<D> {
 }
 
 impl<D> Verified<D> {
-    /// The SHA-256 of the envelope: the document's name.
+    /// The SHA-256 of the envelope, which identifies the document.
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.digest
@@ -38,18 +38,18 @@ impl<D> std::ops::Deref for Verified<D> {
     }
 }
 
-/// The keyset that counts.
+/// The trusted keyset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trust {
     keyset: Keyset,
 }
 
 impl Trust {
-    /// From the keyset that came with the gateway's provisioning: it is trusted for where it was
-    /// found, and its own signature only detects damage.
+    /// Trusts the keyset that the gateway was provisioned with. It is trusted because of its place;
+    /// its signature only detects damage.
     ///
     /// # Errors
-    /// No keyset, or one that lacks its own signatures.
+    /// The bytes are not a keyset, or not signed by enough of its own keys.
     pub fn provisioned(bytes: &[u8]) -> Result<Self, VerifyError> {
         let envelope = Envelope::read::<Keyset>(bytes)?;
         let keyset: Keyset = envelope.unverified()?;
@@ -57,11 +57,11 @@ impl Trust {
         Ok(Self { keyset })
     }
 
-    /// The trust after this one: exactly the next version, signed by the release roles of both.
-    /// The deploy role, in daily use, cannot change who is trusted.
+    /// Trusts the next keyset, which must be exactly the next version, signed by the release roles of
+    /// both. The deploy role, which is in daily use, cannot change the trusted keys.
     ///
     /// # Errors
-    /// Any other keyset.
+    /// It is not that keyset.
     pub fn advance(&self, bytes: &[u8]) -> Result<Self, VerifyError> {
         let envelope = Envelope::read::<Keyset>(bytes)?;
         let keyset: Keyset = envelope.unverified()?;
@@ -75,13 +75,13 @@ impl Trust {
     }
 
     /// # Errors
-    /// Bytes that are no manifest signed by enough release keys.
+    /// The bytes are not a manifest, or not signed by enough release keys.
     pub fn manifest(&self, bytes: &[u8]) -> Result<Verified<Manifest>, VerifyError> {
         verify(&self.keyset.release, "release", bytes)
     }
 
     /// # Errors
-    /// Bytes that are no deployment signed by enough deploy keys.
+    /// The bytes are not a deployment, or not signed by enough deploy keys.
     pub fn deployment(&self, bytes: &[u8]) -> Result<Verified<Deployment>, VerifyError> {
         verify(&self.keyset.deploy, "deploy", bytes)
     }
@@ -92,7 +92,7 @@ impl Trust {
     }
 }
 
-/// Signatures first: nothing of the payload is parsed before they are found good.
+/// Checks the signatures first: the payload is parsed only if they are valid.
 fn verify<D: Document>(
     role: &Role,
     name: &'static str,

@@ -1,4 +1,4 @@
-//! The fleet, its broker and its controller, from one event to the next.
+//! The simulated fleet, its broker and its controller, driven by a queue of events.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -16,9 +16,9 @@ use crate::update::machine::{Event, Report, Settings, State};
 /// 2026-01-01T00:00:00Z.
 const BEGIN: Timestamp = Timestamp(1_767_225_600_000_000);
 const SECOND: Duration = Duration::from_secs(1);
-/// How long a gateway is without power.
+/// The length of a power cut.
 const OUTAGE: Duration = Duration::from_secs(30);
-/// A rollout that has not ended by now never will.
+/// A rollout that has not ended after this time is stuck.
 const MAX_SIMULATED_TIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 enum SimEvent {
@@ -164,7 +164,7 @@ impl<'a> Fleet<'a> {
         Ok(())
     }
 
-    /// Tells a gateway, unless it lost power since.
+    /// Delivers an event to a gateway, unless it has lost power since the event was scheduled.
     fn tell(&mut self, index: usize, epoch: Option<u32>, event: Event) {
         let Some(gateway) = self.gateways.get_mut(index) else { return };
         if epoch.is_some_and(|epoch| epoch != gateway.epoch) {

@@ -1,4 +1,4 @@
-//! One simulated gateway: the real machine, and a disk that survives its power cuts.
+//! One simulated gateway: the real update machine, and a disk that survives power cuts.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::update::machine::{
 };
 use crate::update::{StagedVersion, VerifyError};
 
-/// An effect outside the gateway, some time later.
+/// An effect outside the gateway, or after a delay.
 pub(super) enum SimEffect {
     Tell(Duration, Event),
-    /// A chunk was asked for.
+    /// A chunk is requested.
     Ask {
         blob: Digest,
         index: u32,
@@ -30,9 +30,9 @@ pub(super) struct SimGateway {
     pub fails: bool,
     pub touched: bool,
     pub switched: bool,
-    /// How it ended, as it last reported.
+    /// The final state of the last report.
     pub ended: Option<State>,
-    /// Rises with every power cut: what was under way before it never arrives.
+    /// Rises with every power cut, so that earlier deliveries are dropped.
     pub epoch: u32,
 }
 
@@ -48,7 +48,7 @@ impl SimGateway {
         Ok(Self { settings, device, record, held, fails, touched, switched, ended, epoch })
     }
 
-    /// Power comes back: what is on the disk, and nothing else.
+    /// Starts the gateway after a power cut, with the contents of its disk.
     pub(super) fn boot(
         &mut self,
         now: Now,
@@ -95,7 +95,7 @@ impl SimGateway {
                     room: 1 << 30,
                 }),
                 Effect::ReadManifest { .. } => Some(Event::Opened(published.manifest.clone())),
-                // Chunks were verified when they were kept.
+                // Chunks were verified when they were stored.
                 Effect::Assemble { manifest, .. } => {
                     self.device.stage(Some(StagedVersion { manifest, digest: manifest }));
                     Some(Event::Assembled(Ok(())))
@@ -132,7 +132,7 @@ impl SimGateway {
                 Some(self.trial())
             }
             Effect::Report(report) => Some(SimEffect::Report(report)),
-            // A rollback to the built-in model; nothing to fetch or to wait for.
+            // A rollback to the built-in model, which needs no download and no trial.
             Effect::Activate(None) | Effect::Discard { .. } | Effect::Sweep | Effect::Reject(_) => {
                 None
             }
@@ -144,7 +144,7 @@ impl SimGateway {
         }
     }
 
-    /// A minute of the new model's work.
+    /// A minute of the new model's trial.
     fn trial(&self) -> SimEffect {
         let errors = if self.fails { 50 } else { 0 };
         let runs = TrialStats { runs: 100, errors, nans: 0, slowdown: 1.0 };

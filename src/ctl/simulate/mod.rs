@@ -71,9 +71,9 @@ pub(super) fn parse_percent(text: &str) -> Result<f64, String> {
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 struct Outcome {
     gateways: usize,
-    /// Gateways that fetched anything of the release.
+    /// Gateways that downloaded any part of the release.
     touched: usize,
-    /// Gateways that ever ran it.
+    /// Gateways that activated it at any time.
     switched: usize,
     committed: usize,
     rolled_back: usize,
@@ -81,7 +81,7 @@ struct Outcome {
     waves: Vec<Wave>,
     chunks: u64,
     peak_chunks_per_s: u64,
-    /// Deployments published; the chunks are published once.
+    /// Published deployments; chunks are published once.
     controller_messages: u64,
     simulated_s: u64,
 }
@@ -91,7 +91,7 @@ struct Outcome {
 struct Wave {
     percent: f64,
     began_s: u64,
-    /// When the last gateway of the fleet so far had ended.
+    /// When the update had ended on the last gateway of this and earlier waves.
     last_report_s: u64,
     reports: u64,
 }

@@ -1,4 +1,4 @@
-//! A simulated release and its deployments, signed with keys of their own.
+//! A simulated release and its deployments, signed with keys made for the simulation.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::update::{
     VerifyError, chunking,
 };
 
-/// The group every simulated gateway is in.
+/// The group of all simulated gateways.
 pub(super) const GROUP: &str = "fleet";
 const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 

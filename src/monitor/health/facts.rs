@@ -3,14 +3,14 @@ use std::time::Duration;
 use crate::clock::{Now, Timestamp};
 use crate::monitor::Tally;
 
-/// All that the state of the daemon is judged by, as it is at `now`.
+/// The facts from which the state of the daemon is derived, at `now`.
 #[derive(Debug, Clone)]
 pub struct Facts {
     pub now: Now,
     pub started: Now,
     pub link: LinkFacts,
     pub queue: QueueFacts,
-    /// `None` until the store has been asked.
+    /// `None` until the store has answered for the first time.
     pub store: Option<StoreFacts>,
     pub streams: Vec<StreamFacts>,
     pub models: Vec<ModelFacts>,
@@ -24,34 +24,34 @@ pub struct LinkFacts {
     pub fault: Option<FaultFacts>,
     /// Connections made in the last ten minutes.
     pub recent_connects: usize,
-    /// What the broker does not have, each a sentence that says what does not work.
+    /// Features that the broker lacks, each as a sentence that names what does not work.
     pub limits: Vec<String>,
     pub refused_filters: Vec<RefusedFilter>,
     /// Topics of the daemon's own reports that the broker refuses, and why.
     pub refused_reports: Vec<(String, &'static str)>,
-    /// Publishes that the broker should have acknowledged long ago: in words, and since when.
+    /// Publishes whose acknowledgement is overdue: a description, and since when.
     pub unanswered: Option<(String, Timestamp)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FaultFacts {
     pub cause: FaultCause,
-    /// What happened, and what to do.
+    /// The cause and the remedy.
     pub text: String,
-    /// Since when there is no connection.
+    /// When the connection was lost.
     pub since: Timestamp,
 }
 
-/// Why there is no connection, by who can change that.
+/// Causes of a missing connection, by who can remedy them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultCause {
     /// The user, the password or the certificate is wrong.
     Credentials,
-    /// The broker answers, and does not accept this client.
+    /// The broker answers but does not accept this client.
     Refused,
-    /// A file of this machine.
+    /// A file on this machine.
     Local,
-    /// Anything that may end by itself.
+    /// A condition that may be temporary.
     Passing,
 }
 
@@ -60,18 +60,18 @@ pub enum FaultCause {
 pub struct RefusedFilter {
     pub filter: String,
     pub reason: String,
-    /// The streams that get nothing because of it; empty where it is for updates.
+    /// The affected streams; empty for a filter of the update topics.
     pub streams: Vec<String>,
 }
 
-/// Results on their way to the broker.
+/// Results that are queued or in flight.
 #[derive(Debug, Clone, Default)]
 pub struct QueueFacts {
     /// In memory and on disk.
     pub waiting: u64,
-    /// For how long something waits and nothing was acknowledged; zero where nothing waits.
+    /// How long results have been queued without any acknowledgement; zero if none are queued.
     pub stalled: Duration,
-    /// Lost in the last minutes because memory or disk was full.
+    /// Results lost in the last minutes because memory or disk was full.
     pub lost_recently: u64,
 }
 
@@ -79,13 +79,13 @@ pub struct QueueFacts {
 pub struct StoreFacts {
     pub dir: String,
     pub is_closed: bool,
-    /// Databases moved aside since the start because they were damaged.
+    /// Damaged databases that were quarantined since the start.
     pub quarantined: u64,
-    /// Bytes that the file system has left.
+    /// Free bytes of the file system.
     pub free_bytes: Option<u64>,
-    /// Bytes that are to stay free.
+    /// Bytes that must stay free.
     pub reserve_bytes: u64,
-    /// Bytes beside those that the database needs to take results.
+    /// Additional bytes that the database needs to store results.
     pub headroom_bytes: u64,
 }
 
@@ -93,28 +93,28 @@ pub struct StoreFacts {
 #[derive(Debug, Clone, Default)]
 pub struct StreamFacts {
     pub name: String,
-    /// What it is subscribed to.
+    /// The filter it is subscribed to.
     pub filter: String,
-    /// What it publishes on.
+    /// The topic it publishes on.
     pub publishes: String,
     /// Messages since the start.
     pub messages: u64,
     pub last_message: Option<Now>,
     /// The upper bound of its longest usual pause.
     pub usual_pause: Option<Duration>,
-    /// Recent messages; a bad one was rejected.
+    /// Recent messages; the bad ones were rejected.
     pub inputs: Tally,
     pub last_reject: Option<Rejection>,
-    /// Recent runs of the model; a bad one failed.
+    /// Recent runs of the model; the bad ones failed.
     pub runs: Tally,
     pub last_failure: Option<Rejection>,
-    /// Recent results that the broker answered; a bad one was refused.
+    /// Recent results that the broker answered; the bad ones were refused.
     pub deliveries: Tally,
     /// The topic of the last refused result, and why it was refused.
     pub last_refusal: Option<(String, &'static str)>,
     /// Inputs dropped in the last minutes because a queue was full.
     pub dropped_recently: u64,
-    /// `None` where the model takes no windows.
+    /// `None` if the model takes whole inputs.
     pub window: Option<WindowFacts>,
 }
 
@@ -123,27 +123,27 @@ pub struct StreamFacts {
 pub struct Rejection {
     /// The stable name, such as `missing-field`.
     pub reason: &'static str,
-    /// What is wrong, and what to do.
+    /// The problem and the remedy.
     pub message: String,
     pub topic: String,
-    /// How the payload begins.
+    /// The beginning of the payload.
     pub excerpt: String,
 }
 
-/// What became of the windows of a stream.
+/// The windows of a stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WindowFacts {
     /// Samples of a full window.
     pub length: u64,
-    /// The most samples that a window of any device had since the last run.
+    /// The highest number of samples in a window of any device since the last run.
     pub fullest: u64,
     /// Runs of the model since the start.
     pub runs: u64,
-    /// The rest is since the last run, or since the start.
+    /// The counters below count since the last run, or since the start.
     pub samples: u64,
-    /// Windows started again because of a pause beyond `max_gap`.
+    /// Windows reset because of a pause longer than `max_gap`.
     pub gaps: u64,
-    /// Windows started again because the time stamps of their device went back.
+    /// Windows reset because the clock of the device stepped back.
     pub clock_steps: u64,
     /// Devices evicted to make room for others (`max_keys`).
     pub evicted: u64,
@@ -155,7 +155,7 @@ pub struct WindowFacts {
 #[derive(Debug, Clone, Default)]
 pub struct ModelFacts {
     pub name: String,
-    /// Why another version than the chosen one is active, and which.
+    /// Why the selected version is not active, and which version is.
     pub trouble: Option<String>,
     pub update: Option<UpdateFacts>,
 }
@@ -165,15 +165,15 @@ pub struct ModelFacts {
 pub struct UpdateFacts {
     pub version: Option<String>,
     pub deployment: String,
-    /// Its state by name.
+    /// The name of its state.
     pub state: String,
-    /// Why it ended so, by name.
+    /// The name of the reason for its end.
     pub reason: Option<String>,
     /// It ended without the new version.
     pub has_failed: bool,
-    /// It is in a state that it should leave by itself.
+    /// It is in a state that ends without an operator.
     pub is_moving: bool,
     pub since: Timestamp,
-    /// For how long neither its state nor its progress changed.
+    /// How long its state and progress have been unchanged.
     pub unchanged: Duration,
 }

@@ -1,8 +1,8 @@
-//! How the daemon is: healthy, degraded or failed, and why.
+//! The state of the daemon: healthy, degraded or failed, with reasons.
 //!
-//! [`Facts`] go in, [`Verdict`] comes out: one place decides, and the health topic, `inferd status`,
-//! its exit code and the service manager show the same. Nothing here asks for the time. What is
-//! judged is recent (see [`super::Outcomes`]), so a state ends when its cause does.
+//! The state is derived from [`Facts`] in one place, so the health topic, `inferd status`, its exit
+//! code and the service manager agree. Time is a parameter. Only recent outcomes count (see
+//! [`super::Outcomes`]), so a state ends when its cause does.
 
 mod facts;
 mod rules;
@@ -26,13 +26,13 @@ use crate::clock::Timestamp;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HealthState {
-    /// Nothing is known to be wrong.
+    /// No problem is known.
     #[default]
     Healthy,
-    /// It works with less than it should, or waits for something outside that may return by itself.
+    /// The daemon works with restrictions, or waits for something that may recover on its own.
     Degraded,
-    /// A stream gives nothing, results are lost, or the store or a model is not the one that was
-    /// chosen: a person has to act.
+    /// An operator has to act: a stream produces nothing, results are lost, or the store or a model is
+    /// not the configured one.
     Failed,
 }
 
@@ -47,28 +47,28 @@ impl HealthState {
     }
 }
 
-/// Why the daemon is not healthy: names that stay the same between versions.
+/// Codes of reasons. Their names are stable between versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Code {
-    /// No connection, and none can be made at present.
+    /// There is no connection, for a cause that may be temporary.
     BrokerUnreachable,
-    /// The broker is there and does not accept this client.
+    /// The broker answers but does not accept this client.
     BrokerRefused,
     /// The broker does not accept the user, the password or the certificate.
     CredentialsRefused,
     /// A file that the connection needs cannot be used.
     BrokerSetup,
-    /// The connection ends again and again.
+    /// The connection ends repeatedly.
     ConnectionUnstable,
-    /// The broker does not have a feature that something needs.
+    /// The broker lacks a feature.
     BrokerLimited,
     SubscriptionRefused,
     /// The broker refuses the daemon's own reports: status, health, models.
     ReportsRefused,
-    /// The broker refuses predictions: they are lost.
+    /// The broker refuses predictions, which are lost.
     PredictionsRefused,
-    /// Results wait though there is a connection, and none is acknowledged.
+    /// Results are queued, and the broker acknowledges none although it is connected.
     DeliveryStalled,
     /// Results were lost because memory or disk was full.
     ResultsLost,
@@ -77,17 +77,17 @@ pub enum Code {
     NoMessages,
     /// No message for much longer than usual.
     StreamSilent,
-    /// Messages come, and no window ever fills.
+    /// Samples arrive, but windows never fill.
     NothingPredicted,
     /// The model fails on its inputs.
     ModelFails,
-    /// Inputs were dropped because the workers do not keep up.
+    /// Inputs were dropped because the workers cannot keep up.
     Overloaded,
     StoreClosed,
     StoreQuarantined,
-    /// The file system is below the store's reserve.
+    /// The file system has less free space than the store's reserve.
     DiskLow,
-    /// Another version of a model than the chosen one is active.
+    /// The selected version of a model is not active.
     ModelNotActive,
     /// The last update failed or was rolled back.
     UpdateFailed,
@@ -123,18 +123,18 @@ impl Code {
     ];
 }
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Reason {
     pub code: Code,
-    /// How bad it is.
+    /// Its severity.
     pub state: HealthState,
-    /// What it is about.
+    /// The stream or model it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// What is wrong, and what to do.
+    /// The problem and the remedy.
     pub message: String,
     pub since: Timestamp,
 }
@@ -148,14 +148,14 @@ impl fmt::Display for Reason {
     }
 }
 
-/// The state and all reasons for it, the worst first.
+/// The state and all reasons for it, the most severe first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     pub state: HealthState,
     pub reasons: Vec<Reason>,
 }
 
-/// A reason before it is known since when.
+/// A reason whose beginning is not known yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Finding {
     code: Code,
@@ -163,7 +163,7 @@ struct Finding {
     stream: Option<String>,
     model: Option<String>,
     message: String,
-    /// `None`: since it was found first.
+    /// `None`: since it was first found.
     since: Option<Timestamp>,
 }
 
@@ -185,10 +185,10 @@ impl Finding {
     }
 }
 
-/// What a reason is told apart by: its code and what it is about.
+/// The identity of a reason: its code and what it is about.
 type Key = (Code, Option<String>, Option<String>);
 
-/// Judges, and remembers since when each reason holds.
+/// Derives the state, and remembers since when each reason holds.
 #[derive(Debug, Default)]
 pub struct Judge {
     since: BTreeMap<Key, Timestamp>,

@@ -1,4 +1,4 @@
-//! What is wrong with the connection, the results, the store and the models.
+//! Rules for the connection, the results, the store and the models.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,15 +9,15 @@ use crate::monitor::RECENT_MINUTES;
 
 use HealthState::{Degraded, Failed};
 
-/// A start without a connection is normal for this long, if no attempt has failed yet.
+/// After a start, the connection may be missing for this long if no attempt has failed.
 const CONNECT_GRACE: Duration = Duration::from_secs(15);
-/// So many connections in ten minutes do not last.
+/// This many connections in ten minutes are unstable.
 const CONNECTS_MANY: usize = 5;
-/// Results wait for an acknowledgement this long at most.
+/// The longest usual wait for an acknowledgement.
 const STALLED: Duration = Duration::from_secs(60);
-/// A failed update is a reason for this long, unless another one comes before.
+/// How long a failed update is a reason, unless another update follows.
 const UPDATE_SHOWN: Duration = Duration::from_secs(24 * 3600);
-/// An update that moves by itself changes more often than this.
+/// An update without a change for this long has stalled.
 const UPDATE_STALLED: Duration = Duration::from_secs(3600);
 
 pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
@@ -37,7 +37,7 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     found
 }
 
-/// What a span is called in a sentence.
+/// A span in words.
 pub(super) struct Span(pub(super) Duration);
 
 impl fmt::Display for Span {
@@ -79,7 +79,7 @@ fn connection(facts: &Facts) -> Option<Finding> {
     Some(Finding::new(code, state, message).since(*since))
 }
 
-/// What is wrong with a connection that there is.
+/// Problems of an existing connection.
 fn link(facts: &Facts) -> Vec<Finding> {
     let link = &facts.link;
     if link.connected_since.is_none() {
@@ -125,7 +125,7 @@ fn subscriptions(facts: &Facts) -> impl Iterator<Item = Finding> {
             Finding::new(Code::SubscriptionRefused, state, message)
         };
         if refused.streams.is_empty() {
-            // Without it updates do not come; predictions do.
+            // Only updates are missing, not predictions.
             return vec![new(Degraded)];
         }
         refused.streams.iter().map(|stream| new(Failed).of_stream(stream)).collect()
@@ -136,7 +136,7 @@ fn queue(facts: &Facts) -> impl Iterator<Item = Finding> {
     let queue = &facts.queue;
     let connected = facts.link.connected_since;
     let long = connected.is_some_and(|since| facts.now.mono.since(since.mono) >= STALLED);
-    // Publishes that the broker does not answer are told by the link.
+    // The link reports publishes without an answer.
     let told = facts.link.unanswered.is_some();
     let stalled = (long && !told && queue.stalled >= STALLED).then(|| {
         let message = format!(

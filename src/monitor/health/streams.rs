@@ -1,4 +1,4 @@
-//! What is wrong with a stream.
+//! Rules for streams.
 
 use std::time::Duration;
 
@@ -9,21 +9,21 @@ use crate::monitor::{RECENT_MINUTES, Tally};
 
 use HealthState::{Degraded, Failed};
 
-/// Without any message since the start for this long, with a connection, a stream is a reason.
+/// A stream without a message this long after connecting is a reason.
 const FIRST_MESSAGE: Duration = Duration::from_secs(5 * 60);
-/// A stream may pause so many times longer than it usually does ...
+/// A stream is silent if it pauses this many times longer than usual ...
 const SILENT_FACTOR: u32 = 4;
-/// ... and at least this long.
+/// ... and for at least this long.
 const SILENT_LEAST: Duration = Duration::from_secs(2 * 60);
-/// If all were bad, so many make a failure.
+/// If all were bad, at least this many make the stream failed.
 const ALL_BAD_LEAST: u64 = 3;
-/// If most were bad, so many have to be known.
+/// If most were bad, at least this many must be known.
 const MOST_BAD_LEAST: u64 = 4;
-/// Windows started again since the last run that make a reason.
+/// This many windows reset since the last run are a reason.
 const DISCARDED_LEAST: u64 = 3;
-/// A stream that gave predictions before may fill this many windows' samples without another.
+/// A stream with earlier predictions may receive the samples of this many windows without another.
 const WINDOWS_WITHOUT_RUN: u64 = 4;
-/// Characters of a payload that a reason shows.
+/// The number of characters of a payload that a reason quotes.
 const EXCERPT: usize = 60;
 
 pub(super) fn findings(facts: &Facts, stream: &StreamFacts, found: &mut Vec<Finding>) {
@@ -38,7 +38,7 @@ pub(super) fn findings(facts: &Facts, stream: &StreamFacts, found: &mut Vec<Find
     found.extend(findings.into_iter().flatten().map(|finding| finding.of_stream(&stream.name)));
 }
 
-/// Judged only while messages could come.
+/// Evaluated only while messages could arrive.
 fn silence(facts: &Facts, stream: &StreamFacts) -> Option<Finding> {
     let connected = facts.link.connected_since?;
     let refused = &facts.link.refused_filters;
@@ -70,7 +70,7 @@ fn silence(facts: &Facts, stream: &StreamFacts) -> Option<Finding> {
     })
 }
 
-/// How bad it is that so many failed.
+/// The severity of this many failures.
 fn severity(Tally { total, bad }: Tally) -> Option<HealthState> {
     match () {
         () if bad == 0 => None,
@@ -89,7 +89,7 @@ fn share(Tally { total, bad }: Tally) -> String {
     }
 }
 
-/// No character of a payload may move the cursor of a terminal or turn its text around.
+/// Replaces characters that could move the cursor of a terminal or reverse its text.
 fn printable(c: char) -> String {
     if matches!(c, '"' | '\'' | '\\') { c.to_string() } else { c.escape_debug().collect() }
 }
@@ -124,7 +124,7 @@ fn runs(stream: &StreamFacts) -> Option<Finding> {
     Some(Finding::new(Code::ModelFails, state, message))
 }
 
-/// Samples come, and windows are started again before they are full.
+/// Samples arrive, but windows are reset before they are full.
 fn windows(window: &WindowFacts) -> Option<Finding> {
     let WindowFacts { length, fullest, runs, samples, gaps, clock_steps, evicted, expired } =
         *window;
@@ -150,7 +150,7 @@ fn windows(window: &WindowFacts) -> Option<Finding> {
     Some(Finding::new(Code::NothingPredicted, state, message))
 }
 
-/// Each refused result is lost, so one is a reason.
+/// Each refused result is lost, so a single one is a reason.
 fn deliveries(stream: &StreamFacts) -> Option<Finding> {
     let tally = stream.deliveries;
     let (topic, reason) = stream.last_refusal.as_ref().filter(|_| tally.bad > 0)?;

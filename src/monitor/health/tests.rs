@@ -1,4 +1,4 @@
-//! One row for every reason: the facts that make it, those just short of it, and what it says.
+//! One row for every reason: facts that cause it, facts just short of it, and its message.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ fn judged(facts: &Facts) -> Verdict {
     Judge::default().judge(facts)
 }
 
-/// Facts changed in one way give just this reason, whose message holds the words.
+/// Facts changed in one way give exactly this reason, whose message contains the words.
 fn gives(change: impl FnOnce(&mut Facts), code: Code, state: HealthState, words: &[&str]) {
     let mut facts = well();
     change(&mut facts);
@@ -141,7 +141,7 @@ fn a_refused_subscription_fails_its_streams() {
         };
         move |facts: &mut Facts| {
             facts.link.refused_filters.push(refused);
-            // The cause is named, not what follows from it.
+            // The cause is named, not its consequences.
             (facts.streams[0].messages, facts.streams[0].last_message) = (0, None);
         }
     };
