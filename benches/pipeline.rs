@@ -14,9 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use inferd::bundle::card::{
-    Activation, Card, InputSpec, Layout, Normalize, OutputKind, OutputSpec, WindowSpec,
-};
+use inferd::bundle::card::Card;
 use inferd::clock::{Clock, SystemClock};
 use inferd::config::{
     Encoding, Format, Guarantee, Payload, Publish, Reading, Stream, TopicPattern, TopicTemplate,
@@ -82,41 +80,40 @@ fn cases() -> Vec<Case> {
     let object: BTreeMap<&str, f32> = FIELDS.iter().map(|f| (*f, 0.0123)).collect();
     ciborium::into_writer(&object, &mut cbor).unwrap();
     let raw: Vec<u8> = (0..=u8::MAX).cycle().take(490).collect();
-    let window = |hop| Some(WindowSpec { length: 100, hop, max_gap: None });
     let mut cases = vec![
         case(
             "json object of 6, a result every 100",
             Format::Json,
-            window(100),
+            Some(100),
             OBJECT.as_bytes(),
             10,
         ),
         case(
             "json object of 6, a result every time",
             Format::Json,
-            window(1),
+            Some(1),
             OBJECT.as_bytes(),
             10,
         ),
         case(
             "json object of 6 with more and a time",
             Format::Json,
-            window(100),
+            Some(100),
             TIMED.as_bytes(),
             10,
         ),
         case(
             "json 50 rows of 6, a result every 2nd",
             Format::Json,
-            window(100),
+            Some(100),
             rows.as_bytes(),
             10,
         ),
-        case("cbor object of 6, a result every 100", Format::Cbor, window(100), &cbor, 10),
+        case("cbor object of 6, a result every 100", Format::Cbor, Some(100), &cbor, 10),
         case(
             "csv line of 6, a result every 100",
             Format::Csv,
-            window(100),
+            Some(100),
             b"0.01,-9.81,0.5,1.25,-0.01,12.5",
             10,
         ),
@@ -124,7 +121,7 @@ fn cases() -> Vec<Case> {
     ];
     for devices in [10, 1_000, 10_000, 100_000] {
         let name = format!("json object of 6, {devices} devices");
-        cases.push(case(&name, Format::Json, window(100), OBJECT.as_bytes(), devices));
+        cases.push(case(&name, Format::Json, Some(100), OBJECT.as_bytes(), devices));
     }
     cases
 }
@@ -132,17 +129,17 @@ fn cases() -> Vec<Case> {
 fn case(
     name: &str,
     format: Format,
-    window: Option<WindowSpec>,
+    hop: Option<usize>,
     payload: &[u8],
     devices: usize,
 ) -> Case {
-    let whole = window.is_none();
+    let whole = hop.is_none();
     let timed = payload.starts_with(br#"{"ts""#);
     let stream = stream(format, whole, timed, devices);
     let model = Box::new(Fake::new(whole));
     let gateway = GatewayId::parse("gw-17").unwrap();
     let ids = PredictionIds::new(&gateway, "3f2a", Arc::new(AtomicU64::new(0)));
-    let pipeline = Pipeline::new(0, &stream, &gateway, Arc::new(card(window)), model, ids).unwrap();
+    let pipeline = Pipeline::new(0, &stream, &gateway, Arc::new(card(hop)), model, ids).unwrap();
     let received = SystemClock::start().now();
     let messages = (0..devices).map(|n| Incoming {
         stream: 0,
@@ -196,38 +193,34 @@ fn stream(format: Format, whole: bool, timed: bool, devices: usize) -> Stream {
     }
 }
 
-fn card(window: Option<WindowSpec>) -> Card {
-    let channels = if window.is_some() { FIELDS.map(str::to_owned).to_vec() } else { Vec::new() };
-    let normalize = if window.is_some() {
-        Normalize::MeanStd { mean: vec![0.1; 6], std: vec![2.0; 6] }
-    } else {
-        Normalize::None
-    };
-    let labels = (0..12).map(|n| format!("label-{n}")).collect();
-    Card {
-        name: ModelName::parse("motion").unwrap(),
-        version: "1.4.0".into(),
-        file: "model.onnx".into(),
-        description: String::new(),
-        licence: String::new(),
-        source: String::new(),
-        window,
-        inputs: vec![InputSpec {
-            name: "x".into(),
-            channels,
-            layout: Layout::ChannelTime,
-            normalize,
-            quantize: false,
-        }],
-        output: OutputSpec {
-            name: None,
-            kind: OutputKind::Classification { labels, top_k: 3, threshold: 0.0 },
-            activation: Activation::None,
-            class_ids: Vec::new(),
-        },
-        golden: None,
-        dims: BTreeMap::new(),
-    }
+/// The card of the model, as a bundle would have it; `hop` is `None` for whole inputs.
+fn card(hop: Option<usize>) -> Card {
+    let windowed = hop.map(|hop| {
+        let (mean, std) = ([0.1; 6], [2.0; 6]);
+        let window = format!("[window]\nlength = 100\nhop = {hop}");
+        let channels = format!("channels = {FIELDS:?}\nlayout = \"channel-time\"");
+        let kind = "kind = \"mean-std\"";
+        (window, format!("{channels}\nnormalize = {{ {kind}, mean = {mean:?}, std = {std:?} }}"))
+    });
+    let (window, channels) = windowed.unwrap_or_default();
+    let labels: Vec<_> = (0..12).map(|n| format!("label-{n}")).collect();
+    let text = format!(
+        "format = 1
+         [model]
+         name = \"motion\"
+         version = \"1.4.0\"
+         file = \"model.onnx\"
+         {window}
+         [[input]]
+         name = \"x\"
+         {channels}
+         [output]
+         kind = \"classification\"
+         activation = \"none\"
+         labels = {labels:?}
+         top_k = 3"
+    );
+    Card::parse(&text, |name| Err(format!("there is no {name}"))).unwrap()
 }
 
 /// Says the same at once.
