@@ -111,7 +111,6 @@ fn request(args: &Args, bundle: PathBuf) -> Result<RolloutRequest, Failure> {
         default_shadow: 0,
         name: None,
         pace: args.pace.or(Pace::of_rollback()),
-        min_reports: 10,
         json: args.json,
     })
 }

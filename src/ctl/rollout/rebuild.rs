@@ -5,11 +5,10 @@
 //! Three are not known: the soak time, the limit of failures, and how updates ended on gateways that
 //! have since reported another one. The first two come from the command line.
 
-use std::time::Duration;
-
 use super::hold::unknown;
 use super::list::{Found, Survey, survey};
 use super::machine::{Plan, Rollout, RolloutState};
+use super::pace::Pace;
 use super::record::{Files, Record};
 use super::request::Loaded;
 use super::resume::nothing_to_resume;
@@ -19,19 +18,9 @@ use crate::ctl::wall_clock::now;
 use crate::terminal::{Exit, Failure};
 use crate::update::Deployment;
 
-/// Parts of the plan that the operator gives again, because the broker does not retain them.
-#[derive(Debug)]
-pub(super) struct Limits {
-    /// Waves after the held one; empty for those that the controller reported.
-    pub(super) waves: Vec<Wave>,
-    pub(super) soak: Duration,
-    /// 0 to 1.
-    pub(super) abort_above: f64,
-    pub(super) min_reports: usize,
-    pub(super) skip_offline: Option<Duration>,
-}
-
-/// Rebuilds the record of the paused rollout of this name.
+/// Rebuilds the record of the paused rollout of this name. The broker does not retain its pace, so
+/// the operator gives it again; `pace.waves` are those after the held one, and empty for those that
+/// the controller reported.
 ///
 /// # Errors
 /// A rollout that is not paused, has expired, or whose state or waves are not known; a bundle that
@@ -41,24 +30,24 @@ pub(super) async fn rebuild(
     broker: &BrokerArgs,
     loaded: &Loaded,
     files: Files,
-    limits: Limits,
+    pace: Pace,
 ) -> Result<Record, Failure> {
     let survey = survey(broker, Some(&loaded.trust)).await?;
     let found = survey.named(name).ok_or_else(|| unknown(name, &survey))?;
     ensure_paused(found)?;
     ensure_same_release(&found.deployment, loaded)?;
-    let (waves, wave) = waves(found, &survey, &limits.waves)?;
+    let (waves, wave) = waves(found, &survey, &pace.waves)?;
     let of = &found.deployment;
     let plan = Plan {
         name: of.deployment.clone(),
         seed: of.seed.clone(),
         waves,
-        soak: limits.soak,
-        abort_above: limits.abort_above,
-        min_reports: limits.min_reports,
-        skip_offline: limits.skip_offline,
+        soak: pace.soak,
+        abort_above: pace.abort_above,
+        min_reports: pace.min_reports,
+        skip_offline: pace.skip_offline,
     };
-    warn(&plan, wave, limits.waves.is_empty());
+    warn(&plan, wave, pace.waves.is_empty());
     let topic = broker.deploy_topic(&of.target, &of.model);
     let terms = Deployment { seq: 0, percent: 0.0, hold: false, ..of.clone() };
     Ok(Record::new(topic, terms, Rollout::paused_in(plan, wave, now()), files))

@@ -32,7 +32,6 @@ pub(in crate::ctl) struct RolloutRequest {
     pub default_shadow: u32,
     pub name: Option<String>,
     pub pace: Pace,
-    pub min_reports: usize,
     pub json: bool,
 }
 
@@ -81,8 +80,7 @@ impl RolloutRequest {
         // Every rollout selects its gateways independently.
         let seed = format!("{name} {now}");
         let waves = percents(&self.pace.waves, &seed, fleet).map_err(usage)?;
-        let Pace { soak, abort_above, skip_offline, .. } = self.pace;
-        let min_reports = self.min_reports;
+        let Pace { soak, abort_above, min_reports, skip_offline, .. } = self.pace;
         Ok(Plan { name, seed, waves, soak, abort_above, min_reports, skip_offline })
     }
 

@@ -6,18 +6,17 @@ use std::time::Duration;
 
 use super::hold::SignerArgs;
 use super::machine::RolloutState;
+use super::pace::{Pace, PaceArgs};
 use super::preview::{Waves, preview_waves};
 use super::progress_view::ProgressView;
-use super::rebuild::{Limits, rebuild};
+use super::rebuild::rebuild;
 use super::record::{OpenRecord, Record, is_locked, lock, locked_by_other};
 use super::request::{Loaded, full_path};
 use super::start::control;
-use super::waves::{Wave, parse_wave};
 use crate::config::parse_duration;
 use crate::ctl::broker::{BrokerArgs, block_on};
 use crate::ctl::dry_run::DryRun;
 use crate::ctl::rollout::record::{Files, KeyPasswords};
-use crate::ctl::simulate::parse_percent;
 use crate::ctl::wall_clock::now;
 use crate::terminal::{Exit, Failure};
 
@@ -56,9 +55,6 @@ pub(in crate::ctl) struct Resume {
     /// The rollout's record file, or its name as `rollout list` shows it
     #[arg(value_name = "RECORD|NAME")]
     rollout: PathBuf,
-    /// From now on, do not wait for gateways that have been offline longer than this
-    #[arg(long, value_name = "SPAN", value_parser = parse_duration)]
-    skip_offline: Option<Duration>,
     #[command(flatten)]
     signers: SignerArgs,
     #[command(flatten)]
@@ -82,18 +78,17 @@ struct RebuildArgs {
     /// The record file to create
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-    /// The waves after the held one [default: as reported by the controller]
-    #[arg(long, value_delimiter = ',', value_parser = parse_wave)]
-    waves: Vec<Wave>,
-    /// Soak time: how long each wave is observed at least
-    #[arg(long, value_name = "SPAN", default_value = "10m", value_parser = parse_duration)]
-    soak: Duration,
-    /// Share of failures above which the rollout is aborted
-    #[arg(long, default_value = "5%", value_parser = parse_percent)]
-    abort_above: f64,
-    /// Number of reports from which on that share is evaluated (all of a smaller wave)
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    min_reports: usize,
+    #[command(flatten)]
+    pace: PaceArgs,
+}
+
+impl RebuildArgs {
+    /// The options that were given and that a record file settles.
+    fn given(&self) -> impl Iterator<Item = &'static str> {
+        let files = [(&self.bundle, "--bundle"), (&self.record, "--record")];
+        let files = files.into_iter().filter(|(path, _)| path.is_some());
+        files.map(|(_, option)| option).chain(self.pace.recorded())
+    }
 }
 
 /// Goes on with the rollout of a record.
@@ -120,6 +115,13 @@ fn resume_record(args: &Resume) -> Result<(), Failure> {
     if !path.exists() {
         return Err(no_record(path));
     }
+    if let Some(option) = args.rebuilt.given().next() {
+        let path = path.display();
+        let message = format!(
+            "{path} is the record file of this rollout, which settles {option}: leave the option out"
+        );
+        return Err(Failure::new(Exit::Usage, message));
+    }
     if args.dry_run.dry_run {
         if is_locked(path)? {
             return Err(locked_by_other(path));
@@ -128,7 +130,7 @@ fn resume_record(args: &Resume) -> Result<(), Failure> {
         let loaded = record.files.load()?;
         return preview(args, &record, &loaded);
     }
-    let held = open(path, args.skip_offline)?;
+    let held = open(path, args.rebuilt.pace.skip_offline)?;
     if !matches!(held.record.rollout.state, RolloutState::Running | RolloutState::Paused) {
         return ended(&held, args.json);
     }
@@ -153,14 +155,8 @@ fn resume_by_name(name: &str, args: &Resume) -> Result<(), Failure> {
     }
     let files = files(args, bundle)?;
     let loaded = files.load()?;
-    let limits = Limits {
-        waves: args.rebuilt.waves.clone(),
-        soak: args.rebuilt.soak,
-        abort_above: args.rebuilt.abort_above / 100.0,
-        min_reports: args.rebuilt.min_reports,
-        skip_offline: args.skip_offline,
-    };
-    let record = block_on(rebuild(name, &args.broker, &loaded, files, limits))?;
+    let pace = args.rebuilt.pace.or(Pace { waves: Vec::new(), ..Pace::of_release() });
+    let record = block_on(rebuild(name, &args.broker, &loaded, files, pace))?;
     if args.dry_run.dry_run {
         return preview(args, &record, &loaded);
     }

@@ -52,9 +52,6 @@ pub(in crate::ctl) struct Start {
     signing: Signing,
     #[command(flatten)]
     pace: PaceArgs,
-    /// Number of reports from which on that share is evaluated (all of a smaller wave)
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    min_reports: usize,
     /// Name of the rollout in the gateways' reports [default: generated]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -112,7 +109,6 @@ impl Start {
             default_shadow: SHADOW_RUNS,
             name: self.name.clone(),
             pace: self.pace.or(Pace::of_release()),
-            min_reports: self.min_reports,
             json: self.json,
         })
     }
