@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use inferd::demo::EmbeddedBroker;
 use tempfile::TempDir;
 
+use super::skipped;
+
 /// Any broker on loopback without a password.
 pub(crate) enum Broker {
     Mosquitto(Mosquitto),
@@ -84,6 +86,15 @@ pub(crate) struct Mosquitto {
 }
 
 impl Mosquitto {
+    /// A broker for a test; without mosquitto the test is reported as skipped.
+    pub(crate) fn for_test(test: &str) -> Option<Self> {
+        let broker = Self::start("");
+        if broker.is_none() {
+            skipped(test, "mosquitto is not installed");
+        }
+        broker
+    }
+
     /// `extra` is added to the configuration; `{dir}` in it is the broker's folder. `None` where
     /// mosquitto is not installed.
     pub(crate) fn start(extra: &str) -> Option<Self> {

@@ -11,7 +11,7 @@ pub(crate) mod mqtt_client;
 
 use std::future::Future;
 use std::io::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Far beyond what anything takes; a wait that comes to this end has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -21,6 +21,15 @@ pub(crate) async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, event).await {
         Ok(value) => value,
         Err(_) => panic!("waited in vain for {what}"),
+    }
+}
+
+/// Asks until it is true, which it must become.
+pub(crate) fn await_true(what: &str, mut is_true: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_true() {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::park_timeout(Duration::from_millis(20));
     }
 }
 

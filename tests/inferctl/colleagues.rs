@@ -154,6 +154,8 @@ fn a_colleague_without_the_record_sees_pauses_and_aborts_a_rollout() {
     assert_eq!(fakes.seen().len(), held, "and nothing is published twice");
 
     // The owner goes on, above the colleague's number; the colleague aborts.
+    let settled = setup.run(&["rollout", "resume", RECORD, "--soak", "1s"]);
+    assert!(settled.code == 2 && settled.err.contains("settles --soak"), "{}", settled.err);
     let resumed = setup.spawn(&["rollout", "resume", RECORD], "resumed");
     printed(&setup, "resumed", |text| text.contains("wave 1 of 2"));
     let seen = fakes.seen();

@@ -22,20 +22,20 @@ pub(super) struct FakeGateways {
 impl FakeGateways {
     /// `gw-0` and on; `end` says how each one's update ends.
     pub(super) fn start(port: u16, count: usize, end: fn(usize) -> &'static str) -> Self {
-        Self::of_group(port, GROUP, count, end)
+        Self::of_groups(port, &[GROUP], count, end)
     }
 
-    /// As [`Self::start`], in another group.
-    pub(super) fn of_group(
+    /// As [`Self::start`], in other groups.
+    pub(super) fn of_groups(
         port: u16,
-        group: &'static str,
+        groups: &'static [&'static str],
         count: usize,
         end: fn(usize) -> &'static str,
     ) -> Self {
         let seen = Arc::default();
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = mpsc::channel();
-        let life = live((port, group), count, end, Arc::clone(&seen), ready, stopped);
+        let life = live((port, groups), count, end, Arc::clone(&seen), ready, stopped);
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(life);
@@ -62,7 +62,7 @@ fn id(index: usize) -> GatewayId {
 }
 
 async fn live(
-    (port, group): (u16, &str),
+    (port, groups): (u16, &[&str]),
     count: usize,
     end: fn(usize) -> &'static str,
     seen: Arc<Mutex<Vec<Deployment>>>,
@@ -72,11 +72,12 @@ async fn live(
     let mut peer = MqttClient::connect(port, "gateways").await;
     for index in 0..count {
         let status = serde_json::json!({ "v": 1, "state": "online", "version": "0.1.0",
-            "since": "2026-11-26T09:00:00Z", "groups": [group] });
+            "since": "2026-11-26T09:00:00Z", "groups": groups });
         peer.publish_retained(&format!("inferd/v1/{}/status", id(index)), status.to_string()).await;
     }
-    peer.subscribe(&format!("inferd/v1/deploy/group/{group}/motion")).await;
+    peer.subscribe("inferd/v1/deploy/+/+/motion").await;
     ready.send(()).unwrap();
+    let named: Vec<_> = groups.iter().map(|&group| group.to_owned()).collect();
     let mut done = BTreeSet::new();
     let mut stopped = std::pin::pin!(stopped);
     loop {
@@ -89,8 +90,7 @@ async fn live(
         seen.lock().unwrap().push(deployment.clone());
         for index in (0..count).filter(|_| !deployment.hold) {
             let (gateway, name) = (id(index), &deployment.deployment);
-            if deployment.reaches(&gateway, &[group.to_owned()])
-                && done.insert((gateway.clone(), name.clone()))
+            if deployment.reaches(&gateway, &named) && done.insert((gateway.clone(), name.clone()))
             {
                 for state in ["fetching", end(index)] {
                     let report = serde_json::json!({ "v": 1, "state": state, "deployment": name,

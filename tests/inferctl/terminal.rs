@@ -1,5 +1,6 @@
 //! Passwords are asked for on a terminal, and are not shown.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -43,22 +44,27 @@ restored = termios.tcgetattr(terminal)[3] == before
 print(json.dumps({"code": code, "shown": shown.decode(), "restored": restored}))
 "#;
 
-fn python() -> String {
+pub(super) fn python() -> String {
     std::env::var("INFERD_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned())
 }
 
-/// What was shown, if the command ended as it should.
-fn typed(workspace: &Workspace, args: &[&str], answers: &[(&str, &str)], code: i64) -> String {
+/// Runs `inferctl` on a terminal of its own: its exit code, and what was shown.
+pub(super) fn on_terminal(folder: &Path, args: &[&str], answers: &[(&str, &str)]) -> Value {
     let command = [&[env!("CARGO_BIN_EXE_inferctl")], args].concat();
     let job = serde_json::json!([command, answers]).to_string();
     let output = Command::new(python())
         .args(["-c", TYPIST, &job])
-        .current_dir(workspace.folder.path())
+        .current_dir(folder)
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let ended: Value = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// What was shown, if the command ended as it should.
+fn typed(workspace: &Workspace, args: &[&str], answers: &[(&str, &str)], code: i64) -> String {
+    let ended = on_terminal(workspace.folder.path(), args, answers);
     let shown = ended["shown"].as_str().unwrap().to_owned();
     assert_eq!(ended["code"], code, "{args:?}: {shown}");
     assert_eq!(ended["restored"], true, "the terminal shows what is typed again");

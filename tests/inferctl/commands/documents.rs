@@ -1,71 +1,9 @@
-//! Examples that are run as they are printed.
+//! Blocks of shell in the documents, run as they are printed.
 
 use std::fs;
 
-use super::found::lines;
 use super::shell::Shell;
 use super::sources::documents;
-use crate::common::broker::Mosquitto;
-use crate::common::skipped;
-
-/// The verbs of `inferctl` whose first example ends by itself, in an order in which each finds
-/// what those before have made. The others are run by `live`.
-const VERBS: [&str; 12] = [
-    "keygen",
-    "keys",
-    "pack",
-    "sign",
-    "verify",
-    "inspect",
-    "publish",
-    "fleet",
-    "withdraw",
-    "profile",
-    "simulate",
-    "keys show",
-];
-
-/// The first example of a verb's help.
-pub(super) fn first_example(verb: &str) -> String {
-    let mut command = super::program("inferctl");
-    for name in verb.split(' ') {
-        command = command.find_subcommand(name).unwrap().clone();
-    }
-    let help = command.get_after_help().unwrap().to_string();
-    let lines = lines(&help);
-    let first = lines.iter().find(|line| line.starts_with("  inferctl ")).unwrap();
-    first.trim().to_owned()
-}
-
-#[test]
-fn the_first_example_of_each_help_works_as_printed() {
-    let Some(broker) = Mosquitto::start("") else {
-        return skipped("the examples of --help", "mosquitto is not installed");
-    };
-    let shell = Shell::new().with_broker(broker.port());
-    shell.run_ok("inferctl keygen --out release.key --unencrypted");
-    for verb in VERBS {
-        let example = first_example(verb);
-        if verb == "keys show" {
-            shell.run_ok(
-                "inferctl keys --after keyset-1.json --sign-with release.key \
-                 --release release.key --deploy deploy.key --out keyset-2.json",
-            );
-        }
-        if verb == "publish" {
-            // The example is about a later version.
-            shell.run_ok(
-                "cp -rL models/motion m && sed -i 's/^version = .*/version = \"1.1.0\"/' m/card.toml",
-            );
-            shell.run_ok("inferctl pack m --counter 2 --out motion-1.1.0.bundle");
-            shell.run_ok("inferctl sign motion-1.1.0.bundle --key release.key");
-        }
-        // As printed, but for the size of a fleet that is simulated by a build for tests.
-        shell.run_ok(&example.replace("--gateways 10000", "--gateways 200"));
-    }
-    let (is_well, text) = shell.run("inferctl keygen --out deploy.key --unencrypted");
-    assert!(!is_well && text.contains("deploy.key"), "nothing is overwritten: {text}");
-}
 
 /// Blocks of shell in the documents that other tests run, by their first line.
 const RUN_ELSEWHERE: &[(&str, &str)] = &[

@@ -1,79 +1,19 @@
-//! Examples that need a gateway or a fleet, or that run until they are stopped.
+//! Blocks of the documents that need a gateway or a fleet, or that run until they are stopped.
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use inferd::tensor::{Data, Tensor};
 
-use super::documents::first_example;
 use super::found::lines;
-use super::program;
 use super::shell::{Shell, Staying};
 use super::sources::documents;
+use crate::common::await_true;
 use crate::common::broker::Mosquitto;
-use crate::common::gateway::{Gateway, MOTION};
-use crate::common::{PATIENCE, skipped};
 use crate::inferctl::fake_gateways::FakeGateways;
 
 /// The gateways that the documents' rollouts are for.
-const GROUP: &str = "line-a";
-
-fn mosquitto(test: &str) -> Option<Mosquitto> {
-    let broker = Mosquitto::start("");
-    if broker.is_none() {
-        skipped(test, "mosquitto is not installed");
-    }
-    broker
-}
-
-/// Runs a line until it succeeds.
-fn run_ok_in_time(shell: &Shell, line: &str) -> String {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let (is_well, text) = shell.run(line);
-        if is_well {
-            return text;
-        }
-        assert!(Instant::now() < deadline, "{line}\n{text}");
-        std::thread::park_timeout(Duration::from_millis(50));
-    }
-}
-
-#[test]
-fn the_examples_of_inferd_work_as_printed() {
-    let Some(broker) = mosquitto("the examples of inferd --help") else { return };
-    let gateway = Gateway::new(broker.port(), MOTION);
-    let config = gateway.config().display().to_string();
-    let mut shell = Shell::new();
-    shell.set("INFERD_CONFIG", config.clone());
-    let help = program("inferd").get_after_help().unwrap().to_string();
-    let mut running: Option<Staying> = None;
-    let mut ran = 0;
-    for line in help.lines().filter(|line| line.starts_with("  inferd ")) {
-        // What it does stands behind it.
-        let line = line.trim().split("   ").next().unwrap();
-        let command = line.replace("/etc/inferd/inferd.toml", &config);
-        let verb = line.split(' ').nth(1).unwrap();
-        ran += 1;
-        if verb == "run" {
-            running = Some(shell.spawn(&command));
-            run_ok_in_time(&shell, "inferd status --fail-on never");
-            continue;
-        }
-        let text = shell.run_ok(&command);
-        let wanted = match verb {
-            "demo" => "accuracy",
-            "check" => "motion",
-            "bench" => "median",
-            "status" => "STREAM",
-            other => panic!("`inferd {other}` has no expected outcome here"),
-        };
-        assert!(text.contains(wanted), "{line}\n{text}");
-    }
-    assert!(ran >= 5, "the examples of inferd --help");
-    assert_eq!(running.expect("`inferd run` is among them").stop(), Some(0));
-}
+const GROUPS: &[&str] = &["line-a"];
 
 /// A fleet's keys and two signed releases, made as the examples make them.
 fn setup(broker: &Mosquitto) -> Shell {
@@ -89,42 +29,6 @@ fn setup(broker: &Mosquitto) -> Shell {
          inferctl sign motion-1.1.0.bundle --key release.key",
     );
     shell
-}
-
-#[test]
-fn the_first_examples_of_rollouts_work_as_printed() {
-    let Some(broker) = mosquitto("the examples of inferctl rollout --help") else { return };
-    let _fakes = FakeGateways::of_group(broker.port(), GROUP, 4, |_| "committed");
-    let shell = setup(&broker);
-    let mut first = shell.spawn(&first_example("rollout"));
-    first.await_text("wave 1 of 4");
-    assert!(shell.run_ok(&first_example("rollout list")).contains("running"));
-    drop(first);
-    fs::remove_file(shell.path().join("motion.rollout")).unwrap();
-    let mut started = shell.spawn(&first_example("rollout start"));
-    started.await_text("wave 1 of 4");
-    assert!(shell.run_ok(&first_example("rollout pause")).contains("paused in wave 1 of 4"));
-    assert_eq!(started.ended(), Some(0), "a pause ends the controller");
-    let mut resumed = shell.spawn(&first_example("rollout resume"));
-    resumed.await_text("wave 1 of 4");
-    drop(resumed);
-    let watching = shell.spawn(&first_example("rollout watch"));
-    // The watching controller carries the abort out, or there is none and the command does.
-    assert!(shell.run_ok(&first_example("rollout abort")).contains("aborted in wave 1 of 4"));
-    assert_eq!(watching.ended(), Some(1), "an abort ends the controller");
-
-    // The new version is deployed; the example goes back to the one before it.
-    let back = shell.run_ok(&first_example("rollback"));
-    assert!(back.contains("counter 3") && back.contains("done in wave 1 of 1"), "{back}");
-
-    let tail = shell.spawn(&first_example("tail"));
-    let publish = "mosquitto_pub -t predictions/motion/w1 -m '{\"label\":\"standing\"}'";
-    let deadline = Instant::now() + PATIENCE;
-    while !tail.has_text("predictions/motion/w1 {") {
-        assert!(Instant::now() < deadline, "tail prints no prediction");
-        shell.run_ok(publish);
-    }
-    drop(tail);
 }
 
 /// The block of shell in the documents that begins with this text.
@@ -146,8 +50,8 @@ fn fenced(language: &str, beginning: &str) -> String {
 
 #[test]
 fn the_rollout_of_the_manual_is_started_paused_resumed_aborted_and_withdrawn() {
-    let Some(broker) = mosquitto("the rollout of docs/updates.md") else { return };
-    let fakes = FakeGateways::of_group(broker.port(), GROUP, 4, |_| "committed");
+    let Some(broker) = Mosquitto::for_test("the rollout of docs/updates.md") else { return };
+    let fakes = FakeGateways::of_groups(broker.port(), GROUPS, 4, |_| "committed");
     let shell = setup(&broker);
     let mut controller: Option<Staying> = None;
     for line in lines(&block("inferctl rollout start --model motion")) {
@@ -174,7 +78,7 @@ fn the_rollout_of_the_manual_is_started_paused_resumed_aborted_and_withdrawn() {
 
 #[test]
 fn a_release_is_published_for_a_web_server_as_the_manual_prints() {
-    let Some(broker) = mosquitto("publish --web of docs/updates.md") else { return };
+    let Some(broker) = Mosquitto::for_test("publish --web of docs/updates.md") else { return };
     let shell = setup(&broker);
     let block = block("inferctl publish motion-1.1.0.bundle --keyset keyset-1.json --web");
     let publish = block.lines().next().unwrap();
@@ -195,7 +99,7 @@ fn vibration(folder: &Path) {
 
 #[test]
 fn the_quick_start_gives_a_prediction() {
-    let Some(broker) = mosquitto("the quick start") else { return };
+    let Some(broker) = Mosquitto::for_test("the quick start") else { return };
     let shell = Shell::new().with_broker(broker.port());
     fs::remove_file(shell.path().join("models")).unwrap();
     vibration(&shell.path().join("models/vibration"));
@@ -207,7 +111,8 @@ fn the_quick_start_gives_a_prediction() {
         match line.split(' ').take(2).collect::<Vec<_>>()[..] {
             ["inferd", "run"] => {
                 daemon = Some(shell.spawn(&line));
-                run_ok_in_time(&shell, "inferd status --config inferd.toml --fail-on never");
+                let status = "inferd status --config inferd.toml --fail-on never";
+                await_true("the daemon answers", || shell.run(status).0);
             }
             ["mosquitto_sub", _] => subscriber = Some(shell.spawn(&line)),
             ["mosquitto_pub", _] => {

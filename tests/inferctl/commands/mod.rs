@@ -3,7 +3,10 @@
 
 mod documents;
 mod found;
+mod gateway;
 mod live;
+mod operator;
+mod printed;
 mod shell;
 mod sources;
 mod words;
