@@ -88,13 +88,7 @@ fn cases() -> Vec<Case> {
             OBJECT.as_bytes(),
             10,
         ),
-        case(
-            "json object of 6, a result every time",
-            Format::Json,
-            Some(1),
-            OBJECT.as_bytes(),
-            10,
-        ),
+        case("json object of 6, a result every time", Format::Json, Some(1), OBJECT.as_bytes(), 10),
         case(
             "json object of 6 with more and a time",
             Format::Json,
@@ -102,13 +96,7 @@ fn cases() -> Vec<Case> {
             TIMED.as_bytes(),
             10,
         ),
-        case(
-            "json 50 rows of 6, a result every 2nd",
-            Format::Json,
-            Some(100),
-            rows.as_bytes(),
-            10,
-        ),
+        case("json 50 rows of 6, a result every 2nd", Format::Json, Some(100), rows.as_bytes(), 10),
         case("cbor object of 6, a result every 100", Format::Cbor, Some(100), &cbor, 10),
         case(
             "csv line of 6, a result every 100",
@@ -126,13 +114,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-fn case(
-    name: &str,
-    format: Format,
-    hop: Option<usize>,
-    payload: &[u8],
-    devices: usize,
-) -> Case {
+fn case(name: &str, format: Format, hop: Option<usize>, payload: &[u8], devices: usize) -> Case {
     let whole = hop.is_none();
     let timed = payload.starts_with(br#"{"ts""#);
     let stream = stream(format, whole, timed, devices);
