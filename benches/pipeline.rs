@@ -72,7 +72,10 @@ fn time(case: &mut Case) -> (f64, f64) {
 
 const FIELDS: [&str; 6] = ["ax", "ay", "az", "gx", "gy", "gz"];
 const OBJECT: &str = r#"{"ax":0.0123,"ay":-9.81,"az":0.5,"gx":1.25,"gy":-0.001,"gz":12.5}"#;
-const TIMED: &str = r#"{"ts":1795341600.125,"ax":0.0123,"ay":-9.81,"az":0.5,"gx":1.25,"gy":-0.001,"gz":12.5,"battery":97,"unit":"m/s2"}"#;
+const TIMED: &str = concat!(
+    r#"{"ts":1795341600.125,"ax":0.0123,"ay":-9.81,"az":0.5,"gx":1.25,"gy":-0.001,"gz":12.5,"#,
+    r#""battery":97,"unit":"m/s2"}"#
+);
 
 fn cases() -> Vec<Case> {
     let rows = format!("[{}]", vec!["[0.0123,-9.81,0.5,1.25,-0.001,12.5]"; 50].join(","));

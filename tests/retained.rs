@@ -13,9 +13,9 @@ fn streams() -> String {
     ["ignore", "take", "mark"]
         .map(|setting| {
             format!(
-                "[[stream]]\nname = \"{setting}\"\nmodel = \"whole\"\ntopic = \"inputs/{{device}}\"\n\
-                 retained = \"{setting}\"\npayload = {{ format = \"f32le\" }}\n\
-                 publish = {{ topic = \"predictions/{setting}\" }}\n"
+                "[[stream]]\nname = \"{setting}\"\nmodel = \"whole\"\ntopic = \
+                 \"inputs/{{device}}\"\nretained = \"{setting}\"\npayload = {{ format = \"f32le\" \
+                 }}\npublish = {{ topic = \"predictions/{setting}\" }}\n"
             )
         })
         .concat()

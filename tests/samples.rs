@@ -117,10 +117,12 @@ fn a_wrong_card_shows_in_the_accuracy_of_a_replay() {
 #[test]
 fn a_stream_decodes_its_payloads_as_live() {
     let folder = models(|card| card);
-    let config = "[models]\ndir = \"models\"\n[store]\ndir = \"state\"\n[control]\ndir = \"state\"\n\
-        [gateway]\nid = \"gw\"\n[[stream]]\nname = \"s\"\nmodel = \"motion\"\ntopic = \"t/{device}/imu\"\n\
-        payload = { fields = [\"/a/0\", \"/a/1\", \"/a/2\", \"/g/x\", \"/g/y\", \"/g/z\"], time = \"at\" }\n\
-        [stream.publish]\ntopic = \"p/{device}\"\nwhen = \"change\"\nmin_score = 0.99\n";
+    let config = "[models]\ndir = \"models\"\n[store]\ndir = \"state\"\n[control]\ndir = \
+                  \"state\"\n[gateway]\nid = \"gw\"\n[[stream]]\nname = \"s\"\nmodel = \
+                  \"motion\"\ntopic = \"t/{device}/imu\"\npayload = { fields = [\"/a/0\", \
+                  \"/a/1\", \"/a/2\", \"/g/x\", \"/g/y\", \"/g/z\"], time = \"at\" \
+                  }\n[stream.publish]\ntopic = \"p/{device}\"\nwhen = \"change\"\nmin_score = \
+                  0.99\n";
     fs::write(folder.path().join("inferd.toml"), config).unwrap();
     let mut lines = String::new();
     for (n, line) in fs::read_to_string(recordings()).unwrap().lines().skip(1).take(100).enumerate()
@@ -128,7 +130,8 @@ fn a_stream_decodes_its_payloads_as_live() {
         let c: Vec<&str> = line.split(',').collect();
         let at = 1_700_000_000_000_u64 + 100 * n as u64;
         lines += &format!(
-            "{{\"at\":{at},\"a\":[{},{},{}],\"g\":{{\"x\":{},\"y\":{},\"z\":{}}},\"label\":\"{}\"}}\n",
+            "{{\"at\":{at},\"a\":[{},{},{}],\"g\":{{\"x\":{},\"y\":{},\"z\":{}}},\
+             \"label\":\"{}\"}}\n",
             c[3], c[4], c[5], c[6], c[7], c[8], c[1]
         );
     }
@@ -204,9 +207,10 @@ fn infer_says_why_a_recording_gives_nothing() {
 fn golden_samples_are_made_for_a_folder_and_refuse_a_wrong_card() {
     let folder = models(|card| card);
     day(folder.path());
-    let config = "[models]\ndir = \"models\"\n[store]\ndir = \"state\"\n[control]\ndir = \"state\"\n\
-        [gateway]\nid = \"gw\"\n[[stream]]\nname = \"s\"\nmodel = \"motion\"\ntopic = \"t/{device}\"\n\
-        payload = { fields = [\"ay\", \"ax\", \"az\", \"gx\", \"gy\", \"gz\"] }\n";
+    let config = "[models]\ndir = \"models\"\n[store]\ndir = \"state\"\n[control]\ndir = \
+                  \"state\"\n[gateway]\nid = \"gw\"\n[[stream]]\nname = \"s\"\nmodel = \
+                  \"motion\"\ntopic = \"t/{device}\"\npayload = { fields = [\"ay\", \"ax\", \
+                  \"az\", \"gx\", \"gy\", \"gz\"] }\n";
     fs::write(folder.path().join("inferd.toml"), config).unwrap();
     let check = || inferd(folder.path(), &["check", "--config", "inferd.toml"]);
     let checked = check();

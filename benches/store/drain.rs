@@ -41,8 +41,8 @@ pub(crate) fn compare(dir: &Path, records: u64) {
         daemon = daemon.max(runtime.block_on(rate(broker.port, records, drain)));
     }
     println!(
-        "\nSending {records} waiting results, {IN_FLIGHT} in flight: the daemon {daemon:.0}/s, a bare \
-         rumqttc publisher {bare:.0}/s, ratio {:.2}",
+        "\nSending {records} waiting results, {IN_FLIGHT} in flight: the daemon {daemon:.0}/s, a \
+         bare rumqttc publisher {bare:.0}/s, ratio {:.2}",
         daemon / bare
     );
 }
@@ -101,11 +101,11 @@ impl Sender {
         let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
         let (models, at) = (models.display(), dir.display());
         let text = format!(
-            "[broker]\nurl = \"mqtt://127.0.0.1:{port}\"\n[gateway]\nid = \"bench\"\n\
-             [models]\ndir = \"{models}\"\n[store]\ndir = \"{at}/state\"\nmax_bytes = \"1GiB\"\n\
-             [control]\ndir = \"{at}/run\"\n\
-             [[stream]]\nname = \"motion\"\nmodel = \"motion\"\ntopic = \"sensors/{{device}}/imu\"\n\
-             payload = {{ format = \"json\", fields = {FIELDS}, time = \"ts\" }}\n"
+            "[broker]\nurl = \"mqtt://127.0.0.1:{port}\"\n[gateway]\nid = \"bench\"\n[models]\ndir \
+             = \"{models}\"\n[store]\ndir = \"{at}/state\"\nmax_bytes = \"1GiB\"\n[control]\ndir = \
+             \"{at}/run\"\n[[stream]]\nname = \"motion\"\nmodel = \"motion\"\ntopic = \
+             \"sensors/{{device}}/imu\"\npayload = {{ format = \"json\", fields = {FIELDS}, time = \
+             \"ts\" }}\n"
         );
         let config = dir.join("inferd.toml");
         std::fs::write(&config, text).unwrap();

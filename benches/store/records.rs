@@ -25,12 +25,27 @@ pub(crate) fn json(seq: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seq);
     let score = random.f64();
     format!(
-        r#"{{"v":1,"id":"gw-17-3f2a-{seq}","gateway":"gw-17","stream":"motion","device":"watch-{}","time":"2026-11-22T10:{:02}:{:02}.{:03}Z","received":"2026-11-22T10:{:02}:{:02}.{:03}Z","model":"motion","version":"1.4.0","kind":"classification","label":"running","score":{score:.4},"scores":{{"running":{score:.4},"walking":{:.4}}},"us":{{"queue":{},"prepare":{},"run":{}}},"replayed":false}}"#,
+        concat!(
+            r#"{{"v":1,"id":"gw-17-3f2a-{seq}","gateway":"gw-17","stream":"motion","#,
+            r#""device":"watch-{}","time":"2026-11-22T10:{:02}:{:02}.{:03}Z","#,
+            r#""received":"2026-11-22T10:{:02}:{:02}.{:03}Z","model":"motion","version":"1.4.0","#,
+            r#""kind":"classification","label":"running","score":{score:.4},"#,
+            r#""scores":{{"running":{score:.4},"walking":{:.4}}},"#,
+            r#""us":{{"queue":{},"prepare":{},"run":{}}},"replayed":false}}"#
+        ),
         seq % 50,
-        seq / 6000 % 60, seq / 100 % 60, seq * 10 % 1000,
-        seq / 6000 % 60, seq / 100 % 60, (seq * 10 + 7) % 1000,
+        seq / 6000 % 60,
+        seq / 100 % 60,
+        seq * 10 % 1000,
+        seq / 6000 % 60,
+        seq / 100 % 60,
+        (seq * 10 + 7) % 1000,
         1.0 - score,
-        random.u32(20..200), random.u32(8..20), random.u32(90..130),
+        random.u32(20..200),
+        random.u32(8..20),
+        random.u32(90..130),
+        seq = seq,
+        score = score,
     )
     .into_bytes()
 }

@@ -47,8 +47,8 @@ pub(crate) fn model(dir: &Path) {
     assert_eq!(loaded.bytes(), bytes);
     let disk: u64 = versions.held().unwrap().iter().map(|held| held.disk_bytes).sum();
     println!(
-        "\nA model of 4 MB: stored and verified in {:.0} ms, loaded and verified in {:.0} ms, {:.1} MB \
-         on disk, {:.1} MB of memory added",
+        "\nA model of 4 MB: stored and verified in {:.0} ms, loaded and verified in {:.0} ms, \
+         {:.1} MB on disk, {:.1} MB of memory added",
         stored_in.as_secs_f64() * 1e3,
         loaded_in.as_secs_f64() * 1e3,
         disk as f64 / 1e6,

@@ -120,10 +120,10 @@ struct Source {
 impl Source {
     fn new(devices: u64) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let text = "[[stream]]\nname = \"bench\"\nmodel = \"motion\"\ntopic = \"sensors/{device}/imu\"\n\
-             windows = \"journal\"\nguarantee = \"at-least-once\"\nmax_keys = 10000\n\
-             payload = { format = \"json\", fields = [\"ax\", \"ay\", \"az\", \"gx\", \"gy\", \"gz\"], \
-             time = \"ts\" }\n";
+        let text = "[[stream]]\nname = \"bench\"\nmodel = \"motion\"\ntopic = \
+                    \"sensors/{device}/imu\"\nwindows = \"journal\"\nguarantee = \
+                    \"at-least-once\"\nmax_keys = 10000\npayload = { format = \"json\", fields = \
+                    [\"ax\", \"ay\", \"az\", \"gx\", \"gy\", \"gz\"], time = \"ts\" }\n";
         let (config, loaded) = (
             Config::parse(text).unwrap(),
             inferd::pipeline::load(&Bundle::open(&root.join("models/motion")).unwrap()).unwrap(),

@@ -28,7 +28,8 @@ pub enum BundleError {
     Card(Vec<Problem>),
     #[error("the model {file} cannot run: {source}")]
     Model { file: String, source: LoadError },
-    #[error("{}", listed("point", &format!("where model {name} does not fit its card"), .mismatches.iter()))]
+    #[error("{}", listed("point", &format!("where model {name} does not fit its \
+                                            card"), .mismatches.iter()))]
     Mismatch { name: ModelName, mismatches: Vec<String> },
     #[error("model {name} is refused by its golden vectors: {source}")]
     Golden { name: ModelName, source: GoldenError },

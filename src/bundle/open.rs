@@ -89,8 +89,8 @@ fn without_card(folder: &Path, error: BundleError) -> BundleError {
     let what = if !absent {
         return error;
     } else if has("saved_model.pb") {
-        "it is a TensorFlow model: convert the folder with `python -m tf2onnx.convert --saved-model \
-         FOLDER --output model.onnx`"
+        "it is a TensorFlow model: convert the folder with `python -m tf2onnx.convert \
+         --saved-model FOLDER --output model.onnx`"
     } else if has("Manifest.json") {
         "it is a Core ML model: take the model that it was converted from, and export that to ONNX"
     } else if has("model.onnx") {

@@ -37,8 +37,12 @@ pub const REFERENCE: &[OptionSpec] = options! {
     "window.length": Kind::Int { min: 1, max: 1_000_000 } => Required, eg "40",
         "Samples in a window. Leave out the table where each message is one whole input.";
     "window.hop": Kind::Int { min: 1, max: 1_000_000 } => Derived("`length`"), eg "10",
-        "Samples from one window's start to the next one's. Shorter than `length`: windows overlap.";
-    "window.max_gap": Kind::Duration { min: Duration::from_millis(1), max: Duration::from_secs(86_400) }
+        "Samples from one window's start to the next one's. Shorter than `length`: windows \
+         overlap.";
+    "window.max_gap": Kind::Duration {
+        min: Duration::from_millis(1),
+        max: Duration::from_secs(86_400),
+    }
         => Unset, eg "\"1s\"",
         "A longer time between two samples starts the window over. Keep it above the \
          sensor's interval: `inferd status` shows windows that never fill.";
@@ -46,16 +50,17 @@ pub const REFERENCE: &[OptionSpec] = options! {
     "input[].name": TENSOR => Required, eg "\"window\"",
         "The model input's name. Inputs are listed in the model's order.";
     "input[].channels": Kind::Strings { max: 65_536, form: "names" } => Value("[]"),
-        "The channels in the model's order; a stream's `payload.fields` match them by place. Without \
-         them elements are taken in the order they come in.";
+        "The channels in the model's order; a stream's `payload.fields` match them by place. \
+         Without them elements are taken in the order they come in.";
     "input[].layout": Kind::Choice(&["time-channel", "channel-time"]) => Value("\"time-channel\""),
         "The axes of a window in the model's input: the last one runs fastest.";
     "input[].quantize": Kind::Bool => Value("false"),
-        "For integer inputs: quantize real values with the model input's own scale, rather than take \
-         whole numbers as they are.";
+        "For integer inputs: quantize real values with the model input's own scale, rather than \
+         take whole numbers as they are.";
     "input[].normalize.kind": Kind::Choice(&["none", "mean-std", "min-max", "scale-offset"])
         => Value("\"none\""),
-        "mean-std: (x - mean) / std. min-max: (x - min) / (max - min). scale-offset: x * scale + offset.";
+        "mean-std: (x - mean) / std. min-max: (x - min) / (max - min). scale-offset: x * scale + \
+         offset.";
     "input[].normalize.mean": PER_CHANNEL => Unset, eg "[0.0]",
         "For mean-std; one number, or one for each channel.";
     "input[].normalize.std": PER_CHANNEL => Unset, eg "[1.0]", "As `mean`; above zero.";
@@ -65,17 +70,18 @@ pub const REFERENCE: &[OptionSpec] = options! {
     "input[].normalize.offset": PER_CHANNEL => Unset, eg "[0.0]", "For scale-offset; as `mean`.";
 
     "output.name": TENSOR => Derived("the model's first output"), eg "\"logits\"",
-        "The output that is interpreted. Where the card names none, or names a class, and the model \
-         also gives the scores that the class was chosen by, the scores are interpreted and `inferd \
-         check` says so. A class that the graph does not derive from the scores is refused.";
+        "The output that is interpreted. Where the card names none, or names a class, and the \
+         model also gives the scores that the class was chosen by, the scores are interpreted and \
+         `inferd check` says so. A class that the graph does not derive from the scores is \
+         refused.";
     "output.kind":
         Kind::Choice(&["classification", "multi-label", "regression", "anomaly", "raw"])
         => Required, eg "\"classification\"",
         "What the output means.";
     "output.activation": Kind::Choice(&["none", "softmax", "sigmoid"]) => Value("\"none\""),
         "What turns the model's output into scores, where the model does not do it itself. A model \
-         whose graph ends in a softmax or a sigmoid, or gives probabilities, is refused with another \
-         activation than `none`; logits with `none` are a warning.";
+         whose graph ends in a softmax or a sigmoid, or gives probabilities, is refused with \
+         another activation than `none`; logits with `none` are a warning.";
     "output.labels": LABELS => Unset, eg "[\"resting\", \"walking\"]",
         "classification, multi-label: a name for each element of the output.";
     "output.labels_file": FILE => Unset, eg "\"labels.txt\"",
@@ -83,8 +89,8 @@ pub const REFERENCE: &[OptionSpec] = options! {
     "output.top_k": Kind::Int { min: 1, max: 10_000 } => Derived("all labels, at most 5"), eg "3",
         "classification: as many scores are published, the highest first.";
     "output.threshold": NUMBER => Derived("0 for classification, 0.5 for multi-label"), eg "0.5",
-        "classification: no label below this score. multi-label: a label from this score on. anomaly: \
-         an anomaly from this score on; required there.";
+        "classification: no label below this score. multi-label: a label from this score on. \
+         anomaly: an anomaly from this score on; required there.";
     "output.thresholds": Kind::Floats { max: MAX_LABELS } => Unset, eg "[0.5, 0.8]",
         "multi-label: in place of `threshold`, one for each label.";
     "output.names": LABELS => Unset, eg "[\"temperature\"]",
@@ -96,23 +102,24 @@ pub const REFERENCE: &[OptionSpec] = options! {
     "output.offset": Kind::Floats { max: MAX_LABELS } => Unset, eg "[0.0]", "As `scale`.";
     "output.score": Kind::Choice(&["output", "reconstruction-mse", "reconstruction-mae"])
         => Value("\"output\""),
-        "anomaly: the output is the score, or it is the mean squared or absolute difference between \
-         output and input.";
+        "anomaly: the output is the score, or it is the mean squared or absolute difference \
+         between output and input.";
 
     "golden.file": FILE => Value("\"golden.npz\""),
-        "Golden vectors: inputs with the outputs the model must give, in arrays named as the model's \
-         inputs and outputs, with one more axis in front, a run each. They begin at the model's input, \
-         after all preprocessing. The file must be in the bundle, unless the card names `samples` and \
-         not `file`.";
+        "Golden vectors: inputs with the outputs the model must give, in arrays named as the \
+         model's inputs and outputs, with one more axis in front, a run each. They begin at the \
+         model's input, after all preprocessing. The file must be in the bundle, unless the card \
+         names `samples` and not `file`.";
     "golden.tolerance": Kind::Float { min: 0.0, max: 1e12 } => Value("0.0"),
         "For golden vectors: the largest difference allowed, in the output's own (for integers: \
          stored) units.";
     "golden.samples": FILE => Unset, eg "\"golden_samples.json\"",
-        "Golden samples: recordings as the sensor sends them, with the predictions they must give. They \
-         prove the preprocessing, too: see [Golden samples](#golden-samples).";
-    "golden.samples_tolerance": Kind::Float { min: 0.0, max: 1e12 } => Derived("`tolerance`"), eg "0.001",
-        "For golden samples: the largest difference allowed, in the units of the published scores and \
-         values.";
+        "Golden samples: recordings as the sensor sends them, with the predictions they must give. \
+         They prove the preprocessing, too: see [Golden samples](#golden-samples).";
+    "golden.samples_tolerance": Kind::Float { min: 0.0, max: 1e12 }
+        => Derived("`tolerance`"), eg "0.001",
+        "For golden samples: the largest difference allowed, in the units of the published scores \
+         and values.";
 
     "dims": Kind::Counts { max: 1 << 24 } => Unset, eg "{ batch = 1 }",
         "Values for the graph's symbolic dimensions; 1 where they are not given.";
@@ -136,13 +143,11 @@ pub const TABLES: &[(&str, &str)] = &[
 const PAGE_HEAD: &str = "\
 # The model card
 
-Written from the table in `src/bundle/reference.rs`; `INFERD_WRITE_REFERENCE=1 cargo test --lib bundle`
-writes it anew.
+Written from the table in `src/bundle/reference.rs`; `INFERD_WRITE_REFERENCE=1 cargo test --lib bundle` writes it anew.
 
-What changes when a model is retrained lives with the model. A bundle is a folder, or an uncompressed
-tar file `NAME.bundle`, with `card.toml`, the ONNX file, golden vectors and golden samples side by side.
-The model is refused if the card does not fit it, or if a golden vector or golden sample comes out
-differently. An unknown option is an error, and all mistakes are reported at once.
+What changes when a model is retrained lives with the model. A bundle is a folder, or an uncompressed tar file `NAME.bundle`, with `card.toml`, the ONNX file,
+golden vectors and golden samples side by side. The model is refused if the card does not fit it, or if a golden vector or golden sample comes out differently.
+An unknown option is an error, and all mistakes are reported at once.
 ";
 
 const PAGE_END: &str = include_str!("golden_samples.md");

@@ -30,7 +30,8 @@ pub(super) fn try_folder(dir: &Path) -> Finding {
     let text = format!("cannot be written to: {error}");
     match error.kind() {
         ErrorKind::PermissionDenied => Finding::Warning(format!(
-            "{text}; check as the user of the service (`sudo -u inferd inferd check`), or change the owner"
+            "{text}; check as the user of the service (`sudo -u inferd inferd check`), or change \
+             the owner"
         )),
         // The daemon runs without it; results stay in memory until there is space.
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {

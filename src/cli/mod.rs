@@ -43,9 +43,9 @@ struct Cli {
 const LONG_ABOUT: &str = "\
 Runs quantized ONNX models on sensor data: samples come in over MQTT, predictions go out over MQTT.
 
-Exit codes: 0 success; 1 failure; 2 invalid usage; 69 the broker or the running daemon cannot be reached; \
-70 internal error, a bug in inferd; 74 a file cannot be read or written; 78 the configuration, or a model \
-that it names, is invalid.";
+Exit codes: 0 success; 1 failure; 2 invalid usage; 69 the broker or the running daemon cannot be \
+reached; 70 internal error, a bug in inferd; 74 a file cannot be read or written; 78 the \
+configuration, or a model that it names, is invalid.";
 
 const EXAMPLES: &str = "\
 Examples:

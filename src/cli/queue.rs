@@ -143,8 +143,8 @@ fn drain(args: &QueueArgs) -> Result<(), Failure> {
         if moved.elapsed() > STALL_TIMEOUT {
             bar.finish_and_clear();
             let message = format!(
-                "no progress for a minute, with {} results in the queue: the broker accepts nothing, or \
-                 results arrive as fast as it accepts them",
+                "no progress for a minute, with {} results in the queue: the broker accepts \
+                 nothing, or results arrive as fast as it accepts them",
                 left(&answer)
             );
             return Err(Failure::new(Exit::Unavailable, message));
@@ -175,7 +175,8 @@ fn purge(args: &Purge) -> Result<(), Failure> {
 
 fn confirm(waiting: u64) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
-        let message = "a purge removes results permanently: confirm with --yes (there is no terminal to ask on)";
+        let message = "a purge removes results permanently: confirm with --yes (there is no \
+                       terminal to ask on)";
         return Err(Failure::new(Exit::Usage, message));
     }
     eprint!("Permanently remove {waiting} results that have not reached the broker? [y/N] ");

@@ -51,7 +51,8 @@ pub(super) fn replay(
 ) -> Result<(), Failure> {
     if model.extension().is_some_and(|extension| extension == "onnx") && model.is_file() {
         let message = format!(
-            "{}: a model file does not define channels and windows; give a bundle (a folder with a card.toml)",
+            "{}: a model file does not define channels and windows; give a bundle (a folder with a \
+             card.toml)",
             model.display()
         );
         return Err(Failure::new(Exit::Usage, message));

@@ -14,28 +14,23 @@ const FILE_HEAD: &str = "\
 # INFERD__BROKER__HOST override both. Relative paths are relative to the folder of this file.
 ";
 
-const PAGE_HEAD: &str = "\
-# Configuration
+const PAGE_HEAD: &str = r#"# Configuration
 
-This page is generated from the table in `src/config/reference.rs`, which also validates values and
-supplies defaults. To regenerate it, run `INFERD_WRITE_REFERENCE=1 cargo test --lib config`.
+This page is generated from the table in `src/config/reference.rs`, which also validates values and supplies defaults. To regenerate it, run
+`INFERD_WRITE_REFERENCE=1 cargo test --lib config`.
 
 `inferd` reads, in this order:
 
 1. the file given by `--config`, or by `INFERD_CONFIG`, or `/etc/inferd/inferd.toml`;
-2. the drop-in files `conf.d/*.toml` in the same folder, in alphabetical order: their values override
-   those of the main file, and their streams are added;
-3. environment variables: `INFERD__BROKER__HOST` sets `broker.host`, `INFERD__STREAM__0__QOS` sets the
-   `qos` of the first stream.
+2. the drop-in files `conf.d/*.toml` in the same folder, in alphabetical order: their values override those of the main file, and their streams are added;
+3. environment variables: `INFERD__BROKER__HOST` sets `broker.host`, `INFERD__STREAM__0__QOS` sets the `qos` of the first stream.
 
-Unknown options are errors. `inferd check` reports all errors at once. Changes take effect after a
-restart, which loses no data.
+Unknown options are errors. `inferd check` reports all errors at once. Changes take effect after a restart, which loses no data.
 
-Durations are strings such as `\"500ms\"`, `\"10s\"`, `\"5m\"`, `\"1h\"`, `\"2d\"`. Sizes are integers (bytes)
-or strings such as `\"64KiB\"`, `\"10MB\"`. Relative paths are relative to the folder of the configuration
-file. Secrets are looked up in the systemd credentials (`$CREDENTIALS_DIRECTORY`) first; elsewhere, their
-files must be readable by the owner only (mode 0600).
-";
+Durations are strings such as `"500ms"`, `"10s"`, `"5m"`, `"1h"`, `"2d"`. Sizes are integers (bytes) or strings such as `"64KiB"`, `"10MB"`. Relative paths are
+relative to the folder of the configuration file. Secrets are looked up in the systemd credentials (`$CREDENTIALS_DIRECTORY`) first; elsewhere, their files must
+be readable by the owner only (mode 0600).
+"#;
 
 /// `config/inferd.toml`
 #[must_use]

@@ -45,9 +45,9 @@ pub(super) fn host_name_warning(host_name: &str, within: Containment) -> Option<
         return None;
     };
     Some(format!(
-        "gateway.id is not set and defaults to the host name {host_name:?}, which {why}. Set gateway.id \
-         (INFERD__GATEWAY__ID in the environment), or give the host a name of its own (a container \
-         with --hostname)"
+        "gateway.id is not set and defaults to the host name {host_name:?}, which {why}. Set \
+         gateway.id (INFERD__GATEWAY__ID in the environment), or give the host a name of its own \
+         (a container with --hostname)"
     ))
 }
 

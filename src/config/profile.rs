@@ -22,7 +22,8 @@ pub const REFERENCE: &[OptionSpec] = options! {
 
     "broker.url": Kind::Text { max: 300, form: "mqtt://HOST:PORT or mqtts://HOST:PORT" }
         => Unset, eg "\"mqtts://broker.example\"",
-        "Address of the broker: `--broker`. The other options of this table apply to this broker only.";
+        "Address of the broker: `--broker`. The other options of this table apply to this broker \
+         only.";
     "broker.username": Kind::Text { max: 256, form: "a user name" } => Unset, eg "\"operator\"",
         "MQTT user name: `--username`.";
     "broker.password_file": FILE => Unset, eg "\"operator.password\"",
@@ -39,13 +40,13 @@ pub const REFERENCE: &[OptionSpec] = options! {
     "key[].name": NAME => Required, eg "\"release\"",
         "Name by which options refer to the key: `--key release`.";
     "key[].role": Kind::Choice(&["deploy", "release"]) => Required, eg "\"release\"",
-        "deploy: the default of `--key` for `rollout` and `rollback`. release: the default for `sign`. \
-         `rollback` does not use a release key unless `--release-key` names one.";
+        "deploy: the default of `--key` for `rollout` and `rollback`. release: the default for \
+         `sign`. `rollback` does not use a release key unless `--release-key` names one.";
     "key[].file": FILE => Required, eg "\"release.key\"",
         "The key file.";
     "key[].password_file": FILE => Unset, eg "\"release.password\"",
-        "File (mode 0600) with the password of the key on its first line. Without it, `inferctl` asks \
-         for the password.";
+        "File (mode 0600) with the password of the key on its first line. Without it, `inferctl` \
+         asks for the password.";
 };
 
 /// The tables in the order of the documentation, with what each is about.
@@ -58,17 +59,16 @@ pub const TABLES: &[(&str, &str)] = &[
 const PAGE_HEAD: &str = "\
 # The profile of inferctl
 
-This page is generated from the table in `src/config/profile.rs`, which also validates values. To
-regenerate it, run `INFERD_WRITE_REFERENCE=1 cargo test --lib config`.
+This page is generated from the table in `src/config/profile.rs`, which also validates values. To regenerate it, run
+`INFERD_WRITE_REFERENCE=1 cargo test --lib config`.
 
-`inferctl` reads one file of settings: the first of the file given by `--profile`, the file given by
-`INFERCTL_PROFILE`, `inferctl.toml` in the current folder, and `$XDG_CONFIG_HOME/inferd/inferctl.toml`
-(`XDG_CONFIG_HOME` defaults to `~/.config`). Command-line options override environment variables, which
-override the profile. The user name, password and certificates of the profile are sent only to the broker
-of the profile. Unknown options are errors. `inferctl profile` shows which file is read and its values.
+`inferctl` reads one file of settings: the first of the file given by `--profile`, the file given by `INFERCTL_PROFILE`, `inferctl.toml` in the current folder,
+and `$XDG_CONFIG_HOME/inferd/inferctl.toml` (`XDG_CONFIG_HOME` defaults to `~/.config`). Command-line options override environment variables, which override the
+profile. The user name, password and certificates of the profile are sent only to the broker of the profile. Unknown options are errors. `inferctl profile`
+shows which file is read and its values.
 
-A profile that was not given explicitly must be owned by you or by root. A profile must not be
-world-writable, and files with passwords must be readable by the owner only (mode 0600).
+A profile that was not given explicitly must be owned by you or by root. A profile must not be world-writable, and files with passwords must be readable by the
+owner only (mode 0600).
 
 ```toml
 keysets = [\"keyset-1.json\", \"keyset-2.json\"]

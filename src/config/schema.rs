@@ -10,7 +10,9 @@ use super::units;
 
 /// A table of options: `"path": kind => fallback, eg "example", "meaning";`
 macro_rules! options {
-    ($($path:literal: $kind:expr => $default:expr, $(eg $example:literal,)? $meaning:literal;)*) => {
+    ($(
+        $path:literal: $kind:expr => $default:expr, $(eg $example:literal,)? $meaning:literal;
+    )*) => {
         &[$($crate::config::schema::OptionSpec {
             path: $path,
             kind: $kind,

@@ -21,7 +21,8 @@ pub enum RequestError {
     )]
     NotRunning { path: PathBuf, source: io::Error },
     #[error(
-        "permission denied for {path}: run the command as root, as the daemon's user or in its group",
+        "permission denied for {path}: run the command as root, as the daemon's user or in its \
+         group",
         path = path.display()
     )]
     NotAllowed { path: PathBuf },

@@ -28,13 +28,14 @@ const PASSES_MAX: u32 = 64;
 pub(super) enum KeyError {
     #[error("cannot {act} {path}: {source}", path = path.display())]
     File { act: &'static str, path: PathBuf, source: io::Error },
-    #[error("{path} is readable by other users (mode {mode:03o}): chmod 600 {path}", path = path.display())]
+    #[error("{path} is readable by other users (mode {mode:03o}): chmod 600 \
+             {path}", path = path.display())]
     Open { path: PathBuf, mode: u32 },
     #[error("{path} is not a key file: {why}", path = path.display())]
     Malformed { path: PathBuf, why: String },
     #[error(
-        "{path} is encrypted: give a file with its password with --key-password-file; on a terminal \
-         it is asked for",
+        "{path} is encrypted: give a file with its password with --key-password-file; on a \
+         terminal it is asked for",
         path = path.display()
     )]
     Locked { path: PathBuf },

@@ -95,8 +95,8 @@ impl KeysetChain {
             return message;
         }
         format!(
-            "{message}; if it was released for a keyset before keyset {first}, also name that keyset \
-             with --keyset"
+            "{message}; if it was released for a keyset before keyset {first}, also name that \
+             keyset with --keyset"
         )
     }
 }

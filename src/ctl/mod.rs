@@ -47,8 +47,8 @@ struct Cli {
 const LONG_ABOUT: &str = "\
 Packs, signs and rolls out models to a fleet of inferd gateways.
 
-Exit codes: 0 success; 1 failed or refused; 2 invalid usage; 69 the broker cannot be reached; 74 a file \
-cannot be read or written; 78 the profile is invalid.";
+Exit codes: 0 success; 1 failed or refused; 2 invalid usage; 69 the broker cannot be reached; 74 a \
+file cannot be read or written; 78 the profile is invalid.";
 
 const EXAMPLES: &str = "\
 Examples:

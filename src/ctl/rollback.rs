@@ -191,8 +191,8 @@ async fn deployed(args: &Args, chain: &KeysetChain) -> Result<u64, Failure> {
         let Some(deployment) = chain.deployment(&message.payload) else {
             eprintln!(
                 "warning: the deployment on {} is ignored: it is not signed for any of the given \
-                 keysets; if it is yours, add its keyset with --keyset, or give the counter to exceed \
-                 with --above",
+                 keysets; if it is yours, add its keyset with --keyset, or give the counter to \
+                 exceed with --above",
                 message.topic
             );
             continue;
@@ -201,8 +201,8 @@ async fn deployed(args: &Args, chain: &KeysetChain) -> Result<u64, Failure> {
         let Some(manifest) = chain.manifest(&manifest) else {
             let message = format!(
                 "the manifest of the deployment on {} is not on this broker, or is not signed for \
-                 any of the given keysets: give the keysets from the first one on with --keyset, or \
-                 the counter to exceed with --above",
+                 any of the given keysets: give the keysets from the first one on with --keyset, \
+                 or the counter to exceed with --above",
                 message.topic
             );
             return Err(Failure::new(Exit::Failed, message));

@@ -58,8 +58,8 @@ pub(super) fn new_password(
     }
     let path = path.display();
     let Some(password) = ask_secret(&format!("Password for the new key {path}"))? else {
-        let message = "give a file with the key's password with --key-password-file, or store the key \
-                       unencrypted with --unencrypted; on a terminal the password is asked for";
+        let message = "give a file with the key's password with --key-password-file, or store the \
+                       key unencrypted with --unencrypted; on a terminal the password is asked for";
         return Err(Failure::new(Exit::Usage, message));
     };
     if password.is_empty() {

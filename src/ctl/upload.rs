@@ -55,9 +55,8 @@ fn outdated(path: &Path, release: &SignedRelease, current: u64) -> Failure {
     let out = format!("{}-{}-counter-{counter}.bundle", manifest.name, manifest.version);
     let message = format!(
         "{path} is signed for keyset {former}, and keyset {current} has replaced its release keys: \
-         gateways would refuse it. Release the same files with the new key and a counter above that \
-         of every release:\n  \
-         inferctl pack {path} --counter {counter} --out {out}\n  \
+         gateways would refuse it. Release the same files with the new key and a counter above \
+         that of every release:\n  inferctl pack {path} --counter {counter} --out {out}\n  \
          inferctl sign {out} --key release.key"
     );
     Failure::new(Exit::Failed, message)

@@ -116,8 +116,8 @@ pub fn too_many_subscriptions(config: &Config) -> Option<String> {
     (all > CUSTOMARY_LIMIT).then(|| {
         format!(
             "{all} subscriptions on one connection ({streams} of streams, up to {updates} of \
-             updates): some brokers allow no more than {CUSTOMARY_LIMIT} (AWS IoT Core). Give streams with \
-             the same model one topic with a capture, or ask for a higher limit"
+             updates): some brokers allow no more than {CUSTOMARY_LIMIT} (AWS IoT Core). Give \
+             streams with the same model one topic with a capture, or ask for a higher limit"
         )
     })
 }

@@ -204,7 +204,8 @@ async fn receive(
         let Ok(Some(message)) = next else {
             let got = score.borrow().windows;
             bail!(
-                "only {got} of {expected} predictions arrived; run with `RUST_LOG=debug` for details"
+                "only {got} of {expected} predictions arrived; run with `RUST_LOG=debug` for \
+                 details"
             );
         };
         if !message.topic.starts_with("predictions/") {

@@ -129,7 +129,8 @@ impl fmt::Display for Sandbox {
         let broker = if self.broker.is_some() { "embedded broker" } else { "broker" };
         write!(
             f,
-            "inferd demo: 40 recordings of smart watches -> {broker} {} -> int8 model -> predictions",
+            "inferd demo: 40 recordings of smart watches -> {broker} {} -> int8 model -> \
+             predictions",
             self.url
         )
     }

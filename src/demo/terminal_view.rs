@@ -106,16 +106,19 @@ impl TerminalView {
         let Figures { recordings, recordings_right, windows, windows_right, .. } = *figures;
         println!();
         println!(
-            "  accuracy    {recordings_right} of {recordings} recordings, {windows_right} of {windows} windows ({:.1} %)",
+            "  accuracy    {recordings_right} of {recordings} recordings, {windows_right} of \
+             {windows} windows ({:.1} %)",
             share(count(windows_right), count(windows))
         );
         println!(
-            "  throughput  {samples} samples and {windows} predictions in {seconds:.1} s: {:.0} and {:.0} a second",
+            "  throughput  {samples} samples and {windows} predictions in {seconds:.1} s: {:.0} \
+             and {:.0} a second",
             count(samples) / seconds,
             count(windows) / seconds
         );
         println!(
-            "  latency     p50 {:.2} ms, p99 {:.2} ms from a window's last sample to its prediction, over the broker",
+            "  latency     p50 {:.2} ms, p99 {:.2} ms from a window's last sample to its \
+             prediction, over the broker",
             ms(figures.latency_p50_us),
             ms(figures.latency_p99_us)
         );

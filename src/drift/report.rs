@@ -129,7 +129,8 @@ fn advice(quantity: &str) -> &'static str {
         ("rate", _) => "check the sample rate of the device and its connection",
         ("labels", _) => "if the use has not changed, label some windows and compare; then retrain",
         ("score" | "margin" | "entropy", _) => {
-            "the model is no longer as sure as it was: label some windows, and retrain if it is wrong"
+            "the model is no longer as sure as it was: label some windows, and retrain if it is \
+             wrong"
         }
         (_, "mean") => "check the unit, the mounting and the calibration of the sensor",
         (_, "log_std") => "check the unit and the range of the sensor, and whether it works",

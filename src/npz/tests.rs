@@ -133,7 +133,8 @@ proptest! {
         }
         for bytes in [&bytes[..], &bytes[..cut.index(bytes.len())]] {
             let unpacked = read(bytes, LIMIT).unwrap_or_default();
-            prop_assert!(unpacked.values().all(|t| t.shape.iter().product::<usize>() == t.data.len()));
+            let fits = |t: &Tensor| t.shape.iter().product::<usize>() == t.data.len();
+            prop_assert!(unpacked.values().all(fits));
         }
     }
 

@@ -16,9 +16,9 @@ pub fn misplaced_fields(stream: &Stream, card: &Card) -> Option<String> {
     let wrong: Vec<_> = fields.iter().zip(&channels).filter(is_wrong).collect();
     let (field, channel) = wrong.first()?;
     Some(format!(
-        "stream {}: payload.fields match the channels of model {} by place, so {field:?} is taken as \
-         channel {channel:?}, though {} of the fields have the name of another channel; the channels in \
-         order are {channels:?}",
+        "stream {}: payload.fields match the channels of model {} by place, so {field:?} is taken \
+         as channel {channel:?}, though {} of the fields have the name of another channel; the \
+         channels in order are {channels:?}",
         stream.name,
         card.name,
         wrong.len()

@@ -17,7 +17,8 @@ pub enum Reject {
     )]
     TooLarge { got: usize, max: usize },
     #[error(
-        "payload of more than {max} bytes after decompression: send less at once or raise max_payload"
+        "payload of more than {max} bytes after decompression: send less at once or raise \
+         max_payload"
     )]
     InflatedTooLarge { max: usize },
     #[error("byte {at} of the payload is not UTF-8: {advice}")]
@@ -37,15 +38,15 @@ pub enum Reject {
     #[error("{field} is {got}, not a number: {}", got.advice())]
     NotANumber { field: String, got: Got },
     #[error(
-        "{field} is missing, and the device has sent no number of it for {hold:?} that could stand for \
-         it (payload.hold): send it, or set another value of payload.missing"
+        "{field} is missing, and the device has sent no number of it for {hold:?} that could stand \
+         for it (payload.hold): send it, or set another value of payload.missing"
     )]
     NothingHeld { field: String, hold: Duration },
     #[error("{field} is {got}, which cannot name a device: {problem}")]
     BadDevice { field: String, got: String, problem: &'static str },
     #[error(
-        "{field} is not finite in 32 bits (NaN, infinite or too large): leave such readings out, or \
-         set payload.missing"
+        "{field} is not finite in 32 bits (NaN, infinite or too large): leave such readings out, \
+         or set payload.missing"
     )]
     NotFinite { field: String },
     #[error("{what}: got {got}, the model takes {expected}{hint}")]
@@ -228,12 +229,13 @@ fn implausible(field: &str, got: &str, at: Timestamp, earliest: Timestamp) -> St
                   their arrival";
     if at < earliest {
         return format!(
-            "{field} is {got}, as a time {at}, before payload.earliest ({earliest}): an uptime or a \
-             clock that was not set cannot date a sample; {advice}; payload.clock = \"device\" takes uptimes"
+            "{field} is {got}, as a time {at}, before payload.earliest ({earliest}): an uptime or \
+             a clock that was not set cannot date a sample; {advice}; payload.clock = \"device\" \
+             takes uptimes"
         );
     }
     format!(
-        "{field} is {got}, as a time {at}, which no clock shows: send RFC 3339 text or a number since \
-         1970 (s, ms, us, ns); {advice}"
+        "{field} is {got}, as a time {at}, which no clock shows: send RFC 3339 text or a number \
+         since 1970 (s, ms, us, ns); {advice}"
     )
 }

@@ -85,14 +85,15 @@ impl GoldenMade {
     pub(crate) fn warn(&self) {
         for change in &self.unproved {
             eprintln!(
-                "warning: the golden samples would not detect every mistake: {change}; add recordings in \
-                 which they differ"
+                "warning: the golden samples would not detect every mistake: {change}; add \
+                 recordings in which they differ"
             );
         }
         if self.took > SLOW_GOLDEN_SAMPLES {
             let seconds = self.took.as_secs_f64();
             eprintln!(
-                "warning: the golden samples take {seconds:.1} s at every load; choose fewer recordings"
+                "warning: the golden samples take {seconds:.1} s at every load; choose fewer \
+                 recordings"
             );
         }
     }
@@ -101,7 +102,8 @@ impl GoldenMade {
     pub(crate) fn summary(&self) -> String {
         let Self { recordings, predictions, tolerance, .. } = self;
         format!(
-            "golden samples: {predictions} predictions of {recordings} recordings, tolerance {tolerance}\n"
+            "golden samples: {predictions} predictions of {recordings} recordings, tolerance \
+             {tolerance}\n"
         )
     }
 }
@@ -122,9 +124,9 @@ impl GoldenTerms {
         let enough = right as f64 >= self.min_accuracy * all as f64;
         match first {
             Some(first) if !enough => Err(format!(
-                "{right} of {all} windows get the label of their rows, and --min-accuracy requires a \
-                 share of {}: {first}; correct the card (are its labels in the model's order?), remove such \
-                 rows, or lower --min-accuracy",
+                "{right} of {all} windows get the label of their rows, and --min-accuracy requires \
+                 a share of {}: {first}; correct the card (are its labels in the model's order?), \
+                 remove such rows, or lower --min-accuracy",
                 self.min_accuracy
             )),
             _ => Ok(()),

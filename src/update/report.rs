@@ -141,7 +141,8 @@ mod tests {
         let digest = "0".repeat(64);
         let text = format!(
             "{{\"v\":1,\"state\":\"idle\",\"active\":{{\"version\":\"1\",\"digest\":\"{digest}\"}},\
-             \"nodes\":{{\"integer\":1,\"float\":0}},\"since\":\"2026-11-22T10:00:00.000Z\",\"new\":1}}"
+             \"nodes\":{{\"integer\":1,\"float\":0}},\
+             \"since\":\"2026-11-22T10:00:00.000Z\",\"new\":1}}"
         );
         assert_eq!(serde_json::from_str::<ModelReport>(&text).unwrap().progress, 0.0);
         assert!(serde_json::from_str::<ModelReport>(&text.replace("idle", "asleep")).is_err());

@@ -7,3 +7,4 @@ mod layout;
 mod modules;
 mod rings;
 mod source;
+mod widths;

@@ -60,7 +60,7 @@ pub(super) fn tokens(text: &str) -> Vec<String> {
 }
 
 /// Bytes of the comment or literal that `text` begins with; 0 without one.
-fn literal_len(text: &str) -> usize {
+pub(super) fn literal_len(text: &str) -> usize {
     let until = |start: usize, end: &str| {
         text[start..].find(end).map_or(text.len(), |at| start + at + end.len())
     };

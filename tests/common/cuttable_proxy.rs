@@ -52,9 +52,10 @@ impl CuttableProxy {
                     let ((from_near, to_near), (from_far, to_far)) =
                         (near.into_split(), far.into_split());
                     let unheard = AtomicU64::new(0);
+                    let is_deaf = |way: usize| number < deaf[way].load(Ordering::SeqCst);
                     tokio::select! {
-                        () = pass(from_near, to_far, &unheard, || number < deaf[0].load(Ordering::SeqCst)) => {}
-                        () = pass(from_far, to_near, &counted, || number < deaf[1].load(Ordering::SeqCst)) => {}
+                        () = pass(from_near, to_far, &unheard, || is_deaf(0)) => {}
+                        () = pass(from_far, to_near, &counted, || is_deaf(1)) => {}
                         _ = cut.changed() => {}
                     }
                 });

@@ -176,8 +176,8 @@ async fn a_journal_costs_nothing_and_every_window_is_the_same() {
         }
     }
     println!(
-        "journal: {} windows over 30 kills, {again} came twice; saved {saved} times, added to {added} \
-         times",
+        "journal: {} windows over 30 kills, {again} came twice; saved {saved} times, added to \
+         {added} times",
         ids.len()
     );
 }

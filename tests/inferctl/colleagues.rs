@@ -245,7 +245,8 @@ fn the_fleet_shows_counters_keysets_and_who_is_behind() {
         let status = r#"{"v":1,"state":"online","groups":["a"]}"#;
         retain(&setup, &format!("inferd/v1/{id}/status"), Some(status));
         let model = format!(
-            r#"{{"v":1,"state":"rejected","reason":"counter","active":{{"version":"{version}","digest":"00","counter":{counter}}}}}"#
+            r#"{{"v":1,"state":"rejected","reason":"counter",
+            "active":{{"version":"{version}","digest":"00","counter":{counter}}}}}"#
         );
         retain(&setup, &format!("inferd/v1/{id}/model/motion"), Some(&model));
         let health = r#"{"v":1,"updates":{"motion":{"keyset":3}}}"#;

@@ -101,7 +101,8 @@ fn a_release_is_made_and_rolled_out_and_back_with_a_profile_alone() {
 fn options_and_the_environment_win_over_a_profile() {
     let Some(setup) = Setup::open("a profile and options") else { return };
     let _fakes = FakeGateways::start(setup.broker.port(), 1, |_| "committed");
-    let nowhere = "[broker]\nurl = \"mqtt://127.0.0.1:1\"\nusername = \"operator\"\npassword_file = \"password\"\n";
+    let nowhere = "[broker]\nurl = \"mqtt://127.0.0.1:1\"\nusername = \"operator\"\npassword_file \
+                   = \"password\"\n";
     profile(&setup.workspace, nowhere);
     let (folder, url) = (setup.workspace.folder.path(), setup.url());
     assert_eq!(run(folder, &[], &["fleet"]).code, 69, "the profile's broker is not there");
@@ -122,7 +123,8 @@ fn a_password_is_sent_to_no_other_broker_than_the_profile_s() {
     let workspace = Workspace::new();
     profile(
         &workspace,
-        "[broker]\nurl = \"mqtt://127.0.0.1:1\"\nusername = \"operator\"\npassword_file = \"password\"\n",
+        "[broker]\nurl = \"mqtt://127.0.0.1:1\"\nusername = \"operator\"\npassword_file = \
+         \"password\"\n",
     );
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("mqtt://127.0.0.1:{}", listener.local_addr().unwrap().port());

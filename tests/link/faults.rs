@@ -159,7 +159,8 @@ async fn ends_the_connection(bytes: &'static [u8]) {
 async fn garbage_ends_the_connection() {
     let bad: [&[u8]; 8] = [
         // An H is an acknowledgement, a T its length of 84 bytes.
-        b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n",
+        b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: \
+          close\r\n\r\n",
         &[0xff; 64],
         &[0x00, 0x00],
         // A remaining length of five bytes.

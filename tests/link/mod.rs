@@ -151,8 +151,8 @@ async fn a_new_set_of_subscriptions_replaces_the_old_one() {
 
 #[tokio::test]
 async fn what_the_broker_will_not_have_is_refused_and_the_connection_stays() {
-    let acl = "topic readwrite out/#\ntopic readwrite inferd/#\ntopic read in/#\ntopic read more/#\n\
-               topic read both/#\nuser somebody\ntopic write forbidden/#\n";
+    let acl = "topic readwrite out/#\ntopic readwrite inferd/#\ntopic read in/#\ntopic read \
+               more/#\ntopic read both/#\nuser somebody\ntopic write forbidden/#\n";
     let extra = "max_packet_size 2000\nacl_file {dir}/acl\n";
     let prepare = |dir: &std::path::Path| std::fs::write(dir.join("acl"), acl).unwrap();
     let Some(server) = Mosquitto::start_with(extra, prepare) else {

@@ -215,7 +215,8 @@ async fn a_certificate_that_will_not_do_is_named_with_what_mends_it() {
         (
             "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=own && \
              openssl req -newkey rsa:2048 -nodes -keyout server.key -out s.csr -subj /CN=localhost \
-             && openssl x509 -req -in s.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem",
+             && openssl x509 -req -in s.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out \
+             server.pem",
             &["version 1", "subjectAltName=DNS:localhost > san.ext", "openssl x509 -req"],
         ),
         (
@@ -228,8 +229,8 @@ async fn a_certificate_that_will_not_do_is_named_with_what_mends_it() {
         (
             "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=own && \
              openssl req -newkey rsa:2048 -nodes -keyout server.key -out s.csr -subj /CN=localhost \
-             && echo subjectAltName=DNS:b7.example,IP:10.0.0.5 > ext && openssl x509 -req -in s.csr \
-             -CA ca.pem -CAkey ca.key -CAcreateserial -extfile ext -out server.pem",
+             && echo subjectAltName=DNS:b7.example,IP:10.0.0.5 > ext && openssl x509 -req -in \
+             s.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile ext -out server.pem",
             &["certificate (b7.example, 10.0.0.5)", "the host in broker.url, localhost"],
         ),
         (

@@ -105,7 +105,8 @@ fn what_is_no_answer_is_refused() {
         "\0\0\0\0\0\0\r\n\r\n",
         "SSH-2.0-OpenSSH_9.2\r\n\r\n",
         "HTTP/1.1 206 P\r\nContent-Length: 10\r\nContent-Length: 11\r\n\r\n0123456789",
-        "HTTP/1.1 206 P\r\nContent-Range: bytes 100-109/200\r\nTransfer-Encoding: chunked\r\n\r\nXY\r\n",
+        "HTTP/1.1 206 P\r\nContent-Range: bytes 100-109/200\r\nTransfer-Encoding: \
+         chunked\r\n\r\nXY\r\n",
     ] {
         let error = refused(answer);
         let told = matches!(error, WebError::Unreachable { .. } | WebError::Range { .. });

@@ -46,7 +46,8 @@ fn main() -> ExitCode {
     let number = |name: &str, default| option(name).and_then(|n| n.parse().ok()).unwrap_or(default);
     let Some(dir) = option("--dir").map(PathBuf::from) else {
         eprintln!(
-            "usage: queue_crash write|long|models|windows|check|check-models|check-windows --dir D [--seed S] [--rounds N]"
+            "usage: queue_crash write|long|models|windows|check|check-models|check-windows --dir D \
+             [--seed S] [--rounds N]"
         );
         return ExitCode::from(2);
     };

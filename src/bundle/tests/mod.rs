@@ -49,7 +49,8 @@ fn card(text: &str) -> Result<Card, Vec<Problem>> {
 
 fn with_output(output: &str) -> Result<Card, Vec<Problem>> {
     card(&format!(
-        "format = 1\n[model]\nname = \"m\"\nversion = \"1\"\n[[input]]\nname = \"x\"\n[output]\n{output}"
+        "format = 1\n[model]\nname = \"m\"\nversion = \"1\"\n[[input]]\nname = \
+         \"x\"\n[output]\n{output}"
     ))
 }
 
@@ -317,7 +318,8 @@ proptest! {
     }
 
     #[test]
-    fn a_card_of_any_text_is_read_or_refused(text in "(format = 1\n)?(\\[|\\]|[a-z_]{1,8}| = |[0-9]|\n|\"|\\{|\\}|,){0,60}") {
+    fn a_card_of_any_text_is_read_or_refused(text in "(format = 1\n)?(\\[|\\]|[a-z_]{1,8}| = \
+                                                      |[0-9]|\n|\"|\\{|\\}|,){0,60}") {
         prop_assert!(card(&text).is_err(), "no such text is a whole card");
     }
 }

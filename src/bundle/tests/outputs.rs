@@ -19,7 +19,8 @@ fn bundle(name: &str, output: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::copy(model(name), folder.path().join("model.onnx")).unwrap();
     let card = format!(
-        "format = 1\n[model]\nname = \"m\"\nversion = \"1\"\n[[input]]\nname = \"x\"\n[output]\n{output}\n"
+        "format = 1\n[model]\nname = \"m\"\nversion = \"1\"\n[[input]]\nname = \
+         \"x\"\n[output]\n{output}\n"
     );
     fs::write(folder.path().join("card.toml"), card).unwrap();
     folder

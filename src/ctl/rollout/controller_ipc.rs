@@ -49,7 +49,8 @@ pub(super) fn ask(record: &Path, ask: HoldKind) -> Result<Delivered, Failure> {
         }
         if Instant::now() > deadline {
             withdraw(&path)?;
-            let message = "the controller of this record does not respond; check whether its process is stopped";
+            let message = "the controller of this record does not respond; check whether its \
+                           process is stopped";
             return Err(Failure::new(Exit::Failed, message));
         }
         std::thread::park_timeout(POLL_INTERVAL);

@@ -187,8 +187,8 @@ pub(super) fn no_record(record: &Path, failure: Failure) -> Failure {
     }
     let record = record.display();
     let message = format!(
-        "{record}: no such record file. To hold the rollout of that name without its record file, give \
-         --keyset and --key; `inferctl rollout list` shows the names"
+        "{record}: no such record file. To hold the rollout of that name without its record file, \
+         give --keyset and --key; `inferctl rollout list` shows the names"
     );
     Failure::new(Exit::Failed, message)
 }

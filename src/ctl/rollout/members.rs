@@ -14,8 +14,8 @@ pub(super) async fn members(
     let view = read_fleet(&request.broker, filters).await?.view;
     let fleet = view.members(&request.target);
     if fleet.is_empty() {
-        let message = "no gateway of this group or id has reported to this broker; `inferctl fleet` \
-                       lists those that have";
+        let message = "no gateway of this group or id has reported to this broker; `inferctl \
+                       fleet` lists those that have";
         return Err(Failure::new(Exit::Failed, message));
     }
     Ok((view, fleet))

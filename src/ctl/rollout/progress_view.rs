@@ -83,8 +83,8 @@ impl ProgressView {
         }
         if model.state == "committed" && shadow_runs > 0 && compared == 0 {
             self.text(&format!(
-                "{gateway}: committed without a comparison: no window arrived during the shadow run, or \
-                 the new model has another window or other labels"
+                "{gateway}: committed without a comparison: no window arrived during the shadow \
+                 run, or the new model has another window or other labels"
             ));
         }
         if model.state != "committed" {

@@ -72,9 +72,9 @@ fn ensure_paused(found: &Found) -> Result<(), Failure> {
         RolloutState::Paused if found.status.is_none() => Err(Failure::new(
             Exit::Failed,
             format!(
-                "the broker retains no state of the rollout {name}, so an abort cannot be told from a \
-                 pause, and its waves are not known. Resume it with its record file, or start another \
-                 rollout"
+                "the broker retains no state of the rollout {name}, so an abort cannot be told \
+                 from a pause, and its waves are not known. Resume it with its record file, or \
+                 start another rollout"
             ),
         )),
         RolloutState::Paused => Ok(()),
@@ -117,8 +117,8 @@ fn waves(found: &Found, survey: &Survey, later: &[Wave]) -> Result<(Vec<f64>, us
         return Ok((status.waves.clone(), wave));
     }
     let message = format!(
-        "the reported waves of the rollout {} do not match its deployment, which is for {} % of the \
-         fleet: give the waves that follow with --waves",
+        "the reported waves of the rollout {} do not match its deployment, which is for {} % of \
+         the fleet: give the waves that follow with --waves",
         of.deployment, of.percent
     );
     Err(Failure::new(Exit::Failed, message))
@@ -130,8 +130,8 @@ fn warn(plan: &Plan, wave: usize, are_reported: bool) {
     let source = if are_reported { " (as reported by its controller; not signed)" } else { "" };
     eprintln!(
         "warning: the record is rebuilt from the broker. Wave {wave} of {}: {}{source}. From this \
-         command: soak time {} s, abort above {} % of at least {} reports. Updates of gateways that \
-         have reported a later update are not counted",
+         command: soak time {} s, abort above {} % of at least {} reports. Updates of gateways \
+         that have reported a later update are not counted",
         plan.waves.len(),
         waves.join(", "),
         plan.soak.as_secs(),

@@ -118,7 +118,8 @@ fn resume_record(args: &Resume) -> Result<(), Failure> {
     if let Some(option) = args.rebuilt.given().next() {
         let path = path.display();
         let message = format!(
-            "{path} is the record file of this rollout, which settles {option}: leave the option out"
+            "{path} is the record file of this rollout, which settles {option}: leave the option \
+             out"
         );
         return Err(Failure::new(Exit::Usage, message));
     }
@@ -149,7 +150,8 @@ fn resume_by_name(name: &str, args: &Resume) -> Result<(), Failure> {
     if path.exists() {
         let path = path.display();
         let message = format!(
-            "{path} already exists: continue with `inferctl rollout resume {path}`, or give another file"
+            "{path} already exists: continue with `inferctl rollout resume {path}`, or give \
+             another file"
         );
         return Err(Failure::new(Exit::Failed, message));
     }
@@ -224,8 +226,8 @@ fn files(args: &Resume, bundle: &Path) -> Result<Files, Failure> {
 fn no_record(record: &Path) -> Failure {
     let record = record.display();
     let message = format!(
-        "{record}: no such record file. To resume the rollout of that name without its record, give \
-         --bundle, --keyset, --key and --record; `inferctl rollout list` shows the names"
+        "{record}: no such record file. To resume the rollout of that name without its record, \
+         give --bundle, --keyset, --key and --record; `inferctl rollout list` shows the names"
     );
     Failure::new(Exit::Failed, message)
 }

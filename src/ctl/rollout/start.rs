@@ -119,7 +119,8 @@ pub(in crate::ctl) fn begin(request: &RolloutRequest) -> Result<(), Failure> {
     let lock = lock(&request.record)?.ok_or_else(|| locked_by_other(&request.record))?;
     if request.record.exists() {
         let message = format!(
-            "{0} already exists: continue that rollout with `inferctl rollout watch {0}`, or give another file",
+            "{0} already exists: continue that rollout with `inferctl rollout watch {0}`, or give \
+             another file",
             request.record.display()
         );
         return Err(Failure::new(Exit::Failed, message));

@@ -28,7 +28,8 @@ pub(super) fn warnings(
     let silent: Vec<_> = fleet.iter().filter(is_silent).collect();
     if !silent.is_empty() {
         warnings.push(format!(
-            "no sample has been received since the start on {}: shadow and trial compare nothing there",
+            "no sample has been received since the start on {}: shadow and trial compare nothing \
+             there",
             join_some(silent.iter().map(ToString::to_string))
         ));
     }

@@ -26,7 +26,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     gateways: usize,
     /// The waves of the rollout
-    #[arg(long, value_delimiter = ',', default_value = "1%,10%,50%,100%", value_parser = parse_percent)]
+    #[arg(long, value_delimiter = ',', default_value = "1%,10%,50%,100%")]
+    #[arg(value_parser = parse_percent)]
     waves: Vec<f64>,
     /// Soak time: how long each wave is observed, in seconds
     #[arg(long, value_name = "S", default_value_t = 1800)]
@@ -47,7 +48,8 @@ pub(super) struct Args {
     #[arg(long, default_value = "1%", value_parser = parse_percent)]
     power_cuts: f64,
     /// Size of the model in KiB
-    #[arg(long, value_name = "KIB", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=16384))]
+    #[arg(long, value_name = "KIB", default_value_t = 12)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=16384))]
     model_kib: u32,
     /// Gateways start at a random time within this many seconds; choose more than a trial takes, or
     /// all gateways of a wave switch before the first failure is reported

@@ -134,8 +134,8 @@ impl Connection<'_> {
 
 fn log_quarantine(quarantined: &Quarantined) {
     log::error!(
-        "the broker closes the connection at every publish on {} ({MAX_STRIKES} times in a row): the \
-         topic is quarantined for {}s, and results for it are discarded and counted as lost \
+        "the broker closes the connection at every publish on {} ({MAX_STRIKES} times in a row): \
+         the topic is quarantined for {}s, and results for it are discarded and counted as lost \
          (closes-connection). Allow the topic in the broker's access list (AWS IoT Core: \
          iot:Publish in the policy, and iot:RetainPublish for retained messages), or publish on \
          another topic",

@@ -51,8 +51,8 @@ fn advice(publishes: usize, waited: Duration, in_flight: usize, window: usize) -
         "the results stay queued until it does"
     };
     format!(
-        "the broker has not acknowledged {publishes} publishes, the oldest for {}s; {effect}. Look in \
-         the broker's log for quotas and full queues; results are sent again after a reconnect",
+        "the broker has not acknowledged {publishes} publishes, the oldest for {}s; {effect}. Look \
+         in the broker's log for quotas and full queues; results are sent again after a reconnect",
         waited.as_secs()
     )
 }

@@ -35,8 +35,8 @@ pub enum Fault {
     #[error("the broker refuses the user name or the password{said}; {login}")]
     BadPassword { login: String, said: String },
     #[error(
-        "the broker does not authorize this client{said}; {login}. Several brokers, mosquitto among \
-         them, answer this to a wrong user name or password. Where both are right, check the \
+        "the broker does not authorize this client{said}; {login}. Several brokers, mosquitto \
+         among them, answer this to a wrong user name or password. Where both are right, check the \
          broker's access list and the client id {client_id:?}"
     )]
     NotAuthorized { login: String, client_id: String, said: String },
@@ -61,8 +61,8 @@ pub enum Fault {
     #[error("the broker closed the connection")]
     Closed,
     #[error(
-        "the broker closed the connection three times in a row soon after it had accepted it. Is the \
-         client id {client_id:?} used by another client? Give every client its own \
+        "the broker closed the connection three times in a row soon after it had accepted it. Is \
+         the client id {client_id:?} used by another client? Give every client its own \
          broker.client_id. If it is not, the broker may close the connection at a subscription or \
          a publish that its access list forbids: look in its log"
     )]
@@ -77,8 +77,8 @@ pub enum Fault {
     #[error("the connection broke ({reason})")]
     Broken { reason: String },
     #[error(
-        "the broker sent {bytes} bytes in one packet, {limit} are allowed; raise broker.max_packet, \
-         or find the sender"
+        "the broker sent {bytes} bytes in one packet, {limit} are allowed; raise \
+         broker.max_packet, or find the sender"
     )]
     TooLarge { bytes: usize, limit: usize },
     #[error("the broker sent data that is not MQTT 5 ({reason}); is broker.url the right port?")]
@@ -86,8 +86,8 @@ pub enum Fault {
     #[error("the broker breaks a rule of MQTT 5: {reason}; update or reconfigure the broker")]
     Forbidden { reason: String },
     #[error(
-        "the broker exceeds the receive maximum, {on_the_way} messages are unacknowledged; it is asked \
-         for one at a time until they are processed (mosquitto before 2.0.13: update it)"
+        "the broker exceeds the receive maximum, {on_the_way} messages are unacknowledged; it is \
+         asked for one at a time until they are processed (mosquitto before 2.0.13: update it)"
     )]
     Flooded { on_the_way: usize },
     #[error("the broker's flood is over: connecting again with the configured receive maximum")]
@@ -224,8 +224,9 @@ fn login(broker: &Broker) -> String {
     let certificate = broker.tls.as_ref().and_then(|tls| tls.client_cert_file.as_ref());
     let Some(login) = &broker.login else {
         return match certificate {
-            None => "no user name and no password were sent; set [broker.credentials], or give inferctl \
-                     --username".to_owned(),
+            None => "no user name and no password were sent; set [broker.credentials], or give \
+                     inferctl --username"
+                .to_owned(),
             Some(file) => format!(
                 "no user name and no password were sent, only the certificate {}",
                 file.display()

@@ -124,8 +124,8 @@ fn explain(bad: &Bad, der: &[u8], host: &str, port: u16) -> String {
 fn dates(name: &str, what: &str, host: &str, port: u16) -> String {
     format!(
         "the broker's certificate ({name}) {what}; renew the certificate, or set this machine's \
-         clock (timedatectl). Its dates: openssl s_client -connect {host}:{port} </dev/null | openssl \
-         x509 -noout -dates"
+         clock (timedatectl). Its dates: openssl s_client -connect {host}:{port} </dev/null | \
+         openssl x509 -noout -dates"
     )
 }
 
@@ -183,7 +183,8 @@ pub(in crate::link) fn of_error(error: &Error) -> String {
             return inner.to_string();
         }
         Error::AlertReceived(Alert::CertificateRequired) => {
-            "the broker requires a client certificate; set broker.client_cert_file and client_key_file"
+            "the broker requires a client certificate; set broker.client_cert_file and \
+             client_key_file"
         }
         Error::AlertReceived(Alert::CertificateExpired) => {
             "this client's certificate has expired, or the broker's clock is wrong; its dates: \

@@ -85,7 +85,8 @@ fn explain(bytes: &[u8], path: &Path, wanted: Wanted) -> String {
     }
     if bytes.starts_with(&[0xef, 0xbb, 0xbf]) {
         return format!(
-            "it starts with a byte order mark (BOM); remove it: sed -i '1s/^\\xEF\\xBB\\xBF//' {path}"
+            "it starts with a byte order mark (BOM); remove it: sed -i '1s/^\\xEF\\xBB\\xBF//' \
+             {path}"
         );
     }
     if has_byte_order_mark(bytes) {
@@ -114,8 +115,8 @@ fn explain(bytes: &[u8], path: &Path, wanted: Wanted) -> String {
     }
     if begins("TRUSTED CERTIFICATE") {
         return format!(
-            "it is a certificate with openssl's trust settings; convert it: openssl x509 -in {path} \
-             -out {path}.pem"
+            "it is a certificate with openssl's trust settings; convert it: openssl x509 -in \
+             {path} -out {path}.pem"
         );
     }
     let has_key = text.contains("PRIVATE KEY-----");

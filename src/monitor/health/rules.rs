@@ -140,8 +140,8 @@ fn queue(facts: &Facts) -> impl Iterator<Item = Finding> {
     let told = facts.link.unanswered.is_some();
     let stalled = (long && !told && queue.stalled >= STALLED).then(|| {
         let message = format!(
-            "{} results wait although the broker is connected; it has not acknowledged any for {}: see \
-             the broker's log",
+            "{} results wait although the broker is connected; it has not acknowledged any for {}: \
+             see the broker's log",
             queue.waiting,
             Span(queue.stalled)
         );
@@ -167,8 +167,8 @@ fn store(store: &StoreFacts) -> Vec<Finding> {
     }
     if store.quarantined > 0 {
         let message = format!(
-            "the database was damaged and quarantined in {}/quarantine; its queued results are lost. \
-             A restart clears this warning",
+            "the database was damaged and quarantined in {}/quarantine; its queued results are \
+             lost. A restart clears this warning",
             store.dir
         );
         found.push(Finding::new(Code::StoreQuarantined, Failed, message));

@@ -11,9 +11,9 @@ pub fn advice(stream: &Stream, card: &Card) -> Vec<String> {
     let name = &stream.name;
     if stream.topic.captures().next().is_none() && stream.payload.device.is_empty() {
         advice.push(format!(
-            "stream {name}: nothing names the device, so all samples share one window. Where several \
-             devices send, capture the name in stream.topic, as in sensors/{{device}}, or set \
-             payload.device to the field that names it"
+            "stream {name}: nothing names the device, so all samples share one window. Where \
+             several devices send, capture the name in stream.topic, as in sensors/{{device}}, or \
+             set payload.device to the field that names it"
         ));
     }
     if let Some(max_gap) = window.max_gap.filter(|&gap| gap > stream.key_ttl) {

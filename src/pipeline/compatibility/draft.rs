@@ -69,7 +69,8 @@ fn width(
     if channels == 0 || channels.checked_mul(window.length) != Some(spec.len()) {
         let (length, shape) = (window.length, &spec.shape);
         let problem = format!(
-            "{length} samples of {channels} channels are not the {} elements {shape:?} of input {:?}",
+            "{length} samples of {channels} channels are not the {} elements {shape:?} of input \
+             {:?}",
             spec.len(),
             spec.name
         );

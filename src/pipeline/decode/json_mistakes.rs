@@ -33,7 +33,8 @@ pub(super) fn mistake(text: &str) -> Option<String> {
         return None;
     }
     Some(format!(
-        "it is the number {number} with {rest:?} behind it: send the number alone, or set payload.numbers"
+        "it is the number {number} with {rest:?} behind it: send the number alone, or set \
+         payload.numbers"
     ))
 }
 

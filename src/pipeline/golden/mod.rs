@@ -72,8 +72,8 @@ fn check_expectations(recordings: &[Recording]) -> Result<(), String> {
         let title = recording.title();
         if recording.expected.is_empty() {
             return Err(format!(
-                "recording {title} expects no prediction, so it proves nothing: write the file with \
-                 `inferd infer MODEL --samples FILE --golden FILE`"
+                "recording {title} expects no prediction, so it proves nothing: write the file \
+                 with `inferd infer MODEL --samples FILE --golden FILE`"
             ));
         }
         for Expected { row, says } in &recording.expected {
@@ -233,8 +233,8 @@ pub fn record(
         predictions = predictions.saturating_add(noted.len());
         if predictions > MAX_GOLDEN_PREDICTIONS {
             return Err(format!(
-                "more than {MAX_GOLDEN_PREDICTIONS} predictions: every start of the daemon runs them all; \
-                 choose fewer or shorter recordings"
+                "more than {MAX_GOLDEN_PREDICTIONS} predictions: every start of the daemon runs \
+                 them all; choose fewer or shorter recordings"
             ));
         }
         if !recording.expected.is_empty() {
@@ -256,8 +256,8 @@ pub fn record(
 pub fn no_prediction(card: &Card, rows: usize) -> String {
     let length = card.window.as_ref().map_or(1, |window| window.length);
     format!(
-        "{rows} rows give no prediction; a window takes {length}, and none of the gaps between them may \
-         be longer than the card's max_gap"
+        "{rows} rows give no prediction; a window takes {length}, and none of the gaps between \
+         them may be longer than the card's max_gap"
     )
 }
 

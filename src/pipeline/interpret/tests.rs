@@ -204,7 +204,10 @@ fn a_raw_output_keeps_its_type_and_shape() {
     let raw = plan(OutputKind::Raw, Activation::None, spec("y", Dtype::I64, &[1, 2])).unwrap();
     assert_eq!(
         shown(&raw, Data::I64(vec![1, 9_007_199_254_740_993]), &[]).unwrap(),
-        json!({"kind":"raw","tensor":{"name":"y","shape":[1,2],"data":[1,9_007_199_254_740_993_i64]}})
+        json!({
+            "kind": "raw",
+            "tensor": {"name": "y", "shape": [1, 2], "data": [1, 9_007_199_254_740_993_i64]},
+        })
     );
     let quant = Some(Quant { scale: 0.5, zero: 1 });
     let int8 = TensorSpec { quant, ..spec("y", Dtype::U8, &[2]) };

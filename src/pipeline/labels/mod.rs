@@ -130,7 +130,8 @@ fn explain(refusal: Refusal) -> &'static str {
             "its prediction is no longer remembered: send labels earlier, or raise labels.remember"
         }
         Refusal::Unmatched => {
-            "no prediction has this id, or none of the device is within labels.tolerance of its time"
+            "no prediction has this id, or none of the device is within labels.tolerance of its \
+             time"
         }
         Refusal::Repeated => "its prediction has a label already",
         Refusal::UnknownLabel => "the version that made the prediction has no such label",

@@ -97,7 +97,8 @@ fn columns(header: &[String], names: ColumnNames<'_>) -> Result<Vec<Column>, Rec
             format!("its columns are not separated by commas: {only:?}")
         }
         _ if !missing.is_empty() => format!(
-            "no column for the card's channels {missing:?}: the first line names the columns, and has {header:?}"
+            "no column for the card's channels {missing:?}: the first line names the columns, and \
+             has {header:?}"
         ),
         _ if columns.iter().filter(|column| matches!(column, Column::Time(_))).count() > 1 => {
             "more than one column of times".to_owned()

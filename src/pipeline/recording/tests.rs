@@ -15,7 +15,8 @@ fn read(text: &str, channels: &[&str]) -> Result<Vec<Recording>, String> {
 #[test]
 fn csv_json_lines_and_a_list_are_one_recording() {
     let csv = "y,time,label,x,note\n2,0.5,idle,1,a\n4,0.75,,3,b\n";
-    let lines = "{\"x\":1,\"y\":2,\"time\":0.5,\"label\":\"idle\"}\n{\"time\":0.75,\"y\":4,\"x\":3,\"z\":{}}\n";
+    let lines = "{\"x\":1,\"y\":2,\"time\":0.5,\"label\":\"idle\"}\n\
+                 {\"time\":0.75,\"y\":4,\"x\":3,\"z\":{}}\n";
     let list = "[{\"x\":1,\"y\":2,\"ts\":0.5,\"label\":\"idle\"},{\"ts\":0.75,\"x\":3,\"y\":4}]";
     for text in [csv, lines, list, &format!("\u{feff}{csv}")] {
         let [found] = &read(text, &["x", "y"]).unwrap()[..] else { panic!("one recording") };

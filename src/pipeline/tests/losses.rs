@@ -42,9 +42,9 @@ fn samples_further_apart_than_max_gap_are_named_with_what_to_do() {
     assert_eq!((fourth.fill.unwrap().filled, fourth.fill.unwrap().missing), (1, 49));
     assert_eq!(
         only_loss(&fourth).to_string(),
-        "the window of device \"press-7\" starts over with 1 of 50 samples: two samples are 5s apart \
-         by their arrival, window.max_gap is 2s; this is the case 3 times in a row, so its windows \
-         never fill: raise window.max_gap in the model's card, or have it send more often"
+        "the window of device \"press-7\" starts over with 1 of 50 samples: two samples are 5s \
+         apart by their arrival, window.max_gap is 2s; this is the case 3 times in a row, so its \
+         windows never fill: raise window.max_gap in the model's card, or have it send more often"
     );
 }
 
@@ -61,8 +61,8 @@ fn devices_evicted_before_their_first_prediction_are_counted_and_others_are_not(
     assert_eq!((outcome.evicted, outcome.losses.count("evicted")), (1, 1));
     assert_eq!(
         only_loss(&outcome).to_string(),
-        "the window of device \"b\" was dropped with 1 of 2 samples: more than max_keys = 2 devices \
-         send in turn"
+        "the window of device \"b\" was dropped with 1 of 2 samples: more than max_keys = 2 \
+         devices send in turn"
     );
 }
 

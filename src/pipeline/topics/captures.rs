@@ -97,7 +97,8 @@ fn has_device(pattern: &TopicPattern) -> bool {
 fn problem_of(level: &str) -> Option<&'static str> {
     if level.is_empty() {
         Some(
-            "has an empty level where a name belongs; publish to a topic whose every level names something",
+            "has an empty level where a name belongs; publish to a topic whose every level names \
+             something",
         )
     } else if level.len() > MAX_DEVICE_KEY_BYTES {
         Some("has a level of more than 128 bytes where a name belongs")

@@ -48,7 +48,8 @@ pub enum ModelStoreError {
     #[error("model version {digest}: {reason}")]
     SizeMismatch { digest: Digest, reason: String },
     #[error(
-        "{dir}: not enough free space for a model of {wanted} bytes besides the reserve; free some space"
+        "{dir}: not enough free space for a model of {wanted} bytes besides the reserve; free some \
+         space"
     )]
     Full { dir: PathBuf, wanted: u64 },
     #[error("{dir}: {reason}")]

@@ -11,7 +11,8 @@ impl Reason {
                 "the document cannot be read; publish it again with this version of inferctl"
             }
             Self::Signatures => {
-                "too few signatures by keys that the gateway trusts; compare `inferctl keys show` with its keyset"
+                "too few signatures by keys that the gateway trusts; compare `inferctl keys show` \
+                 with its keyset"
             }
             Self::Keyset => {
                 "the keyset does not follow the gateway's; publish all keysets in between"
@@ -21,13 +22,15 @@ impl Reason {
             }
             Self::Target => "the deployment is for another gateway, group or model",
             Self::Counter => {
-                "the release's counter is below the one committed on the gateway; pack it with --counter next"
+                "the release's counter is below the one committed on the gateway; pack it with \
+                 --counter next"
             }
             Self::Expired => {
                 "the deployment expired before the gateway switched; start a new rollout"
             }
             Self::Refused => {
-                "this version failed on the gateway before and is not tried again; release a corrected one"
+                "this version failed on the gateway before and is not tried again; release a \
+                 corrected one"
             }
             Self::Requires => "the release needs a newer inferd, another processor or more memory",
             Self::Disk => "too little free disk space for the release",
@@ -43,8 +46,8 @@ impl Reason {
                 "the model crashed, took too long, or took the gateway down in its trial"
             }
             Self::Disagrees => {
-                "its predictions differ from the active model's on live inputs; if that is intended, roll it out \
-                 with --shadow 0"
+                "its predictions differ from the active model's on live inputs; if that is \
+                 intended, roll it out with --shadow 0"
             }
             Self::ErrorRate => "too many runs failed in the trial",
             Self::NotANumber => "the model gave NaN, infinity or a label that it does not have",

@@ -10,7 +10,8 @@ const RUN_ELSEWHERE: &[(&str, &str)] = &[
     ("inferd check --config inferd.toml", "inferctl::commands::live"),
     ("install -d /srv/models/vibration", "inferctl::commands::live"),
     (
-        "inferctl rollout start --model motion --group line-a --bundle motion-1.1.0.bundle --keyset",
+        "inferctl rollout start --model motion --group line-a --bundle motion-1.1.0.bundle \
+         --keyset",
         "inferctl::commands::live",
     ),
     (

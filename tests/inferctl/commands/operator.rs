@@ -45,13 +45,15 @@ const ROLLOUTS: [&str; 8] = [
 /// The program itself, and what needs nothing.
 const ITSELF: [&str; 2] = ["", "simulate"];
 
-/// The gateways that the examples' rollouts are for, `gw-17` among them.
+/// The gateways that the examples are for, `gw-17` among them; enough for a wave of ten before one of
+/// a quarter.
 const GROUPS: &[&str] = &["line-a", "all"];
-const GATEWAYS: usize = 18;
+const GATEWAYS: usize = 100;
 
 /// A rollout that is not an example, to be aborted by one.
-const START: &str = "inferctl rollout start --model motion --group line-a --bundle motion-1.1.0.bundle \
-                     --keyset keyset-1.json --key deploy.key --record motion.rollout";
+const START: &str = "inferctl rollout start --model motion --group line-a --bundle \
+                     motion-1.1.0.bundle --keyset keyset-1.json --key deploy.key --record \
+                     motion.rollout";
 
 fn has_python(test: &str) -> bool {
     let is_there = Command::new(python()).arg("--version").output().is_ok();
@@ -171,7 +173,8 @@ fn fleet(all: &mut Examples, port: u16) {
     drop(gateways);
     all.prepare(
         "mosquitto_pub -r -q 1 -t inferd/v1/gw-17/status -m \
-         '{\"v\":1,\"state\":\"offline\",\"version\":\"0.1.0\",\"since\":\"2026-11-26T09:00:00Z\"}'",
+         '{\"v\":1,\"state\":\"offline\",\"version\":\"0.1.0\",\
+         \"since\":\"2026-11-26T09:00:00Z\"}'",
     );
     assert_eq!(all.run("fleet", "jq").trim(), "\"gw-17\"");
     all.prints("fleet forget", "--dry-run", "would be cleared");

@@ -329,8 +329,9 @@ impl Controller {
     fn interrupted(&self) -> Result<(), Failure> {
         self.bars.clear();
         let message = format!(
-            "interrupted: the current wave continues without supervision, and no further wave starts. \
-             Continue with `inferctl rollout watch {0}`, or hold it with `inferctl rollout pause {0}`",
+            "interrupted: the current wave continues without supervision, and no further wave \
+             starts. Continue with `inferctl rollout watch {0}`, or hold it with `inferctl rollout \
+             pause {0}`",
             self.held.path().display()
         );
         Err(Failure::new(Exit::Failed, message))

@@ -39,8 +39,8 @@ impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?} {} layout {} lbr {} steps {} batch {} width {} hidden {} b {} lengths {} h {} c {} \
-             p {} given {} outputs {:?}",
+            "{:?} {} layout {} lbr {} steps {} batch {} width {} hidden {} b {} lengths {} h {} c \
+             {} p {} given {} outputs {:?}",
             self.kind,
             self.direction,
             self.batch_first,

@@ -101,7 +101,8 @@ impl<'a> SampleBuilder<'a> {
     fn has_names(&self) -> Result<(), Reject> {
         if self.schema.fields.is_empty() {
             return Err(wrong_shape(
-                "it is an object, but neither payload.fields nor the card's channels name its members",
+                "it is an object, but neither payload.fields nor the card's channels name its \
+                 members",
             ));
         }
         Ok(())

@@ -58,7 +58,8 @@ fn a_reject_says_what_is_wrong_where_and_what_to_do() {
     );
     assert_eq!(
         json().message(r#"{"a":"1","b":2}"#),
-        r#"a is the text "1", not a number: send it without quotes, or set payload.numbers = "lenient""#
+        "a is the text \"1\", not a number: send it without quotes, or set payload.numbers = \
+         \"lenient\""
     );
     assert_eq!(
         json().message(r#"{"a":1"#),

@@ -38,32 +38,38 @@ fn what_is_nearly_a_number_is_named() {
         ),
         (
             "21.5 22.5",
-            "payload is not JSON: it is 2 numbers side by side: send an array, [21.5, …], or one number a message",
+            "payload is not JSON: it is 2 numbers side by side: send an array, [21.5, …], or one \
+             number a message",
         ),
         (
             "21.5 °C",
-            "payload is not JSON: it is the number 21.5 with \"°C\" behind it: send the number alone, or set payload.numbers",
+            "payload is not JSON: it is the number 21.5 with \"°C\" behind it: send the number \
+             alone, or set payload.numbers",
         ),
         (
             "21.5°C",
-            "payload is not JSON: it is the number 21.5 with \"°C\" behind it: send the number alone, or set payload.numbers",
+            "payload is not JSON: it is the number 21.5 with \"°C\" behind it: send the number \
+             alone, or set payload.numbers",
         ),
         (
             "40%",
-            "payload is not JSON: it is the number 40 with \"%\" behind it: send the number alone, or set payload.numbers",
+            "payload is not JSON: it is the number 40 with \"%\" behind it: send the number alone, \
+             or set payload.numbers",
         ),
         (
             "\"21.5\"",
-            "the payload is the text \"21.5\", not a number: send it without quotes, or set payload.numbers = \"lenient\"",
+            "the payload is the text \"21.5\", not a number: send it without quotes, or set \
+             payload.numbers = \"lenient\"",
         ),
         (
             "\"21,5\"",
-            "the payload is the text \"21,5\", not a number: send it with a decimal point, or set payload.numbers = \"lenient\"",
+            "the payload is the text \"21,5\", not a number: send it with a decimal point, or set \
+             payload.numbers = \"lenient\"",
         ),
         (
             "\"ON\"",
-            "the payload is the text \"ON\", not a number: send a number, or name the text in payload.words or \
-             payload.missing_values",
+            "the payload is the text \"ON\", not a number: send a number, or name the text in \
+             payload.words or payload.missing_values",
         ),
         (
             "\"\"",
@@ -75,8 +81,8 @@ fn what_is_nearly_a_number_is_named() {
         ("{'v': 1}", "payload is not JSON: it has single quotes: JSON has double quotes"),
         (
             "NaN",
-            "the number at byte 0 is not finite in 32 bits (NaN, infinite or too large): leave such readings out, \
-             or set payload.missing",
+            "the number at byte 0 is not finite in 32 bits (NaN, infinite or too large): leave \
+             such readings out, or set payload.missing",
         ),
     ];
     for one in [json().fields(&["v"]), json().fields(&["v"]).whole(1)] {
@@ -93,7 +99,8 @@ fn csv_has_no_decimal_commas() {
         assert!(comma.contains("got 2, the model takes 1; write 21.5 rather than 21,5"), "{comma}");
         assert_eq!(
             one.message("21.5 °C"),
-            "v is the text \"21.5 °C\", not a number: send a number alone, or set payload.numbers = \"lenient\""
+            "v is the text \"21.5 °C\", not a number: send a number alone, or set payload.numbers \
+             = \"lenient\""
         );
         assert!(one.message("21.5;22.5").ends_with("commas separate columns"));
     }
@@ -106,7 +113,8 @@ fn every_kind_of_value_has_its_words_and_counts() {
     assert_eq!(field("[2]"), "b is an array, not a number: send one number");
     assert_eq!(
         field(r#"{"value":2}"#),
-        "b is an object, not a number: name the number in it in payload.fields, as in \"/field/value\""
+        "b is an object, not a number: name the number in it in payload.fields, as in \
+         \"/field/value\""
     );
     let bytes = |value: &[u8]| {
         let head: &[u8] = &[0xa2, 0x61, b'a', 1, 0x61, b'b'];
@@ -196,9 +204,9 @@ fn what_cannot_be_a_time_is_refused_by_name() {
     assert_eq!(
         timed("12345.678").unwrap_err().to_string(),
         "t is 12345.678, as a time 1970-01-01T03:25:45.678Z, before payload.earliest \
-         (2020-01-01T00:00:00.000Z): an uptime or a clock that was not set cannot date a sample; set the \
-         device's clock, or leave payload.time out so that samples are dated by their arrival; \
-         payload.clock = \"device\" takes uptimes"
+         (2020-01-01T00:00:00.000Z): an uptime or a clock that was not set cannot date a sample; \
+         set the device's clock, or leave payload.time out so that samples are dated by their \
+         arrival; payload.clock = \"device\" takes uptimes"
     );
     assert_eq!(
         timed("true").unwrap_err().to_string(),

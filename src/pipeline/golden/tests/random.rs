@@ -126,7 +126,9 @@ const MISTAKES: [Mistake; 9] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 40, failure_persistence: None, ..ProptestConfig::default()
+    })]
 
     #[test]
     fn recorded_samples_hold_and_refuse_every_mistake(seed in any::<u64>(), kind in 0..5_usize) {
@@ -147,7 +149,9 @@ proptest! {
     }
 
     #[test]
-    fn damaged_files_never_panic(damage in prop::collection::vec((0usize..18_000, any::<u8>()), 1..20)) {
+    fn damaged_files_never_panic(
+        damage in prop::collection::vec((0usize..18_000, any::<u8>()), 1..20),
+    ) {
         let (card, model, mut samples) = motion();
         for (at, byte) in damage {
             samples[at] = byte;
