@@ -9,7 +9,7 @@
 //! | module | what it contains |
 //! |---|---|
 //! | [`tensor`] [`ids`] [`clock`] [`message`] | the data that modules exchange |
-//! | `fs` `procfs` `codec` `backoff` `failpoints` `allocator` | helpers without a domain |
+//! | `fs` `procfs` `codec` `backoff` `failpoints` `allocator` `log_lines` | helpers without a domain |
 //! | [`config`] | the configuration file of a gateway, parsed and validated |
 //! | [`npz`] | arrays in files |
 //! | [`truth`] | labels that arrive later, joined with predictions; accuracy |
@@ -52,6 +52,7 @@ mod fs;
 pub mod http;
 pub mod ids;
 pub mod link;
+mod log_lines;
 pub mod message;
 pub mod monitor;
 pub mod npz;

@@ -92,6 +92,19 @@ pub struct OutputSpec {
     pub class_ids: Vec<i64>,
 }
 
+impl OutputSpec {
+    /// The labels of a classification or a multi-label output; empty for others.
+    #[must_use]
+    pub fn labels(&self) -> &[String] {
+        match &self.kind {
+            OutputKind::Classification { labels, .. } | OutputKind::MultiLabel { labels, .. } => {
+                labels
+            }
+            _ => &[],
+        }
+    }
+}
+
 /// The meaning of the output.
 #[derive(Clone, Debug, PartialEq)]
 pub enum OutputKind {

@@ -8,6 +8,8 @@ use std::os::unix::fs::MetadataExt as _;
 
 use log::{Level, LevelFilter};
 
+use crate::log_lines::KeepingLogger;
+
 /// Libraries that log at WARN and above.
 const WARN_LIBRARIES: [&str; 5] = ["rumqttc", "sled", "rustls", "mio", "ureq"];
 /// Logs at ERROR only: it warns of every operator set that is newer than its tests.
@@ -43,7 +45,11 @@ pub(super) fn start(level: Option<LevelFilter>, usual: LevelFilter) {
         builder.format_target(false);
     }
     // A second start, in a process that logs already, changes nothing.
-    _ = builder.try_init();
+    let logger = builder.build();
+    let level = logger.filter();
+    if log::set_boxed_logger(Box::new(KeepingLogger(logger))).is_ok() {
+        log::set_max_level(level);
+    }
 }
 
 /// The priorities of syslog(3), as sd-daemon(3) writes them.

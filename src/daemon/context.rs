@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::inference::stats::SharedStats;
+use super::live::SharedLive;
 use super::windows::journal_state::SharedJournal;
 use crate::clock::{Clock, Now};
 use crate::config::Config;
@@ -15,6 +16,8 @@ pub(crate) struct DaemonContext {
     pub(crate) started: Now,
     /// By stream index.
     pub(crate) stats: Vec<SharedStats>,
+    /// By stream index.
+    pub(crate) live: Vec<SharedLive>,
     /// By stream index.
     pub(crate) journals: Vec<SharedJournal>,
 }

@@ -8,6 +8,7 @@
 //! | `systemd` | notifications to the service manager |
 //! | `windows` | partial windows that survive a restart |
 //! | `labels` | remembered predictions that survive a restart |
+//! | `live` | what a page shows while somebody looks |
 //! | `inference` | the worker threads and the streams on them |
 //! | `context` | configuration, clock and shared counters |
 //! | `models` | which version of each model is active |
@@ -29,6 +30,7 @@ mod http;
 mod inference;
 mod ingest;
 mod labels;
+mod live;
 mod models;
 mod shutdown;
 mod startup;

@@ -130,10 +130,11 @@ fn wire(
     lock: StateDirLock,
 ) -> Result<Startup, RunError> {
     let stats = streams.iter().map(StreamRunner::stats).collect();
+    let live = streams.iter().map(StreamRunner::live).collect();
     let journals = streams.iter().map(StreamRunner::journal).collect();
     let (queues, inboxes): (Vec<_>, Vec<_>) =
         (0..worker_count(&config)).map(|_| sync_channel(config.workers.queue)).unzip();
-    let context = Arc::new(DaemonContext { config, clock, started, stats, journals });
+    let context = Arc::new(DaemonContext { config, clock, started, stats, live, journals });
     let sample_queues: Vec<_> = queues.iter().cloned().map(SampleQueue::new).collect();
     let names = context.config.streams.iter().map(|stream| stream.model.clone());
     let worker_queues = WorkerQueues::new(names.zip(by_stream(&context.config, &queues)));

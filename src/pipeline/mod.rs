@@ -16,6 +16,7 @@ mod holes;
 mod interpret;
 mod journal;
 mod labels;
+mod live;
 mod model;
 mod normalize;
 mod numbers;
@@ -59,6 +60,7 @@ pub use golden::{
 };
 pub use journal::{JournalEntry, base_number};
 pub use labels::LabelReport;
+pub use live::{LiveInput, LivePrediction, LiveStep, LiveWindow};
 pub use model::Infer;
 pub use prediction_id::PredictionIds;
 pub use problems::CompatibilityError;

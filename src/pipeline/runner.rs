@@ -76,6 +76,11 @@ impl ModelRunner {
         Ok((prediction, &self.card))
     }
 
+    /// Each input of the last run, normalized, in the tensor's order.
+    pub(super) fn reals(&self) -> &[Vec<f64>] {
+        &self.reals
+    }
+
     fn prepare(&mut self, source: InputSource<'_>) -> Result<(), Reject> {
         let Self { plan, inputs, reals, window, flat, .. } = self;
         for ((input, reals), tensor) in plan.inputs.iter().zip(reals).zip(inputs) {

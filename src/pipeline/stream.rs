@@ -119,6 +119,9 @@ impl Pipeline {
         if let Err(reject) = self.take(incoming, started, &mut watch, out, &mut outcome) {
             outcome.reject(reject);
         }
+        if outcome.runs > 0 {
+            self.note_input();
+        }
         if incoming.reply.is_some()
             && let Some(first) = outcome.rejects.first().map(|r| r.reject.clone())
         {

@@ -8,6 +8,7 @@ use std::path::Path;
 const TIERS: &[&[&str]] = &[
     &[
         "error",
+        "live",
         "labels",
         "store_access",
         "systemd",

@@ -16,6 +16,7 @@ const TIERS: &[&[&str]] = &[
         "codec",
         "fs",
         "procfs",
+        "log_lines",
     ],
     &["config", "engine", "npz", "truth"],
     &["drift"],

@@ -3,6 +3,7 @@
 mod client;
 mod hostile;
 mod metrics;
+mod page;
 mod protocol;
 
 use crate::common::broker::{Broker, free_port};

@@ -7,6 +7,7 @@
 mod exposition;
 mod inference_protocol;
 mod metrics;
+mod page;
 mod site;
 
 use std::io;

@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::exposition::Format;
+use super::page::{self, PageView};
 use super::{inference_protocol, metrics};
 use crate::clock::Mono;
 use crate::control::{ControlRequest, Response as ControlResponse};
@@ -44,7 +45,12 @@ impl Site {
             "/metrics" => self.metrics(&request.accept).await,
             "/livez" => self.live().await,
             "/readyz" => self.ready().await,
+            "/" => self.page().await,
+            "/page.css" => Response::new(200, "text/css; charset=utf-8", page::STYLE),
+            "/page.js" => Response::new(200, "text/javascript; charset=utf-8", page::SCRIPT),
+            "/icon.svg" => Response::new(200, "image/svg+xml", page::ICON),
             "/api/status" => self.status().await,
+            "/api/live" => self.live_view(request),
             "/v2" => inference_protocol::server(),
             "/v2/health/live" => as_protocol(&self.live().await, "live"),
             "/v2/health/ready" => as_protocol(&self.ready().await, "ready"),
@@ -75,6 +81,30 @@ impl Site {
         let models = self.commands.models.active();
         let text = metrics::render(format, &snapshot, &models, self.context.started.wall);
         Response::new(200, format.content_type(), text)
+    }
+
+    async fn page(&self) -> Response {
+        let Some(health) = self.snapshot().await else { return unavailable() };
+        let models = self.commands.models.active();
+        let now = self.context.clock.now();
+        let view = PageView { config: &self.context.config, health: &health, models: &models, now };
+        Response::new(200, "text/html; charset=utf-8", page::render(&view))
+    }
+
+    /// The last predictions of a stream and an input of the model, as the page draws them.
+    fn live_view(&self, request: &Request) -> Response {
+        let (stream, device) = (request.parameter("stream"), request.parameter("device"));
+        let streams = self.context.config.streams.iter().zip(&self.context.live);
+        let found = streams.filter(|(config, _)| Some(config.name.as_str()) == stream.as_deref());
+        let Some((config, live)) = found.into_iter().next() else {
+            return Response::text(404, "there is no stream of this name");
+        };
+        let models = self.commands.models.active();
+        let model = models.iter().find(|model| *model.name() == config.model);
+        let labels = model.map(|model| model.loaded.card.output.labels()).unwrap_or_default();
+        let now = self.context.clock.now().mono;
+        let device = device.as_deref().filter(|name| !name.is_empty());
+        Response::json(200, &live.look(now, device, labels))
     }
 
     async fn live(&self) -> Response {

@@ -11,6 +11,7 @@ pub(crate) mod retained_inputs;
 pub(crate) mod shadow_share;
 pub(crate) mod stats;
 pub(crate) mod stream;
+mod stream_counters;
 #[cfg(test)]
 pub(crate) mod tests;
 pub(crate) mod window_counters;

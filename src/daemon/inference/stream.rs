@@ -8,18 +8,19 @@ use super::rejects::RejectSample;
 use super::retained_inputs::{RetainedInputs, content};
 use super::shadow_share::ShadowShare;
 use super::stats::SharedStats;
+use super::stream_counters;
 use super::window_counters;
 use crate::bundle::VerifiedModel;
 use crate::clock::{Clock, Mono, Now};
 use crate::config::{RetainedInput, Stream, WindowSafety};
 use crate::daemon::labels::SavedLabels;
+use crate::daemon::live::SharedLive;
 use crate::daemon::windows::SavedWindows;
 use crate::daemon::windows::journal_state::SharedJournal;
 use crate::daemon::windows::recent_inputs::RecentInputs;
 use crate::ids::StreamName;
 use crate::message::{Incoming, InputId, InputProcessed, ResultMessage};
-use crate::monitor::{Minute, StreamStats};
-use crate::pipeline::{LabelReport, Pipeline, Reject, RejectCount, StepReport};
+use crate::pipeline::{LabelReport, Pipeline, StepReport};
 use crate::store::windows::Windows;
 
 /// The journal entries may take this many times the bytes of their base before a new base is
@@ -53,6 +54,7 @@ pub(crate) struct StreamRunner {
     room: usize,
     /// While a candidate runs beside the active model.
     shadow: Option<ShadowShare>,
+    live: SharedLive,
     has_labels: bool,
     /// When the remembered predictions first changed since they were saved.
     labels_changed: Option<Mono>,
@@ -81,6 +83,7 @@ impl StreamRunner {
             journal: SharedJournal::default(),
             room: 0,
             shadow: None,
+            live: SharedLive::default(),
             has_labels: stream.labels.is_some(),
             labels_changed: None,
         }
@@ -107,8 +110,18 @@ impl StreamRunner {
             self.stats.lock().unwrap_or_else(PoisonError::into_inner).retained += 1;
             return StepReport::default();
         }
+        let is_watched = self.live.is_watched(incoming.received.mono);
+        if is_watched {
+            self.pipeline.watch(&self.live.asked());
+        } else if self.pipeline.unwatch() {
+            self.live.clear();
+        }
         let mut outcome = self.pipeline.step(incoming, clock, out);
-        let outdated = if incoming.retained { take_outdated(&mut outcome) } else { 0 };
+        if let Some(step) = self.pipeline.take_live() {
+            self.live.add(step);
+        }
+        let outdated =
+            if incoming.retained { stream_counters::take_outdated(&mut outcome) } else { 0 };
         self.remember(incoming, &outcome);
         self.count_shadow();
         let now = clock.now();
@@ -122,9 +135,9 @@ impl StreamRunner {
         }
         let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
         stats.retained += u64::from(outdated);
-        count(&mut stats, &outcome, after.since(incoming.received.mono));
-        note(&mut stats, &outcome, incoming.received, now);
-        stats.history.add(after, minute(&outcome));
+        stream_counters::count(&mut stats, &outcome, after.since(incoming.received.mono));
+        stream_counters::note(&mut stats, &outcome, incoming.received, now);
+        stats.history.add(after, stream_counters::minute(&outcome));
         if let Some(fill) = outcome.fill {
             let window = stats.window.get_or_insert_default();
             window_counters::count(window, &outcome, fill, &self.pipeline);
@@ -254,6 +267,10 @@ impl StreamRunner {
         self.stats.clone()
     }
 
+    pub(crate) fn live(&self) -> SharedLive {
+        self.live.clone()
+    }
+
     pub(crate) fn windowed(&self) -> bool {
         self.pipeline.card().window.is_some()
     }
@@ -305,74 +322,4 @@ impl StreamRunner {
 pub(crate) struct SaveIntervals {
     pub(crate) checkpoint: Duration,
     pub(crate) journal: Duration,
-}
-
-/// Removes the rejects for age: retained messages may be of any age.
-fn take_outdated(outcome: &mut StepReport) -> u32 {
-    let is_old =
-        |it: &RejectCount| matches!(it.reject, Reject::Stale { .. } | Reject::OutOfOrder { .. });
-    let old = outcome.rejects.iter().filter(|it| is_old(it)).map(|it| it.count).sum();
-    outcome.rejects.retain(|it| !is_old(it));
-    old
-}
-
-fn count(stats: &mut StreamStats, outcome: &StepReport, latency: Duration) {
-    stats.messages += 1;
-    stats.samples += u64::from(outcome.samples);
-    stats.windows += u64::from(outcome.runs);
-    stats.predictions += u64::from(outcome.results);
-    stats.suppressed += u64::from(outcome.suppressed);
-    stats.skipped += u64::from(outcome.skipped);
-    stats.gaps += u64::from(outcome.gaps);
-    stats.keys_evicted += u64::from(outcome.evicted);
-    stats.keys_expired += u64::from(outcome.expired);
-    stats.version.runs += u64::from(outcome.runs);
-    for rejected in &outcome.rejects {
-        let count = u64::from(rejected.count);
-        stats.reject(rejected.reject.code(), count);
-        match rejected.reject {
-            Reject::RunFailed { .. } => stats.version.failed += count,
-            Reject::BadOutput { .. } => stats.version.bad_outputs += count,
-            _ => {}
-        }
-    }
-    let us = Duration::from_micros;
-    stats.stages.queue.record(us(outcome.us.queue));
-    if outcome.runs > 0 {
-        stats.latency.record(latency);
-        let run = us(outcome.us.run / u64::from(outcome.runs));
-        stats.run.record(run);
-        stats.version.run.record(run);
-        stats.stages.run.record(run);
-        stats.stages.prepare.record(us(outcome.us.prepare / u64::from(outcome.runs)));
-    }
-}
-
-/// The counts of one message, for the history.
-fn minute(outcome: &StepReport) -> Minute {
-    let rejects = outcome.rejects.iter().map(|rejected| rejected.count);
-    let rejects = rejects.fold(0, u32::saturating_add);
-    Minute { messages: 1, predictions: outcome.runs, rejects }
-}
-
-/// Updates what the state of the stream is judged by.
-fn note(stats: &mut StreamStats, outcome: &StepReport, received: Now, now: Now) {
-    let (mut rejected, mut failed) = (0, 0);
-    for found in &outcome.rejects {
-        let of = if found.reject.is_of_model() { &mut failed } else { &mut rejected };
-        *of += u64::from(found.count);
-    }
-    stats.last_message = Some(received.wall);
-    if outcome.results > 0 {
-        stats.last_prediction = Some(now.wall);
-    }
-    let condition = &mut stats.condition;
-    condition.message(received, u64::from(outcome.samples), rejected);
-    let since_run = &mut condition.since_run;
-    since_run.samples += u64::from(outcome.samples);
-    since_run.gaps += u64::from(outcome.gaps);
-    since_run.clock_steps += u64::from(outcome.losses.count("clock"));
-    since_run.evicted += u64::from(outcome.evicted);
-    since_run.expired += u64::from(outcome.expired);
-    condition.ran(now, u64::from(outcome.runs), failed);
 }
