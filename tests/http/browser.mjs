@@ -12,10 +12,10 @@ import { join } from "node:path";
 
 const [chromium, url, folder, axe] = process.argv.slice(2);
 const VIEWS = [
-  { name: "desktop-light", width: 1200, height: 1500, dark: false },
-  { name: "desktop-dark", width: 1200, height: 1500, dark: true },
-  { name: "phone-light", width: 390, height: 1500, dark: false },
-  { name: "phone-dark", width: 390, height: 1500, dark: true },
+  { name: "desktop-light", width: 1200, height: 1240, dark: false },
+  { name: "desktop-dark", width: 1200, height: 1240, dark: true },
+  { name: "phone-light", width: 390, height: 1240, dark: false },
+  { name: "phone-dark", width: 390, height: 1240, dark: true },
 ];
 
 const profile = mkdtempSync(join(tmpdir(), "inferd-chromium-"));

@@ -29,7 +29,7 @@ async fn the_page_is_complete_without_javascript() {
         "<title>gw-1 · healthy · inferd</title>",
         "Everything works",
         "sensors/{device}/imu",
-        "10 of 40 samples",
+        "30 of 40 samples",
         "&lt;script&gt;alert(1)&lt;/script&gt;",
         "sensors/watch-&lt;b&gt;/imu",
         "No result was lost since the start",
@@ -52,21 +52,22 @@ async fn the_page_is_complete_without_javascript() {
 #[tokio::test]
 async fn the_live_view_records_while_somebody_looks() {
     let mut served = Served::start("").await;
-    let look = |device: &str| {
-        get(served.port, &format!("/api/live?stream=motion&device={device}")).json()
-    };
+    let look =
+        |device: &str| get(served.port, &format!("/api/live?stream=motion&device={device}")).json();
     let before = look("");
     assert_eq!(before["devices"], json!([]), "nobody looked");
     assert_eq!(before["labels"].as_array().unwrap().len(), 4, "{before}");
     served.predict("watch-8").await;
     served.predict("watch-9").await;
-    let look = |device: &str| {
-        get(served.port, &format!("/api/live?stream=motion&device={device}")).json()
-    };
+    let look =
+        |device: &str| get(served.port, &format!("/api/live?stream=motion&device={device}")).json();
     let live = look("watch-9");
     assert_eq!(live["devices"].as_array().unwrap().len(), 2, "{live}");
     let device = &live["devices"][1];
-    assert_eq!((&device["device"], device["band"].as_array().unwrap().len()), (&json!("watch-9"), 2));
+    assert_eq!(
+        (&device["device"], device["band"].as_array().unwrap().len()),
+        (&json!("watch-9"), 2)
+    );
     assert_eq!(device["last"]["label"], "resting");
     let window = &live["window"];
     assert_eq!((&window["device"], &window["width"]), (&json!("watch-9"), &json!(6)));
@@ -120,7 +121,14 @@ async fn the_page_in_chromium() {
     get(served.port, "/api/live?stream=motion");
     for device in 0..6 {
         let topic = format!("sensors/watch-{}/imu", device + 1);
-        served.peer.publish_all(&topic, played(device * 9)).await;
+        // A recording at a time, so that no message waits long.
+        for (number, recording) in played(device * 9).chunks(RECORDING).enumerate() {
+            served.peer.publish_all(&topic, recording.to_vec()).await;
+            // The first window needs twice as many samples as the others.
+            for _ in 0..RECORDING / 20 - usize::from(number == 0) {
+                served.peer.next().await;
+            }
+        }
     }
     served.peer.publish("sensors/watch-3/imu", "{\"ax\": 0.1, \"ay\": \"n/a\"}").await;
     served.gateway.await_health("all samples", |health| {
@@ -138,8 +146,8 @@ async fn the_page_in_chromium() {
         skipped("accessibility of the page", "INFERD_TEST_AXE names no folder with axe-core");
     }
     let output = command.args(axe()).output().unwrap();
-    let said: Value = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|e| panic!("{e}: {output:?}"));
+    let said: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"));
     assert_eq!(said["errors"], json!([]), "{said}");
     let views = said["views"].as_array().unwrap();
     assert_eq!(views.len(), 4, "{said}");

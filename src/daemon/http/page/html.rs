@@ -66,6 +66,7 @@ pub(super) fn bytes(size: u64) -> String {
 pub(super) fn span(span: Duration) -> String {
     let (micros, seconds) = (span.as_micros(), span.as_secs());
     match seconds {
+        0 if micros == 0 => "0 s".to_owned(),
         0 if micros < 1000 => format!("{micros} µs"),
         0 => format!("{:.1} ms", span.as_secs_f64() * 1e3),
         1..120 => format!("{seconds} s"),
