@@ -19,6 +19,7 @@ mod queue;
 mod replay;
 mod run;
 mod status;
+mod try_stream;
 
 use std::ffi::OsString;
 
@@ -62,6 +63,7 @@ enum Command {
     #[cfg(feature = "demo")]
     Demo(demo::Args),
     Infer(infer::Args),
+    Try(try_stream::Args),
     Bench(bench::Args),
     Status(status::Args),
     Models(models::Args),
@@ -85,6 +87,7 @@ impl Command {
             Self::Run(_)
             | Self::Check(_)
             | Self::Infer(_)
+            | Self::Try(_)
             | Self::Bench(_)
             | Self::Status(_)
             | Self::Models(_)
@@ -114,6 +117,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::demo(&args),
         Command::Infer(args) => infer::infer(&args),
+        Command::Try(args) => try_stream::try_stream(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Status(args) => status::status(&args),
         Command::Models(args) => models::models(&args),

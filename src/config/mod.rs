@@ -302,6 +302,8 @@ pub struct Payload {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Json,
+    /// A JSON value on each line.
+    JsonLines,
     Cbor,
     Csv,
     /// Raw little-endian elements of this type.

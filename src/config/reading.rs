@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::value::Scalar;
 use crate::clock::Zone;
 
 /// The options of `[stream.payload]` beyond format and names. The default is strict.
@@ -16,6 +17,8 @@ pub struct Reading {
     pub csv: CsvDialect,
     /// What the inner arrays of an array of arrays are.
     pub arrays: ArrayOrder,
+    /// Fields and the values that they have in messages of the stream; others are passed over.
+    pub filter: Vec<(String, Vec<Scalar>)>,
 }
 
 impl Reading {

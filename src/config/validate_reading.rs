@@ -48,6 +48,7 @@ pub(super) fn reading(
         compression: section.choice("compression", COMPRESSION).unwrap_or_default(),
         csv: dialect(section),
         arrays: section.choice("arrays", ARRAYS).unwrap_or_default(),
+        filter: section.scalars("where"),
     };
     if let Some(format) = format {
         check_format(section, format, &reading);
@@ -58,7 +59,7 @@ pub(super) fn reading(
 /// Reports options whose subject payloads of a format do not have.
 fn check_format(section: &Section<'_>, format: Format, reading: &Reading) {
     let is_raw = matches!(format, Format::Raw(_));
-    let is_tree = matches!(format, Format::Json | Format::Cbor);
+    let is_tree = matches!(format, Format::Json | Format::JsonLines | Format::Cbor);
     let dialect = CsvDialect::default();
     let set = [
         ("numbers", is_raw && reading.numbers != NumberForm::Strict),
@@ -66,6 +67,7 @@ fn check_format(section: &Section<'_>, format: Format, reading: &Reading) {
         ("delimiter", format != Format::Csv && reading.csv.delimiter != dialect.delimiter),
         ("comment", format != Format::Csv && reading.csv.comment.is_some()),
         ("arrays", !is_tree && reading.arrays != ArrayOrder::Rows),
+        ("where", !matches!(format, Format::Json | Format::Cbor) && !reading.filter.is_empty()),
     ];
     for (key, _) in set.iter().filter(|(_, is_wrong)| *is_wrong) {
         section.problem(key, "payloads of this format have none", "nothing for this format");

@@ -12,6 +12,7 @@ use crate::tensor::Dtype;
 
 const FORMATS: &[(&str, Format)] = &[
     ("json", Format::Json),
+    ("ndjson", Format::JsonLines),
     ("cbor", Format::Cbor),
     ("csv", Format::Csv),
     ("f32le", Format::Raw(Dtype::F32)),
@@ -111,7 +112,7 @@ fn payload(section: &Section<'_>) -> Option<Payload> {
     let earliest = section.parsed("earliest", earliest);
     let fits = |key: &str| match format {
         Some(Format::Raw(_)) => false,
-        Some(Format::Csv) => key != "samples",
+        Some(Format::Csv | Format::JsonLines) => key != "samples",
         Some(Format::Json | Format::Cbor) | None => true,
     };
     for key in ["fields", "time", "samples", "device"] {

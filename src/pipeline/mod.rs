@@ -44,6 +44,7 @@ mod step_report;
 mod stopwatch;
 mod stream;
 mod topics;
+mod trace;
 mod window;
 mod window_loss;
 
@@ -74,4 +75,5 @@ pub use state_codec::RestoreError;
 pub use step_report::{RejectCount, StageMicros, StepReport};
 pub use stream::{DecoderFactory, Pipeline, SwapEffect};
 pub use topics::{LabelRouter, Router};
+pub use trace::{StepTrace, TracedReject, TracedSample, TracedTensor};
 pub use window_loss::{LossCause, WindowFill, WindowLoss, WindowLosses};

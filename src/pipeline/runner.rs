@@ -76,9 +76,19 @@ impl ModelRunner {
         Ok((prediction, &self.card))
     }
 
-    /// Each input of the last run, normalized, in the tensor's order.
+    /// The tensors of the last run, in the order of the model's inputs.
+    pub(super) fn inputs(&self) -> &[Tensor] {
+        &self.inputs
+    }
+
+    /// Each input's numbers of the last run, normalised.
     pub(super) fn reals(&self) -> &[Vec<f64>] {
         &self.reals
+    }
+
+    /// The outputs of the last run by name.
+    pub(super) fn outputs(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.model.outputs().iter().map(|spec| spec.name.as_str()).zip(&self.outputs)
     }
 
     fn prepare(&mut self, source: InputSource<'_>) -> Result<(), Reject> {

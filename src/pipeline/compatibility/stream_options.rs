@@ -29,7 +29,9 @@ pub(super) fn check_payload(
         );
         problems.add("payload.fields", problem);
     }
-    if (raw || stream.payload.format == Format::Csv) && stream.payload.samples.is_some() {
+    if (raw || matches!(stream.payload.format, Format::Csv | Format::JsonLines))
+        && stream.payload.samples.is_some()
+    {
         problems.add("payload.samples", "only json and cbor have an object around the samples");
     }
     if card.window.is_some() && !fields.is_empty() && fields.len() != width {

@@ -33,6 +33,15 @@ impl PayloadDecoder for CborDecoder {
     }
 }
 
+/// Reads a payload by a visitor of one's own.
+pub(super) fn visit<'p, S: DeserializeSeed<'p>>(
+    payload: &'p [u8],
+    seed: S,
+) -> Result<S::Value, impl std::error::Error + use<S>> {
+    let mut items = Items { decoder: Decoder::from(payload), text: String::new(), tag: None };
+    seed.deserialize(&mut items)
+}
+
 fn read(payload: &[u8], builder: &mut SampleBuilder<'_>) -> Result<(), Reject> {
     let mut items = Items { decoder: Decoder::from(payload), text: String::new(), tag: None };
     let read = PayloadVisitor::new(builder).deserialize(&mut items);

@@ -106,7 +106,7 @@ fn named<'c>(
                 builder.set(*field, value)?;
             }
             Some(Slot::Device(part)) => builder.set_device(*part, cell)?,
-            Some(Slot::Samples) | None => {}
+            Some(Slot::Samples | Slot::Condition(_)) | None => {}
         }
     }
     builder.end_named()

@@ -14,6 +14,8 @@ pub(super) enum Slot {
     Device(usize),
     /// The array of samples.
     Samples,
+    /// What this condition of the stream's filter looks at.
+    Condition(usize),
 }
 
 /// A place in a payload: wanted for itself, or for what is below it.

@@ -3,6 +3,7 @@
 use super::cbor::CborDecoder;
 use super::csv::CsvDecoder;
 use super::decoder::PayloadDecoder;
+use super::filter::{Filter, FilterDecoder};
 use super::inflate::InflateDecoder;
 use super::json::JsonDecoder;
 use super::raw::RawDecoder;
@@ -14,7 +15,11 @@ use crate::config::{Compression, Format};
 /// a new format is a file with its decoder and a line here.
 pub(in crate::pipeline) fn decoder_for(schema: PayloadSchema) -> Box<dyn PayloadDecoder> {
     let (compression, max) = (schema.compression, schema.max_inflated);
-    let decoder = of_format(schema);
+    let filter = Filter::new(&schema);
+    let mut decoder = of_format(schema);
+    if let Some(filter) = filter {
+        decoder = Box::new(FilterDecoder::new(decoder, filter));
+    }
     if compression == Compression::None {
         return decoder;
     }
@@ -23,7 +28,7 @@ pub(in crate::pipeline) fn decoder_for(schema: PayloadSchema) -> Box<dyn Payload
 
 fn of_format(schema: PayloadSchema) -> Box<dyn PayloadDecoder> {
     match (schema.format(), schema.tensor()) {
-        (Format::Json, _) => Box::new(JsonDecoder::new(schema)),
+        (Format::Json | Format::JsonLines, _) => Box::new(JsonDecoder::new(schema)),
         (Format::Cbor, _) => Box::new(CborDecoder::new(schema)),
         (Format::Csv, _) => Box::new(CsvDecoder::new(schema)),
         (Format::Raw(_), Some(input)) => Box::new(TensorDecoder::new(input.clone())),

@@ -5,10 +5,11 @@ use serde_json::error::Category;
 
 use super::decoder::{Decoded, PayloadDecoder};
 use super::json_mistakes;
-use super::payload_visitor::PayloadVisitor;
+use super::payload_visitor::{PayloadVisitor, Role};
 use super::sample_builder::SampleBuilder;
 use super::schema::PayloadSchema;
 use super::text::utf8;
+use crate::config::Format;
 use crate::pipeline::reject::Reject;
 
 /// Decodes JSON.
@@ -25,29 +26,38 @@ impl JsonDecoder {
 
 impl PayloadDecoder for JsonDecoder {
     fn decode(&mut self, payload: &[u8], out: &mut Decoded) -> Result<(), Reject> {
-        let mut builder = SampleBuilder::new(&self.schema, out.samples_mut());
         let text = utf8(payload)?;
-        if self.schema.reads_texts()
-            && let Some(word) = bare_word(text)
-        {
-            PayloadVisitor::new(&mut builder).text(word)?;
-            return builder.finish();
-        }
-        match read(text, &mut builder) {
+        match self.decode_text(text, out) {
             // Common writers print NaN and infinities, which JSON does not have.
             Err(Reject::NotFinite { .. } | Reject::Syntax { .. })
                 if self.schema.missing.is_some() =>
             {
-                let text = json_mistakes::without_nan(text);
-                let mut builder = SampleBuilder::new(&self.schema, out.samples_mut());
-                read(&text, &mut builder)?;
-                builder.finish()
+                self.decode_text(&json_mistakes::without_nan(text), out)
             }
-            read => {
-                read?;
-                builder.finish()
-            }
+            decoded => decoded,
         }
+    }
+}
+
+impl JsonDecoder {
+    fn decode_text(&self, text: &str, out: &mut Decoded) -> Result<(), Reject> {
+        let mut builder = SampleBuilder::new(&self.schema, out.samples_mut());
+        if self.schema.format != Format::JsonLines {
+            read(text, Role::Top, &mut builder)?;
+            return builder.finish();
+        }
+        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+        for (sample, (number, line)) in lines.enumerate() {
+            read(line, Role::Element(sample), &mut builder).map_err(|reject| match reject {
+                Reject::Syntax { format, problem } => {
+                    let problem = format!("line {}: {problem}", number.saturating_add(1));
+                    Reject::Syntax { format, problem }
+                }
+                reject => reject,
+            })?;
+        }
+        builder.end_array()?;
+        builder.finish()
     }
 }
 
@@ -57,9 +67,15 @@ fn bare_word(text: &str) -> Option<&str> {
     (!word.starts_with(['{', '[', '"'])).then_some(word)
 }
 
-fn read(text: &str, builder: &mut SampleBuilder<'_>) -> Result<(), Reject> {
+fn read<'a>(text: &str, role: Role<'a>, builder: &mut SampleBuilder<'a>) -> Result<(), Reject> {
+    if builder.schema.reads_texts()
+        && let Some(word) = bare_word(text)
+    {
+        return PayloadVisitor::in_role(builder, role).text(word);
+    }
     let mut json = serde_json::Deserializer::from_str(text);
-    let read = PayloadVisitor::new(builder).deserialize(&mut json).and_then(|()| json.end());
+    let visitor = PayloadVisitor::in_role(builder, role);
+    let read = visitor.deserialize(&mut json).and_then(|()| json.end());
     read.map_err(|error| builder.reject.take().unwrap_or_else(|| explain(&error, text)))
 }
 

@@ -19,6 +19,7 @@ mod csv_reader;
 mod decoder;
 mod device;
 mod field_tree;
+mod filter;
 mod formats;
 mod inflate;
 mod json;

@@ -4,6 +4,7 @@ use super::field_tree::{Node, Slot};
 use super::missing::MissingPlan;
 use super::text_numbers::TextNumbers;
 use super::time::TimeRules;
+use crate::config::tree::Scalar;
 use crate::config::{ArrayOrder, Compression, CsvDialect, Format, Payload};
 use crate::tensor::Dtype;
 
@@ -36,6 +37,8 @@ pub struct PayloadSchema {
     /// An array of arrays has one for each field rather than one for each sample.
     pub(super) in_columns: bool,
     pub(super) csv: CsvDialect,
+    /// Fields and the values that they have in messages of the stream.
+    pub(super) filter: Vec<(String, Vec<Scalar>)>,
     pub(super) compression: Compression,
     /// The most bytes of a payload that was compressed.
     pub(super) max_inflated: usize,
@@ -102,6 +105,7 @@ impl PayloadSchema {
             texts: TextNumbers::new(reading),
             in_columns: reading.arrays == ArrayOrder::Columns,
             csv: reading.csv,
+            filter: reading.filter.clone(),
             compression: reading.compression,
             max_inflated: MAX_INFLATED,
         }

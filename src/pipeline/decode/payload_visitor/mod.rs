@@ -26,7 +26,11 @@ pub(super) struct PayloadVisitor<'s, 'a> {
 
 impl<'s, 'a> PayloadVisitor<'s, 'a> {
     pub(super) fn new(builder: &'s mut SampleBuilder<'a>) -> Self {
-        Self { builder, role: Role::Top, depth: 0 }
+        Self::in_role(builder, Role::Top)
+    }
+
+    pub(super) fn in_role(builder: &'s mut SampleBuilder<'a>, role: Role<'a>) -> Self {
+        Self { builder, role, depth: 0 }
     }
 
     /// Keeps the reason in the builder, and stops the reader with an error of its own kind.
@@ -87,7 +91,7 @@ impl<'s, 'a> PayloadVisitor<'s, 'a> {
                 }
                 Some(Slot::Time | Slot::TimeOfDay) => Err(builder.bad_time(value.to_string())),
                 Some(Slot::Samples) => Err(wrong_shape("payload.samples is a number")),
-                Some(Slot::Device(_)) | None => Ok(()),
+                Some(Slot::Device(_) | Slot::Condition(_)) | None => Ok(()),
             },
             Role::Other => Ok(()),
         }

@@ -86,6 +86,7 @@ impl<'a> SampleBuilder<'a> {
             Slot::TimeOfDay => self.schema.time_of_day.clone().unwrap_or_default(),
             Slot::Device(part) => self.schema.device.get(part).cloned().unwrap_or_default(),
             Slot::Samples => "the array of samples".to_owned(),
+            Slot::Condition(_) => String::new(),
         }
     }
 

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::{Case, SECOND, case, cbor, json};
 use crate::clock::{Timestamp, Zone};
+use crate::config::tree::Scalar;
 use crate::config::{Compression, Format, NumberForm, TimeUnit};
 use crate::pipeline::decode::Decoded;
 
@@ -109,6 +110,69 @@ fn marks_around_a_text_are_no_part_of_it() {
         assert_eq!(one.values("21.5\0\0\0"), [21.5]);
         assert_eq!(one.values("21.5\r\n"), [21.5]);
     }
+}
+
+#[test]
+fn json_comes_in_lines() {
+    let lines = || case(Format::JsonLines);
+    let rows = [1.0, 2.0, 3.0, 4.0];
+    assert_eq!(lines().values("{\"a\":1,\"b\":2}\r\n\n{\"b\":4,\"a\":3}\n"), rows);
+    assert_eq!(lines().values("[1,2]\n[3,4]"), rows);
+    assert_eq!(lines().fields(&["v"]).values("1\n2\n"), [1.0, 2.0]);
+    assert_eq!(lenient(lines().fields(&["v"])).values("1,5\n2 V\n"), [1.5, 2.0]);
+    let timed = lines().time("t").read("{\"t\":1795341600,\"a\":1,\"b\":2}").unwrap();
+    assert_eq!(timed.times, [Some(SECOND)]);
+    assert_eq!(lines().whole(4).values("[1,2]\n[3,4]"), rows);
+    assert_eq!(lines().whole(4).values("{\"a\":1,\"b\":2}\n{\"b\":4,\"a\":3}\n"), rows);
+    assert!(lines().message("[1,2]\n[3,4").contains("line 2"));
+    assert_eq!(lines().code(""), "wrong-length");
+    assert_eq!(lines().code("[1,2]\n{}"), "missing-field");
+}
+
+#[test]
+fn messages_with_other_values_are_passed_over() {
+    for format in [Format::Json, Format::Cbor] {
+        let of = |text: &str| if format == Format::Cbor { cbor(text) } else { text.into() };
+        let text = |text: &str| Scalar::Text(text.to_owned());
+        let filtered = |conditions: &[(&str, Vec<Scalar>)]| {
+            let own = |(field, values): &(&str, Vec<Scalar>)| ((*field).to_owned(), values.clone());
+            case(format).reading(|reading| {
+                reading.filter = conditions.iter().map(own).collect();
+            })
+        };
+        let one = filtered(&[("/type", vec![text("telemetry"), text("env")])]);
+        for taken in [r#"{"type":"telemetry","a":1,"b":2}"#, r#"{"a":1,"b":2,"type":"env"}"#] {
+            assert_eq!(one.values(of(taken)), [1.0, 2.0], "{taken}");
+        }
+        for other in [
+            r#"{"type":"text","payload":"hello"}"#,
+            r#"{"a":1,"b":2}"#,
+            r#"{"type":3,"a":null}"#,
+            r#"{"type":{"type":"telemetry"}}"#,
+            "[1,2]",
+            "7",
+        ] {
+            let read = one.read(of(other)).unwrap();
+            assert_eq!((read.skipped, read.times.len()), (1, 0), "{other}");
+        }
+        let both = filtered(&[
+            ("/port", vec![Scalar::Number(2.0)]),
+            ("/rx/0/ok", vec![Scalar::Bool(true)]),
+        ]);
+        assert_eq!(both.values(of(r#"{"port":2,"rx":[{"ok":true}],"a":1,"b":2}"#)), [1.0, 2.0]);
+        assert_eq!(both.values(of(r#"{"port":2.0,"rx":[{"ok":true}],"a":1,"b":2}"#)), [1.0, 2.0]);
+        for other in [r#"{"port":1,"rx":[{"ok":true}]}"#, r#"{"port":2,"rx":[{"ok":false}]}"#] {
+            assert_eq!(both.read(of(other)).unwrap().skipped, 1, "{other}");
+        }
+        assert_eq!(
+            both.code([0xff, b'{']),
+            if format == Format::Cbor { "syntax" } else { "not-utf8" }
+        );
+        assert_eq!(one.code(of(r#"{"type":"env","a":1}"#)), "missing-field");
+        let deep = format!("{}1{}", "[".repeat(40), "]".repeat(40));
+        assert!(one.read(of(&deep)).is_err());
+    }
+    assert_eq!(json().code("{\"type\""), "syntax");
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -218,6 +282,17 @@ proptest! {
     }
 
     #[test]
+    fn any_value_is_of_the_stream_or_not(value in super::value(), bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        for format in [Format::Json, Format::Cbor] {
+            let filtered = case(format).reading(|reading| {
+                reading.filter = vec![("/s/a".into(), vec![Scalar::Number(1.0)])];
+            });
+            let _read = filtered.read(value.to_string());
+            let _read = filtered.read(&bytes);
+        }
+    }
+
+    #[test]
     fn any_text_is_read_or_rejected_leniently(
         text in ".{0,40}",
         delimiter in prop_oneof![Just(b';'), Just(b' '), Just(b'\t')],
@@ -225,7 +300,7 @@ proptest! {
         let csv = lenient(case(Format::Csv)).reading(|reading| {
             (reading.csv.delimiter, reading.csv.comment) = (delimiter, Some(b'#'));
         });
-        for case in [csv, lenient(json()), lenient(json().fields(&["v"]))] {
+        for case in [csv, lenient(json()), lenient(json().fields(&["v"])), lenient(case(Format::JsonLines))] {
             if let Ok(samples) = case.read(&text) {
                 prop_assert!(samples.values.iter().all(|value| value.is_finite()));
             }
