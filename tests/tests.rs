@@ -15,6 +15,7 @@ mod fleet;
 mod health;
 mod http;
 mod inferctl;
+mod inputs;
 mod labels;
 mod link;
 mod outbox;

@@ -12,6 +12,7 @@ mod flash_wear;
 mod folders;
 mod infer;
 mod install;
+mod listen;
 mod log;
 mod models;
 mod probe;
@@ -64,6 +65,7 @@ enum Command {
     Demo(demo::Args),
     Infer(infer::Args),
     Try(try_stream::Args),
+    Listen(listen::Args),
     Bench(bench::Args),
     Status(status::Args),
     Models(models::Args),
@@ -88,6 +90,7 @@ impl Command {
             | Self::Check(_)
             | Self::Infer(_)
             | Self::Try(_)
+            | Self::Listen(_)
             | Self::Bench(_)
             | Self::Status(_)
             | Self::Models(_)
@@ -118,6 +121,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         Command::Demo(args) => demo::demo(&args),
         Command::Infer(args) => infer::infer(&args),
         Command::Try(args) => try_stream::try_stream(&args),
+        Command::Listen(args) => listen::listen(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Status(args) => status::status(&args),
         Command::Models(args) => models::models(&args),

@@ -30,7 +30,7 @@ use crate::terminal::{Exit, Failure, print, print_json, table};
 #[command(after_help = "\
 Examples:
   inferd try motion payload.json
-  mosquitto_sub -t sensors/+/imu -C 1 | inferd try motion -
+  inferd try motion - < payload.json
   inferd try motion payload.json --topic sensors/watch-7/imu --repeat 100 --json")]
 pub(super) struct Args {
     /// The name of the stream

@@ -58,6 +58,23 @@ impl PayloadDecoder for InflateDecoder {
     }
 }
 
+/// The most bytes of a payload that is looked at.
+const MAX_SNIFFED: u64 = 1 << 20;
+
+/// The compression of a payload and what it was, where its first bytes say so.
+pub(in crate::pipeline) fn sniff(payload: &[u8]) -> Option<(&'static str, Vec<u8>)> {
+    let (name, stream): (_, Box<dyn Read>) = if payload.starts_with(&[0x1f, 0x8b]) {
+        ("gzip", Box::new(MultiGzDecoder::new(payload)))
+    } else if is_zlib(payload) {
+        ("zlib", Box::new(ZlibDecoder::new(payload)))
+    } else {
+        return None;
+    };
+    let mut inflated = Vec::new();
+    stream.take(MAX_SNIFFED).read_to_end(&mut inflated).ok()?;
+    Some((name, inflated))
+}
+
 /// Whether the header is one of zlib (RFC 1950): deflate, and divisible by 31.
 fn is_zlib(payload: &[u8]) -> bool {
     let [first, second, ..] = payload else { return false };

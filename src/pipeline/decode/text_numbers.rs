@@ -37,6 +37,12 @@ impl TextNumbers {
     }
 }
 
+/// Whether a text is a number as people write it.
+pub(in crate::pipeline) fn is_number_text(text: &str) -> bool {
+    let is_digit = |c: char| c.is_ascii_digit();
+    text.contains(is_digit) && lenient(text).is_some_and(f64::is_finite)
+}
+
 /// A number as people write it.
 fn lenient(text: &str) -> Option<f64> {
     let text = text.trim().replace('\u{2212}', "-");

@@ -10,9 +10,10 @@ use super::shell::{Shell, Staying};
 use crate::common::await_true;
 use crate::common::broker::Mosquitto;
 use crate::common::gateway::{Gateway, MOTION, samples};
+use crate::common::mqtt_client::MqttClient;
 
 /// What needs no daemon.
-const ALONE: [&str; 4] = ["check", "infer", "bench", "demo"];
+const ALONE: [&str; 6] = ["check", "infer", "try", "listen", "bench", "demo"];
 /// What a daemon answers.
 const RUNNING: [&str; 12] = [
     "run",
@@ -59,6 +60,8 @@ fn the_examples_of_inferd_without_a_daemon_work_as_printed() {
     // At the speed of the recording it takes a minute and more.
     all.place("--speed 1 ", "--speed 100 ");
     recordings(all.shell.path());
+    fs::write(all.shell.path().join("payload.json"), samples(0, 1).concat()).unwrap();
+    retain(broker.port(), &samples(0, 1).concat());
     fs::copy(gateway.config(), all.shell.path().join("inferd.toml")).unwrap();
 
     // They take a few seconds each, most of it waiting.
@@ -73,6 +76,11 @@ fn the_examples_of_inferd_without_a_daemon_work_as_printed() {
     all.prints("infer", "model.onnx --inputs", "runs written");
     all.run("infer", "--explain --json");
     all.prints("infer", "--explain", "integer");
+    all.prints("try", "--repeat", "\"predictions\"");
+    all.prints("try", "- <", "1 of 40 samples");
+    all.prints("try", "inferd try motion payload.json", "1 of 40 samples");
+    all.prints("listen", "--json", "sensors/watch-7/imu");
+    all.prints("listen", "--for 5s", "time = \"ts\"");
     all.prints("bench", "models/motion", "median");
     all.prints("bench", "--json", "\"median_us\"");
     all.prints("bench", "--threads 4", "median");
@@ -87,6 +95,15 @@ fn the_examples_of_inferd_without_a_daemon_work_as_printed() {
         assert_eq!(demo.ended(), Some(0));
     }
     all.done();
+}
+
+/// Has the broker retain a sample.
+fn retain(port: u16, sample: &[u8]) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let mut peer = MqttClient::connect(port, "retainer").await;
+        peer.publish_retained("sensors/watch-7/imu", sample).await;
+    });
 }
 
 /// The recordings under the names of the examples, and inputs of the model.

@@ -1,0 +1,70 @@
+//! A proposal as a table of the configuration.
+
+use super::fields::FieldGuess;
+use super::payload_kind::{Form, PayloadKind};
+
+/// The table `[[stream]]`.
+pub(super) fn table(topic: &str, kind: &PayloadKind, guess: &FieldGuess) -> String {
+    let name = stream_name(topic);
+    let mut lines = vec![
+        "[[stream]]".to_owned(),
+        format!("name = {}", quoted(&name)),
+        format!("model = {}", quoted(&name)),
+        format!("topic = {}", quoted(topic)),
+        "[stream.payload]".to_owned(),
+    ];
+    lines.extend(format_lines(kind));
+    if !guess.fields.is_empty() {
+        let fields: Vec<String> = guess.fields.iter().map(|field| quoted(field)).collect();
+        lines.push(format!("fields = [{}]", fields.join(", ")));
+    }
+    let named = [("samples", &guess.samples), ("time", &guess.time), ("device", &guess.device)];
+    for (option, field) in named {
+        lines.extend(field.as_ref().map(|field| format!("{option} = {}", quoted(field))));
+    }
+    if guess.is_local {
+        lines.push("zone = \"local\"".to_owned());
+    }
+    if guess.is_lenient || matches!(kind.form, Form::Csv(_, ';' | '\t' | '|')) {
+        lines.push("numbers = \"lenient\"".to_owned());
+    }
+    if guess.has_holes {
+        lines.push("missing = \"skip\"".to_owned());
+    }
+    lines.join("\n") + "\n"
+}
+
+fn format_lines(kind: &PayloadKind) -> Vec<String> {
+    let mut lines = match kind.form {
+        Form::Json => vec!["format = \"json\"".to_owned()],
+        Form::JsonLines => vec!["format = \"ndjson\"".to_owned()],
+        Form::Cbor => vec!["format = \"cbor\"".to_owned()],
+        Form::Number => vec!["format = \"json\"".to_owned(), "numbers = \"lenient\"".to_owned()],
+        Form::Csv(_, delimiter) => {
+            let name = if delimiter == '\t' { "tab".to_owned() } else { delimiter.to_string() };
+            vec!["format = \"csv\"".to_owned(), format!("delimiter = {}", quoted(&name))]
+        }
+        Form::Text => vec!["format = \"csv\"   # a text of no known form".to_owned()],
+        Form::Bytes(len) => {
+            vec![format!("format = \"u8\"   # {len} bytes of no known form: i16le, f32le, …?")]
+        }
+    };
+    let compression = kind.compression.map(|name| format!("compression = {}", quoted(name)));
+    lines.extend(compression);
+    lines
+}
+
+/// A name made of the last level that is one.
+fn stream_name(topic: &str) -> String {
+    let is_literal = |level: &&str| !level.starts_with('{') && !level.is_empty();
+    let level = topic.split('/').filter(is_literal).next_back().unwrap_or("stream");
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let name: String = level.chars().map(letter).take(64).collect();
+    let name = name.trim_matches('-').to_owned();
+    if name.is_empty() { "stream".to_owned() } else { name }
+}
+
+/// A string of TOML.
+fn quoted(text: &str) -> String {
+    format!("{text:?}")
+}
