@@ -124,7 +124,8 @@ publish = { min_score = 0.5, leave_score = 0.9 }
          allowed: levels with {captures}, such as sensors/{device}/imu",
         "inferd.toml:14: stream[0].qos = 2: too large; allowed: 0 to 1",
         "inferd.toml:15: stream[0].payload.format = \"jsn\": not one of the allowed values; \
-         allowed: \"json\", \"ndjson\", \"cbor\", \"csv\", \"f32le\", \"f64le\", \"i8\", \"u8\", \"i16le\", \
+         allowed: \"json\", \"ndjson\", \"cbor\", \"csv\", \"f32le\", \"f64le\", \"i8\", \"u8\", \
+         \"i16le\", \
          \"u16le\", \"i32le\"",
         "inferd.toml:16: stream[0].publish.leave_score = 0.9: higher than min_score, or alone; \
          allowed: at most min_score",

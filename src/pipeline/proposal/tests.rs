@@ -27,7 +27,8 @@ fn fields_time_and_device_of_json_are_found() {
     let found = only(&[
         (
             "z/kitchen",
-            r#"{"temperature":21.5,"humidity":40,"last_seen":"2026-11-22T10:00:00+01:00","state":"ON"}"#,
+            r#"{"temperature":21.5,"humidity":40,"last_seen":"2026-11-22T10:00:00+01:00",
+                "state":"ON"}"#,
         ),
         (
             "z/shed",
