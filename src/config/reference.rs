@@ -313,17 +313,18 @@ pub const REFERENCE: &[OptionSpec] = options! {
     }
         => Unset, eg "{ OPEN = 1, CLOSED = 0 }",
         "Strings that stand for a number. Letter case matters.";
-    "stream[].payload.format": Kind::Choice(&[
-        "json", "ndjson", "cbor", "csv", "f32le", "f64le", "i8", "u8", "i16le", "u16le", "i32le",
-    ])
-        => Value("\"json\""),
-        "Format of the payload. json and cbor: an object, an array of objects or an array of \
-         arrays. ndjson: a JSON value on each line, a sample each. csv: lines. The others: the \
-         elements of the input tensor, in binary.";
-    "stream[].payload.fields": Kind::Strings {
-        max: 4096,
-        form: "names, or JSON pointers such as /imu/ax",
+    "stream[].payload.where": Kind::Scalars {
+        max: 64,
+        alone: false,
+        form: "a table FIELD = value, or a list of values",
     }
+        => Unset, eg "{ \"/type\" = \"telemetry\" }",
+        "Values that fields of a message must have (json, cbor). Messages in which a field is \
+         missing or has another value are passed over (and counted).";
+    "stream[].payload.compression": Kind::Choice(&["none", "gzip", "zlib", "auto"])
+        => Value("\"none\""),
+        "Compression of the payload. auto: gzip or zlib where the first bytes say so. \
+         `max_payload` limits the size before and after decompression.";
     "stream[].payload.arrays": Kind::Choice(&["rows", "columns"]) => Value("\"rows\""),
         "What an array of arrays holds (json, cbor). rows: an array for each sample. columns: an \
          array for each field.";

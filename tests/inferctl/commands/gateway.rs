@@ -99,7 +99,8 @@ fn the_examples_of_inferd_without_a_daemon_work_as_printed() {
 
 /// Has the broker retain a sample.
 fn retain(port: u16, sample: &[u8]) {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build().unwrap();
     runtime.block_on(async {
         let mut peer = MqttClient::connect(port, "retainer").await;
         peer.publish_retained("sensors/watch-7/imu", sample).await;
