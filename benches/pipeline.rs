@@ -165,6 +165,7 @@ fn stream(format: Format, whole: bool, timed: bool, devices: usize) -> Stream {
         max_payload: 1 << 20,
         priority: 0,
         labels: None,
+        capture: None,
         publish: Publish {
             topic: TopicTemplate::parse("predictions/{stream}/{device}", ["device"]).unwrap(),
             qos: Qos::AtLeastOnce,

@@ -23,6 +23,7 @@
 //! | [`control`] | the protocol between local commands and the daemon |
 //! | [`store`] | predictions and small state on disk |
 //! | [`link`] | the MQTT connection |
+//! | [`capture`] | captured inputs of models on disk |
 //! | [`web`] | ranges of files over HTTP(S) |
 //! | [`http`] | an HTTP server for status pages |
 //! | [`daemon`] | threads, queues, supervision, shutdown |
@@ -36,6 +37,7 @@
 mod allocator;
 mod backoff;
 pub mod bundle;
+pub mod capture;
 pub mod cli;
 pub mod clock;
 mod codec;

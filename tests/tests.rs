@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod architecture;
+mod capture;
 mod check_connect;
 mod cli;
 mod clients;

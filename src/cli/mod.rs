@@ -2,6 +2,7 @@
 
 mod bench;
 mod broker_check;
+mod capture;
 mod check;
 mod config_file;
 mod daemon_client;
@@ -73,6 +74,8 @@ enum Command {
     Rollback(install::Rollback),
     #[command(subcommand)]
     Queue(queue::Queue),
+    #[command(subcommand)]
+    Capture(capture::Capture),
     #[command(hide = true)]
     Probe(probe::Args),
 }
@@ -96,7 +99,8 @@ impl Command {
             | Self::Models(_)
             | Self::Install(_)
             | Self::Rollback(_)
-            | Self::Queue(_) => ::log::LevelFilter::Info,
+            | Self::Queue(_)
+            | Self::Capture(_) => ::log::LevelFilter::Info,
         }
     }
 }
@@ -128,6 +132,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         Command::Install(args) => install::install(&args),
         Command::Rollback(args) => install::rollback(&args),
         Command::Queue(queue) => queue::queue(&queue),
+        Command::Capture(command) => capture::capture(&command),
         Command::Probe(args) => probe::probe(&args),
     }
 }

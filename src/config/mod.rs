@@ -4,6 +4,7 @@ mod cli_args;
 pub mod docs;
 mod identity;
 mod load;
+mod monitoring;
 pub mod origin;
 pub mod problem;
 pub mod profile;
@@ -29,6 +30,7 @@ use std::time::Duration;
 pub use cli_args::{parse_duration, parse_size};
 pub use identity::Containment;
 pub use load::{ConfigError, Environment};
+pub use monitoring::{Capture, CaptureFiles, Labels};
 pub use reading::{
     ArrayOrder, Compression, CsvDialect, DeviceClock, Missing, MissingRules, NumberForm, Reading,
     TimeReading, TimeUnit,
@@ -51,6 +53,7 @@ pub struct Config {
     pub report: Report,
     pub control: Control,
     pub http: Http,
+    pub capture: CaptureFiles,
     /// In the order of the file; a stream's place here is its number everywhere else.
     pub streams: Vec<Stream>,
     /// Why the default of `gateway.id` is a bad identity.
@@ -241,16 +244,8 @@ pub struct Stream {
     pub publish: Publish,
     /// `None`: no labels are expected.
     pub labels: Option<Labels>,
-}
-
-/// `[stream.labels]`
-#[derive(Clone, Debug, PartialEq)]
-pub struct Labels {
-    pub topic: TopicPattern,
-    /// How far the time of a label may be from that of its prediction.
-    pub tolerance: Duration,
-    /// Predictions that are remembered, 16 bytes each.
-    pub remember: usize,
+    /// `None`: nothing is captured.
+    pub capture: Option<Capture>,
 }
 
 /// What is promised for a stream's results.

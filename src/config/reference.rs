@@ -179,6 +179,15 @@ pub const REFERENCE: &[OptionSpec] = options! {
         => Value("[]"), eg "[\"gw-17.local\"]",
         "Host names by which clients address the server. Requests to other names are refused; IP \
          addresses and `localhost` are always accepted.";
+    "capture.max_bytes": Kind::Size { min: MIB, max: TIB } => Value("\"64MiB\""),
+        "Maximum disk space for captured inputs, of all streams. When full, the oldest file of the \
+         trigger with the most bytes is deleted (and counted).";
+    "capture.max_age": duration(HOUR, 3650 * DAY) => Value("\"30d\""),
+        "Files with captured inputs are deleted after this time.";
+    "capture.write_interval": duration(SECOND, DAY) => Value("\"10m\""),
+        "How long captured inputs may stay in memory before they are written. A file is written \
+         earlier if 256 inputs or 1 MiB are complete. A crash loses at most the inputs of this \
+         time.";
 
     "stream[].name": name(NAME) => Required, eg "\"motion\"",
         "Name of the stream: a level of its topics. Must be unique on this gateway.";
@@ -368,6 +377,22 @@ pub const REFERENCE: &[OptionSpec] = options! {
     "stream[].labels.remember": Kind::Int { min: 1, max: 262_144 } => Value("65_536"),
         "How many predictions are remembered for labels that arrive later. Each takes 16 bytes of \
          memory.";
+
+    "stream[].capture.random": Kind::Int { min: 0, max: 86_400 } => Value("0"),
+        "How many inputs to capture per day at random times. 0 disables this trigger.";
+    "stream[].capture.margin": Kind::Float { min: 0.0, max: 1e9 } => Unset, eg "0.2",
+        "Capture inputs whose two best scores differ by less than this; for anomaly scores, inputs \
+         whose score is closer to the threshold.";
+    "stream[].capture.disagree": Kind::Bool => Value("false"),
+        "Capture inputs for which the candidate of a shadow run predicts something else.";
+    "stream[].capture.reject": Kind::Bool => Value("false"),
+        "Capture inputs that the model fails on, or whose output is not finite.";
+    "stream[].capture.per_day": Kind::Int { min: 1, max: 1_000_000 } => Value("100"),
+        "Maximum number of inputs captured per day (UTC) by each of `margin`, `disagree` and \
+         `reject`.";
+    "stream[].capture.hash_device": Kind::Bool => Value("false"),
+        "Store the first 16 hex digits of the SHA-256 digest of the device name instead of the \
+         name.";
 };
 
 /// The tables, with a description each, in the order of the documentation.
@@ -383,8 +408,16 @@ pub const TABLES: &[(&str, &str)] = &[
     ("report", "Status and health reports."),
     ("control", "The socket through which `inferd status`, `queue` and `models` reach the daemon."),
     ("http", "The HTTP server: status page, Prometheus metrics, health."),
+    (
+        "capture",
+        "Files with captured inputs. A stream captures inputs only if it has a table `capture`.",
+    ),
     ("stream[]", "A sensor input and the model to run on it. One table for each input."),
     ("stream[].payload", "Format of the input messages."),
     ("stream[].publish", "Publication of predictions."),
     ("stream[].labels", "Labels: what was true, reported later by people or other systems."),
+    (
+        "stream[].capture",
+        "Capture of inputs of the model, for labelling and training. Off without this table.",
+    ),
 ];

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::monitoring;
 use super::problem::Problems;
 use super::reference::REFERENCE;
 use super::section::Section;
@@ -26,6 +27,7 @@ pub(super) fn config(root: &Node, problems: &Problems) -> Option<Config> {
     let workers = workers(&root.section("workers"));
     let updates = updates(&root.section("updates"));
     let report = report(&root.section("report"));
+    let capture = monitoring::capture_files(&root.section("capture"));
     let control = Control { dir: root.section("control").path_if("dir").unwrap_or_default() };
     let http = http(&root.section("http"));
     let built: Vec<_> = sections
@@ -48,6 +50,7 @@ pub(super) fn config(root: &Node, problems: &Problems) -> Option<Config> {
         report,
         control,
         http,
+        capture,
         streams,
         identity_warning: None,
         notes: Vec::new(),

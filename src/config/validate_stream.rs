@@ -1,8 +1,9 @@
 //! `[[stream]]`: each alone, and all of them together.
 
+use super::monitoring;
 use super::section::Section;
 use super::{
-    Broker, Encoding, Format, Gateway, Guarantee, Labels, Payload, Publish, RetainedInput, Stream,
+    Broker, Encoding, Format, Gateway, Guarantee, Payload, Publish, RetainedInput, Stream,
     TopicPattern, TopicTemplate, When, WindowSafety,
 };
 use crate::clock::Timestamp;
@@ -68,7 +69,7 @@ pub(super) fn stream(section: &Section<'_>) -> Option<Stream> {
     let publish = publish(&section.section("publish"), topic.as_ref(), guarantee, named);
     let labels = section
         .has("labels")
-        .then(|| labels(&section.section("labels"), name.as_ref(), model.as_ref()));
+        .then(|| monitoring::labels(&section.section("labels"), name.as_ref(), model.as_ref()));
     let windows = section.choice("windows", WINDOWS);
     let retained = section.choice("retained", RETAINED);
     let max_ahead = section.duration("max_ahead");
@@ -96,6 +97,7 @@ pub(super) fn stream(section: &Section<'_>) -> Option<Stream> {
             Some(labels) => Some(labels?),
             None => None,
         },
+        capture: section.has("capture").then(|| monitoring::capture(&section.section("capture"))),
     })
 }
 
@@ -186,23 +188,6 @@ fn publish(
         leave_score,
         consecutive,
     })
-}
-
-fn labels(
-    section: &Section<'_>,
-    stream: Option<&StreamName>,
-    model: Option<&ModelName>,
-) -> Option<Labels> {
-    let name = |text: String, name, value: Option<&str>| match value {
-        Some(value) => text.replace(name, value),
-        None => text,
-    };
-    let topic = section.parsed("topic", |text| {
-        let text = name(text.to_owned(), "{stream}", stream.map(StreamName::as_str));
-        TopicPattern::parse(&name(text, "{model}", model.map(ModelName::as_str)))
-    });
-    let (tolerance, remember) = (section.duration("tolerance"), section.int("remember"));
-    Some(Labels { topic: topic?, tolerance, remember })
 }
 
 /// `min_score` and `leave_score`.

@@ -43,6 +43,22 @@ pub enum ControlRequest {
     Rollback { model: String },
     /// Remove queued results from disk. Results that are being published are still sent.
     QueuePurge,
+    /// The files with captured inputs, after everything in memory is written.
+    CaptureList {
+        #[serde(default)]
+        stream: Option<String>,
+        #[serde(default)]
+        trigger: Option<String>,
+    },
+    /// Delete files with captured inputs.
+    CapturePurge {
+        #[serde(default)]
+        stream: Option<String>,
+        #[serde(default)]
+        trigger: Option<String>,
+    },
+    /// Capture the next inputs of a stream.
+    CaptureNow { stream: String, count: u32 },
 }
 
 #[derive(Serialize, Deserialize)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::inference::stats::SharedStats;
 use super::live::SharedLive;
 use super::windows::journal_state::SharedJournal;
+use crate::capture::CaptureHandle;
 use crate::clock::{Clock, Now};
 use crate::config::Config;
 
@@ -20,4 +21,6 @@ pub(crate) struct DaemonContext {
     pub(crate) live: Vec<SharedLive>,
     /// By stream index.
     pub(crate) journals: Vec<SharedJournal>,
+    /// `None` if no stream captures inputs.
+    pub(crate) capture: Option<CaptureHandle>,
 }

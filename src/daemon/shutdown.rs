@@ -10,6 +10,7 @@ use super::inference::pool::WorkerPool;
 use super::startup::DeliveryParts;
 use super::systemd::notify;
 use super::updates::Running as RunningUpdates;
+use crate::capture::CaptureThread;
 use crate::link::LinkHandle;
 
 /// For the record of every update that the gateway stops in order: one durable write.
@@ -34,7 +35,7 @@ pub(super) struct Running {
 /// The connection task panicked, the error of `ended`, or a stop that took too long.
 pub(super) async fn stop(running: Running, ended: Result<(), RunError>) -> Result<(), RunError> {
     let Running { delivery: parts, link_task, pool, control, watchdog, updates } = running;
-    let DeliveryParts { context, mut delivery, store, mut sources, link } = parts;
+    let DeliveryParts { context, mut delivery, store, mut sources, link, capture } = parts;
     log::info!("stopping: processing the received inputs, saving what is not sent");
     notify::stopping();
     watchdog.abort();
@@ -52,11 +53,15 @@ pub(super) async fn stop(running: Running, ended: Result<(), RunError>) -> Resul
     link.stop_receiving();
     let workers = tokio::task::spawn_blocking(move || pool.stop());
     let drained = timeout_at(deadline, delivery.run(&mut sources)).await.is_ok();
+    let captured = tokio::task::spawn_blocking(move || capture.map(CaptureThread::join));
     let patience = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
     let left = delivery.drain(&mut sources, patience, deadline).await;
     drop(delivery);
     let closed = tokio::task::spawn_blocking(move || store.join());
     disconnect(&link, link_task, deadline).await?;
+    if timeout_at(deadline, captured).await.is_err() {
+        log::warn!("the captured inputs were not written before the deadline");
+    }
     let in_time = drained && timeout_at(deadline, closed).await.is_ok();
     if left > 0 {
         log::error!("{left} results were neither sent nor saved before the deadline");

@@ -32,6 +32,7 @@ use super::windows::input_epoch;
 use super::windows::recent_inputs::RecentInputs;
 use super::windows::restore::restore_windows;
 use crate::bundle::VerifiedModel;
+use crate::capture::{self, CaptureThread};
 use crate::clock::{Clock, Now};
 use crate::config::{Config, Stream};
 use crate::link::{Link, LinkHandle, LinkOptions, LinkTask, Started};
@@ -64,6 +65,8 @@ pub(super) struct DeliveryParts {
     pub(super) store: StoreThread,
     pub(super) sources: Sources,
     pub(super) link: LinkHandle,
+    /// `None` if no stream captures inputs.
+    pub(super) capture: Option<CaptureThread>,
 }
 
 /// The store as a start finds it.
@@ -80,6 +83,7 @@ struct State {
     updates: Vec<RestoredMachine>,
     models: Vec<ActiveModel>,
     versions: Option<ModelStore>,
+    capture: Option<CaptureThread>,
 }
 
 /// Reads the state and wires the parts.
@@ -94,7 +98,7 @@ pub(super) fn start(
 ) -> Result<Startup, RunError> {
     let started = clock.now();
     let lock = StateDirLock::acquire(&config.store.dir)?;
-    let mut state = read_state(&config, built_in, started)?;
+    let mut state = read_state(&config, built_in, &clock)?;
     let streams = streams(&config, &mut state, started)?;
     wire(config, clock, started, state, streams, lock)
 }
@@ -102,8 +106,9 @@ pub(super) fn start(
 fn read_state(
     config: &Config,
     built_in: Vec<VerifiedModel>,
-    started: Now,
+    clock: &Arc<dyn Clock>,
 ) -> Result<State, RunError> {
+    let started = clock.now();
     let (mut database, boot) = open_store(config, started)?;
     let input_epoch = input_epoch::load(store_of(&mut database));
     if let Some(warning) = subscriptions::too_many_subscriptions(config) {
@@ -114,7 +119,9 @@ fn read_state(
     // Before a version on trial is loaded: a start that it crashes is counted, too.
     let updates = restore(config, names, store_of(&mut database), started);
     let (models, versions) = select_models(config, built_in, &mut database);
-    Ok(State { database, boot, input_epoch, former_filters, updates, models, versions })
+    let capture = capture::Settings::of(config);
+    let capture = capture.map(|it| CaptureThread::start(it, clock.clone())).transpose()?;
+    Ok(State { database, boot, input_epoch, former_filters, updates, models, versions, capture })
 }
 
 fn store_of(database: &mut Database) -> Option<&mut Store> {
@@ -134,7 +141,9 @@ fn wire(
     let journals = streams.iter().map(StreamRunner::journal).collect();
     let (queues, inboxes): (Vec<_>, Vec<_>) =
         (0..worker_count(&config)).map(|_| sync_channel(config.workers.queue)).unzip();
-    let context = Arc::new(DaemonContext { config, clock, started, stats, live, journals });
+    let capture = state.capture.as_ref().map(CaptureThread::handle);
+    let context = DaemonContext { config, clock, started, stats, live, journals, capture };
+    let context = Arc::new(context);
     let sample_queues: Vec<_> = queues.iter().cloned().map(SampleQueue::new).collect();
     let names = context.config.streams.iter().map(|stream| stream.model.clone());
     let worker_queues = WorkerQueues::new(names.zip(by_stream(&context.config, &queues)));
@@ -167,6 +176,7 @@ fn wire(
         delivery: delivery_handle,
         switcher,
         updates: updates.queues(),
+        context: context.clone(),
     };
     let outbox = Outbox::new(outbox::Settings::from(&context.config));
     let delivery = DeliveryLoop::new(
@@ -180,7 +190,8 @@ fn wire(
     let http = http::start(&context, &commands);
     let control = open_control(&context.config).map(|server| (server, commands));
     let sources = Sources { link: link_events, events, results, requests };
-    let delivery = DeliveryParts { context, delivery, store, sources, link };
+    let capture = state.capture;
+    let delivery = DeliveryParts { context, delivery, store, sources, link, capture };
     Ok(Startup { delivery, link_task, pool, control, http, lock, updates })
 }
 
@@ -265,7 +276,9 @@ fn streams(config: &Config, state: &mut State, now: Now) -> Result<Vec<StreamRun
             restore_windows(&mut pipeline, &mut recent, stream, store, now);
             restore_labels(&mut pipeline, stream, store);
         }
-        Ok(StreamRunner::new(index, stream, pipeline, saves, recent).with_label_stats())
+        let runner = StreamRunner::new(index, stream, pipeline, saves, recent);
+        let capture = state.capture.as_ref().filter(|_| stream.capture.is_some());
+        Ok(runner.with_capture(capture.map(CaptureThread::handle)).with_label_stats())
     };
     config.streams.iter().enumerate().map(runner).collect()
 }

@@ -5,6 +5,7 @@
 //! [`Pipeline`] ties the parts together, one per stream; each part is a function on data and is
 //! tested as one. Buffers are allocated once per stream, and a step allocates only what it sends.
 
+mod capture;
 mod comparison;
 mod compatibility;
 mod decode;
@@ -25,6 +26,7 @@ mod observers;
 mod persistence;
 mod plan;
 mod prediction_id;
+mod predictor;
 mod problems;
 mod process;
 mod proposal;
@@ -52,6 +54,7 @@ mod window_loss;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use capture::{CapturedInput, Trigger};
 pub use compatibility::{advice, check_compatibility};
 pub use decode::{Decoded, PayloadDecoder, PayloadSchema, SampleBuilder, Samples, TensorPayload};
 pub use encode::mark_replayed;

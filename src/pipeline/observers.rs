@@ -1,8 +1,10 @@
 //! What looks at every prediction of a stream beside its publication.
 
+use super::capture::{CaptureTap, CapturedInput};
 use super::labels::{LabelJoin, LabelReport};
 use super::live::{LiveRecorder, LiveStep};
-use super::observation::Observation;
+use super::observation::{Observation, RanInput};
+use super::runner::ModelRunner;
 use super::stream::Pipeline;
 use crate::bundle::card::Card;
 use crate::config::Stream;
@@ -16,24 +18,40 @@ pub(super) struct Observers {
     pub(super) labels: Option<Box<LabelJoin>>,
     /// While somebody looks.
     live: Option<Box<LiveRecorder>>,
+    pub(super) capture: Option<Box<CaptureTap>>,
 }
 
 impl Observers {
     pub(super) fn new(stream: &Stream, gateway: &GatewayId, card: &Card) -> Self {
-        Self { labels: LabelJoin::new(stream, gateway, card).map(Box::new), live: None }
+        Self {
+            labels: LabelJoin::new(stream, gateway, card).map(Box::new),
+            live: None,
+            capture: CaptureTap::new(stream).map(Box::new),
+        }
     }
 
     /// Whether an observer needs the ids of predictions.
     pub(super) fn need_ids(&self) -> bool {
-        self.labels.is_some()
+        self.labels.is_some() || self.capture.is_some()
     }
 
-    pub(super) fn note(&mut self, seen: &Observation<'_>) {
+    /// Looks at a prediction. `has_shadow`: a candidate runs on the same input next.
+    pub(super) fn note(&mut self, seen: &Observation<'_>, has_shadow: bool) {
         if let Some(labels) = &mut self.labels {
             labels.note(seen);
         }
         if let Some(live) = &mut self.live {
             live.note(seen);
+        }
+        if let Some(capture) = &mut self.capture {
+            capture.note(seen, has_shadow);
+        }
+    }
+
+    /// Looks at an input after all runs. `runner` has it in its buffers.
+    pub(super) fn finish(&mut self, ran: &RanInput<'_>, runner: &ModelRunner) {
+        if let Some(capture) = &mut self.capture {
+            capture.finish(ran, runner);
         }
     }
 
@@ -86,6 +104,19 @@ impl Pipeline {
     #[must_use]
     pub fn save_labels(&self) -> Option<Vec<u8>> {
         self.observers.labels.as_ref().map(|labels| labels.tracker.save())
+    }
+
+    /// The inputs that were captured since this was called last, and how many were dropped.
+    pub fn take_captured(&mut self) -> (Vec<CapturedInput>, u64) {
+        let capture = self.observers.capture.as_mut();
+        capture.map(|capture| (capture.take(), capture.take_dropped())).unwrap_or_default()
+    }
+
+    /// Captures the next `count` inputs of the stream, if it captures any.
+    pub fn request_capture(&mut self, count: u32) {
+        if let Some(capture) = &mut self.observers.capture {
+            capture.request(count);
+        }
     }
 
     /// Takes what [`Self::save_labels`] returned, possibly in an earlier process.

@@ -5,13 +5,13 @@ use std::ops::Range;
 use super::decode::{Decoded, Samples};
 use super::holes::HeldValues;
 use super::journal::JournalRecorder;
-use super::observation::Observation;
+use super::predictor::Predictor;
 use super::publish_state::PublishState;
 use super::publisher::ResultContext;
 use super::reject::Reject;
 use super::runner::InputSource;
 use super::shape::WindowShape;
-use super::step_report::{StageMicros, StepReport};
+use super::step_report::StepReport;
 use super::stopwatch::Stopwatch;
 use super::stream::Pipeline;
 use super::window::{AddedSample, Device, ForgottenDevices, micros};
@@ -131,26 +131,16 @@ impl Pipeline {
             Decoded::Samples(samples) => InputSource::Whole(samples),
             Decoded::Tensor(data) => InputSource::Tensor(data),
         };
-        let prediction = self.runner.run(source, watch);
-        let (prepare, run) = watch.take();
-        outcome.us.add((prepare, run));
         let name = token.and(incoming.input_id);
         let retained = self.marks.is_marked(incoming);
         let (captured, us) = (&self.captured, outcome.us);
         let about = ResultContext { incoming, captured, time, us, token, name, retained };
-        let (prediction, card) = prediction?;
-        outcome.samples = 1;
-        outcome.runs = 1;
-        if let Some(shadow) = &mut self.shadow {
-            shadow.note(&prediction);
-        }
         let state = state.unwrap_or(&mut nothing);
-        let sent = self.sender.send(&prediction, card, state, about, out, outcome);
-        let (id, device) = (self.sender.last_id(), self.captured.device());
-        self.observers.note(&Observation { prediction: &prediction, id, device, time });
-        if let Some(shadow) = &mut self.shadow {
-            shadow.run(source, &[], run, watch);
-        }
+        let (runner, sender) = (&mut self.runner, &mut self.sender);
+        let (shadow, observers) = (self.shadow.as_deref_mut(), &mut self.observers);
+        let mut predictor = Predictor { runner, sender, shadow, observers };
+        let sent = predictor.predict(source, about, state, watch, (out, outcome));
+        outcome.samples = outcome.runs;
         sent
     }
 
@@ -167,7 +157,8 @@ impl Pipeline {
     ) -> Result<(), Reject> {
         let (token, taken) = (self.awaiting(incoming), outcome.samples);
         let Self { stream, captured, decoded, devices, runner, sender, shadow, .. } = self;
-        let observers = &mut self.observers;
+        let (shadow, observers) = (shadow.as_deref_mut(), &mut self.observers);
+        let mut predictor = Predictor { runner, sender, shadow, observers };
         let Some(samples) = decoded.samples() else { return Ok(()) };
         let (recorder, marks, holes) = (&mut self.recorder, &mut self.marks, &mut self.holes);
         let admits = |own: &Option<Timestamp>| admit(stream, *own, incoming, started.wall);
@@ -205,29 +196,16 @@ impl Pipeline {
             if !added.complete {
                 continue;
             }
-            device.ring.read(shape, &mut runner.window);
-            let prediction = runner.run(InputSource::Window, watch);
-            let us = timed(watch, outcome);
+            device.ring.read(shape, &mut predictor.runner.window);
             // The same window comes again after a crash only where every sample was kept.
             let again = stream.windows == WindowSafety::Journal && outcome.runs == 0;
             let name = token.and(incoming.input_id).filter(|_| again);
+            let us = outcome.us;
             let about = ResultContext { incoming, captured, time, us, token, name, retained };
-            let sent = prediction.and_then(|(prediction, card)| {
-                outcome.runs = outcome.runs.saturating_add(1);
-                if let Some(shadow) = shadow.as_mut() {
-                    shadow.note(&prediction);
-                }
-                let state = &mut device.publish_state;
-                let sent = sender.send(&prediction, card, state, about, out, outcome);
-                let (id, device) = (sender.last_id(), captured.device());
-                observers.note(&Observation { prediction: &prediction, id, device, time });
-                sent
-            });
+            let (source, state) = (InputSource::Window, &mut device.publish_state);
+            let sent = predictor.predict(source, about, state, watch, (&mut *out, &mut *outcome));
             let _published = accepted(sent, outcome);
             recorder.publish_state(&device.publish_state);
-            if let Some(shadow) = shadow.as_mut() {
-                shadow.run(InputSource::Window, &runner.window, us.run, watch);
-            }
         }
         // All devices of a message are in one addition: the first of them has its id.
         recorder.end(incoming.input_id.filter(|_| taken == 0 && outcome.samples > 0));
@@ -244,13 +222,6 @@ fn sample_micros(own: Option<Timestamp>, incoming: &Incoming) -> i64 {
 /// The value; a reject is counted.
 fn accepted<T>(result: Result<T, Reject>, outcome: &mut StepReport) -> Option<T> {
     result.map_err(|reject| outcome.reject(reject)).ok()
-}
-
-/// Counts the times of a run, and gives them as its prediction shows them.
-fn timed(watch: &mut Stopwatch<'_>, outcome: &mut StepReport) -> StageMicros {
-    let (prepare, run) = watch.take();
-    outcome.us.add((prepare, run));
-    StageMicros { queue: outcome.us.queue, prepare, run }
 }
 
 /// Whether all samples are refused for their times; then counts them.

@@ -12,7 +12,7 @@ use super::reject::Reject;
 use super::stopwatch::Stopwatch;
 use crate::bundle::card::Card;
 use crate::config::Stream;
-use crate::tensor::{Data, Tensor};
+use crate::tensor::{Data, Tensor, TensorSpec};
 
 /// What the model is run on.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +89,11 @@ impl ModelRunner {
     /// The outputs of the last run by name.
     pub(super) fn outputs(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         self.model.outputs().iter().map(|spec| spec.name.as_str()).zip(&self.outputs)
+    }
+
+    /// The inputs of the last run, with their names.
+    pub(super) fn named_inputs(&self) -> Vec<(TensorSpec, Tensor)> {
+        self.model.inputs().iter().cloned().zip(self.inputs.iter().cloned()).collect()
     }
 
     fn prepare(&mut self, source: InputSource<'_>) -> Result<(), Reject> {

@@ -92,7 +92,8 @@ impl Shadow {
         self.active = Some(answer_of(prediction));
     }
 
-    /// Runs the candidate on the input that [`Shadow::note`] was for; without one, not at all.
+    /// Runs the candidate on the input that [`Shadow::note`] was for; without one, not at all. Returns
+    /// whether both agree; `None` if only one of them has a prediction.
     /// `window` is what the model in use took where `source` is a window.
     pub(super) fn run(
         &mut self,
@@ -100,12 +101,12 @@ impl Shadow {
         window: &[f64],
         active_us: u64,
         watch: &mut Stopwatch<'_>,
-    ) {
-        let Some(active) = self.active.take() else { return };
+    ) -> Option<bool> {
+        let active = self.active.take()?;
         self.tally.runs = self.tally.runs.saturating_add(1);
         if self.broken {
             self.tally.errors = self.tally.errors.saturating_add(1);
-            return;
+            return None;
         }
         self.runner.window.clear();
         self.runner.window.extend_from_slice(window);
@@ -116,7 +117,9 @@ impl Shadow {
         let (_, candidate_us) = own.take();
         watch.pass();
         match candidate {
-            Ok(Ok(candidate)) => self.compare(&active, &candidate, active_us, candidate_us),
+            Ok(Ok(candidate)) => {
+                return Some(self.compare(&active, &candidate, active_us, candidate_us));
+            }
             Ok(Err(Reject::BadOutput { .. })) => {
                 self.tally.nans = self.tally.nans.saturating_add(1);
             }
@@ -126,11 +129,19 @@ impl Shadow {
                 self.broken = true;
             }
         }
+        None
     }
 
-    fn compare(&mut self, active: &Answer, candidate: &Answer, active_us: u64, candidate_us: u64) {
+    fn compare(
+        &mut self,
+        active: &Answer,
+        candidate: &Answer,
+        active_us: u64,
+        candidate_us: u64,
+    ) -> bool {
         let tally = &mut self.tally;
-        if agree(active, candidate, self.tolerance) {
+        let agreed = agree(active, candidate, self.tolerance);
+        if agreed {
             tally.agreed = tally.agreed.saturating_add(1);
         }
         if self.warm {
@@ -139,5 +150,6 @@ impl Shadow {
             tally.candidate_us = tally.candidate_us.saturating_add(candidate_us);
         }
         self.warm = true;
+        agreed
     }
 }

@@ -24,6 +24,7 @@ const TIERS: &[&[&str]] = &[
     &["pipeline"],
     &["outbox", "monitor", "control", "update"],
     &["store", "link", "web", "http"],
+    &["capture"],
     &["daemon"],
     &["terminal"],
     &["demo"],

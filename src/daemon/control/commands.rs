@@ -1,11 +1,15 @@
 //! Handlers of the requests on the control socket.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::model_rows::{ModelRow, model_rows};
-use super::queue;
+use super::{capture, queue};
+use crate::capture::SegmentFilter;
 use crate::control::{ControlRequest, ErrorCode, ErrorResponse, MAX_PEEK_RECORDS, Response};
+use crate::daemon::context::DaemonContext;
 use crate::daemon::delivery::requests::{DeliveryHandle, HealthSource};
 use crate::daemon::models::registry::ModelRegistry;
 use crate::daemon::models::switcher::{ModelSwitcher, SwitchError, VersionChoice};
@@ -58,6 +62,7 @@ pub(crate) struct Commands {
     pub(crate) delivery: DeliveryHandle,
     pub(crate) switcher: ModelSwitcher,
     pub(crate) updates: UpdateQueues,
+    pub(crate) context: Arc<DaemonContext>,
 }
 
 impl Commands {
@@ -73,6 +78,15 @@ impl Commands {
             ControlRequest::QueuePeek { limit } => self.queue_peek(limit).await,
             ControlRequest::QueueDrain => self.queue_drain().await,
             ControlRequest::QueuePurge => self.queue_purge().await,
+            ControlRequest::CaptureList { stream, trigger } => {
+                capture::list(&self.context, SegmentFilter { stream, trigger }).await
+            }
+            ControlRequest::CapturePurge { stream, trigger } => {
+                capture::purge(&self.context, SegmentFilter { stream, trigger }).await
+            }
+            ControlRequest::CaptureNow { stream, count } => {
+                capture::now(&self.context, &stream, count)
+            }
         };
         result.map_or_else(Response::Refused, Response::Ok)
     }

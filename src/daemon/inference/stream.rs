@@ -11,6 +11,7 @@ use super::stats::SharedStats;
 use super::stream_counters;
 use super::window_counters;
 use crate::bundle::VerifiedModel;
+use crate::capture::CaptureHandle;
 use crate::clock::{Clock, Mono, Now};
 use crate::config::{RetainedInput, Stream, WindowSafety};
 use crate::daemon::labels::SavedLabels;
@@ -56,6 +57,7 @@ pub(crate) struct StreamRunner {
     shadow: Option<ShadowShare>,
     live: SharedLive,
     has_labels: bool,
+    capture: Option<CaptureHandle>,
     /// When the remembered predictions first changed since they were saved.
     labels_changed: Option<Mono>,
 }
@@ -85,8 +87,14 @@ impl StreamRunner {
             shadow: None,
             live: SharedLive::default(),
             has_labels: stream.labels.is_some(),
+            capture: None,
             labels_changed: None,
         }
+    }
+
+    /// The runner with a thread that writes captured inputs.
+    pub(crate) fn with_capture(self, capture: Option<CaptureHandle>) -> Self {
+        Self { capture, ..self }
     }
 
     /// The runner with the statistics of restored labels.
@@ -116,9 +124,16 @@ impl StreamRunner {
         } else if self.pipeline.unwatch() {
             self.live.clear();
         }
+        if let Some(capture) = &self.capture {
+            self.pipeline.request_capture(capture.take_request(self.index));
+        }
         let mut outcome = self.pipeline.step(incoming, clock, out);
         if let Some(step) = self.pipeline.take_live() {
             self.live.add(step);
+        }
+        if let Some(capture) = &self.capture {
+            let (captured, dropped) = self.pipeline.take_captured();
+            capture.offer(self.index, captured, dropped);
         }
         let outdated =
             if incoming.retained { stream_counters::take_outdated(&mut outcome) } else { 0 };

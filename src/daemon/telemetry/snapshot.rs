@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::lost_results::LostResults;
 use crate::VERSION;
+use crate::capture::{CaptureHandle, CaptureStats};
 use crate::clock::{Now, Timestamp};
 use crate::daemon::context::DaemonContext;
 use crate::daemon::models::update_status::UpdateCounters;
@@ -37,6 +38,9 @@ pub struct HealthSnapshot {
     pub streams: BTreeMap<StreamName, StreamStats>,
     /// By model; empty if updates are off.
     pub updates: BTreeMap<ModelName, UpdateCounters>,
+    /// Captured inputs; absent if no stream captures any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capture: Option<CaptureStats>,
 }
 
 /// The results that wait, in memory and on disk.
@@ -93,6 +97,7 @@ impl HealthSnapshot {
             queue: parts.queue,
             streams: names.zip(stats).collect(),
             updates: parts.updates,
+            capture: context.capture.as_ref().map(CaptureHandle::stats),
         }
     }
 }

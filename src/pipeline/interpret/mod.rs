@@ -33,6 +33,18 @@ pub(super) struct PublishKey {
     pub(super) score: Option<f32>,
 }
 
+impl Prediction<'_> {
+    /// How clear the prediction is: the best score less the second best, or for an anomaly the
+    /// distance of the score from its threshold. `None` for predictions without scores.
+    pub(super) fn margin(&self) -> Option<f32> {
+        match &self.body {
+            Body::Classification { scores, .. } => scores.margin(),
+            Body::Anomaly { score, threshold, .. } => Some((score - threshold).abs()),
+            Body::MultiLabel { .. } | Body::Regression { .. } | Body::Raw { .. } => None,
+        }
+    }
+}
+
 /// A prediction by kind.
 #[derive(Debug)]
 pub(super) enum Body<'a> {
@@ -52,6 +64,17 @@ pub(super) struct Scores<'a> {
 }
 
 impl<'a> Scores<'a> {
+    fn margin(self) -> Option<f32> {
+        if self.scores.len() < 2 {
+            return None;
+        }
+        let two = self.scores.iter().fold([f32::MIN; 2], |[first, second], &score| {
+            if score > first { [score, first] } else { [first, second.max(score)] }
+        });
+        let [first, second] = two;
+        Some(first - second)
+    }
+
     pub(super) fn iter(self) -> impl ExactSizeIterator<Item = (&'a str, f32)> {
         self.best.iter().map(move |&i| {
             let label = self.labels.get(i).map_or("", String::as_str);

@@ -181,6 +181,7 @@ pub(crate) fn stream() -> Stream {
         max_payload: 1 << 20,
         priority: 0,
         labels: None,
+        capture: None,
         publish: Publish {
             topic: template,
             qos: Qos::AtLeastOnce,

@@ -1,0 +1,83 @@
+//! `[stream.labels]`, `[stream.capture]` and `[capture]`: is the model still good?
+
+use std::time::Duration;
+
+use super::TopicPattern;
+use super::section::Section;
+use crate::ids::{ModelName, StreamName};
+
+/// `[stream.labels]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Labels {
+    pub topic: TopicPattern,
+    /// How far the time of a label may be from that of its prediction.
+    pub tolerance: Duration,
+    /// Predictions that are remembered, 16 bytes each.
+    pub remember: usize,
+}
+
+/// `[stream.capture]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Capture {
+    /// Inputs a day, chosen at random; 0 for none.
+    pub random: u32,
+    /// Inputs with a smaller difference between the two best scores.
+    pub margin: Option<f32>,
+    /// Inputs for which a candidate predicts something else.
+    pub disagree: bool,
+    /// Inputs that the model fails on.
+    pub reject: bool,
+    /// Inputs a day of each trigger.
+    pub per_day: u32,
+    /// Devices are named by a digest.
+    pub hash_device: bool,
+}
+
+/// `[capture]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct CaptureFiles {
+    /// Bytes on disk of all captured inputs.
+    pub max_bytes: u64,
+    /// Older files are deleted.
+    pub max_age: Duration,
+    /// The longest time that captured inputs stay in memory.
+    pub write_interval: Duration,
+}
+
+pub(super) fn labels(
+    section: &Section<'_>,
+    stream: Option<&StreamName>,
+    model: Option<&ModelName>,
+) -> Option<Labels> {
+    let name = |text: String, name, value: Option<&str>| match value {
+        Some(value) => text.replace(name, value),
+        None => text,
+    };
+    let topic = section.parsed("topic", |text| {
+        let text = name(text.to_owned(), "{stream}", stream.map(StreamName::as_str));
+        TopicPattern::parse(&name(text, "{model}", model.map(ModelName::as_str)))
+    });
+    let (tolerance, remember) = (section.duration("tolerance"), section.int("remember"));
+    Some(Labels { topic: topic?, tolerance, remember })
+}
+
+pub(super) fn capture(section: &Section<'_>) -> Capture {
+    #[expect(clippy::cast_possible_truncation, reason = "scores are f32")]
+    let margin = section.float_if("margin").map(|margin| margin as f32);
+    Capture {
+        random: section.int("random"),
+        margin,
+        disagree: section.flag("disagree"),
+        reject: section.flag("reject"),
+        per_day: section.int("per_day"),
+        hash_device: section.flag("hash_device"),
+    }
+}
+
+pub(super) fn capture_files(section: &Section<'_>) -> CaptureFiles {
+    CaptureFiles {
+        max_bytes: section.size("max_bytes"),
+        max_age: section.duration("max_age"),
+        write_interval: section.duration("write_interval"),
+    }
+}
