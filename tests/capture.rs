@@ -155,3 +155,79 @@ async fn no_kill_leaves_a_segment_that_cannot_be_read() {
     assert!(least > 0, "nothing was captured; the log:\n{}", gateway.log_end());
     gateway.stop();
 }
+
+/// A web server that takes PUTs. It closes the first connection after half of the body, and answers
+/// the second with 503.
+const SERVER: &str = r#"
+import http.server, os, sys
+root, tries = sys.argv[1], []
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_PUT(self):
+        length = int(self.headers["Content-Length"])
+        tries.append(self.path)
+        if len(tries) == 1:
+            self.rfile.read(length // 2)
+            self.close_connection = True
+            return
+        body = self.rfile.read(length)
+        if len(tries) > 2:
+            path = os.path.join(root, self.path.split("?")[0].lstrip("/"))
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as file:
+                file.write(body)
+        self.send_response(201 if len(tries) > 2 else 503)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_port, flush=True)
+server.serve_forever()
+"#;
+
+struct Server(std::process::Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.kill().and_then(|()| self.0.wait()).ok();
+    }
+}
+
+fn server(root: &Path) -> Option<(Server, u16)> {
+    use std::io::BufRead as _;
+    let python = std::env::var("INFERD_TEST_PYTHON").unwrap_or("python3".into());
+    let mut child = Command::new(python)
+        .args(["-c", SERVER])
+        .arg(root)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .ok()?;
+    let mut line = String::new();
+    std::io::BufReader::new(child.stdout.take()?).read_line(&mut line).ok()?;
+    Some((Server(child), line.trim().parse().ok()?))
+}
+
+#[tokio::test]
+async fn captured_inputs_are_uploaded_whole_and_deleted_when_the_server_has_them() {
+    let root = tempfile::tempdir().unwrap();
+    let Some((_server, port)) = server(root.path()) else {
+        return skipped("uploads of captured inputs", "there is no python3");
+    };
+    let broker = Broker::start();
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
+    let url = format!("http://127.0.0.1:{port}/{{gateway}}/{{stream}}/{{file}}?sig=secret");
+    let config = format!("{MOTION}{CAPTURE}upload_url = \"{url}\"\n");
+    let mut gateway = Gateway::new(broker.port(), &config);
+    gateway.start();
+    gateway.await_notice("subscribed");
+    peer.publish_all("sensors/watch-7/imu", samples(0, 200)).await;
+    let failed = gateway.await_health("a failure", |it| it["capture"]["upload_error"].is_string());
+    assert!(!failed.to_string().contains("secret"), "{failed}");
+    let done = gateway.await_health("the upload", |it| it["capture"]["uploaded"] == 17);
+    assert_eq!(done["capture"]["segments"], 0, "{done}");
+    assert_eq!(done["capture"]["upload_error"], Value::Null);
+    assert_eq!(check_segments(&root.path().join("gw-1")), 17);
+    assert_eq!(files(&gateway.dir().join("state/captures"), "npz"), Vec::<PathBuf>::new());
+    assert!(!gateway.log().contains("secret"));
+    gateway.stop();
+}

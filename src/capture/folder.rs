@@ -14,8 +14,8 @@ use crate::clock::Timestamp;
 use crate::fs::{free_bytes, sync_folder, write_atomic};
 use crate::pipeline::Trigger;
 
-const ARRAYS: &str = "npz";
-const META: &str = "jsonl";
+pub(super) const ARRAYS: &str = "npz";
+pub(super) const META: &str = "jsonl";
 /// The unit in which file systems give space to files.
 const BLOCK: u64 = 4096;
 
@@ -178,7 +178,7 @@ fn make_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-fn path_of(folder: &Path, name: &str, extension: &str) -> PathBuf {
+pub(super) fn path_of(folder: &Path, name: &str, extension: &str) -> PathBuf {
     folder.join(format!("{name}.{extension}"))
 }
 

@@ -15,6 +15,7 @@ mod segment;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod upload;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -28,7 +29,7 @@ pub use segment::MAX_SEGMENT_INPUTS;
 pub use thread::{CaptureBusy, CaptureHandle, CaptureThread};
 pub use writer::CaptureWriter;
 
-use crate::config::Config;
+use crate::config::{Config, Upload};
 
 /// The name of the folder in `store.dir`.
 const FOLDER: &str = "captures";
@@ -44,6 +45,8 @@ pub struct Settings {
     pub reserve_bytes: u64,
     /// The streams by number.
     pub streams: Vec<String>,
+    /// `None`: segments stay here.
+    pub upload: Option<Upload>,
 }
 
 impl Settings {
@@ -58,6 +61,7 @@ impl Settings {
             write_interval: config.capture.write_interval,
             reserve_bytes: config.store.reserve_bytes,
             streams: config.streams.iter().map(|stream| stream.name.to_string()).collect(),
+            upload: config.capture.upload.clone(),
         })
     }
 }
@@ -79,6 +83,11 @@ pub struct CaptureStats {
     pub evicted: BTreeMap<&'static str, u64>,
     /// Inputs deleted because of `capture.max_age`, since the start.
     pub expired: u64,
+    /// Inputs uploaded and deleted since the start.
+    pub uploaded: u64,
+    /// Why the last upload failed; `None` after a success.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upload_error: Option<String>,
     /// Inputs that were not captured, by reason: `busy` (the thread did not keep up) or `disk` (it
     /// failed or has no space).
     pub dropped: BTreeMap<&'static str, u64>,

@@ -19,6 +19,7 @@ fn settings(dir: &Path, max_bytes: u64) -> Settings {
         write_interval: Duration::from_secs(600),
         reserve_bytes: 0,
         streams: vec!["motion".into(), "vibration".into()],
+        upload: None,
     }
 }
 

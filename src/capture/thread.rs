@@ -1,13 +1,13 @@
 //! The thread that writes captured inputs: file systems block, and workers must not.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::writer::CaptureWriter;
-use super::{CaptureStats, Settings};
+use super::{CaptureStats, Settings, upload};
 use crate::clock::Clock;
 use crate::pipeline::CapturedInput;
 
@@ -31,6 +31,8 @@ struct Shared {
     requested: Vec<AtomicU32>,
     /// Inputs dropped because the queue was full.
     dropped: AtomicU64,
+    /// Results wait for the broker: they go before uploads.
+    holds_uploads: AtomicBool,
 }
 
 /// Hands captured inputs and commands to the thread. Cheap to clone.
@@ -63,9 +65,17 @@ impl CaptureThread {
             stats: Mutex::default(),
             requested: settings.streams.iter().map(|_| AtomicU32::new(0)).collect(),
             dropped: AtomicU64::new(0),
+            holds_uploads: AtomicBool::new(false),
         });
         let handle = CaptureHandle { jobs, shared: shared.clone() };
-        let run = move || run(CaptureWriter::open(settings), &queue, &shared, clock.as_ref());
+        let (written, segments) = sync_channel(1);
+        if let Some(upload) = settings.upload.clone() {
+            upload::start(upload, handle.clone(), segments)?;
+        }
+        let run = move || {
+            let writer = CaptureWriter::open(settings);
+            run(writer, &queue, &shared, clock.as_ref(), &written);
+        };
         let thread = std::thread::Builder::new().name("capture".into()).spawn(run)?;
         Ok(Self { handle, thread })
     }
@@ -86,8 +96,21 @@ impl CaptureThread {
     }
 }
 
-fn run(mut writer: CaptureWriter, queue: &Receiver<Job>, shared: &Shared, clock: &dyn Clock) {
+fn run(
+    mut writer: CaptureWriter,
+    queue: &Receiver<Job>,
+    shared: &Shared,
+    clock: &dyn Clock,
+    written: &SyncSender<()>,
+) {
+    let mut segments = 0;
     loop {
+        let count = writer.stats().segments;
+        if count > segments {
+            // If it is full, the uploader looks for segments anyway.
+            written.try_send(()).ok();
+        }
+        segments = count;
         writer.count_dropped("busy", shared.dropped.swap(0, Ordering::Relaxed));
         writer.stats().clone_into(&mut shared.stats.lock().unwrap_or_else(PoisonError::into_inner));
         let wait = writer.next_tick(clock.now()).unwrap_or(MAX_WAIT).min(MAX_WAIT);
@@ -140,6 +163,15 @@ impl CaptureHandle {
         job: impl FnOnce(&mut CaptureWriter) + Send + 'static,
     ) -> Result<(), CaptureBusy> {
         self.jobs.try_send(Job::Run(Box::new(job))).map_err(|_| CaptureBusy)
+    }
+
+    /// Has uploads wait while results wait for the broker.
+    pub fn hold_uploads(&self, hold: bool) {
+        self.shared.holds_uploads.store(hold, Ordering::Relaxed);
+    }
+
+    pub(super) fn uploads_are_held(&self) -> bool {
+        self.shared.holds_uploads.load(Ordering::Relaxed)
     }
 
     #[must_use]

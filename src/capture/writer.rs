@@ -139,6 +139,21 @@ impl CaptureWriter {
         deleted
     }
 
+    /// A segment is on the server: it is deleted here.
+    pub fn uploaded(&mut self, segment: &SegmentFile) {
+        self.stats.upload_error = None;
+        let Some(folder) = &mut self.folder else { return };
+        match folder.delete_all(|it| (&it.stream, &it.name) == (&segment.stream, &segment.name)) {
+            Ok(inputs) => self.stats.uploaded += inputs,
+            Err(error) => log::warn!("cannot delete uploaded inputs, they are sent again: {error}"),
+        }
+        self.count();
+    }
+
+    pub fn upload_failed(&mut self, why: String) {
+        self.stats.upload_error = Some(why);
+    }
+
     fn count(&mut self) {
         let segments = self.segments();
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);

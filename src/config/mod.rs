@@ -30,7 +30,7 @@ use std::time::Duration;
 pub use cli_args::{parse_duration, parse_size};
 pub use identity::Containment;
 pub use load::{ConfigError, Environment};
-pub use monitoring::{Capture, CaptureFiles, Labels};
+pub use monitoring::{Capture, CaptureFiles, Labels, Upload};
 pub use reading::{
     ArrayOrder, Compression, CsvDialect, DeviceClock, Missing, MissingRules, NumberForm, Reading,
     TimeReading, TimeUnit,

@@ -1,9 +1,10 @@
 //! `[stream.labels]`, `[stream.capture]` and `[capture]`: is the model still good?
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::TopicPattern;
 use super::section::Section;
+use super::{Gateway, TopicPattern};
 use crate::ids::{ModelName, StreamName};
 
 /// `[stream.labels]`
@@ -42,6 +43,21 @@ pub struct CaptureFiles {
     pub max_age: Duration,
     /// The longest time that captured inputs stay in memory.
     pub write_interval: Duration,
+    /// `None`: files stay on the gateway.
+    pub upload: Option<Upload>,
+}
+
+/// Where files with captured inputs are uploaded to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upload {
+    /// A URL with `{file}`; `{gateway}` is replaced already.
+    pub url: String,
+    /// The file with the bearer token.
+    pub token_file: Option<PathBuf>,
+    /// Authorities of the server beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// 0 is no limit.
+    pub max_bytes_per_s: u64,
 }
 
 pub(super) fn labels(
@@ -74,10 +90,41 @@ pub(super) fn capture(section: &Section<'_>) -> Capture {
     }
 }
 
-pub(super) fn capture_files(section: &Section<'_>) -> CaptureFiles {
+fn upload(section: &Section<'_>, gateway: Option<&Gateway>) -> Option<Upload> {
+    let token_file = section.path_if("upload_token_file");
+    let url = section.parsed("upload_url", upload_url)?;
+    if token_file.is_some() && !url.starts_with("https://") {
+        let reason = "the token would be sent unencrypted";
+        section.problem("upload_token_file", reason, "upload_url = \"https://...\"");
+    }
+    let id = gateway.map(|gateway| gateway.id.as_str()).unwrap_or_default();
+    Some(Upload {
+        url: url.replace("{gateway}", id),
+        token_file,
+        ca_file: section.path_if("upload_ca_file"),
+        max_bytes_per_s: section.size("upload_max_bytes_per_s"),
+    })
+}
+
+/// A template with the names `{gateway}`, `{stream}` and `{file}`.
+fn upload_url(text: &str) -> Result<String, &'static str> {
+    let known = ["{gateway}", "{stream}", "{file}"];
+    let plain = known.iter().fold(text.to_owned(), |text, name| text.replace(name, ""));
+    match () {
+        () if !(text.starts_with("https://") || text.starts_with("http://")) => {
+            Err("starts with neither https:// nor http://")
+        }
+        () if !text.contains("{file}") => Err("does not contain {file}"),
+        () if plain.contains(['{', '}']) => Err("has a name other than gateway, stream and file"),
+        () => Ok(text.to_owned()),
+    }
+}
+
+pub(super) fn capture_files(section: &Section<'_>, gateway: Option<&Gateway>) -> CaptureFiles {
     CaptureFiles {
         max_bytes: section.size("max_bytes"),
         max_age: section.duration("max_age"),
         write_interval: section.duration("write_interval"),
+        upload: upload(section, gateway),
     }
 }

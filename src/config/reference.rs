@@ -189,6 +189,19 @@ pub const REFERENCE: &[OptionSpec] = options! {
          earlier if 256 inputs or 1 MiB are complete. A crash loses at most the inputs of this \
          time.";
 
+    "capture.upload_url": Kind::Text {
+        max: 2048,
+        form: "an https:// or http:// URL with {file}, and possibly {gateway} and {stream}"
+    } => Unset, eg "\"https://captures.example/{gateway}/{stream}/{file}\"",
+        "Upload files with captured inputs here by HTTP PUT. A file is deleted once the server has \
+         accepted it. Query parameters, such as those of a presigned URL, are kept.";
+    "capture.upload_token_file": Kind::Secret => Unset, eg "\"upload.token\"",
+        "File with a token that is sent as `Authorization: Bearer TOKEN`. Requires https.";
+    "capture.upload_ca_file": Kind::File => Unset, eg "\"upload-ca.pem\"",
+        "PEM file with additional CA certificates for the server of `upload_url`.";
+    "capture.upload_max_bytes_per_s": Kind::Size { min: 0, max: TIB } => Value("\"256KiB\""),
+        "Maximum upload rate in bytes per second. 0 disables the limit.";
+
     "stream[].name": name(NAME) => Required, eg "\"motion\"",
         "Name of the stream: a level of its topics. Must be unique on this gateway.";
     "stream[].model": name(NAME) => Required, eg "\"motion\"",

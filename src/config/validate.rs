@@ -27,7 +27,7 @@ pub(super) fn config(root: &Node, problems: &Problems) -> Option<Config> {
     let workers = workers(&root.section("workers"));
     let updates = updates(&root.section("updates"));
     let report = report(&root.section("report"));
-    let capture = monitoring::capture_files(&root.section("capture"));
+    let capture = monitoring::capture_files(&root.section("capture"), gateway.as_ref());
     let control = Control { dir: root.section("control").path_if("dir").unwrap_or_default() };
     let http = http(&root.section("http"));
     let built: Vec<_> = sections

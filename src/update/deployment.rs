@@ -101,11 +101,32 @@ pub struct Trial {
     pub max_error_rate: f64,
     /// Times the old model's latency.
     pub max_slowdown: f64,
+    /// The least share of labels that predictions agree with; not in documents that do not ask for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_accuracy: Option<f64>,
+    /// Labels from which the accuracy is judged, and without which a trial goes on until `max_s`.
+    #[serde(skip_serializing_if = "is_default_labels")]
+    pub min_labels: u32,
+}
+
+/// Labels from which an accuracy says anything.
+const MIN_LABELS: u32 = 30;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_default_labels(labels: &u32) -> bool {
+    *labels == MIN_LABELS
 }
 
 impl Default for Trial {
     fn default() -> Self {
-        Self { min_runs: 100, max_s: 600, max_error_rate: 0.02, max_slowdown: 3.0 }
+        Self {
+            min_runs: 100,
+            max_s: 600,
+            max_error_rate: 0.02,
+            max_slowdown: 3.0,
+            min_accuracy: None,
+            min_labels: MIN_LABELS,
+        }
     }
 }
 
@@ -163,6 +184,9 @@ impl Document for Deployment {
             || !(1.0..=f64::MAX).contains(&trial.max_slowdown)
         {
             return Err("max_error_rate must be 0 to 1, max_slowdown at least 1".into());
+        }
+        if trial.min_accuracy.is_some_and(|least| !(0.0..=1.0).contains(&least)) {
+            return Err("min_accuracy must be 0 to 1".into());
         }
         Ok(())
     }

@@ -36,6 +36,13 @@ impl Address {
         self.0.clone()
     }
 
+    /// The address without its query, which may hold a signature: for messages.
+    pub(super) fn without_query(&self) -> Self {
+        let text = self.0.to_string();
+        let plain = text.split('?').next().unwrap_or_default();
+        Self(plain.parse().unwrap_or_default())
+    }
+
     /// Where a redirect leads, by RFC 3986 as far as servers use it; https only, wherever from.
     pub(super) fn follow(&self, location: &str) -> Result<Self, WebError> {
         let refused =
@@ -110,6 +117,12 @@ mod tests {
         {
             assert!(Address::parse(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_message_does_not_show_the_query() {
+        let address = Address::parse("https://host:8443/a/b?sig=secret").unwrap();
+        assert_eq!(address.without_query().to_string(), "https://host:8443/a/b");
     }
 
     #[test]

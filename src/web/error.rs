@@ -12,7 +12,7 @@ pub enum WebError {
     Length { offset: u64, len: u32, max: u32 },
     #[error("the CA file {path} cannot be used: {why}", path = .path.display())]
     CaFile { path: PathBuf, why: String },
-    #[error("cannot fetch from {url}: {why}")]
+    #[error("no response from {url}: {why}")]
     Unreachable { url: String, why: String },
     #[error("{url} is too slow: {why}")]
     Slow { url: String, why: String },

@@ -18,6 +18,7 @@
 
 mod address;
 mod error;
+mod put;
 mod response;
 mod retry;
 mod root_certs;
@@ -33,6 +34,7 @@ use ureq::tls::TlsConfig;
 
 use address::Address;
 pub use error::WebError;
+pub use put::PutRequest;
 use response::{ByteRange, MinThroughput};
 
 /// Maximum number of redirects followed for one range.

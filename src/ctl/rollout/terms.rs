@@ -48,6 +48,12 @@ pub(in crate::ctl) struct Terms {
     /// Slowdown against the previous model above which a trial fails
     #[arg(long, value_name = "TIMES", default_value_t = Trial::default().max_slowdown)]
     trial_max_slowdown: f64,
+    /// Accuracy below which a trial fails, by the labels that arrive on `labels.topic` [default: not judged]
+    #[arg(long, value_name = "SHARE")]
+    trial_min_accuracy: Option<f64>,
+    /// Labels from which the accuracy is judged; with fewer, the trial goes on until --trial-max
+    #[arg(long, value_name = "N", default_value_t = Trial::default().min_labels)]
+    trial_min_labels: u32,
 }
 
 impl Terms {
@@ -83,6 +89,8 @@ impl Terms {
             max_s: seconds("--trial-max", self.trial_max)?,
             max_error_rate: self.trial_max_error_rate,
             max_slowdown: self.trial_max_slowdown,
+            min_accuracy: self.trial_min_accuracy,
+            min_labels: self.trial_min_labels,
         })
     }
 }

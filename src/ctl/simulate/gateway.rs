@@ -147,7 +147,7 @@ impl SimGateway {
     /// A minute of the new model's trial.
     fn trial(&self) -> SimEffect {
         let errors = if self.fails { 50 } else { 0 };
-        let runs = TrialStats { runs: 100, errors, nans: 0, slowdown: 1.0 };
+        let runs = TrialStats { runs: 100, errors, slowdown: 1.0, ..TrialStats::default() };
         SimEffect::Tell(Duration::from_secs(60), Event::TrialProgress(runs))
     }
 }

@@ -30,7 +30,7 @@ use crate::failpoints::point;
 use crate::link::{self, ConnectionId, LinkHandle};
 use crate::message::Outgoing;
 use crate::monitor::LogLimiter;
-use crate::outbox::{Action, Event, Outbox, Seq};
+use crate::outbox::{Action, Event, Mode, Outbox, Seq};
 use crate::store::Usage;
 use crate::store::handle::StoreHandle;
 use requests::DeliveryRequest;
@@ -283,6 +283,9 @@ impl DeliveryLoop {
             self.execute(action);
         }
         self.actions = actions;
+        if let Some(capture) = &self.context.capture {
+            capture.hold_uploads(self.outbox.mode() != Mode::Live);
+        }
     }
 
     /// Asks the store for its usage, to make a snapshot of: for the health report, or for a

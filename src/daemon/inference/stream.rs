@@ -294,7 +294,11 @@ impl StreamRunner {
     pub(crate) fn swap(&mut self, loaded: VerifiedModel) -> SwapOutcome {
         let swapped = self.pipeline.swap(loaded.card, Box::new(loaded.model.session()));
         if swapped.is_ok() {
-            self.stats.lock().unwrap_or_else(PoisonError::into_inner).version.renew();
+            let labels = self.pipeline.label_stats();
+            let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+            stats.version.renew();
+            stats.labels = labels;
+            drop(stats);
             self.shadow = None;
         }
         swapped

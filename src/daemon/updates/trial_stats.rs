@@ -19,6 +19,10 @@ pub(super) fn trial_stats(context: &DaemonContext, model: &ModelName) -> TrialSt
         sum.runs = sum.runs.saturating_add(count(all));
         sum.errors = sum.errors.saturating_add(count(version.failed));
         sum.nans = sum.nans.saturating_add(count(version.bad_outputs));
+        let accuracy = stats.labels.as_ref().and_then(|labels| labels.versions.last());
+        sum.labels = sum.labels.saturating_add(accuracy.map_or(0, |it| count(it.labels)));
+        let correct = accuracy.and_then(|it| it.correct);
+        sum.correct = sum.correct.saturating_add(correct.map_or(0, count));
         slowest = slowest.into_iter().chain(version.slowdown()).reduce(f64::max);
     }
     TrialStats { slowdown: slowest.unwrap_or(1.0), ..sum }

@@ -30,7 +30,22 @@ impl Trial {
         if f64::from(runs.errors) > f64::from(runs.runs) * self.max_error_rate {
             return Some(Reason::ErrorRate);
         }
-        (runs.slowdown > self.max_slowdown).then_some(Reason::Slow)
+        if runs.slowdown > self.max_slowdown {
+            return Some(Reason::Slow);
+        }
+        let least = self.min_accuracy.filter(|_| self.has_labels(runs))?;
+        (f64::from(runs.correct) < f64::from(runs.labels) * least).then_some(Reason::Accuracy)
+    }
+
+    /// Whether there are as many labels as the accuracy is judged by.
+    fn has_labels(&self, runs: &TrialStats) -> bool {
+        runs.labels >= self.min_labels.max(1)
+    }
+
+    /// Whether nothing more is to be known of a version that has not failed.
+    fn is_passed(&self, runs: &TrialStats) -> bool {
+        let judged = self.min_accuracy.is_none() || self.has_labels(runs);
+        runs.runs >= self.min_runs && judged
     }
 }
 
@@ -57,7 +72,7 @@ impl UpdateMachine {
             let name = update.deployment.deployment.clone();
             return self.roll_back(reason, name, effects);
         }
-        if best.runs >= trial.min_runs || now.mono.since(*since) >= trial.max() {
+        if trial.is_passed(best) || now.mono.since(*since) >= trial.max() {
             let counter = self.record.slots.active.as_ref().map_or(0, |slot| slot.counter);
             self.record.min_counter = self.record.min_counter.max(counter);
             self.end(State::Committed, None, effects);

@@ -52,6 +52,7 @@ impl Reason {
             Self::ErrorRate => "too many runs failed in the trial",
             Self::NotANumber => "the model gave NaN, infinity or a label that it does not have",
             Self::Slow => "the model is slower than the trial allows",
+            Self::Accuracy => "too many predictions of the trial disagree with their labels",
             Self::Cancelled => {
                 "the deployment was withdrawn or held back before the gateway switched"
             }

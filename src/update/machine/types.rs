@@ -11,6 +11,10 @@ pub struct TrialStats {
     pub nans: u32,
     /// Its latency over that of the model before; 1 where that is not known.
     pub slowdown: f64,
+    /// Labels for its predictions, the last 1,000 of each stream.
+    pub labels: u32,
+    /// Of them, those that the prediction agreed with.
+    pub correct: u32,
 }
 
 /// Where a gateway is with an update.
@@ -90,6 +94,8 @@ pub enum Reason {
     /// Its outputs are not numbers.
     NotANumber,
     Slow,
+    /// Too many predictions of the trial disagree with their labels.
+    Accuracy,
     /// Withdrawn or held before it was switched to.
     Cancelled,
     /// Rolled back by a local command.
@@ -111,6 +117,7 @@ impl Reason {
                 | Self::ErrorRate
                 | Self::NotANumber
                 | Self::Slow
+                | Self::Accuracy
                 | Self::Operator
         )
     }

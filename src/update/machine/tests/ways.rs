@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::world::{Disk, Model, World, model_bytes, release};
 use super::*;
-use crate::update::{MaintenanceWindow, TimeOfDay, delta};
+use crate::update::{MaintenanceWindow, TimeOfDay, Trial, delta};
 
 #[test]
 fn a_good_model_goes_through_every_state() {
@@ -23,7 +23,13 @@ fn a_good_model_goes_through_every_state() {
 
 #[test]
 fn every_way_to_fail_leaves_the_old_model_and_is_not_tried_again() {
-    let runs = |runs, errors, nans, slowdown| TrialStats { runs, errors, nans, slowdown };
+    let runs = |runs, errors, nans, slowdown| TrialStats {
+        runs,
+        errors,
+        nans,
+        slowdown,
+        ..TrialStats::default()
+    };
     for (model, state, reason) in [
         (Model::FailsProbe(Reason::Golden), State::Failed, Reason::Golden),
         (Model::FailsProbe(Reason::Memory), State::Failed, Reason::Memory),
@@ -31,11 +37,13 @@ fn every_way_to_fail_leaves_the_old_model_and_is_not_tried_again() {
         (Model::FailsTrial(runs(20, 1, 0, 1.0)), State::RolledBack, Reason::ErrorRate),
         (Model::FailsTrial(runs(1, 0, 1, 1.0)), State::RolledBack, Reason::NotANumber),
         (Model::FailsTrial(runs(20, 0, 0, 3.5)), State::RolledBack, Reason::Slow),
+        (Model::FailsTrial(labelled(50, 44)), State::RolledBack, Reason::Accuracy),
     ] {
         let mut world = World::new();
         world.model = model;
         let release = release(&world.keys, 1, &model_bytes(1), None);
-        let deployment = Deployment { shadow_runs: 5, ..world.publish(2, &release) };
+        let trial = Trial { min_accuracy: Some(0.9), ..Trial::default() };
+        let deployment = Deployment { shadow_runs: 5, trial, ..world.publish(2, &release) };
         world.deploy(&deployment).unwrap();
         assert_eq!(world.last(), (state, Some(reason)));
         assert_eq!(world.active(), None, "the shipped model serves");
@@ -44,6 +52,30 @@ fn every_way_to_fail_leaves_the_old_model_and_is_not_tried_again() {
         assert_eq!(world.last(), (State::Rejected, Some(Reason::Refused)));
         assert_eq!(world.fetched, fetched);
     }
+}
+
+fn labelled(labels: u32, correct: u32) -> TrialStats {
+    TrialStats { runs: 100, slowdown: 1.0, labels, correct, ..TrialStats::default() }
+}
+
+#[test]
+fn a_trial_with_a_least_accuracy_waits_for_its_labels() {
+    let mut world = World::new();
+    world.model = Model::FailsTrial(labelled(29, 0));
+    let release = release(&world.keys, 1, &model_bytes(1), None);
+    let trial = Trial { min_accuracy: Some(0.9), ..Trial::default() };
+    let deployment = Deployment { trial, ..world.publish(2, &release) };
+    world.deploy(&deployment).unwrap();
+    assert_eq!(world.states().last(), Some(&State::Trial), "too few labels to judge");
+    world.tell(Event::TrialProgress(labelled(30, 27))).unwrap();
+    assert_eq!(world.states().last(), Some(&State::Committed));
+}
+
+#[test]
+fn a_deployment_without_a_least_accuracy_is_written_as_before() {
+    let written = serde_json::to_value(Trial::default()).unwrap();
+    let names: Vec<&str> = written.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(names, ["max_error_rate", "max_s", "max_slowdown", "min_runs"]);
 }
 
 #[test]
