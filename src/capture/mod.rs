@@ -5,7 +5,7 @@
 //! captures/{stream}/{time}-{trigger}-{inputs}.jsonl    a line for each: id, time, device, label, ...
 //! ```
 //! The arrays have the names of the model's inputs and one more leading axis, as `inferd infer` and
-//! `inferctl pack --golden-inputs` take them. A segment is written once and never changed. Its
+//! `inferctl pack --golden-inputs FILE` take them. A segment is written once and never changed. Its
 //! `.npz` gets its name last, when both are on disk, so that a crash leaves it whole or not there.
 //!
 //! All of it happens on a thread of its own, which exists only if a stream captures inputs.

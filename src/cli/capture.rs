@@ -29,7 +29,7 @@ pub(super) enum Capture {
     List(List),
     /// Copy the files to a folder
     ///
-    /// Each FILE.npz holds inputs of the model, one per row, as `inferctl pack --golden-inputs` and numpy
+    /// Each FILE.npz holds inputs of the model, one per row, as `inferctl pack --golden-inputs FILE` and numpy
     /// read them; FILE.jsonl has a line for each with id, time, device, label and score. Copying
     /// requires read access to the daemon's folder.
     #[command(after_help = "Example:\n  inferd capture export --out windows")]

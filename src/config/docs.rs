@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::reference::{REFERENCE, TABLES};
+use super::reference::REFERENCE;
 use super::schema::{DefaultValue, OptionSpec};
+use super::tables::TABLES;
 
 const FILE_HEAD: &str = "\
 # Configuration file of inferd. It lists all options: a commented line without a space after the #

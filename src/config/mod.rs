@@ -3,6 +3,7 @@
 mod cli_args;
 pub mod docs;
 mod identity;
+mod kinds;
 mod load;
 mod monitoring;
 pub mod origin;
@@ -13,6 +14,7 @@ pub mod reference;
 pub mod schema;
 mod secret_files;
 pub mod section;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod topic;

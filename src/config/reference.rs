@@ -1,37 +1,11 @@
 //! All options of the configuration. `config/inferd.toml` and `docs/configuration.md` are generated
 //! from this table, which also validates values and supplies defaults.
 
-use std::time::Duration;
-
+use super::kinds::{
+    DAY, HOUR, KIB, MIB, MILLISECOND, MINUTE, NAME, QOS, SCORE, SECOND, TIB, duration, name, topic,
+};
 use super::schema::DefaultValue::{Derived, Required, Unset, Value};
 use super::schema::{Kind, OptionSpec, options};
-
-const MILLISECOND: u64 = 1;
-const SECOND: u64 = 1000 * MILLISECOND;
-const MINUTE: u64 = 60 * SECOND;
-const HOUR: u64 = 60 * MINUTE;
-const DAY: u64 = 24 * HOUR;
-
-const fn duration(min: u64, max: u64) -> Kind {
-    Kind::Duration { min: Duration::from_millis(min), max: Duration::from_millis(max) }
-}
-
-const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
-const TIB: u64 = 1 << 40;
-
-/// MQTT allows topics of 65535 bytes; most brokers allow far less.
-const fn topic(form: &'static str) -> Kind {
-    Kind::Text { max: 1024, form }
-}
-
-const fn name(form: &'static str) -> Kind {
-    Kind::Text { max: 64, form }
-}
-
-const NAME: &str = "1 to 64 of a-z A-Z 0-9 . _ -, not starting with a dot";
-const QOS: Kind = Kind::Int { min: 0, max: 1 };
-const SCORE: Kind = Kind::Float { min: f64::MIN, max: f64::MAX };
 
 /// In the order of the documentation.
 pub const REFERENCE: &[OptionSpec] = options! {
@@ -407,30 +381,3 @@ pub const REFERENCE: &[OptionSpec] = options! {
         "Store the first 16 hex digits of the SHA-256 digest of the device name instead of the \
          name.";
 };
-
-/// The tables, with a description each, in the order of the documentation.
-pub const TABLES: &[(&str, &str)] = &[
-    ("broker", "The connection to the MQTT broker."),
-    ("broker.credentials", "User name and password."),
-    ("gateway", "Identity of this gateway."),
-    ("models", "Built-in models."),
-    ("store", "Storage on disk."),
-    ("outbox", "Delivery of results to the broker."),
-    ("workers", "Inference threads."),
-    ("updates", "Over-the-air updates of models."),
-    ("report", "Status and health reports."),
-    ("control", "The socket through which `inferd status`, `queue` and `models` reach the daemon."),
-    ("http", "The HTTP server: status page, Prometheus metrics, health."),
-    (
-        "capture",
-        "Files with captured inputs. A stream captures inputs only if it has a table `capture`.",
-    ),
-    ("stream[]", "A sensor input and the model to run on it. One table for each input."),
-    ("stream[].payload", "Format of the input messages."),
-    ("stream[].publish", "Publication of predictions."),
-    ("stream[].labels", "Labels: what was true, reported later by people or other systems."),
-    (
-        "stream[].capture",
-        "Capture of inputs of the model, for labelling and training. Off without this table.",
-    ),
-];

@@ -315,7 +315,7 @@ pub(crate) fn deployment(made: &Made, seq: u64) -> Deployment {
         spread_s: 0,
         max_bytes_per_s: 0,
         shadow_runs: 0,
-        trial: Trial { min_runs: 3, max_s: 600, max_error_rate: 0.02, max_slowdown: 1000.0 },
+        trial: Trial { min_runs: 3, max_slowdown: 1000.0, ..Trial::default() },
     }
 }
 

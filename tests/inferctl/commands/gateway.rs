@@ -15,7 +15,7 @@ use crate::common::mqtt_client::MqttClient;
 /// What needs no daemon.
 const ALONE: [&str; 6] = ["check", "infer", "try", "listen", "bench", "demo"];
 /// What a daemon answers.
-const RUNNING: [&str; 12] = [
+const RUNNING: [&str; 17] = [
     "run",
     "status",
     "models",
@@ -27,8 +27,16 @@ const RUNNING: [&str; 12] = [
     "queue peek",
     "queue drain",
     "queue purge",
+    "capture",
+    "capture list",
+    "capture export",
+    "capture purge",
+    "capture now",
     "",
 ];
+
+/// A stream of captured inputs.
+const CAPTURE: &str = "[stream.capture]\nmargin = 0.5\n";
 
 /// The verbs' examples for this gateway.
 fn sandbox(gateway: &Gateway, port: u16, verbs: &[&str]) -> Examples {
@@ -124,7 +132,8 @@ fn the_examples_of_a_running_daemon_work_as_printed() {
     let mut all = sandbox(&gateway, broker.port(), &RUNNING);
     releases(&all);
     let keyset = all.shell.path().join("keyset-1.json").display().to_string();
-    gateway.configure(broker.port(), &format!("[updates]\nkeyset = \"{keyset}\"\n{MOTION}"));
+    gateway
+        .configure(broker.port(), &format!("[updates]\nkeyset = \"{keyset}\"\n{MOTION}{CAPTURE}"));
 
     // The examples of the program itself end with a look at the daemon that they start.
     all.prints("", "demo", "accuracy");
@@ -156,6 +165,13 @@ fn the_examples_of_a_running_daemon_work_as_printed() {
     all.run("queue", "purge");
     assert_eq!(all.run("queue stat", "jq").trim(), "0");
     all.run("queue peek", "");
+    all.run("capture", "list");
+    all.prints("capture", "now", "the next 20 inputs");
+    all.prints("capture", "export", "copied");
+    all.prints("capture", "purge", "inputs deleted");
+    all.run("capture list", "jq");
+    all.prints("capture export", "", "copied");
+    all.prints("capture purge", "", "inputs deleted");
     all.done();
     assert_eq!(daemon.stop(), Some(0));
 }

@@ -1,0 +1,32 @@
+//! Types and bounds that options share.
+
+use std::time::Duration;
+
+use super::schema::Kind;
+
+pub(super) const MILLISECOND: u64 = 1;
+pub(super) const SECOND: u64 = 1000 * MILLISECOND;
+pub(super) const MINUTE: u64 = 60 * SECOND;
+pub(super) const HOUR: u64 = 60 * MINUTE;
+pub(super) const DAY: u64 = 24 * HOUR;
+
+pub(super) const fn duration(min: u64, max: u64) -> Kind {
+    Kind::Duration { min: Duration::from_millis(min), max: Duration::from_millis(max) }
+}
+
+pub(super) const KIB: u64 = 1 << 10;
+pub(super) const MIB: u64 = 1 << 20;
+pub(super) const TIB: u64 = 1 << 40;
+
+/// MQTT allows topics of 65535 bytes; most brokers allow far less.
+pub(super) const fn topic(form: &'static str) -> Kind {
+    Kind::Text { max: 1024, form }
+}
+
+pub(super) const fn name(form: &'static str) -> Kind {
+    Kind::Text { max: 64, form }
+}
+
+pub(super) const NAME: &str = "1 to 64 of a-z A-Z 0-9 . _ -, not starting with a dot";
+pub(super) const QOS: Kind = Kind::Int { min: 0, max: 1 };
+pub(super) const SCORE: Kind = Kind::Float { min: f64::MIN, max: f64::MAX };
