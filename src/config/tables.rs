@@ -1,7 +1,7 @@
 //! The tables of the configuration.
 
 /// The tables, with a description each, in the order of the documentation.
-pub const TABLES: &[(&str, &str)] = &[
+pub(super) const TABLES: &[(&str, &str)] = &[
     ("broker", "The connection to the MQTT broker."),
     ("broker.credentials", "User name and password."),
     ("gateway", "Identity of this gateway."),
