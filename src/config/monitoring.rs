@@ -92,18 +92,15 @@ pub(super) fn capture(section: &Section<'_>) -> Capture {
 
 fn upload(section: &Section<'_>, gateway: Option<&Gateway>) -> Option<Upload> {
     let token_file = section.path_if("upload_token_file");
+    let ca_file = section.path_if("upload_ca_file");
+    let max_bytes_per_s = section.size("upload_max_bytes_per_s");
     let url = section.parsed("upload_url", upload_url)?;
     if token_file.is_some() && !url.starts_with("https://") {
         let reason = "the token would be sent unencrypted";
         section.problem("upload_token_file", reason, "upload_url = \"https://...\"");
     }
     let id = gateway.map(|gateway| gateway.id.as_str()).unwrap_or_default();
-    Some(Upload {
-        url: url.replace("{gateway}", id),
-        token_file,
-        ca_file: section.path_if("upload_ca_file"),
-        max_bytes_per_s: section.size("upload_max_bytes_per_s"),
-    })
+    Some(Upload { url: url.replace("{gateway}", id), token_file, ca_file, max_bytes_per_s })
 }
 
 /// A template with the names `{gateway}`, `{stream}` and `{file}`.

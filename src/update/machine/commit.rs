@@ -20,7 +20,7 @@ impl Trial {
     }
 
     /// Why the model is given up, if it is.
-    fn failure(&self, runs: &TrialStats) -> Option<Reason> {
+    pub(super) fn failure(&self, runs: &TrialStats) -> Option<Reason> {
         if runs.nans > 0 {
             return Some(Reason::NotANumber);
         }
@@ -43,7 +43,7 @@ impl Trial {
     }
 
     /// Whether nothing more is to be known of a version that has not failed.
-    fn is_passed(&self, runs: &TrialStats) -> bool {
+    pub(super) fn is_passed(&self, runs: &TrialStats) -> bool {
         let judged = self.min_accuracy.is_none() || self.has_labels(runs);
         runs.runs >= self.min_runs && judged
     }

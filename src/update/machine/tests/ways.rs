@@ -60,15 +60,12 @@ fn labelled(labels: u32, correct: u32) -> TrialStats {
 
 #[test]
 fn a_trial_with_a_least_accuracy_waits_for_its_labels() {
-    let mut world = World::new();
-    world.model = Model::FailsTrial(labelled(29, 0));
-    let release = release(&world.keys, 1, &model_bytes(1), None);
     let trial = Trial { min_accuracy: Some(0.9), ..Trial::default() };
-    let deployment = Deployment { trial, ..world.publish(2, &release) };
-    world.deploy(&deployment).unwrap();
-    assert_eq!(world.states().last(), Some(&State::Trial), "too few labels to judge");
-    world.tell(Event::TrialProgress(labelled(30, 27))).unwrap();
-    assert_eq!(world.states().last(), Some(&State::Committed));
+    let judged = |runs: TrialStats| (trial.failure(&runs), trial.is_passed(&runs));
+    assert_eq!(judged(labelled(29, 0)), (None, false), "too few labels to judge");
+    assert_eq!(judged(labelled(30, 26)).0, Some(Reason::Accuracy));
+    assert_eq!(judged(labelled(30, 27)), (None, true));
+    assert!(Trial::default().is_passed(&labelled(0, 0)), "nobody asks for labels");
 }
 
 #[test]
