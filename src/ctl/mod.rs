@@ -14,6 +14,7 @@ mod keyset_chain;
 mod pack;
 mod profile;
 mod publish;
+mod report;
 mod rollback;
 mod rollout;
 mod sign;
@@ -80,6 +81,7 @@ enum Command {
     Rollback(rollback::Args),
     Withdraw(withdraw::Args),
     Fleet(fleet::Args),
+    Report(report::Args),
     Tail(tail::Args),
     Profile(profile::Args),
 }
@@ -114,6 +116,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         Command::Rollback(args) => rollback::rollback(&args),
         Command::Withdraw(args) => withdraw::withdraw(&args),
         Command::Fleet(args) => fleet::fleet(&args),
+        Command::Report(args) => report::report(&args),
         Command::Tail(args) => tail::tail(&args),
         Command::Profile(args) => profile::show(&args, found.as_ref()),
     }

@@ -16,7 +16,7 @@ use crate::inferctl::fake_gateways::FakeGateways;
 use crate::inferctl::terminal::python;
 
 /// The verbs whose examples need files and a broker.
-const RELEASES: [&str; 13] = [
+const RELEASES: [&str; 14] = [
     "keygen",
     "keys",
     "keys show",
@@ -27,6 +27,7 @@ const RELEASES: [&str; 13] = [
     "publish",
     "fleet",
     "fleet forget",
+    "report",
     "withdraw",
     "tail",
     "profile",
@@ -170,6 +171,8 @@ fn fleet(all: &mut Examples, port: u16) {
     let gateways = FakeGateways::of_groups(port, GROUPS, GATEWAYS, |_| "committed");
     all.prints("fleet", "inferctl fleet", "gw-17");
     drop(all.spawn("fleet", "--watch", "gw-17"));
+    all.prints("report", "--out fleet.html", "100 gateways in fleet.html");
+    all.prints("report", "--json", "\"gateways\":100");
     drop(gateways);
     all.prepare(
         "mosquitto_pub -r -q 1 -t inferd/v1/gw-17/status -m \
