@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Condition, History, Stages};
 use crate::clock::Timestamp;
 use crate::drift::DriftReport;
+use crate::pipeline::OutputStats;
 use crate::truth::LabelStats;
 
 /// What happened on one stream since the daemon's start.
@@ -49,6 +50,9 @@ pub struct StreamStats {
     pub latency: Latency,
     /// The model alone.
     pub run: Latency,
+    /// Predictions by label and by score, and the last one; absent before the first.
+    #[serde(skip_serializing_if = "OutputStats::is_empty")]
+    pub outputs: OutputStats,
     /// What became of labels, and the accuracy by version; absent if the stream has no labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<LabelStats>,

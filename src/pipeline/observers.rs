@@ -4,6 +4,7 @@ use super::capture::{CaptureTap, CapturedInput};
 use super::labels::{LabelJoin, LabelReport};
 use super::live::{LiveRecorder, LiveStep};
 use super::observation::{Observation, RanInput};
+use super::outputs::OutputStats;
 use super::runner::ModelRunner;
 use super::stream::Pipeline;
 use crate::bundle::card::Card;
@@ -19,6 +20,7 @@ pub(super) struct Observers {
     /// While somebody looks.
     live: Option<Box<LiveRecorder>>,
     pub(super) capture: Option<Box<CaptureTap>>,
+    outputs: OutputStats,
 }
 
 impl Observers {
@@ -26,6 +28,7 @@ impl Observers {
         Self {
             labels: LabelJoin::new(stream, gateway, card).map(Box::new),
             live: None,
+            outputs: OutputStats::new(card),
             capture: CaptureTap::new(stream).map(Box::new),
         }
     }
@@ -37,6 +40,7 @@ impl Observers {
 
     /// Looks at a prediction. `has_shadow`: a candidate runs on the same input next.
     pub(super) fn note(&mut self, seen: &Observation<'_>, has_shadow: bool) {
+        self.outputs.note(seen);
         if let Some(labels) = &mut self.labels {
             labels.note(seen);
         }
@@ -57,6 +61,7 @@ impl Observers {
 
     /// The following predictions are of this version.
     pub(super) fn activate(&mut self, card: &Card) {
+        self.outputs.activate(card);
         if let Some(labels) = &mut self.labels {
             labels.activate(card);
         }
@@ -92,6 +97,12 @@ impl Pipeline {
     pub fn take_labels(&mut self, incoming: &Incoming) -> LabelReport {
         let labels = self.observers.labels.as_mut();
         labels.map(|labels| labels.take(incoming)).unwrap_or_default()
+    }
+
+    /// The predictions by label and by score, and the last one.
+    #[must_use]
+    pub fn outputs(&self) -> &OutputStats {
+        &self.observers.outputs
     }
 
     /// The accuracy by the labels so far; `None` if the stream has no labels.
