@@ -9,7 +9,8 @@
 //! | module | what it contains |
 //! |---|---|
 //! | [`tensor`] [`ids`] [`clock`] [`message`] | the data that modules exchange |
-//! | `fs` `procfs` `codec` `backoff` `failpoints` `allocator` `log_lines` | helpers without a domain |
+//! | `fs` `procfs` `codec` `backoff` `failpoints` `allocator` | helpers without a domain |
+//! | `log_lines` [`log_fields`] | the last lines of the log, and what a line is about |
 //! | [`config`] | the configuration file of a gateway, parsed and validated |
 //! | [`npz`] | arrays in files |
 //! | [`truth`] | labels that arrive later, joined with predictions; accuracy |
@@ -54,6 +55,7 @@ mod fs;
 pub mod http;
 pub mod ids;
 pub mod link;
+pub mod log_fields;
 mod log_lines;
 pub mod message;
 pub mod monitor;

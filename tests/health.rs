@@ -79,9 +79,16 @@ async fn a_daemon_that_works_is_healthy() {
     gateway.await_notice("subscribed");
     let mut peer = MqttClient::connect(broker.port(), "peer").await;
     peer.publish_all("sensors/watch-7/imu", samples(0, 60)).await;
-    gateway.await_health("predictions", |health| {
-        health["streams"]["motion"]["predictions"].as_u64() >= Some(2)
-    });
+    let health = gateway
+        .await_health("predictions", |health| health["streams"]["motion"]["predictions"] == 3);
+    let outputs = &health["streams"]["motion"]["outputs"];
+    let all = |counts: Vec<&Value>| counts.into_iter().map(|n| n.as_u64().unwrap()).sum::<u64>();
+    let labels = outputs["labels"].as_object().unwrap();
+    assert_eq!(all(labels.values().collect()), 3, "{outputs}");
+    assert_eq!(all(outputs["scores"].as_array().unwrap().iter().collect()), 3, "{outputs}");
+    let last = &outputs["last"];
+    assert_eq!(last["device"], "watch-7", "{outputs}");
+    assert!(labels.contains_key(last["label"].as_str().unwrap()), "{outputs}");
     let (exit, text) = status(&gateway);
     assert_eq!(exit, 0);
     assert!(text.contains(": healthy, up ") && text.contains("broker: connected since"), "{text}");
@@ -95,6 +102,7 @@ async fn a_daemon_that_works_is_healthy() {
 async fn rejected_inputs_fail_a_stream_until_good_ones_come() {
     let broker = Broker::start();
     let mut gateway = Gateway::new(broker.port(), MOTION);
+    gateway.set("INFERD_LOG_FORMAT", "json");
     gateway.start();
     gateway.await_notice("subscribed");
     let mut peer = MqttClient::connect(broker.port(), "peer").await;
@@ -106,6 +114,12 @@ async fn rejected_inputs_fail_a_stream_until_good_ones_come() {
     let words =
         ["stream motion", "all of the last 5", "are missing: send them", "sensors/watch-7/imu"];
     has_failed(&gateway, "inputs-rejected", &words);
+    let log = gateway.log();
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect(line));
+    let warned: Vec<_> = lines.filter(|line| line["reason"] == "missing-field").collect();
+    let about = ["stream", "topic"].map(|field| warned[0][field].clone());
+    assert_eq!(about, ["motion", "sensors/watch-7/imu"]);
+    assert_eq!((warned.len(), &warned[0]["level"]), (1, &"warn".into()), "once a minute");
     assert!(!status(&gateway).1.contains('\u{1b}'), "nothing of a payload reaches a terminal raw");
     gateway.await_notice("failed: stream motion: all of the last 5");
     fleet(broker.port(), &["failed: inputs-rejected", "5 rejected"]);

@@ -41,6 +41,13 @@ struct Cli {
     /// it soon. info: normal operation, a few lines an hour. debug and trace: for troubleshooting.
     #[arg(long, global = true, value_name = "LEVEL")]
     log_level: Option<::log::LevelFilter>,
+    /// Format of log lines
+    ///
+    /// json: one object a line with time, level, target, message, and where they are known stream,
+    /// device, topic and reason.
+    #[arg(long, global = true, value_name = "FORMAT", env = "INFERD_LOG_FORMAT")]
+    #[arg(value_enum, default_value_t, hide_env_values = true)]
+    log_format: log::LogFormat,
 }
 
 const LONG_ABOUT: &str = "\
@@ -117,7 +124,7 @@ pub fn command() -> clap::Command {
 /// A [`Failure`] with a message and the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
     let Some(cli) = terminal::parsed(Cli::try_parse_from(args))? else { return Ok(()) };
-    log::start(cli.log_level, cli.command.default_level());
+    log::start(cli.log_level, cli.command.default_level(), cli.log_format);
     match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),

@@ -81,6 +81,30 @@ impl LogLimiter {
         self.seen.insert(key.to_owned(), (now, 0));
         Some(Suppressed(0))
     }
+
+    /// When [`LogLimiter::take_overdue`] has something to report; `None` if nothing is suppressed.
+    #[must_use]
+    pub fn overdue_at(&self) -> Option<Mono> {
+        let held = self.seen.values().filter(|(_, held)| *held > 0);
+        held.map(|(last, _)| last.plus(self.period)).min()
+    }
+
+    /// Messages that were suppressed and did not come again after the period, by key: otherwise
+    /// nobody would learn of them.
+    pub fn take_overdue(&mut self, now: Mono) -> Vec<(String, u64)> {
+        let period = self.period;
+        let is_overdue = |last: Mono, held: u64| held > 0 && now.since(last) >= period;
+        let overdue = self.seen.iter_mut().filter(|(_, (last, held))| is_overdue(*last, *held));
+        overdue.map(|(key, (_, held))| (key.clone(), std::mem::take(held))).collect()
+    }
+
+    /// What [`LogLimiter::take_overdue`] returns, as lines for the log.
+    pub fn overdue_lines(&mut self, now: Mono) -> impl Iterator<Item = String> + use<> {
+        let seconds = self.period.as_secs();
+        self.take_overdue(now).into_iter().map(move |(key, count)| {
+            format!("{count} more log lines on {key:?} were suppressed within {seconds} s")
+        })
+    }
 }
 
 #[cfg(test)]
@@ -113,6 +137,18 @@ mod tests {
         assert_eq!(repeats.allow(at(2), "syntax"), Some(Suppressed(0)));
         assert_eq!(repeats.allow(at(3), "stale"), None);
         assert_eq!(repeats.allow(at(61), "stale"), Some(Suppressed(2)));
+    }
+
+    #[test]
+    fn what_was_held_back_and_does_not_come_again_is_reported() {
+        let mut repeats = LogLimiter::new(Duration::from_secs(60));
+        (0..5).for_each(|i| _ = repeats.allow(at(i), "stale"));
+        _ = repeats.allow(at(3), "once");
+        assert_eq!(repeats.overdue_at(), Some(at(60)));
+        assert_eq!(repeats.take_overdue(at(59)), []);
+        assert_eq!(repeats.take_overdue(at(60)), [("stale".to_owned(), 4)]);
+        assert_eq!((repeats.overdue_at(), repeats.take_overdue(at(200))), (None, vec![]));
+        assert_eq!(repeats.allow(at(61), "stale"), Some(Suppressed(0)));
     }
 
     #[test]

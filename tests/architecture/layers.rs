@@ -17,6 +17,7 @@ const TIERS: &[&[&str]] = &[
         "fs",
         "procfs",
         "log_lines",
+        "log_fields",
     ],
     &["config", "engine", "npz", "truth"],
     &["drift"],

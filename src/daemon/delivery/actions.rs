@@ -6,6 +6,7 @@ use super::{DeliveryEvent, DeliveryLoop};
 use crate::daemon::inference::reports::Report;
 use crate::failpoints::point;
 use crate::link;
+use crate::log_fields;
 use crate::message::{Outgoing, Qos};
 use crate::outbox::{Action, Event, Seq};
 use crate::pipeline::mark_replayed;
@@ -44,7 +45,9 @@ impl DeliveryLoop {
                 if let Some(suppressed) =
                     self.log_limit.allow(self.now(), &format!("{stream}/{reason}"))
                 {
-                    log::error!("stream {stream}: {count} results lost ({reason}){suppressed}");
+                    log_fields::with(&[("stream", &stream), ("reason", &reason)], || {
+                        log::error!("stream {stream}: {count} results lost ({reason}){suppressed}");
+                    });
                 }
                 self.health.on_lost(&stream, loss, count);
             }

@@ -175,6 +175,8 @@ impl DeliveryLoop {
         if self.health.is_report_due(&self.outbox) {
             self.ask_usage(None);
         }
+        let lines = self.log_limit.overdue_lines(self.now());
+        lines.for_each(|line| log::warn!("{line}"));
         self.handle(Event::Tick);
     }
 

@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use crate::clock::Timestamp;
 use crate::ids::StreamName;
+use crate::log_fields;
 use crate::message::Incoming;
+use crate::monitor::Suppressed;
 use crate::monitor::health::Rejection;
 use crate::pipeline::RejectCount;
 
@@ -60,6 +62,14 @@ impl RejectSample {
             topic: self.topic.clone(),
             excerpt: self.excerpt.clone(),
         }
+    }
+
+    /// Writes the log line.
+    pub(crate) fn log(&self, suppressed: Suppressed) {
+        let Self { stream, topic, reason, .. } = self;
+        log_fields::with(&[("stream", stream), ("topic", topic), ("reason", reason)], || {
+            log::warn!("{self}{suppressed}");
+        });
     }
 
     /// Rejects with the same key are not repeated in the log.

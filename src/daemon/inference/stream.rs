@@ -20,6 +20,7 @@ use crate::daemon::windows::SavedWindows;
 use crate::daemon::windows::journal_state::SharedJournal;
 use crate::daemon::windows::recent_inputs::RecentInputs;
 use crate::ids::StreamName;
+use crate::log_fields;
 use crate::message::{Incoming, InputId, InputProcessed, ResultMessage};
 use crate::pipeline::{LabelReport, Pipeline, StepReport};
 use crate::store::windows::Windows;
@@ -153,17 +154,22 @@ impl StreamRunner {
         stream_counters::count(&mut stats, &outcome, after.since(incoming.received.mono));
         stream_counters::note(&mut stats, &outcome, incoming.received, now);
         stats.history.add(after, stream_counters::minute(&outcome));
+        if outcome.runs > 0 {
+            stats.outputs.copy_from(self.pipeline.outputs());
+        }
         if let Some(fill) = outcome.fill {
             let window = stats.window.get_or_insert_default();
             window_counters::count(window, &outcome, fill, &self.pipeline);
-            log::debug!(
-                "stream {}: {} samples, the next window of device {:?} has {} of {}",
-                self.name,
-                outcome.samples,
-                window.device,
-                fill.filled,
-                fill.length
-            );
+            if log::log_enabled!(log::Level::Debug) {
+                let (name, samples, device) = (&self.name, outcome.samples, &window.device);
+                let (filled, length) = (fill.filled, fill.length);
+                log_fields::with(&[("stream", name), ("device", device)], || {
+                    log::debug!(
+                        "stream {name}: {samples} samples, the next window of device {device:?} \
+                         has {filled} of {length}"
+                    );
+                });
+            }
         }
         outcome
     }

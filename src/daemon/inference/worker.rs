@@ -19,6 +19,7 @@ use super::shadow_share::ShadowStart;
 use super::stream::StreamRunner;
 use crate::clock::{Clock, Mono};
 use crate::link::LinkHandle;
+use crate::log_fields;
 use crate::message::{Incoming, InputProcessed, ResultMessage};
 use crate::monitor::{LogLimiter, TokenBucket};
 
@@ -55,7 +56,11 @@ impl Worker {
                 Ok(ToWorker::Shadow(start)) => self.shadow(start),
                 Ok(ToWorker::ShadowEnded(stream)) => self.shadow_ended(stream),
                 Ok(ToWorker::Stop) | Err(RecvTimeoutError::Disconnected) => break self.save_all(),
-                Err(RecvTimeoutError::Timeout) => self.save_due(),
+                Err(RecvTimeoutError::Timeout) => {
+                    let lines = self.log_limit.overdue_lines(self.clock.now().mono);
+                    lines.for_each(|line| log::warn!("{line}"));
+                    self.save_due()
+                }
             };
             if let Err(gone) = done {
                 break Err(gone);
@@ -89,7 +94,9 @@ impl Worker {
             if let Some(suppressed) =
                 self.log_limit.allow(now, &format!("{name}/{}", loss.cause.code()))
             {
-                log::warn!("stream {name}: {loss}{}", suppressed);
+                log_fields::with(&[("stream", name), ("device", &loss.device)], || {
+                    log::warn!("stream {name}: {loss}{suppressed}");
+                });
             }
         }
         let samples = outcome.rejects.into_iter().map(|r| RejectSample::new(name, incoming, r));
@@ -116,10 +123,12 @@ impl Worker {
                 let (name, refused) = (runner.name(), report.refused);
                 let topic = &incoming.topic;
                 if let Some(suppressed) = self.log_limit.allow(now, &format!("{name}/{reason}")) {
-                    log::warn!(
-                        "stream {name}: {refused} labels on {topic:?} were not counted ({reason}): \
-                         {message}{suppressed}"
-                    );
+                    log_fields::with(&[("stream", name), ("topic", topic)], || {
+                        log::warn!(
+                            "stream {name}: {refused} labels on {topic:?} were not counted \
+                             ({reason}): {message}{suppressed}"
+                        );
+                    });
                 }
             }
         }
@@ -169,7 +178,7 @@ impl Worker {
     fn report_reject(&mut self, sample: RejectSample) -> Result<(), DeliveryGone> {
         let now = self.clock.now().mono;
         if let Some(suppressed) = self.log_limit.allow(now, &sample.key()) {
-            log::warn!("{sample}{}", suppressed);
+            sample.log(suppressed);
         }
         let allowed = self.reject_budget.lock().unwrap_or_else(PoisonError::into_inner).take(now);
         if allowed {
@@ -179,9 +188,10 @@ impl Worker {
         }
     }
 
-    /// How long until the next save is due; `None` while nothing is to be saved.
+    /// How long until the next save, or the next report of suppressed log lines, is due; `None` if
+    /// there is none.
     fn due(&self) -> Option<Duration> {
-        let at = self.next_save()?;
+        let at = self.next_save().into_iter().chain(self.log_limit.overdue_at()).min()?;
         Some(at.since(self.clock.now().mono))
     }
 
