@@ -1,4 +1,4 @@
-//! Whether two models can be compared, and whether two predictions agree.
+//! Decides whether two models can be compared, and whether two predictions agree.
 //!
 //! | kind | agrees when |
 //! |---|---|
@@ -14,7 +14,7 @@ use super::runner::ModelRunner;
 use crate::bundle::batched_arrays::reals;
 use crate::bundle::card::OutputKind;
 
-/// The part of a prediction that two models are compared by.
+/// The part of a prediction that is compared.
 #[derive(Debug, PartialEq)]
 pub(super) enum Answer {
     Label(Option<String>),
@@ -23,7 +23,7 @@ pub(super) enum Answer {
     Numbers(Vec<f64>),
 }
 
-/// Whether both take the same inputs and say the same kind of thing.
+/// Whether both models have the same inputs and the same kind of output.
 pub(super) fn check_comparable(
     active: &ModelRunner,
     candidate: &ModelRunner,
@@ -62,7 +62,7 @@ pub(super) fn answer_of(prediction: &Prediction<'_>) -> Answer {
             let all = labels.iter().zip(*scores).zip(*thresholds);
             let over = all.filter(|((_, score), threshold)| score >= threshold);
             let mut over: Vec<String> = over.map(|((label, _), _)| label.clone()).collect();
-            // Another model may have them in another order.
+            // The order may differ between models.
             over.sort_unstable();
             Answer::Labels(over)
         }

@@ -15,21 +15,21 @@ use crate::tensor::Data;
 /// The version of the message's format, its first field.
 const FORMAT: u32 = 1;
 
-/// One prediction on its way out.
+/// A prediction to be encoded.
 #[derive(Debug)]
 pub(super) struct PredictionMessage<'a> {
     pub(super) id: PredictionId<'a>,
     pub(super) gateway: &'a str,
     pub(super) stream: &'a str,
     pub(super) device: &'a str,
-    /// The time of the last sample: its own, else when it was received.
+    /// The time stamp of the last sample, or the time of its arrival if it has none.
     pub(super) time: Timestamp,
     pub(super) received: Timestamp,
     pub(super) model: &'a str,
     pub(super) version: &'a str,
     pub(super) prediction: &'a Prediction<'a>,
     pub(super) us: StageMicros,
-    /// Written where it is true.
+    /// Written only if it is true.
     pub(super) retained: bool,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct ErrorReply<'a> {
     pub(super) stream: &'a str,
     pub(super) error: &'static str,
     pub(super) message: &'a str,
-    /// Last, for [`mark_replayed`].
+    /// The last field, as [`mark_replayed`] expects.
     pub(super) replayed: bool,
 }
 
@@ -56,7 +56,7 @@ impl<'a> ErrorReply<'a> {
     }
 }
 
-/// Encodes a message into its own allocation of the exact size; `buffer` is used again.
+/// Encodes a message into an allocation of the exact size; `buffer` is reused.
 pub(super) fn encode<T: Serialize>(
     message: &T,
     encoding: Encoding,
@@ -86,12 +86,12 @@ pub(super) fn content_type(encoding: Encoding) -> &'static str {
 
 const JSON_FALSE: &[u8] = br#""replayed":false}"#;
 const JSON_TRUE: &[u8] = br#""replayed":true}"#;
-/// A CBOR text of eight bytes, then false; true is the next code.
+/// A CBOR text of eight bytes, then `false`; `true` is the next code.
 const CBOR_FALSE: &[u8] = b"\x68replayed\xf4";
 const CBOR_TRUE: &[u8] = b"\x68replayed\xf5";
 
-/// Turns an encoded prediction's `replayed` to true, without decoding it: it is the last field of
-/// the message in both encodings. `None` where the bytes are no such message, or are marked already.
+/// Sets `replayed` of an encoded prediction to true without decoding it: it is the last field in both
+/// encodings. `None` if the bytes are not such a message, or are marked already.
 #[must_use]
 pub fn mark_replayed(payload: &[u8]) -> Option<Bytes> {
     let swap = |from: &[u8], to: &[u8]| {
@@ -103,7 +103,7 @@ pub fn mark_replayed(payload: &[u8]) -> Option<Bytes> {
 
 impl Serialize for PredictionMessage<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // The exact length: without it CBOR would end in a break, and not in `replayed`.
+        // With an indefinite length CBOR would end in a break instead of `replayed`.
         let own = 12 + usize::from(self.retained);
         let len = self.prediction.body.fields().saturating_add(own);
         let mut map = serializer.serialize_map(Some(len))?;
@@ -127,7 +127,7 @@ impl Serialize for PredictionMessage<'_> {
 }
 
 impl Body<'_> {
-    /// The fields beside `kind`.
+    /// The fields besides `kind`.
     fn fields(&self) -> usize {
         match self {
             Body::Classification { score, scores, .. } => {
@@ -193,7 +193,7 @@ fn named<'a>(
     names.iter().zip(values).map(|(name, value)| (name.as_str(), round6(*value)))
 }
 
-/// A map from an iterator, so that none is built.
+/// Serializes an iterator as a map, without building one.
 struct Map<F>(F);
 
 impl<K: Serialize, V: Serialize, I: ExactSizeIterator<Item = (K, V)>, F: Fn() -> I> Serialize
@@ -209,7 +209,7 @@ impl<K: Serialize, V: Serialize, I: ExactSizeIterator<Item = (K, V)>, F: Fn() ->
     }
 }
 
-/// An array from an iterator.
+/// Serializes an iterator as an array.
 struct Seq<F>(F);
 
 impl<T: Serialize, I: Iterator<Item = T>, F: Fn() -> I> Serialize for Seq<F> {

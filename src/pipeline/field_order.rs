@@ -1,11 +1,11 @@
-//! Fields of a stream that have the name of one channel and the place of another.
+//! Detects fields of a stream with the name of one channel at the position of another.
 
 use super::replay::channels;
 use crate::bundle::card::Card;
 use crate::config::Stream;
 
-/// A sentence where a stream's fields, which match the card's channels by place, would match them
-/// otherwise by name. It may be meant (a sensor that is mounted turned), so it is a warning.
+/// A warning if the fields of a stream, which are matched with the channels of the card by position,
+/// would be matched differently by name. It may be intended, for example for a rotated sensor.
 #[must_use]
 pub fn misplaced_fields(stream: &Stream, card: &Card) -> Option<String> {
     let (fields, channels) = (&stream.payload.fields, channels(card));

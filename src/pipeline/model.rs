@@ -1,9 +1,9 @@
-//! The model as the pipeline needs it: something that runs on tensors.
+//! The interface of a model in the pipeline: it runs on tensors.
 
 use crate::engine::{RunError, Session};
 use crate::tensor::{Tensor, TensorSpec};
 
-/// A model that can be run; tests bring fakes.
+/// A model that can be run. Tests implement it with fakes.
 pub trait Infer: Send + std::fmt::Debug {
     fn inputs(&self) -> &[TensorSpec];
     fn outputs(&self) -> &[TensorSpec];
@@ -11,7 +11,7 @@ pub trait Infer: Send + std::fmt::Debug {
     /// Runs once on tensors made for [`Infer::inputs`] and [`Infer::outputs`], in their order.
     ///
     /// # Errors
-    /// Whatever keeps this input from being run; the next one may well succeed.
+    /// This input cannot be run; the next one may succeed.
     fn run(&mut self, inputs: &[Tensor], outputs: &mut [Tensor]) -> Result<(), RunError>;
 }
 

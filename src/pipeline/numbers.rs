@@ -1,7 +1,7 @@
-//! Numbers as predictions show them.
+//! Rounding of the numbers in predictions.
 
-/// The nearest number of six significant digits, which is as many as an `f32` is sure of: its
-/// shortest form then has no more.
+/// Rounds to six significant digits, the number that an `f32` always represents. Its shortest form
+/// then has no more digits.
 #[expect(clippy::cast_possible_truncation, reason = "back to where it came from")]
 pub(super) fn round6(value: f32) -> f32 {
     if value == 0.0 || !value.is_finite() {

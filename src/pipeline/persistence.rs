@@ -1,4 +1,4 @@
-//! A pipeline's windows as bytes, and back.
+//! Saves and restores the windows of a pipeline.
 
 use super::journal::{self, JournalEntry, JournalRecorder};
 use super::snapshot::{self, Restored};
@@ -8,42 +8,42 @@ use crate::clock::Now;
 use crate::message::InputId;
 
 impl Pipeline {
-    /// All devices' partial windows and publish states as bytes, for [`Pipeline::restore`].
+    /// Encodes the partial windows and publish states of all devices, for [`Pipeline::restore`].
     #[must_use]
     pub fn snapshot(&self, now: Now) -> Vec<u8> {
         snapshot::save(&self.devices, self.runner.plan.shape.as_ref(), now)
     }
 
-    /// The same as a base of that number, which [`Pipeline::addition`] goes on from. A swap ends
-    /// that.
+    /// As [`Pipeline::snapshot`], as a base with this number that [`Pipeline::addition`] continues,
+    /// until the model is swapped.
     #[must_use]
     pub fn base(&mut self, number: u64, now: Now) -> Vec<u8> {
         self.recorder = JournalRecorder::new(number, now.mono);
         journal::base(number, &self.snapshot(now))
     }
 
-    /// Whether a base was given that additions can follow.
+    /// Whether there is a base that entries can follow.
     #[must_use]
     pub fn has_base(&self) -> bool {
         self.recorder.has_base()
     }
 
-    /// What came into the windows since the base, or since this was asked last.
+    /// The journal entry of everything added to the windows since the base or the last entry.
     #[must_use]
     pub fn addition(&mut self, now: Now) -> Option<JournalEntry> {
         self.recorder.take(now)
     }
 
-    /// Takes up what [`Pipeline::snapshot`] or [`Pipeline::base`] saved.
+    /// Restores what [`Pipeline::snapshot`] or [`Pipeline::base`] returned.
     ///
     /// # Errors
-    /// Bytes that are damaged, of another version or of another window shape; nothing is changed.
+    /// The bytes are damaged, or of another version or window shape; nothing is changed.
     pub fn restore(&mut self, bytes: &[u8], now: Now) -> Result<Restored, RestoreError> {
         self.replay(bytes, [], now, &mut Vec::new())
     }
 
-    /// The same with the additions that came after the base, in order. `input_ids` gets the messages
-    /// that were in them.
+    /// As [`Pipeline::restore`], with the entries after the base, in order. `input_ids` receives the
+    /// ids of the messages in them.
     ///
     /// # Errors
     /// As [`Pipeline::restore`].

@@ -1,5 +1,5 @@
-//! Stream, card and model brought together: what each message must hold and how it becomes
-//! tensors. Made once by [`super::check_compatibility()`]; a plan that exists fits.
+//! How a message becomes tensors, derived once from stream, card and model by
+//! [`super::check_compatibility()`]. If a plan exists, they fit.
 
 use std::ops::Range;
 
@@ -12,16 +12,16 @@ use crate::tensor::Quant;
 /// How a stream feeds its model.
 #[derive(Clone, Debug)]
 pub(super) struct StreamPlan {
-    /// `None`: every message is a whole input.
+    /// `None` if every message is a whole input.
     pub(super) shape: Option<WindowShape>,
     /// In the order of the model's inputs.
     pub(super) inputs: Vec<InputPlan>,
     /// Names of the fields, one per channel; may be empty.
     pub(super) fields: Vec<String>,
-    /// Numbers in a sample, or in the message for whole inputs.
+    /// The number of values in a sample, or in a message for whole inputs.
     pub(super) width: usize,
     pub(super) output: OutputPlan,
-    /// Set if a raw payload is the model's only input, element by element.
+    /// Set if a raw payload is copied into the only input of the model.
     pub(super) tensor_payload: Option<TensorPayload>,
 }
 
@@ -29,17 +29,17 @@ pub(super) struct StreamPlan {
 #[derive(Clone, Debug)]
 pub(super) struct InputPlan {
     pub(super) name: String,
-    /// Elements of the tensor.
+    /// The number of elements of the tensor.
     pub(super) len: usize,
-    /// The fields that belong to it; empty for whole inputs without names.
+    /// Its fields; empty for whole inputs without names.
     pub(super) fields: Range<usize>,
-    /// Where its numbers begin in a sample, or in a flat whole input.
+    /// The position of its first value in a sample, or in a flat whole input.
     pub(super) first: usize,
     pub(super) layout: Layout,
     /// One for each channel of the tensor.
     pub(super) scaling: Vec<Scaling>,
     pub(super) cast: Cast,
-    /// NaN stands for a number that is missing.
+    /// NaN represents a missing value.
     pub(super) takes_nan: bool,
 }
 
@@ -72,7 +72,7 @@ pub(super) enum Cast {
     Real,
     /// Quantized with the model's own scale: half to even, saturating.
     Quantize(Quant),
-    /// A whole number in range, or the input is refused. The quantization, where the model has
-    /// one, says which real number it stands for.
+    /// An integer in range; otherwise the input is rejected. If the model has a quantization, it
+    /// defines the real number that the integer represents.
     AsIs(Option<Quant>),
 }

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::ids::GatewayId;
 use crate::message::InputId;
 
-/// Gives predictions their ids. A result that an input waits for is named after that input, so that
-/// it has the same id when the input comes again after a crash: `gateway-ilap-packet-content-stream`.
-/// All others are numbered: `gateway-boot-sequence`, never given again.
+/// Assigns the ids of predictions. The id of a result that an input waits for is derived from that
+/// input, so it is the same if the input is redelivered after a crash:
+/// `gateway-ilap-packet-content-stream`. All others are numbered, `gateway-boot-sequence`, and unique.
 #[derive(Clone, Debug)]
 pub struct PredictionIds {
     gateway: Arc<str>,
@@ -18,7 +18,7 @@ pub struct PredictionIds {
 }
 
 impl PredictionIds {
-    /// `boot` must differ between two starts of the daemon; the sequence may be shared by workers.
+    /// `boot` must differ between starts of the daemon. Workers may share the sequence.
     #[must_use]
     pub fn new(gateway: &GatewayId, boot: &str, sequence: Arc<AtomicU64>) -> Self {
         Self { gateway: gateway.as_str().into(), boot: boot.into(), sequence }
@@ -29,7 +29,7 @@ impl PredictionIds {
         PredictionId::Numbered { gateway: &self.gateway, boot: &self.boot, number }
     }
 
-    /// For the one result that `stream`, by its number, makes of this input.
+    /// The id of the only result that this stream (by its index) makes of this input.
     pub(super) fn of_input(&self, input_id: InputId, stream: usize) -> PredictionId<'_> {
         PredictionId::OfInput { gateway: &self.gateway, input_id, stream }
     }

@@ -1,6 +1,6 @@
 //! Why a stream cannot feed its model.
 
-/// Why a stream cannot feed its model; says which key of the stream or the card is at fault.
+/// Why a stream cannot feed its model, with the key of the stream or the card.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {problem}")]
 pub struct CompatibilityError {
@@ -9,7 +9,7 @@ pub struct CompatibilityError {
     pub problem: String,
 }
 
-/// Collects everything that does not fit.
+/// Collects all problems.
 #[derive(Debug, Default)]
 pub(super) struct Problems(Vec<CompatibilityError>);
 

@@ -1,11 +1,12 @@
-//! Which predictions are published: all, changes, or those that are sure enough for long enough.
+//! Selects the predictions that are published: all, changes, or those with a sufficient score for long
+//! enough.
 //!
 //! In this order, per device:
-//! 1. `consecutive`: a prediction counts once it was given that many times in a row;
-//! 2. `min_score` / `leave_score`: from `min_score` on a label is in, until its score falls under
-//!    `leave_score` (which is `min_score` where it is not set) or another label comes up;
-//! 3. `when = "change"`: what counts and is in goes out if it differs from what went out last. A
-//!    label that fell out and comes back is a change.
+//! 1. `consecutive`: a prediction counts after it was given that many times in a row;
+//! 2. `min_score` / `leave_score`: a label is active from `min_score` on, until its score falls below
+//!    `leave_score` (by default `min_score`) or another label is predicted;
+//! 3. `when = "change"`: an active prediction is published if it differs from the last published one.
+//!    A label that became inactive and active again is a change.
 
 use super::interpret::PublishKey;
 use super::publish_state::PublishState;
@@ -15,7 +16,7 @@ use crate::config::{Publish, When};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PublishPolicy {
     when: When,
-    /// Enter and leave.
+    /// The scores from which a label becomes active, and below which it becomes inactive.
     scores: Option<(f32, f32)>,
     consecutive: u32,
 }
@@ -26,7 +27,7 @@ impl PublishPolicy {
         Self { when: publish.when, scores, consecutive: publish.consecutive.max(1) }
     }
 
-    /// Whether the rules remember anything between two predictions.
+    /// Whether the rules have state.
     pub(super) fn remembers(&self) -> bool {
         let hysteresis = self.scores.is_some_and(|(enter, leave)| leave < enter);
         self.when == When::Change || self.consecutive > 1 || hysteresis

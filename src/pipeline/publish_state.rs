@@ -1,13 +1,13 @@
-//! What the publish rules remember of a device.
+//! The state of the publish rules for one device.
 
-/// What the rules remember of a device.
+/// The state of the publish rules for one device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct PublishState {
-    /// The prediction given last, and how many times in a row.
+    /// The last prediction, and how many times in a row it was given.
     pub(super) mark: u64,
     pub(super) run: u32,
-    /// The subject whose score is in.
+    /// The subject that is active.
     pub(super) inside: Option<u64>,
-    /// The prediction published last.
+    /// The last published prediction.
     pub(super) last: Option<u64>,
 }

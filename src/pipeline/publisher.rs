@@ -1,5 +1,5 @@
-//! Prediction -> messages: to the stream's topic by its publish rules, and to the response topic of
-//! a request.
+//! Turns predictions into messages: to the stream's topic if the publish rules allow it, and to the
+//! response topic of a request.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -21,10 +21,10 @@ use crate::config::{Publish, Stream};
 use crate::ids::{GatewayId, StreamName};
 use crate::message::{AckToken, Incoming, InputId, Outgoing, Qos, Reply, ResultMessage};
 
-/// Where and how a stream's results go.
+/// Publishes the results of a stream.
 #[derive(Debug)]
 pub(super) struct ResultPublisher {
-    /// The stream's number.
+    /// The index of the stream.
     index: usize,
     gateway: GatewayId,
     stream: StreamName,
@@ -38,18 +38,18 @@ pub(super) struct ResultPublisher {
     keeps_ids: bool,
 }
 
-/// What a result says beside its prediction.
+/// The context of a result.
 #[derive(Clone, Copy)]
 pub(super) struct ResultContext<'a> {
     pub(super) incoming: &'a Incoming,
     pub(super) captured: &'a TopicCaptures,
     pub(super) time: Timestamp,
     pub(super) us: StageMicros,
-    /// The input whose acknowledgement waits for the result.
+    /// The token of the input whose acknowledgement waits for the result.
     pub(super) token: Option<AckToken>,
-    /// The input that the result is named after.
+    /// The input from which the id of the result is derived.
     pub(super) name: Option<InputId>,
-    /// It rests on a retained message, and is to say so.
+    /// Whether it depends on a retained message and is to be marked.
     pub(super) retained: bool,
 }
 
@@ -84,7 +84,7 @@ impl ResultPublisher {
         Some(self.last_id.as_str()).filter(|id| !id.is_empty())
     }
 
-    /// Sends a prediction to where it belongs. A request is answered whatever the publish rules say.
+    /// Publishes a prediction. A request is answered regardless of the publish rules.
     pub(super) fn send(
         &mut self,
         prediction: &Prediction<'_>,
@@ -118,7 +118,7 @@ impl ResultPublisher {
         Ok(())
     }
 
-    /// Answers a request with the reason why there is no prediction.
+    /// Answers a request with the reason why it has no prediction.
     pub(super) fn refuse(
         &mut self,
         reject: &Reject,
@@ -145,7 +145,7 @@ impl ResultPublisher {
     ) -> Result<Bytes, Reject> {
         let id = about.name.map_or_else(|| self.ids.next(), |o| self.ids.of_input(o, self.index));
         if self.keeps_ids {
-            // Writing to a string does not fail.
+            // Writing to a string cannot fail.
             write!(self.last_id, "{id}").ok();
         }
         let prediction = PredictionMessage {

@@ -1,4 +1,4 @@
-//! Recordings through a pipeline, without a broker: the same code as live data, sample by sample.
+//! Replays recordings through a pipeline without a broker, with the code of live data.
 
 use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
@@ -18,55 +18,55 @@ use crate::engine::Model;
 use crate::ids::{DeviceKey, GatewayId};
 use crate::message::Incoming;
 
-/// Where a replay's clock stands at a recording's first row.
+/// The clock at the first row of a recording.
 const START: Mono = Mono(1_000_000);
 
-/// What became of a row.
+/// The result of a row.
 #[derive(Debug)]
 pub enum ReplayEvent<'a> {
-    /// The prediction that it completed, as it would be published.
+    /// The prediction of the window that it completed, as it would be published.
     Prediction(&'a [u8]),
     Reject(&'a Reject),
 }
 
-/// What recordings are run through: a card with its model, and the stream that decodes them.
+/// A card with its model, and the stream that decodes recordings for it.
 #[derive(Clone, Debug)]
 pub struct Replay {
     card: Arc<Card>,
     model: Arc<Model>,
     stream: Stream,
     gateway: GatewayId,
-    /// Rows in a window; 1 where a row may hold any number of samples.
+    /// Rows in a window; 1 if a row may contain several samples.
     rows: usize,
-    /// What the clock says at the first row of a recording whose times are not absolute.
+    /// The clock at the first row of a recording without absolute times.
     pub start: Timestamp,
 }
 
 impl Replay {
-    /// For recordings whose columns and members are named after the card's channels.
+    /// For recordings whose columns and members have the names of the card's channels.
     ///
     /// # Errors
-    /// A card that no stream can use, in words.
+    /// No stream can use the card; the text says why.
     pub fn of_card(card: &Arc<Card>, model: &Arc<Model>) -> Result<Self, String> {
-        // Parsed, so that whatever a stream has besides is at its default.
+        // Parsed, so that all other options have their defaults.
         let text = format!(
             "[gateway]\nid = \"replay\"\n[[stream]]\nname = \"samples\"\nmodel = \"{}\"\n\
              topic = \"samples/{{device}}\"\npayload = {{ format = \"json\" }}\n",
             card.name
         );
         let config = Config::parse(&text).map_err(|error| error.to_string())?;
-        // Without fields it takes the card's channels, by name.
+        // Without fields the channels of the card are used, by name.
         let stream = config.streams.into_iter().next().ok_or("no stream")?;
         let replay = Self::new(card, model, stream, config.gateway.id)?;
         let rows = card.window.as_ref().map_or(1, |window| window.length);
         Ok(Self { rows, ..replay })
     }
 
-    /// For payloads as a configured stream takes them, written as JSON whatever format it has. Its
-    /// publish rules and bounds of age do not apply.
+    /// For payloads of a configured stream, written as JSON whatever its format is. Its publish rules
+    /// and age limits do not apply.
     ///
     /// # Errors
-    /// In what stream and card do not fit, or a format without structure.
+    /// Stream and card do not fit, or the format has no structure.
     pub fn of_stream(
         card: &Arc<Card>,
         model: &Arc<Model>,
@@ -91,7 +91,7 @@ impl Replay {
         mut stream: Stream,
         gateway: GatewayId,
     ) -> Result<Self, String> {
-        // Old samples are what a recording is made of, and every prediction is wanted.
+        // The samples of a recording are old, and every prediction is needed.
         stream.max_age = None;
         stream.max_ahead = Duration::MAX;
         stream.key_ttl = Duration::MAX;
@@ -116,14 +116,14 @@ impl Replay {
         })
     }
 
-    /// The rows that a prediction at `row` was made of, as far as they can be told.
+    /// The rows of the window that `row` completed, as far as they are known.
     #[must_use]
     pub fn rows_of(&self, row: usize) -> RangeInclusive<usize> {
         row.saturating_add(1).saturating_sub(self.rows)..=row
     }
 
-    /// Runs a recording from its beginning and gives what each row led to, in order. `clock` times the
-    /// runs; without one they take no time.
+    /// Runs a recording from its beginning and returns the result of each row, in order. `clock` measures
+    /// the runs; without one they take no time.
     ///
     /// # Errors
     /// As [`Replay::of_card`].
@@ -136,7 +136,7 @@ impl Replay {
         let mut pipeline = self.pipeline()?;
         let topic = self.topic(recording);
         let first = recording.times.first().copied().unwrap_or_default();
-        // Times since 1970 are told as they are; others count from `start`.
+        // Times since 1970 are used as they are; others are relative to `start`.
         let base = Timestamp(first);
         let base = if base.is_set() { base } else { self.start };
         let mut out = Vec::new();
@@ -189,7 +189,7 @@ impl Replay {
     }
 }
 
-/// The names of the card's channels, in its order; empty where an input names none.
+/// The names of the card's channels, in its order; empty if an input names none.
 #[must_use]
 pub fn channels(card: &Card) -> Vec<String> {
     if card.inputs.iter().any(|input| input.channels.is_empty()) {
@@ -198,7 +198,7 @@ pub fn channels(card: &Card) -> Vec<String> {
     card.inputs.iter().flat_map(|input| input.channels.clone()).collect()
 }
 
-/// A clock that stands at a row's time and goes on by another one.
+/// A clock that starts at the time of a row and advances with another clock.
 struct Stand<'c> {
     now: Now,
     clock: Option<(&'c dyn Clock, Mono)>,
@@ -212,7 +212,7 @@ impl Clock for Stand<'_> {
     }
 }
 
-/// A prediction's fields.
+/// The fields of a prediction.
 pub(super) fn fields(prediction: &[u8]) -> Option<serde_json::Map<String, Value>> {
     serde_json::from_slice(prediction).ok()
 }

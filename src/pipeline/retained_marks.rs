@@ -1,5 +1,5 @@
-//! Which windows hold a sample of a retained message: their predictions are marked. Not saved: a
-//! window that is restored after a restart is not marked for what was in it before.
+//! Tracks the windows that contain a sample of a retained message, whose predictions are marked. This is
+//! not saved: a restored window is not marked for its earlier samples.
 
 use std::collections::HashMap;
 
@@ -8,9 +8,9 @@ use crate::message::Incoming;
 
 #[derive(Debug)]
 pub(super) struct RetainedMarks {
-    /// Whether the stream marks at all.
+    /// Whether the stream marks predictions.
     wanted: bool,
-    /// By device: samples until the last retained one has left the window.
+    /// By device: the number of samples until the last retained one leaves the window.
     left: HashMap<String, usize>,
     most: usize,
 }
@@ -21,12 +21,13 @@ impl RetainedMarks {
         Self { wanted, left: HashMap::new(), most: stream.max_keys }
     }
 
-    /// Whether a prediction of this message alone is marked.
+    /// Whether a prediction from this message alone is marked.
     pub(super) fn is_marked(&self, incoming: &Incoming) -> bool {
         self.wanted && incoming.retained
     }
 
-    /// A sample was added to a window of `length`, which may have restarted with it. True where the window holds a retained sample.
+    /// Records a sample that was added to a window of `length` samples, which may have restarted with
+    /// it. Returns whether the window contains a retained sample.
     pub(super) fn add(
         &mut self,
         device: &str,
@@ -42,7 +43,7 @@ impl RetainedMarks {
         }
         if retained {
             if self.left.len() >= self.most {
-                // Of devices that were forgotten, mostly.
+                // Most of them belong to forgotten devices.
                 self.left.clear();
             }
             self.left.insert(device.to_owned(), length);

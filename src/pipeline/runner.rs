@@ -1,4 +1,4 @@
-//! The model with its buffers: numbers in, prediction out.
+//! Runs the model with its buffers: values in, prediction out.
 
 use std::sync::Arc;
 
@@ -14,17 +14,17 @@ use crate::bundle::card::Card;
 use crate::config::Stream;
 use crate::tensor::{Data, Tensor, TensorSpec};
 
-/// What the model is run on.
+/// The input of a run.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum InputSource<'a> {
     /// The window that was read into [`ModelRunner::window`].
     Window,
     Whole(&'a Samples),
-    /// The elements of the only input.
+    /// The elements of the only input tensor.
     Tensor(&'a Data),
 }
 
-/// A model as one stream runs it. Everything it needs is allocated once.
+/// The model of one stream with its buffers, which are allocated once.
 #[derive(Debug)]
 pub(super) struct ModelRunner {
     pub(super) card: Arc<Card>,
@@ -32,10 +32,10 @@ pub(super) struct ModelRunner {
     model: Box<dyn Infer>,
     inputs: Vec<Tensor>,
     outputs: Vec<Tensor>,
-    /// The samples of the window at hand.
+    /// The samples of the current window.
     pub(super) window: Vec<f64>,
     flat: Vec<f64>,
-    /// Each input's numbers, normalised.
+    /// The normalised values of each input.
     reals: Vec<Vec<f64>>,
     scratch: Scratch,
 }
@@ -55,7 +55,7 @@ impl ModelRunner {
         Ok(Self { card, plan, model, inputs, outputs, window, flat, reals, scratch })
     }
 
-    /// Makes the input tensors, runs the model and interprets its output by the card.
+    /// Makes the input tensors, runs the model, and interprets its output as the card defines.
     pub(super) fn run(
         &mut self,
         source: InputSource<'_>,
@@ -104,7 +104,7 @@ impl ModelRunner {
                 InputSource::Whole(samples) => {
                     normalize::whole(plan, input, samples, flat, reals, tensor)?;
                 }
-                // The score would be that of earlier samples: those of this input are not known.
+                // The score would be of earlier samples, because those of this input are not known.
                 InputSource::Tensor(_) if plan.output.compares_with().is_some() => {
                     let problem = "it is a tensor, and the score compares samples with the output";
                     let format = "of the configured shape";

@@ -1,5 +1,5 @@
-//! A candidate run on the same inputs as the model in use, and compared with it. What it says is
-//! counted and forgotten; nothing it does reaches a result.
+//! Runs a candidate on the same inputs as the active model and compares their predictions. Agreements
+//! are counted; nothing of the candidate is published.
 //! [`super::comparison`] defines when two models agree.
 
 use std::mem::take;
@@ -15,25 +15,25 @@ use super::stopwatch::Stopwatch;
 use crate::bundle::card::Card;
 use crate::config::Stream;
 
-/// For a card without golden vectors.
+/// The tolerance of a card without golden vectors.
 const TOLERANCE: f64 = 1e-3;
 
-/// What a candidate did beside the model in use.
+/// The counts of a candidate beside the active model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShadowTally {
-    /// Inputs that the model in use had a prediction for.
+    /// Inputs for which the active model gave a prediction.
     pub runs: u32,
-    /// Inputs for which the candidate's prediction was the same.
+    /// Inputs for which the candidate's prediction agreed.
     pub agreed: u32,
     /// Runs of the candidate that failed.
     pub errors: u32,
-    /// Outputs of the candidate that were not finite, or named no label.
+    /// Outputs of the candidate that were not finite or named no label.
     pub nans: u32,
-    /// Runs that were timed: all but the first of a stream, which pays for the buffers.
+    /// Timed runs: all but the first of a stream, which allocates the buffers.
     pub timed: u32,
-    /// Of the timed runs, the model in use.
+    /// The time of the active model in the timed runs.
     pub active_us: u64,
-    /// Of the timed runs, the candidate.
+    /// The time of the candidate in the timed runs.
     pub candidate_us: u64,
 }
 
@@ -54,17 +54,17 @@ impl ShadowTally {
 pub(super) struct Shadow {
     runner: ModelRunner,
     tolerance: f64,
-    /// Of the model in use, for the input at hand.
+    /// The answer of the active model to the current input.
     active: Option<Answer>,
     tally: ShadowTally,
     warm: bool,
-    /// It panicked, and what it left behind is not run again.
+    /// It panicked and is not run again.
     broken: bool,
 }
 
 impl Shadow {
     /// # Errors
-    /// Why the candidate cannot be compared with the model in use.
+    /// The candidate cannot be compared with the active model; the text says why.
     pub(super) fn new(
         stream: &Stream,
         active: &ModelRunner,
@@ -82,19 +82,19 @@ impl Shadow {
         Ok(Self { runner, tolerance, active: None, tally, warm: false, broken: false })
     }
 
-    /// What happened since this was asked last.
+    /// Takes the counts since the last call.
     pub(super) fn take_tally(&mut self) -> ShadowTally {
         take(&mut self.tally)
     }
 
-    /// Notes what the model in use made of the input at hand.
+    /// Records the prediction of the active model for the current input.
     pub(super) fn note(&mut self, prediction: &Prediction<'_>) {
         self.active = Some(answer_of(prediction));
     }
 
-    /// Runs the candidate on the input that [`Shadow::note`] was for; without one, not at all. Returns
-    /// whether both agree; `None` if only one of them has a prediction.
-    /// `window` is what the model in use took where `source` is a window.
+    /// Runs the candidate on the input of the last [`Shadow::note`], if there was one. Returns whether both
+    /// agree; `None` if only one of them has a prediction. `window` holds the samples if `source` is a
+    /// window.
     pub(super) fn run(
         &mut self,
         source: InputSource<'_>,

@@ -7,11 +7,11 @@ use std::time::Duration;
 pub(super) struct WindowShape {
     /// Samples in a window.
     pub(super) length: usize,
-    /// Samples from one window's start to the next one's.
+    /// Samples between the starts of two windows.
     pub(super) hop: usize,
-    /// Numbers in a sample.
+    /// Values in a sample.
     pub(super) channels: usize,
-    /// Samples are kept in 64 bits, for models that take numbers which 32 would round.
+    /// Samples are stored in 64 bits, for models with inputs that 32 bits would round.
     pub(super) wide: bool,
     pub(super) max_gap: Option<Duration>,
 }

@@ -1,10 +1,10 @@
-//! All devices of a stream as bytes, and back.
+//! Encodes all devices of a stream, and restores them.
 //!
 //! Format 1, little-endian: `INFW`, version u16, the shape (length, hop, channels as u32, wide u8;
 //! zeros for a stream without windows), the time of the snapshot (i64, us since 1970), the number
 //! of devices (u32); then for each device, the least recently used first: its name (length u16,
-//! UTF-8), for how long it was silent (u64, us), its last sample's time (i64, us; the smallest value
-//! for none), the publish rules' memory (mark u64, run u32, inside and last each as u8 + u64), the
+//! UTF-8), its silence (u64, us), the time stamp of its last sample (i64, us; the smallest value for
+//! none), the state of the publish rules (mark u64, run u32, inside and last each as u8 + u64), the
 //! window (samples u32, fresh u32, again u8, the samples oldest first as f32 or f64); at the end the
 //! CRC-32 of everything before.
 
@@ -20,18 +20,18 @@ const MAGIC: &[u8; 4] = b"INFW";
 const VERSION: u16 = 1;
 const NO_TIME: i64 = i64::MIN;
 
-/// What was brought back.
+/// The result of a restore.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Restored {
-    /// Devices that go on where they were.
+    /// Devices that were restored.
     pub devices: usize,
-    /// Devices left out: silent for too long, or more than `max_keys`.
+    /// Devices that were left out: silent for too long, or beyond `max_keys`.
     pub dropped: usize,
-    /// Additions left out: damaged, or behind one that is missing.
+    /// Journal entries that were left out: damaged, or after a missing one.
     pub left_out: usize,
 }
 
-/// Writes all devices.
+/// Encodes all devices.
 pub(super) fn save(devices: &Devices, shape: Option<&WindowShape>, now: Now) -> Vec<u8> {
     let mut out = Vec::new();
     out.extend(MAGIC);
@@ -79,8 +79,8 @@ fn save_ring(ring: &SampleRing, shape: &WindowShape, out: &mut Vec<u8>) {
     save_numbers(&samples, shape, out);
 }
 
-/// The time of a snapshot on this start's clock, in microseconds; negative for one from before it. A
-/// clock that was set back counts as no time passed, and so does one that was not set when it was taken.
+/// The time of a snapshot on the monotonic clock of this start, in microseconds; negative if it was
+/// taken before. If the clock was set back, or was not set at that time, no time has passed.
 pub(super) fn taken_at(bytes: &[u8], now: Now) -> Result<i64, RestoreError> {
     let mut cursor = Cursor::new(bytes);
     cursor.take(4 + 2 + 13)?;
@@ -90,17 +90,17 @@ pub(super) fn taken_at(bytes: &[u8], now: Now) -> Result<i64, RestoreError> {
     Ok(micros(now.mono).saturating_sub(away))
 }
 
-/// How many devices it says it has.
+/// The number of devices in its header.
 pub(super) fn devices(bytes: &[u8]) -> Result<usize, RestoreError> {
     let mut cursor = Cursor::new(bytes);
     cursor.take(4 + 2 + 13 + 8)?;
     cursor.usize()
 }
 
-/// Puts saved devices, as they were at the time `taken`, in the place of those there are.
+/// Replaces the devices with the saved ones, as of the time `taken`.
 ///
 /// # Errors
-/// Bytes that are damaged, of another version or of another window shape; nothing is changed.
+/// The bytes are damaged, or of another version or window shape; nothing is changed.
 pub(super) fn load(
     bytes: &[u8],
     devices: &mut Devices,
@@ -127,7 +127,7 @@ pub(super) fn load(
     let mut read = Vec::new();
     for _ in 0..cursor.u32()? {
         let (key, mut device) = load_device(&mut cursor, shape)?;
-        // Until here `seen` is how long the device was silent when saved.
+        // Up to here `seen` is the silence of the device when it was saved.
         device.seen = taken.saturating_sub(device.seen);
         read.push((key, device));
     }

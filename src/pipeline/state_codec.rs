@@ -1,10 +1,10 @@
-//! What snapshots and journal entries have in common: numbers, publish states, and a reader of both.
+//! The common parts of snapshots and journal entries: values, publish states, and a reader.
 
 use super::publish_state::PublishState;
 use super::shape::WindowShape;
 use crate::codec::Reader;
 
-/// Why saved windows were not taken; the stream then starts with empty ones.
+/// Why saved windows were not restored; the stream starts with empty ones.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RestoreError {
     #[error("saved windows are damaged ({0}) and are left out; every device starts a new window")]
@@ -28,7 +28,7 @@ pub(super) fn save_publish_state(state: &PublishState, out: &mut Vec<u8>) {
     }
 }
 
-/// Numbers as windows keep them.
+/// Encodes the values of windows.
 pub(super) fn save_numbers(numbers: &[f64], shape: &WindowShape, out: &mut Vec<u8>) {
     #[expect(clippy::cast_possible_truncation, reason = "windows keep no more of them")]
     for number in numbers {
@@ -40,7 +40,7 @@ pub(super) fn save_numbers(numbers: &[f64], shape: &WindowShape, out: &mut Vec<u
     }
 }
 
-/// What is left to read; what it does not hold is damage.
+/// The bytes that are left to read. Reading beyond them is an error.
 pub(super) struct Cursor<'b>(Reader<'b>);
 
 impl<'b> Cursor<'b> {

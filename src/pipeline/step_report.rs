@@ -1,49 +1,49 @@
-//! What one step did, as a value: the shell acknowledges by it and the monitor counts by it.
+//! The result of one step, from which the caller acknowledges and counts.
 
 use super::reject::Reject;
 use super::window_loss::{WindowFill, WindowLosses};
 use crate::message::{Incoming, InputProcessed};
 
-/// What became of one message.
+/// The result of one message.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StepReport {
-    /// Samples (or whole inputs) decoded and taken.
+    /// Samples (or whole inputs) that were decoded and accepted.
     pub samples: u32,
     /// Model runs that gave a prediction.
     pub runs: u32,
-    /// Messages put out, replies included.
+    /// Messages to be published, replies included.
     pub results: u32,
-    /// Results whose safety the input's acknowledgement waits for; they carry the input's token.
+    /// Results that must be safe before the input is acknowledged; they carry its token.
     pub awaited: u32,
-    /// Verdicts that the publish rules held back.
+    /// Predictions that the publish rules held back.
     pub suppressed: u32,
     /// Samples, or whole messages, that the stream's options pass over.
     pub skipped: u32,
-    /// Partial windows thrown away because of a gap in time.
+    /// Partial windows discarded because of a gap in time.
     pub gaps: u32,
-    /// Partial windows given up, those of gaps among them.
+    /// Partial windows discarded for any reason.
     pub losses: WindowLosses,
-    /// How full the window of the last sample's device is; `None` where none was taken, or where
-    /// messages are whole inputs.
+    /// The fill level of the window of the last sample's device; `None` if no sample was accepted, or for
+    /// whole inputs.
     pub fill: Option<WindowFill>,
-    /// Devices forgotten to make room for new ones.
+    /// Devices evicted to make room for new ones.
     pub evicted: u32,
-    /// Devices forgotten because they were silent for too long.
+    /// Devices that expired because they were silent for too long.
     pub expired: u32,
-    /// Refused samples, one entry for each reason.
+    /// Rejected samples, one entry for each reason.
     pub rejects: Vec<RejectCount>,
     pub us: StageMicros,
 }
 
-/// Samples refused for one reason, with the first of them as the example.
+/// Samples rejected for one reason, with the first of them as an example.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RejectCount {
     pub reject: Reject,
-    /// Samples refused so; 1 where the message as a whole was.
+    /// The number of samples; 1 if the whole message was rejected.
     pub count: u32,
 }
 
-/// Where the time went, in microseconds; `prepare` and `run` are sums over the message's runs.
+/// The time of each stage in microseconds; `prepare` and `run` are sums over the runs of the message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct StageMicros {
     /// From reception to the step.
@@ -62,7 +62,7 @@ impl StageMicros {
 }
 
 impl StepReport {
-    /// The report that lets the input be acknowledged; `None` where nothing waits for one.
+    /// The report that allows the acknowledgement of the input; `None` if it needs none.
     #[must_use]
     pub fn taken(&self, incoming: &Incoming) -> Option<InputProcessed> {
         incoming.token.map(|input| InputProcessed { input, results: self.awaited })

@@ -1,8 +1,8 @@
-//! The times of one step.
+//! Measures the stages of a step.
 
 use crate::clock::{Clock, Mono};
 
-/// Measures a step: what passes before a run is preparation, the run is the run.
+/// Measures a step: the time before a run is its preparation.
 pub(super) struct Stopwatch<'c> {
     clock: &'c dyn Clock,
     last: Mono,
@@ -15,12 +15,12 @@ impl<'c> Stopwatch<'c> {
         Self { clock, last: started, prepare: 0, run: 0 }
     }
 
-    /// One of its own, by the same clock.
+    /// Another stopwatch with the same clock.
     pub(super) fn another(&self) -> Self {
         Self::start(self.clock, self.clock.now().mono)
     }
 
-    /// What passed until now is nobody's time.
+    /// Discards the time until now.
     pub(super) fn pass(&mut self) {
         self.last = self.clock.now().mono;
     }
@@ -32,7 +32,7 @@ impl<'c> Stopwatch<'c> {
         lap
     }
 
-    /// The preparation and the run since the last time this was asked.
+    /// Takes the times of preparation and run since the last call.
     pub(super) fn take(&mut self) -> (u64, u64) {
         (std::mem::take(&mut self.prepare), std::mem::take(&mut self.run))
     }

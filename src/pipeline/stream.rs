@@ -1,4 +1,4 @@
-//! One stream's way from message to prediction.
+//! The pipeline of one stream, from message to prediction.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::config::{Guarantee, Stream, WindowSafety};
 use crate::ids::GatewayId;
 use crate::message::{AckToken, Incoming, ResultMessage};
 
-/// One stream: its model, its devices' windows, its buffers. Lives on one worker thread.
+/// One stream: its model, the windows of its devices, its buffers. Used by one worker thread.
 #[derive(Debug)]
 pub struct Pipeline {
     pub(super) stream: Stream,
@@ -34,29 +34,29 @@ pub struct Pipeline {
     pub(super) devices: Devices,
     pub(super) runner: ModelRunner,
     pub(super) sender: ResultPublisher,
-    /// A candidate beside the model.
+    /// A candidate in a shadow run.
     pub(super) shadow: Option<Box<Shadow>>,
-    /// What comes into the windows after a base.
+    /// Records additions to the windows since the last base.
     pub(super) recorder: JournalRecorder,
     pub(super) marks: RetainedMarks,
     pub(super) observers: Observers,
     pub(super) holes: HoleFiller,
 }
 
-/// Makes the decoder of a stream from what its payloads must contain.
+/// Creates the decoder of a stream for what its payloads must contain.
 pub type DecoderFactory = fn(PayloadSchema) -> Box<dyn PayloadDecoder>;
 
-/// What a swap of the model kept.
+/// The effect of swapping the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SwapEffect {
-    /// Every device goes on with its partial window.
+    /// Every device keeps its partial window.
     WindowsKept,
-    /// The new model takes windows of another shape, so all of them start over.
+    /// The new model has windows of another shape, so all windows were reset.
     WindowsReset,
 }
 
 impl Pipeline {
-    /// A pipeline for `config.streams[index]`.
+    /// Creates the pipeline of `config.streams[index]`.
     ///
     /// # Errors
     /// As [`super::check_compatibility()`]: everything in which stream, card and model do not fit.
@@ -89,8 +89,8 @@ impl Pipeline {
         })
     }
 
-    /// Decodes payloads by a decoder of one's own instead of that of the stream's `payload.format`.
-    /// It is made again at each [`Pipeline::swap`], for the new model.
+    /// Decodes payloads with a custom decoder instead of that of `payload.format`. It is created again
+    /// at each [`Pipeline::swap`], for the new model.
     #[must_use]
     pub fn with_decoder(mut self, make_decoder: DecoderFactory) -> Self {
         self.decoder = make_decoder(schema(&self.stream, &self.runner));
@@ -98,11 +98,11 @@ impl Pipeline {
         self
     }
 
-    /// Takes one message through; what is to be sent is added to `out`. The clock is read for the
-    /// timings in predictions and for nothing else but the age of samples.
+    /// Processes one message and appends the results to `out`. The clock is used for timings and for
+    /// the age of samples only.
     ///
-    /// A request is answered with every prediction that its samples complete, or with the first
-    /// reason why they were refused; one whose samples only wait in a window gets no answer.
+    /// A request is answered with every prediction that its samples complete, or with the first reason
+    /// why they were rejected. If its samples only wait in a window, it is not answered.
     pub fn step(
         &mut self,
         incoming: &Incoming,
@@ -131,9 +131,9 @@ impl Pipeline {
         outcome
     }
 
-    /// The token that results carry: an at-least-once input is acknowledged when its results are
-    /// safe. Where windows are not saved, no sample of theirs waits for the whole: it would be of
-    /// no use alone when it comes again.
+    /// The token that results carry: an at-least-once input is acknowledged when its results are safe.
+    /// If windows are not saved, samples do not wait for their window, because a redelivered sample
+    /// would be useless without the others.
     pub(super) fn awaiting(&self, incoming: &Incoming) -> Option<AckToken> {
         let whole = self.runner.plan.shape.is_none();
         let comes_back = whole || self.stream.windows != WindowSafety::Memory;
@@ -141,13 +141,13 @@ impl Pipeline {
         incoming.token.filter(|_| waits)
     }
 
-    /// The card of the model in use.
+    /// The card of the active model.
     #[must_use]
     pub fn card(&self) -> &Arc<Card> {
         &self.runner.card
     }
 
-    /// The device that the last message was about.
+    /// The device of the last message.
     #[must_use]
     pub fn device(&self) -> &str {
         self.captured.device()
@@ -159,10 +159,10 @@ impl Pipeline {
         self.devices.known.len()
     }
 
-    /// Puts another model in the place of this one, between two steps.
+    /// Replaces the model between two steps.
     ///
     /// # Errors
-    /// As [`super::check_compatibility()`]; the model in use then stays.
+    /// As [`super::check_compatibility()`]; the model is then unchanged.
     pub fn swap(
         &mut self,
         card: Arc<Card>,
@@ -186,21 +186,21 @@ impl Pipeline {
         Ok(swapped)
     }
 
-    /// Runs a candidate beside the model from the next step on, in the place of any before it.
+    /// Starts a shadow run of a candidate with the next step; it replaces an earlier one.
     ///
     /// # Errors
-    /// Why it cannot be compared with the model in use.
+    /// It cannot be compared with the active model; the text says why.
     pub fn shadow(&mut self, card: Arc<Card>, model: Box<dyn Infer>) -> Result<(), String> {
         self.shadow = Some(Box::new(Shadow::new(&self.stream, &self.runner, card, model)?));
         Ok(())
     }
 
-    /// What the candidate did since this was asked last.
+    /// Takes the counts of the candidate since the last call.
     pub fn shadow_tally(&mut self) -> ShadowTally {
         self.shadow.as_mut().map(|shadow| shadow.take_tally()).unwrap_or_default()
     }
 
-    /// Lets go of the candidate.
+    /// Ends the shadow run.
     pub fn end_shadow(&mut self) {
         self.shadow = None;
     }

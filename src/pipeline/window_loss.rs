@@ -1,38 +1,38 @@
-//! Partial windows that were given up, and why: what an operator needs where predictions stay away.
+//! Partial windows that were discarded, and why, for an operator who misses predictions.
 
 use std::fmt;
 use std::time::Duration;
 
-/// A window that was given up with samples in it.
+/// A discarded window that contained samples.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WindowLoss {
     pub device: String,
     pub cause: LossCause,
-    /// Samples that were thrown away and had been in no complete window.
+    /// Discarded samples that were in no complete window.
     pub samples: usize,
     /// Samples in a window.
     pub length: usize,
-    /// Windows of the device given up since its last complete one, this one counted.
+    /// Windows of the device discarded since its last complete one, including this one.
     pub in_a_row: u32,
 }
 
-/// Why a window was given up.
+/// Why a window was discarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LossCause {
     /// More time passed between two samples than the card's `window.max_gap`.
     Gap {
         gap: Duration,
         max: Duration,
-        /// By the samples' own time stamps rather than their arrival.
+        /// Measured by the time stamps of the samples, not by their arrival.
         own_time: bool,
     },
-    /// The device's clock was set back, or forward to where it was before.
+    /// The clock of the device stepped back, or forward to where it was before.
     Clock { by: Duration, back: bool },
-    /// The device was silent for longer than `key_ttl` and came back.
+    /// The device was silent for longer than `key_ttl` and returned.
     Silence { silent: Duration, ttl: Duration },
-    /// Made room for another device, before its first prediction.
+    /// The device was evicted to make room for another one, before its first prediction.
     Evicted { max_keys: usize },
-    /// Silent for longer than `key_ttl`, before its first prediction.
+    /// The device expired (`key_ttl`) before its first prediction.
     Expired { ttl: Duration },
 }
 
@@ -50,7 +50,7 @@ impl LossCause {
     }
 }
 
-/// From so many windows in a row on, a device's windows are said never to fill.
+/// After this many discarded windows in a row, the message says that the windows never fill.
 const NEVER: u32 = 3;
 
 impl fmt::Display for WindowLoss {
@@ -98,12 +98,12 @@ impl fmt::Display for WindowLoss {
     }
 }
 
-/// Losses of one message: of each cause the first as the example, with how many there were.
+/// The losses of one message: the first of each cause as an example, and their number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WindowLosses(Vec<(WindowLoss, u32)>);
 
 impl WindowLosses {
-    /// Notes a loss; `loss` is asked for the first of its cause only.
+    /// Records a loss; `loss` is called for the first of its cause only.
     pub(super) fn note(&mut self, cause: LossCause, loss: impl FnOnce() -> WindowLoss) {
         match self.0.iter_mut().find(|(known, _)| known.cause.code() == cause.code()) {
             Some((_, count)) => *count = count.saturating_add(1),
@@ -111,7 +111,7 @@ impl WindowLosses {
         }
     }
 
-    /// Adds those of a stream whose windows have `length` samples.
+    /// Adds the losses of a stream whose windows have `length` samples.
     pub(super) fn merge(&mut self, more: Self, length: usize) {
         for (loss, count) in more.0 {
             match self.0.iter_mut().find(|(known, _)| known.cause.code() == loss.cause.code()) {
@@ -125,19 +125,19 @@ impl WindowLosses {
         self.0.iter()
     }
 
-    /// Losses of this cause, by its code.
+    /// The number of losses with this code.
     #[must_use]
     pub fn count(&self, code: &str) -> u32 {
         self.0.iter().find(|(loss, _)| loss.cause.code() == code).map_or(0, |(_, count)| *count)
     }
 }
 
-/// How full the window of the device at hand is.
+/// The fill level of the window of the current device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WindowFill {
     /// Samples in a window.
     pub length: usize,
-    /// Samples that the next window has already.
+    /// Samples that the next window already has.
     pub filled: usize,
     /// Samples that it still needs.
     pub missing: usize,

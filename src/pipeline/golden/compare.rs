@@ -1,4 +1,4 @@
-//! A prediction compared with the expected one, field by field.
+//! Compares a prediction with the expected one, field by field.
 
 use serde_json::{Map, Value};
 
@@ -23,7 +23,7 @@ pub(super) fn prediction(
     got: &Members,
     tolerance: f64,
 ) -> Result<(), Differs> {
-    // Numbers first: they say more of what is wrong than the label that follows from them.
+    // Numbers first: they tell more about the cause than the label that follows from them.
     let decided = |field: &str| matches!(field, "label" | "labels" | "anomaly");
     let (labels, numbers): (Vec<_>, Vec<_>) = expected.iter().partition(|(name, _)| decided(name));
     for (field, wanted) in numbers {
@@ -69,8 +69,8 @@ fn value(field: &str, expected: &Value, got: &Value, tolerance: f64) -> Result<(
     }
 }
 
-/// Scores by label. Only the best `top_k` are published, so one that is missing must be no better
-/// than those that are there.
+/// Compares scores by label. Only the best `top_k` are published, so a missing score must not be higher
+/// than the published ones.
 fn scores(expected: &Members, got: &Members, tolerance: f64) -> Result<(), Differs> {
     let least = got.values().filter_map(Value::as_f64).fold(f64::INFINITY, f64::min);
     for (label, wanted) in expected {
@@ -87,14 +87,14 @@ fn scores(expected: &Members, got: &Members, tolerance: f64) -> Result<(), Diffe
     Ok(())
 }
 
-/// Whether two values say the same; the order of a list of labels says nothing.
+/// Whether two values are equal; the order of a list of labels is irrelevant.
 fn same_set(a: &Value, b: &Value) -> bool {
     let (Value::Array(a), Value::Array(b)) = (a, b) else { return a == b };
     a.len() == b.len() && a.iter().all(|label| b.contains(label))
 }
 
-/// Whether the scores that decide are so close to each other (or to the threshold) that another
-/// processor may decide the other way within the tolerance. The scores themselves were compared.
+/// Whether the deciding scores are so close to each other, or to the threshold, that the decision may
+/// differ on another processor within the tolerance. The scores themselves were compared.
 fn is_tie(
     card: &Card,
     field: &str,

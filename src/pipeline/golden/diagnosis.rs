@@ -1,5 +1,5 @@
-//! What is likely wrong with a card whose golden samples come out differently, and which mistakes
-//! its golden samples would not notice. Both are found by trying: the card with one thing changed.
+//! Finds the likely mistake in a card whose golden samples differ, and mistakes that its golden samples
+//! would not detect. Both are found by trying the card with one change.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use crate::bundle::card::{Activation, Card, Layout, Normalize, OutputKind};
 use crate::engine::Model;
 use crate::pipeline::recording::Recording;
 
-/// Pairs of channels that are tried: all of ten channels.
+/// The number of pairs of channels that are tried: all pairs of ten channels.
 const MAX_PAIRS: usize = 45;
 
-/// A card with one thing changed, and the change in words.
+/// A card with one change, and a description of it.
 type Variant = (Card, String);
 
 /// The likely cause, as a clause that ends the sentence.
@@ -50,7 +50,7 @@ pub(super) fn likely(
     )
 }
 
-/// What could be wrong in the card without these recordings noticing: a line for each.
+/// Mistakes in the card that these recordings would not detect, a line for each.
 #[must_use]
 pub fn undetected_changes(
     card: &Arc<Card>,
@@ -88,7 +88,7 @@ fn layouts(card: &Card) -> impl Iterator<Item = Variant> {
     })
 }
 
-/// Two channels of an input in each other's place.
+/// Two channels of an input are exchanged.
 fn exchanges(card: &Card, max: usize) -> impl Iterator<Item = Variant> {
     let pairs = card.inputs.iter().enumerate().flat_map(|(place, input)| {
         let count = input.channels.len();
@@ -127,7 +127,7 @@ fn activations(card: &Card) -> impl Iterator<Item = Variant> {
     })
 }
 
-/// Without a normalisation that the card has.
+/// A normalisation of the card is missing.
 fn bare(card: &Card) -> impl Iterator<Item = Variant> {
     let inputs = card.inputs.iter().enumerate();
     inputs.filter(|(_, input)| input.normalize != Normalize::None).map(|(place, _)| {
@@ -148,7 +148,7 @@ fn hops(card: &Card) -> impl Iterator<Item = Variant> {
     })
 }
 
-/// Two labels (or names of values) in each other's place.
+/// Two labels (or names of values) are exchanged.
 fn relabelled(card: &Card) -> impl Iterator<Item = Variant> {
     let names = match &card.output.kind {
         OutputKind::Classification { labels, .. } | OutputKind::MultiLabel { labels, .. } => {

@@ -1,8 +1,8 @@
-//! Golden samples: recordings that begin at the sensor and end at the prediction. A card that no
-//! longer fits its model gives other predictions and is refused.
+//! Golden samples: recordings of raw samples with the expected predictions. A card that does not fit
+//! its model gives other predictions and is refused.
 //!
-//! This is how preprocessing is proved. Golden vectors begin at the model's input, so a card without
-//! `normalize`, with the other `layout` or with channels in another order passes them.
+//! They verify the preprocessing. Golden vectors start at the input of the model, so they do not detect
+//! a missing `normalize`, a wrong `layout` or channels in another order.
 
 mod compare;
 mod diagnosis;
@@ -23,24 +23,24 @@ use crate::bundle::card::Card;
 use crate::bundle::{Bundle, BundleError, GoldenSamples, VerifiedModel};
 use crate::engine::Model;
 
-/// Rows in a file of golden samples.
+/// The most rows in a file of golden samples.
 pub const MAX_GOLDEN_ROWS: usize = 100_000;
-/// Predictions in a file of golden samples: every start of the daemon pays for each.
+/// The most predictions in a file of golden samples; each is computed at every start.
 const MAX_GOLDEN_PREDICTIONS: usize = 1_000;
 /// The fields of a prediction that a recording may expect.
 const FIELDS: [&str; 8] =
     ["label", "score", "scores", "labels", "values", "units", "anomaly", "tensor"];
 
-/// Loads a bundle's model and proves it by its golden vectors and golden samples: the one way to a
-/// model that may predict.
+/// Loads the model of a bundle and verifies it with its golden vectors and golden samples. Every model
+/// that predicts was loaded by this function.
 ///
 /// # Errors
-/// As [`Bundle::model`]; golden vectors or samples that are missing or come out differently.
+/// As [`Bundle::model`]; golden vectors or samples are missing or differ.
 pub fn load(bundle: &Bundle) -> Result<VerifiedModel, BundleError> {
     bundle.load(prove)
 }
 
-/// Proves a loaded model by the bundle's golden samples, where it has any.
+/// Verifies a loaded model with the golden samples of the bundle, if it has any.
 ///
 /// # Errors
 /// As [`load`].
@@ -60,7 +60,7 @@ fn prove(card: &Arc<Card>, model: &Arc<Model>, samples: GoldenSamples<'_>) -> Re
     })
 }
 
-/// Every recording says what it expects, in fields that are known.
+/// Checks that every recording has expectations, in known fields.
 fn check_expectations(recordings: &[Recording]) -> Result<(), String> {
     let expected: usize = recordings.iter().map(|recording| recording.expected.len()).sum();
     if expected > MAX_GOLDEN_PREDICTIONS {
@@ -89,7 +89,7 @@ fn check_expectations(recordings: &[Recording]) -> Result<(), String> {
     Ok(())
 }
 
-/// In what the first prediction differs that does.
+/// The first difference.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("recording {recording}, {what}")]
 struct Mismatch {
@@ -194,12 +194,12 @@ fn at_row(
     })
 }
 
-/// Runs recordings and notes what is predicted as what is to be expected. What a recording expects
-/// already must come out so.
+/// Runs recordings and records the predictions as their expectations. Existing expectations must be
+/// met.
 ///
 /// # Errors
-/// A row that is rejected, a recording without a prediction, too many of them, or an expectation
-/// that is not met.
+/// A row is rejected, a recording has no prediction, there are too many of them, or an expectation is
+/// not met.
 pub fn record(
     card: &Arc<Card>,
     model: &Arc<Model>,
@@ -251,7 +251,7 @@ pub fn record(
     Ok(())
 }
 
-/// Why rows that were all taken gave no prediction.
+/// Why accepted rows gave no prediction.
 #[must_use]
 pub fn no_prediction(card: &Card, rows: usize) -> String {
     let length = card.window.as_ref().map_or(1, |window| window.length);
@@ -261,8 +261,8 @@ pub fn no_prediction(card: &Card, rows: usize) -> String {
     )
 }
 
-/// How many of the expected predictions of a classification have their rows' label, of how many
-/// whose rows have one, and the first that has not.
+/// Compares the expected predictions of a classification with the labels of their rows: how many agree,
+/// of how many with a label, and the first that does not.
 #[must_use]
 pub fn agreement(card: &Card, recordings: &[Recording]) -> (usize, usize, Option<String>) {
     let rows = card.window.as_ref().map_or(1, |window| window.length);
@@ -290,7 +290,7 @@ pub fn agreement(card: &Card, recordings: &[Recording]) -> (usize, usize, Option
 /// The bytes of a file of golden samples.
 #[must_use]
 pub fn golden_file(recordings: &[Recording]) -> Vec<u8> {
-    // One row a line: the file is text that people read and version.
+    // One row per line, because people read and version the file.
     let recording = |recording: &Recording| {
         let mut members = Map::new();
         if let Ok(Value::Object(all)) = serde_json::to_value(recording) {

@@ -1,7 +1,7 @@
-//! Output tensor -> prediction: what the model said, in the card's words.
+//! Interprets the output tensor as a prediction, as the card defines.
 //!
-//! A classification whose best score is under the card's threshold has no label (`null` on the
-//! wire): a name such as "unknown" may be one of the model's own labels.
+//! A classification whose best score is below the threshold of the card has no label (`null` in
+//! messages), because a name such as "unknown" may be a label of the model.
 
 mod output_plan;
 
@@ -16,19 +16,19 @@ use super::reject::Reject;
 use crate::bundle::card::{Activation, AnomalyScore};
 use crate::tensor::{Data, Quant, Tensor};
 
-/// What the model said of one input.
+/// The prediction for one input.
 #[derive(Debug)]
 pub(super) struct Prediction<'a> {
     pub(super) body: Body<'a>,
     pub(super) key: PublishKey,
 }
 
-/// As much of a prediction as the publish rules look at.
+/// The part of a prediction that the publish rules use.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct PublishKey {
-    /// Two predictions with the same mark say the same; stable between runs of the daemon.
+    /// Equal for equal predictions; stable between starts of the daemon.
     pub(super) mark: u64,
-    /// What the score is the score of: the label's number, or 0 where there is but one.
+    /// What the score belongs to: the number of the label, or 0 if there is only one score.
     pub(super) subject: u64,
     pub(super) score: Option<f32>,
 }
@@ -83,16 +83,16 @@ impl<'a> Scores<'a> {
     }
 }
 
-/// A raw output's elements.
+/// The elements of a raw output.
 #[derive(Debug)]
 pub(super) enum Elements<'a> {
     /// As the model stores them.
     Stored(&'a Data),
-    /// Quantized ones as the numbers they stand for.
+    /// Quantized elements as the real numbers that they represent.
     Reals(&'a [f32]),
 }
 
-/// Buffers of the interpretation, used again for every run.
+/// Buffers of the interpretation, reused for every run.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     reals: Vec<f32>,
@@ -100,11 +100,11 @@ pub(super) struct Scratch {
 }
 
 impl OutputPlan {
-    /// Interprets the model's output. `compared` are the normalised numbers of the input that a
+    /// Interprets the output of the model. `compared` holds the normalised values of the input that a
     /// reconstruction is compared with.
     ///
     /// # Errors
-    /// [`Reject::BadOutput`] where the output is not finite or names no label.
+    /// [`Reject::BadOutput`] if the output is not finite or names no label.
     pub(super) fn interpret<'a>(
         &'a self,
         output: &'a Tensor,
@@ -133,7 +133,7 @@ impl OutputPlan {
                 for ((value, scale), offset) in scratch.reals.iter_mut().zip(scale).zip(offset) {
                     *value = round6(*value * scale + offset);
                 }
-                // A finite output may still be scaled out of all numbers.
+                // Scaling a finite output may overflow.
                 if !scratch.reals.iter().all(|v| v.is_finite()) {
                     return Err(self.bad("is not finite when it is scaled".to_owned()));
                 }
@@ -215,7 +215,7 @@ fn classify<'a>(
     Prediction { body, key: PublishKey { mark, subject, score: Some(score) } }
 }
 
-/// The places of the `k` best scores, best first; of equal ones the first in the model's order.
+/// The indices of the `k` best scores, best first; equal scores in the model's order.
 fn rank(scores: &[f32], k: usize, order: &mut Vec<usize>) {
     order.clear();
     let score = |i: usize| scores.get(i).copied().unwrap_or(f32::MIN);
@@ -260,7 +260,7 @@ fn activate(activation: Activation, values: &mut [f32]) {
         Activation::None => {}
         Activation::Sigmoid => values.iter_mut().for_each(|v| *v = 1.0 / (1.0 + (-*v).exp())),
         Activation::Softmax => {
-            // Shifted by the largest, so that no exponential overflows.
+            // Shifted by the maximum, so that no exponential overflows.
             let top = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             values.iter_mut().for_each(|v| *v = (*v - top).exp());
             let sum: f32 = values.iter().sum();
@@ -269,7 +269,7 @@ fn activate(activation: Activation, values: &mut [f32]) {
     }
 }
 
-/// The numbers that an output's elements stand for.
+/// Converts the elements of an output to the numbers that they represent.
 fn reals(data: &Data, quant: Option<Quant>, into: &mut Vec<f32>) {
     into.clear();
     match data {
@@ -297,7 +297,7 @@ fn dequantize(values: impl Iterator<Item = i32>, quant: Option<Quant>, into: &mu
     }
 }
 
-/// A hash that is the same on every machine and in every version.
+/// A hash that is equal on every machine and in every version.
 fn mark(parts: impl Iterator<Item = u32>) -> u64 {
     let mut crc = crc32fast::Hasher::new();
     parts.for_each(|part| crc.update(&part.to_le_bytes()));

@@ -1,4 +1,4 @@
-//! What a model's output means, checked against the card once.
+//! The meaning of the model's output, checked against the card once.
 
 use crate::bundle::card::{Activation, AnomalyScore, Card, OutputKind, OutputSpec};
 use crate::pipeline::problems::Problems;
@@ -7,7 +7,7 @@ use crate::tensor::{Dtype, Quant, TensorSpec};
 /// The output that is interpreted, and how.
 #[derive(Clone, Debug)]
 pub(in crate::pipeline) struct OutputPlan {
-    /// Its place among the model's outputs.
+    /// Its index among the outputs of the model.
     pub(in crate::pipeline) index: usize,
     pub(super) name: String,
     pub(super) shape: Vec<usize>,
@@ -16,7 +16,7 @@ pub(in crate::pipeline) struct OutputPlan {
     pub(super) kind: Interpretation,
 }
 
-/// [`OutputKind`] with what the output's shape decides; lists are as long as the output.
+/// [`OutputKind`] with what the shape of the output determines; lists are as long as the output.
 #[derive(Clone, Debug)]
 pub(super) enum Interpretation {
     /// One score for each label.
@@ -34,7 +34,7 @@ pub(super) enum Interpretation {
     /// The label's number, without a score (the first output of scikit-learn's classifiers).
     Index {
         labels: Vec<String>,
-        /// The label's number by its place; empty where they count from 0.
+        /// The number of each label by its index; empty if they count from 0.
         ids: Vec<i64>,
     },
     MultiLabel {
@@ -48,7 +48,7 @@ pub(super) enum Interpretation {
         scale: Vec<f32>,
         offset: Vec<f32>,
     },
-    /// `input` is the place of the input that a reconstruction is compared with.
+    /// `input` is the index of the input that a reconstruction is compared with.
     Anomaly {
         score: AnomalyScore,
         threshold: f32,
@@ -112,12 +112,12 @@ impl OutputPlan {
         &self.shape
     }
 
-    /// What a step of a quantized output stands for; 1 where it is not quantized.
+    /// The real value of a step of a quantized output; 1 if it is not quantized.
     pub(in crate::pipeline) fn unit(&self) -> f64 {
         self.quant.map_or(1.0, |quant| quant.scale.into())
     }
 
-    /// The input that the output is compared with, if it is.
+    /// The input that the output is compared with, if any.
     pub(in crate::pipeline) fn compares_with(&self) -> Option<usize> {
         match self.kind {
             Interpretation::Anomaly { score: AnomalyScore::Output, .. } => None,

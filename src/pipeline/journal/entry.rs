@@ -5,7 +5,7 @@ pub(super) const ENTRY_MAGIC: &[u8; 4] = b"INFA";
 /// Magic, base, position.
 pub(super) const MIN_ENTRY_SIZE: usize = 4 + 8 + 8;
 
-/// What an item of a message is.
+/// The kind of an item of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Tag {
@@ -31,24 +31,24 @@ impl Tag {
     }
 }
 
-/// What came after a base, or after the additions to it before this one.
+/// A journal entry: what came after its base and the entries before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalEntry {
     /// The base it belongs to.
     pub base: u64,
-    /// Messages between that and this.
+    /// Messages between the base and this entry.
     pub from: u64,
-    /// The same with the messages in this.
+    /// As `from`, including the messages in this entry.
     pub upto: u64,
     pub bytes: Vec<u8>,
 }
 
-/// A snapshot as the base of additions.
+/// Encodes a snapshot as the base of entries.
 pub(in crate::pipeline) fn base(number: u64, snapshot: &[u8]) -> Vec<u8> {
     [&BASE_MAGIC[..], &number.to_le_bytes(), snapshot].concat()
 }
 
-/// The values that the next message is encoded as differences from.
+/// The values to which those of the next message are relative.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct DeltaBase {
     pub(super) received: i64,
@@ -57,13 +57,13 @@ pub(super) struct DeltaBase {
     pub(super) packet: u16,
 }
 
-/// What the additions to a base call it by; `None` for a snapshot alone.
+/// The number by which entries name their base; `None` for a snapshot alone.
 #[must_use]
 pub fn base_number(base: &[u8]) -> Option<u64> {
     split(base).0
 }
 
-/// The number of a base and its snapshot. A snapshot that is no base has no additions.
+/// Splits a base into its number and its snapshot. A snapshot that is not a base has no entries.
 pub(super) fn split(base: &[u8]) -> (Option<u64>, &[u8]) {
     let parts = base.strip_prefix(BASE_MAGIC).and_then(<[u8]>::split_first_chunk);
     parts.map_or((None, base), |(number, rest)| (Some(u64::from_le_bytes(*number)), rest))

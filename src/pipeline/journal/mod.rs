@@ -1,11 +1,11 @@
-//! What came into the windows of a stream since they were saved: a base, and additions to it.
+//! The journal of the windows of a stream: a base, and entries with what came after it.
 //!
-//! A base is a snapshot with a number before it: `INFB`, the number (u64), the snapshot. Every
-//! message that reaches a device's window is noted; from time to time what was noted is taken as an
-//! addition. Base and additions together give the windows as they were ([`restore()`]). Nothing is
-//! run again: what the publish rules remember is noted with the window that changed it.
+//! A base is a snapshot after a number: `INFB`, the number (u64), the snapshot. Every message that
+//! reaches the window of a device is recorded, and from time to time the records are taken as an entry.
+//! Base and entries together restore the windows ([`restore()`]). The model is not run again: the state
+//! of the publish rules is recorded with the window that changed it.
 //!
-//! An addition, little-endian: `INFA`, the number of its base (u64), how many messages came between
+//! An entry, little-endian: `INFA`, the number of its base (u64), how many messages came between
 //! the base and it (u64), when it was taken (i64, us since 1970) and how long after the base
 //! (number, us of monotonic time), the messages, the CRC-32 of everything before. A number is
 //! LEB128; one that may be negative is zigzag. A message is:

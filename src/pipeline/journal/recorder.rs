@@ -1,4 +1,4 @@
-//! Records what comes into the windows.
+//! Records the samples that reach the windows.
 
 use std::collections::HashMap;
 
@@ -11,19 +11,19 @@ use crate::pipeline::shape::WindowShape;
 use crate::pipeline::state_codec::{save_numbers, save_publish_state};
 use crate::pipeline::window::micros;
 
-/// Notes what comes into the windows after a base, once there is one.
+/// Records what reaches the windows after a base, once there is one.
 #[derive(Debug, Default)]
 pub(in crate::pipeline) struct JournalRecorder {
     base: Option<u64>,
     began: i64,
-    /// Messages in earlier additions.
+    /// Messages in earlier entries.
     from: u64,
-    /// Messages since.
+    /// Messages since then.
     count: u64,
     messages: Vec<u8>,
     names: HashMap<Box<str>, u64>,
     before: DeltaBase,
-    /// Of the device at hand.
+    /// The state of the current device.
     publish_state: PublishState,
 }
 
@@ -37,7 +37,7 @@ impl JournalRecorder {
         self.base.is_some()
     }
 
-    /// A message reached its device.
+    /// Records that a message reached its device.
     pub(in crate::pipeline) fn begin(
         &mut self,
         device: &str,
@@ -63,7 +63,7 @@ impl JournalRecorder {
         self.before.received = received;
     }
 
-    /// A sample of it is in the window.
+    /// Records a sample that is in the window.
     pub(in crate::pipeline) fn sample(
         &mut self,
         shape: &WindowShape,
@@ -84,14 +84,14 @@ impl JournalRecorder {
         save_numbers(sample, shape, &mut self.messages);
     }
 
-    /// The window starts over before the next sample because the device's clock was set.
+    /// Records that the window is reset before the next sample because the device's clock was set.
     pub(in crate::pipeline) fn restart(&mut self) {
         if self.has_base() {
             self.messages.push(Tag::Restart as u8);
         }
     }
 
-    /// What the publish rules remember of the device behind a window.
+    /// Records the state of the publish rules of the device after a window.
     pub(in crate::pipeline) fn publish_state(&mut self, state: &PublishState) {
         if self.has_base() && self.publish_state != *state {
             self.publish_state = *state;
@@ -100,7 +100,7 @@ impl JournalRecorder {
         }
     }
 
-    /// Nothing more comes of it. `input_id` names the message where its samples are in the window.
+    /// Ends the record of a message. `input_id` is its id if its samples are in the window.
     pub(in crate::pipeline) fn end(&mut self, input_id: Option<InputId>) {
         if !self.has_base() {
             return;
@@ -117,7 +117,7 @@ impl JournalRecorder {
         self.count += 1;
     }
 
-    /// What was noted since the last time; `None` where that is nothing.
+    /// Takes the records since the last call; `None` if there are none.
     pub(in crate::pipeline) fn take(&mut self, now: Now) -> Option<JournalEntry> {
         let base = self.base.filter(|_| self.count > 0)?;
         let (from, upto) = (self.from, self.from + self.count);

@@ -8,12 +8,12 @@ use crate::pipeline::snapshot::{self, Restored};
 use crate::pipeline::state_codec::{Cursor, RestoreError};
 use crate::pipeline::window::{Device, Devices, ForgottenDevices, micros};
 
-/// Takes up what a base and its additions hold, in the place of the devices there are; additions
-/// from the first one on that does not follow on the others are left out. `input_ids` gets the
-/// messages whose samples came from additions, in order.
+/// Replaces the devices with those of a base and its entries. The first entry that does not continue
+/// the one before, and all after it, are left out. `input_ids` receives the ids of the messages in the
+/// entries, in order.
 ///
 /// # Errors
-/// A base that is damaged, of another version or of another window shape; nothing is changed.
+/// The base is damaged, or of another version or window shape; nothing is changed.
 pub(in crate::pipeline) fn restore<'a>(
     base: &[u8],
     additions: impl IntoIterator<Item = &'a [u8]>,
@@ -53,18 +53,18 @@ pub(in crate::pipeline) fn restore<'a>(
     Ok(Restored { devices: devices.len(), dropped, left_out })
 }
 
-/// What an addition says of itself.
+/// The header of an entry.
 struct Head<'a> {
     base: u64,
     from: u64,
     taken: Timestamp,
-    /// Microseconds between the base and this.
+    /// Microseconds between the base and this entry.
     passed: i64,
     messages: &'a [u8],
 }
 
 impl<'a> Head<'a> {
-    /// `None` where a single bit is wrong.
+    /// Parses an entry; `None` if any bit is wrong.
     fn read(bytes: &'a [u8]) -> Option<Self> {
         let (body, crc) = bytes.split_last_chunk::<4>()?;
         if crc32fast::hash(body).to_le_bytes() != *crc || body.len() < MIN_ENTRY_SIZE {
@@ -77,14 +77,14 @@ impl<'a> Head<'a> {
         Some(Self { base, from, taken, passed, messages: cursor.rest() })
     }
 
-    /// Microseconds since the base. A clock that was set back counts as no time passed.
+    /// Microseconds since the base; 0 if the clock was set back.
     fn since(&self, now: Timestamp) -> i64 {
         let away = i64::try_from(now.since(self.taken).as_micros()).unwrap_or(i64::MAX);
         self.passed.saturating_add(away)
     }
 }
 
-/// The messages of one addition.
+/// The messages of one entry.
 struct Messages<'a> {
     cursor: Cursor<'a>,
     shape: &'a WindowShape,
@@ -98,7 +98,7 @@ impl<'a> Messages<'a> {
         Self { cursor: Cursor::new(head.messages), shape, names: Vec::new(), before }
     }
 
-    /// Puts all of them into the windows; how many they were.
+    /// Adds all of them to the windows; returns their number.
     fn replay(
         mut self,
         devices: &mut Devices,

@@ -5,12 +5,12 @@ use serde_json::Value;
 use super::{ColumnNames, Recording, RecordingError, too_many_rows};
 use crate::pipeline::decode::CsvReader;
 
-/// What a column is for.
+/// The meaning of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Column {
     /// A cell of the row.
     Cell,
-    /// Its unit in microseconds, or 0 for a time as a sensor sends it.
+    /// A time with this unit in microseconds, or 0 for a time as a sensor sends it.
     Time(i64),
     Recording,
     Device,
@@ -43,7 +43,7 @@ pub(super) fn read(
     let columns = columns(&header, names)?;
     let named = |column: Column| columns.iter().zip(&header).filter(move |(c, _)| **c == column);
     let channels: Vec<String> = match names {
-        // Without names in the card only the order counts.
+        // If the card has no names, the order of the columns is used.
         ColumnNames::Channels([]) => Vec::new(),
         _ => named(Column::Cell).map(|(_, name)| name.clone()).collect(),
     };
@@ -68,7 +68,7 @@ pub(super) fn read(
     Ok(found)
 }
 
-/// What each column is for.
+/// The meaning of each column.
 fn columns(header: &[String], names: ColumnNames<'_>) -> Result<Vec<Column>, RecordingError> {
     let channels = match names {
         ColumnNames::Channels(channels) => channels,
@@ -146,7 +146,7 @@ impl Row {
         Ok(row)
     }
 
-    /// Adds it to the recording it belongs to.
+    /// Adds it to its recording.
     fn put(self, channels: &[String], found: &mut Vec<Recording>) -> Result<(), RecordingError> {
         super::within(found, &self.recording, self.device.as_deref(), |into| {
             if into.channels.is_empty() {
@@ -157,7 +157,7 @@ impl Row {
     }
 }
 
-/// A cell that is empty or a text is refused when a channel wants it, as a sensor's would be.
+/// Converts a cell. One that is empty or a text is rejected if it is a channel, as a sensor's would be.
 fn value(cell: &str, line: usize) -> Result<Value, RecordingError> {
     if cell.is_empty() {
         return Ok(Value::Null);

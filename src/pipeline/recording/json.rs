@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::csv::TIMES;
 use super::{ColumnNames, Recording, RecordingError, too_many_rows};
 
-/// The version of the file's form.
+/// The version of the file format.
 const FORMAT: u64 = 1;
 
 pub(super) fn read(
@@ -50,7 +50,7 @@ fn bounded(count: usize, max: usize) -> Result<usize, RecordingError> {
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
-    // The offset is behind a value; only its own line breaks count.
+    // The offset is behind a value; only the line breaks of that value count.
     let before = text.get(..offset).unwrap_or(text).trim_end();
     before.matches('\n').count().saturating_add(1)
 }
@@ -97,7 +97,7 @@ fn golden(mut members: Map<String, Value>) -> Result<Vec<Recording>, RecordingEr
     Ok(recordings)
 }
 
-/// Takes one sample up.
+/// Adds one sample.
 fn put(
     sample: Value,
     names: ColumnNames<'_>,
@@ -137,7 +137,7 @@ fn put(
     };
     let (recording, device, label) = (text("recording"), text("device"), text("label"));
     let time = match names {
-        // The stream's configuration says which member it is.
+        // The configuration of the stream defines the member.
         ColumnNames::Payloads => None,
         ColumnNames::Channels(_) => time(&members, channels).map_err(wrong)?,
     };

@@ -1,8 +1,8 @@
-//! Recordings of raw samples: read from CSV or JSON, kept in the form of a bundle's golden samples.
+//! Recordings of raw samples, read from CSV or JSON; also the golden samples of a bundle.
 //!
-//! Everything here comes from a file that anybody may have written: sizes are bounded and every
-//! fault names its recording and row. Columns are matched with the card's channels by name, never by
-//! place, because a wrong order of channels is one of the mistakes to be found.
+//! The files are not trusted: sizes are bounded, and every error names its recording and row. Columns
+//! are matched with the channels of the card by name, never by position, because a wrong order of
+//! channels is one of the mistakes to detect.
 
 mod csv;
 mod json;
@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use super::decode::time;
 use crate::clock::Timestamp;
 
-/// Recordings in a file.
+/// The most recordings in a file.
 const MAX_RECORDINGS: usize = 1_000;
 
 /// Samples of one device in order, as the sensor sent them.
@@ -27,42 +27,42 @@ pub struct Recording {
     pub name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
-    /// Names of the columns of rows that are lists; empty where the model's channels have no names.
+    /// Names of the columns of rows that are lists; empty if the channels of the model have no names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub channels: Vec<String>,
-    /// Microseconds since any moment, one for each row, or empty.
+    /// Microseconds since an arbitrary time, one for each row, or empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "seconds")]
     pub times: Vec<i64>,
-    /// What was really going on, one for each row, or empty.
+    /// The true labels, one for each row, or empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<Option<String>>,
-    /// A sample each (or a whole input): a list with a cell for each column, or an object.
+    /// One sample (or whole input) each: a list with a cell for each column, or an object.
     pub rows: Vec<Value>,
-    /// The predictions it must give.
+    /// The expected predictions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expected: Vec<Expected>,
 }
 
-/// What a prediction must say.
+/// An expected prediction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Expected {
-    /// The row, from 0, that completes its window.
+    /// The row, counted from 0, that completes its window.
     pub row: usize,
     /// Fields of the prediction, by name.
     #[serde(flatten)]
     pub says: Map<String, Value>,
 }
 
-/// What the names of a file's columns and members mean.
+/// The meaning of the names of columns and members.
 #[derive(Clone, Copy, Debug)]
 pub enum ColumnNames<'a> {
-    /// They are channels of the card; none where the card names none.
+    /// They are channels of the card; none if the card names none.
     Channels(&'a [String]),
-    /// Rows stay as they are: a stream's configuration says what is in them.
+    /// Rows are passed on unchanged; the configuration of a stream defines their contents.
     Payloads,
 }
 
-/// Why a file of recordings cannot be used.
+/// Why a file of recordings is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordingError {
     #[error("{0}")]
@@ -78,7 +78,7 @@ pub enum RecordingError {
 /// Reads recordings: CSV with a header, JSON lines, a JSON list of samples, or golden samples.
 ///
 /// # Errors
-/// The first thing that is wrong, with its place.
+/// The first problem, with its place.
 pub fn read_recordings(
     bytes: &[u8],
     names: ColumnNames<'_>,
@@ -115,7 +115,7 @@ pub fn read_recordings(
     Ok(recordings)
 }
 
-/// JSON by its first line: a list, an object, or a bare number.
+/// Reads JSON, whose form is recognised by the first line: a list, an object, or a bare number.
 fn is_json(text: &str) -> bool {
     let line = text.trim_start().lines().next().unwrap_or_default();
     line.starts_with(['{', '[']) || line.trim().parse::<f64>().is_ok()
@@ -198,10 +198,10 @@ impl Recording {
         Ok(())
     }
 
-    /// Adds a row; times and labels are kept once a row has one.
+    /// Adds a row. Times and labels are stored from the first row that has one.
     fn push(&mut self, row: Value, time: Option<i64>, label: Option<String>) {
         if time.is_some() || !self.times.is_empty() {
-            // A row without a time has that of the row before it.
+            // A row without a time has the time of the row before it.
             let before = self.times.last().copied().unwrap_or_default();
             self.times.resize(self.rows.len(), before);
             self.times.push(time.unwrap_or(before));
@@ -217,7 +217,7 @@ impl Recording {
         RecordingError::Row { recording: self.title(), row, problem }
     }
 
-    /// How messages name it.
+    /// Its name in messages.
     #[must_use]
     pub fn title(&self) -> String {
         match (self.name.as_str(), &self.device) {
@@ -228,7 +228,7 @@ impl Recording {
         }
     }
 
-    /// A row as the JSON payload that a sensor would send.
+    /// Encodes a row as JSON, as a sensor would send it.
     #[must_use]
     pub fn payload(&self, row: usize) -> Value {
         let Some(cells) = self.rows.get(row) else { return Value::Null };
@@ -243,7 +243,7 @@ impl Recording {
         }
     }
 
-    /// What was really going on in all of these rows; `None` where it changed or is not known.
+    /// The true label of all of these rows; `None` if it changed or is not known.
     #[must_use]
     pub fn label(&self, rows: std::ops::RangeInclusive<usize>) -> Option<&str> {
         let labels = self.labels.get(rows)?;
@@ -252,7 +252,7 @@ impl Recording {
     }
 }
 
-/// Puts a member where a field of this name is looked for: a name, or a JSON pointer.
+/// Inserts a member at the place of a field: a name, or a JSON pointer.
 fn put_at(members: &mut Map<String, Value>, name: &str, value: &Value) {
     let path = name.strip_prefix('/').map(|rest| rest.split('/'));
     let path: Vec<String> = match path {
@@ -271,7 +271,7 @@ fn put_at(members: &mut Map<String, Value>, name: &str, value: &Value) {
     }
 }
 
-/// A time as a file may have it, in microseconds.
+/// Parses a time of a file, in microseconds.
 fn moment(value: &Value) -> Option<i64> {
     match value {
         Value::Number(number) => moment_of(number.as_f64()?),
@@ -322,7 +322,7 @@ fn within(
     Ok(())
 }
 
-/// Numbers below this are seconds since some moment of the recording's own.
+/// Numbers below this are seconds since an arbitrary time.
 const SINCE_1970: f64 = 1e9;
 
 fn moment_of(number: f64) -> Option<i64> {
