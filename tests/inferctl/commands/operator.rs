@@ -252,10 +252,10 @@ fn the_examples_of_rollouts_work_as_printed() {
     drop(all.spawn("rollout start", "--group all", "wave 1 of 4"));
 
     // The new version is deployed; the examples go back to the one before it.
-    let back = all.run("rollback", "--release-key");
-    assert!(back.contains("counter 3") && back.contains("done in wave 1 of 1"), "{back}");
-    all.prepare("rm back.rollout");
     all.prints("rollback", "--gateway", "done in wave 1 of 1");
+    all.prepare("rm back.rollout");
+    let back = all.run("rollback", "--release-key");
+    assert!(back.contains("counter 4") && back.contains("done in wave 1 of 1"), "{back}");
     all.done();
 }
 
