@@ -4,6 +4,7 @@ mod client;
 mod hostile;
 mod metrics;
 mod page;
+mod prometheus;
 mod protocol;
 
 use crate::common::broker::{Broker, free_port};
@@ -88,6 +89,30 @@ async fn a_token_protects_everything_but_the_probes() {
     let shown = "Authorization: Bearer a-token-of-24-characters\r\n";
     assert_eq!(get_with(port, "/metrics", shown).status, 200);
     assert_eq!(get(port, "/livez").status, 200);
+    let samples: Vec<String> =
+        samples(0, 1).into_iter().map(|sample| String::from_utf8(sample).unwrap()).collect();
+    let body = serde_json::json!({
+        "stream": "motion", "topic": "sensors/test/imu", "payload": samples[0]
+    });
+    let post = |headers: &str, body: &str| {
+        let request = format!(
+            "POST /api/try HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        client::send(port, request.as_bytes())
+    };
+    assert_eq!(post("", &body.to_string()).status, 401);
+    let tried = post(shown, &body.to_string()).json();
+    assert_eq!((&tried["samples"], &tried["repeated"]), (&1.into(), &40.into()), "{tried}");
+    assert_eq!(tried["filled"], serde_json::json!([1, 40]), "{tried}");
+    assert_eq!(tried["predictions"].as_array().unwrap().len(), 1, "{tried}");
+    assert_eq!(tried["messages"][0][0], "predictions/motion/test", "{tried}");
+    let bad = body.to_string().replace("\\\"ax", "\\\"bx");
+    let tried = post(shown, &bad).json();
+    assert!(tried["rejects"][0].as_str().unwrap().contains("ax"), "{tried}");
+    assert_eq!(post(shown, "{}").status, 400);
+    assert_eq!(get_with(port, "/", shown).body.matches("class=\"try-run\"").count(), 1);
     let log = served.gateway.log();
     assert!(!log.contains("a-token-of"), "a secret is in the log");
 }

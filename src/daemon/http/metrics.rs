@@ -24,6 +24,7 @@ pub(super) fn render(
     daemon(&mut out, health, started);
     streams(&mut out, health);
     times(&mut out, health);
+    quality(&mut out, health);
     queue(&mut out, health);
     link(&mut out, health);
     of_models(&mut out, health, models);
@@ -103,6 +104,32 @@ fn streams(out: &mut Exposition, health: &HealthSnapshot) {
             value(stats)
                 .into_iter()
                 .for_each(|value| out.sample(&[("stream", stream.as_str())], value));
+        }
+    }
+}
+
+/// Drift and accuracy, for the streams that have them.
+fn quality(out: &mut Exposition, health: &HealthSnapshot) {
+    let help = "The largest statistic as a share of its threshold; from 1 on it is an alarm.";
+    out.family(Kind::Gauge, "inferd_drift", help);
+    for (stream, stats) in &health.streams {
+        for quantity in stats.drift.iter().flat_map(|drift| &drift.quantities) {
+            let labels = [("stream", stream.as_str()), ("quantity", quantity.name.as_str())];
+            out.sample(&labels, quantity.level);
+        }
+    }
+    out.family(Kind::Counter, "inferd_drift_alarms", "Alarms of drift.");
+    for (stream, stats) in &health.streams {
+        stats
+            .drift
+            .iter()
+            .for_each(|drift| out.sample(&[("stream", stream.as_str())], drift.alarms));
+    }
+    out.family(Kind::Gauge, "inferd_accuracy", "Share of right predictions by the last labels.");
+    for (stream, stats) in &health.streams {
+        for version in stats.labels.iter().flat_map(|labels| &labels.versions) {
+            let labels = [("stream", stream.as_str()), ("version", version.version.as_str())];
+            version.accuracy.into_iter().for_each(|accuracy| out.sample(&labels, accuracy));
         }
     }
 }

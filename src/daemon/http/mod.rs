@@ -9,6 +9,7 @@ mod inference_protocol;
 mod metrics;
 mod page;
 mod site;
+mod trial;
 
 use std::io;
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::exposition::Format;
 use super::page::{self, PageView};
-use super::{inference_protocol, metrics};
+use super::{inference_protocol, metrics, trial};
 use crate::clock::Mono;
 use crate::control::{ControlRequest, Response as ControlResponse};
 use crate::daemon::context::DaemonContext;
@@ -39,7 +39,10 @@ impl Site {
     /// Answers a request.
     pub(super) async fn respond(&self, request: &Request) -> Response {
         if request.method == Method::Post {
-            return Response::text(404, "nothing is changed by this path");
+            return match request.path.as_str() {
+                "/api/try" => self.try_payload(&request.body),
+                _ => Response::text(404, "nothing is posted to this path"),
+            };
         }
         match request.path.as_str() {
             "/metrics" => self.metrics(&request.accept).await,
@@ -105,6 +108,11 @@ impl Site {
         let now = self.context.clock.now().mono;
         let device = device.as_deref().filter(|name| !name.is_empty());
         Response::json(200, &live.look(now, device, labels))
+    }
+
+    fn try_payload(&self, body: &[u8]) -> Response {
+        let (config, models) = (&self.context.config, self.commands.models.active());
+        trial::run(config, &models, self.context.clock.as_ref(), body)
     }
 
     async fn live(&self) -> Response {

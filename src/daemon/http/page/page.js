@@ -194,6 +194,42 @@ async function look(stream) {
   }
 }
 
+// Try a payload.
+
+async function attempt(details) {
+  const into = details.querySelector(".try-outcome");
+  const body = JSON.stringify({
+    stream: details.dataset.stream,
+    topic: details.querySelector(".try-topic").value,
+    payload: details.querySelector(".try-payload").value,
+  });
+  const say = (text, kind = "") => element("p", { class: kind }, text);
+  try {
+    const response = await fetch("/api/try", { method: "POST", body });
+    if (!response.ok) {
+      into.replaceChildren(say(await response.text(), "warn"));
+      return;
+    }
+    const outcome = await response.json();
+    const parts = [say(`${outcome.samples} samples decoded.`)];
+    if (outcome.filled) parts.push(say(`A new device would have ${outcome.filled.join(" of ")} samples in its window.`));
+    if (outcome.repeated) parts.push(say(`The payload was repeated ${outcome.repeated} times to fill a window.`));
+    parts.push(...outcome.rejects.map((reject) => say(`Rejected: ${reject}`, "warn")));
+    const labels = outcome.predictions.flatMap((one) => one.scores.map(([label]) => label));
+    const last = outcome.predictions.at(-1);
+    if (last) {
+      parts.push(say(`Prediction: ${last.label ?? "no label"} ${last.score ?? ""}`));
+      parts.push(...windowView({ window: outcome.window, labels }, { last }));
+    }
+    for (const [topic, payload] of outcome.messages) {
+      parts.push(say(`Would be published on ${topic}:`), element("pre", {}, payload));
+    }
+    into.replaceChildren(...parts);
+  } catch (error) {
+    into.replaceChildren(say(`No answer: ${error.message}`, "warn"));
+  }
+}
+
 // Nothing is asked for while nobody looks.
 
 function every(period, act) {
@@ -204,6 +240,9 @@ function every(period, act) {
   run();
 }
 
+for (const details of $("details.try[data-stream]")) {
+  details.querySelector(".try-run").addEventListener("click", () => attempt(details));
+}
 for (const button of $("button.copy")) {
   button.hidden = false;
   button.addEventListener("click", () => copy(button));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::html::{ago, count, esc, percent, span};
 use super::{PageView, accuracy, chart, drift};
 use crate::clock::Mono;
-use crate::config::Stream;
+use crate::config::{Level, Stream};
 use crate::monitor::health::HealthState;
 use crate::monitor::{Minute, StageTimes, StreamStats, WindowStats};
 
@@ -56,11 +56,37 @@ pub(super) fn card(view: &PageView<'_>, config: &Stream, stats: &StreamStats) ->
          </p>{facts}{window}{rejects}{accuracy}{drift}</div>\
          <details class=\"live\" data-stream=\"{name}\" open><summary>Live</summary>\
          <div class=\"live-view\"><p class=\"quiet\">The live charts need JavaScript.</p></div>\
-         </details></article>\n",
+         </details>{attempt}</article>\n",
+        attempt = attempt(view, config),
         model = esc(config.model.as_str()),
         version = esc(version),
         from = esc(&config.topic.to_string()),
         to = esc(&config.publish.topic.to_string()),
+    )
+}
+
+/// The form that tries a payload; it needs a token.
+fn attempt(view: &PageView<'_>, config: &Stream) -> String {
+    let name = esc(config.name.as_str());
+    if view.config.http.token_file.is_none() {
+        return "<details class=\"try\"><summary>Try a payload</summary><p class=\"quiet\">Set \
+                <code>http.token_file</code> to send payloads through this stream without \
+                publishing.</p></details>"
+            .to_owned();
+    }
+    let levels = config.topic.levels.iter().map(|level| match level {
+        Level::Literal(text) => text.as_str(),
+        Level::Capture(_) => "test",
+    });
+    let topic: Vec<&str> = levels.collect();
+    format!(
+        "<details class=\"try\" data-stream=\"{name}\"><summary>Try a payload</summary>\
+         <p class=\"quiet\">It goes through a copy of this stream. Nothing is published.</p>\
+         <p><label>Topic <input class=\"try-topic\" value=\"{}\"></label></p>\
+         <p><label>Payload<textarea class=\"try-payload\" spellcheck=\"false\"></textarea>\
+         </label></p><p><button type=\"button\" class=\"try-run\">Try</button></p>\
+         <div class=\"try-outcome\" role=\"status\"></div></details>",
+        esc(&topic.join("/"))
     )
 }
 
