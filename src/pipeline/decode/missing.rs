@@ -39,8 +39,7 @@ impl MissingPlan {
 
     /// Whether a number stands for none.
     pub(super) fn is_number_of_none(&self, value: f64) -> bool {
-        #[expect(clippy::float_cmp, reason = "a value that was written is meant as written")]
-        self.numbers.iter().any(|number| *number == value)
+        self.numbers.contains(&value)
     }
 
     /// Whether a text stands for no number.

@@ -57,7 +57,7 @@ fn format_lines(kind: &PayloadKind) -> Vec<String> {
 /// A name made of the last level that is one.
 fn stream_name(topic: &str) -> String {
     let is_literal = |level: &&str| !level.starts_with('{') && !level.is_empty();
-    let level = topic.split('/').filter(is_literal).next_back().unwrap_or("stream");
+    let level = topic.split('/').rfind(is_literal).unwrap_or("stream");
     let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = level.chars().map(letter).take(64).collect();
     let name = name.trim_matches('-').to_owned();
