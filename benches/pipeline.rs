@@ -164,6 +164,7 @@ fn stream(format: Format, whole: bool, timed: bool, devices: usize) -> Stream {
         key_ttl: Duration::from_secs(3600),
         max_payload: 1 << 20,
         priority: 0,
+        drift: inferd::config::Drift::default(),
         labels: None,
         capture: None,
         publish: Publish {

@@ -10,6 +10,7 @@ mod common;
 mod control;
 mod cross_arch;
 mod daemon;
+mod drift;
 mod exported;
 mod faults;
 mod fleet;

@@ -30,6 +30,7 @@ pub use open::open_model;
 pub(crate) use parse::file_name;
 
 use crate::config::problem::Problem;
+use crate::drift::Baseline;
 use crate::engine::{LoadOptions, Model};
 use crate::ids::Digest;
 use crate::tensor::Tensor;
@@ -37,6 +38,8 @@ use card::Card;
 
 /// The card's file in every bundle.
 pub(crate) const CARD_FILE: &str = "card.toml";
+/// The file of the baseline that drift is found with. The card does not name it.
+const BASELINE_FILE: &str = "baseline.npz";
 /// The file of golden vectors that inferctl computes.
 const VECTORS_FILE: &str = "golden.npz";
 
@@ -60,6 +63,8 @@ pub struct VerifiedModel {
     pub model: Arc<Model>,
     /// The digest of the model file.
     pub digest: Digest,
+    /// How its inputs and outputs are distributed while all is well.
+    pub baseline: Option<Arc<Baseline>>,
     /// Things that are valid but probably unintended.
     pub warnings: Vec<String>,
 }
@@ -129,6 +134,28 @@ impl Bundle {
     /// Whether the bundle has golden vectors.
     pub(crate) fn has_golden(&self) -> bool {
         self.card.golden.as_ref().is_some_and(|golden| self.files.contains_key(&golden.file))
+    }
+
+    /// Reads the baseline, if the bundle has one.
+    ///
+    /// # Errors
+    /// A file that is no baseline.
+    pub fn baseline(&self) -> Result<Option<Baseline>, BundleError> {
+        let wrong = |why: String| BundleError::File { name: BASELINE_FILE.to_owned(), why };
+        if let Some(why) = self.unread.get(BASELINE_FILE) {
+            return Err(wrong(why.clone()));
+        }
+        let Some(bytes) = self.files.get(BASELINE_FILE) else { return Ok(None) };
+        Baseline::read(bytes).map(Some).map_err(|error| wrong(error.to_string()))
+    }
+
+    /// The bundle with this baseline in the place of its own.
+    pub(crate) fn with_baseline(&self, bytes: Vec<u8>) -> Result<Self, BundleError> {
+        let mut files = self.files.clone();
+        files.insert(BASELINE_FILE.to_owned(), bytes);
+        let bundle = Self::from_files(files, self.folder.clone())?;
+        bundle.baseline()?;
+        Ok(bundle)
     }
 
     /// Returns the files by name.
@@ -210,7 +237,8 @@ impl Bundle {
         BundleError::all(mismatch.into_iter().chain(proof).collect())?;
         let CheckedModel { card, model, warnings } = fitted;
         self.verify_samples(&model, replay)?;
-        Ok(VerifiedModel { card, model, digest: self.digest(), warnings })
+        let baseline = self.baseline()?.map(Arc::new);
+        Ok(VerifiedModel { card, model, digest: self.digest(), baseline, warnings })
     }
 
     /// Runs the golden vectors and returns the largest difference, or `None` if there are none.

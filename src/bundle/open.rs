@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::archive::{MAX_BUNDLE_SIZE, is_tar};
 use super::card::Card;
-use super::{Bundle, BundleError, CARD_FILE};
+use super::{BASELINE_FILE, Bundle, BundleError, CARD_FILE};
 use crate::engine::{LoadOptions, Model};
 use crate::ids::ModelName;
 
@@ -64,7 +64,8 @@ impl Bundle {
         let of_card = |card: &Card| {
             let golden = card.golden.iter();
             let golden = golden.flat_map(|golden| golden.samples.iter().chain([&golden.file]));
-            std::iter::once(&card.file).chain(golden).cloned().collect::<Vec<_>>()
+            let named = std::iter::once(&card.file).chain(golden).cloned();
+            named.chain([BASELINE_FILE.to_owned()]).collect::<Vec<_>>()
         };
         for name in examined.0.as_ref().map(of_card).unwrap_or_default() {
             match read(&folder.join(&name), MAX_BUNDLE_SIZE) {

@@ -32,7 +32,7 @@ use std::time::Duration;
 pub use cli_args::{parse_duration, parse_size};
 pub use identity::Containment;
 pub use load::{ConfigError, Environment};
-pub use monitoring::{Capture, CaptureFiles, Labels, Upload};
+pub use monitoring::{Capture, CaptureFiles, Drift, Labels, Upload};
 pub use reading::{
     ArrayOrder, Compression, CsvDialect, DeviceClock, Missing, MissingRules, NumberForm, Reading,
     TimeReading, TimeUnit,
@@ -244,6 +244,7 @@ pub struct Stream {
     /// The higher, the later it is evicted from a full store.
     pub priority: u8,
     pub publish: Publish,
+    pub drift: Drift,
     /// `None`: no labels are expected.
     pub labels: Option<Labels>,
     /// `None`: nothing is captured.

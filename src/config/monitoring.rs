@@ -1,11 +1,29 @@
-//! `[stream.labels]`, `[stream.capture]` and `[capture]`: is the model still good?
+//! `[stream.drift]`, `[stream.labels]`, `[stream.capture]` and `[capture]`: is the model still good?
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::section::Section;
+use super::units;
 use super::{Gateway, TopicPattern};
 use crate::ids::{ModelName, StreamName};
+
+/// `[stream.drift]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drift {
+    pub enabled: bool,
+    /// At most so many false alarms in so much time.
+    pub false_alarms: (u32, Duration),
+    /// How long a baseline is learned if the bundle has none.
+    pub learn: Duration,
+}
+
+impl Default for Drift {
+    fn default() -> Self {
+        let day = Duration::from_secs(86_400);
+        Self { enabled: true, false_alarms: (1, day * 30), learn: day }
+    }
+}
 
 /// `[stream.labels]`
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +76,25 @@ pub struct Upload {
     pub ca_file: Option<PathBuf>,
     /// 0 is no limit.
     pub max_bytes_per_s: u64,
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+const YEARS: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+pub(super) fn drift(section: &Section<'_>) -> Drift {
+    let default = Drift::default();
+    let false_alarms = section.parsed("false_alarms", |text| {
+        let (count, per) = text.split_once('/').ok_or("not a number, a slash and a duration")?;
+        let count = count.trim().parse::<u32>().map_err(|_| "the number is not a whole one")?;
+        let per = units::duration(per.trim()).ok_or("there is no duration behind the slash")?;
+        let fits = (1..=1000).contains(&count) && (HOUR..=YEARS).contains(&per);
+        if fits { Ok((count, per)) } else { Err("too few or too many") }
+    });
+    Drift {
+        enabled: section.flag("enabled"),
+        false_alarms: false_alarms.unwrap_or(default.false_alarms),
+        learn: section.duration("learn"),
+    }
 }
 
 pub(super) fn labels(

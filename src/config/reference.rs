@@ -352,6 +352,16 @@ pub const REFERENCE: &[OptionSpec] = options! {
     "stream[].publish.consecutive": Kind::Int { min: 1, max: 1000 } => Value("1"),
         "How many consecutive predictions must have the same label before it is published.";
 
+    "stream[].drift.enabled": Kind::Bool => Value("true"),
+        "Compare the windows and predictions with the baseline of the model, and report drift (see \
+         docs/monitoring.md). Without a baseline in the bundle, one is learned first.";
+    "stream[].drift.false_alarms":
+        Kind::Text { max: 32, form: "COUNT/DURATION, 1/3650d to 1000/1h" } => Value("\"1/30d\""),
+        "How many false alarms are accepted in how much time. All thresholds follow from this.";
+    "stream[].drift.learn": duration(MINUTE, 365 * DAY) => Value("\"1d\""),
+        "How long a baseline is learned if the bundle has none, at least until there are 50 \
+         independent blocks of windows. Nothing is reported before that.";
+
     "stream[].labels.topic": topic("levels with {captures}; {stream} and {model} are replaced by \
                                     their names")
         => Required, eg "\"labels/{stream}/{device}\"",

@@ -20,6 +20,7 @@ pub(super) const TABLES: &[(&str, &str)] = &[
     ("stream[]", "A sensor input and the model to run on it. One table for each input."),
     ("stream[].payload", "Format of the input messages."),
     ("stream[].publish", "Publication of predictions."),
+    ("stream[].drift", "Windows and predictions that differ from the baseline."),
     ("stream[].labels", "Labels: what was true, reported later by people or other systems."),
     (
         "stream[].capture",

@@ -97,6 +97,7 @@ pub(super) fn stream(section: &Section<'_>) -> Option<Stream> {
             Some(labels) => Some(labels?),
             None => None,
         },
+        drift: monitoring::drift(&section.section("drift")),
         capture: section.has("capture").then(|| monitoring::capture(&section.section("capture"))),
     })
 }

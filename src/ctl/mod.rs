@@ -1,5 +1,6 @@
 //! The command line of `inferctl`: one file a command.
 
+mod baseline;
 mod broker;
 mod counter;
 mod dry_run;
@@ -70,6 +71,7 @@ Examples:
 enum Command {
     Keygen(keygen::Args),
     Keys(keys::Args),
+    Baseline(baseline::Args),
     Pack(pack::Args),
     Sign(sign::Args),
     Verify(verify::Args),
@@ -106,6 +108,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
     match cli.command {
         Command::Keygen(args) => keygen::keygen(&args),
         Command::Keys(args) => keys::keys(&args),
+        Command::Baseline(args) => baseline::baseline(&args),
         Command::Pack(args) => pack::pack(&args),
         Command::Sign(args) => sign::sign(&args),
         Command::Verify(args) => verify::verify(&args),

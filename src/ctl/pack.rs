@@ -38,7 +38,8 @@ Examples:
   inferctl pack models/motion --counter next --broker mqtt://broker.example --out motion-1.1.0.bundle
   inferctl pack motion-1.0.0.bundle --counter 3 --out motion-1.0.0-counter-3.bundle
   inferctl pack models/new --counter 1 --golden-inputs windows.npz --out new.bundle
-  inferctl pack models/new --counter 1 --golden-samples day.csv --out new.bundle")]
+  inferctl pack models/new --counter 1 --golden-samples day.csv --out new.bundle
+  inferctl pack models/new --counter 1 --baseline baseline.npz --out new.bundle")]
 pub(super) struct Args {
     /// A bundle: a folder with a card.toml, or a .bundle file
     bundle: PathBuf,
@@ -62,6 +63,9 @@ pub(super) struct Args {
     golden_samples: Option<PathBuf>,
     #[command(flatten)]
     terms: GoldenTerms,
+    /// A baseline for the detection of drift, as `inferctl baseline` makes it; replaces that of the bundle
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
     /// Oldest version of inferd that can run it
     #[arg(long, value_name = "VERSION")]
     requires_inferd: Option<String>,
@@ -112,6 +116,7 @@ pub(super) fn pack(args: &Args) -> Result<(), Failure> {
     let bundle = Bundle::open(&args.bundle)?;
     let former = former(&bundle, &args.bundle)?;
     let (bundle, golden) = with_samples(with_golden(bundle, args)?, args)?;
+    let bundle = with_baseline(bundle, args)?;
     let bases = args.delta_from.iter().map(|path| Bundle::open(path));
     let bases = bases.collect::<Result<Vec<_>, _>>()?;
     let release = ReleaseInfo {
@@ -232,4 +237,19 @@ fn with_samples(bundle: Bundle, args: &Args) -> Result<(Bundle, Option<GoldenMad
     let made = GoldenMade::of(&bundle, path, &args.terms)?;
     made.warn();
     Ok((bundle.with_samples(made.file.clone(), made.tolerance)?, Some(made)))
+}
+
+/// The bundle with the given baseline, which must be of this model.
+fn with_baseline(bundle: Bundle, args: &Args) -> Result<Bundle, Failure> {
+    let Some(path) = &args.baseline else { return Ok(bundle) };
+    let bytes = std::fs::read(path).map_err(|error| Failure::io("read", path, &error))?;
+    let bundle = bundle.with_baseline(bytes)?;
+    let failed = |why: String| Failure::new(Exit::Failed, format!("{}: {why}", path.display()));
+    let (card, model) = bundle.card_and_model()?;
+    let quantities = pipeline::Replay::of_card(&card, &model)
+        .and_then(|replay| replay.quantities())
+        .map_err(failed)?;
+    let baseline = bundle.baseline()?.unwrap_or_default();
+    baseline.check(&quantities).map_err(failed)?;
+    Ok(bundle)
 }

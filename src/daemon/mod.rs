@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `systemd` | notifications to the service manager |
 //! | `windows` | partial windows that survive a restart |
+//! | `baselines` | learned baselines that survive a restart |
 //! | `labels` | remembered predictions that survive a restart |
 //! | `live` | what a page shows while somebody looks |
 //! | `inference` | the worker threads and the streams on them |
@@ -21,6 +22,7 @@
 //! | `http` | metrics, health and the status page |
 //! | `startup` `shutdown` | wires all of it, and stops it in order |
 
+mod baselines;
 mod candidate;
 mod context;
 mod control;

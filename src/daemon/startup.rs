@@ -6,6 +6,7 @@ use std::sync::mpsc::sync_channel;
 
 use tokio::sync::mpsc;
 
+use super::baselines;
 use super::context::DaemonContext;
 use super::control::commands::Commands;
 use super::control::server::ControlServer;
@@ -276,7 +277,14 @@ fn streams(config: &Config, state: &mut State, now: Now) -> Result<Vec<StreamRun
             restore_windows(&mut pipeline, &mut recent, stream, store, now);
             restore_labels(&mut pipeline, stream, store);
         }
+        let (gateway, digest) = (&config.gateway, model.loaded.digest);
+        let learned = store_of(&mut state.database)
+            .and_then(|store| baselines::load(store, &stream.name, digest));
+        if let Err(why) = pipeline.watch_drift(model.loaded.baseline.clone(), learned) {
+            log::warn!("stream {}: the baseline of its model is not used: {why}", stream.name);
+        }
         let runner = StreamRunner::new(index, stream, pipeline, saves, recent);
+        let runner = runner.with_drift(gateway, digest);
         let capture = state.capture.as_ref().filter(|_| stream.capture.is_some());
         Ok(runner.with_capture(capture.map(CaptureThread::handle)).with_label_stats())
     };

@@ -19,7 +19,7 @@ impl Default for FalseAlarms {
 
 /// The approximations below hold for known distributions; the baseline only estimates them. The
 /// thresholds are set for a promise this many times stricter.
-const MARGIN: f64 = 4.0;
+const MARGIN: f64 = 6.0;
 
 impl FalseAlarms {
     /// Windows between two false alarms of one of `statistics`, which share the promise equally.
@@ -86,9 +86,9 @@ const ERRORS: f64 = 2.5;
 
 /// The population stability index that a histogram exceeds with probability `alpha`.
 ///
-/// For independent observations `chi2(bins - 1) (1/n + 1/m)`. Where windows depend on each other, the
-/// distances that were measured within the baseline decide. Where too few were measured, all of the
-/// excess is taken to be in one direction, which is the worst case.
+/// For independent observations `chi2(bins - 1) (1/n + 1/m)`. Where windows depend on each other,
+/// the distances that were measured within the baseline decide. Where too few were measured, all of
+/// the excess is taken to be in one direction, which is the worst case.
 #[must_use]
 pub fn psi_threshold(of: &Distances, alpha: f64) -> f64 {
     let freedom = (of.bins - 1.0).max(1.0);

@@ -1,14 +1,18 @@
 //! What looks at every prediction of a stream beside its publication.
 
 use super::capture::{CaptureTap, CapturedInput};
+use super::drift::{Collector, DriftObserver};
 use super::labels::{LabelJoin, LabelReport};
 use super::live::{LiveRecorder, LiveStep};
-use super::observation::{Observation, RanInput};
+use super::observation::{Observation, RanInput, RunOutcome};
 use super::outputs::OutputStats;
 use super::runner::ModelRunner;
+use super::step_report::StepReport;
 use super::stream::Pipeline;
 use crate::bundle::card::Card;
+use crate::clock::Now;
 use crate::config::Stream;
+use crate::drift::RateChange;
 use crate::ids::GatewayId;
 use crate::message::Incoming;
 use crate::truth::{BadSave, LabelStats};
@@ -21,6 +25,9 @@ pub(super) struct Observers {
     live: Option<Box<LiveRecorder>>,
     pub(super) capture: Option<Box<CaptureTap>>,
     outputs: OutputStats,
+    pub(super) drift: Option<Box<DriftObserver>>,
+    /// While a baseline is made.
+    pub(super) collector: Option<Collector>,
 }
 
 impl Observers {
@@ -30,6 +37,8 @@ impl Observers {
             live: None,
             outputs: OutputStats::new(card),
             capture: CaptureTap::new(stream).map(Box::new),
+            drift: None,
+            collector: None,
         }
     }
 
@@ -56,6 +65,29 @@ impl Observers {
     pub(super) fn finish(&mut self, ran: &RanInput<'_>, runner: &ModelRunner) {
         if let Some(capture) = &mut self.capture {
             capture.finish(ran, runner);
+        }
+        let Some(features) = runner.features().filter(|_| ran.outcome != RunOutcome::Failed) else {
+            return;
+        };
+        if let Some(drift) = &mut self.drift {
+            drift.window(features, ran.now);
+        }
+        if let Some(collector) = &mut self.collector {
+            collector.windows.push((ran.time, features.clone()));
+        }
+    }
+
+    /// A window of a device is complete; `change` if the device is not at its usual rate.
+    pub(super) fn note_rate(&mut self, device: &str, change: Option<RateChange>, now: Now) {
+        if let Some(drift) = &mut self.drift {
+            drift.device(device, change, now);
+        }
+    }
+
+    /// Takes the counts of one message.
+    pub(super) fn note_step(&mut self, report: &StepReport, now: Now) {
+        if let Some(drift) = &mut self.drift {
+            drift.inputs(report, now);
         }
     }
 

@@ -192,11 +192,16 @@ impl Pipeline {
             note(&added, device, captured.device(), shape, outcome);
             record(recorder, shape, &added, sample, *own);
             let restarted = added.restart.is_some();
+            if restarted {
+                device.rate.interrupt();
+            }
             let retained = marks.add(captured.device(), shape.length, incoming.retained, restarted);
             if !added.complete {
                 continue;
             }
             device.ring.read(shape, &mut predictor.runner.window);
+            let rate = device.rate.window(time);
+            predictor.observers.note_rate(captured.device(), rate, incoming.received);
             // The same window comes again after a crash only where every sample was kept.
             let again = stream.windows == WindowSafety::Journal && outcome.runs == 0;
             let name = token.and(incoming.input_id).filter(|_| again);

@@ -14,6 +14,7 @@ use super::stream::Pipeline;
 use crate::bundle::card::Card;
 use crate::clock::{Clock, Mono, Now, Timestamp};
 use crate::config::{Config, Encoding, Format, Level, Stream, When};
+use crate::drift::{Features, Quantities};
 use crate::engine::Model;
 use crate::ids::{DeviceKey, GatewayId};
 use crate::message::Incoming;
@@ -27,6 +28,23 @@ pub enum ReplayEvent<'a> {
     /// The prediction of the window that it completed, as it would be published.
     Prediction(&'a [u8]),
     Reject(&'a Reject),
+}
+
+/// In which order the windows of several recordings come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordingOrder {
+    /// By the time of their samples; one recording after the other where times are not absolute.
+    ByTime,
+    /// As of devices that all began at the same time.
+    Concurrent,
+}
+
+/// The features of all windows of recordings.
+#[derive(Clone, Debug, Default)]
+pub struct CollectedFeatures {
+    pub windows: Vec<Features>,
+    pub rejects: usize,
+    pub first_reject: Option<String>,
 }
 
 /// A card with its model, and the stream that decodes recordings for it.
@@ -131,9 +149,19 @@ impl Replay {
         &self,
         recording: &Recording,
         clock: Option<&dyn Clock>,
-        mut each: impl FnMut(usize, ReplayEvent<'_>) -> ControlFlow<()>,
+        each: impl FnMut(usize, ReplayEvent<'_>) -> ControlFlow<()>,
     ) -> Result<(), String> {
-        let mut pipeline = self.pipeline()?;
+        self.run_through(&mut self.pipeline()?, recording, clock, each);
+        Ok(())
+    }
+
+    fn run_through(
+        &self,
+        pipeline: &mut Pipeline,
+        recording: &Recording,
+        clock: Option<&dyn Clock>,
+        mut each: impl FnMut(usize, ReplayEvent<'_>) -> ControlFlow<()>,
+    ) {
         let topic = self.topic(recording);
         let first = recording.times.first().copied().unwrap_or_default();
         // Times since 1970 are used as they are; others are relative to `start`.
@@ -161,16 +189,65 @@ impl Replay {
                 pipeline.step(&incoming, &Stand { now, clock: clock.zip(begun) }, &mut out);
             for finished in out.drain(..) {
                 if each(row, ReplayEvent::Prediction(&finished.message.payload)).is_break() {
-                    return Ok(());
+                    return;
                 }
             }
             for rejected in &outcome.rejects {
                 if each(row, ReplayEvent::Reject(&rejected.reject)).is_break() {
-                    return Ok(());
+                    return;
                 }
             }
         }
-        Ok(())
+    }
+
+    /// What is watched of this model's windows.
+    ///
+    /// # Errors
+    /// As [`Replay::of_card`].
+    pub fn quantities(&self) -> Result<Quantities, String> {
+        Ok((**self.pipeline()?.collect_features()).clone())
+    }
+
+    /// Runs recordings and collects the features of their windows, in the order in which the daemon
+    /// would see them. `each` is called before every row.
+    ///
+    /// # Errors
+    /// As [`Replay::of_card`].
+    pub fn features(
+        &self,
+        recordings: &[Recording],
+        order: RecordingOrder,
+        mut each: impl FnMut(),
+    ) -> Result<CollectedFeatures, String> {
+        let is_set = |recording: &Recording| {
+            recording.times.first().is_some_and(|first| Timestamp(*first).is_set())
+        };
+        let by_time = order == RecordingOrder::ByTime && recordings.iter().all(is_set);
+        let mut collected = CollectedFeatures::default();
+        let mut all: Vec<(Timestamp, Features)> = Vec::new();
+        for recording in recordings {
+            let mut pipeline = self.pipeline()?;
+            pipeline.collect_features();
+            self.run_through(&mut pipeline, recording, None, |row, event| {
+                if let ReplayEvent::Reject(reject) = event {
+                    let first = || format!("recording {}, row {row}: {reject}", recording.title());
+                    collected.first_reject.get_or_insert_with(first);
+                    collected.rejects += 1;
+                }
+                ControlFlow::Continue(())
+            });
+            recording.rows.iter().for_each(|_| each());
+            let begun = recording.times.first().map_or(0, |first| *first);
+            let begun = if Timestamp(begun).is_set() { begun } else { self.start.0 };
+            let moved = if by_time { 0 } else { begun };
+            let windows = pipeline.take_features().into_iter();
+            all.extend(windows.map(|(time, of)| (Timestamp(time.0.saturating_sub(moved)), of)));
+        }
+        if by_time || order == RecordingOrder::Concurrent {
+            all.sort_by_key(|(time, _)| *time);
+        }
+        collected.windows = all.into_iter().map(|(_, features)| features).collect();
+        Ok(collected)
     }
 
     /// A topic of the stream that names the recording's device.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::decode::Samples;
+use super::drift::FeatureExtractor;
 use super::interpret::{OutputPlan, Prediction, Scratch};
 use super::model::Infer;
 use super::normalize;
@@ -12,6 +13,7 @@ use super::reject::Reject;
 use super::stopwatch::Stopwatch;
 use crate::bundle::card::Card;
 use crate::config::Stream;
+use crate::drift::Features;
 use crate::tensor::{Data, Tensor, TensorSpec};
 
 /// The input of a run.
@@ -38,6 +40,8 @@ pub(super) struct ModelRunner {
     /// The normalised values of each input.
     reals: Vec<Vec<f64>>,
     scratch: Scratch,
+    /// What is watched for drift; `None` where nothing is.
+    features: Option<Box<FeatureExtractor>>,
 }
 
 impl ModelRunner {
@@ -52,7 +56,18 @@ impl ModelRunner {
         let outputs = model.outputs().iter().map(zeros).collect();
         let reals = vec![Vec::new(); inputs.len()];
         let (window, flat, scratch) = (Vec::new(), Vec::new(), Scratch::default());
-        Ok(Self { card, plan, model, inputs, outputs, window, flat, reals, scratch })
+        Ok(Self {
+            card,
+            plan,
+            model,
+            inputs,
+            outputs,
+            window,
+            flat,
+            reals,
+            scratch,
+            features: None,
+        })
     }
 
     /// Makes the input tensors, runs the model, and interprets its output as the card defines.
@@ -62,6 +77,10 @@ impl ModelRunner {
         watch: &mut Stopwatch<'_>,
     ) -> Result<(Prediction<'_>, &Card), Reject> {
         self.prepare(source)?;
+        if let Some(features) = &mut self.features {
+            let has_reals = !matches!(source, InputSource::Tensor(_));
+            features.inputs(&self.plan, has_reals.then_some(&self.reals));
+        }
         watch.prepared();
         let run = self.model.run(&self.inputs, &mut self.outputs);
         watch.ran();
@@ -73,7 +92,22 @@ impl ModelRunner {
         let compared = output.compares_with().and_then(|input| self.reals.get(input));
         let compared = compared.map_or(&[][..], Vec::as_slice);
         let prediction = output.interpret(tensor, compared, &mut self.scratch)?;
+        if let Some(features) = &mut self.features {
+            features.output(&prediction);
+        }
         Ok((prediction, &self.card))
+    }
+
+    /// Makes features of every run from now on.
+    pub(super) fn extract_features(&mut self) -> &FeatureExtractor {
+        let Self { plan, card, model, features, .. } = self;
+        let extractor = FeatureExtractor::new(plan, card, model.inputs());
+        features.insert(Box::new(extractor))
+    }
+
+    /// The features of the last run, if it gave a prediction.
+    pub(super) fn features(&self) -> Option<&Features> {
+        self.features.as_ref().map(|features| features.features())
     }
 
     /// The tensors of the last run, in the order of the model's inputs.

@@ -128,6 +128,7 @@ impl Pipeline {
             let token = self.awaiting(incoming);
             self.sender.refuse(&first, incoming, token, out, &mut outcome);
         }
+        self.observers.note_step(&outcome, started);
         outcome
     }
 

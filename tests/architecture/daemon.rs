@@ -17,6 +17,7 @@ const TIERS: &[&[&str]] = &[
         "windows",
     ],
     &["inference", "state_lock"],
+    &["baselines"],
     &["context"],
     &["models"],
     &["candidate"],

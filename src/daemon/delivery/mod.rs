@@ -15,6 +15,7 @@ use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
+use super::baselines;
 use super::context::DaemonContext;
 use super::inference::messages::FromWorker;
 use super::labels::LabelPersister;
@@ -252,6 +253,9 @@ impl DeliveryLoop {
             FromWorker::Report(report) => self.publish_report(&report),
             FromWorker::Windows(saved) => self.windows.add(saved),
             FromWorker::Labels(saved) => self.labels.save(saved),
+            FromWorker::Baseline(learned) => {
+                baselines::save(&self.store, &self.context.config.streams, &learned);
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::mpsc;
 
+use super::drift::LearnedBaseline;
 use super::queues::QueuedSample;
 use super::reports::Report;
 use super::shadow_share::ShadowStart;
@@ -49,4 +50,6 @@ pub(crate) enum FromWorker {
     Windows(SavedWindows),
     /// Remembered predictions and their outcomes to save.
     Labels(SavedLabels),
+    /// A baseline to save.
+    Baseline(LearnedBaseline),
 }

@@ -1,6 +1,7 @@
 //! Inference threads: the pool, its workers, their streams, and the messages between them and the
 //! rest of the daemon.
 
+pub(crate) mod drift;
 pub(crate) mod heartbeat;
 pub(crate) mod messages;
 pub(crate) mod pool;

@@ -3,6 +3,7 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use super::drift::{DriftPublisher, LearnedBaseline};
 use super::messages::SwapOutcome;
 use super::rejects::RejectSample;
 use super::retained_inputs::{RetainedInputs, content};
@@ -13,13 +14,14 @@ use super::window_counters;
 use crate::bundle::VerifiedModel;
 use crate::capture::CaptureHandle;
 use crate::clock::{Clock, Mono, Now};
-use crate::config::{RetainedInput, Stream, WindowSafety};
+use crate::config::{Gateway, RetainedInput, Stream, WindowSafety};
 use crate::daemon::labels::SavedLabels;
 use crate::daemon::live::SharedLive;
 use crate::daemon::windows::SavedWindows;
 use crate::daemon::windows::journal_state::SharedJournal;
 use crate::daemon::windows::recent_inputs::RecentInputs;
-use crate::ids::StreamName;
+use crate::drift::DriftReport;
+use crate::ids::{Digest, StreamName};
 use crate::log_fields;
 use crate::message::{Incoming, InputId, InputProcessed, ResultMessage};
 use crate::pipeline::{LabelReport, Pipeline, StepReport};
@@ -57,6 +59,8 @@ pub(crate) struct StreamRunner {
     /// While a candidate runs beside the active model.
     shadow: Option<ShadowShare>,
     live: SharedLive,
+    /// Where the windows are watched for drift; with the digest of the model.
+    drift: Option<(DriftPublisher, Digest)>,
     has_labels: bool,
     capture: Option<CaptureHandle>,
     /// When the remembered predictions first changed since they were saved.
@@ -87,6 +91,7 @@ impl StreamRunner {
             room: 0,
             shadow: None,
             live: SharedLive::default(),
+            drift: None,
             has_labels: stream.labels.is_some(),
             capture: None,
             labels_changed: None,
@@ -96,6 +101,13 @@ impl StreamRunner {
     /// The runner with a thread that writes captured inputs.
     pub(crate) fn with_capture(self, capture: Option<CaptureHandle>) -> Self {
         Self { capture, ..self }
+    }
+
+    /// The runner that publishes what the pipeline finds to drift; `model` is the digest of its
+    /// model file.
+    pub(crate) fn with_drift(mut self, gateway: &Gateway, model: Digest) -> Self {
+        self.drift = Some((DriftPublisher::new(self.index, &self.name, gateway), model));
+        self
     }
 
     /// The runner with the statistics of restored labels.
@@ -142,6 +154,7 @@ impl StreamRunner {
         self.count_shadow();
         let now = clock.now();
         let after = now.mono;
+        let drift = self.publish_drift(now, out);
         if self.has_labels && outcome.runs > 0 {
             self.labels_changed.get_or_insert(after);
         }
@@ -156,6 +169,9 @@ impl StreamRunner {
         stats.history.add(after, stream_counters::minute(&outcome));
         if outcome.runs > 0 {
             stats.outputs.copy_from(self.pipeline.outputs());
+        }
+        if drift.is_some() {
+            stats.drift = drift;
         }
         if let Some(fill) = outcome.fill {
             let window = stats.window.get_or_insert_default();
@@ -192,6 +208,25 @@ impl StreamRunner {
     pub(crate) fn save_labels(&mut self) -> Option<SavedLabels> {
         self.labels_changed.take()?;
         Some(SavedLabels { stream: self.index, bytes: self.pipeline.save_labels()? })
+    }
+
+    /// Publishes what was found. Returns the report for health, now and then.
+    fn publish_drift(&mut self, now: Now, out: &mut Vec<ResultMessage>) -> Option<DriftReport> {
+        let (publisher, _) = self.drift.as_mut()?;
+        let events = self.pipeline.take_drift_events();
+        if !publisher.is_due(&events, now.mono) {
+            return None;
+        }
+        let report = self.pipeline.drift_report(now.mono)?;
+        publisher.messages(&events, &report, self.pipeline.card(), now, out);
+        Some(report)
+    }
+
+    /// A baseline that was completed since this was asked last.
+    pub(crate) fn take_baseline(&mut self) -> Option<LearnedBaseline> {
+        let baseline = self.pipeline.take_learned_baseline()?;
+        let (_, model) = self.drift.as_ref()?;
+        Some(LearnedBaseline { stream: self.index, model: *model, baseline })
     }
 
     /// Whether a retained message is the last one processed of its topic, or one whose samples are
@@ -304,7 +339,15 @@ impl StreamRunner {
             let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
             stats.version.renew();
             stats.labels = labels;
+            // Another version is compared with its own baseline, from the start.
+            stats.drift = None;
             drop(stats);
+            if let Some((_, model)) = &mut self.drift {
+                *model = loaded.digest;
+                if let Err(why) = self.pipeline.watch_drift(loaded.baseline, None) {
+                    log::warn!("stream {}: the baseline is not used: {why}", self.name);
+                }
+            }
             self.shadow = None;
         }
         swapped

@@ -88,6 +88,9 @@ impl Worker {
         for done in finished.drain(..) {
             send(&self.results, FromWorker::Result(done))?;
         }
+        if let Some(learned) = runner.take_baseline() {
+            send(&self.results, FromWorker::Baseline(learned))?;
+        }
         let name = runner.name();
         for (loss, _) in outcome.losses.iter() {
             let now = self.clock.now().mono;

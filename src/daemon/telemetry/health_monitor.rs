@@ -8,11 +8,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::topics;
-use crate::clock::{Mono, Now};
+use crate::clock::{Mono, Now, Timestamp};
 use crate::config::{Config, Store as StoreConfig};
 use crate::daemon::inference::stats::SharedStats;
 use crate::daemon::models::active::ActiveModel;
 use crate::daemon::systemd::notify;
+use crate::drift::{DriftReport, DriftState};
 use crate::ids::{ModelName, StreamName};
 use crate::link::{Fault, FaultKind, LastFault, LinkState};
 use crate::monitor::health::{
@@ -286,6 +287,7 @@ pub(crate) fn stream_facts(
             deliveries: deliveries.map_or_else(Default::default, |d| d.outcomes.tally(now.mono)),
             last_refusal: deliveries.and_then(|deliveries| deliveries.last_refusal.clone()),
             dropped_recently: condition.dropped.total(now.mono),
+            drift: stats.drift.as_ref().and_then(drift_alarm),
             window: window.map(|window| WindowFacts {
                 length: u64::try_from(window.length).unwrap_or(u64::MAX),
                 runs: stats.windows,
@@ -295,4 +297,11 @@ pub(crate) fn stream_facts(
         }
     };
     config.streams.iter().zip(stats).map(facts).collect()
+}
+
+/// The last alarm of a drift that lasts, and since when.
+fn drift_alarm(report: &DriftReport) -> Option<(String, Timestamp)> {
+    let lasts = report.state == DriftState::Drift;
+    let alarm = report.last_alarm.as_ref().filter(|_| lasts)?;
+    Some((alarm.message.clone(), report.since.unwrap_or(alarm.to)))
 }

@@ -1,7 +1,7 @@
 //! The topics of the daemon itself: what it publishes, and what its updates subscribe to.
 
 use crate::config::Gateway;
-use crate::ids::{Digest, ModelName};
+use crate::ids::{Digest, ModelName, StreamName};
 use crate::update::Target;
 
 /// The kinds of topics below the prefix that updates subscribe to.
@@ -29,6 +29,11 @@ pub(crate) fn health(gateway: &Gateway) -> String {
 /// Retained: the active version of a model and the state of its update.
 pub(crate) fn model(gateway: &Gateway, model: &ModelName) -> String {
     own(gateway, &format!("model/{model}"))
+}
+
+/// Retained: the state of a stream beside its baseline, and its last alarm.
+pub(crate) fn drift(gateway: &Gateway, stream: &StreamName) -> String {
+    own(gateway, &format!("drift/{stream}"))
 }
 
 /// Samples of rejected inputs.

@@ -147,6 +147,21 @@ impl BlockStatistics {
         (first < end || end <= SHORTEST).then_some(first.min(end.max(SHORTEST)))
     }
 
+    /// How much longer what remains of the correlation of neighbouring blocks makes the sums of
+    /// their means: `sqrt((1 + r) / (1 - r))`. `scaled`: the standard deviation of a level, times
+    /// the root of its length.
+    fn lasting(&self, level: usize, scaled: impl Fn(usize) -> f64) -> f64 {
+        let correlation = (scaled(level + 1) / scaled(level)).powi(2) - 1.0;
+        if !correlation.is_finite() {
+            return 1.0;
+        }
+        let error = (1.0 / self.blocks_at(level).max(1.0)).sqrt();
+        // Where there is some beyond doubt, there may be more.
+        let doubt = if correlation > 2.0 * error { error } else { 0.0 };
+        let correlation = (correlation + doubt).clamp(0.0, 0.5);
+        ((1.0 + correlation) / (1.0 - correlation)).sqrt()
+    }
+
     /// Chooses the block length. `resolution` is the least standard deviation of a window.
     #[must_use]
     pub fn choose(&self, resolution: f64) -> Blocks {
@@ -167,11 +182,8 @@ impl BlockStatistics {
         let doubt = |level| 1.0 - 2.0 / (2.0 * self.blocks_at(level).max(2.0)).sqrt();
         let longer = (level + 1..=end).map(|longer| scaled(longer) * doubt(longer));
         let blocks = self.blocks_at(level).max(1.0);
-        let correlation = 2.0 * (scaled(level + 1) / scaled(level)).powi(2) / 2.0 - 1.0;
-        let correlation = if correlation.is_finite() && level < end { correlation } else { 0.0 };
-        let correlation = correlation.clamp(0.0, 0.5);
-        let lasting = ((1.0 + correlation) / (1.0 - correlation)).sqrt();
-        let own = scaled(level) * lasting * (1.0 + 1.0 / (2.0 * blocks).sqrt());
+        let lasting = if level < end { self.lasting(level, scaled) } else { 1.0 };
+        let own = scaled(level) * lasting * (1.0 + 2.0 / (2.0 * blocks).sqrt());
         let window_sd = scaled(0).max(resolution);
         // No correlation makes means of blocks much steadier than those of independent windows.
         let per_window = longer.fold(own.max(window_sd / 2.0), f64::max);

@@ -13,7 +13,7 @@ const FORMAT: i64 = 1;
 /// The most bytes that a file may unpack to.
 const MAX_UNPACKED: u64 = 1 << 20;
 const MAX_NUMBERS: usize = MAX_CHANNELS * 2 + MAX_OUTPUTS;
-const MAX_LABELS: usize = 4096;
+const MAX_LABELS: usize = 10_000;
 const EDGES: usize = BINS - 1;
 
 /// Why bytes are no baseline.

@@ -32,15 +32,17 @@ pub(super) enum WindowQuantity {
 pub(super) struct Worst<Q> {
     pub(super) state: DriftState,
     pub(super) level: Level,
+    /// What comes in is the cause of what goes out.
+    pub(super) is_input: bool,
     pub(super) quantity: Q,
 }
 
 impl<Q> Worst<Q> {
-    /// By state, then by the statistic; of those at their bounds, the event of a channel before
-    /// the largest shift.
-    fn weight(&self) -> (DriftState, f64) {
+    /// By state, inputs before outputs, then by the statistic; of those at their bounds, the event
+    /// of a channel before the largest shift.
+    fn weight(&self) -> (DriftState, bool, f64) {
         let shift = self.level.shift.map_or(7.0, f64::abs).min(7.0);
-        (self.state, self.level.share.min(1.25) + shift / 100.0)
+        (self.state, self.is_input, self.level.share.min(1.25) + shift / 100.0)
     }
 
     pub(super) fn is_worse_than<P>(&self, other: &Worst<P>) -> bool {
@@ -105,9 +107,16 @@ impl Comparison {
     /// The worst quantity.
     pub(super) fn judge(&mut self) -> Worst<WindowQuantity> {
         let quantity = WindowQuantity::Labels;
-        let mut worst = Worst { state: DriftState::Ok, level: Level::default(), quantity };
+        let (state, level) = (DriftState::Ok, Level::default());
+        let mut worst = Worst { state, level, is_input: false, quantity };
+        let inputs = self.channels.len() * 2;
         let mut see = |(state, level): (DriftState, Level), quantity| {
-            let seen = Worst { state, level, quantity };
+            let is_input = match quantity {
+                WindowQuantity::Number(index) => index < inputs,
+                WindowQuantity::Event(..) => true,
+                WindowQuantity::Labels => false,
+            };
+            let seen = Worst { state, level, is_input, quantity };
             if seen.is_worse_than(&worst) {
                 worst = seen;
             }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::comparison::Worst;
 use super::number::{Level, single, time_of};
 use super::rate::RateWatch;
 use crate::clock::{Mono, Now};
@@ -115,27 +116,28 @@ impl InputWatch {
         }
     }
 
-    /// Each quantity that is watched now: its name, its state and its statistic.
-    pub(super) fn judge(&mut self, now: Mono) -> (DriftState, Level, InputQuantity) {
+    /// The worst quantity.
+    pub(super) fn judge(&mut self, now: Mono) -> Worst<InputQuantity> {
         if self.changed.as_ref().is_some_and(|known| now.since(known.seen) > SILENT) {
             self.changed = None;
         }
         if let Some(known) = &self.changed {
             let from = Some(time_of(known.from));
             let level = Level { statistic: "rate", share: 1.0, from, ..Level::default() };
-            return (DriftState::Drift, level, InputQuantity::Rate);
+            return worst(DriftState::Drift, level, InputQuantity::Rate);
         }
         let inputs = self.inputs;
-        let mut worst = (DriftState::Ok, Level::default(), InputQuantity::Rate);
+        let mut found = worst(DriftState::Ok, Level::default(), InputQuantity::Rate);
         for (reason, rejects) in self.rejects.iter_mut().enumerate() {
             let Some(rejects) = rejects else { continue };
             rejects.settle(inputs);
             let (state, level) = rejects.watch.judge();
-            if (state, level.share) > (worst.0, worst.1.share) {
-                worst = (state, level, InputQuantity::Rejects(reason));
+            let seen = worst(state, level, InputQuantity::Rejects(reason));
+            if seen.is_worse_than(&found) {
+                found = seen;
             }
         }
-        worst
+        found
     }
 
     pub(super) fn name(&self, quantity: InputQuantity) -> String {
@@ -165,6 +167,10 @@ impl InputWatch {
         let rate = QuantityReport { name: "rate".to_owned(), state, level, ..Default::default() };
         rejects.chain([rate]).collect()
     }
+}
+
+fn worst(state: DriftState, level: Level, quantity: InputQuantity) -> Worst<InputQuantity> {
+    Worst { state, level, is_input: true, quantity }
 }
 
 impl Rejects {

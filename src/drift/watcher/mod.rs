@@ -59,6 +59,8 @@ pub struct Watcher {
     state: DriftState,
     since: Option<Timestamp>,
     alarmed: Mono,
+    /// The last alarm names a quantity of the input.
+    is_cause_known: bool,
     alarms: u64,
     last_alarm: Option<Alarm>,
 }
@@ -109,6 +111,7 @@ impl Watcher {
             state,
             since: None,
             alarmed: Mono(0),
+            is_cause_known: false,
             alarms: 0,
             last_alarm: None,
         }
@@ -205,23 +208,24 @@ impl Watcher {
 
     fn judge(&mut self, now: Now) -> Option<DriftEvent> {
         let Phase::Comparing(comparison) = &mut self.phase else { return None };
-        let Worst { mut state, mut level, quantity } = comparison.judge();
-        let of_windows = Worst { state, level, quantity };
+        let of_windows = comparison.judge();
+        let Worst { mut state, mut level, mut is_input, quantity } = of_windows;
         let mut subject = Subject::Window(quantity);
-        let (input_state, input_level, input) = self.inputs.judge(now.mono);
-        let of_inputs = Worst { state: input_state, level: input_level, quantity: input };
+        let of_inputs = self.inputs.judge(now.mono);
         if of_inputs.is_worse_than(&of_windows) {
-            (state, level, subject) = (input_state, input_level, Subject::Input(input));
+            subject = Subject::Input(of_inputs.quantity);
+            Worst { state, level, is_input, .. } = of_inputs;
         }
         let before = std::mem::replace(&mut self.state, state);
         if before != state {
             self.since = Some(now.wall);
         }
-        let lasts = before == DriftState::Drift && state == DriftState::Drift;
         let (is_drift, was_drift) = (state == DriftState::Drift, before == DriftState::Drift);
         let kind = match (was_drift, is_drift) {
             (false, true) => EventKind::Drift,
-            (true, true) if lasts && now.mono.since(self.alarmed) >= AGAIN => EventKind::Drift,
+            (true, true) if now.mono.since(self.alarmed) >= AGAIN => EventKind::Drift,
+            // The outputs were found first, and now their cause.
+            (true, true) if is_input && !self.is_cause_known => EventKind::Drift,
             (true, false) => EventKind::Recovered,
             (false, false) if !self.told_steady && self.windows >= STEADY_AFTER => {
                 EventKind::Steady
@@ -232,6 +236,7 @@ impl Watcher {
         let alarm = is_drift.then(|| self.alarm(subject, level, now));
         if let Some(alarm) = &alarm {
             self.alarmed = now.mono;
+            self.is_cause_known = is_input;
             self.alarms += 1;
             self.last_alarm = Some(alarm.clone());
         }

@@ -114,6 +114,8 @@ pub struct StreamFacts {
     pub last_refusal: Option<(String, &'static str)>,
     /// Inputs dropped in the last minutes because a queue was full.
     pub dropped_recently: u64,
+    /// The alarm of a drift that lasts, and since when.
+    pub drift: Option<(String, Timestamp)>,
     /// `None` if the model takes whole inputs.
     pub window: Option<WindowFacts>,
 }

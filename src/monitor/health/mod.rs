@@ -81,6 +81,8 @@ pub enum Code {
     NothingPredicted,
     /// The model fails on its inputs.
     ModelFails,
+    /// Windows or predictions are not distributed as in the baseline.
+    Drift,
     /// Inputs were dropped because the workers cannot keep up.
     Overloaded,
     StoreClosed,
@@ -96,7 +98,7 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::BrokerUnreachable,
         Self::BrokerRefused,
         Self::CredentialsRefused,
@@ -113,6 +115,7 @@ impl Code {
         Self::StreamSilent,
         Self::NothingPredicted,
         Self::ModelFails,
+        Self::Drift,
         Self::Overloaded,
         Self::StoreClosed,
         Self::StoreQuarantined,

@@ -33,6 +33,7 @@ pub(super) fn findings(facts: &Facts, stream: &StreamFacts, found: &mut Vec<Find
         runs(stream),
         stream.window.as_ref().and_then(windows),
         deliveries(stream),
+        drift(stream),
         overload(stream),
     ];
     found.extend(findings.into_iter().flatten().map(|finding| finding.of_stream(&stream.name)));
@@ -172,6 +173,12 @@ fn deliveries(stream: &StreamFacts) -> Option<Finding> {
         share(tally)
     );
     Some(Finding::new(Code::PredictionsRefused, state, message))
+}
+
+fn drift(stream: &StreamFacts) -> Option<Finding> {
+    let (message, since) = stream.drift.clone()?;
+    let message = format!("drift: {message} (docs/monitoring.md)");
+    Some(Finding::new(Code::Drift, Degraded, message).since(since))
 }
 
 fn overload(stream: &StreamFacts) -> Option<Finding> {

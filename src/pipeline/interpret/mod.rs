@@ -64,6 +64,11 @@ pub(super) struct Scores<'a> {
 }
 
 impl<'a> Scores<'a> {
+    /// The score of every label; empty where the model gives none.
+    pub(super) fn all(self) -> &'a [f32] {
+        self.scores
+    }
+
     fn margin(self) -> Option<f32> {
         if self.scores.len() < 2 {
             return None;

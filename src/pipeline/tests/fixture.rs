@@ -180,6 +180,7 @@ pub(crate) fn stream() -> Stream {
         key_ttl: Duration::from_secs(600),
         max_payload: 1 << 20,
         priority: 0,
+        drift: crate::config::Drift::default(),
         labels: None,
         capture: None,
         publish: Publish {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::clock_order::{ClockOrder, PendingSample, TimeStep};
 use super::ring::SampleRing;
 use crate::clock::{Mono, Timestamp};
+use crate::drift::DeviceRate;
 use crate::pipeline::device_clock::ClockOrigin;
 use crate::pipeline::holes::HeldValues;
 use crate::pipeline::publish_state::PublishState;
@@ -26,6 +27,8 @@ pub(in crate::pipeline) struct Device {
     pub(in crate::pipeline) held: HeldValues,
     /// Where its own clock starts. Not saved: the next message sets it.
     pub(in crate::pipeline) origin: ClockOrigin,
+    /// Not saved.
+    pub(in crate::pipeline) rate: DeviceRate,
     /// Windows given up since the last complete one. Not saved.
     pub(super) losses: u32,
 }

@@ -16,7 +16,8 @@ use crate::inferctl::fake_gateways::FakeGateways;
 use crate::inferctl::terminal::python;
 
 /// The verbs whose examples need files and a broker.
-const RELEASES: [&str; 14] = [
+const RELEASES: [&str; 15] = [
+    "baseline",
     "keygen",
     "keys",
     "keys show",
@@ -161,6 +162,10 @@ fn packs(all: &mut Examples) {
     all.run("pack", "--counter 3");
     all.run("pack", "--golden-inputs");
     all.run("pack", "--golden-samples");
+    all.run("baseline", "--concurrent");
+    all.run("baseline", "--out");
+    all.prints("baseline", "", "280 windows of 40 recordings");
+    all.run("pack", "--baseline");
     all.prepare(
         "inferctl pack models/motion --counter 2 --out motion-1.1.0.bundle
          inferctl sign motion-1.1.0.bundle --key release.key",

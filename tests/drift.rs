@@ -1,0 +1,122 @@
+//! Drift through the real daemon: a sensor that changes its unit raises a named alarm on the
+//! retained topic, makes the daemon degraded, and the alarm is gone after the recovery.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::common::broker::Broker;
+use crate::common::gateway::{Gateway, MOTION};
+use crate::common::mqtt_client::MqttClient;
+
+const TOPIC: &str = "inferd/v1/gw-1/drift/motion";
+/// Recordings of watches, and their samples.
+const WATCHES: usize = 40;
+const ROWS: usize = 100;
+/// Samples in a message: as many as are between two windows.
+const BATCH: usize = 10;
+
+fn model_file(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name)
+}
+
+fn with_baseline(gateway: &Gateway) {
+    let to = gateway.dir().join("models/motion/baseline.npz");
+    std::fs::copy(model_file("motion/baseline.npz"), to).unwrap();
+}
+
+/// Every watch sends its recording once, all at the same time. `unit`: what its accelerometer is
+/// multiplied with; `round`: how often they sent it before.
+async fn send_all(peer: &mut MqttClient, unit: f64, round: usize) {
+    let recordings = include_str!("../models/recordings/basic-motions-test.csv");
+    let rows: Vec<Vec<f64>> = recordings
+        .lines()
+        .skip(1)
+        .map(|row| row.split(',').skip(3).map(|cell| cell.parse().unwrap()).collect())
+        .collect();
+    let start = jiff::Timestamp::now().as_millisecond() - 60_000;
+    for first in (0..ROWS).step_by(BATCH) {
+        for watch in 0..WATCHES {
+            let sample = |step: usize| {
+                let [ax, ay, az, gx, gy, gz] = rows[watch * ROWS + step][..] else {
+                    panic!("columns")
+                };
+                let ms = start + 100 * i64::try_from(step).unwrap();
+                let (ax, ay, az) = (ax * unit, ay * unit, az * unit);
+                json!({"ts": ms, "ax": ax, "ay": ay, "az": az, "gx": gx, "gy": gy, "gz": gz})
+            };
+            let batch: Vec<Value> = (first..first + BATCH).map(sample).collect();
+            let topic = format!("sensors/watch-{watch}-{round}/imu");
+            peer.publish_all(&topic, [serde_json::to_vec(&batch).unwrap()]).await;
+        }
+    }
+}
+
+/// The next message of the drift topic with this event.
+async fn event(listener: &mut MqttClient, wanted: &str) -> Value {
+    loop {
+        let message: Value = serde_json::from_slice(&listener.next().await.payload).unwrap();
+        if message["event"] == wanted {
+            return message;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sensor_that_changes_its_unit_is_named_until_it_changes_back() {
+    let broker = Broker::start();
+    let mut gateway = Gateway::new(broker.port(), MOTION);
+    with_baseline(&gateway);
+    gateway.start();
+    gateway.await_notice("subscribed");
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
+    let mut listener = MqttClient::connect(broker.port(), "listener").await;
+    listener.subscribe(TOPIC).await;
+    send_all(&mut peer, 1.0, 0).await;
+    let steady = event(&mut listener, "steady").await;
+    assert_eq!((&steady["state"], &steady["baseline"]), (&json!("ok"), &json!("bundle")));
+    let health = gateway.await_health("windows", |health| {
+        health["streams"]["motion"]["drift"]["windows"].as_u64() >= Some(256)
+    });
+    assert_eq!(health["state"], "healthy", "{health}");
+    let quantities = health["streams"]["motion"]["drift"]["quantities"].as_array().unwrap();
+    let names: Vec<&str> = quantities.iter().map(|q| q["name"].as_str().unwrap()).collect();
+    for name in ["ax.mean", "gz.log_std", "az.constant", "score", "margin", "entropy", "labels"] {
+        assert!(names.contains(&name), "no {name} in {names:?}");
+    }
+
+    // From m/s2 to g.
+    send_all(&mut peer, 1.0 / 9.81, 1).await;
+    let is_accelerometer =
+        |name: &str| ["ax.", "ay.", "az."].iter().any(|channel| name.starts_with(channel));
+    // The output may be found before its cause.
+    let drift = loop {
+        let drift = event(&mut listener, "drift").await;
+        if is_accelerometer(drift["last_alarm"]["quantity"].as_str().unwrap()) {
+            break drift;
+        }
+    };
+    let alarm = &drift["last_alarm"];
+    assert!(alarm["message"].as_str().unwrap().contains("unit"), "{alarm}");
+    assert_eq!((&drift["state"], &drift["version"]), (&json!("drift"), &json!("1.0.0")));
+    // A later client gets it, too.
+    let mut late = MqttClient::connect(broker.port(), "late").await;
+    late.subscribe(TOPIC).await;
+    let retained = late.next().await;
+    assert!(retained.retain);
+    assert_eq!(serde_json::from_slice::<Value>(&retained.payload).unwrap()["state"], "drift");
+    let health = gateway.await_health("the reason", |health| {
+        health["reasons"].as_array().is_some_and(|all| all.iter().any(|r| r["code"] == "drift"))
+    });
+    assert_eq!(health["state"], "degraded");
+    let text = String::from_utf8(gateway.command(&["status"]).stdout).unwrap();
+    assert!(text.contains("degraded: stream motion: drift: ") && text.contains("[drift"), "{text}");
+
+    for round in 2..4 {
+        send_all(&mut peer, 1.0, round).await;
+    }
+    let recovered = event(&mut listener, "recovered").await;
+    assert_ne!(recovered["state"], "drift");
+    gateway.await_health("the recovery", |health| health["state"] == "healthy");
+    gateway.stop();
+}
