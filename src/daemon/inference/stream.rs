@@ -24,7 +24,7 @@ use crate::drift::DriftReport;
 use crate::ids::{Digest, StreamName};
 use crate::log_fields;
 use crate::message::{Incoming, InputId, InputProcessed, ResultMessage};
-use crate::pipeline::{LabelReport, Pipeline, StepReport};
+use crate::pipeline::{LabelReport, Pipeline, StepReport, WindowFill};
 use crate::store::windows::Windows;
 
 /// The journal entries may take this many times the bytes of their base before a new base is
@@ -176,16 +176,7 @@ impl StreamRunner {
         if let Some(fill) = outcome.fill {
             let window = stats.window.get_or_insert_default();
             window_counters::count(window, &outcome, fill, &self.pipeline);
-            if log::log_enabled!(log::Level::Debug) {
-                let (name, samples, device) = (&self.name, outcome.samples, &window.device);
-                let (filled, length) = (fill.filled, fill.length);
-                log_fields::with(&[("stream", name), ("device", device)], || {
-                    log::debug!(
-                        "stream {name}: {samples} samples, the next window of device {device:?} \
-                         has {filled} of {length}"
-                    );
-                });
-            }
+            log_fill(&self.name, outcome.samples, &window.device, fill);
         }
         outcome
     }
@@ -383,6 +374,19 @@ impl StreamRunner {
     pub(crate) fn name(&self) -> &StreamName {
         &self.name
     }
+}
+
+fn log_fill(name: &StreamName, samples: u32, device: &str, fill: WindowFill) {
+    if !log::log_enabled!(log::Level::Debug) {
+        return;
+    }
+    let (filled, length) = (fill.filled, fill.length);
+    log_fields::with(&[("stream", name), ("device", &device)], || {
+        log::debug!(
+            "stream {name}: {samples} samples, the next window of device {device:?} has {filled} \
+             of {length}"
+        );
+    });
 }
 
 /// How often windows are saved, by the `windows` option of the stream.
