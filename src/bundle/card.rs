@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub use super::layout::{Layout, SeriesLayout};
 use crate::ids::ModelName;
 
 /// `card.toml`
@@ -49,13 +50,6 @@ pub struct InputSpec {
     /// Whether real values are quantized with the scale of the model input. Otherwise integers are
     /// used unchanged.
     pub quantize: bool,
-}
-
-/// The order of the axes in a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    TimeChannel,
-    ChannelTime,
 }
 
 /// Per channel, or one value for all.

@@ -1,6 +1,7 @@
 //! Checks of a model against its card.
 
 use super::card::{AnomalyScore, Card, InputSpec, Layout, OutputKind, OutputSpec};
+use super::layout::ShapeFit;
 use crate::tensor::{Dtype, TensorSpec};
 
 /// Returns every difference of card and model, as text. `output` is the index of the output that
@@ -52,25 +53,19 @@ fn input_mismatches(card: &Card, input: &InputSpec, spec: &TensorSpec) -> Vec<St
         return mismatches;
     }
     let wanted = format!("{samples} samples of {channels} channels");
-    if samples.checked_mul(channels) != Some(elements) {
-        mismatches.push(format!("{place}: the model takes {shape:?}, the card says {wanted}"));
-        return mismatches;
-    }
-    // Axes of length 1 (a batch, a width) may be anywhere.
-    let axes: Vec<usize> = shape.iter().copied().filter(|&axis| axis != 1).collect();
-    let (layout, in_order) = match input.layout {
-        Layout::TimeChannel => ("time-channel", [samples, channels]),
-        Layout::ChannelTime => ("channel-time", [channels, samples]),
-    };
-    let mut reversed = in_order;
-    reversed.reverse();
-    let without_ones =
-        |axes: [usize; 2]| axes.into_iter().filter(|&axis| axis != 1).collect::<Vec<_>>();
-    // A flat input fits either layout; only the other order of axes is certainly wrong.
-    if axes == without_ones(reversed) && axes != without_ones(in_order) {
-        mismatches.push(format!(
-            "{place}: layout is {layout}, and the model takes {shape:?} for {wanted}"
-        ));
+    let Layout::Series(order) = input.layout;
+    match order.fit(shape, samples, channels) {
+        ShapeFit::WrongCount => {
+            mismatches.push(format!("{place}: the model takes {shape:?}, the card says {wanted}"));
+        }
+        ShapeFit::Reversed => {
+            let layout = order.name();
+            mismatches.push(format!(
+                "{place}: layout is {layout}, and the model takes {shape:?} for {wanted}"
+            ));
+        }
+        // Whether the axes of a stream's window differ is checked with the stream.
+        ShapeFit::Fits | ShapeFit::Different => {}
     }
     mismatches
 }

@@ -11,6 +11,7 @@ mod check;
 mod error;
 mod golden_samples;
 mod golden_vectors;
+pub(crate) mod layout;
 mod open;
 mod output_choice;
 mod parse;

@@ -110,10 +110,9 @@ fn golden(section: &Section<'_>) -> Option<GoldenSpec> {
 
 fn input(section: &Section<'_>) -> InputSpec {
     let channels = section.strings("channels");
-    let layouts = [("time-channel", Layout::TimeChannel), ("channel-time", Layout::ChannelTime)];
     InputSpec {
         name: section.text("name"),
-        layout: section.choice("layout", &layouts).unwrap_or(Layout::TimeChannel),
+        layout: section.choice("layout", &Layout::NAMES).unwrap_or(Layout::TIME_CHANNEL),
         normalize: normalize(&section.section("normalize"), channels.len()),
         quantize: section.flag("quantize"),
         channels,

@@ -88,7 +88,7 @@ impl LiveRecorder {
         let inputs = plan.inputs.iter().zip(runner.reals()).map(|(input, reals)| LiveInput {
             name: input.name.clone(),
             channels: input.channels(),
-            by_sample: input.layout == Layout::TimeChannel,
+            by_sample: input.layout == Layout::TIME_CHANNEL,
             values: short(reals),
         });
         self.step.window = Some(LiveWindow {

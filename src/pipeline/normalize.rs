@@ -3,7 +3,7 @@
 use super::decode::{Samples, ValueOrder};
 use super::plan::{Cast, InputPlan, Scaling, StreamPlan};
 use super::reject::Reject;
-use crate::bundle::card::Layout;
+use crate::bundle::card::{Layout, SeriesLayout};
 use crate::tensor::{Data, Quant, Tensor};
 
 /// Where a tensor's numbers lie in a buffer: number `c` of sample `t` is at
@@ -99,9 +99,10 @@ fn columns(
 
 /// The strides of numbers that are in the tensor's order already.
 fn as_laid_out(plan: &InputPlan, first: usize, steps: usize) -> Strides {
-    match plan.layout {
-        Layout::TimeChannel => Strides { first, time: plan.channels(), channel: 1 },
-        Layout::ChannelTime => Strides { first, time: 1, channel: steps },
+    let Layout::Series(order) = plan.layout;
+    match order {
+        SeriesLayout::TimeChannel => Strides { first, time: plan.channels(), channel: 1 },
+        SeriesLayout::ChannelTime => Strides { first, time: 1, channel: steps },
     }
 }
 
@@ -113,16 +114,17 @@ fn wrong_length(what: &'static str, got: usize, expected: String) -> Reject {
 fn gather(plan: &InputPlan, source: &[f64], at: Strides, reals: &mut Vec<f64>) {
     reals.clear();
     let steps = plan.len / plan.channels().max(1);
-    match (plan.layout, plan.scaling.as_slice()) {
-        (Layout::TimeChannel, [all]) => run(source, at.first, at.time, steps, *all, reals),
-        (Layout::TimeChannel, scaling) => {
+    let Layout::Series(order) = plan.layout;
+    match (order, plan.scaling.as_slice()) {
+        (SeriesLayout::TimeChannel, [all]) => run(source, at.first, at.time, steps, *all, reals),
+        (SeriesLayout::TimeChannel, scaling) => {
             for t in 0..steps {
                 let row = source.get(at.first.saturating_add(t * at.time)..).unwrap_or_default();
                 let row = row.iter().step_by(at.channel).zip(scaling);
                 reals.extend(row.map(|(value, scaling)| scaling.apply(*value)));
             }
         }
-        (Layout::ChannelTime, scaling) => {
+        (SeriesLayout::ChannelTime, scaling) => {
             for (c, scaling) in scaling.iter().enumerate() {
                 let first = at.first.saturating_add(c * at.channel);
                 run(source, first, at.time, steps, *scaling, reals);

@@ -66,7 +66,7 @@ fn the_demonstration_model_is_what_its_card_says() {
     let window = loaded.card.window.as_ref().unwrap();
     assert_eq!((window.length, window.hop), (40, 10));
     let [input] = &loaded.card.inputs[..] else { panic!("one input") };
-    assert_eq!(input.layout, Layout::ChannelTime);
+    assert_eq!(input.layout, Layout::CHANNEL_TIME);
     assert!(
         matches!(&input.normalize, Normalize::MeanStd { mean, std } if mean.len() == std.len())
     );

@@ -1,6 +1,7 @@
 //! The card's inputs paired with the model's.
 
 use crate::bundle::card::{Card, InputSpec, Layout, Normalize};
+use crate::bundle::layout::ShapeFit;
 use crate::pipeline::problems::Problems;
 use crate::tensor::TensorSpec;
 
@@ -21,7 +22,7 @@ pub(super) fn drafts<'a>(
     let plain = |spec: &TensorSpec| InputSpec {
         name: spec.name.clone(),
         channels: Vec::new(),
-        layout: Layout::TimeChannel,
+        layout: Layout::TIME_CHANNEL,
         normalize: Normalize::None,
         quantize: false,
     };
@@ -66,36 +67,30 @@ fn width(
         0 => spec.len() / window.length,
         n => n,
     };
-    if channels == 0 || channels.checked_mul(window.length) != Some(spec.len()) {
-        let (length, shape) = (window.length, &spec.shape);
-        let problem = format!(
-            "{length} samples of {channels} channels are not the {} elements {shape:?} of input \
-             {:?}",
-            spec.len(),
-            spec.name
-        );
-        problems.add("card: window.length", problem);
-        return None;
-    }
-    check_layout(input, spec, window.length, channels, problems);
-    Some(channels)
-}
-
-/// Where the tensor has two real axes, the layout must name them in their order.
-fn check_layout(
-    input: &InputSpec,
-    spec: &TensorSpec,
-    length: usize,
-    channels: usize,
-    problems: &mut Problems,
-) {
-    let axes: Vec<usize> = spec.shape.iter().copied().filter(|&n| n != 1).collect();
-    let (layout, wanted) = match input.layout {
-        Layout::TimeChannel => ("time-channel", [length, channels]),
-        Layout::ChannelTime => ("channel-time", [channels, length]),
+    let (length, shape) = (window.length, &spec.shape);
+    let Layout::Series(order) = input.layout;
+    let fit = match channels {
+        0 => ShapeFit::WrongCount,
+        _ => order.fit(shape, length, channels),
     };
-    if axes.len() == 2 && axes != wanted && length != 1 && channels != 1 {
-        let problem = format!("{layout} is {wanted:?}, but input {:?} is {axes:?}", spec.name);
-        problems.add("card: input.layout", problem);
+    match fit {
+        ShapeFit::Fits => {}
+        ShapeFit::WrongCount => {
+            let problem = format!(
+                "{length} samples of {channels} channels are not the {} elements {shape:?} of \
+                 input {:?}",
+                spec.len(),
+                spec.name
+            );
+            problems.add("card: window.length", problem);
+            return None;
+        }
+        ShapeFit::Reversed | ShapeFit::Different => {
+            let (layout, wanted) = (order.name(), order.axes(length, channels));
+            let axes: Vec<usize> = shape.iter().copied().filter(|&n| n != 1).collect();
+            let problem = format!("{layout} is {wanted:?}, but input {:?} is {axes:?}", spec.name);
+            problems.add("card: input.layout", problem);
+        }
     }
+    Some(channels)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::bundle::card::{Card, Layout, OutputKind};
+use crate::bundle::card::{Card, Layout, OutputKind, SeriesLayout};
 use crate::drift::{Channel, Features, MAX_CHANNELS, MAX_OUTPUTS, Output, Quantities, RESOLUTION};
 use crate::pipeline::interpret::{Body, Prediction};
 use crate::pipeline::plan::{Cast, InputPlan, StreamPlan};
@@ -60,12 +60,13 @@ impl FeatureExtractor {
             let steps = (input.len / channels.max(1)).max(1);
             for channel in 0..channels {
                 let place = first + channel;
-                match input.layout {
-                    Layout::ChannelTime => {
+                let Layout::Series(order) = input.layout;
+                match order {
+                    SeriesLayout::ChannelTime => {
                         let of_channel = values.iter().skip(channel * steps).take(steps);
                         self.features.set_channel(place, of_channel.copied());
                     }
-                    Layout::TimeChannel => {
+                    SeriesLayout::TimeChannel => {
                         let of_channel = values.iter().skip(channel).step_by(channels);
                         self.features.set_channel(place, of_channel.copied());
                     }

@@ -77,14 +77,12 @@ fn layouts(card: &Card) -> impl Iterator<Item = Variant> {
     let windowed = card.window.as_ref().is_some_and(|window| window.length > 1);
     let inputs = card.inputs.iter().enumerate().filter(move |_| windowed);
     inputs.filter(|(_, input)| input.channels.len() != 1).map(|(place, input)| {
-        let (other, name) = match input.layout {
-            Layout::TimeChannel => (Layout::ChannelTime, "channel-time"),
-            Layout::ChannelTime => (Layout::TimeChannel, "time-channel"),
-        };
+        let Layout::Series(order) = input.layout;
+        let other = Layout::Series(order.reversed());
         let change = |card: &mut Card| {
             card.inputs.iter_mut().skip(place).take(1).for_each(|input| input.layout = other);
         };
-        (variant(card, change), format!("with layout = {name:?}"))
+        (variant(card, change), format!("with layout = {:?}", other.name()))
     })
 }
 

@@ -86,7 +86,7 @@ fn the_card_must_fit_the_model() {
     let table = [
         ("card: window.length", labelled(4), x(&[1, 3, 2])),
         ("card: window", labelled(0), x(&[1, 3, 2])),
-        ("card: input.layout", with_input(|i| i.layout = Layout::ChannelTime), x(&[1, 3, 2])),
+        ("card: input.layout", with_input(|i| i.layout = Layout::CHANNEL_TIME), x(&[1, 3, 2])),
         ("card: input.quantize", with_input(|i| i.quantize = true), x(&[1, 3, 2])),
         (
             "card: input.normalize",

@@ -49,19 +49,19 @@ fn a_window_is_laid_out_and_scaled_per_channel() {
     let min_max = || Normalize::MinMax { min: vec![1.0], max: vec![3.0] };
     let offset = || Normalize::ScaleOffset { scale: vec![2.0], offset: vec![1.0, 0.0] };
     let table = [
-        (Layout::TimeChannel, Normalize::None, vec![1.0, 10.0, 2.0, 20.0, 3.0, 30.0]),
-        (Layout::ChannelTime, Normalize::None, vec![1.0, 2.0, 3.0, 10.0, 20.0, 30.0]),
-        (Layout::TimeChannel, mean_std(), vec![0.0, 0.0, 2.0, 1.0, 4.0, 2.0]),
-        (Layout::ChannelTime, mean_std(), vec![0.0, 2.0, 4.0, 0.0, 1.0, 2.0]),
-        (Layout::ChannelTime, min_max(), vec![0.0, 0.5, 1.0, 4.5, 9.5, 14.5]),
+        (Layout::TIME_CHANNEL, Normalize::None, vec![1.0, 10.0, 2.0, 20.0, 3.0, 30.0]),
+        (Layout::CHANNEL_TIME, Normalize::None, vec![1.0, 2.0, 3.0, 10.0, 20.0, 30.0]),
+        (Layout::TIME_CHANNEL, mean_std(), vec![0.0, 0.0, 2.0, 1.0, 4.0, 2.0]),
+        (Layout::CHANNEL_TIME, mean_std(), vec![0.0, 2.0, 4.0, 0.0, 1.0, 2.0]),
+        (Layout::CHANNEL_TIME, min_max(), vec![0.0, 0.5, 1.0, 4.5, 9.5, 14.5]),
     ];
     for (layout, normalize, expected) in table {
-        let shape = if layout == Layout::TimeChannel { [1, 3, 2] } else { [1, 2, 3] };
+        let shape = if layout == Layout::TIME_CHANNEL { [1, 3, 2] } else { [1, 2, 3] };
         let card = with(window(3), vec![input("x", &["a", "b"], layout, normalize)]);
         let got = tensors(&["a", "b"], card, vec![spec("x", Dtype::F32, &shape)], TWO);
         assert_eq!(got, Ok(vec![f32s(&expected)]));
     }
-    let card = with(window(3), vec![input("x", &[], Layout::TimeChannel, offset())]);
+    let card = with(window(3), vec![input("x", &[], Layout::TIME_CHANNEL, offset())]);
     let misfit = check_compatibility(
         &stream(),
         &card,
@@ -74,7 +74,7 @@ fn a_window_is_laid_out_and_scaled_per_channel() {
 #[test]
 fn several_inputs_take_their_channels_in_the_order_of_the_card() {
     let plain =
-        |name, channels: &[&str]| input(name, channels, Layout::TimeChannel, Normalize::None);
+        |name, channels: &[&str]| input(name, channels, Layout::TIME_CHANNEL, Normalize::None);
     let card = with(window(2), vec![plain("gyro", &["gx"]), plain("acc", &["ax", "ay"])]);
     let specs = vec![spec("acc", Dtype::F32, &[1, 2, 2]), spec("gyro", Dtype::F32, &[1, 2, 1])];
     let got = tensors(&["gx", "ax", "ay"], card, specs, "[[1,2,3],[4,5,6]]");
@@ -84,7 +84,7 @@ fn several_inputs_take_their_channels_in_the_order_of_the_card() {
 #[test]
 fn the_cards_channels_stand_in_for_fields_that_are_not_named() {
     let card =
-        with(window(1), vec![input("x", &["ax", "ay"], Layout::TimeChannel, Normalize::None)]);
+        with(window(1), vec![input("x", &["ax", "ay"], Layout::TIME_CHANNEL, Normalize::None)]);
     let specs = vec![spec("x", Dtype::F32, &[1, 2])];
     assert_eq!(tensors(&[], card, specs, r#"{"ay":2,"ax":1}"#), Ok(vec![f32s(&[1.0, 2.0])]));
 }
@@ -92,8 +92,8 @@ fn the_cards_channels_stand_in_for_fields_that_are_not_named() {
 #[test]
 fn a_whole_input_is_taken_flat_by_field_or_in_rows() {
     let make = |layout| with(None, vec![input("x", &["a", "b"], layout, Normalize::None)]);
-    let time = || (make(Layout::TimeChannel), vec![spec("x", Dtype::F32, &[1, 3, 2])]);
-    let channel = || (make(Layout::ChannelTime), vec![spec("x", Dtype::F32, &[1, 2, 3])]);
+    let time = || (make(Layout::TIME_CHANNEL), vec![spec("x", Dtype::F32, &[1, 3, 2])]);
+    let channel = || (make(Layout::CHANNEL_TIME), vec![spec("x", Dtype::F32, &[1, 2, 3])]);
     let get = |(card, specs), payload| tensors(&["a", "b"], card, specs, payload);
     let by_time = Ok(vec![f32s(&[1.0, 10.0, 2.0, 20.0, 3.0, 30.0])]);
     let by_channel = Ok(vec![f32s(&[1.0, 2.0, 3.0, 10.0, 20.0, 30.0])]);
@@ -113,7 +113,7 @@ fn a_whole_input_is_taken_flat_by_field_or_in_rows() {
 
 #[test]
 fn whole_inputs_of_several_tensors_are_fields_by_group_or_one_row_of_numbers() {
-    let plain = |name| input(name, &[], Layout::TimeChannel, Normalize::None);
+    let plain = |name| input(name, &[], Layout::TIME_CHANNEL, Normalize::None);
     let make = || with(None, vec![plain("image"), plain("age")]);
     let specs = || vec![spec("image", Dtype::F32, &[1, 2, 2]), spec("age", Dtype::I64, &[1])];
     let expected = Ok(vec![f32s(&[1.0, 2.0, 3.0, 4.0]), Data::I64(vec![7])]);
@@ -126,7 +126,7 @@ fn whole_inputs_of_several_tensors_are_fields_by_group_or_one_row_of_numbers() {
 
 #[test]
 fn fields_of_unequal_length_make_up_a_tensor_one_after_the_other() {
-    let card = with(None, vec![input("x", &[], Layout::TimeChannel, Normalize::None)]);
+    let card = with(None, vec![input("x", &[], Layout::TIME_CHANNEL, Normalize::None)]);
     let specs = vec![spec("x", Dtype::F32, &[1, 3])];
     let got = tensors(&["mfcc", "age"], card, specs, r#"{"age":9,"mfcc":[1,2]}"#);
     assert_eq!(got, Ok(vec![f32s(&[1.0, 2.0, 9.0])]));
@@ -135,7 +135,7 @@ fn fields_of_unequal_length_make_up_a_tensor_one_after_the_other() {
 #[test]
 fn a_pixel_is_scaled_by_its_colour() {
     let normalize = || Normalize::MeanStd { mean: vec![1.0, 2.0, 3.0], std: vec![1.0, 2.0, 4.0] };
-    let card = with(None, vec![input("x", &[], Layout::TimeChannel, normalize())]);
+    let card = with(None, vec![input("x", &[], Layout::TIME_CHANNEL, normalize())]);
     let specs = || vec![spec("x", Dtype::F32, &[1, 1, 2, 3])];
     let expected = Ok(vec![f32s(&[0.0, 0.0, 0.0, 1.0, 1.0, 1.0])]);
     assert_eq!(tensors(&["px"], card, specs(), r#"{"px":[1,2,3,2,4,7]}"#), expected);
@@ -144,7 +144,7 @@ fn a_pixel_is_scaled_by_its_colour() {
 #[test]
 fn integer_inputs_are_taken_as_they_are_when_they_are_whole_and_in_range() {
     let get = |dtype, payload: &str| {
-        let card = with(None, vec![input("x", &[], Layout::TimeChannel, Normalize::None)]);
+        let card = with(None, vec![input("x", &[], Layout::TIME_CHANNEL, Normalize::None)]);
         tensors(&[], card, vec![spec("x", dtype, &[2])], payload)
     };
     assert_eq!(get(Dtype::I8, "[-128,127]"), Ok(vec![Data::I8(vec![-128, 127])]));
@@ -169,7 +169,7 @@ fn integer_inputs_are_taken_as_they_are_when_they_are_whole_and_in_range() {
 #[test]
 fn real_values_are_quantized_half_to_even_and_saturate() {
     let card = || {
-        let input = input("x", &[], Layout::TimeChannel, Normalize::None);
+        let input = input("x", &[], Layout::TIME_CHANNEL, Normalize::None);
         with(None, vec![InputSpec { quantize: true, ..input }])
     };
     let quant = Some(Quant { scale: 0.5, zero: 3 });
@@ -184,7 +184,7 @@ fn real_values_are_quantized_half_to_even_and_saturate() {
 #[test]
 fn a_scaling_that_overflows_is_not_finite() {
     let normalize = Normalize::ScaleOffset { scale: vec![1e30], offset: vec![0.0] };
-    let card = with(None, vec![input("x", &[], Layout::TimeChannel, normalize)]);
+    let card = with(None, vec![input("x", &[], Layout::TIME_CHANNEL, normalize)]);
     let specs = vec![spec("x", Dtype::F32, &[1])];
     assert_eq!(tensors(&[], card, specs, "[1e30]"), Err("not-finite"));
 }
@@ -194,7 +194,8 @@ fn a_raw_int8_window_reaches_an_int8_model_untouched() {
     let mut config = stream();
     config.payload.format = Format::Raw(Dtype::I8);
     config.payload.fields.clear();
-    let card = with(window(2), vec![input("x", &["a", "b"], Layout::TimeChannel, Normalize::None)]);
+    let card =
+        with(window(2), vec![input("x", &["a", "b"], Layout::TIME_CHANNEL, Normalize::None)]);
     let (model, taken) = taking(vec![spec("x", Dtype::I8, &[1, 2, 2])]);
     let mut bench = Harness::new(config, card, model);
     let incoming = bench.incoming("sensors/x/imu", &[1, 255, 128, 127]);
@@ -210,7 +211,7 @@ fn a_raw_payload_that_is_the_tensor_is_copied_and_checked() {
     config.max_payload = 100;
     let mut codes = |dtype, payload: &[u8]| {
         config.payload.format = Format::Raw(dtype);
-        let card = with(None, vec![input("x", &[], Layout::TimeChannel, Normalize::None)]);
+        let card = with(None, vec![input("x", &[], Layout::TIME_CHANNEL, Normalize::None)]);
         let (model, taken) = taking(vec![spec("x", dtype, &[1, 2])]);
         let mut bench = Harness::new(config.clone(), card, model);
         let incoming = bench.incoming("sensors/x/imu", payload);

@@ -77,7 +77,7 @@ fn every_mistake_in_the_card_is_refused_with_its_likely_cause() {
     refused(&|card| card.window.as_mut().unwrap().hop = 11, "window.hop");
     refused(&|card| card.window.as_mut().unwrap().hop = 9, "next is expected at row 49");
     refused(&|card| card.window.as_mut().unwrap().length = 39, "window.length");
-    refused(&|card| card.inputs[0].layout = Layout::TimeChannel, "input.layout");
+    refused(&|card| card.inputs[0].layout = Layout::TIME_CHANNEL, "input.layout");
     refused(
         &|card| card.inputs[0].channels[2] = "vertical".into(),
         "no column for the card's channels",

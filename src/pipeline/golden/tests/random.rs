@@ -66,7 +66,7 @@ fn random(seed: u64, kind: usize) -> (Card, Arc<Model>, Vec<Recording>) {
     let mut card = fixture::card(None, &CHANNELS, kind);
     card.window = Some(WindowSpec { length: LENGTH, hop: 2, max_gap: None });
     card.inputs = vec![InputSpec {
-        layout: if random.bool() { Layout::TimeChannel } else { Layout::ChannelTime },
+        layout: if random.bool() { Layout::TIME_CHANNEL } else { Layout::CHANNEL_TIME },
         normalize: Normalize::MeanStd {
             mean: vec![1.0, -2.0, 20.0, 400.0],
             std: vec![2.0, 3.0, 5.0, 90.0],
@@ -97,10 +97,8 @@ type Mistake = (&'static str, fn(&mut Card));
 const MISTAKES: [Mistake; 9] = [
     ("normalize is dropped", |card| card.inputs[0].normalize = Normalize::None),
     ("the layout is the other one", |card| {
-        card.inputs[0].layout = match card.inputs[0].layout {
-            Layout::TimeChannel => Layout::ChannelTime,
-            Layout::ChannelTime => Layout::TimeChannel,
-        };
+        let Layout::Series(order) = card.inputs[0].layout;
+        card.inputs[0].layout = Layout::Series(order.reversed());
     }),
     ("two channels are exchanged", |card| card.inputs[0].channels.swap(0, 1)),
     ("channels are turned round", |card| card.inputs[0].channels.rotate_left(1)),
