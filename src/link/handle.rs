@@ -28,9 +28,9 @@ pub(super) struct Submitted {
     pub(super) message: Outgoing,
 }
 
-/// A publish that was not accepted.
-#[derive(Debug)]
-pub struct NotAccepted(pub Outgoing);
+/// A publish was not accepted: the link has stopped, or more are in flight than `broker.in_flight`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAccepted;
 
 impl LinkHandle {
     pub(super) fn new(
@@ -42,21 +42,24 @@ impl LinkHandle {
     }
 
     /// Hands over a message for one connection. It is settled by [`super::Event::Sent`] or
-    /// [`super::Event::Refused`], or void when that connection ends.
+    /// [`super::Event::Refused`], or void when that connection ends or has ended. Called from one
+    /// thread.
     ///
     /// # Errors
-    /// Returns the message if the link has stopped or the queue is full. The queue cannot be full
-    /// while at most `broker.in_flight` publishes of a connection are not settled.
-    #[expect(clippy::result_large_err, reason = "the message goes back to where it came from")]
+    /// The link has stopped, or the queue is full. It cannot be full while at most
+    /// `broker.in_flight` publishes of a connection are not settled: nothing is accepted for an
+    /// earlier connection, and its publishes are discarded when the next one begins.
     pub fn try_publish(
         &self,
         connection: ConnectionId,
         seq: Seq,
         message: Outgoing,
     ) -> Result<(), NotAccepted> {
-        self.publishes
-            .try_send(Submitted { connection, seq, message })
-            .map_err(|refused| NotAccepted(refused.into_inner().message))
+        if !self.shared.is_current(connection) {
+            return Ok(());
+        }
+        let submitted = Submitted { connection, seq, message };
+        self.publishes.try_send(submitted).map_err(|_| NotAccepted)
     }
 
     /// Hands over a message that no event settles. It is discarded if there is no connection. False

@@ -19,7 +19,7 @@
 //! |---|---|---|
 //! | samples of a worker | set by [`Ingest`] | QoS 0: the newest is dropped and given to [`Ingest::dropped`]; QoS 1: held |
 //! | held samples | the receive maximum of MQTT 5 | the broker keeps the rest; one that exceeds it is asked for one message at a time, and reading pauses |
-//! | publishes | twice `broker.in_flight` | [`LinkHandle::try_publish`] returns the message |
+//! | publishes | `broker.in_flight` | never: the outbox has no more in flight |
 //! | untracked publishes | 32 | [`LinkHandle::publish_untracked`] drops the message |
 //! | events | one for each publish, and a reserve | no publish is accepted without room for its event |
 //!

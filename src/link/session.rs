@@ -43,8 +43,9 @@ pub(super) struct Session {
 pub(super) fn new(options: LinkOptions) -> (Session, LinkHandle, mpsc::Receiver<Event>) {
     let broker = &options.broker;
     let window = usize::from(broker.in_flight.max(1));
-    // Publishes of the connection before may still be in the queue.
-    let (publish, publishes) = mpsc::channel(2 * window);
+    // One place beyond those in flight, for a publish of the connection before that was accepted just
+    // as this one began.
+    let (publish, publishes) = mpsc::channel(window + 1);
     let (publish_untracked, untracked) = mpsc::channel(MAX_UNTRACKED);
     let (event, events) = mpsc::channel(window + 2 * SPARE_EVENTS);
     let shared = Arc::new(Shared::new(Arc::clone(&options.clock)));
@@ -81,8 +82,10 @@ impl Session {
         }
     }
 
-    /// Discards publishes that were meant for an earlier connection.
-    pub(super) fn discard_publishes(&mut self) {
+    /// Voids publishes that were meant for an earlier connection: those that come are not accepted
+    /// from now on, and those in the queue are discarded.
+    pub(super) fn begin_connection(&mut self) {
+        self.shared.begin_connection(self.connection);
         while self.publishes.try_recv().is_ok() {}
         while self.untracked.try_recv().is_ok() {}
     }

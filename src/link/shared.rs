@@ -1,7 +1,7 @@
 //! What the handle and the poll loop share. Each holds the lock for a moment only.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::ledger::Ledger;
 use super::retained::RetainedMessages;
 use super::state::StateTracker;
-use super::types::Subscription;
+use super::types::{ConnectionId, Subscription};
 use crate::clock::{Clock, Now};
 
 /// What the link counted since the start. Serializes to a part of `link` in the health message.
@@ -58,6 +58,8 @@ pub(super) struct Shared {
     is_closed: AtomicBool,
     /// Samples are held until a worker's queue has room.
     has_overflow: AtomicBool,
+    /// The number of the current or last connection.
+    connection: AtomicU64,
     /// `has_work` was set.
     pub(super) changed: Notify,
     /// A worker's queue may have room again.
@@ -98,6 +100,7 @@ impl Shared {
             has_work: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
             has_overflow: AtomicBool::new(false),
+            connection: AtomicU64::new(0),
             changed: Notify::new(),
             room: Notify::new(),
         }
@@ -133,6 +136,15 @@ impl Shared {
 
     pub(super) fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::Acquire)
+    }
+
+    /// A new connection: publishes that are meant for earlier ones are void from now on.
+    pub(super) fn begin_connection(&self, connection: ConnectionId) {
+        self.connection.store(connection.0, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_current(&self, connection: ConnectionId) -> bool {
+        self.connection.load(Ordering::SeqCst) == connection.0
     }
 
     /// Records whether samples are held. Held samples must be offered again after this: a worker that

@@ -167,3 +167,40 @@ async fn every_cut_of_the_wire_is_survived_and_no_publish_is_lost() {
     }
     assert!(rig.handle.counters().connections > 1);
 }
+
+#[tokio::test]
+async fn publishes_for_earlier_connections_take_no_place_of_the_next() {
+    let server = Broker::start();
+    let mut watcher = MqttClient::connect(server.port(), "watcher").await;
+    watcher.subscribe("out/#").await;
+    let proxy = CuttableProxy::to(server.port()).await;
+    let mut rig = LinkHarness::start(broker(proxy.port, "gw"), 8);
+    let (mut connection, _) = rig.ready().await;
+    let in_flight: u64 = broker(0, "").in_flight.into();
+    let mut seq = 0;
+    let mut publish = |rig: &LinkHarness, connection| {
+        rig.publish(connection, seq, "out/n", &seq.to_string());
+        seq += 1;
+        seq - 1
+    };
+    for _ in 0..3 {
+        let earlier = connection;
+        proxy.cut();
+        // The outbox hands over no more than this before it is told that the connection ended …
+        (0..in_flight).for_each(|_| _ = publish(&rig, earlier));
+        rig.down().await;
+        connection = rig.ready().await.0;
+        // … even if it is told late.
+        (0..in_flight).for_each(|_| _ = publish(&rig, earlier));
+        let sent: Vec<u64> = (0..in_flight).map(|_| publish(&rig, connection)).collect();
+        let mut got = Vec::new();
+        while got.last() != sent.last() {
+            got.push(watcher.next_text().await.1.parse::<u64>().unwrap());
+        }
+        let of_this: Vec<u64> = got.into_iter().filter(|seq| sent.contains(seq)).collect();
+        assert_eq!(of_this, sent, "all of this connection, in order");
+        for seq in sent {
+            assert!(rig.settled(seq).await);
+        }
+    }
+}

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::{DeliveryEvent, DeliveryLoop};
 use crate::daemon::inference::reports::Report;
 use crate::failpoints::point;
-use crate::link;
 use crate::log_fields;
 use crate::message::{Outgoing, Qos};
 use crate::outbox::{Action, Event, Seq};
@@ -67,18 +66,12 @@ impl DeliveryLoop {
         if replayed && let Some(marked) = mark_replayed(&message.payload) {
             message.payload = marked;
         }
-        self.unsent.push_back((seq, message));
-        self.send_unsent();
-    }
-
-    pub(super) fn send_unsent(&mut self) {
+        // The machine publishes between `LinkUp` and `LinkDown` only, and has no more in flight than
+        // the link has places for. What the link does not take all the same stays in flight in the
+        // machine, which publishes it on the next connection or writes it to disk at the end.
         let Some(connection) = self.connection else { return };
-        while let Some((seq, message)) = self.unsent.pop_front() {
-            if let Err(link::NotAccepted(message)) = self.link.try_publish(connection, seq, message)
-            {
-                self.unsent.push_front((seq, message));
-                return;
-            }
+        if self.link.try_publish(connection, seq, message).is_err() {
+            log::debug!("the link has stopped: a result stays in the outbox");
         }
     }
 

@@ -7,7 +7,6 @@
 mod actions;
 pub(crate) mod requests;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,9 +28,8 @@ use super::windows::persist::WindowPersister;
 use crate::clock::Mono;
 use crate::failpoints::point;
 use crate::link::{self, ConnectionId, LinkHandle};
-use crate::message::Outgoing;
 use crate::monitor::LogLimiter;
-use crate::outbox::{Action, Event, Mode, Outbox, Seq};
+use crate::outbox::{Action, Event, Mode, Outbox};
 use crate::store::Usage;
 use crate::store::handle::StoreHandle;
 use requests::DeliveryRequest;
@@ -69,8 +67,6 @@ pub(crate) struct DeliveryLoop {
     /// The current connection.
     connection: Option<ConnectionId>,
     actions: Vec<Action>,
-    /// Publishes that the link had no room for; tried again with every event of the link.
-    unsent: VecDeque<(Seq, Outgoing)>,
     windows: WindowPersister,
     labels: LabelPersister,
     health: HealthReporter,
@@ -99,7 +95,6 @@ impl DeliveryLoop {
             events,
             connection: None,
             actions: Vec::new(),
-            unsent: VecDeque::new(),
             health,
             log_limit: LogLimiter::new(LOG_INTERVAL),
         }
@@ -203,7 +198,6 @@ impl DeliveryLoop {
                 self.readiness.announce();
                 notify::status(&format!("no connection to the broker: {fault}"));
                 self.connection = None;
-                self.unsent.clear();
                 self.handle(Event::LinkDown);
             }
             link::Event::EpochAdvanced(epoch) => self.save_input_epoch(epoch),
@@ -223,7 +217,6 @@ impl DeliveryLoop {
                 self.readiness.announce();
             }
         }
-        self.send_unsent();
     }
 
     fn on_event(&mut self, event: DeliveryEvent) {
