@@ -23,7 +23,7 @@ use inferd::config::{
 use inferd::engine::RunError;
 use inferd::ids::{GatewayId, ModelName, StreamName};
 use inferd::message::{Incoming, Qos};
-use inferd::pipeline::{Infer, Pipeline, PredictionIds};
+use inferd::pipeline::{Infer, Pipeline, PredictionIds, Router};
 use inferd::tensor::{Data, Dtype, Quant, Tensor, TensorSpec};
 
 fn main() {
@@ -126,15 +126,21 @@ fn case(name: &str, format: Format, hop: Option<usize>, payload: &[u8], devices:
     let ids = PredictionIds::new(&gateway, "3f2a", Arc::new(AtomicU64::new(0)));
     let pipeline = Pipeline::new(0, &stream, &gateway, Arc::new(card(hop)), model, ids).unwrap();
     let received = SystemClock::start().now();
-    let messages = (0..devices).map(|n| Incoming {
-        stream: 0,
-        topic: format!("sensors/watch-{n}/imu"),
-        payload: payload.to_vec().into(),
-        received,
-        token: None,
-        input_id: None,
-        reply: None,
-        retained: false,
+    let router = Router::new(std::slice::from_ref(&stream));
+    let messages = (0..devices).map(|n| {
+        let topic = format!("sensors/watch-{n}/imu");
+        let captures = router.route(&topic).next().unwrap().captures;
+        Incoming {
+            stream: 0,
+            captures,
+            topic,
+            payload: payload.to_vec().into(),
+            received,
+            token: None,
+            input_id: None,
+            reply: None,
+            retained: false,
+        }
     });
     Case { name: name.to_owned(), pipeline, messages: messages.collect() }
 }
@@ -156,6 +162,7 @@ fn stream(format: Format, whole: bool, timed: bool, devices: usize) -> Stream {
             device: Vec::new(),
             reading: Reading::default(),
         },
+        join: None,
         guarantee: Guarantee::BestEffort,
         windows: WindowSafety::Memory,
         max_age: None,

@@ -11,7 +11,8 @@ use inferd::clock::{Clock, SystemClock};
 use inferd::config::Config;
 use inferd::message::Incoming;
 use inferd::pipeline::{
-    Decoded, PayloadDecoder, PayloadSchema, Pipeline, PredictionIds, Reject, SampleBuilder, load,
+    Decoded, PayloadDecoder, PayloadSchema, Pipeline, PredictionIds, Reject, Router, SampleBuilder,
+    load,
 };
 
 /// Decodes one sample of `name=number` pairs, separated by semicolons.
@@ -59,11 +60,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let fields: Vec<&str> =
         model.card.inputs.iter().flat_map(|input| &input.channels).map(String::as_str).collect();
     let payload: Vec<String> = fields.iter().map(|field| format!("{field}=0.1")).collect();
+    let topic = "watch/left";
+    let router = Router::new(&config.streams);
+    let delivery = router.route(topic).next().ok_or("the topic belongs to no stream")?;
     let mut results = Vec::new();
     for _ in 0..model.card.window.as_ref().map_or(1, |window| window.length) {
         let message = Incoming {
             stream: 0,
-            topic: "watch/left".to_owned(),
+            topic: topic.to_owned(),
+            captures: delivery.captures.clone(),
             payload: payload.join(";").into(),
             received: clock.now(),
             token: None,

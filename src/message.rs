@@ -1,6 +1,7 @@
 //! The messages that pass between the modules of the data path: link, workers, outbox, link.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -30,12 +31,74 @@ impl InputId {
     }
 }
 
+/// The levels of a topic that a stream captures, found when the topic was matched.
+///
+/// Byte ranges of the topic; a few of them take no allocation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Captures {
+    /// Which of the stream's topics matched, of [`crate::config::Stream::topics`].
+    pub topic: usize,
+    count: usize,
+    first: [Span; INLINE_CAPTURES],
+    rest: Vec<Span>,
+}
+
+/// Captures without an allocation.
+const INLINE_CAPTURES: usize = 4;
+
+/// Start and end in a topic, which has at most 65,535 bytes.
+type Span = (u16, u16);
+
+impl Captures {
+    /// Adds the next captured level. A topic of MQTT has at most 65,535 bytes; what is beyond is cut
+    /// off.
+    pub fn push(&mut self, level: Range<usize>) {
+        let offset = |at: usize| u16::try_from(at).unwrap_or(u16::MAX);
+        let span = (offset(level.start), offset(level.end));
+        match self.first.get_mut(self.count) {
+            Some(place) => *place = span,
+            None => self.rest.push(span),
+        }
+        self.count = self.count.saturating_add(1);
+    }
+
+    /// The number of captured levels.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The captured levels of the topic, in the order of the pattern.
+    pub fn levels<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = &'a str> {
+        let spans = self.first.iter().chain(&self.rest).take(self.count);
+        spans.map(|&(start, end)| {
+            topic.get(usize::from(start)..usize::from(end)).unwrap_or_default()
+        })
+    }
+}
+
+/// A stream that a message is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Index of the stream in the configuration.
+    pub stream: usize,
+    /// What the stream captures of the message's topic.
+    pub captures: Captures,
+}
+
 /// One received message on its way to a worker.
 #[derive(Clone, Debug)]
 pub struct Incoming {
     /// Index of the stream in the configuration.
     pub stream: usize,
     pub topic: String,
+    /// What the stream captures of the topic, from [`crate::pipeline::Router::route`].
+    pub captures: Captures,
     pub payload: Bytes,
     pub received: Now,
     /// `None` for QoS 0, which is not acknowledged.
@@ -102,4 +165,21 @@ pub struct ResultMessage {
 pub struct InputProcessed {
     pub input: AckToken,
     pub results: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn captures_are_levels_of_their_topic_in_order() {
+        let topic = "a/b/c/d/e/f";
+        let mut captures = Captures::default();
+        for count in 0..6 {
+            assert_eq!((captures.len(), captures.is_empty()), (count, count == 0));
+            captures.push(2 * count..2 * count + 1);
+        }
+        assert_eq!(captures.levels(topic).collect::<String>(), "abcdef");
+        assert_eq!(captures.levels("a/b").collect::<Vec<_>>(), ["a", "b", "", "", "", ""]);
+    }
 }

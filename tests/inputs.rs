@@ -1,91 +1,110 @@
-//! Messages as sensors write them, through the real daemon, a real broker and the commands for them.
+//! Values on topics of their own become samples: the real binary and a real broker.
 
 use serde_json::{Value, json};
 
 use crate::common::broker::Mosquitto;
-use crate::common::gateway::{Gateway, MOTION, samples};
+use crate::common::gateway::{Gateway, samples};
 use crate::common::mqtt_client::MqttClient;
 use crate::common::skipped;
 
-fn options(payload: &str) -> String {
-    MOTION.replace("time = \"ts\" }", &format!("time = \"ts\", {payload} }}"))
+const CHANNELS: [&str; 6] = ["ax", "ay", "az", "gx", "gy", "gz"];
+
+/// The demo model, one quantity a topic.
+const SPLIT: &str = r#"
+[[stream]]
+name = "motion"
+model = "motion"
+topic = "watch/{device}/{channel}"
+guarantee = "at-least-once"
+windows = "journal"
+payload = { time = "ts", join = { by = "channel", hold = "10s", every = "all" } }
+"#;
+
+/// Each value of a recorded sample as a message of its own.
+fn split(count: usize) -> Vec<(String, String)> {
+    let each = |sample: Vec<u8>| {
+        let sample: Value = serde_json::from_slice(&sample).unwrap();
+        let message = move |name: &str| {
+            let payload = json!({ "ts": sample["ts"], "value": sample[name] });
+            (format!("watch/left/{name}"), payload.to_string())
+        };
+        CHANNELS.map(message)
+    };
+    samples(0, count).into_iter().flat_map(each).collect()
+}
+
+async fn publish(peer: &mut MqttClient, messages: &[(String, String)]) {
+    for (topic, payload) in messages {
+        peer.publish(topic, payload.as_str()).await;
+    }
 }
 
 #[tokio::test]
-async fn partial_updates_in_texts_become_predictions_and_other_messages_are_passed_over() {
-    let Some(mosquitto) = Mosquitto::start("") else {
-        return skipped("partial updates through a broker", "mosquitto is not installed");
+async fn a_window_of_values_on_topics_of_their_own_survives_a_kill() {
+    let Some(broker) = Mosquitto::start("") else {
+        return skipped("joined values", "mosquitto is not installed");
     };
-    let mut peer = MqttClient::connect(mosquitto.port(), "peer").await;
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
     peer.subscribe("predictions/#").await;
-    let stream = options(
-        "missing = \"hold\", hold = \"1m\", numbers = \"lenient\", where = { kind = \"imu\" }",
-    );
-    let mut gateway = Gateway::new(mosquitto.port(), &stream);
+    let mut gateway = Gateway::new(broker.port(), SPLIT);
     gateway.start();
     gateway.await_notice("subscribed");
-    let mut messages = vec![br#"{"kind":"status","battery":97}"#.to_vec()];
-    for (place, sample) in samples(0, 40).into_iter().enumerate() {
-        let mut sample: Value = serde_json::from_slice(&sample).unwrap();
-        sample["kind"] = json!("imu");
-        sample["ax"] = json!(format!("{} m/s2", sample["ax"]));
-        if place % 2 == 1 {
-            sample.as_object_mut().unwrap().remove("gz");
-            sample["gy"] = Value::Null;
-        }
-        messages.push(sample.to_string().into_bytes());
-    }
-    peer.publish_all("sensors/watch-7/imu", messages).await;
-    let told = peer.await_json("predictions/motion/watch-7", |_| true).await;
-    assert_eq!((&told["device"], &told["kind"]), (&json!("watch-7"), &json!("classification")));
-    let all = |health: &Value| health["streams"]["motion"]["samples"] == 40;
-    let health = gateway.await_health("the samples", all);
-    let counted = &health["streams"]["motion"];
-    assert_eq!((&counted["skipped"], &counted["rejects"]), (&json!(1), &json!({})));
-    assert_eq!(health["link"]["unacknowledged"], 0);
+    let messages = split(40);
+    // The window has most of its samples, and a sample has half of its values.
+    let (before, after) = messages.split_at(39 * CHANNELS.len() + 3);
+    publish(&mut peer, before).await;
+    peer.publish("watch/left/battery", "97").await;
+    let all = u64::try_from(before.len()).unwrap() + 1;
+    let health = gateway.await_health("the acknowledgement of all inputs", |health| {
+        health["link"]["acknowledged"] == all
+    });
+    let joined = &health["streams"]["motion"]["join"];
+    assert_eq!(joined, &json!({ "values": before.len(), "unused": 1, "missing": {} }));
+    gateway.kill();
+    gateway.start();
+    gateway.await_notice("subscribed");
+    publish(&mut peer, after).await;
+    let (topic, text) = peer.next_text().await;
+    let told: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(topic, "predictions/motion/left", "without the channel");
+    assert_eq!((&told["device"], &told["label"]), (&json!("left"), &json!("resting")));
     gateway.stop();
 }
 
-#[tokio::test]
-async fn a_proposal_for_a_topic_is_a_stream_that_takes_its_messages() {
-    let Some(mosquitto) = Mosquitto::start("") else {
-        return skipped("inferd listen", "mosquitto is not installed");
-    };
-    let mut peer = MqttClient::connect(mosquitto.port(), "peer").await;
-    for (device, sample) in ["watch-7", "watch-8"].into_iter().zip(samples(0, 2)) {
-        peer.publish_retained(&format!("sensors/{device}/imu"), sample).await;
-    }
-    let gateway = Gateway::new(mosquitto.port(), "");
-    let heard = gateway.command(&["listen", "sensors/#", "--messages", "2"]);
-    let toml = String::from_utf8(heard.stdout).unwrap();
-    assert!(heard.status.success(), "{toml}{}", String::from_utf8_lossy(&heard.stderr));
-    for line in [
-        "# 2 messages on 2 topics",
-        "topic = \"sensors/{device}/imu\"",
-        "fields = [\"ax\", \"ay\", \"az\", \"gx\", \"gy\", \"gz\"]",
-        "time = \"ts\"",
-    ] {
-        assert!(toml.contains(line), "{toml}");
-    }
-    gateway.configure(mosquitto.port(), &toml.replace("\"imu\"", "\"motion\""));
-    let file = gateway.dir().join("payload.json");
-    std::fs::write(&file, samples(0, 1).concat()).unwrap();
-    let file = file.display().to_string();
-    let tried = gateway.command(&["try", "motion", &file, "--repeat", "40", "--json"]);
-    let text = String::from_utf8(tried.stdout).unwrap();
-    assert!(tried.status.success(), "{text}{}", String::from_utf8_lossy(&tried.stderr));
-    let shown: Vec<Value> =
-        serde_json::Deserializer::from_str(&text).into_iter().map(Result::unwrap).collect();
-    assert_eq!(shown.len(), 40);
-    assert_eq!(shown[0]["window"], json!([1, 40]));
-    let last = &shown[39];
-    assert_eq!(last["samples"][0]["values"].as_array().unwrap().len(), 6);
-    assert_eq!(last["inputs"][0]["elements"].as_array().unwrap().len(), 24);
-    assert_eq!(last["predictions"][0]["device"], "device");
-    assert!(last["outputs"][0]["elements"][0].is_number());
+const SOURCES: &str = r#"
+[[stream]]
+name = "motion"
+model = "motion"
+payload = { time = "ts", join = { hold = "10s", every = "all" } }
+[[stream.source]]
+topic = "accel/{device}"
+fields = ["ax", "ay", "az"]
+[[stream.source]]
+topic = "gyro/{device}"
+format = "csv"
+fields = ["gx", "gy", "gz"]
+"#;
 
-    std::fs::write(&file, "{\"ts\":1}").unwrap();
-    let refused = gateway.command(&["try", "motion", &file]);
-    assert_eq!(refused.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&refused.stdout).contains("rejected"));
+#[tokio::test]
+async fn several_topics_of_a_stream_are_subscribed_to_and_joined() {
+    let Some(broker) = Mosquitto::start("") else {
+        return skipped("joined sources", "mosquitto is not installed");
+    };
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
+    peer.subscribe("predictions/#").await;
+    let mut gateway = Gateway::new(broker.port(), SOURCES);
+    gateway.start();
+    gateway.await_notice("subscribed");
+    for sample in samples(0, 40) {
+        let it: Value = serde_json::from_slice(&sample).unwrap();
+        let accel = json!({ "ts": it["ts"], "ax": it["ax"], "ay": it["ay"], "az": it["az"] });
+        peer.publish("accel/left", accel.to_string()).await;
+        let gyro = format!("{},{},{},{}", it["ts"], it["gx"], it["gy"], it["gz"]);
+        peer.publish("gyro/left", gyro).await;
+    }
+    let (topic, text) = peer.next_text().await;
+    let told: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(topic, "predictions/motion/left");
+    assert_eq!(told["label"], "resting");
+    gateway.stop();
 }

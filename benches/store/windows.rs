@@ -10,7 +10,7 @@ use inferd::bundle::Bundle;
 use inferd::clock::{Clock, Mono, Now, Timestamp};
 use inferd::config::Config;
 use inferd::message::{Incoming, InputId};
-use inferd::pipeline::{Pipeline, PredictionIds};
+use inferd::pipeline::{Pipeline, PredictionIds, Router};
 use inferd::store::Store;
 use inferd::store::windows::{OnDisk, Windows};
 
@@ -109,6 +109,7 @@ impl Clock for Still {
 
 /// Devices that send recorded samples, each from a place of its own and with noise of its own.
 struct Source {
+    router: Router,
     pipeline: Pipeline,
     clock: Now,
     rows: Vec<Vec<f64>>,
@@ -138,7 +139,8 @@ impl Source {
         let clock = Now { wall: Timestamp(1_795_341_600_000_000), mono: Mono(0) };
         let rows = text.lines().skip(1).map(row).collect();
         let random = fastrand::Rng::with_seed(devices);
-        Self { pipeline: pipeline.unwrap(), clock, rows, random, devices, sent: 0 }
+        let router = Router::new(&config.streams);
+        Self { router, pipeline: pipeline.unwrap(), clock, rows, random, devices, sent: 0 }
     }
 
     /// What comes in between two saves.
@@ -168,9 +170,12 @@ impl Source {
              \"gy\":{gy:.6},\"gz\":{gz:.6}}}"
         );
         self.sent += 1;
+        let topic = format!("sensors/press-hall-{device}/imu");
+        let captures = self.router.route(&topic).next().unwrap().captures;
         let incoming = Incoming {
             stream: 0,
-            topic: format!("sensors/press-hall-{device}/imu"),
+            captures,
+            topic,
             payload: payload.into(),
             received: self.clock,
             token: None,

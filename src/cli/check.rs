@@ -186,7 +186,7 @@ fn models_and_streams(config: &Config, rate: Rate, report: &mut Report) {
         }
         report.streams.push(StreamRow {
             name: stream.name.to_string(),
-            topic: stream.topic.to_string(),
+            topic: stream.topics().map(ToString::to_string).collect::<Vec<_>>().join(", "),
             model: stream.model.to_string(),
             publishes: stream.publish.topic.to_string(),
         });

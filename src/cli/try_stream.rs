@@ -13,8 +13,8 @@ use super::config_file::ConfigFile;
 use crate::bundle::Bundle;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, Environment, Level, Stream};
-use crate::message::Incoming;
-use crate::pipeline::{Pipeline, PredictionIds, StepTrace, TracedTensor};
+use crate::message::{Captures, Incoming};
+use crate::pipeline::{Pipeline, PredictionIds, Router, StepTrace, TracedTensor};
 use crate::terminal::{Exit, Failure, print, print_json, table};
 
 /// Show what a stream makes of a payload, step by step
@@ -70,13 +70,14 @@ pub(super) fn try_stream(args: &Args) -> Result<(), Failure> {
     let stream = find(&config, &args.stream)?;
     let mut pipeline = pipeline(&config, stream)?;
     let topic = args.topic.clone().unwrap_or_else(|| example_topic(stream));
+    let captures = captures(stream, &topic)?;
     let clock = SystemClock::start();
     let mut rejected = false;
     for round in 0..args.repeat {
         for path in &args.payloads {
             let payload = read(path, stream.max_payload)?;
             let mut out = Vec::new();
-            let incoming = message(&topic, payload, &clock);
+            let incoming = message(&topic, captures.clone(), payload, &clock);
             let report = pipeline.step(&incoming, &clock, &mut out);
             let parsed = |bytes: &[u8]| {
                 serde_json::from_slice(bytes).unwrap_or_else(|_| Value::String(hex(bytes)))
@@ -121,6 +122,17 @@ fn pipeline(config: &Config, stream: &Stream) -> Result<Pipeline, Failure> {
     })
 }
 
+/// What the stream captures of a topic.
+fn captures(stream: &Stream, topic: &str) -> Result<Captures, Failure> {
+    let router = Router::new(std::slice::from_ref(stream));
+    let captures = router.route(topic).next().map(|delivery| delivery.captures);
+    captures.ok_or_else(|| {
+        let topics = stream.topics().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let message = format!("topic {topic:?} is none of stream {}: {topics}", stream.name);
+        Failure::new(Exit::Usage, message)
+    })
+}
+
 /// The stream's topic with the name of each capture in its place.
 fn example_topic(stream: &Stream) -> String {
     let level = |level: &Level| match level {
@@ -143,10 +155,11 @@ fn read(path: &Path, max: usize) -> Result<Vec<u8>, Failure> {
     read.map(|_| payload).map_err(failed)
 }
 
-fn message(topic: &str, payload: Vec<u8>, clock: &SystemClock) -> Incoming {
+fn message(topic: &str, captures: Captures, payload: Vec<u8>, clock: &SystemClock) -> Incoming {
     Incoming {
         stream: 0,
         topic: topic.to_owned(),
+        captures,
         payload: payload.into(),
         received: clock.now(),
         token: None,

@@ -39,7 +39,7 @@ pub fn sample_file() -> String {
     let mut out = FILE_HEAD.to_owned();
     for (table, about) in TABLES {
         let header = match table.strip_suffix("[]") {
-            Some(name) => format!("[[{name}]]"),
+            Some(name) => format!("[[{}]]", name.replace("[]", "")),
             None => format!("[{}]", table.replace("[]", "")),
         };
         // A table with required options must stay commented out until it is used.
@@ -90,7 +90,7 @@ pub fn tables(reference: &[OptionSpec], tables: &[(&str, &str)]) -> String {
     for (table, about) in tables {
         let header = match table.strip_suffix("[]") {
             _ if table.is_empty() => "Top level".to_owned(),
-            Some(name) => format!("`[[{name}]]`"),
+            Some(name) => format!("`[[{}]]`", name.replace("[]", "")),
             None => format!("`[{}]`", table.replace("[]", "")),
         };
         line(&mut out, format_args!("\n## {header}\n{about}\n"));

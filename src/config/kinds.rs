@@ -29,4 +29,10 @@ pub(super) const fn name(form: &'static str) -> Kind {
 
 pub(super) const NAME: &str = "1 to 64 of a-z A-Z 0-9 . _ -, not starting with a dot";
 pub(super) const QOS: Kind = Kind::Int { min: 0, max: 1 };
+pub(super) const FORMAT: Kind = Kind::Choice(&[
+    "json", "ndjson", "cbor", "csv", "f32le", "f64le", "i8", "u8", "i16le", "u16le", "i32le",
+]);
+pub(super) const FIELDS: Kind =
+    Kind::Strings { max: 4096, form: "names, or JSON pointers such as /imu/ax" };
+pub(super) const FIELD: Kind = Kind::Text { max: 256, form: "a name or a JSON pointer" };
 pub(super) const SCORE: Kind = Kind::Float { min: f64::MIN, max: f64::MAX };

@@ -3,6 +3,7 @@
 mod cli_args;
 pub mod docs;
 mod identity;
+mod join;
 mod kinds;
 mod load;
 mod monitoring;
@@ -14,6 +15,7 @@ pub mod reference;
 pub mod schema;
 mod secret_files;
 pub mod section;
+mod stream_options;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -22,6 +24,7 @@ pub mod tree;
 mod units;
 mod unknown;
 mod validate;
+mod validate_join;
 mod validate_reading;
 mod validate_stream;
 mod value;
@@ -31,6 +34,7 @@ use std::time::Duration;
 
 pub use cli_args::{parse_duration, parse_size};
 pub use identity::Containment;
+pub use join::{AlignMethod, Grid, Join, JoinEvery, Source};
 pub use load::{ConfigError, Environment};
 pub use monitoring::{Capture, CaptureFiles, Drift, Labels, Upload};
 pub use reading::{
@@ -230,6 +234,8 @@ pub struct Stream {
     pub topic: TopicPattern,
     pub qos: crate::message::Qos,
     pub payload: Payload,
+    /// Set if a message has the value of one channel rather than a sample.
+    pub join: Option<Join>,
     pub guarantee: Guarantee,
     pub windows: WindowSafety,
     pub retained: RetainedInput,

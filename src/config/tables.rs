@@ -19,6 +19,15 @@ pub(super) const TABLES: &[(&str, &str)] = &[
     ),
     ("stream[]", "A sensor input and the model to run on it. One table for each input."),
     ("stream[].payload", "Format of the input messages."),
+    (
+        "stream[].payload.join",
+        "Joins values that arrive in messages of their own to samples. See docs/inputs.md.",
+    ),
+    ("stream[].payload.align", "Alignment of joined values in time."),
+    (
+        "stream[].source[]",
+        "One of several topics whose values are joined. One table for each topic.",
+    ),
     ("stream[].publish", "Publication of predictions."),
     ("stream[].drift", "Windows and predictions that differ from the baseline."),
     ("stream[].labels", "Labels: what was true, reported later by people or other systems."),

@@ -64,6 +64,15 @@ impl TopicPattern {
         captures(&self.levels)
     }
 
+    /// Whether some topic matches both patterns.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        let meets = |(ours, theirs): (&Level, &Level)| match (ours, theirs) {
+            (Level::Literal(ours), Level::Literal(theirs)) => ours == theirs,
+            (Level::Capture(_), _) | (_, Level::Capture(_)) => true,
+        };
+        self.levels.len() == other.levels.len() && self.levels.iter().zip(&other.levels).all(meets)
+    }
+
     /// Whether some topic that `template` renders to matches. What a capture of the template will
     /// be is not known, so it may be anything; `known` gives the names with a fixed value.
     pub(super) fn may_match(&self, template: &TopicTemplate, known: &[(&str, &str)]) -> bool {

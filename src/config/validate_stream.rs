@@ -2,6 +2,7 @@
 
 use super::monitoring;
 use super::section::Section;
+use super::validate_join::{Inputs, inputs};
 use super::{
     Broker, Encoding, Format, Gateway, Guarantee, Payload, Publish, RetainedInput, Stream,
     TopicPattern, TopicTemplate, When, WindowSafety,
@@ -11,7 +12,7 @@ use crate::ids::{ModelName, StreamName};
 use crate::message::Qos;
 use crate::tensor::Dtype;
 
-const FORMATS: &[(&str, Format)] = &[
+pub(super) const FORMATS: &[(&str, Format)] = &[
     ("json", Format::Json),
     ("ndjson", Format::JsonLines),
     ("cbor", Format::Cbor),
@@ -46,7 +47,6 @@ const DEVICE: &str = "device";
 pub(super) fn stream(section: &Section<'_>) -> Option<Stream> {
     let name = section.parsed("name", StreamName::parse);
     let model = section.parsed("model", ModelName::parse);
-    let topic = section.parsed("topic", TopicPattern::parse);
     let qos = qos(section);
     let guarantee = section.choice("guarantee", GUARANTEES);
     if guarantee == Some(Guarantee::AtLeastOnce) && qos == Qos::AtMostOnce {
@@ -56,7 +56,7 @@ pub(super) fn stream(section: &Section<'_>) -> Option<Stream> {
         Qos::AtLeastOnce => Guarantee::AtLeastOnce,
         Qos::AtMostOnce => Guarantee::BestEffort,
     });
-    let payload = payload(&section.section("payload"));
+    let Inputs { topic, payload, join } = inputs(section);
     let max_age = section.duration_if("max_age");
     if max_age.is_some() && payload.as_ref().is_some_and(|payload| payload.time.is_none()) {
         section.problem("max_age", "samples have no timestamp", "payload.time = \"FIELD\"");
@@ -66,7 +66,8 @@ pub(super) fn stream(section: &Section<'_>) -> Option<Stream> {
         let reason = "the topic captures {device}, and payload.device names it too";
         section.problem("topic", reason, "another name for the capture, such as {site}");
     }
-    let publish = publish(&section.section("publish"), topic.as_ref(), guarantee, named);
+    let channel = join.as_ref().and_then(|join| join.by.as_deref());
+    let publish = publish(&section.section("publish"), topic.as_ref(), channel, guarantee, named);
     let labels = section
         .has("labels")
         .then(|| monitoring::labels(&section.section("labels"), name.as_ref(), model.as_ref()));
@@ -82,6 +83,7 @@ pub(super) fn stream(section: &Section<'_>) -> Option<Stream> {
         model: model?,
         topic: topic?,
         payload: payload?,
+        join,
         publish: publish?,
         windows: windows?,
         retained: retained?,
@@ -106,7 +108,8 @@ fn qos(section: &Section<'_>) -> Qos {
     if section.int::<u8>("qos") == 0 { Qos::AtMostOnce } else { Qos::AtLeastOnce }
 }
 
-fn payload(section: &Section<'_>) -> Option<Payload> {
+/// `[stream.payload]`
+pub(super) fn payload(section: &Section<'_>) -> Option<Payload> {
     let format = section.choice("format", FORMATS);
     let fields = section.strings("fields");
     let (time, time_of_day) = time_fields(section);
@@ -153,11 +156,14 @@ fn earliest(text: &str) -> Result<Timestamp, &'static str> {
 fn publish(
     section: &Section<'_>,
     pattern: Option<&TopicPattern>,
+    channel: Option<&str>,
     guarantee: Guarantee,
     named_by_payload: bool,
 ) -> Option<Publish> {
     let device = named_by_payload.then_some(DEVICE);
-    let names = || pattern.into_iter().flat_map(TopicPattern::captures).chain(device);
+    // The channel is not one name: a sample has the values of all channels.
+    let captures = || pattern.into_iter().flat_map(TopicPattern::captures);
+    let names = || captures().filter(|name| channel != Some(*name)).chain(device);
     let topic = if section.has("topic") {
         // Without the stream's own topic nobody knows which names it would give.
         section.parsed("topic", |text| match pattern {
@@ -224,7 +230,7 @@ pub(super) fn together(
         }
         check_labels(section, stream, &streams, gateway);
         let Some(gateway) = gateway else { continue };
-        if hears_the_daemon(&stream.topic, gateway) {
+        if stream.topics().any(|topic| hears_the_daemon(topic, gateway)) {
             let reason = format!("matches the daemon's own topics below {}", gateway.prefix);
             section.problem("topic", reason, "a topic to which only sensors publish");
         }
@@ -264,7 +270,7 @@ fn check_labels(
     };
     let as_template = TopicTemplate { levels: labels.topic.levels.clone() };
     for other in streams {
-        if other.topic.may_match(&as_template, &[]) {
+        if other.topics().any(|topic| topic.may_match(&as_template, &[])) {
             return problem(format!("also matches the inputs of stream {}", other.name));
         }
         if labels.topic.may_match(&other.publish.topic, &known_names(other, gateway)) {
@@ -295,7 +301,9 @@ fn feeds_itself<'a>(
     let next = |from: &Stream| {
         let known = known_names(from, Some(gateway));
         let template = &from.publish.topic;
-        let heard = |(_, to): &(usize, &&Stream)| to.topic.may_match(template, &known);
+        let heard = |(_, to): &(usize, &&Stream)| {
+            to.topics().any(|topic| topic.may_match(template, &known))
+        };
         streams.iter().enumerate().filter(heard).map(|(place, _)| place).collect::<Vec<_>>()
     };
     // Breadth first, so the shortest way is shown; every stream is visited once.

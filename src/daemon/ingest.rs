@@ -9,7 +9,7 @@ use super::subscriptions::labels_of;
 use super::updates::mailbox::UpdateMailbox;
 use crate::config::{RetainedInput, Stream};
 use crate::link::{self, ReceivedMessage, Route};
-use crate::message::Incoming;
+use crate::message::{Delivery, Incoming};
 use crate::pipeline::{LabelRouter, Router};
 
 /// Routes each message to the workers of its streams, or to the update mailbox.
@@ -41,24 +41,26 @@ impl SampleRouter {
 }
 
 impl link::Ingest for SampleRouter {
-    fn route(&mut self, topic: &str, payload: &[u8], streams: &mut Vec<usize>) -> Route {
+    fn route(&mut self, topic: &str, payload: &[u8], deliveries: &mut Vec<Delivery>) -> Route {
         // This compares a prefix: only topics of updates reach the mailbox.
         if self.mailbox.receive(topic, payload) {
             return Route::Update;
         }
-        streams.extend(self.router.streams(topic));
+        deliveries.extend(self.router.route(topic));
         let count = self.queues.len();
-        streams.extend(self.labels.streams(topic).map(|stream| labels_of(stream, count)));
+        let labels = self.labels.route(topic);
+        deliveries.extend(labels.map(|it| Delivery { stream: labels_of(it.stream, count), ..it }));
         Route::Streams
     }
 
-    fn admit(&mut self, message: ReceivedMessage<'_>, streams: &mut Vec<usize>) {
+    fn admit(&mut self, message: ReceivedMessage<'_>, deliveries: &mut Vec<Delivery>) {
         let is_cleared = message.payload.is_empty() && !message.is_request;
         if !is_cleared && !message.retained {
             return;
         }
-        streams.retain(|stream| {
-            let Some((ignores, stats)) = self.ignores.get(*stream).zip(self.stats.get(*stream))
+        deliveries.retain(|delivery| {
+            let stream = delivery.stream;
+            let Some((ignores, stats)) = self.ignores.get(stream).zip(self.stats.get(stream))
             else {
                 // Retained labels may be joined as any; an empty message has none.
                 return !is_cleared;

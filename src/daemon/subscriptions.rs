@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::updates;
-use crate::config::{Config, RetainedInput, Stream};
+use crate::config::{Config, RetainedInput, Stream, TopicPattern};
 use crate::link::{Link, NotGranted, Subscription};
 use crate::store::Store;
 
@@ -18,11 +18,14 @@ pub(crate) fn labels_of(stream: usize, streams: usize) -> usize {
     streams.saturating_add(stream)
 }
 
-/// The subscriptions of the inputs and of the labels of the streams; their filters may overlap.
+/// The subscriptions of all topics of the inputs and of the labels of the streams; their filters may overlap.
 pub(crate) fn of_streams(config: &Config) -> Vec<Subscription> {
-    let of_stream = |(index, stream): (usize, &Stream)| Subscription {
-        retained: stream.retained != RetainedInput::Ignore,
-        ..Subscription::of_stream(index, stream.topic.filter(), stream.qos)
+    let of_stream = |(index, stream): (usize, &'_ Stream)| {
+        let of_topic = move |topic: &TopicPattern| Subscription {
+            retained: stream.retained != RetainedInput::Ignore,
+            ..Subscription::of_stream(index, topic.filter(), stream.qos)
+        };
+        stream.topics().map(of_topic).collect::<Vec<_>>()
     };
     let count = config.streams.len();
     let of_labels = |(index, stream): (usize, &Stream)| {
@@ -30,7 +33,7 @@ pub(crate) fn of_streams(config: &Config) -> Vec<Subscription> {
         Some(Subscription::of_stream(labels_of(index, count), filter, stream.qos))
     };
     let streams = || config.streams.iter().enumerate();
-    streams().map(of_stream).chain(streams().filter_map(of_labels)).collect()
+    streams().flat_map(of_stream).chain(streams().filter_map(of_labels)).collect()
 }
 
 /// Returns the filters that earlier processes recorded, and records those of this process beside

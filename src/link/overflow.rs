@@ -84,7 +84,7 @@ mod tests {
     use super::*;
     use crate::clock::{Mono, Now, Timestamp};
     use crate::link::types::Route;
-    use crate::message::{AckToken, MESSAGE_OVERHEAD};
+    use crate::message::{AckToken, Captures, Delivery, MESSAGE_OVERHEAD};
 
     /// One queue for each stream, with room for this many samples.
     struct Queues {
@@ -93,7 +93,7 @@ mod tests {
     }
 
     impl Ingest for Queues {
-        fn route(&mut self, _: &str, _: &[u8], _: &mut Vec<usize>) -> Route {
+        fn route(&mut self, _: &str, _: &[u8], _: &mut Vec<Delivery>) -> Route {
             Route::Streams
         }
 
@@ -113,6 +113,7 @@ mod tests {
         Incoming {
             stream,
             topic: "t".into(),
+            captures: Captures::default(),
             payload: vec![number].into(),
             received: Now { wall: Timestamp(0), mono: Mono(0) },
             token: token.map(AckToken),

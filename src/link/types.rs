@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::Fault;
 use crate::clock::Clock;
 use crate::config;
-use crate::message::{Incoming, Qos};
+use crate::message::{Delivery, Incoming, Qos};
 use crate::outbox::{Refusal, Seq};
 
 /// What a link is started with.
@@ -112,16 +112,17 @@ pub enum Route {
 
 /// Receives messages from the link. Called inside the poll loop: no method may block.
 pub trait Ingest: Send {
-    /// Removes from `streams` those that do not accept a message of this kind, and counts it for
-    /// them. `streams` are those of [`Self::route`], without those that received another copy.
-    fn admit(&mut self, message: ReceivedMessage<'_>, streams: &mut Vec<usize>) {
-        let (_, _) = (message, streams);
+    /// Removes the streams that do not accept a message of this kind, and counts it for them.
+    /// `deliveries` are those of [`Self::route`], without streams that received another copy.
+    fn admit(&mut self, message: ReceivedMessage<'_>, deliveries: &mut Vec<Delivery>) {
+        let (_, _) = (message, deliveries);
     }
 
-    /// Decides where a message goes, and appends the indices of all streams that match its topic.
+    /// Decides where a message goes, and appends all streams that match its topic, each with what it
+    /// captures of it.
     /// A message of a model update is accepted here and appends none. It is acknowledged at once,
     /// so it must be one that can be requested again.
-    fn route(&mut self, topic: &str, payload: &[u8], streams: &mut Vec<usize>) -> Route;
+    fn route(&mut self, topic: &str, payload: &[u8], deliveries: &mut Vec<Delivery>) -> Route;
 
     /// Puts a sample in the queue of its stream's worker.
     ///

@@ -1,4 +1,4 @@
-use super::health::{Rejection, WindowFacts};
+use super::health::{JoinFacts, Rejection, WindowFacts};
 use super::{Outcomes, Pauses, Recent};
 use crate::clock::Now;
 
@@ -17,6 +17,8 @@ pub struct Condition {
     pub dropped: Recent,
     /// Since the last run of the model; its length and runs are not set.
     pub since_run: WindowFacts,
+    /// Since the last joined sample.
+    pub since_joined: JoinFacts,
 }
 
 impl Condition {
@@ -26,6 +28,18 @@ impl Condition {
         self.pauses.record(received.mono);
         if taken > 0 || rejected > 0 {
             self.inputs.add(received.mono, taken > 0 && taken >= rejected);
+        }
+    }
+
+    /// Values were joined, which gave so many samples; some were not made because channels had no
+    /// value.
+    pub fn joined(&mut self, values: u64, samples: u64, missing: &[(String, u32)]) {
+        if samples > 0 {
+            self.since_joined = JoinFacts { was_made: true, ..JoinFacts::default() };
+        }
+        self.since_joined.values += values;
+        for (channel, samples) in missing {
+            *self.since_joined.missing.entry(channel.clone()).or_default() += u64::from(*samples);
         }
     }
 

@@ -40,6 +40,8 @@ pub struct StreamStats {
     pub keys_expired: u64,
     /// How full its windows are; `None` where messages are whole inputs, and before the first sample.
     pub window: Option<WindowStats>,
+    /// Values joined to samples; `None` where messages are samples, and before the first message.
+    pub join: Option<JoinStats>,
     /// Bad inputs by reason.
     pub rejects: BTreeMap<&'static str, u64>,
     /// When the last message came; `null` before the first.
@@ -72,6 +74,28 @@ pub struct StreamStats {
     /// The last hour.
     #[serde(skip)]
     pub history: History,
+}
+
+/// Values that arrive in messages of their own, joined to samples.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct JoinStats {
+    /// Values taken.
+    pub values: u64,
+    /// Messages with a channel that the model does not have.
+    pub unused: u64,
+    /// By channel: samples that were not made because it had no value.
+    pub missing: BTreeMap<String, u64>,
+}
+
+impl JoinStats {
+    /// Adds what became of one message.
+    pub fn add(&mut self, values: u32, unused: u32, missing: &[(String, u32)]) {
+        self.values += u64::from(values);
+        self.unused += u64::from(unused);
+        for (channel, samples) in missing {
+            *self.missing.entry(channel.clone()).or_default() += u64::from(*samples);
+        }
+    }
 }
 
 /// The windows of one stream: what to look at where predictions stay away.

@@ -1,6 +1,6 @@
 //! Saves and restores the windows of a pipeline.
 
-use super::journal::{self, JournalEntry, JournalRecorder};
+use super::journal::{self, JournalEntry, JournalRecorder, Kept};
 use super::snapshot::{self, Restored};
 use super::state_codec::RestoreError;
 use super::stream::Pipeline;
@@ -11,7 +11,8 @@ impl Pipeline {
     /// Encodes the partial windows and publish states of all devices, for [`Pipeline::restore`].
     #[must_use]
     pub fn snapshot(&self, now: Now) -> Vec<u8> {
-        snapshot::save(&self.devices, self.runner.plan.shape.as_ref(), now)
+        let plan = &self.runner.plan;
+        snapshot::save(&self.devices, plan.shape.as_ref(), plan.join.as_ref(), now)
     }
 
     /// As [`Pipeline::snapshot`], as a base with this number that [`Pipeline::addition`] continues,
@@ -54,8 +55,9 @@ impl Pipeline {
         now: Now,
         input_ids: &mut Vec<InputId>,
     ) -> Result<Restored, RestoreError> {
+        let kept = Kept::new(&self.runner.plan);
+        let restored = journal::restore(base, additions, &mut self.devices, kept, now, input_ids)?;
         let shape = self.runner.plan.shape.as_ref();
-        let restored = journal::restore(base, additions, &mut self.devices, shape, now, input_ids)?;
         if let Some(shape) = shape.filter(|_| self.holes.holds()) {
             self.devices.hold_last_samples(shape);
         }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::decode::TensorPayload;
 use super::interpret::OutputPlan;
+use super::join::JoinPlan;
 use super::shape::WindowShape;
 use crate::bundle::card::Layout;
 use crate::tensor::Quant;
@@ -21,6 +22,8 @@ pub(super) struct StreamPlan {
     /// The number of values in a sample, or in a message for whole inputs.
     pub(super) width: usize,
     pub(super) output: OutputPlan,
+    /// Set if messages have values of single channels.
+    pub(super) join: Option<JoinPlan>,
     /// Set if a raw payload is copied into the only input of the model.
     pub(super) tensor_payload: Option<TensorPayload>,
 }

@@ -29,10 +29,15 @@ impl Pipeline {
         out: &mut Vec<ResultMessage>,
         outcome: &mut StepReport,
     ) -> Result<(), Reject> {
-        self.captured.read(&self.stream.topic, &incoming.topic)?;
+        self.captured.read(&incoming.topic, &incoming.captures)?;
         let (got, max) = (incoming.payload.len(), self.stream.max_payload);
         if got > max {
             return Err(Reject::TooLarge { got, max });
+        }
+        if let Some(mut join) = self.join.take() {
+            let taken = self.take_values(&mut join, (incoming, started), watch, out, outcome);
+            self.join = Some(join);
+            return taken;
         }
         self.decoder.decode(&incoming.payload, &mut self.decoded)?;
         if let Some(samples) = self.decoded.samples().filter(|samples| samples.skipped > 0) {
@@ -68,7 +73,7 @@ impl Pipeline {
     }
 
     /// Takes up the name of a sample's device, where payloads have it.
-    fn name_device(&mut self, sample: usize) -> Result<(), Reject> {
+    pub(super) fn name_device(&mut self, sample: usize) -> Result<(), Reject> {
         let Some(Samples { devices, .. }) = self.decoded.samples() else { return Ok(()) };
         if devices.run_from(sample).is_none() {
             return Ok(());
@@ -78,7 +83,7 @@ impl Pipeline {
 
     /// Turns the times of samples into times since 1970 where a device's clock counts from a moment
     /// of its own. `length` is the samples in a window.
-    fn date_samples(
+    pub(super) fn date_samples(
         &mut self,
         rows: Range<usize>,
         length: usize,
@@ -225,12 +230,12 @@ fn sample_micros(own: Option<Timestamp>, incoming: &Incoming) -> i64 {
 }
 
 /// The value; a reject is counted.
-fn accepted<T>(result: Result<T, Reject>, outcome: &mut StepReport) -> Option<T> {
+pub(super) fn accepted<T>(result: Result<T, Reject>, outcome: &mut StepReport) -> Option<T> {
     result.map_err(|reject| outcome.reject(reject)).ok()
 }
 
 /// Whether all samples are refused for their times; then counts them.
-fn all_refused(
+pub(super) fn all_refused(
     times: &[Option<Timestamp>],
     admits: impl Fn(&Option<Timestamp>) -> Result<Timestamp, Reject>,
     outcome: &mut StepReport,
@@ -244,7 +249,7 @@ fn all_refused(
 }
 
 /// Counts a sample that is in the window, and the window that it ended.
-fn note(
+pub(super) fn note(
     added: &AddedSample,
     device: &mut Device,
     key: &str,
@@ -253,6 +258,17 @@ fn note(
 ) {
     let samples = 1 + u32::from(added.first.is_some());
     outcome.samples = outcome.samples.saturating_add(samples);
+    note_loss(added, device, key, shape, outcome);
+}
+
+/// Counts the window that a sample, or a clock that was set, ended.
+pub(super) fn note_loss(
+    added: &AddedSample,
+    device: &mut Device,
+    key: &str,
+    shape: &WindowShape,
+    outcome: &mut StepReport,
+) {
     let Some(cause) = added.restart.filter(|_| added.lost > 0) else { return };
     let gap = matches!(cause, LossCause::Gap { .. });
     outcome.gaps = outcome.gaps.saturating_add(u32::from(gap));
@@ -285,7 +301,7 @@ fn record(
 
 /// The time a sample counts for: its own, if that is neither too old nor from the future, or when it came. A
 /// clock that is not set knows of no future.
-fn admit(
+pub(super) fn admit(
     stream: &Stream,
     own: Option<Timestamp>,
     incoming: &Incoming,

@@ -11,6 +11,7 @@ use super::prediction_id::PredictionIds;
 use super::recording::Recording;
 use super::reject::Reject;
 use super::stream::Pipeline;
+use super::topics::Router;
 use crate::bundle::card::Card;
 use crate::clock::{Clock, Mono, Now, Timestamp};
 use crate::config::{Config, Encoding, Format, Level, Stream, When};
@@ -109,6 +110,8 @@ impl Replay {
         mut stream: Stream,
         gateway: GatewayId,
     ) -> Result<Self, String> {
+        // A row of a recording has all channels.
+        stream.join = None;
         // The samples of a recording are old, and every prediction is needed.
         stream.max_age = None;
         stream.max_ahead = Duration::MAX;
@@ -163,6 +166,8 @@ impl Replay {
         mut each: impl FnMut(usize, ReplayEvent<'_>) -> ControlFlow<()>,
     ) {
         let topic = self.topic(recording);
+        let router = Router::new(std::slice::from_ref(&self.stream));
+        let captures = router.route(&topic).next().map(|it| it.captures).unwrap_or_default();
         let first = recording.times.first().copied().unwrap_or_default();
         // Times since 1970 are used as they are; others are relative to `start`.
         let base = Timestamp(first);
@@ -177,6 +182,7 @@ impl Replay {
             let incoming = Incoming {
                 stream: 0,
                 topic: topic.clone(),
+                captures: captures.clone(),
                 payload: recording.payload(row).to_string().into(),
                 received: now,
                 token: None,

@@ -7,9 +7,13 @@
 //! none), the state of the publish rules (mark u64, run u32, inside and last each as u8 + u64), the
 //! window (samples u32, fresh u32, again u8, the samples oldest first as f32 or f64); at the end the
 //! CRC-32 of everything before.
+//!
+//! Format 2 is for streams whose values are joined: after the window each device has a flag (u8) and,
+//! if it is 1, the state of its join; behind the devices is the fingerprint of the join (u32).
 
 use std::time::Duration;
 
+use super::join::{JoinPlan, JoinState};
 use super::shape::WindowShape;
 use super::state_codec::{Cursor, RestoreError, save_numbers, save_publish_state};
 use super::window::{Cells, Device, Devices, SampleRing, micros};
@@ -18,6 +22,8 @@ use crate::ids::DeviceKey;
 
 const MAGIC: &[u8; 4] = b"INFW";
 const VERSION: u16 = 1;
+/// With the state of joins.
+const JOINED_VERSION: u16 = 2;
 const NO_TIME: i64 = i64::MIN;
 
 /// The result of a restore.
@@ -32,10 +38,15 @@ pub struct Restored {
 }
 
 /// Encodes all devices.
-pub(super) fn save(devices: &Devices, shape: Option<&WindowShape>, now: Now) -> Vec<u8> {
+pub(super) fn save(
+    devices: &Devices,
+    shape: Option<&WindowShape>,
+    join: Option<&JoinPlan>,
+    now: Now,
+) -> Vec<u8> {
     let mut out = Vec::new();
     out.extend(MAGIC);
-    out.extend(VERSION.to_le_bytes());
+    out.extend(version(join).to_le_bytes());
     out.extend(shape_bytes(shape));
     out.extend(now.wall.0.to_le_bytes());
     out.extend(narrow(devices.known.len()).to_le_bytes());
@@ -51,10 +62,19 @@ pub(super) fn save(devices: &Devices, shape: Option<&WindowShape>, now: Now) -> 
         if let Some(shape) = shape {
             save_ring(&device.ring, shape, &mut out);
         }
+        if join.is_some() {
+            out.push(u8::from(device.join.is_some()));
+            device.join.iter().for_each(|state| state.save(&mut out));
+        }
     }
+    out.extend(join.iter().flat_map(|join| join.fingerprint().to_le_bytes()));
     let crc = crc32fast::hash(&out);
     out.extend(crc.to_le_bytes());
     out
+}
+
+fn version(join: Option<&JoinPlan>) -> u16 {
+    if join.is_some() { JOINED_VERSION } else { VERSION }
 }
 
 fn narrow(n: usize) -> u32 {
@@ -105,6 +125,7 @@ pub(super) fn load(
     bytes: &[u8],
     devices: &mut Devices,
     shape: Option<&WindowShape>,
+    join: Option<&JoinPlan>,
     taken: i64,
 ) -> Result<(), RestoreError> {
     let damaged = RestoreError::Damaged;
@@ -113,23 +134,30 @@ pub(super) fn load(
     if &cursor.array::<4>()? != MAGIC {
         return Err(damaged("not a snapshot"));
     }
-    let version = u16::from_le_bytes(cursor.array()?);
-    if version != VERSION {
-        return Err(RestoreError::Version(version, VERSION));
+    let saved = u16::from_le_bytes(cursor.array()?);
+    if !(VERSION..=JOINED_VERSION).contains(&saved) {
+        return Err(RestoreError::Version(saved, version(join)));
     }
     if crc32fast::hash(body).to_le_bytes() != *crc {
         return Err(damaged("checksum"));
     }
-    if cursor.array()? != shape_bytes(shape) {
+    if cursor.array()? != shape_bytes(shape) || saved != version(join) {
+        return Err(RestoreError::Shape);
+    }
+    let fingerprint = join.map_or([0; 4], |join| join.fingerprint().to_le_bytes());
+    if join.is_some() && !body.ends_with(&fingerprint) {
         return Err(RestoreError::Shape);
     }
     cursor.take(8)?;
     let mut read = Vec::new();
     for _ in 0..cursor.u32()? {
-        let (key, mut device) = load_device(&mut cursor, shape)?;
+        let (key, mut device) = load_device(&mut cursor, shape, join)?;
         // Up to here `seen` is the silence of the device when it was saved.
         device.seen = taken.saturating_sub(device.seen);
         read.push((key, device));
+    }
+    if join.is_some() {
+        cursor.take(fingerprint.len())?;
     }
     if !cursor.is_empty() {
         return Err(damaged("bytes after the last device"));
@@ -141,6 +169,7 @@ pub(super) fn load(
 fn load_device(
     cursor: &mut Cursor<'_>,
     shape: Option<&WindowShape>,
+    join: Option<&JoinPlan>,
 ) -> Result<(DeviceKey, Device), RestoreError> {
     let length = u16::from_le_bytes(cursor.array()?);
     let name = std::str::from_utf8(cursor.take(usize::from(length))?).ok();
@@ -152,7 +181,13 @@ fn load_device(
         Some(shape) => load_ring(cursor, shape)?,
         None => SampleRing::default(),
     };
-    Ok((key, Device::restored(ring, publish_state, seen, time)))
+    let mut device = Device::restored(ring, publish_state, seen, time);
+    if let Some(join) = join
+        && cursor.flag()?
+    {
+        device.join = Some(Box::new(JoinState::load(cursor, join)?));
+    }
+    Ok((key, device))
 }
 
 fn load_ring(cursor: &mut Cursor<'_>, shape: &WindowShape) -> Result<SampleRing, RestoreError> {

@@ -26,6 +26,8 @@ pub struct StepReport {
     /// The fill level of the window of the last sample's device; `None` if no sample was accepted, or for
     /// whole inputs.
     pub fill: Option<WindowFill>,
+    /// What a join did; `None` where messages are samples.
+    pub join: Option<JoinReport>,
     /// Devices evicted to make room for new ones.
     pub evicted: u32,
     /// Devices that expired because they were silent for too long.
@@ -33,6 +35,17 @@ pub struct StepReport {
     /// Rejected samples, one entry for each reason.
     pub rejects: Vec<RejectCount>,
     pub us: StageMicros,
+}
+
+/// What became of the values of one message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JoinReport {
+    /// Values taken.
+    pub values: u32,
+    /// Messages with a channel that the model does not have.
+    pub unused: u32,
+    /// By channel: samples that were not made because it had no value.
+    pub missing: Vec<(String, u32)>,
 }
 
 /// Samples rejected for one reason, with the first of them as an example.
@@ -66,6 +79,12 @@ impl StepReport {
     #[must_use]
     pub fn taken(&self, incoming: &Incoming) -> Option<InputProcessed> {
         incoming.token.map(|input| InputProcessed { input, results: self.awaited })
+    }
+
+    /// Values taken, each with a sample of its own unless they are joined.
+    #[must_use]
+    pub fn values(&self) -> u32 {
+        self.join.as_ref().map_or(self.samples, |join| join.values)
     }
 
     pub(super) fn reject(&mut self, reject: Reject) {

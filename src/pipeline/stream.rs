@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::decode::{Decoded, PayloadDecoder, PayloadSchema, decoder_for};
 use super::holes::HoleFiller;
+use super::join::Join;
 use super::journal::JournalRecorder;
 use super::model::Infer;
 use super::observers::Observers;
@@ -28,6 +29,8 @@ use crate::message::{AckToken, Incoming, ResultMessage};
 pub struct Pipeline {
     pub(super) stream: Stream,
     pub(super) captured: TopicCaptures,
+    /// Set if messages have values of single channels.
+    pub(super) join: Option<Box<Join>>,
     make_decoder: DecoderFactory,
     pub(super) decoder: Box<dyn PayloadDecoder>,
     pub(super) decoded: Decoded,
@@ -74,7 +77,8 @@ impl Pipeline {
         let schema = schema(stream, &runner);
         Ok(Self {
             stream: stream.clone(),
-            captured: TopicCaptures::default(),
+            captured: TopicCaptures::new(stream),
+            join: Join::new(stream, &runner.plan, decoder_for),
             make_decoder: decoder_for,
             holes: holes(stream, &schema),
             decoder: decoder_for(schema),
@@ -94,6 +98,7 @@ impl Pipeline {
     #[must_use]
     pub fn with_decoder(mut self, make_decoder: DecoderFactory) -> Self {
         self.decoder = make_decoder(schema(&self.stream, &self.runner));
+        self.join = Join::new(&self.stream, &self.runner.plan, make_decoder);
         self.make_decoder = make_decoder;
         self
     }
@@ -154,6 +159,12 @@ impl Pipeline {
         self.captured.device()
     }
 
+    /// Whether samples of earlier messages are kept: in windows, or to be joined.
+    #[must_use]
+    pub fn keeps_samples(&self) -> bool {
+        self.runner.plan.shape.is_some() || self.runner.plan.join.is_some()
+    }
+
     /// Devices with state.
     #[must_use]
     pub fn devices(&self) -> usize {
@@ -171,7 +182,9 @@ impl Pipeline {
     ) -> Result<SwapEffect, Vec<CompatibilityError>> {
         let runner = ModelRunner::new(&self.stream, card, model)?;
         let rows = |r: &ModelRunner| r.plan.shape.map(|s| (s.length, s.channels, s.wide));
-        let swapped = if rows(&runner) == rows(&self.runner) {
+        let is_same =
+            rows(&runner) == rows(&self.runner) && runner.plan.join == self.runner.plan.join;
+        let swapped = if is_same {
             SwapEffect::WindowsKept
         } else {
             self.devices.clear_windows();
@@ -180,6 +193,7 @@ impl Pipeline {
         let schema = schema(&self.stream, &runner);
         self.holes = holes(&self.stream, &schema);
         self.decoder = (self.make_decoder)(schema);
+        self.join = Join::new(&self.stream, &runner.plan, self.make_decoder);
         self.runner = runner;
         self.observers.activate(&self.runner.card);
         self.recorder = JournalRecorder::default();

@@ -10,7 +10,7 @@ use inferd::link::{
     ConnectionId, Event, Fault, Ingest, Link, LinkHandle, LinkOptions, Route, Started,
     StatusMessages, Subscription,
 };
-use inferd::message::{Incoming, InputProcessed, Outgoing, Qos};
+use inferd::message::{Captures, Delivery, Incoming, InputProcessed, Outgoing, Qos};
 use inferd::outbox::Seq;
 use tokio::sync::mpsc;
 
@@ -46,9 +46,11 @@ struct OneQueue {
 }
 
 impl Ingest for OneQueue {
-    fn route(&mut self, topic: &str, _: &[u8], streams: &mut Vec<usize>) -> Route {
+    fn route(&mut self, topic: &str, _: &[u8], deliveries: &mut Vec<Delivery>) -> Route {
         let wanted = self.filters.iter().filter(|it| matches(&it.filter, topic));
-        streams.extend(wanted.flat_map(|it| &it.streams));
+        let streams = wanted.flat_map(|it| &it.streams);
+        let deliver = |stream: &usize| Delivery { stream: *stream, captures: Captures::default() };
+        deliveries.extend(streams.map(deliver));
         Route::Streams
     }
 

@@ -1,6 +1,7 @@
 //! What a text becomes, and what is said of its mistakes.
 
 mod files;
+mod join;
 mod reference;
 
 use std::time::Duration;

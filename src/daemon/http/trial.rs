@@ -13,7 +13,7 @@ use crate::daemon::models::active::ActiveModel;
 use crate::http::Response;
 use crate::message::{Incoming, ResultMessage};
 use crate::pipeline::{
-    LivePrediction, LiveStep, LiveWindow, Pipeline, PredictionIds, StepReport, WindowFill,
+    LivePrediction, LiveStep, LiveWindow, Pipeline, PredictionIds, Router, StepReport, WindowFill,
 };
 
 /// The most times that a payload is repeated to fill a window.
@@ -86,9 +86,12 @@ fn attempt(
         let made = Pipeline::new(index, stream, &config.gateway.id, card, session, ids);
         made.map_err(|misfits| misfits.iter().map(|m| format!("{m} ")).collect::<String>())
     };
+    let router = Router::new(std::slice::from_ref(stream));
+    let delivery = router.route(&ask.topic).next().ok_or("the stream has no such topic")?;
     let incoming = |received: Now| Incoming {
         stream: index,
         topic: ask.topic.clone(),
+        captures: delivery.captures.clone(),
         payload: ask.payload.clone().into(),
         received,
         token: None,

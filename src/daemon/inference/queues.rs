@@ -148,11 +148,13 @@ mod tests {
 
     use super::*;
     use crate::clock::{Mono, Now, Timestamp};
+    use crate::message::Captures;
 
     fn sample(bytes: usize) -> Incoming {
         Incoming {
             stream: 0,
             topic: "t".into(),
+            captures: Captures::default(),
             payload: vec![0; bytes].into(),
             received: Now { wall: Timestamp(0), mono: Mono(0) },
             token: None,

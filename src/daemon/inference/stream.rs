@@ -158,7 +158,7 @@ impl StreamRunner {
         if self.has_labels && outcome.runs > 0 {
             self.labels_changed.get_or_insert(after);
         }
-        if self.save_every().is_some() && outcome.samples > 0 {
+        if self.save_every().is_some() && outcome.values() > 0 {
             self.changed.get_or_insert(after);
             self.recent.record(incoming.input_id);
         }
@@ -228,11 +228,11 @@ impl StreamRunner {
 
     /// Records a processed input, to recognise it when it arrives again as a retained message.
     fn remember(&mut self, incoming: &Incoming, outcome: &StepReport) {
-        if self.retained == RetainedInput::Ignore || outcome.samples == 0 {
+        if self.retained == RetainedInput::Ignore || outcome.values() == 0 {
             return;
         }
         self.retained_inputs.record(incoming);
-        if self.windowed() {
+        if self.keeps_samples() {
             let by_content = || InputId::of_content(content(incoming));
             self.recent.record(Some(incoming.input_id.unwrap_or_else(by_content)));
         }
@@ -252,7 +252,7 @@ impl StreamRunner {
 
     /// Returns the report to pass on now; keeps it if the windows have to be durable first.
     pub(crate) fn hold(&mut self, taken: InputProcessed) -> Option<InputProcessed> {
-        let journal = self.windowed() && self.safety == WindowSafety::Journal;
+        let journal = self.keeps_samples() && self.safety == WindowSafety::Journal;
         if journal && self.changed.is_some() {
             self.waiting.push(taken);
             return None;
@@ -270,8 +270,8 @@ impl StreamRunner {
     fn save_every(&self) -> Option<Duration> {
         match self.safety {
             WindowSafety::Memory => None,
-            WindowSafety::Checkpoint => self.windowed().then_some(self.saves.checkpoint),
-            WindowSafety::Journal => self.windowed().then_some(self.saves.journal),
+            WindowSafety::Checkpoint => self.keeps_samples().then_some(self.saves.checkpoint),
+            WindowSafety::Journal => self.keeps_samples().then_some(self.saves.journal),
         }
     }
 
@@ -318,8 +318,9 @@ impl StreamRunner {
         self.live.clone()
     }
 
-    pub(crate) fn windowed(&self) -> bool {
-        self.pipeline.card().window.is_some()
+    /// Whether it has windows or joins to save.
+    pub(crate) fn keeps_samples(&self) -> bool {
+        self.pipeline.keeps_samples()
     }
 
     /// Runs another model from the next step on. No input may be waiting for a save.

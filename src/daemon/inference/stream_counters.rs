@@ -26,6 +26,9 @@ pub(super) fn count(stats: &mut StreamStats, outcome: &StepReport, latency: Dura
     stats.keys_evicted += u64::from(outcome.evicted);
     stats.keys_expired += u64::from(outcome.expired);
     stats.version.runs += u64::from(outcome.runs);
+    if let Some(join) = &outcome.join {
+        stats.join.get_or_insert_default().add(join.values, join.unused, &join.missing);
+    }
     for rejected in &outcome.rejects {
         let count = u64::from(rejected.count);
         stats.reject(rejected.reject.code(), count);
@@ -66,7 +69,10 @@ pub(super) fn note(stats: &mut StreamStats, outcome: &StepReport, received: Now,
         stats.last_prediction = Some(now.wall);
     }
     let condition = &mut stats.condition;
-    condition.message(received, u64::from(outcome.samples), rejected);
+    condition.message(received, u64::from(outcome.values()), rejected);
+    if let Some(join) = &outcome.join {
+        condition.joined(u64::from(join.values), u64::from(outcome.samples), &join.missing);
+    }
     let since_run = &mut condition.since_run;
     since_run.samples += u64::from(outcome.samples);
     since_run.gaps += u64::from(outcome.gaps);

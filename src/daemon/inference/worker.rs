@@ -224,7 +224,7 @@ impl Worker {
 
     fn save_all(&mut self) -> Result<(), DeliveryGone> {
         let now = self.clock.now();
-        for runner in self.streams.values_mut().filter(|runner| runner.windowed()) {
+        for runner in self.streams.values_mut().filter(|runner| runner.keeps_samples()) {
             send(&self.results, FromWorker::Windows(runner.save_whole(now)))?;
         }
         for saved in self.streams.values_mut().filter_map(StreamRunner::save_labels) {

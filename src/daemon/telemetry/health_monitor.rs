@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::topics;
 use crate::clock::{Mono, Now, Timestamp};
-use crate::config::{Config, Store as StoreConfig};
+use crate::config::{Config, Store as StoreConfig, Stream, TopicPattern};
 use crate::daemon::inference::stats::SharedStats;
 use crate::daemon::models::active::ActiveModel;
 use crate::daemon::systemd::notify;
@@ -140,7 +140,8 @@ impl HealthMonitor {
         let refused_topics = state.refused_topics.into_iter();
         let refused_topics = refused_topics.filter(|(topic, _)| topic.starts_with(&own_prefix));
         let streams = |filter: &str| {
-            let of = config.streams.iter().filter(|stream| stream.topic.filter() == filter);
+            let of = config.streams.iter();
+            let of = of.filter(|stream| stream.topics().any(|topic| topic.filter() == filter));
             of.map(|stream| stream.name.to_string()).collect()
         };
         let refused_filters = state
@@ -259,6 +260,11 @@ fn cause(fault: &Fault) -> FaultCause {
     }
 }
 
+/// The filters of a stream, for messages.
+fn filters(stream: &Stream) -> String {
+    stream.topics().map(TopicPattern::filter).collect::<Vec<_>>().join(", ")
+}
+
 /// The facts of every stream.
 pub(crate) fn stream_facts(
     now: Now,
@@ -267,7 +273,7 @@ pub(crate) fn stream_facts(
     models: &[ActiveModel],
     monitor: &HealthMonitor,
 ) -> Vec<StreamFacts> {
-    let facts = |(stream, stats): (&crate::config::Stream, &SharedStats)| {
+    let facts = |(stream, stats): (&Stream, &SharedStats)| {
         let stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
         let condition = &stats.condition;
         let model = models.iter().find(|model| *model.name() == stream.model);
@@ -275,7 +281,7 @@ pub(crate) fn stream_facts(
         let deliveries = monitor.deliveries.get(&stream.name);
         StreamFacts {
             name: stream.name.to_string(),
-            filter: stream.topic.filter(),
+            filter: filters(stream),
             publishes: stream.publish.topic.to_string(),
             messages: stats.messages,
             last_message: condition.last_message,
@@ -287,6 +293,7 @@ pub(crate) fn stream_facts(
             deliveries: deliveries.map_or_else(Default::default, |d| d.outcomes.tally(now.mono)),
             last_refusal: deliveries.and_then(|deliveries| deliveries.last_refusal.clone()),
             dropped_recently: condition.dropped.total(now.mono),
+            join: condition.since_joined.clone(),
             drift: stats.drift.as_ref().and_then(drift_alarm),
             window: window.map(|window| WindowFacts {
                 length: u64::try_from(window.length).unwrap_or(u64::MAX),

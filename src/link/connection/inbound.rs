@@ -11,7 +11,7 @@ use crate::link::ledger::{Arrival, Flooded, MAX_UNACKNOWLEDGED, ReceivedPublish}
 use crate::link::protocol::{Publish, SubscribeReply};
 use crate::link::shared::SharedState;
 use crate::link::types::{Event, NotGranted, ReceivedMessage, Route};
-use crate::message::{AckToken, Incoming, InputId, Qos};
+use crate::message::{AckToken, Delivery, Incoming, InputId, Qos};
 
 /// What the ledger makes of a received message.
 enum Admitted {
@@ -36,14 +36,14 @@ impl Connection<'_> {
         if self.shutdown.is_reconnecting() {
             return Ok(());
         }
-        let mut streams = std::mem::take(&mut self.streams);
-        streams.clear();
+        let mut deliveries = std::mem::take(&mut self.deliveries);
+        deliveries.clear();
         let topic = std::str::from_utf8(&publish.topic).unwrap_or_default();
         let is_closed = self.session.shared.is_closed();
         let routing = if topic.is_empty() || is_closed || self.is_known(&publish) {
             Routing::default()
         } else {
-            self.route(topic, &publish, &mut streams)
+            self.route(topic, &publish, &mut deliveries)
         };
         let mut state = self.session.shared.state();
         state.counters.received += 1;
@@ -53,23 +53,23 @@ impl Connection<'_> {
         if is_closed {
             return Ok(());
         }
-        let admitted = record_arrival(&mut state, &publish, streams.len())?;
+        let admitted = record_arrival(&mut state, &publish, deliveries.len())?;
         let unacknowledged = state.ledger.unacknowledged();
         drop(state);
         match admitted {
-            Admitted::Untracked => self.dispatch(&publish, topic, &streams, None, None),
+            Admitted::Untracked => self.dispatch(&publish, topic, &deliveries, None, None),
             Admitted::Tracked(token) => {
                 let id = self.assign_id(&publish);
                 point("received");
-                self.dispatch(&publish, topic, &streams, Some(token), id);
+                self.dispatch(&publish, topic, &deliveries, Some(token), id);
             }
             Admitted::Redelivered => {}
         }
-        if streams.is_empty() {
+        if deliveries.is_empty() {
             // Nothing waits for a stream: the acknowledgement may be due already.
             self.session.shared.mark_work();
         }
-        self.streams = streams;
+        self.deliveries = deliveries;
         self.check_receive_window(unacknowledged);
         Ok(())
     }
@@ -87,21 +87,21 @@ impl Connection<'_> {
     }
 
     /// Finds the streams that a new message is for.
-    fn route(&mut self, topic: &str, publish: &Publish, streams: &mut Vec<usize>) -> Routing {
+    fn route(&mut self, topic: &str, publish: &Publish, deliveries: &mut Vec<Delivery>) -> Routing {
         let session = &mut *self.session;
         let ingest = &mut *session.options.ingest;
-        if ingest.route(topic, &publish.payload, streams) == Route::Update {
+        if ingest.route(topic, &publish.payload, deliveries) == Route::Update {
             return Routing::default();
         }
-        if streams.is_empty() {
+        if deliveries.is_empty() {
             return Routing { is_unrouted: true, is_copy: false };
         }
         let is_request = publish.reply.is_some();
         let (payload, retained) = (&publish.payload[..], publish.retain);
         let message = ReceivedMessage { topic, payload, retained, is_request };
         let ids = &publish.subscription_ids;
-        let is_copy = session.subscriptions.remove_duplicates(message, ids, streams);
-        ingest.admit(message, streams);
+        let is_copy = session.subscriptions.remove_duplicates(message, ids, deliveries);
+        ingest.admit(message, deliveries);
         Routing { is_unrouted: false, is_copy }
     }
 
@@ -121,7 +121,7 @@ impl Connection<'_> {
         &mut self,
         publish: &Publish,
         topic: &str,
-        streams: &[usize],
+        deliveries: &[Delivery],
         token: Option<AckToken>,
         input_id: Option<InputId>,
     ) {
@@ -129,10 +129,11 @@ impl Connection<'_> {
         let ingest = &mut *session.options.ingest;
         let received = session.options.clock.now();
         let held_before = session.overflow.occupancy().samples;
-        for stream in streams {
+        for delivery in deliveries {
             let sample = Incoming {
-                stream: *stream,
+                stream: delivery.stream,
                 topic: topic.to_owned(),
+                captures: delivery.captures.clone(),
                 payload: publish.payload.clone(),
                 received,
                 token,

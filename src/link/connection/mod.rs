@@ -30,6 +30,7 @@ use super::session::Session;
 use super::types::Event;
 use super::{Fault, connect, ledger};
 use crate::failpoints::point;
+use crate::message::Delivery;
 
 /// The timer's deadline if nothing is due.
 const FAR: Duration = Duration::from_secs(24 * 3600);
@@ -64,7 +65,7 @@ struct Connection<'a> {
     limits: Option<Limits>,
     throttle: ReadThrottle,
     /// The streams of the message at hand; kept for its allocation.
-    streams: Vec<usize>,
+    deliveries: Vec<Delivery>,
     up: Option<OwnedPermit<Event>>,
     retry_at: Option<Instant>,
     /// Retained messages may be due.
@@ -110,7 +111,7 @@ pub(super) async fn run(
         shutdown: ShutdownPhase::Running,
         limits: None,
         throttle,
-        streams: Vec::new(),
+        deliveries: Vec::new(),
         up: Some(up),
         retry_at: None,
         has_retained_due: false,
@@ -284,7 +285,7 @@ impl Connection<'_> {
         state.retained.mark_all_due();
         drop(state);
         self.session.shared.mark_work();
-        self.session.discard_publishes();
+        self.session.begin_connection();
         self.publish_online();
         let session = &mut *self.session;
         if let Some(up) = self.up.take() {

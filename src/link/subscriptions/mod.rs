@@ -16,7 +16,7 @@ use self::plan::{PlannedSubscription, plan};
 use super::protocol::SubscribeReply;
 use super::types::{NotGranted, ReceivedMessage, Subscription};
 use crate::backoff;
-use crate::message::Qos;
+use crate::message::{Delivery, Qos};
 
 /// The limit of AWS IoT Core.
 const MAX_FILTERS_PER_SUBSCRIBE: usize = 8;
@@ -349,9 +349,9 @@ impl Subscriptions {
         &mut self,
         message: ReceivedMessage<'_>,
         named: &[usize],
-        streams: &mut Vec<usize>,
+        deliveries: &mut Vec<Delivery>,
     ) -> bool {
-        if named.is_empty() || streams.is_empty() {
+        if named.is_empty() || deliveries.is_empty() {
             return false;
         }
         let matches = |(planned, state): &&(PlannedSubscription, FilterState)| {
@@ -372,18 +372,18 @@ impl Subscriptions {
                 self.duplicates.recipients(named, &matching, message.topic, message.payload)
             }
         };
-        let is_named = |stream: &usize| {
+        let is_named = |delivery: &Delivery| {
             self.planned.iter().any(|(planned, _)| {
                 planned.id.is_some_and(|id| named.contains(&id))
-                    && planned.subscription.streams.contains(stream)
+                    && planned.subscription.streams.contains(&delivery.stream)
             })
         };
         match whose {
             Recipients::All => {}
-            Recipients::Named => streams.retain(is_named),
-            Recipients::None => streams.clear(),
+            Recipients::Named => deliveries.retain(is_named),
+            Recipients::None => deliveries.clear(),
         }
-        streams.is_empty()
+        deliveries.is_empty()
     }
 }
 

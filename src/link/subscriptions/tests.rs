@@ -1,4 +1,5 @@
 use super::*;
+use crate::message::Captures;
 
 fn one(filter: &str) -> Subscription {
     Subscription { streams: Vec::new(), ..Subscription::of_stream(0, filter, Qos::AtLeastOnce) }
@@ -207,12 +208,14 @@ fn a_copy_is_for_the_streams_of_its_own_subscription() {
     grant_all(&mut set, now);
     let ids: Vec<usize> = set.planned.iter().filter_map(|(planned, _)| planned.id).collect();
     let mut take = |named: &[usize], topic: &str, retained| {
-        let mut streams = if topic == "a/b" { vec![0, 1] } else { vec![0] };
+        let streams = if topic == "a/b" { 0..2 } else { 0..1 };
+        let deliver = |stream| Delivery { stream, captures: Captures::default() };
+        let mut deliveries: Vec<Delivery> = streams.map(deliver).collect();
         let payload = &b"1"[..];
         let message = ReceivedMessage { topic, payload, retained, is_request: false };
-        let copy = set.remove_duplicates(message, named, &mut streams);
-        assert_eq!(copy, streams.is_empty());
-        streams
+        let copy = set.remove_duplicates(message, named, &mut deliveries);
+        assert_eq!(copy, deliveries.is_empty());
+        deliveries.iter().map(|delivery| delivery.stream).collect::<Vec<_>>()
     };
     assert_eq!(take(&ids[..1], "a/x", false), [0], "only one matches");
     assert_eq!(take(&ids[1..], "a/b", true), [1], "each has the retained message");

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::clock::{Now, Timestamp};
@@ -118,6 +119,18 @@ pub struct StreamFacts {
     pub drift: Option<(String, Timestamp)>,
     /// `None` if the model takes whole inputs.
     pub window: Option<WindowFacts>,
+    /// Nothing if messages are samples.
+    pub join: JoinFacts,
+}
+
+/// The values that were joined since the last sample that they gave.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JoinFacts {
+    /// There was a sample before.
+    pub was_made: bool,
+    pub values: u64,
+    /// By channel: samples that were not made because it had no value.
+    pub missing: BTreeMap<String, u64>,
 }
 
 /// A rejected input, as an example.

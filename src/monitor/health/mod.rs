@@ -16,8 +16,8 @@ use std::fmt;
 use serde::Serialize;
 
 pub use facts::{
-    Facts, FaultCause, FaultFacts, LinkFacts, ModelFacts, QueueFacts, RefusedFilter, Rejection,
-    StoreFacts, StreamFacts, UpdateFacts, WindowFacts,
+    Facts, FaultCause, FaultFacts, JoinFacts, LinkFacts, ModelFacts, QueueFacts, RefusedFilter,
+    Rejection, StoreFacts, StreamFacts, UpdateFacts, WindowFacts,
 };
 
 use crate::clock::Timestamp;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::facts::{Facts, Rejection, StreamFacts, WindowFacts};
+use super::facts::{Facts, JoinFacts, Rejection, StreamFacts, WindowFacts};
 use super::rules::Span;
 use super::{Code, Finding, HealthState};
 use crate::monitor::{RECENT_MINUTES, Tally};
@@ -23,6 +23,8 @@ const MOST_BAD_LEAST: u64 = 4;
 const DISCARDED_LEAST: u64 = 3;
 /// A stream with earlier predictions may receive the samples of this many windows without another.
 const WINDOWS_WITHOUT_RUN: u64 = 4;
+/// So many values without a joined sample are a reason.
+const VALUES_WITHOUT_SAMPLE: u64 = 100;
 /// The number of characters of a payload that a reason quotes.
 const EXCERPT: usize = 60;
 
@@ -32,6 +34,7 @@ pub(super) fn findings(facts: &Facts, stream: &StreamFacts, found: &mut Vec<Find
         inputs(stream),
         runs(stream),
         stream.window.as_ref().and_then(windows),
+        joins(&stream.join),
         deliveries(stream),
         drift(stream),
         overload(stream),
@@ -148,6 +151,24 @@ fn windows(window: &WindowFacts) -> Option<Finding> {
          windows were restarted {discarded} times, because {cause}"
     );
     let state = if runs == 0 { Failed } else { Degraded };
+    Some(Finding::new(Code::NothingPredicted, state, message))
+}
+
+/// Values arrive, and each sample that they could give lacks a channel.
+fn joins(join: &JoinFacts) -> Option<Finding> {
+    let (channel, missing) = join.missing.iter().max_by_key(|(_, samples)| **samples)?;
+    if join.values < VALUES_WITHOUT_SAMPLE || *missing < VALUES_WITHOUT_SAMPLE {
+        return None;
+    }
+    let values = join.values;
+    let (state, when) = match join.was_made {
+        true => (Degraded, "since the last sample"),
+        false => (Failed, "since the start"),
+    };
+    let message = format!(
+        "{values} values and no joined sample {when}: channel {channel:?} has no value, or an \
+         older one than `payload.join.hold`: does it arrive, and under this name?"
+    );
     Some(Finding::new(Code::NothingPredicted, state, message))
 }
 

@@ -269,6 +269,19 @@ fn windows_that_never_fill_are_told_with_their_cause() {
 }
 
 #[test]
+fn a_channel_without_values_is_told() {
+    let missing = |samples: u64| [("humidity".to_owned(), samples)].into();
+    let join = JoinFacts { was_made: false, values: 100, missing: missing(100) };
+    let with = |join: JoinFacts| move |facts: &mut Facts| facts.streams[0].join = join;
+    let words = &["100 values", "humidity", "join.hold"];
+    gives(with(join.clone()), Code::NothingPredicted, Failed, words);
+    let later = JoinFacts { was_made: true, ..join.clone() };
+    gives(with(later), Code::NothingPredicted, Degraded, &["since the last sample"]);
+    is_healthy("a few are missing", with(JoinFacts { missing: missing(99), ..join.clone() }));
+    is_healthy("a moment after a sample", with(JoinFacts { values: 99, ..join }));
+}
+
+#[test]
 fn results_that_are_stuck_or_lost_degrade() {
     let stalled = |facts: &mut Facts| {
         facts.queue = QueueFacts { waiting: 3, stalled: Duration::from_secs(60), lost_recently: 0 };

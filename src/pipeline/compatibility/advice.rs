@@ -9,7 +9,9 @@ pub fn advice(stream: &Stream, card: &Card) -> Vec<String> {
     let mut advice = Vec::new();
     let Some(window) = &card.window else { return advice };
     let name = &stream.name;
-    if stream.topic.captures().next().is_none() && stream.payload.device.is_empty() {
+    let channel = stream.join.as_ref().and_then(|join| join.by.as_deref());
+    let is_named = stream.topic.captures().any(|name| Some(name) != channel);
+    if !is_named && stream.payload.device.is_empty() {
         advice.push(format!(
             "stream {name}: nothing names the device, so all samples share one window. Where \
              several devices send, capture the name in stream.topic, as in sensors/{{device}}, or \

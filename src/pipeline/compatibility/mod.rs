@@ -1,7 +1,10 @@
 //! Whether a stream, a card and a model fit together, checked once before anything runs.
 
+use std::time::Duration;
+
 mod advice;
 mod draft;
+mod join;
 mod scaling;
 mod stream_options;
 
@@ -12,6 +15,7 @@ use stream_options::{check_labels, check_missing, check_payload, check_publish};
 
 use super::decode::TensorPayload;
 use super::interpret::OutputPlan;
+use super::join::{JoinPlan, row_gap};
 use super::plan::{Cast, InputPlan, Scaling, StreamPlan};
 use super::problems::{CompatibilityError, Problems};
 use super::shape::WindowShape;
@@ -50,6 +54,10 @@ impl StreamPlan {
         let width = drafts.iter().map(|d| d.width).sum();
         let fields = field_names(stream, &drafts);
         check_payload(stream, card, &fields, width, &mut problems);
+        if let Some(join) = &stream.join {
+            let whole = card.window.is_none().then_some(width);
+            join::check(stream, join, whole, &fields, &mut problems);
+        }
         let mut plans = place(card, &drafts, fields.len(), &mut problems);
         let takes_nan = stream.payload.reading.missing.all().any(|rule| rule == Missing::Nan);
         plans.iter_mut().for_each(|plan| plan.takes_nan = takes_nan);
@@ -64,9 +72,11 @@ impl StreamPlan {
         }
         match output {
             Some(output) if problems.is_empty() => {
-                let shape = card.window.as_ref().map(|window| shape(window, width, &drafts));
+                let gap = row_gap(stream);
+                let shape = card.window.as_ref().map(|window| shape(window, width, gap, &drafts));
                 let tensor_payload = tensor_payload(stream, card, inputs, &plans, &output);
-                Ok(Self { shape, inputs: plans, fields, width, output, tensor_payload })
+                let join = stream.join.as_ref().map(|join| JoinPlan::new(join, fields.clone()));
+                Ok(Self { shape, inputs: plans, fields, width, output, join, tensor_payload })
             }
             _ => Err(problems.into_errors()),
         }
@@ -85,6 +95,7 @@ fn tensor_payload(
     let unscaled = plan.scaling.iter().all(|scaling| *scaling == Scaling::NONE);
     let same = stream.payload.format == Format::Raw(spec.dtype);
     let direct = card.window.is_none()
+        && stream.join.is_none()
         && same
         && unscaled
         && !matches!(plan.cast, Cast::Quantize(_))
@@ -93,12 +104,19 @@ fn tensor_payload(
     direct.then_some(TensorPayload { name, dtype, len })
 }
 
-fn shape(window: &WindowSpec, channels: usize, drafts: &[Draft<'_>]) -> WindowShape {
+/// `row_gap` is the distance of samples that are made at equal distances: a longer one is a gap.
+fn shape(
+    window: &WindowSpec,
+    channels: usize,
+    row_gap: Option<Duration>,
+    drafts: &[Draft<'_>],
+) -> WindowShape {
     let exact = |d: &Draft<'_>| {
         matches!(d.spec.dtype, Dtype::F64 | Dtype::I32 | Dtype::I64) && !d.input.quantize
     };
     let wide = drafts.iter().any(exact);
     let WindowSpec { length, hop, max_gap } = *window;
+    let max_gap = max_gap.into_iter().chain(row_gap).min();
     WindowShape { length, hop, channels, wide, max_gap }
 }
 

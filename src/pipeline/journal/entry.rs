@@ -15,6 +15,7 @@ pub(super) enum Tag {
     PublishState = 3,
     Origin = 4,
     Restart = 5,
+    Values = 6,
 }
 
 impl Tag {
@@ -26,6 +27,7 @@ impl Tag {
             Self::PublishState,
             Self::Origin,
             Self::Restart,
+            Self::Values,
         ];
         all.into_iter().find(|tag| *tag as u8 == byte)
     }

@@ -17,7 +17,9 @@
 //!   own time before it (the first: after 1970; signed, us) and its numbers; 3 and the memory of
 //!   the publish rules; 4 and the id of the input: epoch and packet id after those before
 //!   (signed), the checksum (u32); 5 where the window starts over before the next sample because the
-//!   device's clock was set; 0 at the end.
+//!   device's clock was set; 6 and values that are joined: twice their count, plus 1 if their time is
+//!   that of the arrival (number), the time as in 2, and each with the place of its channel (number)
+//!   and as f64; 0 at the end.
 
 mod entry;
 mod recorder;
@@ -28,4 +30,4 @@ mod tests;
 pub(super) use entry::base;
 pub use entry::{JournalEntry, base_number};
 pub(super) use recorder::JournalRecorder;
-pub(super) use restore::restore;
+pub(super) use restore::{Kept, restore};

@@ -6,6 +6,7 @@ use super::entry::{DeltaBase, ENTRY_MAGIC, JournalEntry, Tag};
 use crate::clock::{Mono, Now, Timestamp};
 use crate::codec::{put_bytes, put_signed, put_varint};
 use crate::message::InputId;
+use crate::pipeline::join::ChannelValues;
 use crate::pipeline::publish_state::PublishState;
 use crate::pipeline::shape::WindowShape;
 use crate::pipeline::state_codec::{save_numbers, save_publish_state};
@@ -82,6 +83,22 @@ impl JournalRecorder {
             }
         }
         save_numbers(sample, shape, &mut self.messages);
+    }
+
+    /// Values of it were given to its join, late ones as well: they may say that its clock was set.
+    pub(in crate::pipeline) fn values(&mut self, taken: &ChannelValues<'_>) {
+        if !self.has_base() {
+            return;
+        }
+        self.messages.push(Tag::Values as u8);
+        let count = number(taken.values.len()).saturating_mul(2);
+        put_varint(&mut self.messages, count.saturating_add(u64::from(taken.by_arrival)));
+        put_signed(&mut self.messages, taken.time.wrapping_sub(self.before.time));
+        self.before.time = taken.time;
+        for (channel, value) in taken.values {
+            put_varint(&mut self.messages, number(*channel));
+            self.messages.extend(value.to_le_bytes());
+        }
     }
 
     /// Records that the window is reset before the next sample because the device's clock was set.

@@ -3,6 +3,8 @@
 use super::entry::{DeltaBase, ENTRY_MAGIC, MIN_ENTRY_SIZE, Tag, split};
 use crate::clock::{Now, Timestamp};
 use crate::message::InputId;
+use crate::pipeline::join::{ChannelValues, JoinPlan, JoinState, JoinedRows};
+use crate::pipeline::plan::StreamPlan;
 use crate::pipeline::shape::WindowShape;
 use crate::pipeline::snapshot::{self, Restored};
 use crate::pipeline::state_codec::{Cursor, RestoreError};
@@ -18,7 +20,7 @@ pub(in crate::pipeline) fn restore<'a>(
     base: &[u8],
     additions: impl IntoIterator<Item = &'a [u8]>,
     devices: &mut Devices,
-    shape: Option<&WindowShape>,
+    kept: Kept<'_>,
     now: Now,
     input_ids: &mut Vec<InputId>,
 ) -> Result<Restored, RestoreError> {
@@ -36,13 +38,12 @@ pub(in crate::pipeline) fn restore<'a>(
         None => snapshot::taken_at(snapshot, now)?,
     };
     let mut found = devices.another();
-    snapshot::load(snapshot, &mut found, shape, began)?;
+    snapshot::load(snapshot, &mut found, kept.shape, kept.join, began)?;
     let mut upto = Some(0);
     for head in heads {
-        let follows = shape.filter(|_| upto == Some(head.from));
-        let replayed = follows.and_then(|shape| {
-            Messages::new(&head, shape, began).replay(&mut found, input_ids).ok()
-        });
+        let follows = (upto == Some(head.from)).then_some(kept);
+        let replayed = follows
+            .and_then(|kept| Messages::new(&head, kept, began).replay(&mut found, input_ids).ok());
         upto = replayed.map(|count| head.from.saturating_add(count));
         left_out += usize::from(upto.is_none());
     }
@@ -51,6 +52,19 @@ pub(in crate::pipeline) fn restore<'a>(
     let dropped = snapshot::devices(snapshot)?.max(known).saturating_sub(found.len());
     *devices = found;
     Ok(Restored { devices: devices.len(), dropped, left_out })
+}
+
+/// What is kept of the samples of a stream.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::pipeline) struct Kept<'a> {
+    shape: Option<&'a WindowShape>,
+    join: Option<&'a JoinPlan>,
+}
+
+impl<'a> Kept<'a> {
+    pub(in crate::pipeline) fn new(plan: &'a StreamPlan) -> Self {
+        Self { shape: plan.shape.as_ref(), join: plan.join.as_ref() }
+    }
 }
 
 /// The header of an entry.
@@ -87,15 +101,24 @@ impl<'a> Head<'a> {
 /// The messages of one entry.
 struct Messages<'a> {
     cursor: Cursor<'a>,
-    shape: &'a WindowShape,
+    kept: Kept<'a>,
     names: Vec<&'a str>,
     before: DeltaBase,
+    values: Vec<(usize, f64)>,
+    rows: JoinedRows,
 }
 
 impl<'a> Messages<'a> {
-    fn new(head: &Head<'a>, shape: &'a WindowShape, began: i64) -> Self {
+    fn new(head: &Head<'a>, kept: Kept<'a>, began: i64) -> Self {
         let before = DeltaBase { received: began, ..DeltaBase::default() };
-        Self { cursor: Cursor::new(head.messages), shape, names: Vec::new(), before }
+        Self {
+            cursor: Cursor::new(head.messages),
+            kept,
+            names: Vec::new(),
+            before,
+            values: Vec::new(),
+            rows: JoinedRows::default(),
+        }
     }
 
     /// Adds all of them to the windows; returns their number.
@@ -105,7 +128,7 @@ impl<'a> Messages<'a> {
         input_ids: &mut Vec<InputId>,
     ) -> Result<u64, RestoreError> {
         let mut count = 0;
-        let mut sample = Vec::with_capacity(self.shape.channels);
+        let mut sample = Vec::new();
         while !self.cursor.is_empty() {
             let name = self.name()?;
             let received = self.before.received.wrapping_add(self.cursor.signed()?);
@@ -150,6 +173,7 @@ impl<'a> Messages<'a> {
                 let time = self.time()?;
                 self.sample(device, Some(time), received, sample)?;
             }
+            Tag::Values => self.join(device, received)?,
             Tag::Restart => device.start_over(),
             Tag::PublishState => device.publish_state = self.cursor.publish_state()?,
             Tag::Origin => return Ok(Some(Some(self.input_id()?))),
@@ -164,8 +188,37 @@ impl<'a> Messages<'a> {
         received: i64,
         sample: &mut Vec<f64>,
     ) -> Result<(), RestoreError> {
-        self.cursor.numbers(self.shape, self.shape.channels, sample)?;
-        device.put(self.shape, sample, time, received);
+        let shape = self.kept.shape.ok_or(RestoreError::Damaged("a sample without a window"))?;
+        self.cursor.numbers(shape, shape.channels, sample)?;
+        device.put(shape, sample, time, received);
+        Ok(())
+    }
+
+    /// Joins values again, which gives the samples that they gave before.
+    fn join(&mut self, device: &mut Device, received: i64) -> Result<(), RestoreError> {
+        let plan = self.kept.join.ok_or(RestoreError::Damaged("values without a join"))?;
+        let head = self.cursor.number()?;
+        let (count, by_arrival) = (head / 2, head % 2 == 1);
+        let Timestamp(time) = self.time()?;
+        self.values.clear();
+        for _ in 0..count {
+            let channel = usize::try_from(self.cursor.number()?).unwrap_or(usize::MAX);
+            self.values.push((channel, f64::from_le_bytes(self.cursor.array()?)));
+        }
+        let state = device.join.get_or_insert_with(|| Box::new(JoinState::new(plan)));
+        let values = ChannelValues { values: &self.values, time, by_arrival };
+        device.seen = received;
+        if state.add(plan, values, &mut self.rows).is_err() {
+            // They were late before, too.
+            return Ok(());
+        }
+        if self.rows.restarted().is_some() {
+            device.start_over();
+        }
+        let Some(shape) = self.kept.shape else { return Ok(()) };
+        for (row, time) in self.rows.iter() {
+            device.put(shape, row, Some(time), received);
+        }
         Ok(())
     }
 

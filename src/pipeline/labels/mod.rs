@@ -6,7 +6,7 @@ use super::interpret::{Body, Prediction};
 use super::observation::Observation;
 use super::topics::TopicCaptures;
 use crate::bundle::card::{Card, OutputKind};
-use crate::config::{Level, Stream, TopicPattern};
+use crate::config::{Level, Stream};
 use crate::ids::GatewayId;
 use crate::message::Incoming;
 use crate::truth::{Answer, Answers, LabelStats, Refusal, TruthTracker};
@@ -32,7 +32,6 @@ pub struct LabelReport {
 #[derive(Debug)]
 pub(super) struct LabelJoin {
     stream: String,
-    topic: TopicPattern,
     /// The topic names the device.
     has_captures: bool,
     captured: TopicCaptures,
@@ -48,9 +47,8 @@ impl LabelJoin {
         let tracker = TruthTracker::new(labels.remember, labels.tolerance, id_prefix);
         let mut join = Self {
             stream: stream.name.to_string(),
-            topic: labels.topic.clone(),
             has_captures: labels.topic.levels.iter().any(|it| matches!(it, Level::Capture(_))),
-            captured: TopicCaptures::default(),
+            captured: TopicCaptures::of_topics(&[&labels.topic], None),
             max_payload: stream.max_payload,
             tracker,
         };
@@ -84,7 +82,8 @@ impl LabelJoin {
     }
 
     fn try_take(&mut self, incoming: &Incoming, report: &mut LabelReport) -> Result<(), String> {
-        self.captured.read(&self.topic, &incoming.topic).map_err(|reject| reject.to_string())?;
+        let read = self.captured.read(&incoming.topic, &incoming.captures);
+        read.map_err(|reject| reject.to_string())?;
         let (got, max) = (incoming.payload.len(), self.max_payload);
         if got > max {
             return Err(format!("{got} bytes, at most {max} are taken: send less at once"));

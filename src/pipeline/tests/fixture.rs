@@ -15,7 +15,7 @@ use crate::config::{
 use crate::engine::RunError;
 use crate::ids::{GatewayId, ModelName, StreamName};
 use crate::message::{AckToken, Incoming, Qos, ResultMessage};
-use crate::pipeline::{CompatibilityError, Infer, Pipeline, PredictionIds, StepReport};
+use crate::pipeline::{CompatibilityError, Infer, Pipeline, PredictionIds, Router, StepReport};
 use crate::tensor::{Data, Dtype, Tensor, TensorSpec};
 
 /// 2026-11-22T10:00:00Z
@@ -171,6 +171,7 @@ pub(crate) fn stream() -> Stream {
             device: Vec::new(),
             reading: Reading::default(),
         },
+        join: None,
         guarantee: Guarantee::BestEffort,
         windows: WindowSafety::Memory,
         max_age: None,
@@ -208,7 +209,7 @@ pub(crate) fn card(window: Option<WindowSpec>, channels: &[&str], kind: OutputKi
         inputs: vec![InputSpec {
             name: "x".into(),
             channels: channels.iter().map(|c| (*c).to_owned()).collect(),
-            layout: Layout::TimeChannel,
+            layout: Layout::TIME_CHANNEL,
             normalize: Normalize::None,
             quantize: false,
         }],
@@ -280,9 +281,12 @@ impl Harness {
 
     pub(crate) fn incoming(&mut self, topic: &str, payload: &[u8]) -> Incoming {
         self.tokens += 1;
+        let router = Router::new(std::slice::from_ref(&self.pipeline.stream));
+        let delivery = router.route(topic).next();
         Incoming {
             stream: 0,
             topic: topic.to_owned(),
+            captures: delivery.map(|delivery| delivery.captures).unwrap_or_default(),
             payload: payload.to_vec().into(),
             received: self.clock.at(self.clock.mono.load(Ordering::Relaxed)),
             token: Some(AckToken(self.tokens)),

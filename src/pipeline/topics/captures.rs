@@ -1,15 +1,21 @@
-//! What a stream reads from a topic: the captured levels and the device.
+//! What a stream reads from a topic: the captured levels, the device and the channel.
 
-use super::pattern::{DEVICE, matches};
-use crate::config::{Level, TopicPattern};
+use super::pattern::DEVICE;
+use crate::config::{Stream, TopicPattern};
 use crate::ids::MAX_DEVICE_KEY_BYTES;
+use crate::message::Captures;
 use crate::pipeline::reject::Reject;
 
 /// A topic as a stream reads it. The buffers are used again for the next one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::pipeline) struct TopicCaptures {
-    /// The captures, in the order of the pattern.
+    /// By topic of the stream: what each of its captures is.
+    roles: Vec<Vec<Role>>,
+    /// The places of the levels that name the device.
+    of_device: Vec<usize>,
+    /// The captures, in the order of the stream's first topic.
     pub(super) levels: Vec<String>,
+    channel: String,
     /// What the topic says of the device.
     topic: String,
     pub(super) device: String,
@@ -17,43 +23,86 @@ pub(in crate::pipeline) struct TopicCaptures {
     pub(super) own: usize,
 }
 
+/// What a captured level is.
+#[derive(Clone, Copy, Debug)]
+enum Role {
+    /// Its place in [`TopicCaptures::levels`].
+    Level(usize),
+    Channel,
+}
+
 impl TopicCaptures {
+    /// For the inputs of a stream.
+    pub(in crate::pipeline) fn new(stream: &Stream) -> Self {
+        let by = stream.join.as_ref().and_then(|join| join.by.as_deref());
+        Self::of_topics(&stream.topics().collect::<Vec<_>>(), by)
+    }
+
+    /// For several topics, of which one names the channel by the capture `by`. The device is the
+    /// capture of that name, else all captures together but the channel's, else `-`.
+    pub(in crate::pipeline) fn of_topics(topics: &[&TopicPattern], by: Option<&str>) -> Self {
+        let first = topics.iter().take(1);
+        let names: Vec<&str> = first.flat_map(|topic| topic.captures()).collect();
+        let role = |name: &str| match names.iter().position(|known| *known == name) {
+            _ if by == Some(name) => Role::Channel,
+            place => Role::Level(place.unwrap_or(names.len())),
+        };
+        let named = names.contains(&DEVICE);
+        let of_device = |(place, name): (usize, &&str)| {
+            let is_part = if named { *name == DEVICE } else { by != Some(*name) };
+            is_part.then_some(place)
+        };
+        Self {
+            roles: topics.iter().map(|topic| topic.captures().map(role).collect()).collect(),
+            of_device: names.iter().enumerate().filter_map(of_device).collect(),
+            levels: vec![String::new(); names.len()],
+            channel: String::new(),
+            topic: String::new(),
+            device: String::new(),
+            own: 0,
+        }
+    }
+
     pub(in crate::pipeline) fn device(&self) -> &str {
         &self.device
     }
 
-    /// Reads a topic by a pattern. The device is the capture of that name, else all captures
-    /// together, else `-`.
+    /// The name of the channel, where the topic has it.
+    pub(in crate::pipeline) fn channel(&self) -> &str {
+        &self.channel
+    }
+
+    /// Takes what the router captured of a topic.
     pub(in crate::pipeline) fn read(
         &mut self,
-        pattern: &TopicPattern,
         topic: &str,
+        captures: &Captures,
     ) -> Result<(), Reject> {
         let reject = |problem| Reject::Topic { topic: topic.to_owned(), problem };
-        if !matches(pattern, topic) {
+        let roles = self.roles.get(captures.topic).filter(|roles| roles.len() == captures.len());
+        let Some(roles) = roles else {
             return Err(reject("is not what the stream subscribes to"));
-        }
-        self.own = 0;
-        self.device.clear();
-        let mut captures = 0_usize;
-        let named = has_device(pattern);
-        for (level, got) in pattern.levels.iter().zip(topic.split('/')) {
-            let Level::Capture(name) = level else { continue };
+        };
+        for (role, got) in roles.iter().zip(captures.levels(topic)) {
             if let Some(problem) = problem_of(got) {
                 return Err(reject(problem));
             }
-            match self.levels.get_mut(captures) {
-                Some(text) => got.clone_into(text),
-                None => self.levels.push(got.to_owned()),
+            match *role {
+                Role::Channel => got.clone_into(&mut self.channel),
+                Role::Level(place) => {
+                    if let Some(level) = self.levels.get_mut(place) {
+                        got.clone_into(level);
+                    }
+                }
             }
-            captures = captures.saturating_add(1);
-            if named && name != DEVICE {
-                continue;
-            }
+        }
+        self.own = 0;
+        self.device.clear();
+        for level in self.of_device.iter().filter_map(|place| self.levels.get(*place)) {
             if !self.device.is_empty() {
                 self.device.push('/');
             }
-            self.device.push_str(got);
+            self.device.push_str(level);
         }
         self.device.clone_into(&mut self.topic);
         if self.device.is_empty() {
@@ -64,9 +113,7 @@ impl TopicCaptures {
         }
         Ok(())
     }
-}
 
-impl TopicCaptures {
     /// Adds the name of a device that is in the payload.
     pub(in crate::pipeline) fn name(
         &mut self,
@@ -87,10 +134,6 @@ impl TopicCaptures {
             problem: "with what the topic captures it has at most 128 bytes",
         })
     }
-}
-
-fn has_device(pattern: &TopicPattern) -> bool {
-    pattern.levels.iter().any(|l| matches!(l, Level::Capture(name) if name == DEVICE))
 }
 
 /// Why a captured level cannot be used, in the terms of [`crate::ids::DeviceKey`].

@@ -1,24 +1,35 @@
 //! Which streams a topic belongs to.
 
-use super::pattern::matches;
+use super::pattern::capture;
 use crate::config::{Stream, TopicPattern};
+use crate::message::Delivery;
 
 /// All streams' topic patterns.
 #[derive(Clone, Debug)]
 pub struct Router {
-    pub(super) patterns: Vec<TopicPattern>,
+    /// By stream index.
+    pub(super) patterns: Vec<Vec<TopicPattern>>,
 }
 
 impl Router {
     #[must_use]
     pub fn new(streams: &[Stream]) -> Self {
-        Self { patterns: streams.iter().map(|s| s.topic.clone()).collect() }
+        let patterns = |stream: &Stream| stream.topics().cloned().collect();
+        Self { patterns: streams.iter().map(patterns).collect() }
     }
 
-    /// The numbers of the streams that a topic belongs to, in the order of the configuration.
-    pub fn streams<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = usize> + 'a {
-        let matching = move |(i, p): (usize, &TopicPattern)| matches(p, topic).then_some(i);
-        self.patterns.iter().enumerate().filter_map(matching)
+    /// The streams that a topic belongs to, in the order of the configuration, each with its own
+    /// captures.
+    pub fn route<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = Delivery> + 'a {
+        let deliver = |(stream, patterns): (usize, &Vec<TopicPattern>)| {
+            let captured = patterns.iter().enumerate().find_map(|(place, pattern)| {
+                let mut captures = capture(pattern, topic)?;
+                captures.topic = place;
+                Some(captures)
+            });
+            Some(Delivery { stream, captures: captured? })
+        };
+        self.patterns.iter().enumerate().filter_map(deliver)
     }
 }
 
@@ -36,9 +47,11 @@ impl LabelRouter {
         Self { patterns: streams.iter().enumerate().filter_map(of_stream).collect() }
     }
 
-    /// The numbers of the streams that labels on this topic are for.
-    pub fn streams<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = usize> + 'a {
-        let matching = self.patterns.iter().filter(move |(_, pattern)| matches(pattern, topic));
-        matching.map(|(stream, _)| *stream)
+    /// The streams that labels on this topic are for, each with what its topic of labels captures.
+    pub fn route<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = Delivery> + 'a {
+        let deliver = move |(stream, pattern): &(usize, TopicPattern)| {
+            Some(Delivery { stream: *stream, captures: capture(pattern, topic)? })
+        };
+        self.patterns.iter().filter_map(deliver)
     }
 }

@@ -1,8 +1,10 @@
 use super::captures::TopicCaptures;
-use super::pattern::matches;
+use super::pattern::capture;
 use super::result_topic::may_answer;
 use super::router::Router;
-use crate::config::{Level, TopicPattern};
+use crate::config::{Level, Stream, TopicPattern};
+use crate::pipeline::reject::Reject;
+use crate::pipeline::tests::fixture;
 
 fn pattern(text: &str) -> TopicPattern {
     TopicPattern { levels: levels(text) }
@@ -30,22 +32,35 @@ fn a_topic_matches_as_the_mqtt_filter_does() {
         ("plain", "plain/", false),
     ];
     for (text, topic, expected) in table {
-        assert_eq!(matches(&pattern(text), topic), expected, "{text} on {topic}");
+        assert_eq!(capture(&pattern(text), topic).is_some(), expected, "{text} on {topic}");
     }
 }
 
 #[test]
 fn one_topic_may_belong_to_several_streams() {
-    let patterns = ["a/{x}", "{y}/b", "c/{x}"].map(pattern).to_vec();
+    let patterns = ["a/{x}", "{y}/b", "c/{x}"].map(|text| vec![pattern(text)]).to_vec();
     let router = Router { patterns };
-    assert_eq!(router.streams("a/b").collect::<Vec<_>>(), [0, 1]);
-    assert_eq!(router.streams("c/d").collect::<Vec<_>>(), [2]);
-    assert_eq!(router.streams("d/d").count(), 0);
+    let route = |topic| {
+        let told = router.route(topic);
+        let told =
+            told.map(|it| (it.stream, it.captures.levels(topic).collect::<Vec<_>>().join(" ")));
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(route("a/b"), [(0, "b".to_owned()), (1, "a".to_owned())]);
+    assert_eq!(route("c/d"), [(2, "d".to_owned())]);
+    assert_eq!(route("d/d"), []);
+}
+
+/// Reads a topic as the router and then the pipeline of a stream with this topic do.
+fn read(text: &str, topic: &str) -> Result<TopicCaptures, Reject> {
+    let stream = Stream { topic: pattern(text), ..fixture::stream() };
+    let mut captured = TopicCaptures::new(&stream);
+    captured.read(topic, &capture(&stream.topic, topic).unwrap_or_default())?;
+    Ok(captured)
 }
 
 #[test]
 fn the_device_is_the_capture_of_that_name_or_all_of_them() {
-    let mut captured = TopicCaptures::default();
     let table = [
         ("site/{site}/{device}", "site/s1/d1", "d1"),
         ("site/{site}/x/{unit}", "site/s1/x/u1", "s1/u1"),
@@ -53,23 +68,21 @@ fn the_device_is_the_capture_of_that_name_or_all_of_them() {
         ("site/all", "site/all", "-"),
     ];
     for (text, topic, device) in table {
-        captured.read(&pattern(text), topic).unwrap();
-        assert_eq!(captured.device(), device, "{text} on {topic}");
+        assert_eq!(read(text, topic).unwrap().device(), device, "{text} on {topic}");
     }
 }
 
 #[test]
 fn a_capture_must_name_something() {
-    let mut captured = TopicCaptures::default();
     let long = format!("s/{}", "x".repeat(129));
     for topic in ["s/", "s/a\u{7}", "s/a+", "other/a", long.as_str()] {
-        let reject = captured.read(&pattern("s/{device}"), topic).unwrap_err();
+        let reject = read("s/{device}", topic).unwrap_err();
         assert_eq!(reject.code(), "topic", "{topic:?}");
     }
     let both = format!("{}/{}", "x".repeat(100), "y".repeat(100));
-    assert!(captured.read(&pattern("{a}/{b}"), &both).is_err());
+    assert!(read("{a}/{b}", &both).is_err());
     assert_eq!(
-        captured.read(&pattern("s/{device}"), "s/").unwrap_err().to_string(),
+        read("s/{device}", "s/").unwrap_err().to_string(),
         "topic \"s/\": has an empty level where a name belongs; publish to a topic whose every \
          level names something"
     );

@@ -8,6 +8,7 @@ use crate::clock::{Mono, Timestamp};
 use crate::drift::DeviceRate;
 use crate::pipeline::device_clock::ClockOrigin;
 use crate::pipeline::holes::HeldValues;
+use crate::pipeline::join::JoinState;
 use crate::pipeline::publish_state::PublishState;
 use crate::pipeline::shape::WindowShape;
 use crate::pipeline::window_loss::{LossCause, WindowFill, WindowLoss};
@@ -22,6 +23,8 @@ pub(in crate::pipeline) struct Device {
     pub(in crate::pipeline) seen: i64,
     /// The last sample's own time, where samples have one.
     pub(in crate::pipeline) time: Option<Timestamp>,
+    /// Values that are not in a sample yet, or that later samples need too.
+    pub(in crate::pipeline) join: Option<Box<JoinState>>,
     order: ClockOrder,
     /// Numbers that stand for missing ones. Not saved: the last sample of a restored window is.
     pub(in crate::pipeline) held: HeldValues,

@@ -162,6 +162,7 @@ impl Devices {
         self.spare = None;
         for (_, device) in &mut self.known {
             device.ring = SampleRing::default();
+            device.join = None;
         }
     }
 }

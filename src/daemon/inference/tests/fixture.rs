@@ -17,7 +17,7 @@ use crate::daemon::inference::worker::Worker;
 use crate::daemon::telemetry::messages;
 use crate::daemon::windows::recent_inputs::RecentInputs;
 use crate::link::{Ingest, Link, LinkHandle, LinkOptions, Route};
-use crate::message::Incoming;
+use crate::message::{Captures, Delivery, Incoming};
 use crate::monitor::{LogLimiter, TokenBucket};
 use crate::pipeline::{self, Pipeline, PredictionIds};
 
@@ -46,7 +46,7 @@ pub(crate) fn loaded(version: &str) -> VerifiedModel {
 struct Closed;
 
 impl Ingest for Closed {
-    fn route(&mut self, _: &str, _: &[u8], _: &mut Vec<usize>) -> Route {
+    fn route(&mut self, _: &str, _: &[u8], _: &mut Vec<Delivery>) -> Route {
         Route::Streams
     }
 
@@ -110,11 +110,20 @@ impl WorkerRig {
     }
 }
 
+/// What `sensors/{device}/imu` captures.
+pub(crate) fn captures(topic: &str) -> Captures {
+    let mut captures = Captures::default();
+    captures.push("sensors/".len()..topic.len() - "/imu".len());
+    captures
+}
+
 pub(crate) fn sample(clock: &SystemClock, device: usize, n: usize) -> ToWorker {
     let payload = format!("{n},{},1,2,3,4\n", n % 7);
+    let topic = format!("sensors/{device}/imu");
     let incoming = Incoming {
         stream: 0,
-        topic: format!("sensors/{device}/imu"),
+        captures: captures(&topic),
+        topic,
         payload: payload.into(),
         received: clock.now(),
         token: None,

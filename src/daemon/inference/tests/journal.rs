@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Guarantee, Stream, WindowSafety};
 use crate::daemon::inference::stream::{SaveIntervals, StreamRunner};
+use crate::daemon::inference::tests::fixture::captures;
 use crate::daemon::windows::SavedWindows;
 use crate::daemon::windows::journal_state;
 use crate::daemon::windows::pending_saves::PendingSaves;
@@ -145,9 +146,11 @@ impl World {
 
     fn incoming(&self, at: usize) -> Incoming {
         let (n, device) = (u16::try_from(at).unwrap(), self.inputs[at]);
+        let topic = format!("sensors/d{device}/imu");
         Incoming {
             stream: 0,
-            topic: format!("sensors/d{device}/imu"),
+            captures: captures(&topic),
+            topic,
             payload: format!(r#"{{"a":{n},"b":{device}}}"#).into(),
             received: self.clock.now(),
             token: Some(AckToken(u64::from(n))),
