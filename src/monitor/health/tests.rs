@@ -277,8 +277,8 @@ fn a_channel_without_values_is_told() {
     gives(with(join.clone()), Code::NothingPredicted, Failed, words);
     let later = JoinFacts { was_made: true, ..join.clone() };
     gives(with(later), Code::NothingPredicted, Degraded, &["since the last sample"]);
-    is_healthy("a few are missing", with(JoinFacts { missing: missing(99), ..join.clone() }));
-    is_healthy("a moment after a sample", with(JoinFacts { values: 99, ..join }));
+    is_healthy("a moment after a sample", with(JoinFacts { values: 99, ..join.clone() }));
+    is_healthy("a few are missing", with(JoinFacts { missing: missing(99), ..join }));
 }
 
 #[test]
