@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use inferd::bundle::card::Card;
 use inferd::clock::{Clock, SystemClock};
 use inferd::config::{
-    Encoding, Format, Guarantee, Payload, Publish, Reading, Stream, TopicPattern, TopicTemplate,
-    When, WindowSafety,
+    Encoding, Format, Guarantee, Payload, Publish, Stream, TopicPattern, TopicTemplate, When,
+    WindowSafety,
 };
 use inferd::engine::RunError;
 use inferd::ids::{GatewayId, ModelName, StreamName};
@@ -153,15 +153,7 @@ fn stream(format: Format, whole: bool, timed: bool, devices: usize) -> Stream {
         model: ModelName::parse("motion").unwrap(),
         topic: TopicPattern::parse("sensors/{device}/imu").unwrap(),
         qos: Qos::AtLeastOnce,
-        payload: Payload {
-            format,
-            fields,
-            time: timed.then(|| "ts".to_owned()),
-            earliest: inferd::clock::Timestamp(0),
-            samples: None,
-            device: Vec::new(),
-            reading: Reading::default(),
-        },
+        payload: Payload { fields, time: timed.then(|| "ts".to_owned()), ..Payload::of(format) },
         join: None,
         guarantee: Guarantee::BestEffort,
         windows: WindowSafety::Memory,

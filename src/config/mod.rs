@@ -1,5 +1,6 @@
 //! The configuration of the gateway, typed and validated. Properties of a model are in its card.
 
+mod binary;
 mod cli_args;
 pub mod docs;
 mod identity;
@@ -8,6 +9,7 @@ mod kinds;
 mod load;
 mod monitoring;
 pub mod origin;
+mod payload;
 pub mod problem;
 pub mod profile;
 mod reading;
@@ -25,6 +27,7 @@ mod units;
 mod unknown;
 mod validate;
 mod validate_join;
+mod validate_payload;
 mod validate_reading;
 mod validate_stream;
 mod value;
@@ -32,11 +35,15 @@ mod value;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use binary::{
+    BinaryNumber, ByteOrder, Bytes, BytesEncoding, LayoutItem, NumberKind, ScalingStep,
+};
 pub use cli_args::{parse_duration, parse_size};
 pub use identity::Containment;
 pub use join::{AlignMethod, Grid, Join, JoinEvery, Source};
 pub use load::{ConfigError, Environment};
 pub use monitoring::{Capture, CaptureFiles, Drift, Labels, Upload};
+pub use payload::{Format, Payload, Records};
 pub use reading::{
     ArrayOrder, Compression, CsvDialect, DeviceClock, Missing, MissingRules, NumberForm, Reading,
     TimeReading, TimeUnit,
@@ -280,38 +287,6 @@ pub enum RetainedInput {
     Take,
     /// They count, and their predictions say that they do.
     Mark,
-}
-
-/// How a payload is read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Payload {
-    pub format: Format,
-    /// One per channel of the model, in its order: a name, or a JSON pointer starting with `/`.
-    /// Empty for raw formats, and for arrays taken by position.
-    pub fields: Vec<String>,
-    /// The field with the sample's time: RFC 3339 text, or a number of seconds, milli-, micro- or
-    /// nanoseconds since 1970 (told apart by magnitude). Looked for in the sample, then in the
-    /// object around `samples`.
-    pub time: Option<String>,
-    /// An earlier timestamp is rejected: it comes from a clock that is not set.
-    pub earliest: crate::clock::Timestamp,
-    /// A JSON pointer or name of the array of samples, where an object encloses it.
-    pub samples: Option<String>,
-    /// The fields that name the device, beside the topic's captures. Looked for where the time is.
-    pub device: Vec<String>,
-    pub reading: Reading,
-}
-
-/// The payload formats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    Json,
-    /// A JSON value on each line.
-    JsonLines,
-    Cbor,
-    Csv,
-    /// Raw little-endian elements of this type.
-    Raw(crate::tensor::Dtype),
 }
 
 /// `[stream.publish]`

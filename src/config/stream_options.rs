@@ -55,9 +55,12 @@ pub(super) const STREAMS: &[OptionSpec] = options! {
 
     "stream[].payload.format": FORMAT
         => Value("\"json\""),
-        "Format of the payload. json and cbor: an object, an array of objects or an array of \
-         arrays. ndjson: a JSON value on each line, a sample each. csv: lines. The others: the \
-         elements of the input tensor, in binary.";
+        "Format of the payload. json, cbor and msgpack: an object, an array of objects or an array \
+         of arrays. ndjson: a JSON value on each line, a sample each. csv: lines. senml: SenML in \
+         JSON or CBOR. influx: InfluxDB line protocol. sparkplug: Sparkplug B. bytes: records of \
+         mixed binary numbers, as `bytes` describes them. The others: binary numbers of one type, \
+         as they are in the input tensor: i integers, u unsigned integers, f floats, le \
+         little-endian, be big-endian.";
     "stream[].payload.fields": FIELDS
         => Value("[]"), eg "[\"ax\", \"ay\", \"az\", \"gx\", \"gy\", \"gz\"]",
         "Fields of a sample, one for each channel of the model, in the order of the channels. \
@@ -102,7 +105,7 @@ pub(super) const STREAMS: &[OptionSpec] = options! {
          joined by commas. Captures of the topic come first.";
     "stream[].payload.samples": FIELD
         => Unset, eg "\"/readings\"",
-        "Path of the array of samples, if an object encloses it (json, cbor).";
+        "Path of the array of samples, if an object encloses it (json, cbor, msgpack).";
 
     "stream[].payload.missing": Kind::Scalars {
         max: 4096,
@@ -143,20 +146,53 @@ pub(super) const STREAMS: &[OptionSpec] = options! {
         form: "a table FIELD = value, or a list of values",
     }
         => Unset, eg "{ \"/type\" = \"telemetry\" }",
-        "Values that fields of a message must have (json, cbor). Messages in which a field is \
-         missing or has another value are passed over (and counted).";
+        "Values that fields of a message must have (json, cbor, msgpack). Messages in which a \
+         field is missing or has another value are passed over (and counted).";
     "stream[].payload.compression": Kind::Choice(&["none", "gzip", "zlib", "auto"])
         => Value("\"none\""),
         "Compression of the payload. auto: gzip or zlib where the first bytes say so. \
          `max_payload` limits the size before and after decompression.";
     "stream[].payload.arrays": Kind::Choice(&["rows", "columns"]) => Value("\"rows\""),
-        "What an array of arrays holds (json, cbor). rows: an array for each sample. columns: an \
-         array for each field.";
+        "What an array of arrays holds (json, cbor, msgpack). rows: an array for each sample. \
+         columns: an array for each field.";
     "stream[].payload.delimiter": Kind::Choice(&[",", ";", "|", "tab", "space"]) => Value("\",\""),
         "Character between the columns of csv. With another than a comma, `numbers = \"lenient\"` \
          takes decimal commas.";
     "stream[].payload.comment": Kind::Text { max: 1, form: "one character" } => Unset, eg "\"#\"",
         "Lines of csv that start with this character are passed over.";
+    "stream[].payload.header": Kind::Int { min: 0, max: 65_536 } => Value("0"),
+        "Bytes before the first number that are passed over, in binary formats and in `bytes`.";
+
+    "stream[].payload.bytes.at": FIELD => Unset, eg "\"/data\"",
+        "Field with the bytes (json, cbor, msgpack), as in the messages of a LoRaWAN server.";
+    "stream[].payload.bytes.encoding": Kind::Choice(&["base64", "hex"])
+        => Unset, eg "\"base64\"",
+        "How a text holds the bytes. Required for json. Without it, the bytes are taken as they \
+         are.";
+    "stream[].payload.bytes.layout": Kind::Strings {
+        max: 4096,
+        form: "numbers of a record: \"TYPE NAME\", \"TYPE NAME / 10 - 40\" or \"TYPE skip\"",
+    }
+        => Unset, eg "[\"u8 skip\", \"i16be t / 10\", \"u16be h\"]",
+        "The numbers of a record, in order. TYPE is i8, u8, or i16, u16, i24, u24, i32, u32, i64, \
+         u64, f16, f32, f64 followed by le or be for the byte order. NAME is a field, or what \
+         `time` or `device` names; skip passes a number over, and u8[5] skip five. Up to four \
+         steps `*`, `/`, `+` or `-` scale a number. Records repeat until the bytes end, a sample \
+         each.";
+
+    "stream[].payload.records.name": FIELD => Unset, eg "\"n\"",
+        "Field of a record with its name, which is one of `fields`. Records with other names are \
+         ignored.";
+    "stream[].payload.records.value": Kind::Names {
+        max: 8,
+        form: "names, or JSON pointers such as /value/double",
+    }
+        => Unset, eg "\"v\"",
+        "Field of a record with its value. Of several, the first one that a record has is used.";
+    "stream[].payload.records.time": FIELD => Unset, eg "\"t\"",
+        "Field of a record with its timestamp, if records have one. `time` is the field in the \
+         object around them.";
+
     "stream[].payload.join.by": Kind::Text { max: 64, form: "the name of a capture of the topic" }
         => Unset, eg "\"channel\"",
         "Capture that names the channel, for devices that publish each quantity to a topic of its \

@@ -20,6 +20,14 @@ pub(super) const TABLES: &[(&str, &str)] = &[
     ("stream[]", "A sensor input and the model to run on it. One table for each input."),
     ("stream[].payload", "Format of the input messages."),
     (
+        "stream[].payload.bytes",
+        "Binary numbers: the whole payload (`format = \"bytes\"`), or a field of a message.",
+    ),
+    (
+        "stream[].payload.records",
+        "Lists of names and values: each record has one value of a sample.",
+    ),
+    (
         "stream[].payload.join",
         "Joins values that arrive in messages of their own to samples. See docs/inputs.md.",
     ),

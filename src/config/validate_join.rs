@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::section::Section;
 use super::units;
-use super::validate_stream::{self, FORMATS};
+use super::validate_payload;
 use super::{AlignMethod, Format, Grid, Join, JoinEvery, Payload, Source, TopicPattern};
 
 /// Points of a grid that one value may be held for.
@@ -26,7 +26,7 @@ pub(super) struct Inputs {
 /// Reads where the samples of a stream come from.
 pub(super) fn inputs(section: &Section<'_>) -> Inputs {
     let (sources, options) = (section.sections("source"), section.section("payload"));
-    let payload = validate_stream::payload(&options);
+    let payload = validate_payload::payload(&options);
     if !sources.is_empty() {
         return of_sources(section, &sources, &options, payload);
     }
@@ -70,15 +70,19 @@ fn of_sources(
 /// What a source does not say of its payload holds for all of them.
 fn source(section: &Section<'_>, shared: &Payload) -> Option<Source> {
     let topic = section.parsed("topic", TopicPattern::parse);
-    let format = if section.has("format") { section.choice("format", FORMATS) } else { None };
-    let format = format.unwrap_or(shared.format);
+    let own = section.has("format").then(|| section.parsed("format", validate_payload::format));
+    let format = own.flatten().unwrap_or(shared.format);
+    if format == Format::Bytes && shared.bytes.is_none() {
+        let allowed = "payload.bytes of the stream, or another format";
+        section.problem("format", "the layout of the bytes is missing", allowed);
+    }
     let (fields, samples) = (section.strings("fields"), section.text_if("samples"));
     let own_time = section.text_if("time");
-    let raw = matches!(format, Format::Raw(_));
+    let raw = format.is_raw();
     if raw && own_time.is_some() {
         section.problem("time", "such a payload has none", "nothing for this format");
     }
-    if samples.is_some() && !matches!(format, Format::Json | Format::Cbor) {
+    if samples.is_some() && !format.has_members() {
         section.problem("samples", "such a payload has none", "nothing for this format");
     }
     let time = own_time.or_else(|| shared.time.clone().filter(|_| !raw));
@@ -113,6 +117,10 @@ fn join(payload: &Section<'_>, sources: Vec<Source>, alone: bool) -> Option<Join
             let reason = format!("the topic does not capture {{{by}}}");
             section.problem("by", reason, "the name of a capture of the topic");
         }
+    }
+    if sources.iter().any(|source| source.payload.format == Format::Sparkplug) {
+        let reason = "metrics of Sparkplug are not joined";
+        payload.problem("join", reason, "missing = \"hold\" for metrics that are not reported");
     }
     let hold = section.duration("hold");
     let every = every(payload, &section, hold)?;

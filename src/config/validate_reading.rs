@@ -37,29 +37,27 @@ const ARRAYS: &[(&str, ArrayOrder)] =
 /// Reads the options; what does not fit the format is reported.
 pub(super) fn reading(
     section: &Section<'_>,
-    format: Option<Format>,
+    format: Format,
     time_of_day: Option<String>,
 ) -> Reading {
     let reading = Reading {
         missing: missing(section),
         numbers: section.choice("numbers", NUMBERS).unwrap_or_default(),
         words: words(section),
-        times: times(section, time_of_day),
+        times: times(section, format, time_of_day),
         compression: section.choice("compression", COMPRESSION).unwrap_or_default(),
         csv: dialect(section),
         arrays: section.choice("arrays", ARRAYS).unwrap_or_default(),
         filter: section.scalars("where"),
     };
-    if let Some(format) = format {
-        check_format(section, format, &reading);
-    }
+    check_format(section, format, &reading);
     reading
 }
 
 /// Reports options whose subject payloads of a format do not have.
 fn check_format(section: &Section<'_>, format: Format, reading: &Reading) {
-    let is_raw = matches!(format, Format::Raw(_));
-    let is_tree = matches!(format, Format::Json | Format::JsonLines | Format::Cbor);
+    let is_raw = format.is_raw() || format == Format::Bytes;
+    let is_tree = format.has_members() || format == Format::JsonLines;
     let dialect = CsvDialect::default();
     let set = [
         ("numbers", is_raw && reading.numbers != NumberForm::Strict),
@@ -67,7 +65,7 @@ fn check_format(section: &Section<'_>, format: Format, reading: &Reading) {
         ("delimiter", format != Format::Csv && reading.csv.delimiter != dialect.delimiter),
         ("comment", format != Format::Csv && reading.csv.comment.is_some()),
         ("arrays", !is_tree && reading.arrays != ArrayOrder::Rows),
-        ("where", !matches!(format, Format::Json | Format::Cbor) && !reading.filter.is_empty()),
+        ("where", !format.has_members() && !reading.filter.is_empty()),
     ];
     for (key, _) in set.iter().filter(|(_, is_wrong)| *is_wrong) {
         section.problem(key, "payloads of this format have none", "nothing for this format");
@@ -131,17 +129,19 @@ fn words(section: &Section<'_>) -> Vec<(String, f64)> {
     words
 }
 
-fn times(section: &Section<'_>, time_of_day: Option<String>) -> TimeReading {
+fn times(section: &Section<'_>, format: Format, time_of_day: Option<String>) -> TimeReading {
     let zone = section.has("zone").then(|| section.parsed("zone", Zone::parse)).flatten();
     let unit = section.has("time_unit").then(|| section.choice("time_unit", UNITS)).flatten();
     let clock = section.choice("clock", CLOCKS).unwrap_or_default();
+    let has_time = section.has("time") || section.section("records").has("time");
     let is_set = [
         ("zone", zone.is_some()),
         ("clock", clock != DeviceClock::Wall),
         ("time_unit", unit.is_some()),
     ];
     for (key, is_set) in is_set {
-        if is_set && !section.has("time") {
+        let has_unit = key == "time_unit" && format == Format::Influx;
+        if is_set && !has_time && !has_unit {
             section.problem(key, "samples have no timestamp", "time = \"FIELD\" with it");
         }
     }

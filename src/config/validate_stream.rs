@@ -4,27 +4,11 @@ use super::monitoring;
 use super::section::Section;
 use super::validate_join::{Inputs, inputs};
 use super::{
-    Broker, Encoding, Format, Gateway, Guarantee, Payload, Publish, RetainedInput, Stream,
-    TopicPattern, TopicTemplate, When, WindowSafety,
+    Broker, Encoding, Gateway, Guarantee, Level, Publish, RetainedInput, Stream, TopicPattern,
+    TopicTemplate, When, WindowSafety,
 };
-use crate::clock::Timestamp;
 use crate::ids::{ModelName, StreamName};
 use crate::message::Qos;
-use crate::tensor::Dtype;
-
-pub(super) const FORMATS: &[(&str, Format)] = &[
-    ("json", Format::Json),
-    ("ndjson", Format::JsonLines),
-    ("cbor", Format::Cbor),
-    ("csv", Format::Csv),
-    ("f32le", Format::Raw(Dtype::F32)),
-    ("f64le", Format::Raw(Dtype::F64)),
-    ("i8", Format::Raw(Dtype::I8)),
-    ("u8", Format::Raw(Dtype::U8)),
-    ("i16le", Format::Raw(Dtype::I16)),
-    ("u16le", Format::Raw(Dtype::U16)),
-    ("i32le", Format::Raw(Dtype::I32)),
-];
 
 const GUARANTEES: &[(&str, Guarantee)] =
     &[("at-least-once", Guarantee::AtLeastOnce), ("best-effort", Guarantee::BestEffort)];
@@ -58,7 +42,7 @@ pub(super) fn stream(section: &Section<'_>) -> Option<Stream> {
     });
     let Inputs { topic, payload, join } = inputs(section);
     let max_age = section.duration_if("max_age");
-    if max_age.is_some() && payload.as_ref().is_some_and(|payload| payload.time.is_none()) {
+    if max_age.is_some() && payload.as_ref().is_some_and(|payload| !payload.has_time()) {
         section.problem("max_age", "samples have no timestamp", "payload.time = \"FIELD\"");
     }
     let named = payload.as_ref().is_some_and(|payload| !payload.device.is_empty());
@@ -66,7 +50,11 @@ pub(super) fn stream(section: &Section<'_>) -> Option<Stream> {
         let reason = "the topic captures {device}, and payload.device names it too";
         section.problem("topic", reason, "another name for the capture, such as {site}");
     }
-    let channel = join.as_ref().and_then(|join| join.by.as_deref());
+    let apart = payload.as_ref().and_then(|payload| payload.format.message_capture());
+    if let (Some(apart), Some(topic)) = (apart, &topic) {
+        check_message_capture(section, topic, apart);
+    }
+    let channel = join.as_ref().and_then(|join| join.by.as_deref()).or(apart);
     let publish = publish(&section.section("publish"), topic.as_ref(), channel, guarantee, named);
     let labels = section
         .has("labels")
@@ -104,53 +92,27 @@ pub(super) fn stream(section: &Section<'_>) -> Option<Stream> {
     })
 }
 
+/// The type of a Sparkplug message is the third level of its topic. Were it a part of the device's
+/// name, births and data would be of different devices.
+fn check_message_capture(section: &Section<'_>, topic: &TopicPattern, apart: &str) {
+    let names_device = topic.captures().any(|name| name == DEVICE);
+    let kind = topic.levels.iter().skip_while(|level| !is_namespace(level)).nth(2);
+    if let Some(Level::Capture(name)) = kind
+        && name != apart
+        && !names_device
+    {
+        let reason = format!("the type of the message is captured as {{{name}}}");
+        section.problem("topic", reason, format!("{{{apart}}} for the type of the message"));
+    }
+}
+
+/// Whether a level is the first one of topics of Sparkplug B.
+fn is_namespace(level: &Level) -> bool {
+    matches!(level, Level::Literal(text) if text == "spBv1.0")
+}
+
 fn qos(section: &Section<'_>) -> Qos {
     if section.int::<u8>("qos") == 0 { Qos::AtMostOnce } else { Qos::AtLeastOnce }
-}
-
-/// `[stream.payload]`
-pub(super) fn payload(section: &Section<'_>) -> Option<Payload> {
-    let format = section.choice("format", FORMATS);
-    let fields = section.strings("fields");
-    let (time, time_of_day) = time_fields(section);
-    let samples = section.text_if("samples");
-    let device = section.strings("device");
-    let earliest = section.parsed("earliest", earliest);
-    let fits = |key: &str| match format {
-        Some(Format::Raw(_)) => false,
-        Some(Format::Csv | Format::JsonLines) => key != "samples",
-        Some(Format::Json | Format::Cbor) | None => true,
-    };
-    for key in ["fields", "time", "samples", "device"] {
-        if section.has(key) && !fits(key) {
-            section.problem(key, "such a payload has none", "nothing for this format");
-        }
-    }
-    for (key, names) in [("fields", &fields), ("device", &device)] {
-        if let Some(twice) = names.iter().enumerate().find_map(|(place, name)| {
-            names.get(..place).is_some_and(|before| before.contains(name)).then_some(name)
-        }) {
-            section.problem(key, format!("{twice:?} is there twice"), "each field once");
-        }
-    }
-    let times = [&time, &time_of_day];
-    if let Some(both) = device.iter().find(|name| times.contains(&&Some((*name).clone()))) {
-        section.problem("device", format!("{both:?} is payload.time too"), "another field");
-    }
-    let reading = super::validate_reading::reading(section, format, time_of_day);
-    Some(Payload { format: format?, fields, time, earliest: earliest?, samples, device, reading })
-}
-
-/// The field of the time, or those of the date and of the time of day.
-fn time_fields(section: &Section<'_>) -> (Option<String>, Option<String>) {
-    let mut names = section.strings("time").into_iter();
-    (names.next(), names.next())
-}
-
-/// A day, which begins at midnight UTC, or a moment.
-fn earliest(text: &str) -> Result<Timestamp, &'static str> {
-    let day = || Timestamp::parse(&format!("{text}T00:00:00Z"));
-    Timestamp::parse(text).or_else(day).ok_or("not a date")
 }
 
 fn publish(

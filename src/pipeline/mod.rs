@@ -59,7 +59,9 @@ pub(crate) mod tests;
 
 pub use capture::{CapturedInput, Trigger};
 pub use compatibility::{advice, check_compatibility};
-pub use decode::{Decoded, PayloadDecoder, PayloadSchema, SampleBuilder, Samples, TensorPayload};
+pub use decode::{
+    Decoded, MetricNames, PayloadDecoder, PayloadSchema, SampleBuilder, Samples, TensorPayload,
+};
 pub use encode::mark_replayed;
 pub use field_order::misplaced_fields;
 pub(crate) use golden::verify_samples;

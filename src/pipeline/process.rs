@@ -39,6 +39,7 @@ impl Pipeline {
             self.join = Some(join);
             return taken;
         }
+        self.decoder.begin(&incoming.topic, incoming.received.wall);
         self.decoder.decode(&incoming.payload, &mut self.decoded)?;
         if let Some(samples) = self.decoded.samples().filter(|samples| samples.skipped > 0) {
             outcome.skipped = outcome.skipped.saturating_add(samples.skipped);

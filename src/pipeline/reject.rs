@@ -184,7 +184,9 @@ impl Got {
             }
             Self::Array => "send one number",
             Self::Object => "name the number in it in payload.fields, as in \"/field/value\"",
-            Self::Bytes { .. } if self.is_typed_array() => "send a plain array of numbers",
+            Self::Bytes { .. } if self.is_typed_array() => {
+                "send numbers of up to 64 bits, none cut off"
+            }
             Self::Bytes { .. } => "send a number",
         }
     }

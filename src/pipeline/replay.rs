@@ -93,14 +93,15 @@ impl Replay {
         gateway: &GatewayId,
     ) -> Result<Self, String> {
         let mut stream = stream.clone();
-        if let Format::Raw(_) = stream.payload.format {
+        if stream.payload.format.is_raw() || stream.payload.bytes.is_some() {
             return Err(
-                "a raw payload is bytes, not lines of a file: replay a CSV file whose columns \
+                "the payload is bytes, not lines of a file: replay a CSV file whose columns \
                         are named after the card's channels, without a stream"
                     .to_owned(),
             );
         }
         stream.payload.format = Format::Json;
+        stream.payload.records = None;
         Self::new(card, model, stream, gateway.clone())
     }
 

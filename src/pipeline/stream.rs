@@ -192,7 +192,11 @@ impl Pipeline {
         };
         let schema = schema(&self.stream, &runner);
         self.holes = holes(&self.stream, &schema);
+        let names = self.decoder.take_names();
         self.decoder = (self.make_decoder)(schema);
+        if let Some(names) = names {
+            self.decoder.set_names(names);
+        }
         self.join = Join::new(&self.stream, &runner.plan, self.make_decoder);
         self.runner = runner;
         self.observers.activate(&self.runner.card);

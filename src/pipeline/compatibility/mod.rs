@@ -20,7 +20,7 @@ use super::plan::{Cast, InputPlan, Scaling, StreamPlan};
 use super::problems::{CompatibilityError, Problems};
 use super::shape::WindowShape;
 use crate::bundle::card::{Card, WindowSpec};
-use crate::config::{Format, Missing, Stream};
+use crate::config::{Format, Missing, Payload, Stream};
 use crate::tensor::{Dtype, TensorSpec};
 
 /// Checks a stream's configuration against a card and a model's inputs and outputs.
@@ -125,8 +125,17 @@ fn field_names(stream: &Stream, drafts: &[Draft<'_>]) -> Vec<String> {
     let named = drafts.iter().all(|d| !d.input.channels.is_empty());
     match stream.payload.fields.as_slice() {
         [] if named => drafts.iter().flat_map(|d| d.input.channels.clone()).collect(),
+        [] => layout_names(&stream.payload),
         fields => fields.to_vec(),
     }
+}
+
+/// The numbers that `payload.bytes.layout` names and that are neither the time nor the device.
+fn layout_names(payload: &Payload) -> Vec<String> {
+    let is_other =
+        |name: &String| payload.time.as_ref() == Some(name) || payload.device.contains(name);
+    let items = payload.bytes.iter().flat_map(|bytes| &bytes.layout);
+    items.filter_map(|item| item.name.clone()).filter(|name| !is_other(name)).collect()
 }
 
 /// Gives each input its fields and its place in a sample or a whole input.

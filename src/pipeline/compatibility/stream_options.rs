@@ -1,7 +1,7 @@
 //! The options of a stream that depend on its model.
 
 use crate::bundle::card::Card;
-use crate::config::{ArrayOrder, Format, Missing, Stream};
+use crate::config::{ArrayOrder, Missing, Stream};
 use crate::pipeline::interpret::OutputPlan;
 use crate::pipeline::labels::answers_of;
 use crate::pipeline::plan::{Cast, InputPlan};
@@ -14,7 +14,7 @@ pub(super) fn check_payload(
     width: usize,
     problems: &mut Problems,
 ) {
-    let raw = matches!(stream.payload.format, Format::Raw(_));
+    let raw = stream.payload.format.is_raw();
     if raw && stream.payload.time.is_some() {
         problems.add("payload.time", "raw payloads have no time; leave it out");
     }
@@ -29,10 +29,17 @@ pub(super) fn check_payload(
         );
         problems.add("payload.fields", problem);
     }
-    if (raw || matches!(stream.payload.format, Format::Csv | Format::JsonLines))
-        && stream.payload.samples.is_some()
-    {
+    if !stream.payload.format.has_members() && stream.payload.samples.is_some() {
         problems.add("payload.samples", "only json and cbor have an object around the samples");
+    }
+    if let Some(bytes) = &stream.payload.bytes {
+        let named =
+            |field: &&String| bytes.layout.iter().any(|it| it.name.as_ref() == Some(*field));
+        let missing: Vec<_> = fields.iter().filter(|field| !named(field)).collect();
+        if !missing.is_empty() {
+            let problem = format!("does not name {missing:?}, which the model takes");
+            problems.add("payload.bytes.layout", problem);
+        }
     }
     if card.window.is_some() && !fields.is_empty() && fields.len() != width {
         let names = card.inputs.iter().flat_map(|i| &i.channels).collect::<Vec<_>>();

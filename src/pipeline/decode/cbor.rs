@@ -4,7 +4,7 @@
 use std::fmt;
 
 use ciborium_ll::{Decoder, Header, simple};
-use serde::de::value::SeqDeserializer;
+use serde::de::value::BytesDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::decoder::{Decoded, PayloadDecoder};
@@ -28,32 +28,31 @@ impl CborDecoder {
 impl PayloadDecoder for CborDecoder {
     fn decode(&mut self, payload: &[u8], out: &mut Decoded) -> Result<(), Reject> {
         let mut builder = SampleBuilder::new(&self.schema, out.samples_mut());
-        read(payload, &mut builder)?;
+        read(payload, PayloadVisitor::new(&mut builder))
+            .map_err(|malformed| builder.reject.take().unwrap_or(malformed))?;
         builder.finish()
     }
 }
 
-/// Reads a payload by a visitor of one's own.
-pub(super) fn visit<'p, S: DeserializeSeed<'p>>(
+/// Reads a payload with any seed.
+///
+/// # Errors
+/// What the reader stumbled over; a seed that stops it keeps its own reason.
+pub(super) fn read<'p, S: DeserializeSeed<'p, Value = ()>>(
     payload: &'p [u8],
     seed: S,
-) -> Result<S::Value, impl std::error::Error + use<S>> {
-    let mut items = Items { decoder: Decoder::from(payload), text: String::new(), tag: None };
-    seed.deserialize(&mut items)
-}
-
-fn read(payload: &[u8], builder: &mut SampleBuilder<'_>) -> Result<(), Reject> {
-    let mut items = Items { decoder: Decoder::from(payload), text: String::new(), tag: None };
-    let read = PayloadVisitor::new(builder).deserialize(&mut items);
+) -> Result<(), Reject> {
+    let (text, bytes) = (String::new(), Vec::new());
+    let mut items = Items { decoder: Decoder::from(payload), text, bytes, tag: None };
+    let read = seed.deserialize(&mut items);
     let end = items.decoder.offset();
     let read = read.and_then(|()| {
         let left = payload.len().saturating_sub(end);
         if left == 0 { Ok(()) } else { Err(CborError(format!("{left} bytes follow it"))) }
     });
     read.map_err(|error| {
-        let problem = || format!("{} (at byte {end} of {})", error.0, payload.len());
-        let syntax = || Reject::Syntax { format: "CBOR", problem: problem() };
-        builder.reject.take().unwrap_or_else(syntax)
+        let problem = format!("{} (at byte {end} of {})", error.0, payload.len());
+        Reject::Syntax { format: "CBOR", problem }
     })
 }
 
@@ -61,6 +60,7 @@ fn read(payload: &[u8], builder: &mut SampleBuilder<'_>) -> Result<(), Reject> {
 struct Items<'p> {
     decoder: Decoder<&'p [u8]>,
     text: String,
+    bytes: Vec<u8>,
     /// The last tag before the item at hand.
     tag: Option<u64>,
 }
@@ -102,6 +102,22 @@ impl Items<'_> {
         }
     }
 
+    /// The exponent and the mantissa of a decimal fraction, as the number they stand for.
+    fn decimal_fraction(&mut self) -> Result<f64, CborError> {
+        let mut whole = || match self.header()? {
+            Header::Positive(value) => Ok(i128::from(value)),
+            Header::Negative(n) => Ok(-1 - i128::from(n)),
+            _ => Err(CborError("a decimal fraction of something else than integers".to_owned())),
+        };
+        let (exponent, mantissa) = (whole()?, whole()?);
+        let power = i32::try_from(exponent.clamp(-400, 400)).unwrap_or_default();
+        #[expect(clippy::cast_precision_loss, reason = "mantissas above 2^53 are no readings")]
+        let mantissa = mantissa as f64;
+        // A power of ten up to 22 is exact, so that the quotient is rounded once.
+        let power = (power < 0, 10_f64.powi(power.abs()));
+        Ok(if power.0 { mantissa / power.1 } else { mantissa * power.1 })
+    }
+
     /// Reads the segments of a text into the one buffer.
     fn read_text(&mut self, len: Option<usize>) -> Result<(), CborError> {
         self.text.clear();
@@ -115,16 +131,54 @@ impl Items<'_> {
         Ok(())
     }
 
-    /// Reads past a byte string, and says how long it is.
-    fn skip_bytes(&mut self, len: Option<usize>) -> Result<u64, CborError> {
-        let (mut chunk, mut count) = ([0_u8; 256], 0_u64);
+    /// Reads the segments of a byte string into the one buffer, behind its tag.
+    fn read_bytes(&mut self, len: Option<usize>) -> Result<(), CborError> {
+        self.bytes.clear();
+        self.bytes.extend(self.tag.unwrap_or(NO_TAG).to_le_bytes());
+        let mut chunk = [0_u8; 256];
         let mut segments = self.decoder.bytes(len);
         while let Some(mut segment) = segments.pull()? {
             while let Some(bytes) = segment.pull(&mut chunk)? {
-                count = count.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+                self.bytes.extend_from_slice(bytes);
             }
         }
-        Ok(count)
+        Ok(())
+    }
+}
+
+/// The tag of a decimal fraction (RFC 8949, 3.4.4).
+const DECIMAL_FRACTION: u64 = 4;
+
+/// Stands for no tag; no tag is this number (RFC 8949, 9.2).
+const NO_TAG: u64 = u64::MAX;
+
+/// A byte string of CBOR with the tag before it. Serde's data model has no tags: the reader gives
+/// a newtype of bytes, of which the first eight are the tag.
+#[derive(Debug)]
+pub(super) struct ByteString {
+    pub(super) tag: Option<u64>,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl ByteString {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(newtype: D) -> Result<Self, D::Error> {
+        newtype.deserialize_bytes(TaggedBytes)
+    }
+}
+
+struct TaggedBytes;
+
+impl Visitor<'_> for TaggedBytes {
+    type Value = ByteString;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a tag and bytes")
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, tagged: &[u8]) -> Result<ByteString, E> {
+        let (tag, bytes) = tagged.split_first_chunk().ok_or_else(|| E::custom("no tag"))?;
+        let tag = Some(u64::from_le_bytes(*tag)).filter(|tag| *tag != NO_TAG);
+        Ok(ByteString { tag, bytes: bytes.to_vec() })
     }
 }
 
@@ -149,12 +203,17 @@ impl<'de> Deserializer<'de> for &mut Items<'_> {
                 visitor.visit_str(&self.text)
             }
             Header::Bytes(len) => {
-                // Serde's data model has no tags: the walk takes a newtype as length and tag, where
-                // 0 is none.
-                let tag = self.tag.map_or(0, |tag| tag.saturating_add(1));
-                let shown = [self.skip_bytes(len)?, tag];
-                visitor.visit_newtype_struct(SeqDeserializer::new(shown.into_iter()))
+                self.read_bytes(len)?;
+                visitor.visit_newtype_struct(BytesDeserializer::new(&self.bytes))
             }
+            Header::Array(Some(2)) if self.tag == Some(DECIMAL_FRACTION) => {
+                visitor.visit_f64(self.decimal_fraction()?)
+            }
+            Header::Array(_) if matches!(self.tag, Some(5 | 40 | 1040)) => Err(CborError(
+                "it has a bigfloat or a multi-dimensional array (tags 5, 40, 1040): send floats, \
+                 and an array of arrays"
+                    .to_owned(),
+            )),
             Header::Array(len) => visitor.visit_seq(Within { items: self, left: len }),
             Header::Map(len) => visitor.visit_map(Within { items: self, left: len }),
             Header::Tag(_) | Header::Break => Err(CborError("a break outside of an array".into())),

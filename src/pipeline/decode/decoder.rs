@@ -1,6 +1,8 @@
 //! The seam between payload formats and the rest of the pipeline.
 
 use super::samples::Samples;
+use super::sparkplug::MetricNames;
+use crate::clock::Timestamp;
 use crate::pipeline::reject::Reject;
 use crate::tensor::{Data, Dtype};
 
@@ -12,6 +14,19 @@ use crate::tensor::{Data, Dtype};
 ///
 /// [`PayloadSchema`]: super::schema::PayloadSchema
 pub trait PayloadDecoder: Send + std::fmt::Debug {
+    /// Takes note of the topic of the next payload and of when it came, for formats in which these
+    /// have a meaning.
+    fn begin(&mut self, _topic: &str, _received: Timestamp) {}
+
+    /// The names that earlier messages gave for those to come, for the decoder that replaces this
+    /// one.
+    fn take_names(&mut self) -> Option<MetricNames> {
+        None
+    }
+
+    /// Takes up the names that the decoder before this one knew.
+    fn set_names(&mut self, _names: MetricNames) {}
+
     /// Replaces the contents of `out` by those of a payload.
     ///
     /// # Errors

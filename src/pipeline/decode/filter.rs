@@ -2,16 +2,16 @@
 
 use std::fmt;
 
-use serde::Deserialize as _;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::cbor;
+use super::cbor::ByteString;
 use super::decoder::{Decoded, PayloadDecoder};
 use super::field_tree::{Node, Slot};
 use super::key::Key;
 use super::payload_visitor::MAX_NESTING;
 use super::schema::PayloadSchema;
-use super::text::utf8;
+use super::structured;
+use crate::clock::Timestamp;
 use crate::config::Format;
 use crate::config::tree::Scalar;
 use crate::pipeline::reject::Reject;
@@ -45,13 +45,7 @@ impl Filter {
     fn is_met(&self, payload: &[u8]) -> bool {
         let mut met = vec![false; self.allowed.len()];
         let search = Search { node: Some(&self.tree), filter: self, met: &mut met, depth: 0 };
-        let is_read = match self.format {
-            Format::Cbor => cbor::visit(payload, search).is_ok(),
-            _ => utf8(payload).is_ok_and(|text| {
-                let mut json = serde_json::Deserializer::from_str(text);
-                search.deserialize(&mut json).is_ok()
-            }),
-        };
+        let is_read = structured::read(self.format, payload, search).is_ok();
         !is_read || met.iter().all(|met| *met)
     }
 }
@@ -70,6 +64,10 @@ impl FilterDecoder {
 }
 
 impl PayloadDecoder for FilterDecoder {
+    fn begin(&mut self, topic: &str, received: Timestamp) {
+        self.decoder.begin(topic, received);
+    }
+
     fn decode(&mut self, payload: &[u8], out: &mut Decoded) -> Result<(), Reject> {
         if self.filter.is_met(payload) {
             return self.decoder.decode(payload, out);
@@ -165,7 +163,7 @@ impl<'de> Visitor<'de> for Search<'_, '_> {
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
-        <[u64; 2]>::deserialize(value).map(|_| ())
+        ByteString::deserialize(value).map(|_| ())
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {

@@ -1,13 +1,19 @@
 //! The decoder of each payload format.
 
+use super::bytes::BytesDecoder;
 use super::cbor::CborDecoder;
 use super::csv::CsvDecoder;
 use super::decoder::PayloadDecoder;
 use super::filter::{Filter, FilterDecoder};
 use super::inflate::InflateDecoder;
+use super::influx::InfluxDecoder;
 use super::json::JsonDecoder;
-use super::raw::RawDecoder;
+use super::msgpack::MsgpackDecoder;
+use super::raw::{RawDecoder, RawNumber};
+use super::records::RecordsDecoder;
 use super::schema::PayloadSchema;
+use super::senml::SenmlDecoder;
+use super::sparkplug::SparkplugDecoder;
 use super::tensor::TensorDecoder;
 use crate::config::{Compression, Format};
 
@@ -27,11 +33,22 @@ pub(in crate::pipeline) fn decoder_for(schema: PayloadSchema) -> Box<dyn Payload
 }
 
 fn of_format(schema: PayloadSchema) -> Box<dyn PayloadDecoder> {
+    if let Some(bytes) = schema.bytes.clone() {
+        return Box::new(BytesDecoder::new(schema, &bytes));
+    }
+    if let Some(records) = schema.records.clone() {
+        return Box::new(RecordsDecoder::new(schema, &records));
+    }
     match (schema.format(), schema.tensor()) {
-        (Format::Json | Format::JsonLines, _) => Box::new(JsonDecoder::new(schema)),
+        (Format::Json | Format::JsonLines | Format::Bytes, _) => Box::new(JsonDecoder::new(schema)),
         (Format::Cbor, _) => Box::new(CborDecoder::new(schema)),
+        (Format::Msgpack, _) => Box::new(MsgpackDecoder::new(schema)),
+        (Format::Senml, _) => Box::new(SenmlDecoder::new(schema)),
+        (Format::Sparkplug, _) => Box::new(SparkplugDecoder::new(schema)),
+        (Format::Influx, _) => Box::new(InfluxDecoder::new(schema)),
         (Format::Csv, _) => Box::new(CsvDecoder::new(schema)),
-        (Format::Raw(_), Some(input)) => Box::new(TensorDecoder::new(input.clone())),
-        (Format::Raw(dtype), None) => Box::new(RawDecoder::new(schema, dtype)),
+        (Format::Raw(_), Some(input)) => Box::new(TensorDecoder::new(input.clone(), schema.header)),
+        (Format::Raw(dtype), None) => Box::new(RawDecoder::new(schema, RawNumber::Element(dtype))),
+        (Format::Numbers(number), _) => Box::new(RawDecoder::new(schema, RawNumber::Other(number))),
     }
 }

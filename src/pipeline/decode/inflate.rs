@@ -5,6 +5,8 @@ use std::io::{self, Read};
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 
 use super::decoder::{Decoded, PayloadDecoder};
+use super::sparkplug::MetricNames;
+use crate::clock::Timestamp;
 use crate::config::Compression;
 use crate::pipeline::reject::Reject;
 
@@ -37,6 +39,18 @@ impl InflateDecoder {
 }
 
 impl PayloadDecoder for InflateDecoder {
+    fn begin(&mut self, topic: &str, received: Timestamp) {
+        self.decoder.begin(topic, received);
+    }
+
+    fn take_names(&mut self) -> Option<MetricNames> {
+        self.decoder.take_names()
+    }
+
+    fn set_names(&mut self, names: MetricNames) {
+        self.decoder.set_names(names);
+    }
+
     fn decode(&mut self, payload: &[u8], out: &mut Decoded) -> Result<(), Reject> {
         let is_gzip = payload.starts_with(&[0x1f, 0x8b]);
         let is_zlib = is_zlib(payload);

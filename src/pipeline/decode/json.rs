@@ -43,18 +43,20 @@ impl JsonDecoder {
     fn decode_text(&self, text: &str, out: &mut Decoded) -> Result<(), Reject> {
         let mut builder = SampleBuilder::new(&self.schema, out.samples_mut());
         if self.schema.format != Format::JsonLines {
-            read(text, Role::Top, &mut builder)?;
+            read_sample(text, Role::Top, &mut builder)?;
             return builder.finish();
         }
         let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
         for (sample, (number, line)) in lines.enumerate() {
-            read(line, Role::Element(sample), &mut builder).map_err(|reject| match reject {
-                Reject::Syntax { format, problem } => {
-                    let problem = format!("line {}: {problem}", number.saturating_add(1));
-                    Reject::Syntax { format, problem }
-                }
-                reject => reject,
-            })?;
+            read_sample(line, Role::Element(sample), &mut builder).map_err(
+                |reject| match reject {
+                    Reject::Syntax { format, problem } => {
+                        let problem = format!("line {}: {problem}", number.saturating_add(1));
+                        Reject::Syntax { format, problem }
+                    }
+                    reject => reject,
+                },
+            )?;
         }
         builder.end_array()?;
         builder.finish()
@@ -67,16 +69,38 @@ fn bare_word(text: &str) -> Option<&str> {
     (!word.starts_with(['{', '[', '"'])).then_some(word)
 }
 
-fn read<'a>(text: &str, role: Role<'a>, builder: &mut SampleBuilder<'a>) -> Result<(), Reject> {
+fn read_sample<'a>(
+    text: &str,
+    role: Role<'a>,
+    builder: &mut SampleBuilder<'a>,
+) -> Result<(), Reject> {
     if builder.schema.reads_texts()
         && let Some(word) = bare_word(text)
     {
         return PayloadVisitor::in_role(builder, role).text(word);
     }
-    let mut json = serde_json::Deserializer::from_str(text);
-    let visitor = PayloadVisitor::in_role(builder, role);
-    let read = visitor.deserialize(&mut json).and_then(|()| json.end());
+    let read = read_text(text, PayloadVisitor::in_role(builder, role));
     read.map_err(|error| builder.reject.take().unwrap_or_else(|| explain(&error, text)))
+}
+
+/// Reads a payload with any seed.
+///
+/// # Errors
+/// What the reader stumbled over; a seed that stops it keeps its own reason.
+pub(super) fn read<'p, S: DeserializeSeed<'p, Value = ()>>(
+    payload: &'p [u8],
+    seed: S,
+) -> Result<(), Reject> {
+    let text = utf8(payload)?;
+    read_text(text, seed).map_err(|error| explain(&error, text))
+}
+
+fn read_text<'p, S: DeserializeSeed<'p, Value = ()>>(
+    text: &'p str,
+    seed: S,
+) -> Result<(), serde_json::Error> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    seed.deserialize(&mut json).and_then(|()| json.end())
 }
 
 /// JSON has no NaN and no infinities, but common writers print them: say so, rather than "expected

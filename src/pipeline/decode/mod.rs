@@ -1,4 +1,4 @@
-//! Payload bytes to numbers: JSON, CBOR, CSV and raw elements, bounded in size, depth and count.
+//! Payload bytes to numbers, bounded in size, depth and count.
 //!
 //! Shapes taken, for the formats with structure:
 //! - one sample: an object (fields by name or JSON pointer; what is not asked for is skipped), an
@@ -13,6 +13,8 @@
 //! asks for. Formats with structure share [`PayloadVisitor`](payload_visitor::PayloadVisitor), and
 //! all that yield samples share [`SampleBuilder`].
 
+mod binary;
+mod bytes;
 mod cbor;
 mod csv;
 mod csv_reader;
@@ -22,20 +24,32 @@ mod field_tree;
 mod filter;
 mod formats;
 mod inflate;
+mod influx;
 mod json;
 mod json_mistakes;
 mod key;
+mod layout;
 mod missing;
+mod msgpack;
 mod payload_visitor;
 mod raw;
+mod record;
+mod record_walk;
+mod records;
 mod sample_builder;
 mod samples;
+mod scalar_seed;
 mod schema;
+mod senml;
 mod serde_glue;
+mod sparkplug;
+mod structured;
 mod tensor;
 mod text;
+mod text_encoding;
 mod text_numbers;
 pub(super) mod time;
+mod typed_array;
 
 #[cfg(test)]
 mod tests;
@@ -49,4 +63,5 @@ pub use sample_builder::SampleBuilder;
 pub use samples::Samples;
 pub(super) use samples::ValueOrder;
 pub use schema::{PayloadSchema, TensorPayload};
+pub use sparkplug::MetricNames;
 pub(super) use text_numbers::is_number_text;

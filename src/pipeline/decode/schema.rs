@@ -5,7 +5,7 @@ use super::missing::MissingPlan;
 use super::text_numbers::TextNumbers;
 use super::time::TimeRules;
 use crate::config::tree::Scalar;
-use crate::config::{ArrayOrder, Compression, CsvDialect, Format, Payload};
+use crate::config::{ArrayOrder, Bytes, Compression, CsvDialect, Format, Payload, Records};
 use crate::tensor::Dtype;
 
 /// What every payload of a stream must contain, from the stream's options and the model's inputs.
@@ -22,6 +22,7 @@ pub struct PayloadSchema {
     pub(super) whole: bool,
     /// The fields and the time within a sample.
     pub(super) sample: Node,
+    pub(super) samples: Option<String>,
     /// The samples and the time within the object around them, where `payload.samples` is set.
     pub(super) envelope: Option<Node>,
     pub(super) time: Option<String>,
@@ -39,6 +40,10 @@ pub struct PayloadSchema {
     pub(super) csv: CsvDialect,
     /// Fields and the values that they have in messages of the stream.
     pub(super) filter: Vec<(String, Vec<Scalar>)>,
+    /// Bytes before the first number of binary payloads and of `bytes`.
+    pub(super) header: usize,
+    pub(super) bytes: Option<Bytes>,
+    pub(super) records: Option<Records>,
     pub(super) compression: Compression,
     /// The most bytes of a payload that was compressed.
     pub(super) max_inflated: usize,
@@ -97,6 +102,7 @@ impl PayloadSchema {
             width,
             whole,
             sample,
+            samples: payload.samples.clone(),
             envelope,
             time: payload.time.clone(),
             time_of_day: reading.times.time_of_day.clone(),
@@ -106,6 +112,9 @@ impl PayloadSchema {
             in_columns: reading.arrays == ArrayOrder::Columns,
             csv: reading.csv,
             filter: reading.filter.clone(),
+            header: payload.header,
+            bytes: payload.bytes.clone(),
+            records: payload.records.clone(),
             compression: reading.compression,
             max_inflated: MAX_INFLATED,
         }

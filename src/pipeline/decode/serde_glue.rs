@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use serde::Deserialize as _;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
+use super::cbor::ByteString;
 use super::payload_visitor::PayloadVisitor;
+use super::typed_array::{self, Numbers};
 use crate::pipeline::reject::Got;
 
 impl<'de> DeserializeSeed<'de> for PayloadVisitor<'_, '_> {
@@ -70,10 +71,16 @@ impl<'de> Visitor<'de> for PayloadVisitor<'_, '_> {
         self.stop(result)
     }
 
-    /// A byte string of CBOR: its length and its tag, as the reader of CBOR gives them.
+    /// A byte string of CBOR with its tag: the numbers of a typed array, or no number.
     fn visit_newtype_struct<D: Deserializer<'de>>(mut self, value: D) -> Result<(), D::Error> {
-        let [len, tag] = <[u64; 2]>::deserialize(value)?;
-        let result = self.not_a_number(Got::Bytes { len, tag: tag.checked_sub(1) });
+        let ByteString { tag, bytes } = ByteString::deserialize(value)?;
+        let numbers = tag.and_then(typed_array::number);
+        if let Some(numbers) = numbers.and_then(|number| Numbers::new(number, &bytes)) {
+            self.begin_typed_array();
+            return self.visit_seq(numbers);
+        }
+        let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let result = self.not_a_number(Got::Bytes { len, tag });
         self.stop(result)
     }
 

@@ -1,6 +1,7 @@
 //! Payloads that are the elements of the model's only input.
 
 use super::decoder::{Decoded, PayloadDecoder};
+use super::raw::after;
 use super::schema::TensorPayload;
 use crate::pipeline::reject::Reject;
 use crate::tensor::Data;
@@ -9,11 +10,13 @@ use crate::tensor::Data;
 #[derive(Debug)]
 pub(super) struct TensorDecoder {
     input: TensorPayload,
+    /// Bytes before the elements.
+    header: usize,
 }
 
 impl TensorDecoder {
-    pub(super) fn new(input: TensorPayload) -> Self {
-        Self { input }
+    pub(super) fn new(input: TensorPayload, header: usize) -> Self {
+        Self { input, header }
     }
 }
 
@@ -21,13 +24,15 @@ impl PayloadDecoder for TensorDecoder {
     fn decode(&mut self, payload: &[u8], out: &mut Decoded) -> Result<(), Reject> {
         let TensorPayload { name, dtype, len } = &self.input;
         let bytes = len.saturating_mul(dtype.size());
-        if payload.len() != bytes {
+        let elements = payload.get(self.header..).unwrap_or_default();
+        if elements.len() != bytes {
             let (what, got) = ("bytes of payload", payload.len().to_string());
-            let expected = format!("{bytes} ({len} elements of {dtype})");
+            let behind = after(self.header);
+            let expected = format!("{bytes} ({len} elements of {dtype}){behind}");
             return Err(Reject::WrongLength { what, got, expected, hint: "" });
         }
         let data = out.tensor_mut(*dtype);
-        copy_elements(payload, data);
+        copy_elements(elements, data);
         let bad = match data {
             Data::F32(values) => values.iter().position(|v| !v.is_finite()),
             Data::F64(values) => values.iter().position(|v| !v.is_finite()),

@@ -44,6 +44,7 @@ impl Pipeline {
             outcome.join = Some(JoinReport { unused: 1, ..JoinReport::default() });
             return Ok(());
         }
+        source.decoder.begin(&incoming.topic, incoming.received.wall);
         let decoded = source.decoder.decode(&incoming.payload, &mut self.decoded);
         decoded.map_err(|reject| named(reject, &source.channels))?;
         let skipped = self.decoded.samples().map_or(0, |samples| samples.skipped);

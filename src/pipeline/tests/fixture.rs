@@ -9,7 +9,7 @@ use crate::bundle::card::{
 };
 use crate::clock::{Clock, Mono, Now, Timestamp};
 use crate::config::{
-    Encoding, Format, Guarantee, Payload, Publish, Reading, RetainedInput, Stream, TopicPattern,
+    Encoding, Format, Guarantee, Payload, Publish, RetainedInput, Stream, TopicPattern,
     TopicTemplate, When, WindowSafety,
 };
 use crate::engine::RunError;
@@ -163,13 +163,9 @@ pub(crate) fn stream() -> Stream {
         topic,
         qos: Qos::AtLeastOnce,
         payload: Payload {
-            format: Format::Json,
             fields: vec!["a".into(), "b".into()],
-            time: None,
             earliest: Timestamp::parse("2020-01-01T00:00:00Z").unwrap(),
-            samples: None,
-            device: Vec::new(),
-            reading: Reading::default(),
+            ..Payload::of(Format::Json)
         },
         join: None,
         guarantee: Guarantee::BestEffort,

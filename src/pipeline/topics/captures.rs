@@ -35,6 +35,7 @@ impl TopicCaptures {
     /// For the inputs of a stream.
     pub(in crate::pipeline) fn new(stream: &Stream) -> Self {
         let by = stream.join.as_ref().and_then(|join| join.by.as_deref());
+        let by = by.or(stream.payload.format.message_capture());
         Self::of_topics(&stream.topics().collect::<Vec<_>>(), by)
     }
 

@@ -2,6 +2,7 @@
 //! the numbers it meets into the [`SampleBuilder`], and builds nothing in between.
 
 mod roles;
+mod typed_array;
 
 pub(super) use roles::{Role, Within};
 

@@ -63,6 +63,16 @@ impl SampleBuilder<'_> {
         Ok(())
     }
 
+    /// Adds a sample that has no number at all: rejected, or passed over where numbers may be
+    /// missing.
+    pub(in crate::pipeline::decode) fn add_empty_sample(&mut self) -> Result<(), Reject> {
+        self.begin_named()?;
+        if self.schema.whole {
+            self.in_rows();
+        }
+        self.end_named()
+    }
+
     /// Takes back the sample that was read last, and counts it.
     fn pass_over(&mut self) {
         self.out.values.truncate(self.row);

@@ -4,6 +4,7 @@ mod columns;
 mod holes;
 mod series;
 mod times;
+mod typed;
 
 use series::Series;
 
@@ -45,6 +46,8 @@ pub struct SampleBuilder<'a> {
     series: Option<Box<Series>>,
     /// The message is passed over: it is a whole input that lacks a number.
     is_passed_over: bool,
+    /// The array at hand is flat and may hold several samples.
+    is_typed_array: bool,
     /// Why the payload is refused; set before a reader's own error is raised to stop it.
     pub(super) reject: Option<Reject>,
 }
@@ -70,6 +73,7 @@ impl<'a> SampleBuilder<'a> {
             time_parts,
             series,
             is_passed_over,
+            is_typed_array: false,
             reject: None,
         }
     }
@@ -82,7 +86,7 @@ impl<'a> SampleBuilder<'a> {
     pub(super) fn slot_name(&self, slot: Slot) -> String {
         match slot {
             Slot::Field(field) => self.field_name(field),
-            Slot::Time => self.schema.time.clone().unwrap_or_default(),
+            Slot::Time => self.schema.time.clone().unwrap_or_else(|| "the time".to_owned()),
             Slot::TimeOfDay => self.schema.time_of_day.clone().unwrap_or_default(),
             Slot::Device(part) => self.schema.device.get(part).cloned().unwrap_or_default(),
             Slot::Samples => "the array of samples".to_owned(),
@@ -228,7 +232,7 @@ impl<'a> SampleBuilder<'a> {
     pub(super) fn push(&mut self, value: f64) -> Result<(), Reject> {
         let place = self.out.values.len().saturating_sub(self.row);
         let most = self.schema.width.saturating_add(1);
-        if place >= most {
+        if place >= most && !self.is_typed_array {
             return Err(self.wrong_length(format!("at least {}", place.saturating_add(1))));
         }
         // The first may be a time, which is larger than a reading may be.
@@ -250,6 +254,9 @@ impl<'a> SampleBuilder<'a> {
             let first = self.out.values.remove(self.row);
             self.take_time(self.schema.times.of_number(first), || first.to_string())?;
         } else if len != self.schema.width {
+            if self.is_typed_array && len > 0 && len.is_multiple_of(self.schema.width.max(1)) {
+                return self.cut_rows();
+            }
             return Err(self.wrong_length(len.to_string()));
         }
         self.in_sample = false;

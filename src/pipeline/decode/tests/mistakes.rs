@@ -130,9 +130,11 @@ fn every_kind_of_value_has_its_words_and_counts() {
         "b is a byte string of 3 bytes, not a number: send a number"
     );
     let typed = [&[0xd8, 85, 0x48][..], &[0; 8]].concat();
+    assert_eq!(bytes(&typed), "b is an array, not a number: send one number");
+    let cut = [&[0xd8, 85, 0x43][..], &[0; 3]].concat();
     assert_eq!(
-        bytes(&typed),
-        "b is a typed array of 8 bytes, not a number: send a plain array of numbers"
+        bytes(&cut),
+        "b is a typed array of 3 bytes, not a number: send numbers of up to 64 bits, none cut off"
     );
     let long = [&[0x59, 0x01, 0x2c][..], &[7; 300]].concat();
     assert!(bytes(&long).contains("300 bytes"));

@@ -1,7 +1,12 @@
 mod bad;
+mod binary_formats;
+mod bytes;
+mod configured;
 mod devices;
 mod holes;
 mod mistakes;
+mod records;
+mod sparkplug;
 mod texts;
 
 use proptest::prelude::*;
@@ -64,13 +69,12 @@ impl Case {
 
     fn decoder(&self) -> Box<dyn PayloadDecoder> {
         let payload = Payload {
-            format: self.format,
-            fields: Vec::new(),
             time: self.time.map(str::to_owned),
             earliest: Timestamp::parse("2020-01-01T00:00:00Z").unwrap(),
             samples: self.samples.map(str::to_owned),
             device: self.device.iter().map(|name| (*name).to_owned()).collect(),
             reading: self.reading.clone(),
+            ..Payload::of(self.format)
         };
         let fields = self.fields.iter().map(|f| (*f).to_owned()).collect();
         decoder_for(PayloadSchema::new(&payload, fields, self.width, self.whole, None))
