@@ -4,8 +4,8 @@ use super::monitoring;
 use super::section::Section;
 use super::validate_join::{Inputs, inputs};
 use super::{
-    Broker, Encoding, Gateway, Guarantee, Level, Publish, RetainedInput, Stream, TopicPattern,
-    TopicTemplate, When, WindowSafety,
+    Broker, Encoding, Gateway, Guarantee, Level, Payload, Publish, RetainedInput, Stream,
+    TopicPattern, TopicTemplate, When, WindowSafety,
 };
 use crate::ids::{ModelName, StreamName};
 use crate::message::Qos;
@@ -50,10 +50,7 @@ pub(super) fn stream(section: &Section<'_>) -> Option<Stream> {
         let reason = "the topic captures {device}, and payload.device names it too";
         section.problem("topic", reason, "another name for the capture, such as {site}");
     }
-    let apart = payload.as_ref().and_then(|payload| payload.format.message_capture());
-    if let (Some(apart), Some(topic)) = (apart, &topic) {
-        check_message_capture(section, topic, apart);
-    }
+    let apart = message_capture(section, payload.as_ref(), topic.as_ref());
     let channel = join.as_ref().and_then(|join| join.by.as_deref()).or(apart);
     let publish = publish(&section.section("publish"), topic.as_ref(), channel, guarantee, named);
     let labels = section
@@ -92,9 +89,15 @@ pub(super) fn stream(section: &Section<'_>) -> Option<Stream> {
     })
 }
 
-/// The type of a Sparkplug message is the third level of its topic. Were it a part of the device's
-/// name, births and data would be of different devices.
-fn check_message_capture(section: &Section<'_>, topic: &TopicPattern, apart: &str) {
+/// The capture that is no part of the device's name. The type of a Sparkplug message is the third
+/// level of its topic: were it a part of the name, births and data would be of different devices.
+fn message_capture(
+    section: &Section<'_>,
+    payload: Option<&Payload>,
+    topic: Option<&TopicPattern>,
+) -> Option<&'static str> {
+    let apart = payload?.format.message_capture()?;
+    let topic = topic?;
     let names_device = topic.captures().any(|name| name == DEVICE);
     let kind = topic.levels.iter().skip_while(|level| !is_namespace(level)).nth(2);
     if let Some(Level::Capture(name)) = kind
@@ -104,6 +107,7 @@ fn check_message_capture(section: &Section<'_>, topic: &TopicPattern, apart: &st
         let reason = format!("the type of the message is captured as {{{name}}}");
         section.problem("topic", reason, format!("{{{apart}}} for the type of the message"));
     }
+    Some(apart)
 }
 
 /// Whether a level is the first one of topics of Sparkplug B.

@@ -2,6 +2,7 @@
 
 mod files;
 mod join;
+mod payload;
 mod reference;
 
 use std::time::Duration;
