@@ -50,7 +50,7 @@ fn main() {
     let mut watcher = Watcher::new(settings.clone(), quantities.clone(), Some(baseline));
     let name = format!("comparison of {} quantities and the labels", quantities.len());
     row(&name, |n| _ = watcher.window(&windows[n % windows.len()], at(n)));
-    let mut learner = Watcher::new(settings, quantities.clone(), None);
+    let mut learner = Watcher::new(settings, quantities, None);
     row("learning of the same", |n| _ = learner.window(&windows[n % windows.len()], at(n)));
 }
 

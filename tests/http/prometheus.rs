@@ -32,7 +32,8 @@ impl Prometheus {
         let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/prometheus/alerts.yml");
         let text = format!(
             "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\nrule_files: [{:?}]\n\
-             scrape_configs:\n  - job_name: inferd\n    static_configs: [{{ targets: [\"127.0.0.1:{scraped}\"] }}]\n",
+             scrape_configs:\n  - job_name: inferd\n    static_configs: \
+             [{{ targets: [\"127.0.0.1:{scraped}\"] }}]\n",
             rules.display().to_string()
         );
         let config = dir.path().join("prometheus.yml");

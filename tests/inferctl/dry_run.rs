@@ -47,7 +47,7 @@ fn what_would_be_published_is_printed_and_nothing_is() {
     assert_eq!(planned(&setup, &withdraw), [], "nothing is deployed");
     let web = folder.join("web");
     let files = planned(&setup, &[&publish[..], &["--web", "web"]].concat());
-    assert!(!web.exists() && files.len() == 5, "{files:?}");
+    assert!(!web.exists() && files.len() == 6, "{files:?}");
     assert_eq!(subscriber.count(), 0, "nothing was published");
 
     // The real ones publish as many messages as were said.

@@ -210,11 +210,10 @@ fn half_rate(runs: u64) -> Vec<u64> {
             }
             let change = rate.window(Timestamp((time * 1e6) as i64));
             if windows > begin && change.is_some() {
-                return (time - changed_at).round() as i64 as u64;
+                return ((time - changed_at).round() as i64).unsigned_abs();
             }
         }
     };
-    #[expect(clippy::cast_sign_loss, reason = "times rise")]
     (0..runs).map(run).collect()
 }
 

@@ -164,7 +164,7 @@ fn features_of(quantities: &Quantities, window: &[Vec<f64>; 3], n: u64) -> Featu
     for (channel, values) in window.iter().enumerate() {
         features.set_channel(channel, values.iter().copied());
     }
-    features.label = Some(usize::from(n * 7 % 4 == 0));
+    features.label = Some(usize::from((n * 7).is_multiple_of(4)));
     features
 }
 

@@ -57,6 +57,7 @@ fn the_blocks_of_the_documents_run_or_are_run_elsewhere() {
             [
                 "# ",
                 "inferd infer models/motion",
+                "inferctl baseline",
                 "inferctl simulate",
                 "echo ",
                 "inferctl key",

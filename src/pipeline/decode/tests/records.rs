@@ -33,8 +33,9 @@ fn records_of_one_name_each_are_a_sample() {
 
 #[test]
 fn records_of_a_name_that_comes_again_are_samples_by_time() {
+    type Row = (&'static [(&'static str, f64, i64)], &'static [f64], &'static [i64]);
     let record = |id: &str, v: f64, t: i64| format!(r#"{{"id":"{id}","v":{v},"t":{}}}"#, T + t);
-    let table: [(&[(&str, f64, i64)], &[f64], &[i64]); 3] = [
+    let table: [Row; 3] = [
         (
             &[("t", 1.0, 0), ("t", 2.0, 1), ("h", 3.0, 0), ("h", 4.0, 1)],
             &[1.0, 3.0, 2.0, 4.0],

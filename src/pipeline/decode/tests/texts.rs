@@ -254,7 +254,7 @@ fn times_have_the_forms_that_are_configured() {
     assert_eq!(split.code(r#"{"a":1,"b":2,"t":"2026-11-22"}"#), "missing-field");
     assert_eq!(split.code(r#"{"a":1,"b":2,"t":3,"clock":{"at":"10:00"}}"#), "bad-time");
     let mut lines = case(Format::Csv).time("t");
-    lines.reading = split.reading.clone();
+    lines.reading = split.reading;
     assert_eq!(lines.read("2026-11-22,10:00:00,1,2").unwrap().times, [Some(SECOND)]);
 }
 

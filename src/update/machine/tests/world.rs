@@ -248,19 +248,13 @@ impl World {
                 Event::Shadowed(if bad { Err(Reason::Disagrees) } else { Ok(()) })
             }
             Effect::Activate(slot) => {
-                assert_eq!(
-                    self.disk.record.slots.active, slot,
-                    "what serves is what is on the disk"
-                );
+                let stored = &self.disk.record.slots.active;
+                assert_eq!(*stored, slot, "what serves is what is on the disk");
                 self.serving = slot;
-                match self.model {
-                    Model::FailsTrial(runs) => Event::TrialProgress(runs),
-                    _ => Event::TrialProgress(TrialStats {
-                        runs: 100,
-                        slowdown: 1.0,
-                        ..TrialStats::default()
-                    }),
-                }
+                let good = TrialStats { runs: 100, slowdown: 1.0, ..TrialStats::default() };
+                let fails =
+                    if let Model::FailsTrial(runs) = self.model { Some(runs) } else { None };
+                Event::TrialProgress(fails.unwrap_or(good))
             }
             Effect::Report(report) => {
                 self.reports.push(report);
