@@ -16,7 +16,7 @@ const MAX_HEARD: usize = 16 << 20;
 
 /// Listen to a topic and propose the configuration of a stream for it
 ///
-/// Subscribes, waits for messages, and prints a [[stream]] for each kind of them: format, fields, time,
+/// Subscribes, waits for messages, and prints a `[[stream]]` for each kind of them: format, fields, time,
 /// device, and the rate of messages. Retained messages are looked at as well. The connection has a
 /// client id of its own, so a running daemon keeps its connection; nothing is published.
 ///

@@ -24,7 +24,7 @@ const WINDOWS_ADVISED: u64 = 1_000;
 /// is CSV with a header that names the card's channels (and optionally time, recording and device),
 /// JSON lines, or golden samples.
 ///
-/// Put the file beside the card, or give it to `inferctl pack` with `--baseline`.
+/// Put the file beside the card, or give it to `inferctl pack --baseline FILE`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -113,7 +113,7 @@ fn out(args: &Args) -> Result<PathBuf, Failure> {
         None => Err(Failure::new(
             Exit::Usage,
             "a packed bundle is not changed: set the file to write with --out, and give it to \
-             `inferctl pack` with --baseline",
+             `inferctl pack --baseline FILE`",
         )),
     }
 }

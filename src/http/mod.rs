@@ -4,7 +4,7 @@
 //! and time, and decides who may ask. There is no TLS, no chunked body and no compression: the
 //! server is for loopback, a private network, or a reverse proxy.
 //!
-//! Every connection is one task. A client that is slow costs one of [`server::MAX_CONNECTIONS`]
+//! Every connection is one task. A client that is slow costs one of `MAX_CONNECTIONS`
 //! places until another client needs it.
 
 mod access;
