@@ -53,14 +53,12 @@ impl Pipeline {
             return self.take_whole(incoming, started, watch, out, outcome);
         };
         // Each device's samples go into its own window, whatever other devices are in the message.
-        let Decoded::Samples(samples) = &self.decoded else {
+        let Decoded::Samples(_) = &self.decoded else {
             let problem = "it is a tensor, and the model takes windows of samples".to_owned();
             return Err(Reject::Syntax { format: "of the configured shape", problem });
         };
-        let (mut from, all) = (0, samples.times.len());
-        while from < all {
-            let end = self.decoded.samples().and_then(|samples| samples.devices.run_from(from));
-            let rows = from..end.unwrap_or(all);
+        let mut from = 0;
+        while let Some(rows) = self.decoded.device_rows(from) {
             from = rows.end;
             match self.name_device(rows.start) {
                 Ok(()) => {

@@ -1,5 +1,7 @@
 //! The seam between payload formats and the rest of the pipeline.
 
+use std::ops::Range;
+
 use super::samples::Samples;
 use super::sparkplug::MetricNames;
 use crate::clock::Timestamp;
@@ -52,6 +54,13 @@ impl Default for Decoded {
 }
 
 impl Decoded {
+    /// The samples from `from` on that are of one device; `None` after the last.
+    pub(in crate::pipeline) fn device_rows(&self, from: usize) -> Option<Range<usize>> {
+        let samples = self.samples()?;
+        let all = samples.times.len();
+        (from < all).then(|| from..samples.devices.run_from(from).unwrap_or(all))
+    }
+
     /// The samples, if these are samples.
     pub(in crate::pipeline) fn samples(&self) -> Option<&Samples> {
         match self {

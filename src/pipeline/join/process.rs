@@ -50,11 +50,8 @@ impl Pipeline {
         let skipped = self.decoded.samples().map_or(0, |samples| samples.skipped);
         outcome.skipped = outcome.skipped.saturating_add(skipped);
         let length = self.runner.plan.shape.map_or(0, |shape| shape.length);
-        let all = self.decoded.samples().map_or(0, |samples| samples.times.len());
         let mut from = 0;
-        while from < all {
-            let end = self.decoded.samples().and_then(|samples| samples.devices.run_from(from));
-            let rows = from..end.unwrap_or(all);
+        while let Some(rows) = self.decoded.device_rows(from) {
             from = rows.end;
             match self.name_device(rows.start) {
                 Ok(()) => {
