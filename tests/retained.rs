@@ -105,7 +105,7 @@ async fn a_broker_that_knows_no_retain_handling_makes_no_difference() {
     is_handled_as_each_stream_says(&Broker::embedded()).await;
 }
 
-/// In a new session the broker sends what is retained once more.
+/// In a new session the broker sends what is retained again.
 #[tokio::test]
 async fn a_retained_reading_that_comes_again_is_not_taken_twice() {
     let Some(broker) = Mosquitto::start("") else {

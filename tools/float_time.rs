@@ -2,7 +2,7 @@
 //! `cargo run --release --example float_time -- MODEL.onnx…` prints the median time of a run of each,
 //! taken in turns on one thread, and their ratio. Without a model: three convolutions, each by itself, the same in
 //! every build, so that builds can be held against each other. `INFERD_RUNS=100` takes that many runs of inferd's and no
-//! time, for whoever counts instructions (`scripts/count-instructions`), of integer models, too.
+//! time, to count instructions (`scripts/count-instructions`), of integer models, too.
 
 use anyhow::Context;
 use inferd::engine::{LoadOptions, Model};

@@ -121,7 +121,7 @@ def ceiling(seconds):
 
 def latency(name, setup, rate, seconds):
     """Milliseconds (p50, p99) from handing an input to the kernel to reading its answer, at a steady rate."""
-    devices = 5 * rate      # a device's turn comes again after 5 s
+    devices = 5 * rate      # each device has its turn every 5 s
     with Broker() as broker, Subject(name, broker.port, setup) as subject:
         load, parts = Load(broker.port), inputs(devices)
         load.wait_ready(subject)

@@ -153,7 +153,7 @@ class Subject(Process):
         self.said_ready.put(time.monotonic() - self.started)
 
     def ready(self, timeout=10):
-        """Seconds from start to `READY=1`; only inferd says so."""
+        """Seconds from start to `READY=1`; only inferd reports it."""
         return self.said_ready.get(timeout=timeout)
 
 

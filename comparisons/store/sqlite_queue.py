@@ -77,11 +77,11 @@ figure("queue_amplification", (written() - before) / size)
 figure("queue_device", (device() - flash) / size)
 figure("syncs", 2 / GROUP)
 flash = device()
-before, begun, size, started = written(), seq, 0, time.time()
-while seq - begun < records:
+before, start, size, started = written(), seq, 0, time.time()
+while seq - start < records:
     size += push(db, seq)
     seq += GROUP
-figure("append", (seq - begun) / (time.time() - started))
+figure("append", (seq - start) / (time.time() - started))
 figure("rss", (proc("/proc/self/status", "VmRSS:") - memory) / 1e3)
 figure("disk_filled", disk() / 1e6)
 db.close()
@@ -89,11 +89,11 @@ started = time.time()
 db = connect()
 db.execute("SELECT count(*) FROM queue").fetchall()
 figure("open_ms", (time.time() - started) * 1e3)
-started, left = time.time(), seq - begun
+started, left = time.time(), seq - start
 while left > 0:
     pop(db)
     left -= GROUP
-figure("drain", (seq - begun) / (time.time() - started))
+figure("drain", (seq - start) / (time.time() - started))
 figure("fill_amplification", (written() - before) / size)
 figure("fill_device", (device() - flash) / size)
 depth = 0

@@ -72,7 +72,7 @@ pub const REFERENCE: &[OptionSpec] = options! {
     "output.name": TENSOR => Derived("the model's first output"), eg "\"logits\"",
         "The output that is interpreted. Where the card names none, or names a class, and the \
          model also gives the scores that the class was chosen by, the scores are interpreted and \
-         `inferd check` says so. A class that the graph does not derive from the scores is \
+         `inferd check` reports it. A class that the graph does not derive from the scores is \
          refused.";
     "output.kind":
         Kind::Choice(&["classification", "multi-label", "regression", "anomaly", "raw"])
@@ -143,7 +143,7 @@ pub const TABLES: &[(&str, &str)] = &[
 const PAGE_HEAD: &str = "\
 # The model card
 
-Written from the table in `src/bundle/reference.rs`; `INFERD_WRITE_REFERENCE=1 cargo test --lib bundle` writes it anew.
+Written from the table in `src/bundle/reference.rs`; `INFERD_WRITE_REFERENCE=1 cargo test --lib bundle` writes it again.
 
 What changes when a model is retrained lives with the model. A bundle is a folder, or an uncompressed tar file `NAME.bundle`, with `card.toml`, the ONNX file,
 golden vectors and golden samples side by side. The model is refused if the card does not fit it, or if a golden vector or golden sample comes out differently.

@@ -172,12 +172,12 @@ struct Shown {
     json: bool,
     rows: Vec<Vec<String>>,
     lines: String,
-    begun: bool,
+    has_header: bool,
 }
 
 impl Shown {
     fn new(json: bool) -> Self {
-        Self { json, rows: Vec::new(), lines: String::new(), begun: false }
+        Self { json, rows: Vec::new(), lines: String::new(), has_header: false }
     }
 
     fn add(&mut self, title: &str, row: usize, bytes: &[u8], said: &Value) -> Result<(), Failure> {
@@ -192,7 +192,7 @@ impl Shown {
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
-        if !self.json && !self.rows.is_empty() && !std::mem::replace(&mut self.begun, true) {
+        if !self.json && !self.rows.is_empty() && !std::mem::replace(&mut self.has_header, true) {
             self.rows.insert(0, ["RECORDING", "ROW", "PREDICTION"].map(str::to_owned).to_vec());
         }
         let text = std::mem::take(&mut self.lines) + &table(&std::mem::take(&mut self.rows));

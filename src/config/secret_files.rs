@@ -102,7 +102,7 @@ impl Places<'_> {
         }
     }
 
-    /// What would do in the place of `text`. Credentials are given to the service alone: whoever checks by hand is told how to
+    /// What would do in the place of `text`. Credentials are given to the service alone: a check by hand is told how to
     /// see them.
     fn allowed(&self, text: &str, kind: Kind) -> String {
         let name = !text.contains('/') && self.credentials.is_none();

@@ -86,7 +86,7 @@ pub(super) const STREAMS: &[OptionSpec] = options! {
          the device, for instance; the last sample of a device's first message gets the time of \
          its arrival, and the others keep their distances. After a restart of the device or of the \
          daemon, and where the clocks have drifted apart by more than a minute, the next message \
-         sets the origin anew.";
+         sets a new origin.";
     "stream[].payload.time_unit": Kind::Choice(&["s", "ms", "us", "ns"]) => Unset, eg "\"ms\"",
         "Unit of timestamps that are numbers. Without it, the magnitude tells. Required with \
          `clock = \"device\"`.";

@@ -243,18 +243,18 @@ async fn send(
     safe: &mut usize,
     bar: &indicatif::ProgressBar,
 ) -> Result<(), Failure> {
-    let (first, begun) = (session.acknowledgements(), *safe);
+    let (first, first_safe) = (session.acknowledgements(), *safe);
     for (number, piece) in (1_u64..).zip(pieces) {
         let topic = broker.topic(&format!("blob/{}/{}", piece.blob, piece.index));
         session.send(&topic, piece.bytes.clone()).await?;
         session.acknowledged(first + number.saturating_sub(MAX_IN_FLIGHT)).await?;
         let answered = session.acknowledgements() - first;
-        *safe = begun + usize::try_from(answered).unwrap_or(usize::MAX);
+        *safe = first_safe + usize::try_from(answered).unwrap_or(usize::MAX);
         bar.set_position(u64::try_from(*safe).unwrap_or(u64::MAX));
     }
     let count = u64::try_from(pieces.len()).unwrap_or(u64::MAX);
     session.acknowledged(first + count).await?;
-    *safe = begun + pieces.len();
+    *safe = first_safe + pieces.len();
     Ok(())
 }
 

@@ -113,13 +113,13 @@ async fn play(
     view.begin(&watches, expected);
     let first = first_moment(&watches);
     let score = RefCell::new(Score::new(watches, first)?);
-    let begun = Instant::now();
+    let started = Instant::now();
     let publishing = publish(&client, &schedule, first, options.speed, &score);
     let receiving = receive(&mut inbox, expected, &score, view);
     let (published, received) = tokio::join!(publishing, receiving);
     published?;
     received?;
-    Ok(ReplayOutcome { score: score.into_inner(), expected, samples, took: begun.elapsed() })
+    Ok(ReplayOutcome { score: score.into_inner(), expected, samples, took: started.elapsed() })
 }
 
 /// The recordings are replayed as if the last sample were taken now, so no time stamp is in the future.

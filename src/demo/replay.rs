@@ -55,11 +55,11 @@ impl Watch {
     pub(crate) fn samples(&self) -> impl Iterator<Item = (Duration, SamplePosition, [f32; 6])> {
         let mut start = Duration::ZERO;
         self.recordings.iter().enumerate().flat_map(move |(recording, of)| {
-            let begun = start;
+            let started = start;
             start += span(of);
             of.samples.iter().enumerate().map(move |(step, sample)| {
-                let after =
-                    begun + SAMPLE_INTERVAL.saturating_mul(u32::try_from(step).unwrap_or(u32::MAX));
+                let after = started
+                    + SAMPLE_INTERVAL.saturating_mul(u32::try_from(step).unwrap_or(u32::MAX));
                 (after, SamplePosition { recording, step }, *sample)
             })
         })

@@ -2,7 +2,7 @@
 //!
 //! The client library waits without end for the rest of a CONNACK of MQTT 3.1.1, and drops the reason
 //! string of one that refuses. So after an attempt that failed for a new reason the same CONNECT is
-//! sent once more over a connection of its own, and the answer is examined. If the broker accepts it,
+//! sent again over a connection of its own, and the answer is examined. If the broker accepts it,
 //! DISCONNECT is sent at once, which leaves the session as it was.
 
 use std::io::{self, Read, Write};

@@ -117,7 +117,7 @@ impl Pipeline {
         self.observers.live.as_mut().map(|live| live.take())
     }
 
-    /// Shows the input of the last run to whoever looks.
+    /// Shows the input of the last run to observers.
     pub(super) fn note_input(&mut self) {
         if let Some(live) = &mut self.observers.live {
             let samples = self.decoded.samples().map(|samples| samples.values.as_slice());

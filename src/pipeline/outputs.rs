@@ -167,7 +167,7 @@ fn place(mark: u64) -> Option<usize> {
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::cast_precision_loss,
-    reason = "within the steps; what is no number is 0"
+    reason = "within the steps; NaN becomes 0"
 )]
 fn step(score: f32) -> usize {
     let steps = SCORE_STEPS as f32;

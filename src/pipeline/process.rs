@@ -206,7 +206,7 @@ impl Pipeline {
             device.ring.read(shape, &mut predictor.runner.window);
             let rate = device.rate.window(time);
             predictor.observers.note_rate(captured.device(), rate, incoming.received);
-            // The same window comes again after a crash only where every sample was kept.
+            // The same window is completed again after a crash only where every sample was kept.
             let again = stream.windows == WindowSafety::Journal && outcome.runs == 0;
             let name = token.and(incoming.input_id).filter(|_| again);
             let us = outcome.us;

@@ -191,9 +191,9 @@ impl Replay {
                 reply: None,
                 retained: false,
             };
-            let begun = clock.map(|clock| clock.now().mono);
+            let started = clock.map(|clock| clock.now().mono);
             let outcome =
-                pipeline.step(&incoming, &Stand { now, clock: clock.zip(begun) }, &mut out);
+                pipeline.step(&incoming, &Stand { now, clock: clock.zip(started) }, &mut out);
             for finished in out.drain(..) {
                 if each(row, ReplayEvent::Prediction(&finished.message.payload)).is_break() {
                     return;
@@ -244,9 +244,9 @@ impl Replay {
                 ControlFlow::Continue(())
             });
             recording.rows.iter().for_each(|_| each());
-            let begun = recording.times.first().map_or(0, |first| *first);
-            let begun = if Timestamp(begun).is_set() { begun } else { self.start.0 };
-            let moved = if by_time { 0 } else { begun };
+            let started = recording.times.first().map_or(0, |first| *first);
+            let started = if Timestamp(started).is_set() { started } else { self.start.0 };
+            let moved = if by_time { 0 } else { started };
             let windows = pipeline.take_features().into_iter();
             all.extend(windows.map(|(time, of)| (Timestamp(time.0.saturating_sub(moved)), of)));
         }
@@ -290,7 +290,7 @@ struct Stand<'c> {
 
 impl Clock for Stand<'_> {
     fn now(&self) -> Now {
-        let passed = self.clock.map(|(clock, begun)| clock.now().mono.since(begun));
+        let passed = self.clock.map(|(clock, started)| clock.now().mono.since(started));
         let passed = passed.unwrap_or_default();
         Now { wall: self.now.wall.plus(passed), mono: self.now.mono.plus(passed) }
     }

@@ -145,9 +145,9 @@ impl Batches {
     }
 
     fn evict(&mut self, tree: &sled::Tree, place: BatchKey) -> Result<(), DatabaseError> {
-        let begun = self.progress.is_tracked(place);
+        let is_tracked = self.progress.is_tracked(place);
         let records = self.read(tree, place)?.unwrap_or_default();
-        let is_pending = |record: &&Record| !begun || self.progress.is_pending(record.seq);
+        let is_pending = |record: &&Record| !is_tracked || self.progress.is_pending(record.seq);
         let waiting: Vec<&Record> = records.iter().filter(is_pending).collect();
         self.note_evicted(waiting.into_iter());
         self.delete(tree, place)

@@ -7,7 +7,7 @@
 //! text     topic
 //! text     content type
 //! number   properties, then a name and a value each: text, text
-//! bytes    correlation, where the flag says so
+//! bytes    correlation, if the flag is set
 //! bytes    payload
 //! ```
 //! `number` is LEB128, `text` and `bytes` begin with their length as a number.

@@ -158,7 +158,7 @@ impl TruthTracker {
     }
 
     fn add_tally(&mut self, version: &str, answers: &Answers) -> u32 {
-        // Built anew under the same version, it is another model.
+        // Rebuilt under the same version, it is another model.
         let former = self.tallies.iter().find(|tally| tally.version == version);
         let former = former.map(|tally| tally.key);
         let last_span = |key| self.spans.iter().rposition(|span| span.tally == key);

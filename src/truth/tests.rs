@@ -100,7 +100,7 @@ fn each_version_is_judged_by_its_own_labels() {
     let versions = tracker.stats().versions;
     let judged: Vec<_> = versions.iter().map(|v| (v.version.as_str(), v.correct)).collect();
     assert_eq!(judged, [("2.0.0", Some(1)), ("1.0.0", Some(1))], "the one in use is last");
-    // Another model under a known version starts anew.
+    // Another model under a known version starts from zero.
     tracker.activate("2.0.0", &labels(&["b", "c"]));
     assert_eq!(tracker.stats().versions.last().unwrap().labels, 0);
     for n in 0..20 {

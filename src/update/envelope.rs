@@ -141,7 +141,7 @@ impl Envelope {
     }
 
     /// The document. Only `super::trust` asks, after the signatures; or a tool that shows what
-    /// it has not verified and says so.
+    /// it has not verified, and reports that.
     ///
     /// # Errors
     /// Another type of document, or one that is not as it must be.

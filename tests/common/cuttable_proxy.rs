@@ -64,7 +64,7 @@ impl CuttableProxy {
         Self { port: own, cuts, held, deaf, taken, said, task }
     }
 
-    /// How many bytes the broker has said so far.
+    /// How many bytes the broker has sent so far.
     pub(crate) fn said(&self) -> u64 {
         self.said.load(Ordering::SeqCst)
     }

@@ -198,7 +198,7 @@ fn a_fleet_goes_back_to_a_release_of_keys_that_were_rotated() {
     );
     site.serves("1.1.0");
 
-    // Forward and back once more by the commands that the refusal prints.
+    // Forward and back again by the commands that the refusal prints.
     workspace.run_ok(&["pack", &new, "--counter", "4", "--out", "n.bundle"]);
     workspace.run_ok(&["sign", "n.bundle", "--key", "release.key"]);
     site.roll_out("n.bundle", &BOTH);

@@ -267,7 +267,7 @@ async fn an_address_of_version_6_needs_no_brackets() {
 
 #[tokio::test]
 async fn the_same_fault_is_told_once() {
-    // Each new fault is looked at once more: the second and the sixth connection.
+    // Each new fault is examined again: the second and the sixth connection.
     let server = FakeBroker::start(20, |number, client| match number {
         0..=4 => drop(client.accept(&fake_broker::refusal(0x86))),
         _ => drop(client.accept(&fake_broker::refusal(0x87))),

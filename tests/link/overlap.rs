@@ -169,7 +169,7 @@ async fn a_refused_filter_does_not_take_a_narrower_one_with_it() {
             let [high, low] = asked.pkid().to_be_bytes();
             let body = String::from_utf8_lossy(&asked.body).into_owned();
             if body.contains("t/press-7") {
-                // With it, or alone, the wide one comes again and is refused again.
+                // With it, or alone, the wide one is requested and refused again.
                 let codes: &[u8] = if body.contains("t/+") { &[1, 0x87] } else { &[1] };
                 let length = 3 + u8::try_from(codes.len()).unwrap();
                 client.write(&[&[0x90, length, high, low, 0], codes].concat());

@@ -1,4 +1,4 @@
-//! A fleet of one gateway: a broker, the keys, releases, and whoever deploys them.
+//! A fleet of one gateway: a broker, the keys, releases, and the operator who deploys them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -195,7 +195,7 @@ fn doc_string(len: usize, seed: u64) -> Vec<u8> {
     field
 }
 
-/// A broker with a gateway that trusts `keys`, and whoever publishes.
+/// A broker with a gateway that trusts `keys`, and an operator who publishes.
 pub(crate) struct Fleet {
     pub(crate) broker: Mosquitto,
     pub(crate) gateway: Gateway,

@@ -69,7 +69,7 @@ async fn a_file_is_installed_and_taken_back_by_the_same_rules() {
     // Nothing was committed, so the older release is not below the floor.
     assert_eq!(install(&fleet.gateway, &older).unwrap()["version"], "1.9.0");
 
-    // Another version by the word of whoever is here: no trial, and a kill changes nothing of it.
+    // An operator at the gateway activates another version: no trial, and a kill changes nothing.
     let used = fleet.gateway.ask(&["models", "use", "motion", "shipped"]);
     assert_eq!(used, serde_json::json!({"streams": 1, "windows_kept": 1}));
     fleet.gateway.kill();

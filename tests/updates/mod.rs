@@ -1,4 +1,4 @@
-//! Models over the air: the daemon, a real broker, and whoever deploys.
+//! Models over the air: the daemon, a real broker, and an operator who deploys.
 
 mod attacks;
 pub(crate) mod fleet;

@@ -86,7 +86,7 @@ async fn a_gateway_that_goes_down_with_a_model_on_trial_gives_it_up() {
     fleet.gateway.stop();
 }
 
-/// A package that is upgraded, or whoever restarts the service, does not end an update half way.
+/// A package that is upgraded, or a restart of the service, does not end an update half way.
 #[tokio::test]
 async fn a_gateway_that_is_stopped_in_order_goes_on_with_the_trial() {
     let Some(mut fleet) = Fleet::start("an upgrade of the service").await else { return };

@@ -1,6 +1,6 @@
 //! The same for model versions: each is stored, made active, and replaced by the next.
 //!
-//! A version is a number and noise. It is acknowledged when it is stored; it is begun only when the
+//! A version is a number and noise. It is acknowledged when it is stored; it is started only when the
 //! slots durably name the one before it, and what no slot names any more is removed.
 
 use std::collections::BTreeSet;
@@ -47,7 +47,7 @@ fn replace(store: &mut Store, versions: &ModelStore, number: u64) -> Result<(), 
 }
 
 /// Says what reads back whole, and `POST slots BAD` where a slot names what does not, or where the
-/// slots are older than a version that was begun after them.
+/// slots are older than a version that was started after them.
 pub(crate) fn check(dir: &Path) -> Result<(), Failure> {
     let (mut store, _) = Store::open(&settings(dir))?;
     let versions = ModelStore::open(&settings(dir))?;

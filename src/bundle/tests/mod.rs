@@ -332,7 +332,7 @@ fn the_page_on_cards_is_that_of_the_reference() {
     }
     assert!(
         fs::read_to_string(&path).unwrap_or_default() == reference::page(),
-        "docs/model-card.md is not what src/bundle/reference.rs says; write it anew with \
+        "docs/model-card.md is not what src/bundle/reference.rs says; write it again with \
          INFERD_WRITE_REFERENCE=1 cargo test --lib bundle"
     );
 }

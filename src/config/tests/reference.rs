@@ -146,7 +146,7 @@ fn the_documents_are_those_of_the_reference() {
         let found = fs::read_to_string(&path).unwrap_or_default();
         assert!(
             found == text,
-            "{name} is not what src/config says; write it anew with \
+            "{name} is not what src/config says; write it again with \
              INFERD_WRITE_REFERENCE=1 cargo test --lib config"
         );
     }

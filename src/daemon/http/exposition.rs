@@ -66,7 +66,7 @@ impl Exposition {
         self.line(format_args!("# TYPE {name}{end} {kind}"));
     }
 
-    /// A sample of the family begun last, a counter or a gauge.
+    /// A sample of the latest family, a counter or a gauge.
     pub(super) fn sample(&mut self, labels: Labels<'_>, value: impl Display) {
         let end = if self.kind == Kind::Counter { "_total" } else { "" };
         self.part(end, labels, value);

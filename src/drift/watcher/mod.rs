@@ -27,7 +27,7 @@ use crate::clock::{Mono, Now, Timestamp};
 
 /// A drift that lasts is told again after this.
 const AGAIN: Duration = Duration::from_secs(24 * 3600);
-/// Windows after which a stream without a drift says so once.
+/// Windows after which a stream without drift reports that once.
 const STEADY_AFTER: u64 = 256;
 /// The rate of windows is taken from this many and from one a second.
 const RATE_WEIGHT: f64 = 64.0;

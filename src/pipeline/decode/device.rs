@@ -42,13 +42,13 @@ impl DeviceParts {
         self.parts.resize(end, 0..0);
     }
 
-    /// Takes back the sample that was begun last.
+    /// Removes the latest sample.
     pub(super) fn drop_sample(&mut self) {
         let end = self.parts.len().saturating_sub(self.each);
         self.parts.truncate(end);
     }
 
-    /// Has the sample that was begun last so many times.
+    /// Repeats the latest sample so many times.
     pub(super) fn repeat_sample(&mut self, times: usize) {
         let start = self.parts.len().saturating_sub(self.each);
         let last: Vec<_> = self.parts.drain(start..).collect();
@@ -57,7 +57,7 @@ impl DeviceParts {
         }
     }
 
-    /// Sets a part of the sample that was begun last, or of the message as a whole. What has a
+    /// Sets a part of the latest sample, or of the message as a whole. What has a
     /// meaning in topics or in names of several parts is written as `%` and two hex digits, so
     /// that two names are never one.
     pub(super) fn set(

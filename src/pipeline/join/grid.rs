@@ -116,7 +116,7 @@ impl Grid {
             return number;
         }
         rows.values.truncate(start);
-        // A device of which nothing is known is silent, or has not begun.
+        // A device without a value is silent, or has not sent anything yet.
         if found > 0 {
             let points = u32::try_from(last.saturating_sub(number).saturating_add(1));
             for (channel, track) in self.tracks.iter().enumerate() {

@@ -135,7 +135,7 @@ fn look_up<'d>(
 struct JoinRun<'a, 'c> {
     incoming: &'a Incoming,
     token: Option<AckToken>,
-    /// Whether a result has the same id if the input comes again: only where every value is kept.
+    /// Whether a result has the same id if the input is delivered again: only where every value is kept.
     names: bool,
     captured: &'a TopicCaptures,
     predictor: Predictor<'a>,

@@ -71,7 +71,7 @@ struct Disk {
     input_ids: Vec<InputId>,
 }
 
-/// The process and what it has said so far.
+/// The process and what it has written so far.
 struct Run {
     bench: Harness,
     disk: Disk,

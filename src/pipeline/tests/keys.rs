@@ -29,7 +29,7 @@ fn the_least_recently_used_device_goes() {
         assert_eq!(runs(device), 0);
     }
     assert_eq!(runs("x"), 1, "x was used after y and stays");
-    assert_eq!([runs("y"), runs("y"), runs("y")], [0, 0, 1], "y starts anew");
+    assert_eq!([runs("y"), runs("y"), runs("y")], [0, 0, 1], "y starts with an empty window");
 }
 
 #[test]

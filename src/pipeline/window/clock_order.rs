@@ -8,7 +8,7 @@
 //! than a window is in order again after as long.
 //!
 //! When samples later jump forward to where they were before such a step, it was old data after all
-//! or two devices share a key: the window starts over once more, so that it never has both.
+//! or two devices share a key: the window is reset again, so that it never has both.
 
 use std::time::Duration;
 

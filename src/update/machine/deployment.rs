@@ -130,7 +130,7 @@ impl UpdateMachine {
         let early = update.deployment.not_before.since(time);
         let window = until_open(&update.deployment.windows, time.plus(early));
         let spread = Duration::from_secs(update.deployment.spread_s.into()).mul_f64(spread);
-        // Only those that have not begun take their turn.
+        // Only those that have not started are queued.
         let wait = early + window + if fetching { Duration::ZERO } else { spread };
         if wait.is_zero() {
             return self.query_held(effects);

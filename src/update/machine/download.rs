@@ -34,7 +34,7 @@ impl UpdateMachine {
         }
     }
 
-    /// Changes the stage, durably, then says so.
+    /// Changes the stage durably, then reports it.
     fn enter(&mut self, stage: State, effects: &mut Vec<Effect>) {
         if let Some(job) = &mut self.record.job
             && job.stage != stage

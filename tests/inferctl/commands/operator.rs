@@ -191,7 +191,7 @@ fn fleet(all: &mut Examples, port: u16) {
     all.run("withdraw", "--gateway");
 }
 
-/// They print what comes after they have begun, so it comes until all have printed it.
+/// They print what arrives after they have started, so it is published until all have printed it.
 fn tails(all: &mut Examples) {
     let commands = [
         (all.take("tail", "--count 10"), "standing"),

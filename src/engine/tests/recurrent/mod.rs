@@ -82,7 +82,7 @@ fn a_running_sum_begins_from_its_start_in_every_run() {
     }
 }
 
-/// A sum of running sums: the inner one begins anew in each step of the outer one.
+/// A sum of running sums: the inner one starts at zero in each step of the outer one.
 #[test]
 fn a_recurrence_inside_another_begins_from_its_start() {
     let body = build()

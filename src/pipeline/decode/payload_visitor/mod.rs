@@ -208,7 +208,7 @@ impl<'s, 'a> PayloadVisitor<'s, 'a> {
         }
     }
 
-    /// A value that is no number: refused where one is wanted.
+    /// A value that is not a number: refused where one is wanted.
     pub(super) fn not_a_number(&mut self, got: Got) -> Result<(), Reject> {
         let field = match self.role {
             Role::Member(Node { slot: Some(Slot::Time | Slot::TimeOfDay), .. })

@@ -65,7 +65,7 @@ impl SampleBuilder<'_> {
         Ok(())
     }
 
-    /// Begins the message that is an array of an array for each field, unless it has begun.
+    /// Begins the message that is an array of an array for each field, unless it is open.
     pub(in crate::pipeline::decode) fn begin_arrays(&mut self) -> Result<(), Reject> {
         if self.series.is_none() {
             self.begin()?;

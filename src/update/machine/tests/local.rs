@@ -1,4 +1,4 @@
-//! Orders of whoever is at the gateway.
+//! Local commands of an operator at the gateway.
 
 use super::world::{Model, PowerCut, Release, World, model_bytes, release};
 use super::*;
@@ -111,8 +111,8 @@ fn a_gateway_that_is_provisioned_anew_trusts_the_newer_keyset() {
     let device =
         |trust| UpdateMachine::new(super::world::settings(), trust, record.clone()).unwrap();
     assert_eq!(device(old.trust()).trust().keyset().version, 2, "what followed counts");
-    let anew = device(Trust::provisioned(&third).unwrap());
-    assert_eq!((anew.trust().keyset().version, anew.record().min_counter), (3, 0));
+    let restarted = device(Trust::provisioned(&third).unwrap());
+    assert_eq!((restarted.trust().keyset().version, restarted.record().min_counter), (3, 0));
 }
 
 #[test]

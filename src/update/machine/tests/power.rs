@@ -39,7 +39,7 @@ fn cut_once(world: &mut World, deployment: &Deployment, cut: usize) -> bool {
     let cut = world.deploy(deployment).is_err();
     world.fuse = None;
     world.boot().unwrap();
-    // The retained deployment comes again with the connection.
+    // The retained deployment is delivered again with each connection.
     world.deploy(deployment).unwrap();
     cut
 }
