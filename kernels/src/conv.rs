@@ -1,7 +1,9 @@
 //! One- and two-dimensional convolutions, as matrix products over staged tiles.
 use super::conv_geometry::ConvGeometry;
 use super::dense::Dense;
-use super::dispatch::{Kernels, group_size, needs_widening, sum_rows};
+use super::dispatch::{
+    Kernels, group_size, needs_widening, staged_bytes, staged_element_bytes, sum_rows,
+};
 use super::isa::Isa;
 use super::operands::{GroupOffsets, Left, OutputOffset};
 use super::pack::{PackRuns, Panels, Weights, WeightsError};
@@ -105,7 +107,7 @@ impl Conv {
 
 impl Windowed {
     fn new(isa: Isa, window: &ConvGeometry, groups: usize, weights: &Weights<'_>) -> Self {
-        let tiles = RowTiles::new(isa, window);
+        let tiles = RowTiles::new(window, staged_element_bytes(isa));
         let runs = runs(window, groups, &tiles);
         let group_size = group_size(isa);
         let panels = (0..groups)
@@ -124,7 +126,7 @@ impl Windowed {
     }
 
     fn scratch_bytes(&self) -> usize {
-        self.tiles.scratch_bytes(self.isa)
+        staged_bytes(self.isa, group_size(self.isa), self.tiles.len())
             + bytes_for::<i32>(self.start_len())
             + bytes_for::<i32>(self.band_positions())
     }

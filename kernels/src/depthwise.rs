@@ -1,6 +1,6 @@
 //! Depthwise convolutions: one filter per channel.
 use super::conv_geometry::ConvGeometry;
-use super::dispatch::{Kernels, group_size, needs_widening};
+use super::dispatch::{Kernels, group_size, needs_widening, staged_bytes, staged_element_bytes};
 use super::isa::Isa;
 use super::operands::DepthwiseJob;
 use super::pack::{Weights, WeightsError, fold};
@@ -58,7 +58,7 @@ impl Depthwise {
             return Err(WeightsError::Shape { what: "depthwise filters", expected, found });
         }
         weights.check(window.taps())?;
-        let tiles = RowTiles::new(isa, window);
+        let tiles = RowTiles::new(window, staged_element_bytes(isa));
         let taps: Vec<_> = tiles.taps().map(|t| t as u32).collect();
         let mut filters = Filters::new(taps, weights);
         if needs_widening(isa, group_size(isa)) {
@@ -76,7 +76,7 @@ impl Depthwise {
     /// Returns the working memory for a run, in bytes.
     #[must_use]
     pub fn scratch_bytes(&self) -> usize {
-        self.tiles.scratch_bytes(self.isa)
+        staged_bytes(self.isa, group_size(self.isa), self.tiles.len())
             + bytes_for::<i32>(self.filters.start.len())
             + bytes_for::<i16>(self.filters.values.len())
     }

@@ -47,6 +47,11 @@ pub(super) fn staged_bytes(isa: Isa, group_size: usize, len: usize) -> usize {
     if needs_widening(isa, group_size) { bytes_for::<i16>(len) } else { bytes_for::<i8>(len) }
 }
 
+/// Bytes of one staged activation of a convolution.
+pub(super) fn staged_element_bytes(isa: Isa) -> usize {
+    if needs_widening(isa, group_size(isa)) { size_of::<i16>() } else { size_of::<i8>() }
+}
+
 /// How many consecutive weights of a column are packed together: one step of the product.
 pub(super) fn group_size(isa: Isa) -> usize {
     match isa.set() {

@@ -1,6 +1,10 @@
-//! Integer kernels: exact sums of s8 products in 32 bits, rounded once at the end.
+//! Kernels of the engine, which give the same bits on every instruction set.
 //!
-//! Activations are s8 in NHWC order (u8 is stored minus 128, and so is its zero point). Weights
+//! Integer kernels compute exact sums of s8 products in 32 bits, rounded once at the end; they are
+//! the modules of the root. [`float`] has the kernels in single precision, with one order of fused
+//! multiply-adds per output.
+//!
+//! Integer activations are s8 in NHWC order (u8 is stored minus 128, and so is its zero point). Weights
 //! take one byte each and are packed once at load. The plain Rust version of every kernel
 //! (`scalar`) is the definition. The vector versions give the same bits, because the sums are exact
 //! and the rounding consists of the same float operations in the same order ([`OutputQuant`],
@@ -10,7 +14,7 @@
 //! checked at the start of a run. A wrong length is an error of the caller, not of a model, and
 //! panics.
 //!
-//! Imports point one way: `isa`, `scratch` and `requant` at the bottom, then `operands`, the
+//! Imports of the integer kernels point one way: `isa`, `scratch` and `requant` at the bottom, then `operands`, the
 //! kernels of each instruction set (`scalar`, `avx2`, `neon`), `dispatch`, which selects one, and
 //! the layers on top.
 //!
@@ -35,6 +39,7 @@ mod dense;
 mod depthwise;
 mod dispatch;
 mod elementwise;
+pub mod float;
 mod isa;
 #[cfg(target_arch = "aarch64")]
 mod neon;

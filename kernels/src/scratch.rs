@@ -44,6 +44,8 @@ unsafe impl Pod for i8 {}
 unsafe impl Pod for i16 {}
 // SAFETY: as above.
 unsafe impl Pod for i32 {}
+// SAFETY: as above.
+unsafe impl Pod for f32 {}
 
 impl<'a> ScratchArena<'a> {
     /// Returns the next `len` elements. Their values are those an earlier run left there.

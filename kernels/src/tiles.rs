@@ -3,8 +3,6 @@
 //! A window over a padded copy touches memory at fixed offsets from its first element at every
 //! position, so the kernels need neither bounds checks nor a materialised im2col matrix.
 use super::conv_geometry::ConvGeometry;
-use super::dispatch::{group_size, needs_widening, staged_bytes};
-use super::isa::Isa;
 use super::operands::Grid;
 
 /// Elements after the last window that kernels may read and ignore.
@@ -31,11 +29,11 @@ pub(super) struct RowTile {
 }
 
 impl RowTiles {
-    pub(super) fn new(isa: Isa, window: &ConvGeometry) -> Self {
+    /// Divides a picture whose staged elements take `element_bytes` each.
+    pub(super) fn new(window: &ConvGeometry, element_bytes: usize) -> Self {
         let extent = window.extent();
         let line = ((window.output[1] - 1) * window.stride[1] + extent[1]) * window.channels;
-        let lines =
-            MAX_TILE_BYTES / (line * if needs_widening(isa, group_size(isa)) { 2 } else { 1 });
+        let lines = MAX_TILE_BYTES / (line * element_bytes);
         let rows = lines.saturating_sub(extent[0]) / window.stride[0] + 1;
         Self { window: window.clone(), line, rows: rows.min(window.output[0]) }
     }
@@ -43,10 +41,6 @@ impl RowTiles {
     /// Returns the number of elements of a staged tile.
     pub(super) fn len(&self) -> usize {
         self.lines(self.rows) * self.line + STAGE_OVERREAD
-    }
-
-    pub(super) fn scratch_bytes(&self, isa: Isa) -> usize {
-        staged_bytes(isa, group_size(isa), self.len())
     }
 
     pub(super) fn each(&self) -> impl Iterator<Item = RowTile> + use<> {
@@ -89,11 +83,11 @@ impl RowTiles {
 
     /// Copies the input that the tile's windows cover, with `fill` as padding.
     #[inline(always)]
-    pub(super) fn copy<T: Copy + From<i8>>(
+    pub(super) fn copy<S: Copy, T: Copy + From<S>>(
         &self,
         tile: RowTile,
-        input: &[i8],
-        fill: i8,
+        input: &[S],
+        fill: S,
         stage: &mut [T],
     ) {
         let w = &self.window;

@@ -6,10 +6,10 @@ mod layers;
 use super::*;
 
 /// A deterministic pseudo-random generator (xorshift64*).
-pub(super) struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
@@ -21,7 +21,7 @@ impl Dice {
     }
 
     /// In `low..=high`.
-    pub(super) fn pick(&mut self, low: usize, high: usize) -> usize {
+    pub(crate) fn pick(&mut self, low: usize, high: usize) -> usize {
         low + (self.next() % (high - low + 1) as u64) as usize
     }
 
@@ -33,12 +33,17 @@ impl Dice {
         (0..n).map(|_| self.s8()).collect()
     }
 
-    pub(super) fn i32s(&mut self, n: usize, extent: i32) -> Vec<i32> {
+    /// Floats of any bits.
+    pub(crate) fn any_floats(&mut self, n: usize) -> Vec<f32> {
+        (0..n).map(|_| f32::from_bits(self.next() as u32)).collect()
+    }
+
+    pub(crate) fn i32s(&mut self, n: usize, extent: i32) -> Vec<i32> {
         (0..n).map(|_| (self.next() % (2 * extent as u64 + 1)) as i32 - extent).collect()
     }
 
     /// In `low..high`.
-    pub(super) fn f32s(&mut self, n: usize, low: f32, high: f32) -> Vec<f32> {
+    pub(crate) fn f32s(&mut self, n: usize, low: f32, high: f32) -> Vec<f32> {
         (0..n)
             .map(|_| low + (high - low) * (self.next() % (1 << 24)) as f32 / 16_777_216.0)
             .collect()
@@ -59,7 +64,7 @@ impl Dice {
 }
 
 /// How many random cases: few where an interpreter runs the tests.
-pub(super) fn cases(n: usize) -> usize {
+pub(crate) fn cases(n: usize) -> usize {
     if cfg!(miri) { n / 20 + 1 } else { n }
 }
 
@@ -181,7 +186,7 @@ fn seen(
     all
 }
 
-fn random_window(dice: &mut Dice, channels: usize) -> ConvGeometry {
+pub(crate) fn random_window(dice: &mut Dice, channels: usize) -> ConvGeometry {
     let mut axis = |most: usize| {
         let (kernel, stride, dilation) = (dice.pick(1, most), dice.pick(1, 3), dice.pick(1, 2));
         let (input, before, after) = (dice.pick(1, 14), dice.pick(0, 3), dice.pick(0, 3));
