@@ -1,6 +1,7 @@
 //! Times of the float kernels: whole networks of MLPerf Tiny, and layers of their shapes.
 //!
-//! `cargo bench -p inferd-kernels --bench float [NAME]`
+//! `cargo bench -p inferd-kernels --bench float`; arguments select the lines whose instruction set
+//! and name contain all of them.
 use inferd_kernels::float::{
     Activation, Cell, Conv, ConvWeights, Dense, Layout, Matmul, Pool, PoolKind, Recurrent,
     RecurrentWeights, Steps, UnaryOp, softmax, unary_in_place,
@@ -16,11 +17,12 @@ struct Work {
 }
 
 fn main() {
-    let wanted = std::env::args().skip(1).find(|a| !a.starts_with('-'));
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     println!("{:<28} {:>8} {:>10} {:>10} {:>8}", "", "", "median us", "least us", "GMAC/s");
     for isa in Isa::available() {
         for mut work in all(isa) {
-            if wanted.as_ref().is_some_and(|w| !work.name.contains(w)) {
+            let title = format!("{} {}", isa.name(), work.name);
+            if !wanted.iter().all(|w| title.contains(w.as_str())) {
                 continue;
             }
             let (median, least) = time(&mut work.run);

@@ -120,10 +120,11 @@ impl Matmul {
         let values = arena.allocate::<f32>(padded * k);
         let start = arena.allocate::<f32>(padded);
         start.fill(0.0);
-        for (p, panel) in values.chunks_exact_mut(PANEL * k).enumerate() {
+        for (p, panel) in values.as_chunks_mut::<PANEL>().0.chunks_exact_mut(k).enumerate() {
+            let (rows, first) = (panel.iter_mut(), p * PANEL);
             match layout {
-                Layout::RowMajor => pack_panel(panel, p * PANEL, n, |c, i| right[i * n + c]),
-                Layout::Transposed => pack_panel(panel, p * PANEL, n, |c, i| right[c * k + i]),
+                Layout::RowMajor => pack_panel(rows, first, n, |c, i| right[i * n + c]),
+                Layout::Transposed => pack_panel(rows, first, n, |c, i| right[c * k + i]),
             }
         }
         let view = PackedView { columns: n, k, values, start };
