@@ -46,6 +46,7 @@ mod shape;
 mod sizes;
 mod snapshot;
 mod state_codec;
+mod step;
 mod step_report;
 mod stopwatch;
 mod stream;

@@ -7,9 +7,9 @@ use super::publisher::{ResultContext, ResultPublisher};
 use super::reject::Reject;
 use super::runner::{InputSource, ModelRunner};
 use super::shadow::Shadow;
+use super::step::Step;
 use super::step_report::{StageMicros, StepReport};
 use super::stopwatch::Stopwatch;
-use crate::message::ResultMessage;
 
 /// The parts of a pipeline that an input goes through once it is complete.
 #[derive(Debug)]
@@ -30,10 +30,10 @@ impl Predictor<'_> {
         source: InputSource<'_>,
         about: ResultContext<'_>,
         state: &mut PublishState,
-        watch: &mut Stopwatch<'_>,
-        (out, outcome): (&mut Vec<ResultMessage>, &mut StepReport),
+        step: &mut Step<'_, '_>,
     ) -> Result<(), Reject> {
         let Self { runner, sender, shadow, observers } = self;
+        let Step { watch, out, outcome, .. } = step;
         let prediction = runner.run(source, watch);
         let us = timed(watch, outcome);
         let about = ResultContext { us, ..about };

@@ -11,46 +11,40 @@ use super::publisher::ResultContext;
 use super::reject::Reject;
 use super::runner::InputSource;
 use super::shape::WindowShape;
+use super::step::Step;
 use super::step_report::StepReport;
-use super::stopwatch::Stopwatch;
 use super::stream::Pipeline;
 use super::window::{AddedSample, Device, ForgottenDevices, micros};
 use super::window_loss::{LossCause, WindowLoss};
-use crate::clock::{Now, Timestamp};
+use crate::clock::Timestamp;
 use crate::config::{DeviceClock, Stream, WindowSafety};
-use crate::message::{Incoming, ResultMessage};
+use crate::message::Incoming;
 
 impl Pipeline {
-    pub(super) fn take(
-        &mut self,
-        incoming: &Incoming,
-        started: Now,
-        watch: &mut Stopwatch<'_>,
-        out: &mut Vec<ResultMessage>,
-        outcome: &mut StepReport,
-    ) -> Result<(), Reject> {
+    pub(super) fn take(&mut self, step: &mut Step<'_, '_>) -> Result<(), Reject> {
+        let incoming = step.incoming;
         self.captured.read(&incoming.topic, &incoming.captures)?;
         let (got, max) = (incoming.payload.len(), self.stream.max_payload);
         if got > max {
             return Err(Reject::TooLarge { got, max });
         }
         if let Some(mut join) = self.join.take() {
-            let taken = self.take_values(&mut join, (incoming, started), watch, out, outcome);
+            let taken = self.take_values(&mut join, step);
             self.join = Some(join);
             return taken;
         }
         self.decoder.begin(&incoming.topic, incoming.received.wall);
         self.decoder.decode(&incoming.payload, &mut self.decoded)?;
         if let Some(samples) = self.decoded.samples().filter(|samples| samples.skipped > 0) {
-            outcome.skipped = outcome.skipped.saturating_add(samples.skipped);
+            step.outcome.skipped = step.outcome.skipped.saturating_add(samples.skipped);
             if samples.times.is_empty() {
                 return Ok(());
             }
         }
         let Some(shape) = self.runner.plan.shape else {
             self.name_device(0)?;
-            self.date_samples(0..1, 0, incoming, started, outcome);
-            return self.take_whole(incoming, started, watch, out, outcome);
+            self.date_samples(0..1, 0, step);
+            return self.take_whole(step);
         };
         // Each device's samples go into its own window, whatever other devices are in the message.
         let Decoded::Samples(_) = &self.decoded else {
@@ -62,10 +56,10 @@ impl Pipeline {
             from = rows.end;
             match self.name_device(rows.start) {
                 Ok(()) => {
-                    self.date_samples(rows.clone(), shape.length, incoming, started, outcome);
-                    self.take_samples(&shape, rows, (incoming, started), watch, out, outcome)?
+                    self.date_samples(rows.clone(), shape.length, step);
+                    self.take_samples(&shape, rows, step)?;
                 }
-                Err(reject) => rows.for_each(|_| outcome.reject(reject.clone())),
+                Err(reject) => rows.for_each(|_| step.outcome.reject(reject.clone())),
             }
         }
         Ok(())
@@ -86,29 +80,21 @@ impl Pipeline {
         &mut self,
         rows: Range<usize>,
         length: usize,
-        incoming: &Incoming,
-        started: Now,
-        outcome: &mut StepReport,
+        step: &mut Step<'_, '_>,
     ) {
         if self.stream.payload.reading.times.clock != DeviceClock::Own {
             return;
         }
         let mut forgotten = ForgottenDevices::default();
-        let device = self.devices.device(self.captured.device(), started.mono, &mut forgotten);
-        forgotten.count_in(length, outcome);
+        let device = self.devices.device(self.captured.device(), step.started.mono, &mut forgotten);
+        forgotten.count_in(length, &mut step.outcome);
         let (Some(device), Decoded::Samples(samples)) = (device, &mut self.decoded) else { return };
         let times = samples.times.get_mut(rows).unwrap_or_default();
-        device.origin.date(times, incoming.received.wall);
+        device.origin.date(times, step.incoming.received.wall);
     }
 
-    fn take_whole(
-        &mut self,
-        incoming: &Incoming,
-        started: Now,
-        watch: &mut Stopwatch<'_>,
-        out: &mut Vec<ResultMessage>,
-        outcome: &mut StepReport,
-    ) -> Result<(), Reject> {
+    fn take_whole(&mut self, step: &mut Step<'_, '_>) -> Result<(), Reject> {
+        let (incoming, started) = (step.incoming, step.started);
         let times = self.decoded.samples().map(|samples| samples.times.as_slice());
         let own = times.and_then(|times| times.first().copied().flatten());
         let time = admit(&self.stream, own, incoming, started.wall)?;
@@ -121,7 +107,7 @@ impl Pipeline {
         } else {
             None
         };
-        forgotten.count_in(0, outcome);
+        forgotten.count_in(0, &mut step.outcome);
         let mut none_held = HeldValues::default();
         let held = device.as_mut().map_or(&mut none_held, |device| {
             device.touch(incoming.received.mono);
@@ -137,14 +123,14 @@ impl Pipeline {
         };
         let name = token.and(incoming.input_id);
         let retained = self.marks.is_marked(incoming);
-        let (captured, us) = (&self.captured, outcome.us);
+        let (captured, us) = (&self.captured, step.outcome.us);
         let about = ResultContext { incoming, captured, time, us, token, name, retained };
         let state = state.unwrap_or(&mut nothing);
         let (runner, sender) = (&mut self.runner, &mut self.sender);
         let (shadow, observers) = (self.shadow.as_deref_mut(), &mut self.observers);
         let mut predictor = Predictor { runner, sender, shadow, observers };
-        let sent = predictor.predict(source, about, state, watch, (out, outcome));
-        outcome.samples = outcome.runs;
+        let sent = predictor.predict(source, about, state, step);
+        step.outcome.samples = step.outcome.runs;
         sent
     }
 
@@ -154,12 +140,10 @@ impl Pipeline {
         &mut self,
         shape: &WindowShape,
         rows: Range<usize>,
-        (incoming, started): (&Incoming, Now),
-        watch: &mut Stopwatch<'_>,
-        out: &mut Vec<ResultMessage>,
-        outcome: &mut StepReport,
+        step: &mut Step<'_, '_>,
     ) -> Result<(), Reject> {
-        let (token, taken) = (self.awaiting(incoming), outcome.samples);
+        let (incoming, started) = (step.incoming, step.started);
+        let (token, taken) = (self.awaiting(incoming), step.outcome.samples);
         let Self { stream, captured, decoded, devices, runner, sender, shadow, .. } = self;
         let (shadow, observers) = (shadow.as_deref_mut(), &mut self.observers);
         let mut predictor = Predictor { runner, sender, shadow, observers };
@@ -168,12 +152,12 @@ impl Pipeline {
         let admits = |own: &Option<Timestamp>| admit(stream, *own, incoming, started.wall);
         // No device is made for the sake of samples that are refused.
         let times = samples.times.get(rows.clone()).unwrap_or_default();
-        if all_refused(times, admits, outcome) {
+        if all_refused(times, admits, &mut step.outcome) {
             return Ok(());
         }
         let mut forgotten = ForgottenDevices::default();
         let device = devices.device(captured.device(), started.mono, &mut forgotten);
-        forgotten.count_in(shape.length, outcome);
+        forgotten.count_in(shape.length, &mut step.outcome);
         let Some(device) = device else {
             let problem = "names no device";
             return Err(Reject::Topic { topic: incoming.topic.clone(), problem });
@@ -192,8 +176,8 @@ impl Pipeline {
                 let added = device.add(shape, sample, *own, incoming.received.mono);
                 added.map(|added| (added, time, sample)).map_err(|by| Reject::OutOfOrder { by })
             });
-            let Some((added, time, sample)) = accepted(added, outcome) else { continue };
-            note(&added, device, captured.device(), shape, outcome);
+            let Some((added, time, sample)) = accepted(added, &mut step.outcome) else { continue };
+            note(&added, device, captured.device(), shape, &mut step.outcome);
             record(recorder, shape, &added, sample, *own);
             let restarted = added.restart.is_some();
             if restarted {
@@ -207,18 +191,18 @@ impl Pipeline {
             let rate = device.rate.window(time);
             predictor.observers.note_rate(captured.device(), rate, incoming.received);
             // The same window is completed again after a crash only where every sample was kept.
-            let again = stream.windows == WindowSafety::Journal && outcome.runs == 0;
+            let again = stream.windows == WindowSafety::Journal && step.outcome.runs == 0;
             let name = token.and(incoming.input_id).filter(|_| again);
-            let us = outcome.us;
+            let us = step.outcome.us;
             let about = ResultContext { incoming, captured, time, us, token, name, retained };
             let (source, state) = (InputSource::Window, &mut device.publish_state);
-            let sent = predictor.predict(source, about, state, watch, (&mut *out, &mut *outcome));
-            let _published = accepted(sent, outcome);
+            let sent = predictor.predict(source, about, state, step);
+            let _published = accepted(sent, &mut step.outcome);
             recorder.publish_state(&device.publish_state);
         }
         // All devices of a message are in one addition: the first of them has its id.
-        recorder.end(incoming.input_id.filter(|_| taken == 0 && outcome.samples > 0));
-        outcome.fill = Some(device.fill(shape));
+        recorder.end(incoming.input_id.filter(|_| taken == 0 && step.outcome.samples > 0));
+        step.outcome.fill = Some(device.fill(shape));
         Ok(())
     }
 }

@@ -14,6 +14,7 @@ use super::publisher::ResultPublisher;
 use super::retained_marks::RetainedMarks;
 use super::runner::ModelRunner;
 use super::shadow::{Shadow, ShadowTally};
+use super::step::Step;
 use super::step_report::{StageMicros, StepReport};
 use super::stopwatch::Stopwatch;
 use super::topics::TopicCaptures;
@@ -116,12 +117,15 @@ impl Pipeline {
     ) -> StepReport {
         let started = clock.now();
         let queue = started.mono.0.saturating_sub(incoming.received.mono.0);
-        let mut outcome = StepReport {
+        let outcome = StepReport {
             us: StageMicros { queue, ..StageMicros::default() },
             ..StepReport::default()
         };
-        let mut watch = Stopwatch::start(clock, started.mono);
-        if let Err(reject) = self.take(incoming, started, &mut watch, out, &mut outcome) {
+        let watch = Stopwatch::start(clock, started.mono);
+        let mut step = Step { incoming, started, watch, out, outcome };
+        let taken = self.take(&mut step);
+        let mut outcome = step.outcome;
+        if let Err(reject) = taken {
             outcome.reject(reject);
         }
         if outcome.runs > 0 {
