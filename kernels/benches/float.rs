@@ -2,6 +2,14 @@
 //!
 //! `cargo bench -p inferd-kernels --bench float`; arguments select the lines whose instruction set
 //! and name contain all of them.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a benchmark of fixed shapes"
+)]
+
 use inferd_kernels::float::{
     Activation, Cell, Conv, ConvWeights, Dense, Layout, Matmul, Pool, PoolKind, Recurrent,
     RecurrentWeights, Steps, UnaryOp, softmax, unary_in_place,

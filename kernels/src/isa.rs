@@ -77,9 +77,10 @@ impl Isa {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => true,
-            _ => {
-                cfg!(any(target_arch = "aarch64", target_feature = "fma", target_feature = "vfp4"))
-            }
+            #[cfg(all(target_arch = "arm", target_feature = "neon"))]
+            _ => super::vfp4::available(),
+            #[cfg(not(all(target_arch = "arm", target_feature = "neon")))]
+            _ => cfg!(any(target_arch = "aarch64", target_feature = "fma")),
         }
     }
 

@@ -57,6 +57,8 @@ mod scratch;
 mod softmax;
 mod strided;
 mod tiles;
+#[cfg(all(target_arch = "arm", target_feature = "neon"))]
+mod vfp4;
 
 pub use conv::Conv;
 pub use conv_geometry::ConvGeometry;

@@ -76,26 +76,46 @@ unsafe fn block<C: Columns, const P: usize, const WHOLE: bool>(
     // SAFETY: `DepthwiseJob::check` found the channels of every window inside the stage, and those
     // of the filters; `Output::check` found the results inside the output.
     unsafe {
-        let mut acc = [load::<C, WHOLE>(job.start.as_ptr().add(channel), n); P];
-        let mut weights = job.weights.as_ptr().add(channel);
+        let start = load::<C, WHOLE>(job.start.as_ptr().add(channel), n);
+        let weights = job.weights.as_ptr().add(channel);
         let mut x = [job.stage.as_ptr(); P];
         for p in 0..P {
             x[p] = x[p].add(bases[p] + channel);
         }
-        for (i, &tap) in job.taps.iter().enumerate() {
-            if i > 0 {
-                weights = weights.add(job.channels);
-            }
-            let w = load::<C, WHOLE>(weights, n);
-            for p in 0..P {
-                acc[p] = acc[p].fma(load::<C, WHOLE>(x[p].add(tap as usize), n), w);
-            }
-        }
+        let mut acc = if WHOLE {
+            C::accumulate_taps(&x, job.taps, weights, job.channels, [start; P])
+        } else {
+            accumulate_part(&x, job, weights, n, [start; P])
+        };
         for p in 0..P {
             let at = (output.row + position + p) * output.width + output.column + channel;
             finish(&mut acc[p], output, at, n);
         }
     }
+}
+
+/// [`Columns::accumulate_taps`] of the first `n` channels of a vector.
+///
+/// # Safety
+/// As there, with `n` elements instead.
+#[inline(always)]
+unsafe fn accumulate_part<C: Columns, const P: usize>(
+    bases: &[*const f32; P],
+    job: &DepthwiseJob<'_>,
+    weights: *const f32,
+    n: usize,
+    mut acc: [C; P],
+) -> [C; P] {
+    for (i, &tap) in job.taps.iter().enumerate() {
+        // SAFETY: the caller's.
+        unsafe {
+            let w = C::load_part(weights.add(i * job.channels), n);
+            for p in 0..P {
+                acc[p] = acc[p].fma(C::load_part(bases[p].add(tap as usize), n), w);
+            }
+        }
+    }
+    acc
 }
 
 /// Loads a vector, or the first `n` elements of one.

@@ -6,7 +6,7 @@
 //! fewer rows take several panels at once.
 #![expect(clippy::needless_range_loop, reason = "closures would hide the instruction set")]
 use super::columns::Columns;
-use super::operands::{Left, Output, PANEL, PackedView, Run};
+use super::operands::{Left, Output, PANEL, PackedView};
 
 /// Rows of a block.
 const ROWS: usize = 6;
@@ -132,7 +132,7 @@ impl<const R: usize> Block<'_, '_, R> {
                 weights[p] = weights[p].add((panel + p) * right.k * PANEL);
                 start[p] = C::load(right.start.as_ptr().add((panel + p) * PANEL));
             }
-            let acc = accumulate(&a, self.left.runs, weights, [start; R]);
+            let acc = C::accumulate(&a, self.left.runs, weights, [start; R]);
             for r in 0..R {
                 for p in 0..P {
                     self.finish(acc[r][p], r, (panel + p) * PANEL, columns);
@@ -181,41 +181,4 @@ pub(super) unsafe fn finish<C: Columns>(
             result.store_part(to, columns);
         }
     }
-}
-
-/// Adds the products of `R` rows and `P` panels.
-///
-/// # Safety
-/// The elements of all runs must be readable at each base, and as many rows of [`PANEL`] weights in
-/// each panel.
-#[inline(always)]
-unsafe fn accumulate<C: Columns, const R: usize, const P: usize>(
-    bases: &[*const f32; R],
-    runs: &[Run],
-    mut weights: [*const f32; P],
-    mut acc: [[C; P]; R],
-) -> [[C; P]; R] {
-    for run in runs {
-        // SAFETY: the caller's.
-        unsafe {
-            let mut a = *bases;
-            for r in 0..R {
-                a[r] = a[r].add(run.start as usize);
-            }
-            for i in 0..run.len as usize {
-                let mut w = [C::splat(0.0); P];
-                for p in 0..P {
-                    w[p] = C::load(weights[p]);
-                    weights[p] = weights[p].add(PANEL);
-                }
-                for r in 0..R {
-                    let x = C::splat(*a[r].add(i));
-                    for p in 0..P {
-                        acc[r][p] = acc[r][p].fma(x, w[p]);
-                    }
-                }
-            }
-        }
-    }
-    acc
 }

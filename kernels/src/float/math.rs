@@ -8,10 +8,13 @@
 //! of exp; Moshier, Cephes, for log; Kahan for log(1 + x).
 
 /// Returns `a * b + c`, rounded once.
+#[cfg(not(all(target_arch = "arm", target_feature = "neon")))]
 #[inline(always)]
 pub(super) fn fma(a: f32, b: f32, c: f32) -> f32 {
     a.mul_add(b, c)
 }
+#[cfg(all(target_arch = "arm", target_feature = "neon"))]
+pub(super) use super::super::vfp4::fma;
 
 /// Returns `c[0] + x (c[1] + x (c[2] + ...))`.
 #[inline(always)]

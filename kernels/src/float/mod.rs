@@ -36,9 +36,11 @@
 //! then the activation applies. Vectors run over outputs, never over k, so neither the tile nor the
 //! instruction set changes a bit. Sums over adjacent elements ([`reduce`], [`softmax`],
 //! [`Normalize`]) are taken in [`LANES`] partial sums (element i belongs to sum `i % LANES`) that
-//! are added in halves. `exp`, `tanh` and their kin are polynomials ([`math`]), not the platform's.
+//! are added in halves. `exp`, `tanh` and their kin are polynomials (`math`), not the platform's.
 //!
-//! Only the sign and payload of a NaN may differ between machines.
+//! NEON of 32-bit ARM flushes subnormal numbers to zero, so results it did that to are computed
+//! again by other instructions. A processor without fused multiply-adds computes them in software;
+//! [`super::Isa::has_fma`] tells. Only the sign and payload of a NaN may differ between machines.
 mod activation;
 mod binary;
 mod columns;
@@ -62,6 +64,8 @@ mod unary;
 mod avx2;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(all(target_arch = "arm", target_feature = "neon"))]
+mod neon_armv7;
 
 pub use super::dense::Layout;
 pub use activation::Activation;

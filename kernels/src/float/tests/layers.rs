@@ -7,7 +7,7 @@ const RELATIVE: f64 = 1e-6;
 #[test]
 fn dense_is_its_defining_sum() {
     let mut dice = Dice::new(11);
-    for _ in 0..cases(300) {
+    for _ in 0..cases(150) {
         let (m, k, n) = (dice.pick(1, 15), dice.pick(1, 70), dice.pick(1, 150));
         let (x, w) = (dice.f32s(m * k, -1.0, 1.0), dice.f32s(k * n, -1.0, 1.0));
         let bias = (dice.pick(0, 2) > 0).then(|| dice.f32s(n, -1.0, 1.0));
@@ -54,7 +54,7 @@ fn dense_is_its_defining_sum() {
 #[test]
 fn conv_is_its_defining_sum() {
     let mut dice = Dice::new(12);
-    for case in 0..cases(400) {
+    for case in 0..cases(200) {
         let groups = if case % 4 == 0 { dice.pick(1, 4) } else { 1 };
         let (mut per_group, mut columns) = (dice.pick(1, 9), dice.pick(1, 40));
         let mut groups = groups;
@@ -74,7 +74,7 @@ fn conv_is_its_defining_sum() {
 #[test]
 fn large_pictures_are_convolved_in_tiles() {
     let mut dice = Dice::new(13);
-    let side = if cfg!(miri) { 20 } else { 90 };
+    let side = if cfg!(miri) { 20 } else { 60 };
     for (channels, groups) in [(12, 1), (12, 12)] {
         let window = ConvGeometry {
             input: [side, side],

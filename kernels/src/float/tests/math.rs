@@ -100,7 +100,7 @@ fn special_values_of_powers() {
     }
 }
 
-fn operations(dice: &mut Dice) -> Vec<UnaryOp> {
+pub(super) fn operations(dice: &mut Dice) -> Vec<UnaryOp> {
     let alpha = dice.f32s(1, 0.1, 2.0)[0];
     let beta = dice.f32s(1, -1.0, 1.0)[0];
     use UnaryOp::*;

@@ -1,5 +1,6 @@
 //! The float kernels against plain evaluations in double precision, and every instruction set
 //! against the scalar one, bit for bit, on random shapes.
+mod bits;
 mod layers;
 mod math;
 mod recurrent;

@@ -3,7 +3,7 @@ use super::super::super::Scratch;
 use super::*;
 
 /// One layer with random weights.
-struct Case {
+pub(super) struct Case {
     cell: Cell,
     activations: Vec<UnaryOp>,
     clip: Option<f32>,
@@ -22,7 +22,7 @@ struct Case {
 }
 
 impl Case {
-    fn random(dice: &mut Dice) -> Self {
+    pub(super) fn random(dice: &mut Dice) -> Self {
         let flag = dice.pick(0, 1) == 0;
         let cell = match dice.pick(0, 2) {
             0 => Cell::Lstm { input_forget: flag && dice.pick(0, 1) == 0 },
@@ -66,7 +66,7 @@ impl Case {
 
     /// Returns the outputs of all steps and the final states, one after the other. With `split`, in
     /// as many runs as steps.
-    fn run(&self, isa: Isa, split: bool) -> Vec<f32> {
+    pub(super) fn run(&self, isa: Isa, split: bool) -> Vec<f32> {
         let weights = RecurrentWeights {
             input: self.input,
             hidden: self.hidden,
