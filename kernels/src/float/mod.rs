@@ -8,6 +8,7 @@
 //! | layer | weights | activations |
 //! |---|---|---|
 //! | [`Conv`], also grouped and depthwise | `[output][channel of the group][kernel row][kernel column]` | `[h][w][channel]` |
+//! | [`ConvTranspose`] | `[channel][output of the group][kernel row][kernel column]` | `[h][w][channel]` |
 //! | [`Dense`] | `[k][n]` ([`Layout::RowMajor`], `MatMul`) or `[n][k]` ([`Layout::Transposed`], `Gemm` with `transB`) | `[m][k]` |
 //! | [`Matmul`] | none: both sides are computed | `[m][k]`, `[k][n]` or `[n][k]` |
 //! | [`Recurrent`] | `W [gate * hidden][input]`, `R [gate * hidden][hidden]`, one direction of ONNX's | see there |
@@ -16,6 +17,7 @@
 //!
 //! - [`Conv`], [`Dense`]: `new` packs weights, bias and [`Activation`]; `run` takes an optional
 //!   residual, which is added before the activation.
+//! - [`ConvTranspose`], without a residual.
 //! - [`Pool`]: average and maximum, also global ones (a kernel as large as the picture).
 //! - [`Binary`]: two operands with broadcasting; [`unary`] and [`unary_in_place`]: see [`UnaryOp`];
 //!   [`affine`]: one factor and one summand per channel (batch normalisation that was not folded).
@@ -45,6 +47,7 @@ mod activation;
 mod binary;
 mod columns;
 mod conv;
+mod conv_transpose;
 mod dense;
 mod depthwise;
 mod dispatch;
@@ -71,6 +74,7 @@ pub use super::dense::Layout;
 pub use activation::Activation;
 pub use binary::{Binary, BinaryOp};
 pub use conv::{Conv, ConvWeights};
+pub use conv_transpose::ConvTranspose;
 pub use dense::{Dense, Matmul};
 pub use normalize::{Normalize, affine};
 pub use pool::{Pool, PoolKind};

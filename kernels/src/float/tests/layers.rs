@@ -127,6 +127,57 @@ fn check_conv(dice: &mut Dice, window: &ConvGeometry, groups: usize, columns: us
     close(&what, &found, &expected, RELATIVE);
 }
 
+#[test]
+fn transposed_conv_is_its_defining_sum() {
+    let mut dice = Dice::new(15);
+    for case in 0..cases(100) {
+        let groups = if case % 4 == 0 { dice.pick(1, 4) } else { 1 };
+        let (per_group, columns) = (dice.pick(1, 9), dice.pick(1, 20));
+        let mut w = random_window(&mut dice, per_group * groups);
+        // Its output, at times more or less than what the taps reach.
+        let reach = [0, 1].map(|i| {
+            let all = (w.input[i] - 1) * w.stride[i] + (w.kernel[i] - 1) * w.dilation[i] + 1;
+            (all + dice.pick(0, 2)).saturating_sub(w.pad[i] + dice.pick(0, 2)).max(1)
+        });
+        w.output = reach;
+        let outputs = columns * groups;
+        let values = dice.f32s(w.channels * columns * w.taps(), -1.0, 1.0);
+        let bias = (dice.pick(0, 2) > 0).then(|| dice.f32s(outputs, -1.0, 1.0));
+        let x = dice.f32s(w.input_len(), -1.0, 1.0);
+        let activation = activation(&mut dice);
+        let bias = bias.as_deref();
+        let what = format!("{w:?}, {groups} groups of {columns}");
+        let found = same_bits(&what, |isa| {
+            let weights = ConvWeights { values: &values, bias, outputs, groups };
+            let conv = ConvTranspose::new(isa, &w, &weights, activation).unwrap();
+            let mut scratch = Scratch::with_bytes(conv.scratch_bytes());
+            let mut out = vec![7.0; conv.output_len()];
+            conv.run(&x, &mut out, &mut scratch);
+            out
+        });
+        let mut sums: Vec<Sum> =
+            (0..found.len()).map(|at| Sum::of(bias.map_or(0.0, |b| b[at % outputs]))).collect();
+        for (i, &x) in x.iter().enumerate() {
+            let (position, channel) = (i / w.channels, i % w.channels);
+            let from = [position / w.input[1], position % w.input[1]];
+            for (tap, column) in (0..w.taps()).flat_map(|t| (0..columns).map(move |c| (t, c))) {
+                let tap_at = [tap / w.kernel[1], tap % w.kernel[1]];
+                let to = [0, 1].map(|i| {
+                    (from[i] * w.stride[i] + tap_at[i] * w.dilation[i]).wrapping_sub(w.pad[i])
+                });
+                if (0..2).all(|i| to[i] < w.output[i]) {
+                    let output = channel / per_group * columns + column;
+                    let at = (to[0] * w.output[1] + to[1]) * outputs + output;
+                    let weight = values[(channel * columns + column) * w.taps() + tap];
+                    sums[at].add(f64::from(x) * f64::from(weight));
+                }
+            }
+        }
+        let expected: Vec<_> = sums.into_iter().map(|sum| sum.activated(activation)).collect();
+        close(&what, &found, &expected, RELATIVE);
+    }
+}
+
 /// Shows each tap inside the picture and the position it meets.
 fn each_tap(w: &ConvGeometry, position: usize, mut show: impl FnMut(usize, usize)) {
     let at = [position / w.output[1], position % w.output[1]];
