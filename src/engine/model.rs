@@ -3,7 +3,7 @@
 use super::error::{LoadError, RunError};
 use super::executor::ExecutionState;
 use super::explain::{self, FloatNode, NodeCounts};
-use super::lower::{self, Lowered, PlanBuilder};
+use super::lower::{self, Lowered};
 use super::options::LoadOptions;
 use super::output_facts::{self, OutputFact};
 use super::plan::Plan;
@@ -45,9 +45,14 @@ impl Model {
         let facts = output_facts::analyze(&graph);
         canonicalize::canonicalize(opset, &mut graph);
         let mut inputs = input_specs::fix_inputs(&mut graph, options)?;
-        let builder = PlanBuilder::new(isa);
+        let again = || {
+            let (_, mut graph) = onnx::decode(bytes, options.folder.as_deref())?;
+            canonicalize::canonicalize(opset, &mut graph);
+            input_specs::fix_inputs(&mut graph, options)?;
+            Ok(graph)
+        };
         let Lowered { plan, outputs, nodes, placements } =
-            lower::lower(graph, &mut inputs, &float, builder)?;
+            lower::lower(isa, graph, &mut inputs, &float, &again)?;
         let (counts, floats) = explain::explain(&nodes, &placements);
         Ok(Self { inputs, outputs, facts, counts, floats, plan })
     }

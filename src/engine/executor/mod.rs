@@ -4,7 +4,9 @@
     reason = "buffers and lengths were fixed when the plan was made; an error must panic, not wrap"
 )]
 
+mod float;
 mod product;
+mod recurrent;
 
 use super::error::RunError;
 use super::plan::{BufferSlice, Epilogue, Operation, Plan, RegionInput, RegionOutput, Step};
@@ -78,6 +80,7 @@ impl Executor<'_> {
             Operation::Dequantize { .. }
             | Operation::TableFloat(_)
             | Operation::CopyFloat(_)
+            | Operation::Float(_)
             | Operation::Softmax { quantized: None, .. } => self.write_floats(step),
             Operation::Product(product) if matches!(product.epilogue, Epilogue::Float { .. }) => {
                 self.write_floats(step);
@@ -158,6 +161,7 @@ impl Executor<'_> {
             }
             Operation::TableFloat(table) => kernels::look_up(table, self.bytes(step.from[0]), to),
             Operation::CopyFloat(strided) => strided.floats(self.floats(step.from[0]), to),
+            Operation::Float(operation) => self.float(operation, step, to),
             Operation::Softmax { softmax, row, .. } => {
                 softmax.run(*row, self.bytes(step.from[0]), to);
             }
@@ -240,7 +244,7 @@ impl Executor<'_> {
     fn floats(&self, slice: BufferSlice) -> &[f32] {
         let whole: &[f32] = match slice.buffer {
             BufferRef::Buffer(i) => &self.state.floats[i],
-            BufferRef::Constant(_) => &[],
+            BufferRef::Constant(i) => &self.plan.float_constants[i],
             BufferRef::Input(i) => real(&self.inputs[i]),
             BufferRef::Output(i) => real(&self.outputs[i]),
         };

@@ -122,6 +122,9 @@ impl Lowering<'_> {
         let given = node.ints("split").map(<[i64]>::to_vec).or_else(|| self.whole_numbers(node, 1));
         let sizes: Vec<usize> = match given {
             Some(sizes) => sizes.iter().filter_map(|&s| usize::try_from(s).ok()).collect(),
+            None if self.optional(node, 1).is_some() => {
+                return run_in_float("the sizes of its parts are not constants");
+            }
             None => {
                 let each = size.div_ceil(count.max(1));
                 (0..count).map(|i| each.min(size.saturating_sub(i * each))).collect()

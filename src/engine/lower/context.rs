@@ -48,6 +48,10 @@ pub(super) struct Lowering<'a> {
     pub makers: HashMap<String, usize>,
     /// Values that a node reads, and the outputs of the graph.
     pub used: BTreeSet<String>,
+    /// How often nodes read each value; an output of the graph counts as a reader.
+    pub readers: HashMap<String, usize>,
+    /// Whether the nodes that work on floats run on float kernels where there are any.
+    pub float_kernels: bool,
     pub values: HashMap<String, Value>,
     /// Values that were also made in float.
     pub floats: HashMap<String, TensorView>,
@@ -68,6 +72,7 @@ impl<'a> Lowering<'a> {
         inputs: &'a mut [TensorSpec],
         float: &'a FloatCompiler,
         builder: PlanBuilder,
+        float_kernels: bool,
     ) -> Result<Self, LoadError> {
         let nodes = std::mem::take(&mut graph.nodes);
         let originals: Vec<_> = nodes.iter().map(Node::without_attributes).collect();
@@ -86,6 +91,7 @@ impl<'a> Lowering<'a> {
         values.extend(opaque.keys().map(|name| (name.clone(), Value::Opaque)));
         let used = nodes.iter().flat_map(|n| n.reads()).map(str::to_owned);
         let used = used.chain(graph.outputs.iter().map(|o| o.name.clone())).collect();
+        let readers = readers(&nodes, graph);
         let placements = vec![NodePlacement::Folded; originals.len()];
         let mut lowering = Self {
             float,
@@ -95,6 +101,8 @@ impl<'a> Lowering<'a> {
             nodes,
             makers: HashMap::new(),
             used,
+            readers,
+            float_kernels,
             values,
             floats: HashMap::new(),
             opaque,
@@ -226,4 +234,20 @@ impl<'a> Lowering<'a> {
             reason: reason.into(),
         }
     }
+}
+
+/// How often each value is read.
+fn readers(nodes: &[Rc<ExpandedNode>], graph: &Graph) -> HashMap<String, usize> {
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    let inputs = nodes.iter().flat_map(|n| &n.inputs).filter(|n| !n.is_empty());
+    // A graph inside a node reads a value any number of times.
+    let inner = nodes.iter().flat_map(|n| {
+        let inputs: BTreeSet<&str> = n.inputs.iter().map(String::as_str).collect();
+        n.reads().into_iter().filter(move |name| !inputs.contains(name)).map(str::to_owned)
+    });
+    let outputs = graph.outputs.iter().map(|o| o.name.clone());
+    for name in inputs.cloned().chain(inner).chain(outputs) {
+        *counts.entry(name).or_default() += 1;
+    }
+    counts
 }

@@ -42,7 +42,8 @@ impl Lowering<'_> {
         };
         let pending = is(self, |v| matches!(v, Value::Pending));
         let blocked = is(self, |v| matches!(v, Value::Blocked));
-        if blocked || (pending && starts_integers(&node.op)) {
+        let waits = starts_integers(&node.op) || (self.float_kernels && is_heavy(&node.op));
+        if blocked || (pending && waits) {
             self.set_outputs(&node, &Value::Blocked);
             return Ok(Visit::Waits);
         }
@@ -69,6 +70,9 @@ impl Lowering<'_> {
     fn lower_node(&mut self, node: &Rc<ExpandedNode>) -> LowerResult {
         if node.op == "Constant" || self.all_constant(node) {
             return self.fold(node);
+        }
+        if self.float_kernels {
+            return self.float_node(node);
         }
         match node.op.as_str() {
             "DequantizeLinear" => self.dequantize(node)?,
@@ -115,4 +119,9 @@ pub(super) fn starts_integers(op: &str) -> bool {
             | "MatMulInteger"
             | "ConvInteger"
     )
+}
+
+/// Operators that are worth a kernel even if their input comes from a float region.
+fn is_heavy(op: &str) -> bool {
+    matches!(op, "Conv" | "Gemm" | "MatMul" | "GRU" | "LSTM" | "RNN")
 }

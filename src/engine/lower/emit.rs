@@ -124,12 +124,13 @@ impl Lowering<'_> {
                 Deferred::Table { view, values } => {
                     (view.clone(), Some(Table::new(|x| target.store(at(values, x)))))
                 }
-                Deferred::Affine(_) | Deferred::Weights(_) | Deferred::Op(_) => {
-                    match self.as_affine(part) {
-                        Some(a) => (a.view.clone(), Some(Table::new(|x| target.store(a.real(x))))),
-                        None => return run_in_float("a part of it is not of bytes"),
-                    }
-                }
+                Deferred::Affine(_)
+                | Deferred::Weights(_)
+                | Deferred::Op(_)
+                | Deferred::Float(_) => match self.as_affine(part) {
+                    Some(a) => (a.view.clone(), Some(Table::new(|x| target.store(a.real(x))))),
+                    None => return run_in_float("a part of it is not of bytes"),
+                },
             });
         }
         Ok(self.builder.concat(&sources, axis))

@@ -73,6 +73,11 @@ impl Lowering<'_> {
                 Some(view) => view,
                 None => return Ok(None),
             },
+            Some(Value::Deferred(Deferred::Float(draft))) => {
+                let view = self.emit_draft(&draft)?;
+                self.values.insert(name.to_owned(), Value::Float(view.clone()));
+                return Ok(Some(view));
+            }
             _ => return Ok(None),
         };
         self.floats.insert(name.to_owned(), made.clone());

@@ -15,6 +15,7 @@ mod driver;
 mod dynamic;
 mod elementwise;
 mod emit;
+mod float;
 mod float_region;
 mod lookup_tables;
 mod matmul;
@@ -32,7 +33,6 @@ mod value;
 mod weights;
 
 pub(super) use outputs::Lowered;
-pub(super) use plan_builder::PlanBuilder;
 
 use super::classifier;
 use super::error::LoadError;
@@ -42,28 +42,55 @@ use super::qoperator_to_qdq::is_qoperator;
 use super::tract::FloatCompiler;
 use crate::tensor::{Dtype, TensorSpec};
 use context::Lowering;
+use inferd_kernels::Isa;
+use plan_builder::PlanBuilder;
+use std::collections::BTreeSet;
 
 /// Lowers `graph`, whose inputs have fixed shapes. Records in `inputs` how they are quantized.
+/// `again` reads the graph a second time: a copy kept for that would hold the weights twice.
 ///
 /// # Errors
 /// A graph that is malformed, or that the float runtime refuses.
 pub(super) fn lower(
+    isa: Isa,
+    graph: Graph,
+    inputs: &mut [TensorSpec],
+    float: &FloatCompiler,
+    again: &dyn Fn() -> Result<Graph, LoadError>,
+) -> Result<Lowered, LoadError> {
+    let builder = || PlanBuilder::new(isa);
+    if is_quantized(&graph) {
+        return in_parts(graph, inputs, float, builder(), false);
+    }
+    match in_parts(graph, inputs, float, builder(), true) {
+        Ok(lowered) => Ok(lowered),
+        // Some graphs are understood as a whole only: a part of them has a shape that depends on
+        // the values, or an output does not depend on the inputs.
+        Err(_) => whole(again()?, inputs, float, builder()),
+    }
+}
+
+/// Lowers node by node.
+fn in_parts(
     mut graph: Graph,
     inputs: &mut [TensorSpec],
     float: &FloatCompiler,
     builder: PlanBuilder,
+    float_kernels: bool,
 ) -> Result<Lowered, LoadError> {
-    if !graph.nodes.iter().any(is_quantized) {
-        return whole(graph, inputs, float, builder);
-    }
-    let mut lowering = Lowering::new(&mut graph, inputs, float, builder)?;
+    let mut lowering = Lowering::new(&mut graph, inputs, float, builder, float_kernels)?;
     lowering.walk()?;
     lowering.finish(&graph)
 }
 
-/// Operators that only quantized models have.
-fn is_quantized(node: &Node) -> bool {
-    driver::starts_integers(&node.op) || is_qoperator(node)
+/// Whether activations of the graph are quantized. Weights alone may be in a float model too.
+fn is_quantized(graph: &Graph) -> bool {
+    let constants: BTreeSet<&str> = graph.initializers.iter().map(|i| i.name.as_str()).collect();
+    let quantizes = |node: &Node| {
+        let weights = node.op == "DequantizeLinear" && constants.contains(node.input(0));
+        (driver::starts_integers(&node.op) && !weights) || is_qoperator(node)
+    };
+    graph.nodes.iter().any(quantizes)
 }
 
 /// Lowers a model that is not quantized to one region.

@@ -41,6 +41,7 @@ pub(super) fn plan(
         scratch_bytes: scratch.unwrap_or(0),
         steps,
         constants: builder.constants,
+        float_constants: builder.float_constants,
         regions,
         bytes,
         floats,

@@ -103,7 +103,9 @@ impl Lowering<'_> {
         kind: ElementKind,
         direct: &mut HashMap<usize, usize>,
     ) {
+        // A step that makes more than this tensor cannot write to the output.
         if let BufferRef::Buffer(buffer) = view.buffer
+            && self.builder.buffers.get(buffer).is_some_and(|b| b.len == view.len())
             && !direct.contains_key(&buffer)
         {
             direct.insert(buffer, i);

@@ -24,6 +24,7 @@ pub(in crate::engine) struct PlanBuilder {
     pub steps: Vec<Step>,
     pub buffers: Vec<Buffer>,
     pub constants: Vec<Vec<i8>>,
+    pub float_constants: Vec<Vec<f32>>,
     pub dynamic_ranges: usize,
     pub opaque_values: usize,
 }
@@ -35,6 +36,7 @@ impl PlanBuilder {
             steps: Vec::new(),
             buffers: Vec::new(),
             constants: Vec::new(),
+            float_constants: Vec::new(),
             dynamic_ranges: 0,
             opaque_values: 0,
         }
@@ -48,6 +50,11 @@ impl PlanBuilder {
     pub(super) fn constant(&mut self, values: Vec<i8>) -> BufferRef {
         self.constants.push(values);
         BufferRef::Constant(self.constants.len() - 1)
+    }
+
+    pub(super) fn float_constant(&mut self, values: Vec<f32>) -> BufferRef {
+        self.float_constants.push(values);
+        BufferRef::Constant(self.float_constants.len() - 1)
     }
 
     /// Adds a step that makes a tensor of this shape and order in a new buffer.

@@ -152,7 +152,7 @@ impl Lowering<'_> {
         let weights = match real {
             Deferred::Affine(affine) => return Some(affine.clone()),
             Deferred::Weights(weights) => weights,
-            Deferred::Table { .. } | Deferred::Op(_) => return None,
+            Deferred::Table { .. } | Deferred::Op(_) | Deferred::Float(_) => return None,
         };
         let (values, unsigned) = bytes(&weights.tensor).filter(|(v, _)| !v.is_empty())?;
         let ([scale], [zero]) = (weights.scales.as_slice(), weights.zeros.as_slice()) else {

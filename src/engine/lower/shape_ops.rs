@@ -24,6 +24,7 @@ pub(super) fn shape(value: &Value) -> Option<Vec<usize>> {
         Value::Deferred(Deferred::Affine(affine)) => affine.view.shape.clone(),
         Value::Deferred(Deferred::Table { view, .. }) => view.shape.clone(),
         Value::Deferred(Deferred::Op(deferred)) => deferred.shape.clone(),
+        Value::Deferred(Deferred::Float(draft)) => draft.view.shape.clone(),
         Value::Accumulators(product) => product.result.shape.clone(),
         Value::OpaqueTensor(other) => other.shape.clone(),
         Value::Opaque | Value::Scale { .. } | Value::ZeroPoint { .. } => return None,
@@ -39,6 +40,9 @@ impl Lowering<'_> {
         };
         let moved = match self.movement_of(node, &from)? {
             None => value,
+            Some(step) if matches!(value, Value::Deferred(Deferred::Float(_))) => {
+                self.moved_draft(node.input(0), &step)?
+            }
             Some(step) => self.moved_value(value, &step)?,
         };
         self.set(node, moved);
@@ -179,9 +183,15 @@ impl Lowering<'_> {
         let Some(shape) = shape(self.value(node, 0)?) else {
             return run_in_float("the shape of its input is not known");
         };
-        if node.int("start").is_some() || node.int("end").is_some() {
-            return run_in_float("it takes a part of the shape");
-        }
+        // Both ends count from the last axis if they are negative, and are cut to the rank.
+        let rank = i64::try_from(shape.len()).unwrap_or(i64::MAX);
+        let place = |name: &str, open: i64| {
+            let given = node.int(name).unwrap_or(open);
+            let place = if given < 0 { given.saturating_add(rank) } else { given };
+            usize::try_from(place.clamp(0, rank)).unwrap_or(0)
+        };
+        let (start, end) = (place("start", 0), place("end", rank));
+        let shape = shape.get(start..end).unwrap_or_default();
         let values = shape.iter().map(|&d| i64::try_from(d).unwrap_or(i64::MAX)).collect();
         let tensor = Tensor { shape: vec![shape.len()], data: Data::I64(values) };
         self.set(node, Value::Constant(Rc::new(tensor)));

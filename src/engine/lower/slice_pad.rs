@@ -65,11 +65,14 @@ impl Lowering<'_> {
                 let view = self.cut_view(view, parts, ElementKind::Bytes);
                 Value::Deferred(Deferred::Table { view, values: values.clone() })
             }
+            Value::Float(view) if self.float_kernels => {
+                Value::Float(self.cut_view(view, parts, ElementKind::Floats))
+            }
             _ => return run_in_float("its input is not quantized"),
         })
     }
 
-    fn cut_view(
+    pub(super) fn cut_view(
         &mut self,
         view: &TensorView,
         parts: &[SliceRange],
@@ -172,7 +175,7 @@ fn cut(start: i64, end: i64, step: i64, size: usize) -> Option<SliceRange> {
     let (start, end) = (place(start), place(end));
     let (start, count) = if step > 0 {
         let (start, end) = (start.clamp(0, n), end.clamp(0, n));
-        (start, (end - start + step - 1) / step)
+        (start, if end > start { (end - start - 1) / step + 1 } else { 0 })
     } else if step < 0 {
         let (start, end) = (start.clamp(0, n - 1), end.clamp(-1, n - 1));
         (start, (start - end).checked_sub(step)?.checked_sub(1)? / step.checked_neg()?)

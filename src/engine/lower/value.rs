@@ -1,5 +1,6 @@
 //! The values of the graph during lowering.
 
+use super::float::FloatDraft;
 use crate::engine::tensor_view::TensorView;
 use crate::tensor::{Dtype, Quant, Tensor};
 use inferd_kernels::ConvGeometry;
@@ -75,6 +76,8 @@ pub(super) enum Deferred {
     Table { view: TensorView, values: Rc<[f64; 256]> },
     /// The result of an operator, not yet rounded.
     Op(Box<DeferredOp>),
+    /// A product of floats.
+    Float(Box<FloatDraft>),
 }
 
 #[derive(Clone, Debug)]

@@ -12,6 +12,7 @@ mod exact;
 mod exported;
 mod facts;
 mod float;
+mod float_kernels;
 mod generate;
 mod hostile;
 mod lowering;

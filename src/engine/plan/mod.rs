@@ -1,5 +1,9 @@
 //! Plans: the steps of a lowered model over its buffers.
 
+mod float;
+
+pub(super) use float::{FloatStep, RecurrentStep};
+
 use super::tensor_view::BufferRef;
 use super::tract::FloatGraph;
 use crate::tensor::Dtype;
@@ -14,6 +18,8 @@ pub(super) struct Plan {
     pub isa: Isa,
     pub steps: Vec<Step>,
     pub constants: Vec<Vec<i8>>,
+    /// Numbered apart from those of bytes.
+    pub float_constants: Vec<Vec<f32>>,
     pub regions: Vec<FloatGraph>,
     /// Length of every working buffer of bytes, and of floats.
     pub bytes: Vec<usize>,
@@ -100,6 +106,8 @@ pub(super) enum Operation {
         row: usize,
         quantized: Option<(f32, OutputQuant)>,
     },
+    /// Floats to floats.
+    Float(Box<FloatStep>),
     /// A part of the graph in the float runtime; `from` and `to` are unused.
     Region {
         index: usize,
@@ -175,6 +183,7 @@ impl Operation {
         match self {
             Self::Product(product) => product.kernel.scratch_bytes(),
             Self::AveragePool { pool, .. } => pool.scratch_bytes(),
+            Self::Float(step) => step.scratch_bytes(),
             _ => 0,
         }
     }
