@@ -34,65 +34,92 @@ const ROUNDING_MAGIC: f32 = 12_582_912.0;
 /// ln 2 in two parts, the first with 9 trailing zero bits.
 const LN2: [f32; 2] = [0.693_145_75, 1.428_606_8e-6];
 
-/// e^x as `scale[0] * scale[1] * (1 + t)`, with powers of two and |t| < 0.42.
-#[derive(Clone, Copy)]
-struct Exponential {
-    scale: [f32; 2],
-    t: f32,
+/// (e^r - 1 - r) / r^2 for |r| <= ln 2 / 2, fitted like [`ERF_NEAR`]; e^r is 3e-9 off before
+/// rounding.
+const EXP_SERIES: [f32; 5] =
+    [4.999_999_4e-1, 1.666_652_1e-1, 4.166_839e-2, 8.368_717e-3, 1.381_459_9e-3];
+
+/// Returns e^r - 1 with r = x - n ln 2, and n + [`ROUNDING_MAGIC`], for the integer n nearest to
+/// x / ln 2. The integer is in the lowest bits of the latter.
+#[inline(always)]
+fn reduced_exponential(x: f32) -> (f32, f32) {
+    let shifted = fma(x, std::f32::consts::LOG2_E, ROUNDING_MAGIC);
+    let n = shifted - ROUNDING_MAGIC;
+    let r = fma(n, -LN2[1], fma(n, -LN2[0], x));
+    (fma(r * r, polynomial(r, EXP_SERIES), r), shifted)
 }
 
-impl Exponential {
-    /// x = n ln 2 + r with |r| <= ln 2 / 2, and Taylor's series for e^r - 1, whose eighth term is
-    /// below 2^-27. Arguments beyond those with a finite result that is not zero are moved there.
-    #[inline(always)]
-    fn of(x: f32) -> Self {
-        let x = if x < -104.5 { -104.5 } else { x };
-        let x = if x > 89.0 { 89.0 } else { x };
-        let shifted = fma(x, std::f32::consts::LOG2_E, ROUNDING_MAGIC);
-        let n = shifted - ROUNDING_MAGIC;
-        let r = fma(n, -LN2[1], fma(n, -LN2[0], x));
-        let series = [1.0 / 2.0, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0, 1.0 / 5040.0];
-        let t = fma(r * r, polynomial(r, series), r);
-        let n = shifted.to_bits().wrapping_sub(ROUNDING_MAGIC.to_bits()) as i32;
-        let half = n >> 1;
-        Self { scale: [power_of_two(half), power_of_two(n.wrapping_sub(half))], t }
-    }
-}
-
-/// Returns 2^n for n in -126..=127.
+/// Returns 2^n for n in -126..=127, and 0 for -127.
 #[inline(always)]
 fn power_of_two(n: i32) -> f32 {
     f32::from_bits((n.wrapping_add(127) as u32) << 23)
 }
 
-/// e^x.
+/// e^x. Arguments beyond those with a finite result that is not zero are moved there.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
-    let Exponential { scale, t } = Exponential::of(x);
-    (1.0 + t) * scale[0] * scale[1]
+    let x = if x < -104.5 { -104.5 } else { x };
+    let x = if x > 89.0 { 89.0 } else { x };
+    let (t, shifted) = reduced_exponential(x);
+    let n = shifted.to_bits().wrapping_sub(ROUNDING_MAGIC.to_bits()) as i32;
+    // 2^n may be too large or too small for a float.
+    let half = n >> 1;
+    (1.0 + t) * power_of_two(half) * power_of_two(n.wrapping_sub(half))
+}
+
+/// Returns 2^n and e^r - 1 for x <= 0, where e^x = 2^n e^r; 2^n is 0 below 2^-126.
+#[inline(always)]
+fn exponential_of_negative(x: f32) -> (f32, f32) {
+    let x = if x < -88.0 { -88.0 } else { x };
+    let (t, shifted) = reduced_exponential(x);
+    // The shift leaves the lowest bits of n only.
+    let scale = (shifted.to_bits() << 23).wrapping_add(1.0_f32.to_bits());
+    (f32::from_bits(scale), t)
+}
+
+/// e^x for x <= 0; results below 2^-126 may be zero.
+#[inline(always)]
+pub(super) fn exp_of_negative(x: f32) -> f32 {
+    let (scale, t) = exponential_of_negative(x);
+    fma(scale, t, scale)
 }
 
 /// e^x - 1 for x <= 0, exact to the last bits also near zero.
 #[inline(always)]
 pub(super) fn expm1_of_negative(x: f32) -> f32 {
-    let Exponential { scale, t } = Exponential::of(x);
-    let scale = scale[0] * scale[1];
+    let (scale, t) = exponential_of_negative(x);
     fma(scale, t, scale - 1.0)
 }
 
-/// 1 / (1 + e^-x).
+/// 1 / (1 + e^-x); results below 2^-126 may be zero.
 #[inline(always)]
 pub(super) fn sigmoid(x: f32) -> f32 {
-    let e = exp(-x.abs());
+    let e = exp_of_negative(-x.abs());
     (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
 }
 
-/// The hyperbolic tangent.
+/// The hyperbolic tangent, by the quotient of polynomials that Eigen uses
+/// (`generic_fast_tanh_float`). Its magnitude stays below 1, by 2^-22 at infinity.
 #[inline(always)]
 pub(super) fn tanh(x: f32) -> f32 {
-    let t = expm1_of_negative(-2.0 * x.abs());
-    (-t / (2.0 + t)).copysign(x)
+    /// Beyond it the result does not change.
+    const MOST: f32 = 7.905_311;
+    let x = if x < -MOST { -MOST } else { x };
+    let x = if x > MOST { MOST } else { x };
+    let square = x * x;
+    x * polynomial(square, TANH_NUMERATOR) / polynomial(square, TANH_DENOMINATOR)
 }
+
+const TANH_NUMERATOR: [f32; 7] = [
+    4.893_524_6e-3,
+    6.372_619_3e-4,
+    1.485_722_4e-5,
+    5.122_297e-8,
+    -8.604_672e-11,
+    2.000_188e-13,
+    -2.760_768_5e-16,
+];
+const TANH_DENOMINATOR: [f32; 4] = [4.893_525e-3, 2.268_434_6e-3, 1.185_347_1e-4, 1.198_258_4e-6];
 
 /// The natural logarithm; NaN below zero.
 #[inline(always)]
@@ -136,7 +163,7 @@ pub(super) fn log1p(x: f32) -> f32 {
 /// log(1 + e^x).
 #[inline(always)]
 pub(super) fn softplus(x: f32) -> f32 {
-    let e = exp(-x.abs());
+    let e = exp_of_negative(-x.abs());
     (if x > 0.0 { x } else { 0.0 }) + log1p(if x.is_nan() { x } else { e })
 }
 
@@ -147,7 +174,7 @@ pub(super) fn erf(x: f32) -> f32 {
     // Beyond 4 the result rounds to 1.
     let a = if a > 4.0 { 4.0 } else { a };
     let near = a * polynomial(a * a, ERF_NEAR);
-    let far = 1.0 - exp(-a * polynomial(a, ERF_FAR));
+    let far = 1.0 - exp_of_negative(-a * polynomial(a, ERF_FAR));
     (if a < ERF_SPLIT { near } else { far }).copysign(x)
 }
 
@@ -173,4 +200,29 @@ const ERF_FAR: [f32; 7] = [
     3.757_470_3e-3,
     -3.505_904e-4,
     1.396_227_7e-5,
+];
+
+/// x times the normal distribution, x (1 + erf(x / sqrt 2)) / 2: the distribution of a negative
+/// argument is half of 1 - erf, an exponential, without cancellation.
+#[inline(always)]
+pub(super) fn gelu(x: f32) -> f32 {
+    let a = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
+    let within = if a > 4.0 { 4.0 } else { a };
+    let half = 0.5 * exp_of_negative(-a * polynomial(within, ERFC));
+    x * if x < 0.0 { half } else { 1.0 - half }
+}
+
+/// -log(1 - erf(x)) / x for x in 0..=4 in powers of x, fitted like [`ERF_FAR`]: 1.7e-7 off, times
+/// x.
+const ERFC: [f32; 10] = [
+    1.128_386,
+    6.365_336e-1,
+    1.031_451_5e-1,
+    -1.991_463_8e-2,
+    7.111_938_3e-4,
+    1.092_429_7e-3,
+    -4.207_068e-4,
+    8.019_393e-5,
+    -8.233_575e-6,
+    3.617_791_7e-7,
 ];

@@ -128,14 +128,16 @@ pub(super) fn fold_row(
     for (lane, &x) in lanes.iter_mut().zip(rest) {
         *lane = f(*lane, of(x));
     }
-    let mut half = LANES / 2;
-    while half > 0 {
-        for i in 0..half {
-            lanes[i] = f(lanes[i], lanes[i + half]);
-        }
-        half /= 2;
+    // With constant lengths, these become vectors.
+    let mut eight = [start; LANES / 2];
+    for i in 0..LANES / 2 {
+        eight[i] = f(lanes[i], lanes[i + LANES / 2]);
     }
-    lanes[0]
+    let mut four = [start; LANES / 4];
+    for i in 0..LANES / 4 {
+        four[i] = f(eight[i], eight[i + LANES / 4]);
+    }
+    f(f(four[0], four[2]), f(four[1], four[3]))
 }
 
 /// The sum of a row.

@@ -1,9 +1,10 @@
 //! Softmax over the last axis.
 use super::super::isa::Isa;
-use super::math::{exp, log};
-use super::reduce::{fold_row, largest, sum_row};
+use super::math::{exp_of_negative, log};
+use super::reduce::{fold_row, sum_row};
 
-/// Computes the softmax of rows of `len`: `e^(x - max) / sum`.
+/// Computes the softmax of rows of `len`: `e^(x - max)` times the reciprocal of
+/// their sum. Probabilities below 2^-126 may be zero.
 ///
 /// # Panics
 /// If the lengths differ, or `len` is 0 or does not divide them.
@@ -14,8 +15,8 @@ pub fn softmax(isa: Isa, len: usize, input: &[f32], out: &mut [f32]) {
         #[inline(always)]
         || {
             for (x, y) in input.chunks_exact(len).zip(out.chunks_exact_mut(len)) {
-                let sum = exponentials(x, y).1;
-                y.iter_mut().for_each(|y| *y /= sum);
+                let factor = 1.0 / exponentials(x, y).1;
+                y.iter_mut().for_each(|y| *y *= factor);
             }
         },
     );
@@ -43,8 +44,9 @@ pub fn log_softmax(isa: Isa, len: usize, input: &[f32], out: &mut [f32]) {
 /// Writes e^(x - max) and returns the maximum and their sum.
 #[inline(always)]
 fn exponentials(x: &[f32], y: &mut [f32]) -> (f32, f32) {
-    let most = fold_row(x, f32::NEG_INFINITY, |x| x, largest);
-    y.iter_mut().zip(x).for_each(|(y, &x)| *y = exp(x - most));
+    // A NaN may be passed over: it makes the sum NaN.
+    let most = fold_row(x, f32::NEG_INFINITY, |x| x, |a, b| if b > a { b } else { a });
+    y.iter_mut().zip(x).for_each(|(y, &x)| *y = exp_of_negative(x - most));
     (most, sum_row(y))
 }
 

@@ -1,7 +1,7 @@
 //! Functions of one operand.
 use super::super::isa::Isa;
 use super::activation::bound;
-use super::math::{erf, exp, expm1_of_negative, fma, log, sigmoid, softplus, tanh};
+use super::math::{erf, exp, expm1_of_negative, fma, gelu, log, sigmoid, softplus, tanh};
 
 /// A function of one operand; the names and attributes are those of ONNX.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -147,9 +147,7 @@ fn transcendental_in_place(isa: Isa, op: UnaryOp, values: &mut [f32]) {
     match op {
         UnaryOp::Sigmoid => each!(isa, values, x => sigmoid(x)),
         UnaryOp::Silu => each!(isa, values, x => x * sigmoid(x)),
-        UnaryOp::Gelu => {
-            each!(isa, values, x => 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)));
-        }
+        UnaryOp::Gelu => each!(isa, values, x => gelu(x)),
         UnaryOp::GeluTanh => each!(isa, values, x => gelu_tanh(x)),
         UnaryOp::Tanh => each!(isa, values, x => tanh(x)),
         UnaryOp::ScaledTanh { alpha, beta } => each!(isa, values, x => alpha * tanh(beta * x)),

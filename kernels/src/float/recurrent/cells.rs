@@ -60,16 +60,21 @@ impl Elementwise {
         work: &mut [f32],
     ) {
         let hidden = h.len();
+        let whole = self.peepholes.is_empty() && !input_forget;
+        if whole {
+            self.activate(0, &mut gates[..3 * hidden]);
+        }
         let (i, rest) = gates.split_at_mut(hidden);
         let (o, rest) = rest.split_at_mut(hidden);
         let (f, g) = rest.split_at_mut(hidden);
-        self.peep(0, c, i);
-        self.activate(0, i);
-        if input_forget {
-            f.iter_mut().zip(&*i).for_each(|(f, &i)| *f = 1.0 - i);
-        } else {
+        if !whole {
+            self.peep(0, c, i);
+            self.activate(0, i);
             self.peep(2, c, f);
             self.activate(0, f);
+        }
+        if input_forget {
+            f.iter_mut().zip(&*i).for_each(|(f, &i)| *f = 1.0 - i);
         }
         self.activate(1, g);
         self.isa.run(
@@ -81,8 +86,10 @@ impl Elementwise {
                 }
             },
         );
-        self.peep(1, c, o);
-        self.activate(0, o);
+        if !whole {
+            self.peep(1, c, o);
+            self.activate(0, o);
+        }
         work.copy_from_slice(c);
         self.activate(2, work);
         for ((h, &o), &c) in h.iter_mut().zip(&*o).zip(&*work) {

