@@ -166,6 +166,7 @@ fn stream(format: Format, whole: bool, timed: bool, devices: usize) -> Stream {
         drift: inferd::config::Drift::default(),
         labels: None,
         capture: None,
+        infer: false,
         publish: Publish {
             topic: TopicTemplate::parse("predictions/{stream}/{device}", ["device"]).unwrap(),
             qos: Qos::AtLeastOnce,

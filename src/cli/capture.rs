@@ -48,7 +48,7 @@ pub(super) struct Filter {
     /// Only of this stream
     #[arg(long, value_name = "NAME")]
     stream: Option<String>,
-    /// Only by this trigger: command, reject, disagree, margin or random
+    /// Only by this trigger: command, reject, disagree, outside, margin, drift or random
     #[arg(long, value_name = "NAME", value_parser = trigger)]
     trigger: Option<String>,
 }

@@ -262,6 +262,8 @@ pub struct Stream {
     pub labels: Option<Labels>,
     /// `None`: nothing is captured.
     pub capture: Option<Capture>,
+    /// Clients of the HTTP server may run the model.
+    pub infer: bool,
 }
 
 /// What is promised for a stream's results.

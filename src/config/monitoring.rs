@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::section::Section;
 use super::units;
-use super::{Gateway, TopicPattern};
+use super::{Gateway, Stream, TopicPattern};
 use crate::ids::{ModelName, StreamName};
 
 /// `[stream.drift]`
@@ -16,12 +16,22 @@ pub struct Drift {
     pub false_alarms: (u32, Duration),
     /// How long a baseline is learned if the bundle has none.
     pub learn: Duration,
+    /// Inputs that an alarm captures; `None` if alarms capture nothing.
+    pub capture_inputs: Option<u32>,
+    /// An alarm rolls the model back if its trial ended less than this ago; `None` for never.
+    pub rollback_within: Option<Duration>,
 }
 
 impl Default for Drift {
     fn default() -> Self {
         let day = Duration::from_secs(86_400);
-        Self { enabled: true, false_alarms: (1, day * 30), learn: day }
+        Self {
+            enabled: true,
+            false_alarms: (1, day * 30),
+            learn: day,
+            capture_inputs: None,
+            rollback_within: None,
+        }
     }
 }
 
@@ -46,6 +56,10 @@ pub struct Capture {
     pub disagree: bool,
     /// Inputs that the model fails on.
     pub reject: bool,
+    /// Inputs with a value outside of the range of the baseline.
+    pub outside: bool,
+    /// Inputs while the stream is in drift.
+    pub drift: bool,
     /// Inputs a day of each trigger.
     pub per_day: u32,
     /// Devices are named by a digest.
@@ -90,10 +104,55 @@ pub(super) fn drift(section: &Section<'_>) -> Drift {
         let fits = (1..=1000).contains(&count) && (HOUR..=YEARS).contains(&per);
         if fits { Ok((count, per)) } else { Err("too few or too many") }
     });
+    let acts = section.strings("on_drift");
+    if let Some(unknown) = acts.iter().find(|act| ![CAPTURE, ROLLBACK].contains(&act.as_str())) {
+        let reason = format!("{unknown:?} is unknown");
+        section.problem("on_drift", reason, format!("{CAPTURE:?}, {ROLLBACK:?}"));
+    }
+    let acts_by = |act: &str, option: &str| {
+        let acts = acts.iter().any(|known| known == act);
+        if !acts && section.has(option) {
+            let reason = format!("is used only if on_drift has {act:?}");
+            section.problem(option, reason, format!("on_drift = [{act:?}]"));
+        }
+        acts
+    };
+    let captures = acts_by(CAPTURE, "capture_inputs");
+    let rolls_back = acts_by(ROLLBACK, "rollback_within");
     Drift {
         enabled: section.flag("enabled"),
         false_alarms: false_alarms.unwrap_or(default.false_alarms),
         learn: section.duration("learn"),
+        capture_inputs: captures.then(|| section.int("capture_inputs")),
+        rollback_within: rolls_back.then(|| section.duration("rollback_within")),
+    }
+}
+
+/// The values of `on_drift`.
+const CAPTURE: &str = "capture";
+const ROLLBACK: &str = "rollback";
+
+/// Options of a stream that need each other. `has_updates`: a version can be rolled back.
+pub(super) fn check_acts(section: &Section<'_>, stream: &Stream, has_updates: bool) {
+    let (drift, capture) = (&stream.drift, stream.capture.as_ref());
+    let of_drift = section.section("drift");
+    let acts = drift.capture_inputs.is_some() || drift.rollback_within.is_some();
+    if acts && !drift.enabled {
+        of_drift.problem("on_drift", "drift.enabled is false", "drift.enabled = true");
+    }
+    if drift.capture_inputs.is_some() && capture.is_none() {
+        of_drift.problem("on_drift", "the stream captures nothing", "a table [stream.capture]");
+    }
+    if drift.rollback_within.is_some() && !has_updates {
+        let reason = "updates are off, so there is no version to roll back to";
+        of_drift.problem("on_drift", reason, "updates.keyset = \"keyset-1.json\"");
+    }
+    let Some(capture) = capture.filter(|_| !drift.enabled) else { return };
+    for (option, is_set) in [("drift", capture.drift), ("outside", capture.outside)] {
+        if is_set {
+            let reason = "drift.enabled is false, so nothing is compared with a baseline";
+            section.section("capture").problem(option, reason, "drift.enabled = true");
+        }
     }
 }
 
@@ -122,6 +181,8 @@ pub(super) fn capture(section: &Section<'_>) -> Capture {
         margin,
         disagree: section.flag("disagree"),
         reject: section.flag("reject"),
+        outside: section.flag("outside"),
+        drift: section.flag("drift"),
         per_day: section.int("per_day"),
         hash_device: section.flag("hash_device"),
     }

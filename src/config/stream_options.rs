@@ -52,6 +52,9 @@ pub(super) const STREAMS: &[OptionSpec] = options! {
     "stream[].priority": Kind::Int { min: 0, max: 9 } => Value("5"),
         "Priority of queued results. Those of the lowest priority are evicted first when the store \
          is full.";
+    "stream[].infer": Kind::Bool => Value("false"),
+        "Allow clients of the HTTP server to run the model of this stream on tensors of their own \
+         (see docs/http.md). Needs `http.token_file`.";
 
     "stream[].payload.format": FORMAT
         => Value("\"json\""),
@@ -280,6 +283,16 @@ pub(super) const STREAMS: &[OptionSpec] = options! {
     "stream[].drift.learn": duration(MINUTE, 365 * DAY) => Value("\"1d\""),
         "How long a baseline is learned if the bundle has none, at least until there are 50 \
          independent blocks of windows. Nothing is reported before that.";
+    "stream[].drift.on_drift": Kind::Strings { max: 2, form: "\"capture\", \"rollback\"" }
+        => Value("[]"),
+        "What an alarm does beside its report. capture: the next inputs are captured, within \
+         `capture.per_day`; needs a table `[stream.capture]`. rollback: the previous version of the \
+         model becomes active if the one in use is on trial, or its trial ended less than \
+         `rollback_within` ago; needs `updates.keyset`.";
+    "stream[].drift.capture_inputs": Kind::Int { min: 1, max: 1_000_000 } => Value("50"),
+        "How many inputs an alarm captures.";
+    "stream[].drift.rollback_within": duration(MINUTE, 3650 * DAY) => Value("\"7d\""),
+        "How long after the end of its trial a version is rolled back by an alarm.";
 
     "stream[].labels.topic": topic("levels with {captures}; {stream} and {model} are replaced by \
                                     their names")
@@ -303,9 +316,13 @@ pub(super) const STREAMS: &[OptionSpec] = options! {
         "Capture inputs for which the candidate of a shadow run predicts something else.";
     "stream[].capture.reject": Kind::Bool => Value("false"),
         "Capture inputs that the model fails on, or whose output is not finite.";
+    "stream[].capture.outside": Kind::Bool => Value("false"),
+        "Capture inputs with a value more than 5 % outside of the range of the baseline.";
+    "stream[].capture.drift": Kind::Bool => Value("false"),
+        "Capture inputs while the stream is in drift.";
     "stream[].capture.per_day": Kind::Int { min: 1, max: 1_000_000 } => Value("100"),
-        "Maximum number of inputs captured per day (UTC) by each of `margin`, `disagree` and \
-         `reject`.";
+        "Maximum number of inputs captured per day (UTC) by each of `margin`, `disagree`, \
+         `reject`, `outside` and `drift`.";
     "stream[].capture.hash_device": Kind::Bool => Value("false"),
         "Store the first 16 hex digits of the SHA-256 digest of the device name instead of the \
          name.";

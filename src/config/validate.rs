@@ -36,6 +36,13 @@ pub(super) fn config(root: &Node, problems: &Problems) -> Option<Config> {
         .filter_map(|(s, stream)| Some((s, stream.as_ref()?)))
         .collect();
     super::validate_stream::together(&built, gateway.as_ref(), broker.as_ref());
+    for (section, stream) in &built {
+        monitoring::check_acts(section, stream, updates.keyset.is_some());
+        if stream.infer && (http.listen.is_none() || http.token_file.is_none()) {
+            let reason = "the model can be run over HTTP only by clients with a token";
+            section.problem("infer", reason, "http.listen and http.token_file");
+        }
+    }
     // One left out would shift the numbers of those after it.
     let streams = streams.into_iter().collect::<Option<Vec<_>>>();
     let (gateway, broker, streams) = (gateway?, broker?, streams?);

@@ -85,6 +85,7 @@ pub(super) fn stream(section: &Section<'_>) -> Option<Stream> {
             None => None,
         },
         drift: monitoring::drift(&section.section("drift")),
+        infer: section.flag("infer"),
         capture: section.has("capture").then(|| monitoring::capture(&section.section("capture"))),
     })
 }

@@ -186,7 +186,7 @@ fn wire(
         link.clone(),
         store.handle(),
         event_sender,
-        reporter,
+        (reporter, updates.queues()),
     );
     let http = http::start(&context, &commands);
     let control = open_control(&context.config).map(|server| (server, commands));
@@ -284,7 +284,7 @@ fn streams(config: &Config, state: &mut State, now: Now) -> Result<Vec<StreamRun
             log::warn!("stream {}: the baseline of its model is not used: {why}", stream.name);
         }
         let runner = StreamRunner::new(index, stream, pipeline, saves, recent);
-        let runner = runner.with_drift(gateway, digest);
+        let runner = runner.with_drift(gateway, &stream.drift, digest);
         let capture = state.capture.as_ref().filter(|_| stream.capture.is_some());
         Ok(runner.with_capture(capture.map(CaptureThread::handle)).with_label_stats())
     };

@@ -57,18 +57,20 @@ impl Observers {
             live.note(seen);
         }
         if let Some(capture) = &mut self.capture {
-            capture.note(seen, has_shadow);
+            let is_drifting = self.drift.as_ref().is_some_and(|drift| drift.is_drifting());
+            capture.note(seen, has_shadow, is_drifting);
         }
     }
 
     /// Looks at an input after all runs. `runner` has it in its buffers.
     pub(super) fn finish(&mut self, ran: &RanInput<'_>, runner: &ModelRunner) {
+        let features = runner.features().filter(|_| ran.outcome != RunOutcome::Failed);
         if let Some(capture) = &mut self.capture {
-            capture.finish(ran, runner);
+            let compared = features.zip(self.drift.as_ref());
+            let is_outside = compared.is_some_and(|(features, drift)| drift.is_outside(features));
+            capture.finish(ran, is_outside, runner);
         }
-        let Some(features) = runner.features().filter(|_| ran.outcome != RunOutcome::Failed) else {
-            return;
-        };
+        let Some(features) = features else { return };
         if let Some(drift) = &mut self.drift {
             drift.window(features, ran.now);
         }

@@ -101,6 +101,10 @@ pub struct Trial {
     pub max_error_rate: f64,
     /// Times the old model's latency.
     pub max_slowdown: f64,
+    /// The least share of shadow runs in which candidate and active model agree; not in documents
+    /// that do not ask for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_agreement: Option<f64>,
     /// The least share of labels that predictions agree with; not in documents that do not ask for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_accuracy: Option<f64>,
@@ -124,6 +128,7 @@ impl Default for Trial {
             max_s: 600,
             max_error_rate: 0.02,
             max_slowdown: 3.0,
+            min_agreement: None,
             min_accuracy: None,
             min_labels: MIN_LABELS,
         }
@@ -185,8 +190,12 @@ impl Document for Deployment {
         {
             return Err("max_error_rate must be 0 to 1, max_slowdown at least 1".into());
         }
-        if trial.min_accuracy.is_some_and(|least| !(0.0..=1.0).contains(&least)) {
-            return Err("min_accuracy must be 0 to 1".into());
+        for (name, least) in
+            [("min_accuracy", trial.min_accuracy), ("min_agreement", trial.min_agreement)]
+        {
+            if least.is_some_and(|least| !(0.0..=1.0).contains(&least)) {
+                return Err(format!("{name} must be 0 to 1"));
+            }
         }
         Ok(())
     }

@@ -81,6 +81,8 @@ pub(crate) struct Change {
     pub(crate) mislabelled: bool,
     /// It has no `normalize`, which golden samples find and golden vectors do not.
     pub(crate) not_normalized: bool,
+    /// It has the baseline of the shipped model.
+    pub(crate) has_baseline: bool,
     /// The processors it was made for.
     pub(crate) arch: Vec<String>,
 }
@@ -157,11 +159,13 @@ fn folder(dir: &Path, version: &str, change: &Change) -> Vec<PathBuf> {
         );
     }
     let samples = fs::read(from.join("golden_samples.json")).unwrap();
+    let baseline = fs::read(from.join("baseline.npz")).unwrap();
     let files = [
         ("card.toml", card.into_bytes(), true),
         ("model.onnx", model, true),
         ("golden.npz", golden, !change.not_numbers),
         ("golden_samples.json", samples, change.not_normalized),
+        ("baseline.npz", baseline, change.has_baseline),
     ];
     let files = files.into_iter().filter(|(.., there)| *there);
     files

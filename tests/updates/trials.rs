@@ -4,7 +4,7 @@ use inferd::update::machine::{Reason, State};
 use inferd::update::{Deployment, ModelReport, Trial};
 
 use super::fleet::{Change, Fleet, deployment, release, state};
-use crate::common::gateway::samples;
+use crate::common::gateway::{MOTION, samples};
 use crate::common::mqtt_client::MqttClient;
 
 #[tokio::test]
@@ -32,6 +32,42 @@ async fn a_model_whose_answers_are_no_numbers_is_rolled_back_and_not_taken_again
     fleet.deploy(&deployment(&made, 2)).await;
     let again = fleet.ends("motion-2.0.0").await;
     assert_eq!((state(&again), again.reason), (Some(State::Rejected), Some(Reason::Refused)));
+    fleet.gateway.stop();
+}
+
+#[tokio::test]
+async fn a_model_that_labels_prove_wrong_is_rolled_back() {
+    let Some(mut fleet) = Fleet::start("a trial that fails on accuracy").await else { return };
+    let port = fleet.broker.port();
+    let updates = "[updates]\nkeyset = \"keyset-1.json\"\n";
+    let labels = "[stream.labels]\ntopic = \"labels/{stream}/{device}\"\n";
+    fleet.gateway.configure(port, &format!("{updates}{MOTION}{labels}"));
+    let mut sensor = MqttClient::connect(port, "sensor").await;
+    let mut listener = MqttClient::connect(port, "listener").await;
+    listener.subscribe("predictions/#").await;
+    fleet.gateway.start();
+    let change = Change { mislabelled: true, ..Change::default() };
+    let made = release(&fleet.keys, "2.0.0", 1, &change);
+    fleet.publish(&made).await;
+    let trial = Trial { min_accuracy: Some(0.9), min_labels: 10, ..deployment(&made, 1).trial };
+    fleet.deploy(&Deployment { trial, ..deployment(&made, 1) }).await;
+    fleet.reports(|report| state(report) == Some(State::Trial)).await;
+    // Twelve windows, more than `min_runs`: without labels the trial goes on. The watch rests.
+    sensor.publish_all("sensors/w1/imu", samples(0, 100)).await;
+    sensor.publish_all("sensors/w2/imu", samples(0, 90)).await;
+    for _ in 0..12 {
+        let (topic, prediction) = listener.next_json().await;
+        assert_eq!(
+            (&prediction["version"], &prediction["label"]),
+            (&"2.0.0".into(), &"running".into())
+        );
+        let device = topic.rsplit('/').next().unwrap();
+        let label = serde_json::json!({"id": prediction["id"], "label": "resting"});
+        sensor.publish(&format!("labels/motion/{device}"), label.to_string()).await;
+    }
+    let end = fleet.ends("motion-2.0.0").await;
+    assert_eq!((state(&end), end.reason), (Some(State::RolledBack), Some(Reason::Accuracy)));
+    assert_eq!((end.active.version.as_str(), fleet.serving().as_str()), ("1.0.0", "1.0.0"));
     fleet.gateway.stop();
 }
 

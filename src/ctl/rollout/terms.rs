@@ -32,10 +32,14 @@ pub(in crate::ctl) struct Terms {
     /// Live windows on which the new model is compared with the active one before the switch; 0 for none
     /// [default: 20, for a rollback 0]
     ///
-    /// Nine predictions in ten must agree. Give 0 if the new model is meant to predict differently, or
-    /// if the active model is wrong.
+    /// Nine predictions in ten must agree, or the share of --shadow-min-agreement. Give 0 if the new
+    /// model is meant to predict differently.
     #[arg(long, value_name = "RUNS")]
     shadow: Option<u32>,
+    /// Share of the shadow runs in which both models must agree, for instance less if the active model
+    /// is often wrong [default: 0.9]
+    #[arg(long, value_name = "SHARE")]
+    shadow_min_agreement: Option<f64>,
     /// Runs of the trial after the switch
     #[arg(long, value_name = "RUNS", default_value_t = Trial::default().min_runs)]
     trial_min_runs: u32,
@@ -89,6 +93,7 @@ impl Terms {
             max_s: seconds("--trial-max", self.trial_max)?,
             max_error_rate: self.trial_max_error_rate,
             max_slowdown: self.trial_max_slowdown,
+            min_agreement: self.shadow_min_agreement,
             min_accuracy: self.trial_min_accuracy,
             min_labels: self.trial_min_labels,
         })

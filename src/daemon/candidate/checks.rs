@@ -18,7 +18,8 @@ use crate::store::models::{ModelStore, ModelStoreError};
 use crate::update::Trial;
 use crate::update::machine::Reason;
 
-/// The share of predictions of a shadow run in which candidate and active model must agree.
+/// The share of predictions of a shadow run in which candidate and active model must agree, if the
+/// deployment does not say.
 const MIN_AGREEMENT: f64 = 0.9;
 
 /// Why a candidate is rejected, with a message for the log.
@@ -82,7 +83,7 @@ impl CandidateChecks {
     /// The limits of the shadow run.
     pub(crate) fn limits(trial: &Trial) -> ShadowLimits {
         ShadowLimits {
-            min_agreement: MIN_AGREEMENT,
+            min_agreement: trial.min_agreement.unwrap_or(MIN_AGREEMENT),
             max_error_rate: trial.max_error_rate,
             max_slowdown: trial.max_slowdown,
         }

@@ -23,6 +23,7 @@ use super::systemd::notify;
 use super::systemd::readiness::Readiness;
 use super::telemetry::health::HealthReporter;
 use super::telemetry::snapshot::HealthSnapshot;
+use super::updates::commands::UpdateQueues;
 use super::windows::input_epoch;
 use super::windows::persist::WindowPersister;
 use crate::clock::Mono;
@@ -70,6 +71,7 @@ pub(crate) struct DeliveryLoop {
     windows: WindowPersister,
     labels: LabelPersister,
     health: HealthReporter,
+    updates: UpdateQueues,
     log_limit: LogLimiter,
     readiness: Readiness,
 }
@@ -81,7 +83,7 @@ impl DeliveryLoop {
         link: LinkHandle,
         store: StoreHandle,
         events: UnboundedSender<DeliveryEvent>,
-        health: HealthReporter,
+        (health, updates): (HealthReporter, UpdateQueues),
     ) -> Self {
         let (streams, journals) = (&context.config.streams, &context.journals);
         Self {
@@ -96,6 +98,7 @@ impl DeliveryLoop {
             connection: None,
             actions: Vec::new(),
             health,
+            updates,
             log_limit: LogLimiter::new(LOG_INTERVAL),
         }
     }
@@ -248,6 +251,10 @@ impl DeliveryLoop {
             FromWorker::Labels(saved) => self.labels.save(saved),
             FromWorker::Baseline(learned) => {
                 baselines::save(&self.store, &self.context.config.streams, &learned);
+            }
+            FromWorker::Drifted(stream) => {
+                let stream = self.context.config.streams.get(stream);
+                stream.into_iter().for_each(|stream| self.updates.check_drift(&stream.model));
             }
         }
     }

@@ -6,12 +6,13 @@ use serde::Serialize;
 
 use crate::bundle::card::Card;
 use crate::clock::{Mono, Now, Timestamp};
-use crate::config::Gateway;
+use crate::config::{Drift, Gateway};
 use crate::daemon::telemetry::messages::json;
 use crate::daemon::telemetry::topics;
 use crate::drift::{Baseline, DriftEvent, DriftReport, EventKind};
 use crate::ids::{Digest, StreamName};
 use crate::message::{Outgoing, Qos, ResultMessage};
+use crate::pipeline::Pipeline;
 
 /// Health shows the quantities as they were at most this long ago.
 const REFRESH: Duration = Duration::from_secs(10);
@@ -38,6 +39,10 @@ pub(crate) struct DriftPublisher {
     topic: String,
     /// When health was updated last.
     refreshed: Option<Mono>,
+    /// Alarms may roll the model back.
+    rolls_back: bool,
+    /// An alarm came that may.
+    is_rollback_due: bool,
 }
 
 /// A baseline that a stream has learned, with the model that it is of.
@@ -49,13 +54,43 @@ pub(crate) struct LearnedBaseline {
 }
 
 impl DriftPublisher {
-    pub(crate) fn new(stream: usize, name: &StreamName, gateway: &Gateway) -> Self {
-        let topic = topics::drift(gateway, name);
-        Self { stream, name: name.clone(), gateway: gateway.clone(), topic, refreshed: None }
+    pub(crate) fn new(stream: usize, name: &StreamName, gateway: &Gateway, drift: &Drift) -> Self {
+        Self {
+            stream,
+            name: name.clone(),
+            topic: topics::drift(gateway, name),
+            gateway: gateway.clone(),
+            refreshed: None,
+            rolls_back: drift.rollback_within.is_some(),
+            is_rollback_due: false,
+        }
+    }
+
+    /// Publishes what the pipeline found. Returns the report for health, now and then.
+    pub(crate) fn publish(
+        &mut self,
+        pipeline: &mut Pipeline,
+        now: Now,
+        out: &mut Vec<ResultMessage>,
+    ) -> Option<DriftReport> {
+        let events = pipeline.take_drift_events();
+        if !self.is_due(&events, now.mono) {
+            return None;
+        }
+        let is_alarm = events.iter().any(|event| event.kind == EventKind::Drift);
+        self.is_rollback_due |= self.rolls_back && is_alarm;
+        let report = pipeline.drift_report(now.mono)?;
+        self.messages(&events, &report, pipeline.card(), now, out);
+        Some(report)
+    }
+
+    /// Whether an alarm that may roll the model back came since this was asked last.
+    pub(crate) fn take_rollback(&mut self) -> bool {
+        std::mem::take(&mut self.is_rollback_due)
     }
 
     /// Whether health is to be updated now.
-    pub(crate) fn is_due(&mut self, events: &[DriftEvent], now: Mono) -> bool {
+    fn is_due(&mut self, events: &[DriftEvent], now: Mono) -> bool {
         let due = self.refreshed.is_none_or(|at| now.since(at) >= REFRESH) || !events.is_empty();
         if due {
             self.refreshed = Some(now);
@@ -64,7 +99,7 @@ impl DriftPublisher {
     }
 
     /// The messages of these events, for the outbox: they are not lost while the broker is away.
-    pub(crate) fn messages(
+    fn messages(
         &self,
         events: &[DriftEvent],
         report: &DriftReport,

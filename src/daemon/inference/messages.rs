@@ -52,4 +52,6 @@ pub(crate) enum FromWorker {
     Labels(SavedLabels),
     /// A baseline to save.
     Baseline(LearnedBaseline),
+    /// An alarm of this stream, which may roll its model back.
+    Drifted(usize),
 }

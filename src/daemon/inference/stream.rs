@@ -14,7 +14,7 @@ use super::window_counters;
 use crate::bundle::VerifiedModel;
 use crate::capture::CaptureHandle;
 use crate::clock::{Clock, Mono, Now};
-use crate::config::{Gateway, RetainedInput, Stream, WindowSafety};
+use crate::config::{Drift, Gateway, RetainedInput, Stream, WindowSafety};
 use crate::daemon::labels::SavedLabels;
 use crate::daemon::live::SharedLive;
 use crate::daemon::windows::SavedWindows;
@@ -105,8 +105,8 @@ impl StreamRunner {
 
     /// The runner that publishes what the pipeline finds to drift; `model` is the digest of its
     /// model file.
-    pub(crate) fn with_drift(mut self, gateway: &Gateway, model: Digest) -> Self {
-        self.drift = Some((DriftPublisher::new(self.index, &self.name, gateway), model));
+    pub(crate) fn with_drift(mut self, gateway: &Gateway, drift: &Drift, model: Digest) -> Self {
+        self.drift = Some((DriftPublisher::new(self.index, &self.name, gateway, drift), model));
         self
     }
 
@@ -204,13 +204,12 @@ impl StreamRunner {
     /// Publishes what was found. Returns the report for health, now and then.
     fn publish_drift(&mut self, now: Now, out: &mut Vec<ResultMessage>) -> Option<DriftReport> {
         let (publisher, _) = self.drift.as_mut()?;
-        let events = self.pipeline.take_drift_events();
-        if !publisher.is_due(&events, now.mono) {
-            return None;
-        }
-        let report = self.pipeline.drift_report(now.mono)?;
-        publisher.messages(&events, &report, self.pipeline.card(), now, out);
-        Some(report)
+        publisher.publish(&mut self.pipeline, now, out)
+    }
+
+    /// Whether an alarm that may roll the model back came since this was asked last.
+    pub(crate) fn take_rollback(&mut self) -> bool {
+        self.drift.as_mut().is_some_and(|(publisher, _)| publisher.take_rollback())
     }
 
     /// A baseline that was completed since this was asked last.

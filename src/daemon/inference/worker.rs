@@ -91,6 +91,9 @@ impl Worker {
         if let Some(learned) = runner.take_baseline() {
             send(&self.results, FromWorker::Baseline(learned))?;
         }
+        if runner.take_rollback() {
+            send(&self.results, FromWorker::Drifted(incoming.stream))?;
+        }
         let name = runner.name();
         for (loss, _) in outcome.losses.iter() {
             let now = self.clock.now().mono;

@@ -41,6 +41,8 @@ enum UpdateAction {
     Rollback,
     /// Activate an installed version by its name in the store; `None` is the built-in one.
     Use(Option<Digest>),
+    /// Look at the drift of the streams; nobody waits for the result.
+    CheckDrift,
 }
 
 /// The command queues of all updaters, by model; empty if updates are off. Cheap to clone.
@@ -99,6 +101,16 @@ impl UpdateQueues {
         self.send(model, UpdateAction::Use(digest)).await
     }
 
+    /// Has the updater of a model look at the drift of its streams. One that is busy looks later by
+    /// itself.
+    pub(crate) fn check_drift(&self, model: &ModelName) {
+        let (result, _) = oneshot::channel();
+        let command = UpdateCommand { action: UpdateAction::CheckDrift, result };
+        if self.0.get(model).is_some_and(|to| to.try_send(command).is_err()) {
+            log::debug!("model {model}: its updater is busy and looks at the drift later");
+        }
+    }
+
     async fn send(&self, model: &ModelName, action: UpdateAction) -> CommandResult {
         let (result, received) = oneshot::channel();
         let sent = self.0.get(model).map(|to| to.try_send(UpdateCommand { action, result }));
@@ -122,6 +134,7 @@ impl ModelUpdater {
         let UpdateCommand { action, result } = command;
         let done = match action {
             UpdateAction::Install(packed) => return self.install(*packed, result).await,
+            UpdateAction::CheckDrift => return self.check_drift(true).await,
             UpdateAction::Rollback => self.roll_back().await,
             UpdateAction::Use(digest) => self.use_version(digest).await,
         };

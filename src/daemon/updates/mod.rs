@@ -13,6 +13,7 @@
 //! and need not wait for (a probe, a download) runs in a task beside it.
 
 pub(crate) mod commands;
+mod drift;
 mod effects;
 mod http_source;
 pub(crate) mod mailbox;

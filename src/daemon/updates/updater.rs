@@ -242,6 +242,7 @@ impl ModelUpdater {
             }
             self.publish_progress();
         }
+        self.check_drift(false).await;
         self.feed(Event::Tick).await;
     }
 

@@ -53,8 +53,9 @@ impl ChannelWatch {
         if low.is_nan() {
             return false;
         }
-        let beyond = |[least, most]: [f64; 2]| low < least || high > most;
-        let found = [low == high, beyond(self.range), self.limits.is_some_and(beyond)];
+        let extremes = [low, high];
+        let is_clipped = self.limits.is_some_and(|limits| is_beyond(extremes, limits));
+        let found = [low == high, self.is_outside(extremes), is_clipped];
         let mut changed = false;
         for (event, happened) in self.events.iter_mut().zip(found) {
             if let Some(event) = event {
@@ -62,6 +63,11 @@ impl ChannelWatch {
             }
         }
         changed
+    }
+
+    /// Whether a window with these extremes has values outside of the range of the baseline.
+    pub(super) fn is_outside(&self, extremes: [f64; 2]) -> bool {
+        is_beyond(extremes, self.range)
     }
 
     /// The events that are watched, with their names.
@@ -72,4 +78,8 @@ impl ChannelWatch {
     pub(super) fn events_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut RateWatch)> {
         EVENTS.into_iter().zip(&mut self.events).filter_map(|(name, of)| Some((name, of.as_mut()?)))
     }
+}
+
+fn is_beyond([low, high]: [f64; 2], [least, most]: [f64; 2]) -> bool {
+    low < least || high > most
 }

@@ -104,6 +104,13 @@ impl Comparison {
         changed
     }
 
+    pub(super) fn is_outside(&self, features: &Features) -> bool {
+        let channels = self.channels.iter().zip(&features.extremes);
+        channels
+            .flat_map(|(watch, extremes)| Some((watch.as_ref()?, *extremes)))
+            .any(|(watch, extremes)| watch.is_outside(extremes))
+    }
+
     /// The worst quantity.
     pub(super) fn judge(&mut self) -> Worst<WindowQuantity> {
         let quantity = WindowQuantity::Labels;

@@ -276,6 +276,13 @@ impl Watcher {
         }
     }
 
+    /// Whether a value of the window is so far outside of the range of the baseline that it counts
+    /// as `CHANNEL.outside`.
+    #[must_use]
+    pub fn is_outside(&self, features: &Features) -> bool {
+        matches!(&self.phase, Phase::Comparing(comparison) if comparison.is_outside(features))
+    }
+
     #[must_use]
     pub fn state(&self) -> DriftState {
         self.state

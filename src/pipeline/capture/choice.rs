@@ -14,14 +14,29 @@ pub(super) struct CaptureChoice {
     margin: Option<f32>,
     disagree: bool,
     reject: bool,
+    outside: bool,
+    drift: bool,
     per_day: u32,
     /// Inputs that an operator asked for.
     requested: u32,
+    /// Inputs that an alarm asked for.
+    after_alarm: u32,
     /// Days since 1970, UTC.
     day: i64,
     /// Captured on this day, in the order of [`Trigger::ALL`].
     taken: [u32; Trigger::ALL.len()],
     random: RandomTimes,
+}
+
+/// What is known of an input beside its outcome.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Signs {
+    /// The distance of the two best scores.
+    pub(super) margin: Option<f32>,
+    /// The stream was in drift before this input.
+    pub(super) is_drifting: bool,
+    /// A value is outside of the range of the baseline.
+    pub(super) is_outside: bool,
 }
 
 impl CaptureChoice {
@@ -30,8 +45,11 @@ impl CaptureChoice {
             margin: capture.margin,
             disagree: capture.disagree,
             reject: capture.reject,
+            outside: capture.outside,
+            drift: capture.drift,
             per_day: capture.per_day,
             requested: 0,
+            after_alarm: 0,
             day: 0,
             taken: [0; Trigger::ALL.len()],
             random: RandomTimes::new(capture.random),
@@ -42,12 +60,23 @@ impl CaptureChoice {
         self.requested = self.requested.saturating_add(count);
     }
 
-    /// Whether [`Self::choose`] may choose the prediction at hand.
-    pub(super) fn may_capture(&mut self, margin: Option<f32>, has_shadow: bool, now: Now) -> bool {
+    pub(super) fn request_after_alarm(&mut self, count: u32) {
+        self.after_alarm = count;
+    }
+
+    /// Whether [`Self::choose`] may choose the prediction at hand. Whether it is outside is not
+    /// known yet.
+    pub(super) fn may_capture(&mut self, signs: Signs, has_shadow: bool, now: Now) -> bool {
         self.requested > 0
+            || self.outside
             || (self.disagree && has_shadow)
-            || self.is_close(margin)
+            || self.is_close(signs.margin)
+            || self.is_after_drift(signs)
             || self.random.is_due(now)
+    }
+
+    fn is_after_drift(&self, signs: Signs) -> bool {
+        self.after_alarm > 0 || (self.drift && signs.is_drifting)
     }
 
     fn is_close(&self, margin: Option<f32>) -> bool {
@@ -58,7 +87,7 @@ impl CaptureChoice {
     pub(super) fn choose(
         &mut self,
         outcome: RunOutcome,
-        margin: Option<f32>,
+        signs: Signs,
         now: Now,
     ) -> Option<Trigger> {
         let day = now.wall.0.div_euclid(DAY);
@@ -71,7 +100,9 @@ impl CaptureChoice {
             Trigger::Command => it.requested > 0,
             Trigger::Reject => it.reject && failed,
             Trigger::Disagree => it.disagree && outcome == RunOutcome::Disagreed,
-            Trigger::Margin => it.is_close(margin),
+            Trigger::Outside => it.outside && signs.is_outside,
+            Trigger::Margin => it.is_close(signs.margin),
+            Trigger::Drift => !failed && it.is_after_drift(signs),
             Trigger::Random => !failed && it.random.is_due(now),
         };
         for (trigger, place) in Trigger::ALL.into_iter().zip(0..) {
@@ -81,9 +112,19 @@ impl CaptureChoice {
             match trigger {
                 Trigger::Command => self.requested = self.requested.saturating_sub(1),
                 Trigger::Random => self.random.advance(now),
-                Trigger::Reject | Trigger::Disagree | Trigger::Margin => {
+                Trigger::Reject
+                | Trigger::Disagree
+                | Trigger::Outside
+                | Trigger::Margin
+                | Trigger::Drift => {
                     let taken = self.taken.get_mut::<usize>(place)?;
-                    if *taken >= self.per_day {
+                    let has_budget = *taken < self.per_day;
+                    if trigger == Trigger::Drift {
+                        // What the budget does not allow today is not made up for tomorrow.
+                        let left = self.after_alarm.saturating_sub(1);
+                        self.after_alarm = if has_budget { left } else { 0 };
+                    }
+                    if !has_budget {
                         continue;
                     }
                     *taken += 1;

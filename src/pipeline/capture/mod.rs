@@ -4,7 +4,7 @@ mod choice;
 #[cfg(test)]
 mod tests;
 
-use choice::CaptureChoice;
+use choice::{CaptureChoice, Signs};
 
 use super::interpret::{Body, Prediction};
 use super::observation::{Observation, RanInput};
@@ -28,15 +28,26 @@ pub enum Trigger {
     Reject,
     /// A candidate in a shadow run predicts something else.
     Disagree,
+    /// A value is outside of the range of the baseline.
+    Outside,
     /// The two best scores are close.
     Margin,
+    /// The stream is in drift, or an alarm asked for the next inputs.
+    Drift,
     /// Chosen at random.
     Random,
 }
 
 impl Trigger {
-    pub const ALL: [Self; 5] =
-        [Self::Command, Self::Reject, Self::Disagree, Self::Margin, Self::Random];
+    pub const ALL: [Self; 7] = [
+        Self::Command,
+        Self::Reject,
+        Self::Disagree,
+        Self::Outside,
+        Self::Margin,
+        Self::Drift,
+        Self::Random,
+    ];
 
     /// The name in files and messages.
     #[must_use]
@@ -45,6 +56,8 @@ impl Trigger {
             Self::Command => "command",
             Self::Reject => "reject",
             Self::Disagree => "disagree",
+            Self::Outside => "outside",
+            Self::Drift => "drift",
             Self::Margin => "margin",
             Self::Random => "random",
         }
@@ -91,7 +104,7 @@ struct Seen {
     id: Option<String>,
     label: Option<String>,
     score: Option<f32>,
-    margin: Option<f32>,
+    signs: Signs,
 }
 
 impl CaptureTap {
@@ -112,11 +125,17 @@ impl CaptureTap {
         self.choice.request(count);
     }
 
+    /// Captures the next `count` inputs because of an alarm, within the budget of the day.
+    pub(super) fn request_after_alarm(&mut self, count: u32) {
+        self.choice.request_after_alarm(count);
+    }
+
     /// Looks at a prediction. Its strings are copied only if it may be captured.
-    pub(super) fn note(&mut self, seen: &Observation<'_>, has_shadow: bool) {
+    pub(super) fn note(&mut self, seen: &Observation<'_>, has_shadow: bool, is_drifting: bool) {
         let margin = seen.prediction.margin();
-        self.seen = Seen { margin, ..Seen::default() };
-        if !self.choice.may_capture(margin, has_shadow, seen.now) {
+        let signs = Signs { margin, is_drifting, is_outside: false };
+        self.seen = Seen { signs, ..Seen::default() };
+        if !self.choice.may_capture(signs, has_shadow, seen.now) {
             return;
         }
         self.seen.id = seen.id.map(str::to_owned);
@@ -124,10 +143,11 @@ impl CaptureTap {
         self.seen.label = label_of(seen.prediction);
     }
 
-    /// Decides on the input that was run last.
-    pub(super) fn finish(&mut self, ran: &RanInput<'_>, runner: &ModelRunner) {
+    /// Decides on the input that was run last. `is_outside`: of the range of the baseline.
+    pub(super) fn finish(&mut self, ran: &RanInput<'_>, is_outside: bool, runner: &ModelRunner) {
         let seen = std::mem::take(&mut self.seen);
-        let Some(trigger) = self.choice.choose(ran.outcome, seen.margin, ran.now) else { return };
+        let signs = Signs { is_outside, ..seen.signs };
+        let Some(trigger) = self.choice.choose(ran.outcome, signs, ran.now) else { return };
         if self.waiting.len() >= MAX_WAITING {
             self.dropped = self.dropped.saturating_add(1);
             return;

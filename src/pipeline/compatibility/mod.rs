@@ -75,6 +75,14 @@ impl StreamPlan {
                 let gap = row_gap(stream);
                 let shape = card.window.as_ref().map(|window| shape(window, width, gap, &drafts));
                 let tensor_payload = tensor_payload(stream, card, inputs, &plans, &output);
+                if tensor_payload.is_some()
+                    && stream.capture.as_ref().is_some_and(|capture| capture.outside)
+                {
+                    let problem = "payloads are the input tensor itself, whose values have no \
+                                   baseline; leave it out";
+                    problems.add("capture.outside", problem);
+                    return Err(problems.into_errors());
+                }
                 let join = stream.join.as_ref().map(|join| JoinPlan::new(join, fields.clone()));
                 Ok(Self { shape, inputs: plans, fields, width, output, join, tensor_payload })
             }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::clock::{Mono, Now, Timestamp};
 use crate::config::Drift;
 use crate::drift::{
-    Baseline, DriftEvent, DriftReport, FalseAlarms, Features, Quantities, RateChange, Settings,
-    Watcher,
+    Baseline, DriftEvent, DriftReport, DriftState, FalseAlarms, Features, Quantities, RateChange,
+    Settings, Watcher,
 };
 use crate::pipeline::reject::Reject;
 use crate::pipeline::step_report::StepReport;
@@ -62,6 +62,15 @@ impl DriftObserver {
     pub(in crate::pipeline) fn inputs(&mut self, report: &StepReport, now: Now) {
         let rejected = report.rejects.iter().map(|of| (of.reject.index(), of.count));
         self.events.extend(self.watcher.inputs(report.samples, rejected, now));
+    }
+
+    pub(in crate::pipeline) fn is_drifting(&self) -> bool {
+        self.watcher.state() == DriftState::Drift
+    }
+
+    /// Whether a value of the window is outside of the range of the baseline.
+    pub(in crate::pipeline) fn is_outside(&self, features: &Features) -> bool {
+        self.watcher.is_outside(features)
     }
 
     pub(in crate::pipeline) fn take_events(&mut self) -> Vec<DriftEvent> {

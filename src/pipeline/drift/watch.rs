@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Collector, DriftObserver};
 use crate::clock::{Mono, Timestamp};
-use crate::drift::{Baseline, DriftEvent, DriftReport, Features, Quantities};
+use crate::drift::{Baseline, DriftEvent, DriftReport, EventKind, Features, Quantities};
 use crate::pipeline::stream::Pipeline;
 
 impl Pipeline {
@@ -46,9 +46,18 @@ impl Pipeline {
         self.observers.collector.take().map(|collector| collector.windows).unwrap_or_default()
     }
 
-    /// What happened since this was asked last.
+    /// What happened since this was asked last. If an alarm did, the next inputs are captured where
+    /// the stream asks for that.
     pub fn take_drift_events(&mut self) -> Vec<DriftEvent> {
-        self.observers.drift.as_mut().map(|drift| drift.take_events()).unwrap_or_default()
+        let events = self.observers.drift.as_mut().map(|drift| drift.take_events());
+        let events = events.unwrap_or_default();
+        let is_alarm = events.iter().any(|event| event.kind == EventKind::Drift);
+        if let Some(count) = self.stream.drift.capture_inputs.filter(|_| is_alarm)
+            && let Some(capture) = &mut self.observers.capture
+        {
+            capture.request_after_alarm(count);
+        }
+        events
     }
 
     /// A baseline that was completed since this was asked last.

@@ -180,6 +180,7 @@ pub(crate) fn stream() -> Stream {
         drift: crate::config::Drift::default(),
         labels: None,
         capture: None,
+        infer: false,
         publish: Publish {
             topic: template,
             qos: Qos::AtLeastOnce,

@@ -75,6 +75,7 @@ impl UpdateMachine {
         if trial.is_passed(best) || now.mono.since(*since) >= trial.max() {
             let counter = self.record.slots.active.as_ref().map_or(0, |slot| slot.counter);
             self.record.min_counter = self.record.min_counter.max(counter);
+            self.record.committed = Some(self.time(now));
             self.end(State::Committed, None, effects);
             effects.push(Effect::Sweep);
         }
@@ -83,6 +84,8 @@ impl UpdateMachine {
     /// Restores the previous version and refuses the candidate, in one write.
     pub(super) fn roll_back(&mut self, reason: Reason, name: String, effects: &mut Vec<Effect>) {
         let previous = self.record.slots.previous.take();
+        // The previous version is not rolled back in its turn: that would be without an end.
+        self.record.committed = None;
         if let Some(slot) = std::mem::replace(&mut self.record.slots.active, previous) {
             self.record.refuse(slot.manifest);
         }
@@ -92,6 +95,26 @@ impl UpdateMachine {
         self.report_of(name, State::RolledBack, Some(reason), effects);
         self.update = None;
         effects.push(Effect::Sweep);
+    }
+
+    /// Whether a drift rolls the active version back: it is on trial, or its trial ended less than
+    /// `within` ago. Not while an update is under way, which replaces it anyway.
+    #[must_use]
+    pub fn may_roll_back(&self, now: Now, within: Duration) -> bool {
+        let is_recent = |ended| self.time(now).since(ended) <= within;
+        let has_passed = self.update.is_none() && self.record.committed.is_some_and(is_recent);
+        self.record.slots.active.is_some() && (self.is_on_trial() || has_passed)
+    }
+
+    /// The active version is in drift: the previous one becomes active.
+    pub(super) fn on_drift(&mut self, effects: &mut Vec<Effect>) {
+        if self.record.slots.active.is_none() {
+            return;
+        }
+        let update = self.update.as_ref().map(|update| update.deployment.deployment.clone());
+        let last = self.record.last.as_ref().filter(|last| last.state == State::Committed);
+        let name = update.or_else(|| last.map(|last| last.deployment.clone()));
+        self.roll_back(Reason::Drift, name.unwrap_or_default(), effects);
     }
 
     /// The active version cannot be loaded: the previous one becomes active, or the built-in one.

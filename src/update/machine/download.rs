@@ -282,6 +282,7 @@ impl UpdateMachine {
         };
         update.phase = Phase::Trial { since: now.mono, best: TrialStats::default() };
         self.record.slots.activate(Some(slot));
+        self.record.committed = None;
         if let Some(job) = &mut self.record.job {
             job.tries = 0;
         }

@@ -62,6 +62,9 @@ pub enum Event {
     Installed(Vec<u8>),
     /// A local command: roll back to the previous version.
     Rollback,
+    /// The active version is in drift and is to be rolled back, see
+    /// [`super::UpdateMachine::may_roll_back`].
+    Drifted,
     /// A local command: activate another installed version.
     VersionSelected(Option<VersionSlot>),
     Tick,

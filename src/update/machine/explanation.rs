@@ -47,7 +47,7 @@ impl Reason {
             }
             Self::Disagrees => {
                 "its predictions differ from the active model's on live inputs; if that is \
-                 intended, roll it out with --shadow 0"
+                 intended, roll it out with --shadow-min-agreement or --shadow 0"
             }
             Self::ErrorRate => "too many runs failed in the trial",
             Self::NotANumber => "the model gave NaN, infinity or a label that it does not have",
@@ -55,6 +55,10 @@ impl Reason {
             Self::Accuracy => "too many predictions of the trial disagree with their labels",
             Self::Cancelled => {
                 "the deployment was withdrawn or held back before the gateway switched"
+            }
+            Self::Drift => {
+                "a stream was in drift soon after the trial, and its drift.on_drift asks for a \
+                 rollback; the drift topic names the quantity"
             }
             Self::Operator => "an operator went back to the version before, at the gateway",
             Self::Busy => "another version is on trial",

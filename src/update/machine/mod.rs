@@ -222,6 +222,7 @@ impl UpdateMachine {
             Event::StoreFailed => self.on_store_failed(effects),
             Event::Installed(envelope) => self.on_installed(&envelope, effects),
             Event::Rollback => self.rollback(effects),
+            Event::Drifted => self.on_drift(effects),
             Event::VersionSelected(slot) => self.select_version(slot, effects),
             Event::Tick => self.tick(now, effects),
         }

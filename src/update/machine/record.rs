@@ -33,6 +33,9 @@ pub struct Record {
     /// How the last update ended: said again after a start.
     #[serde(default)]
     pub last: Option<Outcome>,
+    /// When the trial of the active version ended; `None` if it had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed: Option<Timestamp>,
 }
 
 /// How an update ended.
@@ -76,6 +79,7 @@ impl Default for Record {
             keyset: None,
             job: None,
             last: None,
+            committed: None,
         }
     }
 }
@@ -104,6 +108,7 @@ impl Record {
     pub fn select(&mut self, slot: Option<VersionSlot>) {
         self.slots.activate(slot);
         self.job = None;
+        self.committed = None;
     }
 
     pub(super) fn refuse(&mut self, manifest: Digest) {

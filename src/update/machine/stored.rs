@@ -106,6 +106,7 @@ impl Record {
             let (active, previous) = (stored.active.map(slot), stored.previous.map(slot));
             (slots.active, slots.previous) = (active, previous);
             record.job = None;
+            record.committed = None;
         }
         (Self { slots, ..record }, corrupt)
     }

@@ -100,6 +100,8 @@ pub enum Reason {
     Cancelled,
     /// Rolled back by a local command.
     Operator,
+    /// Its windows or predictions were not distributed as in its baseline.
+    Drift,
     /// Another version is on trial.
     Busy,
 }
@@ -119,6 +121,7 @@ impl Reason {
                 | Self::Slow
                 | Self::Accuracy
                 | Self::Operator
+                | Self::Drift
         )
     }
 }

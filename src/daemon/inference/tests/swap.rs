@@ -44,7 +44,10 @@ fn a_thousand_swaps_lose_no_sample_and_no_window() {
                 answered += 1;
             }
             FromWorker::Report(report) => panic!("{report:?}"),
-            FromWorker::Windows(_) | FromWorker::Labels(_) | FromWorker::Baseline(_) => {}
+            FromWorker::Windows(_)
+            | FromWorker::Labels(_)
+            | FromWorker::Baseline(_)
+            | FromWorker::Drifted(_) => {}
         }
     }
     changing.join().unwrap();

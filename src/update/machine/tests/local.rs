@@ -85,6 +85,41 @@ fn what_is_taken_back_is_not_taken_again() {
     assert_eq!(world.refused, [Reason::Target], "there is nothing before it");
 }
 
+const WEEK: std::time::Duration = std::time::Duration::from_secs(7 * 86_400);
+
+#[test]
+fn a_drift_soon_after_the_trial_goes_back_once() {
+    let mut world = committed(5);
+    let newer = release(&world.keys, 6, &model_bytes(6), None);
+    install(&mut world, &newer).unwrap();
+    world.boot().unwrap();
+    assert!(world.device.may_roll_back(world.now, WEEK), "the time is kept over a restart");
+    let mut later = world.now;
+    later.wall = later.wall.plus(WEEK).plus(std::time::Duration::from_secs(1));
+    assert!(!world.device.may_roll_back(later, WEEK), "that is too late");
+    world.tell(Event::Drifted).unwrap();
+    assert_eq!(world.last(), (State::RolledBack, Some(Reason::Drift)));
+    assert_eq!(world.active(), Some(5));
+    assert!(!world.device.may_roll_back(world.now, WEEK), "5 is not rolled back in its turn");
+    let deployment = world.publish(9, &newer);
+    world.deploy(&deployment).unwrap();
+    assert_eq!(world.last(), (State::Rejected, Some(Reason::Refused)));
+}
+
+#[test]
+fn a_drift_leaves_alone_what_an_operator_chose_and_what_is_shipped() {
+    let mut world = World::new();
+    assert!(!world.device.may_roll_back(world.now, WEEK));
+    world.tell(Event::Drifted).unwrap();
+    assert_eq!(world.active(), None);
+    let mut world = committed(5);
+    assert!(world.device.may_roll_back(world.now, WEEK));
+    let five = world.disk.record.slots.active.clone();
+    world.tell(Event::VersionSelected(None)).unwrap();
+    world.tell(Event::VersionSelected(five)).unwrap();
+    assert!(!world.device.may_roll_back(world.now, WEEK));
+}
+
 #[test]
 fn what_is_chosen_serves_without_a_trial_and_ends_what_was_under_way() {
     let mut world = committed(5);

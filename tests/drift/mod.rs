@@ -1,6 +1,9 @@
 //! Drift through the real daemon: a sensor that changes its unit raises a named alarm on the
 //! retained topic, makes the daemon degraded, and the alarm is gone after the recovery.
 
+mod circle;
+mod rollback;
+
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -10,6 +13,9 @@ use crate::common::gateway::{Gateway, MOTION};
 use crate::common::mqtt_client::MqttClient;
 
 const TOPIC: &str = "inferd/v1/gw-1/drift/motion";
+/// From m/s2 to g.
+const TO_G: f64 = 1.0 / 9.81;
+const RECORDINGS: &str = include_str!("../../models/recordings/basic-motions-test.csv");
 /// Recordings of watches, and their samples.
 const WATCHES: usize = 40;
 const ROWS: usize = 100;
@@ -28,8 +34,7 @@ fn with_baseline(gateway: &Gateway) {
 /// Every watch sends its recording once, all at the same time. `unit`: what its accelerometer is
 /// multiplied with; `round`: how often they sent it before.
 async fn send_all(peer: &mut MqttClient, unit: f64, round: usize) {
-    let recordings = include_str!("../models/recordings/basic-motions-test.csv");
-    let rows: Vec<Vec<f64>> = recordings
+    let rows: Vec<Vec<f64>> = RECORDINGS
         .lines()
         .skip(1)
         .map(|row| row.split(',').skip(3).map(|cell| cell.parse().unwrap()).collect())
@@ -56,8 +61,21 @@ async fn send_all(peer: &mut MqttClient, unit: f64, round: usize) {
 async fn event(listener: &mut MqttClient, wanted: &str) -> Value {
     loop {
         let message: Value = serde_json::from_slice(&listener.next().await.payload).unwrap();
+        println!("{} {} {}", message["version"], message["event"], message["last_alarm"]);
         if message["event"] == wanted {
             return message;
+        }
+    }
+}
+
+/// The alarm that names the cause; the output may be found before it.
+async fn drift_of_the_accelerometer(listener: &mut MqttClient) -> Value {
+    let is_accelerometer =
+        |name: &str| ["ax.", "ay.", "az."].iter().any(|channel| name.starts_with(channel));
+    loop {
+        let drift = event(listener, "drift").await;
+        if is_accelerometer(drift["last_alarm"]["quantity"].as_str().unwrap()) {
+            return drift;
         }
     }
 }
@@ -85,17 +103,8 @@ async fn a_sensor_that_changes_its_unit_is_named_until_it_changes_back() {
         assert!(names.contains(&name), "no {name} in {names:?}");
     }
 
-    // From m/s2 to g.
-    send_all(&mut peer, 1.0 / 9.81, 1).await;
-    let is_accelerometer =
-        |name: &str| ["ax.", "ay.", "az."].iter().any(|channel| name.starts_with(channel));
-    // The output may be found before its cause.
-    let drift = loop {
-        let drift = event(&mut listener, "drift").await;
-        if is_accelerometer(drift["last_alarm"]["quantity"].as_str().unwrap()) {
-            break drift;
-        }
-    };
+    send_all(&mut peer, TO_G, 1).await;
+    let drift = drift_of_the_accelerometer(&mut listener).await;
     let alarm = &drift["last_alarm"];
     assert!(alarm["message"].as_str().unwrap().contains("unit"), "{alarm}");
     assert_eq!((&drift["state"], &drift["version"]), (&json!("drift"), &json!("1.0.0")));
