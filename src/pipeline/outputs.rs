@@ -28,6 +28,8 @@ pub struct OutputStats {
     unlabelled: u64,
     /// Predictions by the score of the best label; `None` for models without such scores.
     scores: Option<[u64; SCORE_STEPS]>,
+    /// The sum of these scores.
+    score_sum: f64,
     last: LastPrediction,
 }
 
@@ -93,6 +95,7 @@ impl OutputStats {
             && let Some(count) = steps.get_mut(step(score))
         {
             *count = count.saturating_add(1);
+            self.score_sum += f64::from(score);
         }
         let last = &mut self.last;
         last.device.clear();
@@ -129,7 +132,8 @@ impl OutputStats {
     pub fn copy_from(&mut self, other: &Self) {
         self.labels.clone_from(&other.labels);
         self.counts.clone_from(&other.counts);
-        (self.unlabelled, self.scores) = (other.unlabelled, other.scores);
+        (self.unlabelled, self.scores, self.score_sum) =
+            (other.unlabelled, other.scores, other.score_sum);
         let (last, new) = (&mut self.last, &other.last);
         last.device.clone_from(&new.device);
         (last.time, last.label, last.score, last.value) =
@@ -155,6 +159,18 @@ impl OutputStats {
     #[must_use]
     pub fn scores(&self) -> Option<[u64; SCORE_STEPS]> {
         self.scores
+    }
+
+    /// The sum of the scores of [`Self::scores`].
+    #[must_use]
+    pub fn score_sum(&self) -> f64 {
+        self.score_sum
+    }
+
+    /// Predictions without a label, where others have one.
+    #[must_use]
+    pub fn unlabelled(&self) -> u64 {
+        self.unlabelled
     }
 }
 

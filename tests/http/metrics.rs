@@ -55,9 +55,17 @@ async fn metrics_are_read_by_promtool_and_by_the_python_client() {
         "inferd_queue_records{where=\"disk\"} 0",
         "inferd_devices{stream=\"motion\"} 1",
         "inferd_model_state{model=\"motion\",state=\"idle\"} 1",
+        "inferd_label_predictions_total{stream=\"motion\",label=\"resting\"} 2",
+        "inferd_score_bucket{stream=\"motion\",le=\"1.0\"} 2",
+        "inferd_score_count{stream=\"motion\"} 2",
     ] {
         assert!(text.body.lines().any(|found| found == line), "no {line} in:\n{}", text.body);
         assert!(open.body.lines().any(|found| found == line), "no {line} in:\n{}", open.body);
+    }
+    for name in ["process_cpu_seconds_total ", "process_resident_memory_bytes ", "process_threads "]
+    {
+        let line = text.body.lines().find_map(|line| line.strip_prefix(name));
+        assert!(line.is_some_and(|value| value.parse::<f64>().unwrap() > 0.0), "{name}{line:?}");
     }
     assert!(open.body.ends_with("# EOF\n"), "{}", open.body);
     assert!(!text.body.contains("watch-7"), "a device is no label");

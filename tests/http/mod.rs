@@ -22,12 +22,18 @@ struct Served {
 
 impl Served {
     async fn start(http: &str) -> Self {
+        Self::start_with(http, "").await
+    }
+
+    /// With options of the stream.
+    async fn start_with(http: &str, stream: &str) -> Self {
         let broker = Broker::start();
         let port = free_port();
         let mut peer = MqttClient::connect(broker.port(), "peer").await;
         peer.subscribe("predictions/#").await;
         let http = format!("[http]\nlisten = \"127.0.0.1:{port}\"\n{http}\n");
-        let mut gateway = Gateway::new(broker.port(), &(http + MOTION));
+        let streams = MOTION.replacen("name =", &format!("{stream}name ="), 1);
+        let mut gateway = Gateway::new(broker.port(), &(http + &streams));
         gateway.start();
         gateway.await_notice("subscribed");
         let mut served = Self { gateway, peer, _broker: broker, port };

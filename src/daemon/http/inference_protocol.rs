@@ -70,7 +70,7 @@ pub(super) fn error(status: u16, why: &str) -> Response {
 }
 
 /// The protocol's name of an element type.
-fn datatype(dtype: Dtype) -> &'static str {
+pub(super) fn datatype(dtype: Dtype) -> &'static str {
     match dtype {
         Dtype::F32 => "FP32",
         Dtype::F64 => "FP64",

@@ -9,7 +9,11 @@ use crate::daemon::models::active::ActiveModel;
 use crate::daemon::telemetry::snapshot::HealthSnapshot;
 use crate::monitor::health::HealthState;
 use crate::monitor::{StageTimes, StreamStats};
+use crate::procfs;
 use crate::update::ModelState;
+
+/// The most labels of a stream that have a time series; the most frequent ones have.
+const MAX_LABELS: usize = 64;
 
 const STATES: [HealthState; 3] = [HealthState::Healthy, HealthState::Degraded, HealthState::Failed];
 
@@ -23,6 +27,7 @@ pub(super) fn render(
     let mut out = Exposition::new(format);
     daemon(&mut out, health, started);
     streams(&mut out, health);
+    outputs(&mut out, health);
     times(&mut out, health);
     quality(&mut out, health);
     queue(&mut out, health);
@@ -55,6 +60,7 @@ fn daemon(out: &mut Exposition, health: &HealthSnapshot, started: Timestamp) {
         out.family(Kind::Gauge, "inferd_resident_memory_bytes", "Resident memory.");
         out.sample(&[], bytes);
     }
+    process(out);
     out.family(Kind::Gauge, "inferd_health_state", "1 for the state that the daemon is in.");
     for state in STATES {
         let is_it = u8::from(health.verdict.state == state);
@@ -68,6 +74,47 @@ fn daemon(out: &mut Exposition, health: &HealthSnapshot, started: Timestamp) {
         let model = reason.model.as_deref().map(|model| ("model", model));
         let labels: Vec<_> = [Some(code), stream, model].into_iter().flatten().collect();
         out.sample(&labels, 1);
+    }
+}
+
+/// The process, under the names that Prometheus' client libraries use.
+fn process(out: &mut Exposition) {
+    let Some(process) = procfs::process() else { return };
+    out.family(Kind::Counter, "process_cpu_seconds", "Processor time of user and system.");
+    out.sample(&[], process.cpu_seconds);
+    out.family(Kind::Gauge, "process_resident_memory_bytes", "Resident memory.");
+    out.sample(&[], process.resident_bytes);
+    out.family(Kind::Gauge, "process_virtual_memory_bytes", "Address space.");
+    out.sample(&[], process.virtual_bytes);
+    out.family(Kind::Gauge, "process_threads", "Threads.");
+    out.sample(&[], process.threads);
+    let Some(files) = procfs::open_files() else { return };
+    out.family(Kind::Gauge, "process_open_fds", "Open file descriptors.");
+    out.sample(&[], files);
+}
+
+/// What the models predict.
+fn outputs(out: &mut Exposition, health: &HealthSnapshot) {
+    let help = "Predictions by label, published or not; the label is empty below the threshold.";
+    out.family(Kind::Counter, "inferd_label_predictions", help);
+    for (stream, stats) in &health.streams {
+        let outputs = &stats.outputs;
+        let unlabelled = (outputs.unlabelled() > 0).then(|| ("", outputs.unlabelled()));
+        for (label, count) in outputs.labels().take(MAX_LABELS).chain(unlabelled) {
+            out.sample(&[("stream", stream.as_str()), ("label", label)], count);
+        }
+    }
+    out.family(Kind::Histogram, "inferd_score", "Scores of the best labels.");
+    for (stream, stats) in &health.streams {
+        let Some(steps) = stats.outputs.scores() else { continue };
+        let mut count = 0_u64;
+        let buckets = (1_u8..).zip(steps).map(|(step, found)| {
+            count = count.saturating_add(found);
+            (f64::from(step) / 10.0, count)
+        });
+        let buckets: Vec<_> = buckets.collect();
+        let labels = [("stream", stream.as_str())];
+        out.histogram(&labels, buckets.into_iter(), count, stats.outputs.score_sum());
     }
 }
 

@@ -5,6 +5,7 @@
 //! it: while nobody asks, the thread sleeps.
 
 mod exposition;
+mod infer;
 mod inference_protocol;
 mod metrics;
 mod page;

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::exposition::Format;
 use super::page::{self, PageView};
-use super::{inference_protocol, metrics, trial};
+use super::{infer, inference_protocol, metrics, trial};
 use crate::clock::Mono;
 use crate::control::{ControlRequest, Response as ControlResponse};
 use crate::daemon::context::DaemonContext;
@@ -29,11 +30,13 @@ pub(super) struct Site {
     context: Arc<DaemonContext>,
     commands: Commands,
     latest: Mutex<Option<(Mono, Arc<HealthSnapshot>)>>,
+    /// One request at a time runs a model.
+    inference: Mutex<()>,
 }
 
 impl Site {
     pub(super) fn new(context: Arc<DaemonContext>, commands: Commands) -> Self {
-        Self { context, commands, latest: Mutex::default() }
+        Self { context, commands, latest: Mutex::default(), inference: Mutex::default() }
     }
 
     /// Answers a request.
@@ -41,7 +44,10 @@ impl Site {
         if request.method == Method::Post {
             return match request.path.as_str() {
                 "/api/try" => self.try_payload(&request.body),
-                _ => Response::text(404, "nothing is posted to this path"),
+                path => match infer::target(path) {
+                    Some(model) => self.infer(model, &request.body).await,
+                    None => Response::text(404, "nothing is posted to this path"),
+                },
             };
         }
         match request.path.as_str() {
@@ -108,6 +114,27 @@ impl Site {
         let now = self.context.clock.now().mono;
         let device = device.as_deref().filter(|name| !name.is_empty());
         Response::json(200, &live.look(now, device, labels))
+    }
+
+    /// Runs a model that a stream allows it for, on a thread of its own: other requests go on.
+    async fn infer(&self, (name, version): (&str, Option<&str>), body: &[u8]) -> Response {
+        let mut streams = self.context.config.streams.iter();
+        if !streams.any(|stream| stream.model.as_str() == name && stream.infer) {
+            let why = "no stream of such a model allows this: set `infer = true` in its [[stream]]";
+            return inference_protocol::error(403, why);
+        }
+        let active = self.commands.models.active();
+        let model = active.into_iter().find(|model| model.name().as_str() == name);
+        let Some(model) = model else {
+            return inference_protocol::error(503, "the model is not loaded");
+        };
+        if version.is_some_and(|version| version != model.loaded.card.version) {
+            return inference_protocol::error(404, "another version of this model is active");
+        }
+        let body = body.to_vec();
+        let _running = self.inference.lock().await;
+        let ran = spawn_blocking(move || infer::run(&model, &body)).await;
+        ran.unwrap_or_else(|_| inference_protocol::error(500, "the daemon is stopping"))
     }
 
     fn try_payload(&self, body: &[u8]) -> Response {
