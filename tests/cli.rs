@@ -343,3 +343,37 @@ fn check_finds_certificates_that_will_not_do() {
     assert!(out.contains("byte order mark") && out.contains("sed -i"), "{out}");
     assert!(out.contains("store.dir") && out.contains("is not a folder"), "{out}");
 }
+
+#[test]
+fn check_names_a_baseline_that_is_damaged_or_of_another_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("models/motion");
+    fs::create_dir_all(&model).unwrap();
+    for entry in fs::read_dir(motion()).unwrap() {
+        let from = entry.unwrap().path();
+        fs::copy(&from, model.join(from.file_name().unwrap())).unwrap();
+    }
+    let path = config(&folder, "");
+    let text_of = fs::read_to_string(&path).unwrap();
+    let of_repository = format!("dir = {:?}", root().join("models"));
+    fs::write(&path, text_of.replace(&of_repository, "dir = \"models\"")).unwrap();
+    let check = || run(&["check", "--config", text(&path)]);
+    assert!(!check().out.contains("baseline"), "{}", check().out);
+    let baseline = model.join("baseline.npz");
+    let good = fs::read(&baseline).unwrap();
+    let mut arrays = npz::read(&good, 1 << 20).unwrap();
+    let names = arrays.get_mut("names").unwrap();
+    let inferd::tensor::Data::U8(names) = &mut names.data else { panic!("names are text") };
+    names[0] = b'b';
+    let arrays = arrays.iter().map(|(name, tensor)| (name.as_str(), tensor));
+    fs::write(&baseline, npz::write(arrays).unwrap()).unwrap();
+    let foreign = check();
+    assert_eq!(foreign.code, 0, "{}", foreign.err);
+    let said = foreign.out + &foreign.err;
+    assert!(said.contains("baseline.npz is not used") && said.contains("bx.mean"), "{said}");
+    fs::write(&baseline, &good[..good.len() / 2]).unwrap();
+    let damaged = check();
+    assert_ne!(damaged.code, 0);
+    let said = damaged.out + &damaged.err;
+    assert!(said.contains("baseline.npz"), "{said}");
+}

@@ -36,6 +36,7 @@ async fn labels_are_joined_by_id_and_time_and_survive_a_restart() {
     let mut peer = MqttClient::connect(mosquitto.port(), "peer").await;
     peer.subscribe("predictions/#").await;
     let mut gateway = Gateway::new(mosquitto.port(), &format!("{MOTION}{LABELS}"));
+    gateway.set("INFERD_LOG_FORMAT", "json");
     gateway.start();
     gateway.await_notice("subscribed");
     let made = predictions(&mut peer, 0, 200).await;
@@ -55,6 +56,10 @@ async fn labels_are_joined_by_id_and_time_and_survive_a_restart() {
     let health = gateway.await_health("the labels", counted);
     let expected = json!({"malformed": 1, "repeated": 1, "unmatched": 1});
     assert_eq!(labels_of(&health)["refused"], expected);
+    let log = gateway.log();
+    let unmatched = log.lines().find(|line| line.contains("unmatched")).unwrap();
+    let line: Value = serde_json::from_str(unmatched).unwrap();
+    assert_eq!((&line["id"], &line["reason"]), (&json!("gw-1-none-7"), &json!("unmatched")));
     assert_eq!(health["streams"]["motion"]["rejects"], json!({}), "a label is not a sample");
     let version = &labels_of(&health)["versions"][0];
     assert_eq!((&version["version"], &version["labels"]), (&json!("1.0.0"), &json!(2)));

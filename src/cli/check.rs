@@ -261,7 +261,14 @@ fn model_warnings(stream: &Stream, loaded: &VerifiedModel, before: &[StreamRow])
     if before.iter().any(|row| row.model == stream.model.as_str()) {
         return Vec::new();
     }
-    loaded.warnings.iter().map(|warning| format!("model {name}: {warning}")).collect()
+    let misfit = pipeline::baseline_misfit(stream, loaded).map(|why| {
+        format!(
+            "baseline.npz is not used, and the daemon learns another one: {why}; make one with \
+             `inferctl baseline`"
+        )
+    });
+    let warnings = loaded.warnings.iter().cloned().chain(misfit);
+    warnings.map(|warning| format!("model {name}: {warning}")).collect()
 }
 
 fn render(report: &Report, path: &Path, rate: Rate) -> String {

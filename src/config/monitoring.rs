@@ -123,11 +123,15 @@ pub(super) fn drift(section: &Section<'_>) -> Drift {
         enabled: section.flag("enabled"),
         false_alarms: false_alarms.unwrap_or(default.false_alarms),
         learn: section.duration("learn"),
-        capture_inputs: captures.then(|| section.int("capture_inputs")),
-        rollback_within: rolls_back.then(|| section.duration("rollback_within")),
+        capture_inputs: captures.then(|| section.int_if("capture_inputs").unwrap_or(INPUTS)),
+        rollback_within: rolls_back
+            .then(|| section.duration_if("rollback_within").unwrap_or(ROLLBACK_WITHIN)),
     }
 }
 
+/// The defaults of `capture_inputs` and `rollback_within`, if alarms do that.
+const INPUTS: u32 = 50;
+const ROLLBACK_WITHIN: Duration = Duration::from_secs(7 * 86_400);
 /// The values of `on_drift`.
 const CAPTURE: &str = "capture";
 const ROLLBACK: &str = "rollback";

@@ -286,12 +286,14 @@ pub(super) const STREAMS: &[OptionSpec] = options! {
     "stream[].drift.on_drift": Kind::Strings { max: 2, form: "\"capture\", \"rollback\"" }
         => Value("[]"),
         "What an alarm does beside its report. capture: the next inputs are captured, within \
-         `capture.per_day`; needs a table `[stream.capture]`. rollback: the previous version of the \
-         model becomes active if the one in use is on trial, or its trial ended less than \
+         `capture.per_day`; needs a table `[stream.capture]`. rollback: the previous version of \
+         the model becomes active if the one in use is on trial, or its trial ended less than \
          `rollback_within` ago; needs `updates.keyset`.";
-    "stream[].drift.capture_inputs": Kind::Int { min: 1, max: 1_000_000 } => Value("50"),
+    "stream[].drift.capture_inputs": Kind::Int { min: 1, max: 1_000_000 }
+        => Derived("50, where alarms capture inputs"), eg "50",
         "How many inputs an alarm captures.";
-    "stream[].drift.rollback_within": duration(MINUTE, 3650 * DAY) => Value("\"7d\""),
+    "stream[].drift.rollback_within": duration(MINUTE, 3650 * DAY)
+        => Derived("7d, where alarms roll back"), eg "\"7d\"",
         "How long after the end of its trial a version is rolled back by an alarm.";
 
     "stream[].labels.topic": topic("levels with {captures}; {stream} and {model} are replaced by \

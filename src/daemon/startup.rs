@@ -278,10 +278,20 @@ fn streams(config: &Config, state: &mut State, now: Now) -> Result<Vec<StreamRun
             restore_labels(&mut pipeline, stream, store);
         }
         let (gateway, digest) = (&config.gateway, model.loaded.digest);
-        let learned = store_of(&mut state.database)
-            .and_then(|store| baselines::load(store, &stream.name, digest));
+        let (learned, learning) = store_of(&mut state.database)
+            .map(|store| {
+                let name = &stream.name;
+                let learned = baselines::load(store, name, digest);
+                (learned, baselines::load_progress(store, name, digest))
+            })
+            .unwrap_or_default();
         if let Err(why) = pipeline.watch_drift(model.loaded.baseline.clone(), learned) {
             log::warn!("stream {}: the baseline of its model is not used: {why}", stream.name);
+        }
+        if let Some(learning) = learning
+            && pipeline.resume_learning(&learning)
+        {
+            log::info!("stream {}: goes on learning its baseline", stream.name);
         }
         let runner = StreamRunner::new(index, stream, pipeline, saves, recent);
         let runner = runner.with_drift(gateway, &stream.drift, digest);

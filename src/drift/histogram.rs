@@ -1,5 +1,6 @@
 //! Distances between the shares of bins.
 
+use super::progress::saved_fields;
 use super::quantity::BINS;
 
 /// Windows in one period of a histogram; so many that a count of them fits a byte, but for one.
@@ -44,6 +45,8 @@ pub(super) struct RollingCounts {
     complete: u8,
     in_period: u16,
 }
+
+saved_fields!(RollingCounts { periods, at, complete, in_period });
 
 impl RollingCounts {
     /// Counts one observation. Returns whether it completed a period; the next one then replaces

@@ -16,6 +16,7 @@ mod cusum;
 mod device_rate;
 mod distribution;
 mod histogram;
+mod progress;
 mod quantity;
 mod report;
 #[cfg(test)]

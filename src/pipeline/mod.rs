@@ -63,6 +63,7 @@ pub use compatibility::{advice, check_compatibility};
 pub use decode::{
     Decoded, MetricNames, PayloadDecoder, PayloadSchema, SampleBuilder, Samples, TensorPayload,
 };
+pub use drift::baseline_misfit;
 pub use encode::mark_replayed;
 pub use field_order::misplaced_fields;
 pub(crate) use golden::verify_samples;

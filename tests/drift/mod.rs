@@ -61,7 +61,6 @@ async fn send_all(peer: &mut MqttClient, unit: f64, round: usize) {
 async fn event(listener: &mut MqttClient, wanted: &str) -> Value {
     loop {
         let message: Value = serde_json::from_slice(&listener.next().await.payload).unwrap();
-        println!("{} {} {}", message["version"], message["event"], message["last_alarm"]);
         if message["event"] == wanted {
             return message;
         }

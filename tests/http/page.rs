@@ -50,6 +50,21 @@ async fn the_page_is_complete_without_javascript() {
 }
 
 #[tokio::test]
+async fn captured_inputs_are_listed() {
+    let capture = "[capture]\nwrite_interval = \"1s\"\n";
+    let mut served = Served::start(capture).await;
+    assert!(!get(served.port, "/").body.contains("Captured inputs"), "nothing is captured");
+    drop(served);
+    let stream = "capture = { margin = 2.0 }\n";
+    served = Served::start_with(capture, stream).await;
+    served.gateway.await_health("the file", |it| it["capture"]["segments"] == 1);
+    let page = get(served.port, "/").body;
+    for words in ["Captured inputs", "2 in 1 files", "margin 2", "<td>motion</td><td>margin</td>"] {
+        assert!(page.contains(words), "no {words:?} in:\n{page}");
+    }
+}
+
+#[tokio::test]
 async fn the_live_view_records_while_somebody_looks() {
     let mut served = Served::start("").await;
     let look =

@@ -51,7 +51,11 @@ async fn a_model_that_labels_prove_wrong_is_rolled_back() {
     fleet.publish(&made).await;
     let trial = Trial { min_accuracy: Some(0.9), min_labels: 10, ..deployment(&made, 1).trial };
     fleet.deploy(&Deployment { trial, ..deployment(&made, 1) }).await;
-    fleet.reports(|report| state(report) == Some(State::Trial)).await;
+    let serves = |report: &ModelReport| {
+        state(report) == Some(State::Trial) && report.active.version == "2.0.0"
+    };
+    fleet.reports(serves).await;
+    while fleet.serving() != "2.0.0" {}
     // Twelve windows, more than `min_runs`: without labels the trial goes on. The watch rests.
     sensor.publish_all("sensors/w1/imu", samples(0, 100)).await;
     sensor.publish_all("sensors/w2/imu", samples(0, 90)).await;

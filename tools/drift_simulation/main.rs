@@ -1,5 +1,6 @@
 //! What the detection of drift finds, how soon, and how often it is wrong:
-//! `cargo run --release --example drift_simulation`. Arguments: the number of seeds, 10 by default.
+//! `cargo run --release --example drift_simulation`. Arguments: the number of seeds, 10 by default, and
+//! the first of them, 0 by default: `-- 10 1000` runs ten that nothing was tuned with.
 //!
 //! Prints a row for each promise of docs/monitoring.md. A window a second, one false alarm in 30
 //! days.
@@ -14,6 +15,7 @@
 
 mod source;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,27 +32,32 @@ const DAYS: u64 = 30;
 const NUMBERS: usize = 8;
 
 fn main() {
-    let seeds = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(10);
+    let argument = |place| std::env::args().nth(place).and_then(|text| text.parse::<u64>().ok());
+    let seeds = Seeds { count: argument(1).unwrap_or(10), first: argument(2).unwrap_or(0) };
     println!(
         "{:<54} {:>8} {:>8} {:>8}",
         "a lasting change is found after so many windows", "mean", "p95", "bound"
     );
     for (shift, bound) in [(0.5, "150/250"), (1.0, "50/70"), (2.0, "")] {
-        row(&format!("{shift} sd, independent windows"), delays(0.0, shift, seeds * 40), bound);
+        row(
+            &format!("{shift} sd, independent windows"),
+            delays(0.0, shift, seeds.times(40)),
+            bound,
+        );
     }
-    row("1 sd, AR(1) 0.9", delays(0.9, 1.0, seeds * 10), "");
+    row("1 sd, AR(1) 0.9", delays(0.9, 1.0, seeds.times(10)), "");
     for (name, fault, bound) in [
         ("variance times 1.5, mean kept", Fault::Variance, "1024"),
         ("dead sensor", Fault::Dead, "64"),
         ("unit change, m/s2 to g", Fault::Unit, "64"),
         ("swapped axes", Fault::Axes, "64"),
     ] {
-        let (found, named) = faults(fault, seeds * 10);
+        let (found, named) = faults(fault, seeds.times(10));
         row(&format!("{name}: {named}"), found, bound);
     }
-    row("two labels that swap shares", labels(seeds * 10), "1024");
-    row("half rate of a device, in seconds", half_rate(seeds * 10), "60");
-    println!("\nalarms without a reason in {DAYS} days, {seeds} seeds");
+    row("two labels that swap shares", labels(seeds.times(10)), "1024");
+    row("half rate of a device, in seconds", half_rate(seeds.times(10)), "60");
+    println!("\nalarms without a reason in {DAYS} days, {} seeds", seeds.count);
     for (name, correlation, daily, baseline) in [
         ("independent", 0.0, 0.0, DAY),
         ("AR(1) 0.5", 0.5, 0.0, DAY),
@@ -58,8 +65,23 @@ fn main() {
         ("daily sine of 1 sd", 0.0, 1.0, 3 * DAY),
     ] {
         let alarms: Vec<u32> =
-            (0..seeds).map(|seed| false_alarms(seed, correlation, daily, baseline)).collect();
+            seeds.times(1).map(|seed| false_alarms(seed, correlation, daily, baseline)).collect();
         println!("{name:<54} {alarms:?}");
+    }
+}
+
+/// The seeds of all runs.
+#[derive(Clone, Copy)]
+struct Seeds {
+    count: u64,
+    first: u64,
+}
+
+impl Seeds {
+    /// So many times more.
+    fn times(self, factor: u64) -> Range<u64> {
+        let first = self.first * factor;
+        first..first + self.count * factor
     }
 }
 
@@ -100,7 +122,7 @@ fn baseline(
 }
 
 /// Windows from a step of one of the numbers to the alarm.
-fn delays(correlation: f64, shift: f64, runs: u64) -> Vec<u64> {
+fn delays(correlation: f64, shift: f64, runs: Range<u64>) -> Vec<u64> {
     let quantities = numbers();
     let run = |seed: u64| {
         let mut source = Source::new(7 * seed + 1, NUMBERS, correlation, 0.0);
@@ -115,7 +137,7 @@ fn delays(correlation: f64, shift: f64, runs: u64) -> Vec<u64> {
         })
         .0
     };
-    (0..runs).map(run).collect()
+    runs.map(run).collect()
 }
 
 /// Windows from `begin` to the first alarm after it, and its quantity.
@@ -141,7 +163,7 @@ fn first_alarm(
 }
 
 /// Windows from a fault of a sensor to the alarm, and the quantities that were named.
-fn faults(fault: Fault, runs: u64) -> (Vec<u64>, String) {
+fn faults(fault: Fault, runs: Range<u64>) -> (Vec<u64>, String) {
     let channels = ["x", "y", "z"].map(|name| Channel { name: name.to_owned(), limits: None });
     let quantities = Arc::new(Quantities {
         channels: channels.to_vec(),
@@ -166,12 +188,12 @@ fn faults(fault: Fault, runs: u64) -> (Vec<u64>, String) {
         named.insert(quantity);
         found
     };
-    let found = (0..runs).map(&mut run).collect();
+    let found = runs.map(&mut run).collect();
     (found, named.into_iter().collect::<Vec<_>>().join(" "))
 }
 
 /// Windows from a change of the shares of labels to the alarm.
-fn labels(runs: u64) -> Vec<u64> {
+fn labels(runs: Range<u64>) -> Vec<u64> {
     let labels: Vec<String> = ["idle", "running", "fault", "off"].map(str::to_owned).to_vec();
     let quantities = Arc::new(Quantities { channels: Vec::new(), outputs: Vec::new(), labels });
     let label = |random: &mut Random, swapped: bool| {
@@ -191,11 +213,11 @@ fn labels(runs: u64) -> Vec<u64> {
         })
         .0
     };
-    (0..runs).map(run).collect()
+    runs.map(run).collect()
 }
 
 /// Seconds from the change of a device that sends half as often until it is found.
-fn half_rate(runs: u64) -> Vec<u64> {
+fn half_rate(runs: Range<u64>) -> Vec<u64> {
     let run = |seed: u64| {
         let mut random = Random::new(7 * seed + 1);
         let mut rate = DeviceRate::default();
@@ -214,7 +236,7 @@ fn half_rate(runs: u64) -> Vec<u64> {
             }
         }
     };
-    (0..runs).map(run).collect()
+    runs.map(run).collect()
 }
 
 /// Alarms in thirty days in which nothing changes.

@@ -251,3 +251,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_an_alarm_does_needs_what_it_acts_on() {
+    let stream = "[[stream]]\nname = \"a\"\nmodel = \"m\"\ntopic = \"t/{device}\"\n";
+    let problems = |more: &str| {
+        let parsed = Config::parse(&format!("{stream}{more}"));
+        parsed.map_or_else(|error| error.to_string(), |_| String::new())
+    };
+    let drift = |more: &str| problems(&format!("[stream.drift]\n{more}\n"));
+    assert!(drift("on_drift = [\"reboot\"]").contains("\"reboot\" is unknown"));
+    assert!(drift("on_drift = [\"capture\"]").contains("the stream captures nothing"));
+    assert!(drift("on_drift = [\"rollback\"]").contains("updates are off"));
+    assert!(drift("capture_inputs = 5").contains("used only if on_drift has \"capture\""));
+    assert!(drift("rollback_within = \"1d\"").contains("used only if on_drift has \"rollback\""));
+    let capture = "[stream.capture]\n";
+    assert_eq!(drift(&format!("on_drift = [\"capture\"]\n{capture}")), "");
+    let off = "enabled = false\non_drift = [\"capture\"]\n";
+    assert!(drift(&format!("{off}{capture}")).contains("drift.enabled is false"));
+    let off = format!("enabled = false\n{capture}");
+    assert!(drift(&format!("{off}drift = true")).contains("nothing is compared with a baseline"));
+    assert!(drift(&format!("{off}outside = true")).contains("nothing is compared"));
+    assert!(problems("infer = true").contains("clients with a token"));
+    let parsed = Config::parse(&format!(
+        "{stream}[stream.drift]\non_drift = [\"capture\"]\n[stream.capture]\ndrift = true\n"
+    ));
+    let parsed = parsed.unwrap();
+    assert_eq!(parsed.streams[0].drift.capture_inputs, Some(50));
+    assert!(parsed.streams[0].capture.as_ref().unwrap().drift);
+}

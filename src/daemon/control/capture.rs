@@ -23,6 +23,15 @@ pub(super) async fn list(context: &DaemonContext, filter: SegmentFilter) -> Comm
     run(handle, list).await
 }
 
+/// The newest segments on disk, at most `count`, the newest first; none if the thread is busy.
+pub(crate) async fn newest(context: &DaemonContext, count: usize) -> Vec<SegmentFile> {
+    let Ok(handle) = handle(context) else { return Vec::new() };
+    let newest = move |writer: &mut CaptureWriter| {
+        writer.segments().iter().rev().take(count).cloned().collect()
+    };
+    run(handle, newest).await.unwrap_or_default()
+}
+
 /// Deletes segments.
 pub(super) async fn purge(context: &DaemonContext, filter: SegmentFilter) -> CommandResult {
     let purge = move |writer: &mut CaptureWriter| writer.purge(&filter);

@@ -1,6 +1,6 @@
 //! The control socket, and the commands that arrive on it.
 
-mod capture;
+pub(crate) mod capture;
 pub(crate) mod commands;
 mod model_rows;
 mod queue;

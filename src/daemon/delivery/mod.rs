@@ -252,6 +252,9 @@ impl DeliveryLoop {
             FromWorker::Baseline(learned) => {
                 baselines::save(&self.store, &self.context.config.streams, &learned);
             }
+            FromWorker::Learning(progress) => {
+                baselines::save_progress(&self.store, &self.context.config.streams, progress);
+            }
             FromWorker::Drifted(stream) => {
                 let stream = self.context.config.streams.get(stream);
                 stream.into_iter().for_each(|stream| self.updates.check_drift(&stream.model));

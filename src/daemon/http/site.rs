@@ -14,6 +14,7 @@ use super::{infer, inference_protocol, metrics, trial};
 use crate::clock::Mono;
 use crate::control::{ControlRequest, Response as ControlResponse};
 use crate::daemon::context::DaemonContext;
+use crate::daemon::control::capture;
 use crate::daemon::control::commands::Commands;
 use crate::daemon::telemetry::snapshot::HealthSnapshot;
 use crate::http::{Method, Request, Response};
@@ -24,6 +25,11 @@ use crate::monitor::health::HealthState;
 const MAX_AGE: Duration = Duration::from_millis(500);
 /// How long the daemon may take to make a snapshot before it counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Files with captured inputs that the page lists, and how long it waits for the thread that knows
+/// them: it may be writing.
+const CAPTURES: usize = 8;
+const CAPTURES_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What the server shows.
 pub(super) struct Site {
@@ -95,8 +101,10 @@ impl Site {
     async fn page(&self) -> Response {
         let Some(health) = self.snapshot().await else { return unavailable() };
         let models = self.commands.models.active();
-        let now = self.context.clock.now();
-        let view = PageView { config: &self.context.config, health: &health, models: &models, now };
+        let captures = timeout(CAPTURES_PATIENCE, capture::newest(&self.context, CAPTURES));
+        let captures = captures.await.unwrap_or_default();
+        let (config, now) = (&self.context.config, self.context.clock.now());
+        let view = PageView { config, health: &health, models: &models, captures: &captures, now };
         Response::new(200, "text/html; charset=utf-8", page::render(&view))
     }
 

@@ -17,6 +17,10 @@ use crate::pipeline::Pipeline;
 /// Health shows the quantities as they were at most this long ago.
 const REFRESH: Duration = Duration::from_secs(10);
 
+/// The progress of a baseline is saved at most this often, and at a clean stop: about 1 KiB for each
+/// quantity.
+const SAVE_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
 /// The message of the drift topic.
 #[derive(Serialize)]
 struct DriftMessage<'a> {
@@ -43,6 +47,8 @@ pub(crate) struct DriftPublisher {
     rolls_back: bool,
     /// An alarm came that may.
     is_rollback_due: bool,
+    /// While a baseline is learned: when its progress is saved.
+    save_at: Option<Mono>,
 }
 
 /// A baseline that a stream has learned, with the model that it is of.
@@ -51,6 +57,14 @@ pub(crate) struct LearnedBaseline {
     pub(crate) stream: usize,
     pub(crate) model: Digest,
     pub(crate) baseline: std::sync::Arc<Baseline>,
+}
+
+/// What a stream has learned of a baseline so far, with the model that it is of.
+#[derive(Debug, PartialEq)]
+pub(crate) struct LearningProgress {
+    pub(crate) stream: usize,
+    pub(crate) model: Digest,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl DriftPublisher {
@@ -63,6 +77,7 @@ impl DriftPublisher {
             refreshed: None,
             rolls_back: drift.rollback_within.is_some(),
             is_rollback_due: false,
+            save_at: None,
         }
     }
 
@@ -73,6 +88,11 @@ impl DriftPublisher {
         now: Now,
         out: &mut Vec<ResultMessage>,
     ) -> Option<DriftReport> {
+        if !pipeline.is_learning() {
+            self.save_at = None;
+        } else if self.save_at.is_none() {
+            self.save_at = Some(now.mono.plus(SAVE_INTERVAL));
+        }
         let events = pipeline.take_drift_events();
         if !self.is_due(&events, now.mono) {
             return None;
@@ -82,6 +102,22 @@ impl DriftPublisher {
         let report = pipeline.drift_report(now.mono)?;
         self.messages(&events, &report, pipeline.card(), now, out);
         Some(report)
+    }
+
+    /// When the progress of a baseline is to be saved; `None` while none is learned.
+    pub(crate) fn save_at(&self) -> Option<Mono> {
+        self.save_at
+    }
+
+    /// The progress to save; `None` if no window was added since the last time.
+    pub(crate) fn take_progress(
+        &mut self,
+        pipeline: &Pipeline,
+        now: Mono,
+        model: Digest,
+    ) -> Option<LearningProgress> {
+        self.save_at.take()?;
+        Some(LearningProgress { stream: self.stream, model, bytes: pipeline.learning(now)? })
     }
 
     /// Whether an alarm that may roll the model back came since this was asked last.

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc;
 
-use super::drift::LearnedBaseline;
+use super::drift::{LearnedBaseline, LearningProgress};
 use super::queues::QueuedSample;
 use super::reports::Report;
 use super::shadow_share::ShadowStart;
@@ -52,6 +52,8 @@ pub(crate) enum FromWorker {
     Labels(SavedLabels),
     /// A baseline to save.
     Baseline(LearnedBaseline),
+    /// What a stream has learned of a baseline so far, to save.
+    Learning(LearningProgress),
     /// An alarm of this stream, which may roll its model back.
     Drifted(usize),
 }

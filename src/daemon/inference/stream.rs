@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use super::drift::{DriftPublisher, LearnedBaseline};
+use super::drift::{DriftPublisher, LearnedBaseline, LearningProgress};
 use super::messages::SwapOutcome;
 use super::rejects::RejectSample;
 use super::retained_inputs::{RetainedInputs, content};
@@ -22,9 +22,8 @@ use crate::daemon::windows::journal_state::SharedJournal;
 use crate::daemon::windows::recent_inputs::RecentInputs;
 use crate::drift::DriftReport;
 use crate::ids::{Digest, StreamName};
-use crate::log_fields;
 use crate::message::{Incoming, InputId, InputProcessed, ResultMessage};
-use crate::pipeline::{LabelReport, Pipeline, StepReport, WindowFill};
+use crate::pipeline::{LabelReport, Pipeline, StepReport};
 use crate::store::windows::Windows;
 
 /// The journal entries may take this many times the bytes of their base before a new base is
@@ -176,7 +175,7 @@ impl StreamRunner {
         if let Some(fill) = outcome.fill {
             let window = stats.window.get_or_insert_default();
             window_counters::count(window, &outcome, fill, &self.pipeline);
-            log_fill(&self.name, outcome.samples, &window.device, fill);
+            window_counters::log_fill(&self.name, outcome.samples, &window.device, fill);
         }
         outcome
     }
@@ -217,6 +216,17 @@ impl StreamRunner {
         let baseline = self.pipeline.take_learned_baseline()?;
         let (_, model) = self.drift.as_ref()?;
         Some(LearnedBaseline { stream: self.index, model: *model, baseline })
+    }
+
+    /// When the progress of a learned baseline is to be saved; `None` while none is learned.
+    pub(crate) fn save_progress_at(&self) -> Option<Mono> {
+        self.drift.as_ref()?.0.save_at()
+    }
+
+    /// The progress of a learned baseline to save.
+    pub(crate) fn save_progress(&mut self, now: Mono) -> Option<LearningProgress> {
+        let (publisher, model) = self.drift.as_mut()?;
+        publisher.take_progress(&self.pipeline, now, *model)
     }
 
     /// Whether a retained message is the last one processed of its topic, or one whose samples are
@@ -374,19 +384,6 @@ impl StreamRunner {
     pub(crate) fn name(&self) -> &StreamName {
         &self.name
     }
-}
-
-fn log_fill(name: &StreamName, samples: u32, device: &str, fill: WindowFill) {
-    if !log::log_enabled!(log::Level::Debug) {
-        return;
-    }
-    let (filled, length) = (fill.filled, fill.length);
-    log_fields::with(&[("stream", name), ("device", &device)], || {
-        log::debug!(
-            "stream {name}: {samples} samples, the next window of device {device:?} has {filled} \
-             of {length}"
-        );
-    });
 }
 
 /// How often windows are saved, by the `windows` option of the stream.

@@ -1,5 +1,7 @@
 //! The counters of a stream's windows.
 
+use crate::ids::StreamName;
+use crate::log_fields;
 use crate::monitor::{LostWindow, WindowStats};
 use crate::pipeline::{Pipeline, StepReport, WindowFill};
 
@@ -41,4 +43,18 @@ pub(crate) fn count(
             message: loss.to_string(),
         });
     }
+}
+
+/// Says how full the window of a device is.
+pub(super) fn log_fill(name: &StreamName, samples: u32, device: &str, fill: WindowFill) {
+    if !log::log_enabled!(log::Level::Debug) {
+        return;
+    }
+    let (filled, length) = (fill.filled, fill.length);
+    log_fields::with(&[("stream", name), ("device", &device)], || {
+        log::debug!(
+            "stream {name}: {samples} samples, the next window of device {device:?} has {filled} \
+             of {length}"
+        );
+    });
 }

@@ -5,6 +5,7 @@
 //! Only there can messages be dropped.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -129,7 +130,13 @@ impl Worker {
                 let (name, refused) = (runner.name(), report.refused);
                 let topic = &incoming.topic;
                 if let Some(suppressed) = self.log_limit.allow(now, &format!("{name}/{reason}")) {
-                    log_fields::with(&[("stream", name), ("topic", topic)], || {
+                    let id = report.first_id.as_deref().unwrap_or_default();
+                    let all: [(&'static str, &dyn Display); 4] =
+                        [("stream", name), ("topic", topic), ("reason", &reason), ("id", &id)];
+                    // Not every label names a prediction.
+                    let count = if id.is_empty() { 3 } else { all.len() };
+                    let known = all.get(..count).unwrap_or_default();
+                    log_fields::with(known, || {
                         log::warn!(
                             "stream {name}: {refused} labels on {topic:?} were not counted \
                              ({reason}): {message}{suppressed}"
@@ -202,7 +209,9 @@ impl Worker {
     }
 
     fn next_save(&self) -> Option<Mono> {
-        let saves = |it: &StreamRunner| it.save_at().into_iter().chain(it.save_labels_at()).min();
+        let saves = |it: &StreamRunner| {
+            [it.save_at(), it.save_labels_at(), it.save_progress_at()].into_iter().flatten().min()
+        };
         self.streams.values().filter_map(saves).min()
     }
 
@@ -221,6 +230,11 @@ impl Worker {
             {
                 send(&self.results, FromWorker::Labels(saved))?;
             }
+            if runner.save_progress_at().is_some_and(|at| at <= now.mono)
+                && let Some(progress) = runner.save_progress(now.mono)
+            {
+                send(&self.results, FromWorker::Learning(progress))?;
+            }
         }
         Ok(())
     }
@@ -232,6 +246,10 @@ impl Worker {
         }
         for saved in self.streams.values_mut().filter_map(StreamRunner::save_labels) {
             send(&self.results, FromWorker::Labels(saved))?;
+        }
+        let learning = self.streams.values_mut().filter_map(|it| it.save_progress(now.mono));
+        for progress in learning {
+            send(&self.results, FromWorker::Learning(progress))?;
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! Means of blocks of windows: how long a block has to be, so that neighbours are independent.
 
+use crate::drift::progress::saved_fields;
+
 /// Blocks of 2^0 to 2^10 windows are measured.
 pub const LEVELS: usize = 11;
 /// The shortest block, as a level: means of fewer windows may be far from normal.
@@ -20,6 +22,8 @@ pub(super) struct Moments {
     pub(super) mean: f64,
     squares: f64,
 }
+
+saved_fields!(Moments { count, mean, squares });
 
 impl Moments {
     pub(super) fn add(&mut self, value: f64) {
@@ -45,6 +49,8 @@ struct Level {
     high: f64,
 }
 
+saved_fields!(Level { half, moments, low, high });
+
 impl Default for Level {
     fn default() -> Self {
         let (low, high) = (f64::INFINITY, f64::NEG_INFINITY);
@@ -57,6 +63,8 @@ impl Default for Level {
 pub(super) struct BlockMeans {
     levels: [Level; LEVELS],
 }
+
+saved_fields!(BlockMeans { levels });
 
 impl BlockMeans {
     pub(super) fn add(&mut self, value: f64) {

@@ -3,6 +3,7 @@
 use super::blocks::BlockMeans;
 use super::shape::{ShapeCounter, bin_of};
 use super::{Baseline, ChannelBaseline, LabelBaseline, NumberBaseline, Shape, label_bins};
+use crate::drift::progress::saved_fields;
 use crate::drift::quantity::{BINS, Features, Quantities};
 
 /// The fewest windows of a baseline.
@@ -131,6 +132,8 @@ pub(super) struct ChannelCounter {
     constant: f64,
     clipped: f64,
 }
+
+saved_fields!(ChannelCounter { windows, range, constant, clipped });
 
 impl Default for ChannelCounter {
     fn default() -> Self {

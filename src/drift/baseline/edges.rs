@@ -1,5 +1,6 @@
 //! Bounds of bins with the same number of values each, found while values arrive.
 
+use crate::drift::progress::saved_fields;
 use crate::drift::quantity::BINS;
 
 /// Cells of the histogram that the bounds are read from.
@@ -16,6 +17,8 @@ pub(super) struct EdgeFinder {
     width: f64,
     cells: [u32; CELLS],
 }
+
+saved_fields!(EdgeFinder { first, low, width, cells });
 
 impl EdgeFinder {
     pub(super) fn new() -> Self {

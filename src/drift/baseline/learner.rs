@@ -8,7 +8,10 @@ use super::edges::EdgeFinder;
 use super::shape::{ShapeCounter, bin_of};
 use super::{Baseline, LabelBaseline, NumberBaseline, label_bins};
 use crate::clock::Mono;
+use crate::codec::Reader;
+use crate::drift::progress::{Saved, saved_fields};
 use crate::drift::quantity::{BINS, Features, Quantities};
+use crate::ids::Digest;
 
 /// Windows before the bounds of the bins are chosen.
 const WINDOWS_FOR_EDGES: u64 = 256;
@@ -19,11 +22,22 @@ const PATIENCE: u32 = 10;
 /// The end is looked for once in so many windows.
 const CHECKED_EVERY: u64 = 64;
 
+/// The format of [`Learner::save`]: a number, the digest of the rest, the state.
+const FORMAT: u8 = 1;
+const DIGEST_BYTES: usize = 32;
+
+/// The digest of the names and bounds of quantities.
+fn digest_of(quantities: &Quantities) -> Digest {
+    Digest::of(format!("{quantities:?}").as_bytes())
+}
+
 /// Learns in two parts: the bounds of the bins first, then the shares and their spread.
 #[derive(Clone, Debug)]
 pub(in crate::drift) struct Learner {
     quantities: std::sync::Arc<Quantities>,
     period: Duration,
+    /// How long it learned before the last restart.
+    before: Duration,
     started: Option<Mono>,
     windows: u64,
     numbers: Vec<NumberLearner>,
@@ -38,6 +52,8 @@ struct NumberLearner {
     finder: Option<Box<EdgeFinder>>,
     shape: Option<(Vec<f64>, ShapeCounter)>,
 }
+
+saved_fields!(NumberLearner { blocks, finder, shape });
 
 impl NumberLearner {
     fn new() -> Self {
@@ -73,6 +89,7 @@ impl Learner {
             channels: quantities.channels.iter().map(|_| ChannelCounter::default()).collect(),
             label_counts: vec![0; quantities.labels.len()],
             labels: None,
+            before: Duration::ZERO,
             started: None,
             windows: 0,
             period,
@@ -80,9 +97,55 @@ impl Learner {
         }
     }
 
+    /// What was learned so far, for [`Self::restore`].
+    pub(in crate::drift) fn save(&self, now: Mono) -> Vec<u8> {
+        let mut state = digest_of(&self.quantities).0.to_vec();
+        u64::try_from(self.elapsed(now).as_micros()).unwrap_or(u64::MAX).put(&mut state);
+        self.windows.put(&mut state);
+        self.numbers.put(&mut state);
+        self.channels.put(&mut state);
+        self.label_counts.put(&mut state);
+        self.labels.put(&mut state);
+        [&[FORMAT], Digest::of(&state).0.as_slice(), &state].concat()
+    }
+
+    /// Goes on with what [`Self::save`] returned, possibly in an earlier process. `None` if that is
+    /// damaged, of another format, or of other quantities.
+    pub(in crate::drift) fn restore(
+        quantities: std::sync::Arc<Quantities>,
+        period: Duration,
+        saved: &[u8],
+    ) -> Option<Self> {
+        let (format, rest) = saved.split_first()?;
+        let (digest, state) = rest.split_at_checked(DIGEST_BYTES)?;
+        let is_whole = *format == FORMAT && *digest == Digest::of(state).0;
+        let (of_quantities, state) = state.split_at_checked(DIGEST_BYTES)?;
+        if !is_whole || *of_quantities != digest_of(&quantities).0 {
+            return None;
+        }
+        let mut from = Reader::new(state);
+        Some(Self {
+            before: Duration::from_micros(Saved::take(&mut from)?),
+            windows: Saved::take(&mut from)?,
+            numbers: Saved::take(&mut from)?,
+            channels: Saved::take(&mut from)?,
+            label_counts: Saved::take(&mut from)?,
+            labels: Saved::take(&mut from)?,
+            started: None,
+            period,
+            quantities,
+        })
+    }
+
+    /// How long it has learned.
+    fn elapsed(&self, now: Mono) -> Duration {
+        self.before + self.started.map_or(Duration::ZERO, |started| now.since(started))
+    }
+
     /// Adds a window. Returns the baseline once there is enough of it.
     pub(in crate::drift) fn window(&mut self, features: &Features, now: Mono) -> Option<Baseline> {
-        let elapsed = now.since(*self.started.get_or_insert(now));
+        self.started.get_or_insert(now);
+        let elapsed = self.elapsed(now);
         for (number, value) in self.numbers.iter_mut().zip(&features.numbers) {
             number.add(*value);
         }
@@ -111,8 +174,7 @@ impl Learner {
 
     /// How much of the baseline there is, from 0 to 1.
     pub(in crate::drift) fn progress(&self, now: Mono) -> f64 {
-        let Some(started) = self.started else { return 0.0 };
-        let of_time = now.since(started).as_secs_f64() / self.period.as_secs_f64().max(1e-3);
+        let of_time = self.elapsed(now).as_secs_f64() / self.period.as_secs_f64().max(1e-3);
         of_time.min(self.share_of_blocks()).min(1.0)
     }
 

@@ -3,6 +3,7 @@
 use super::Shape;
 use super::blocks::Moments;
 use crate::drift::histogram::{RollingCounts, psi};
+use crate::drift::progress::saved_fields;
 use crate::drift::quantity::BINS;
 
 /// Counts a quantity in bins that are known beforehand.
@@ -15,6 +16,8 @@ pub(super) struct ShapeCounter {
     rolling: RollingCounts,
     distances: Moments,
 }
+
+saved_fields!(ShapeCounter { bins, counts, expected, rolling, distances });
 
 impl ShapeCounter {
     /// `expected`: the counts by bin of the whole, or an estimate of their shares.

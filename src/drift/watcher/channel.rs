@@ -1,5 +1,6 @@
 //! A channel that stands still, leaves the range of the training data, or is clipped.
 
+use super::number::single;
 use super::rate::RateWatch;
 use crate::drift::baseline::ChannelBaseline;
 use crate::drift::quantity::Channel;
@@ -16,7 +17,8 @@ const BEYOND: f64 = 0.05;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ChannelWatch {
     range: [f64; 2],
-    limits: Option<[f64; 2]>,
+    /// Infinite where the input takes any number.
+    limits: [f32; 2],
     /// Constant, outside, clipped.
     events: [Option<RateWatch>; 3],
 }
@@ -39,7 +41,7 @@ impl ChannelWatch {
         let clipped = channel.limits.and(rate(CLIPPED_LEAST + 1.5 * baseline.clipped));
         Self {
             range: [low - beyond, high + beyond],
-            limits: channel.limits,
+            limits: channel.limits.map_or([f32::NEG_INFINITY, f32::INFINITY], |it| it.map(single)),
             events: [rate(CONSTANT_LEAST + 1.5 * baseline.constant), rate(outside), clipped],
         }
     }
@@ -54,7 +56,7 @@ impl ChannelWatch {
             return false;
         }
         let extremes = [low, high];
-        let is_clipped = self.limits.is_some_and(|limits| is_beyond(extremes, limits));
+        let is_clipped = is_beyond(extremes, self.limits.map(f64::from));
         let found = [low == high, self.is_outside(extremes), is_clipped];
         let mut changed = false;
         for (event, happened) in self.events.iter_mut().zip(found) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::channel::{ChannelWatch, EVENTS};
 use super::labels::LabelWatch;
 use super::number::{Level, NumberWatch};
-use crate::drift::baseline::Baseline;
+use crate::drift::baseline::{Baseline, NumberBaseline};
 use crate::drift::quantity::{Features, Quantities};
 use crate::drift::report::{DriftState, QuantityReport};
 
@@ -13,9 +13,17 @@ use crate::drift::report::{DriftState, QuantityReport};
 #[derive(Clone, Debug)]
 pub(super) struct Comparison {
     baseline: Arc<Baseline>,
-    numbers: Vec<Option<NumberWatch>>,
+    numbers: Vec<Option<PlacedNumber>>,
     channels: Vec<Option<ChannelWatch>>,
     labels: Option<LabelWatch>,
+}
+
+/// The watch of a number, and the place of that number in the baseline. The bounds of the bins stay
+/// there, which streams with one model share.
+#[derive(Clone, Debug)]
+pub(super) struct PlacedNumber {
+    watch: NumberWatch,
+    place: u32,
 }
 
 /// A quantity of the windows.
@@ -53,8 +61,10 @@ impl<Q> Worst<Q> {
 impl Comparison {
     pub(super) fn new(quantities: &Quantities, baseline: Arc<Baseline>, between: f64) -> Self {
         let number = |(index, name): (usize, String)| {
-            let known = baseline.number(&name)?;
-            Some(NumberWatch::new(known, quantities.resolution(index), between))
+            let place = baseline.numbers.iter().position(|known| known.name == name)?;
+            let known = baseline.numbers.get(place)?;
+            let watch = NumberWatch::new(known, quantities.resolution(index), between);
+            Some(PlacedNumber { watch, place: u32::try_from(place).ok()? })
         };
         #[expect(clippy::cast_precision_loss, reason = "windows are far below 2^53")]
         let windows = baseline.windows as f64;
@@ -73,8 +83,10 @@ impl Comparison {
     }
 
     pub(super) fn set_thresholds(&mut self, quantities: &Quantities, between: f64) {
-        for ((index, name), watch) in quantities.names().enumerate().zip(&mut self.numbers) {
-            if let (Some(watch), Some(known)) = (watch, self.baseline.number(&name)) {
+        for (index, number) in self.numbers.iter_mut().enumerate() {
+            if let Some(PlacedNumber { watch, place }) = number
+                && let Some(known) = number_at(&self.baseline, *place)
+            {
                 watch.set_thresholds(known, quantities.resolution(index), between);
             }
         }
@@ -88,9 +100,11 @@ impl Comparison {
     /// Adds a window. Returns whether a statistic changed.
     pub(super) fn window(&mut self, features: &Features, now: u32) -> bool {
         let mut changed = false;
-        for (watch, value) in self.numbers.iter_mut().zip(&features.numbers) {
-            if let Some(watch) = watch {
-                changed |= watch.add(*value, now);
+        for (number, value) in self.numbers.iter_mut().zip(&features.numbers) {
+            if let Some(PlacedNumber { watch, place }) = number
+                && let Some(known) = number_at(&self.baseline, *place)
+            {
+                changed |= watch.add(known, *value, now);
             }
         }
         for (watch, extremes) in self.channels.iter_mut().zip(&features.extremes) {
@@ -128,9 +142,9 @@ impl Comparison {
                 worst = seen;
             }
         };
-        for (index, watch) in self.numbers.iter_mut().enumerate() {
-            if let Some(watch) = watch {
-                see(watch.judge(), WindowQuantity::Number(index));
+        for (index, number) in self.numbers.iter_mut().enumerate() {
+            if let Some(number) = number {
+                see(number.watch.judge(), WindowQuantity::Number(index));
             }
         }
         for (channel, watch) in self.channels.iter_mut().enumerate() {
@@ -147,8 +161,9 @@ impl Comparison {
     }
 
     pub(super) fn reports(&self, quantities: &Quantities) -> Vec<QuantityReport> {
-        let numbers = quantities.names().zip(&self.numbers);
-        let numbers = numbers.filter_map(|(name, watch)| Some(watch.as_ref()?.report(name)));
+        let numbers = self.numbers.iter().flatten().filter_map(|number| {
+            Some(number.watch.report(number_at(&self.baseline, number.place)?))
+        });
         let channels = quantities.channels.iter().zip(&self.channels);
         let channels = channels.filter_map(|(channel, watch)| Some((channel, watch.as_ref()?)));
         let events = channels.flat_map(|(channel, watch)| {
@@ -160,6 +175,10 @@ impl Comparison {
         let labels = self.labels.iter().map(LabelWatch::report);
         numbers.chain(events).chain(labels).collect()
     }
+}
+
+fn number_at(baseline: &Baseline, place: u32) -> Option<&NumberBaseline> {
+    baseline.numbers.get(usize::try_from(place).ok()?)
 }
 
 impl WindowQuantity {

@@ -122,6 +122,30 @@ impl Watcher {
         self.compare_with(learned);
     }
 
+    /// What was learned of a baseline so far, for [`Self::resume_learning`]; `None` if none is
+    /// being learned.
+    #[must_use]
+    pub fn learning(&self, now: Mono) -> Option<Vec<u8>> {
+        match &self.phase {
+            Phase::Learning(learner) => Some(learner.save(now)),
+            Phase::Comparing(_) => None,
+        }
+    }
+
+    /// Goes on with what [`Self::learning`] returned, possibly in an earlier process. Returns
+    /// whether that was of these quantities and whole; otherwise nothing changes.
+    pub fn resume_learning(&mut self, saved: &[u8]) -> bool {
+        if matches!(self.phase, Phase::Comparing(_)) {
+            return false;
+        }
+        let learner = Learner::restore(self.quantities.clone(), self.settings.learn, saved);
+        let is_restored = learner.is_some();
+        if let Some(learner) = learner {
+            self.phase = Phase::Learning(Box::new(learner));
+        }
+        is_restored
+    }
+
     fn compare_with(&mut self, baseline: Arc<Baseline>) {
         let comparison = Comparison::new(&self.quantities, baseline, self.between(1.0));
         self.phase = Phase::Comparing(Box::new(comparison));

@@ -43,16 +43,14 @@ pub(super) struct NumberWatch {
     window_sd: f32,
     block_sd: f32,
     allowances: [f32; 2],
-    thresholds: [f32; 2],
-    block_length: u32,
-    in_block: u32,
+    /// Of either side of the sum.
+    threshold: f32,
+    /// Windows in a block, at most 1024, and in the block at hand.
+    block_length: u16,
+    in_block: u16,
     /// Seconds since 1970 when the block at hand began.
     block_from: u32,
-    edges: [f32; BINS - 1],
-    edge_count: u8,
     state: DriftState,
-    /// By bin, as shares of 65535.
-    expected: [u16; BINS],
     rolling: RollingCounts,
     psi: f32,
     psi_threshold: f32,
@@ -73,8 +71,6 @@ pub(super) struct Level {
 impl NumberWatch {
     pub(super) fn new(baseline: &NumberBaseline, resolution: f64, between: f64) -> Self {
         let blocks = baseline.blocks.choose(resolution);
-        let mut edges = [f32::INFINITY; BINS - 1];
-        edges.iter_mut().zip(&baseline.edges).for_each(|(to, from)| *to = single(*from));
         let mut watch = Self {
             mean: baseline.blocks.mean,
             sum: 0.0,
@@ -83,14 +79,11 @@ impl NumberWatch {
             window_sd: single(blocks.window_sd),
             block_sd: single(blocks.sd),
             allowances: allowances(&blocks).map(single),
-            thresholds: [f32::INFINITY; 2],
-            block_length: blocks.length,
+            threshold: f32::INFINITY,
+            block_length: u16::try_from(blocks.length).unwrap_or(u16::MAX),
             in_block: 0,
             block_from: 0,
-            edges,
-            edge_count: u8::try_from(baseline.edges.len()).unwrap_or(0),
             state: DriftState::Ok,
-            expected: shares(&baseline.shape.counts),
             rolling: RollingCounts::default(),
             psi: 0.0,
             psi_threshold: f32::INFINITY,
@@ -110,7 +103,7 @@ impl NumberWatch {
         let length = f64::from(blocks.length);
         // A shift is found from where the baseline wandered to, so that is where zero is.
         let allowance = least_allowance(&blocks) / blocks.sd;
-        self.thresholds = [single(cusum_threshold(allowance, between / length)); 2];
+        self.threshold = single(cusum_threshold(allowance, between / length));
         let inflation = length * (blocks.sd / blocks.window_sd).powi(2);
         #[expect(clippy::cast_precision_loss, reason = "1024")]
         let (found, period) = ((PERIOD * PERIODS) as f64, PERIOD as f64);
@@ -120,15 +113,14 @@ impl NumberWatch {
     }
 
     /// Adds a window. Returns whether a statistic changed.
-    pub(super) fn add(&mut self, value: f64, now: u32) -> bool {
+    pub(super) fn add(&mut self, baseline: &NumberBaseline, value: f64, now: u32) -> bool {
         if !value.is_finite() {
             return false;
         }
-        let used = self.edges.get(..usize::from(self.edge_count)).unwrap_or_default();
-        let bin = used.iter().take_while(|edge| value >= f64::from(**edge)).count();
+        let bin = baseline.edges.iter().take_while(|edge| value >= **edge).count();
         let shape_changed = self.rolling.add(bin) && self.rolling.is_full();
         if shape_changed {
-            self.psi = single(self.distance());
+            self.psi = single(self.distance(baseline));
         }
         let most = MOST * f64::from(self.window_sd);
         if self.in_block == 0 {
@@ -147,7 +139,7 @@ impl NumberWatch {
 
     fn add_block(&mut self, z: f64) {
         self.cusum.add(z, self.allowances.map(f64::from));
-        self.cusum.cap(self.thresholds.map(|threshold| CAP * f64::from(threshold)));
+        self.cusum.cap([CAP * f64::from(self.threshold); 2]);
         let from = self.block_from;
         for (side, excursion) in [self.cusum.up, self.cusum.down].iter().zip(&mut self.excursions) {
             if *side <= 0.0 {
@@ -162,9 +154,10 @@ impl NumberWatch {
         }
     }
 
-    fn distance(&self) -> f64 {
-        let bins = usize::from(self.edge_count) + 1;
-        let (expected, found) = (self.expected.map(f64::from), self.rolling.total());
+    fn distance(&self, baseline: &NumberBaseline) -> f64 {
+        let bins = baseline.edges.len() + 1;
+        let expected = shares(&baseline.shape.counts).map(f64::from);
+        let found = self.rolling.total();
         psi(expected.get(..bins).unwrap_or_default(), found.get(..bins).unwrap_or_default())
     }
 
@@ -186,9 +179,9 @@ impl NumberWatch {
     }
 
     fn shift_level(&self) -> Level {
-        let [up, down] = self.thresholds.map(f64::from);
+        let threshold = f64::from(self.threshold);
         let [above, below] = &self.excursions;
-        let (up, down) = (self.cusum.up / up, self.cusum.down / down);
+        let (up, down) = (self.cusum.up / threshold, self.cusum.down / threshold);
         let (share, of) = if down > up { (down, below) } else { (up, above) };
         let blocks = f64::from(of.blocks.max(1));
         let shift = f64::from(of.sum) / blocks * f64::from(self.block_sd / self.window_sd);
@@ -196,20 +189,17 @@ impl NumberWatch {
         Level { statistic: "cusum", share, shift: Some(shift), psi: None, from }
     }
 
-    pub(super) fn report(&self, name: String) -> QuantityReport {
-        let bins = usize::from(self.edge_count) + 1;
+    pub(super) fn report(&self, baseline: &NumberBaseline) -> QuantityReport {
+        let bins = baseline.edges.len() + 1;
         QuantityReport {
-            name,
+            name: baseline.name.clone(),
             state: self.state,
             level: rounded(self.level().share),
             shift: self.shift_level().shift.map(rounded),
             psi: self.rolling.is_full().then(|| rounded(f64::from(self.psi))),
-            range: self
-                .edges
-                .first()
-                .zip(self.edges.get(bins.saturating_sub(2)))
-                .map(|(first, last)| [*first, *last].map(|edge| rounded(f64::from(edge)))),
-            expected: thousandths(&self.expected, bins),
+            range: (baseline.edges.first().zip(baseline.edges.last()))
+                .map(|(first, last)| [*first, *last].map(rounded)),
+            expected: thousandths(&shares(&baseline.shape.counts), bins),
             found: counts(&self.rolling, bins),
         }
     }

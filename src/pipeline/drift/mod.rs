@@ -6,3 +6,4 @@ mod watch;
 
 pub(super) use features::FeatureExtractor;
 pub(super) use observer::{Collector, DriftObserver};
+pub use watch::baseline_misfit;

@@ -58,6 +58,19 @@ impl DriftObserver {
         self.events.extend(self.watcher.device(device, change, now));
     }
 
+    pub(in crate::pipeline) fn is_learning(&self) -> bool {
+        self.watcher.state() == DriftState::Learning
+    }
+
+    /// What was learned of a baseline so far; `None` if none is being learned.
+    pub(in crate::pipeline) fn learning(&self, now: Mono) -> Option<Vec<u8>> {
+        self.watcher.learning(now)
+    }
+
+    pub(in crate::pipeline) fn resume_learning(&mut self, saved: &[u8]) -> bool {
+        self.watcher.resume_learning(saved)
+    }
+
     /// Takes the counts of one message.
     pub(in crate::pipeline) fn inputs(&mut self, report: &StepReport, now: Now) {
         let rejected = report.rejects.iter().map(|of| (of.reject.index(), of.count));

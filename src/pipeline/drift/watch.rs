@@ -2,10 +2,24 @@
 
 use std::sync::Arc;
 
-use super::{Collector, DriftObserver};
+use super::{Collector, DriftObserver, FeatureExtractor};
+use crate::bundle::VerifiedModel;
 use crate::clock::{Mono, Timestamp};
+use crate::config::Stream;
 use crate::drift::{Baseline, DriftEvent, DriftReport, EventKind, Features, Quantities};
+use crate::pipeline::plan::StreamPlan;
 use crate::pipeline::stream::Pipeline;
+
+/// Why this stream does not use the baseline of its model's bundle, which is of another model;
+/// `None` if it does, or if there is none.
+#[must_use]
+pub fn baseline_misfit(stream: &Stream, loaded: &VerifiedModel) -> Option<String> {
+    let baseline = loaded.baseline.as_ref().filter(|_| stream.drift.enabled)?;
+    let (card, model) = (&loaded.card, &loaded.model);
+    let plan = StreamPlan::new(stream, card, model.inputs(), model.outputs()).ok()?;
+    let extractor = FeatureExtractor::new(&plan, card, model.inputs());
+    baseline.check(extractor.quantities()).err()
+}
 
 impl Pipeline {
     /// Watches the windows from now on beside the baseline of the model's bundle, or without one
@@ -63,6 +77,25 @@ impl Pipeline {
     /// A baseline that was completed since this was asked last.
     pub fn take_learned_baseline(&mut self) -> Option<Arc<Baseline>> {
         self.observers.drift.as_mut()?.take_learned()
+    }
+
+    /// Whether a baseline is being learned.
+    #[must_use]
+    pub fn is_learning(&self) -> bool {
+        self.observers.drift.as_ref().is_some_and(|drift| drift.is_learning())
+    }
+
+    /// What was learned of a baseline so far, for [`Self::resume_learning`]; `None` if none is being
+    /// learned.
+    #[must_use]
+    pub fn learning(&self, now: Mono) -> Option<Vec<u8>> {
+        self.observers.drift.as_ref()?.learning(now)
+    }
+
+    /// Goes on with what [`Self::learning`] returned, possibly in an earlier process. Returns
+    /// whether it does: only with whole bytes of the same quantities.
+    pub fn resume_learning(&mut self, saved: &[u8]) -> bool {
+        self.observers.drift.as_mut().is_some_and(|drift| drift.resume_learning(saved))
     }
 
     /// How the windows compare with the baseline; `None` where they are not watched.

@@ -64,6 +64,11 @@ pub(super) fn read(payload: &[u8]) -> Result<Vec<LabelFields<'_>>, String> {
 }
 
 impl LabelFields<'_> {
+    /// The id of the prediction, if the label names one.
+    pub(super) fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
     /// The label. `device`: the one that the topic names.
     ///
     /// # Errors

@@ -26,6 +26,8 @@ pub struct LabelReport {
     pub refused: u32,
     /// The reason and a message for the first of these.
     pub first_refusal: Option<(&'static str, String)>,
+    /// The id of the prediction that it is for, if it names one.
+    pub first_id: Option<String>,
 }
 
 /// The labels of a stream.
@@ -76,7 +78,7 @@ impl LabelJoin {
         let mut report = LabelReport::default();
         if let Err(problem) = self.try_take(incoming, &mut report) {
             self.tracker.refuse(Refusal::Malformed);
-            report.refuse(Refusal::Malformed, problem);
+            report.refuse(Refusal::Malformed, problem, None);
         }
         report
     }
@@ -99,11 +101,11 @@ impl LabelJoin {
                         report.joined += 1;
                         report.wrong += u32::from(right == Some(false));
                     }
-                    Err(refusal) => report.refuse(refusal, explain(refusal)),
+                    Err(refusal) => report.refuse(refusal, explain(refusal), fields.id()),
                 },
                 Err(problem) => {
                     self.tracker.refuse(Refusal::Malformed);
-                    report.refuse(Refusal::Malformed, problem);
+                    report.refuse(Refusal::Malformed, problem, fields.id());
                 }
             }
         }
@@ -116,9 +118,12 @@ impl LabelJoin {
 }
 
 impl LabelReport {
-    fn refuse(&mut self, refusal: Refusal, message: impl Into<String>) {
+    fn refuse(&mut self, refusal: Refusal, message: impl Into<String>, id: Option<&str>) {
         self.refused += 1;
-        self.first_refusal.get_or_insert_with(|| (refusal.code(), message.into()));
+        if self.first_refusal.is_none() {
+            self.first_refusal = Some((refusal.code(), message.into()));
+            self.first_id = id.map(str::to_owned);
+        }
     }
 }
 

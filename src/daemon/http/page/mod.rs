@@ -2,6 +2,7 @@
 //! without JavaScript; the script loads the page again and exchanges what has changed.
 
 mod accuracy;
+mod captures;
 mod chart;
 mod drift;
 mod html;
@@ -9,6 +10,7 @@ mod overview;
 mod stream;
 mod system;
 
+use crate::capture::SegmentFile;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::daemon::models::active::ActiveModel;
@@ -24,6 +26,8 @@ pub(super) struct PageView<'a> {
     pub(super) config: &'a Config,
     pub(super) health: &'a HealthSnapshot,
     pub(super) models: &'a [ActiveModel],
+    /// The newest files with captured inputs, the newest first.
+    pub(super) captures: &'a [SegmentFile],
     pub(super) now: Now,
 }
 
@@ -39,6 +43,7 @@ pub(super) fn render(view: &PageView<'_>) -> String {
             Some(stream::card(view, config, view.health.streams.get(&config.name)?))
         })
         .collect();
+    let captures = captures::render(view);
     let (overview, logs) = (overview::render(view), system::logs(view.now.wall));
     let (delivery, models, commands) =
         (system::delivery(view), system::models(view), system::commands(view.config));
@@ -70,6 +75,7 @@ pub(super) fn render(view: &PageView<'_>) -> String {
 {delivery}
 {models}
 </div>
+{captures}
 {logs}
 {commands}
 </main>

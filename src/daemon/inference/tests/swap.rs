@@ -47,6 +47,7 @@ fn a_thousand_swaps_lose_no_sample_and_no_window() {
             FromWorker::Windows(_)
             | FromWorker::Labels(_)
             | FromWorker::Baseline(_)
+            | FromWorker::Learning(_)
             | FromWorker::Drifted(_) => {}
         }
     }
