@@ -128,3 +128,28 @@ async fn a_sensor_that_changes_its_unit_is_named_until_it_changes_back() {
     gateway.await_health("the recovery", |health| health["state"] == "healthy");
     gateway.stop();
 }
+
+#[tokio::test]
+async fn what_was_learned_of_a_baseline_survives_a_restart() {
+    let broker = Broker::start();
+    let config = format!("{MOTION}[stream.drift]\nlearn = \"1m\"\n");
+    let mut gateway = Gateway::new(broker.port(), &config);
+    gateway.start();
+    gateway.await_notice("subscribed");
+    let mut peer = MqttClient::connect(broker.port(), "peer").await;
+    let learned =
+        |health: &Value| health["streams"]["motion"]["drift"]["learned"].as_f64().unwrap_or(0.0);
+    send_all(&mut peer, 1.0, 0).await;
+    send_all(&mut peer, 1.0, 1).await;
+    gateway.await_health("the windows", |health| health["streams"]["motion"]["windows"] == 560);
+    gateway.stop();
+    gateway.skip_notices();
+    gateway.start();
+    gateway.await_notice("subscribed");
+    assert!(gateway.log().contains("goes on learning its baseline"), "{}", gateway.log_end());
+    // The first message after the start is one of a second at most.
+    send_all(&mut peer, 1.0, 2).await;
+    let health = gateway.await_health("more", |health| learned(health) > 0.0);
+    assert_eq!(health["streams"]["motion"]["drift"]["state"], "learning", "{health}");
+    gateway.stop();
+}
