@@ -8,12 +8,11 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::capabilities::{DeniedFeatures, Features, limitations};
-use super::fault::reason_codes;
 use super::protocol::{
     Client, ClientEvent, ConnAck, EventLoop, Filter, Packet, RetainHandling, SubscribeReply,
     Written,
 };
-use super::subscriptions::Subscriptions;
+use super::subscriptions::{SHARED, Subscriptions};
 use super::types::{NotGranted, Subscription};
 use super::{Fault, connect, diagnose};
 use crate::config::Broker;
@@ -56,6 +55,7 @@ pub async fn check_broker(
     options.session_expiry = Some(Duration::ZERO);
     options.receive_maximum = Some(broker.receive_maximum);
     let deadline = Instant::now() + broker.connect_timeout;
+    let wanted = wanted.into_iter().map(in_another_group).collect();
     let subscriptions = Subscriptions::new(wanted, Vec::new(), (NEVER, NEVER));
     let requests = subscriptions.packets() + SPARE_REQUESTS;
     let (client, event_loop) = Client::new(&options, &broker, requests);
@@ -77,6 +77,16 @@ pub async fn check_broker(
         _ = timeout(MAX_CLOSE_TIME, check.disconnect()).await;
     }
     Ok(check.finish(reason))
+}
+
+/// A shared subscription of a group that has no other member: a member of the stream's own group
+/// would get messages that are meant for the gateways.
+fn in_another_group(mut wanted: Subscription) -> Subscription {
+    let shared = wanted.filter.strip_prefix(SHARED).and_then(|shared| shared.split_once('/'));
+    if let Some((group, filter)) = shared {
+        wanted.filter = format!("{SHARED}{group}-check/{filter}");
+    }
+    wanted
 }
 
 struct Check {
@@ -103,14 +113,7 @@ impl Check {
         // The session of this connection ends with it, whatever the broker would keep.
         self.found.limits = limitations(features, &offered, Duration::ZERO);
         self.subscriptions.connected(false, offered.subscription_ids);
-        if !features.wildcards {
-            let withheld = self.subscriptions.withhold_wildcards();
-            self.found.refused.extend(withheld.into_iter().map(|(filter, streams)| NotGranted {
-                filter,
-                streams,
-                reason: reason_codes::name(reason_codes::NO_WILDCARDS),
-            }));
-        }
+        self.found.refused.extend(self.subscriptions.withhold(features));
         if !features.qos1 {
             self.max_qos = Qos::AtMostOnce;
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::protocol::Capabilities;
 
 /// The features in use on one connection.
+#[expect(clippy::struct_excessive_bools, reason = "each is a feature of the broker")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Features {
     /// Publishes are retained.
@@ -13,6 +14,8 @@ pub(super) struct Features {
     pub(super) qos1: bool,
     /// Filters have `+` and `#`.
     pub(super) wildcards: bool,
+    /// Several clients share a subscription.
+    pub(super) shared: bool,
 }
 
 /// Features that a broker refused although its CONNACK did not exclude them.
@@ -48,6 +51,7 @@ impl Features {
             retain: offered.retain != Some(false) && !denied.retain,
             qos1: offered.qos1 != Some(false) && !denied.qos1,
             wildcards: offered.wildcards,
+            shared: offered.shared,
         }
     }
 }
@@ -118,6 +122,7 @@ mod tests {
             qos1: None,
             retain: None,
             wildcards: true,
+            shared: true,
             subscription_ids: true,
             retain_handling: true,
             reason_codes: true,
@@ -128,7 +133,7 @@ mod tests {
     #[test]
     fn a_broker_with_all_features_has_no_limitations() {
         let features = Features::new(&all(), DeniedFeatures::default());
-        assert_eq!(features, Features { retain: true, qos1: true, wildcards: true });
+        assert_eq!(features, Features { retain: true, qos1: true, wildcards: true, shared: true });
         assert!(limitations(features, &all(), Duration::from_secs(60)).is_empty());
     }
 
@@ -138,6 +143,7 @@ mod tests {
             qos1: Some(false),
             retain: Some(false),
             wildcards: false,
+            shared: false,
             session_expiry: Some(Duration::from_secs(10)),
             retain_handling: false,
             reason_codes: false,
@@ -145,7 +151,7 @@ mod tests {
             ..all()
         };
         let none = Features::new(&offered, DeniedFeatures::default());
-        assert_eq!(none, Features { retain: false, qos1: false, wildcards: false });
+        assert_eq!(none, Features { retain: false, qos1: false, wildcards: false, shared: false });
         assert_eq!(limitations(none, &offered, Duration::from_secs(60)).len(), 7);
         assert_eq!(limitations(none, &offered, Duration::from_secs(10)).len(), 6);
     }

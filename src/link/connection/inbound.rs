@@ -6,11 +6,10 @@ use super::Connection;
 use crate::failpoints::point;
 use crate::link::Fault;
 use crate::link::capabilities::Features;
-use crate::link::fault::reason_codes;
 use crate::link::ledger::{Arrival, Flooded, MAX_UNACKNOWLEDGED, ReceivedPublish};
 use crate::link::protocol::{Publish, SubscribeReply};
 use crate::link::shared::SharedState;
-use crate::link::types::{Event, NotGranted, ReceivedMessage, Route};
+use crate::link::types::{Event, ReceivedMessage, Route};
 use crate::message::{AckToken, Delivery, Incoming, InputId, Qos};
 
 /// What the ledger makes of a received message.
@@ -156,13 +155,8 @@ impl Connection<'_> {
 
     /// Does not request what the broker cannot do.
     pub(super) fn withhold_subscriptions(&mut self, features: Features) {
-        if features.wildcards {
-            return;
-        }
         let session = &mut *self.session;
-        for (filter, streams) in session.subscriptions.withhold_wildcards() {
-            let reason = reason_codes::name(reason_codes::NO_WILDCARDS);
-            let refused = NotGranted { filter, streams, reason };
+        for refused in session.subscriptions.withhold(features) {
             session.shared.state().tracker.filter_refused(&refused);
             session.emit(Event::NotSubscribed(refused));
         }

@@ -3,6 +3,9 @@
 /// Wildcard subscriptions not supported.
 pub(in crate::link) const NO_WILDCARDS: u8 = 0xa2;
 
+/// Shared subscriptions not supported.
+pub(in crate::link) const NOT_SHARED: u8 = 0x9e;
+
 /// Code, name, advice.
 const REASONS: &[(u8, &str, &str)] = &[
     (0x00, "normal disconnection", "look in the broker's log"),
@@ -39,7 +42,7 @@ const REASONS: &[(u8, &str, &str)] = &[
     (0x9b, "QoS not supported", "enable QoS 1 at the broker"),
     (0x9c, "use another server", "set broker.url to the server that the broker names"),
     (0x9d, "server moved", "set broker.url to the server that the broker names"),
-    (0x9e, "shared subscriptions not supported", "remove $share/ from the stream's topic"),
+    (0x9e, "shared subscriptions not supported", "remove share from the stream"),
     (0x9f, "connection rate exceeded", "the link retries"),
     (0xa0, "maximum connect time", "the link retries"),
     (0xa1, "subscription identifiers not supported", "look in the broker's log"),

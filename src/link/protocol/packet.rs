@@ -104,6 +104,8 @@ pub(crate) struct Capabilities {
     pub(crate) retain: Option<bool>,
     /// Filters with `+` and `#`.
     pub(crate) wildcards: bool,
+    /// Subscriptions of a group of clients.
+    pub(crate) shared: bool,
     pub(crate) subscription_ids: bool,
     /// [`RetainHandling`] is honoured.
     pub(crate) retain_handling: bool,

@@ -1,7 +1,28 @@
 //! Topic filters as sets of topics: overlap, containment, union. Pure.
 
+use crate::link::capabilities::Features;
+use crate::link::fault::reason_codes;
+
+/// What filters that a group of clients shares begin with (MQTT 5, 4.8.2).
+pub(in crate::link) const SHARED: &str = "$share/";
+
+/// Why a broker with these features does not take a filter.
+pub(in crate::link) fn unsupported(filter: &str, features: Features) -> Option<u8> {
+    if !features.shared && filter.starts_with(SHARED) {
+        Some(reason_codes::NOT_SHARED)
+    } else if !features.wildcards && filter.contains(['+', '#']) {
+        Some(reason_codes::NO_WILDCARDS)
+    } else {
+        None
+    }
+}
+
 /// True if some topic matches both.
 pub(crate) fn overlap(a: &str, b: &str) -> bool {
+    // A wildcard on the first level matches no topic that starts with `$`.
+    if a.starts_with('$') != b.starts_with('$') {
+        return false;
+    }
     let (mut a, mut b) = (a.split('/'), b.split('/'));
     loop {
         match (a.next(), b.next()) {
@@ -70,6 +91,11 @@ mod tests {
             ("a/#", "b/#", false),
             ("/a", "+/a", true),
             ("a", "/a", false),
+            ("#", "$SYS/x", false),
+            ("+/x", "$aws/x", false),
+            ("$aws/+", "$aws/x", true),
+            ("t/+", "$share/g/t/+", false),
+            ("$share/g/t/+", "$share/g/+/x", true),
         ];
         for (a, b, expected) in table {
             assert_eq!((overlap(a, b), overlap(b, a)), (expected, expected), "{a} and {b}");

@@ -10,9 +10,12 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use self::duplicates::{DuplicateFilter, Recipients};
-use self::filter::{contains, overlap};
+pub(super) use self::filter::SHARED;
+use self::filter::{contains, overlap, unsupported};
 pub(super) use self::plan::possible_filters;
 use self::plan::{PlannedSubscription, plan};
+use super::capabilities::Features;
+use super::fault::reason_codes;
 use super::protocol::SubscribeReply;
 use super::types::{NotGranted, ReceivedMessage, Subscription};
 use crate::backoff;
@@ -194,17 +197,17 @@ impl Subscriptions {
         self.planned.iter().any(|(_, state)| matches!(state, FilterState::Requested { .. }))
     }
 
-    /// Does not request filters with wildcards on this connection. Returns them with the streams that
-    /// receive nothing because of it.
-    pub(crate) fn withhold_wildcards(&mut self) -> Vec<(String, Vec<usize>)> {
-        let has_wildcard = |(planned, _): &&mut (PlannedSubscription, FilterState)| {
-            planned.subscription.filter.contains(['+', '#'])
-        };
+    /// Does not request on this connection what the broker does not support. Returns the filters
+    /// and the streams that receive nothing because of it.
+    pub(crate) fn withhold(&mut self, features: Features) -> Vec<NotGranted> {
         let withhold = |(planned, state): &mut (PlannedSubscription, FilterState)| {
+            let filter = &planned.subscription.filter;
+            let code = unsupported(filter, features)?;
             *state = FilterState::Withheld;
-            (planned.subscription.filter.clone(), planned.subscription.streams.clone())
+            let (filter, streams) = (filter.clone(), planned.subscription.streams.clone());
+            Some(NotGranted { filter, streams, reason: reason_codes::name(code) })
         };
-        self.planned.iter_mut().filter(has_wildcard).map(withhold).collect()
+        self.planned.iter_mut().filter_map(withhold).collect()
     }
 
     /// True if the broker's last reply for this filter was a refusal.

@@ -114,6 +114,7 @@ fn capabilities(properties: Option<&wire::ConnAckProperties>) -> Result<Capabili
         qos1: properties.and_then(|it| it.max_qos).map(|it| it != 0),
         retain: properties.and_then(|it| it.retain_available).map(|it| it != 0),
         wildcards: is_available(|it| it.wildcard_subscription_available),
+        shared: is_available(|it| it.shared_subscription_available),
         subscription_ids: is_available(|it| it.subscription_identifiers_available),
         retain_handling: true,
         reason_codes: true,
@@ -173,7 +174,7 @@ mod tests {
     fn what_a_connack_does_not_name_is_available() {
         for properties in [None, Some(nothing())] {
             let all = capabilities(properties.as_ref()).unwrap();
-            assert!(all.wildcards && all.subscription_ids);
+            assert!(all.wildcards && all.shared && all.subscription_ids);
             assert_eq!((all.retain, all.qos1), (None, None));
             assert_eq!((all.receive_maximum, all.max_packet, all.keep_alive), (None, None, None));
         }
