@@ -63,6 +63,7 @@ pub mod npz;
 pub mod outbox;
 pub mod pipeline;
 mod procfs;
+pub mod protobuf;
 pub mod store;
 pub mod tensor;
 pub mod terminal;

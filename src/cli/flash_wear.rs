@@ -35,9 +35,16 @@ impl Rate {
     /// Warnings about settings that do not fit this rate and number of devices.
     pub(super) fn advice(self, stream: &Stream, card: &Card) -> Vec<String> {
         let mut advice = Vec::new();
-        let Some(window) = &card.window else { return advice };
         let interval = Duration::from_secs_f64(1.0 / self.rate);
         let name = &stream.name;
+        if let Some(join) = stream.join.as_ref().filter(|join| interval > join.hold) {
+            advice.push(format!(
+                "stream {name}: with --rate {} the values of a channel are {interval:?} apart and \
+                 join.hold is {:?}: a value is missing before the next one arrives",
+                self.rate, join.hold
+            ));
+        }
+        let Some(window) = &card.window else { return advice };
         if let Some(max_gap) = window.max_gap.filter(|&gap| interval > gap) {
             advice.push(format!(
                 "stream {name}: with --rate {} samples are {interval:?} apart and the card's \

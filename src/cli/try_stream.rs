@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::config_file::ConfigFile;
 use crate::bundle::Bundle;
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{Config, Environment, Level, Stream};
+use crate::config::{Config, Environment, Stream};
 use crate::message::{Captures, Incoming};
 use crate::pipeline::{Pipeline, PredictionIds, Router, StepTrace, TracedTensor};
 use crate::terminal::{Exit, Failure, print, print_json, table};
@@ -135,11 +135,7 @@ fn captures(stream: &Stream, topic: &str) -> Result<Captures, Failure> {
 
 /// The stream's topic with the name of each capture in its place.
 fn example_topic(stream: &Stream) -> String {
-    let level = |level: &Level| match level {
-        Level::Literal(text) => text.clone(),
-        Level::Capture(name) => name.clone(),
-    };
-    stream.topic.levels.iter().map(level).collect::<Vec<_>>().join("/")
+    stream.topic.example(|name| name)
 }
 
 /// Reads a payload, as far as it is needed to see that it is too long.

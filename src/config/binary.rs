@@ -32,7 +32,19 @@ pub enum NumberKind {
 pub enum ByteOrder {
     Little,
     Big,
+    /// Big-endian words of 16 bits, the lowest first: `CDAB` of Modbus devices.
+    WordSwapped,
+    /// Little-endian words of 16 bits, the highest first: `BADC`.
+    ByteSwapped,
 }
+
+/// The ends of names that tell the byte order.
+const ORDERS: [(&str, ByteOrder); 4] = [
+    ("le", ByteOrder::Little),
+    ("be", ByteOrder::Big),
+    ("cdab", ByteOrder::WordSwapped),
+    ("badc", ByteOrder::ByteSwapped),
+];
 
 const KINDS: [(&str, NumberKind); 13] = [
     ("i8", NumberKind::I8),
@@ -81,17 +93,22 @@ impl BinaryNumber {
         self.kind.size()
     }
 
-    /// Parses `u8`, `i16le`, `f32be`; only numbers of one byte have no byte order.
+    /// Parses `u8`, `i16le`, `f32be`, `f32cdab`; only numbers of one byte have no byte order, and
+    /// words are swapped in numbers of two or four.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         let of = |name: &str| KINDS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind);
         if let Some(kind) = of(name).filter(|kind| kind.size() == 1) {
             return Some(Self::little(kind));
         }
-        let ordered = |kind: &NumberKind| kind.size() > 1;
-        let little = name.strip_suffix("le").and_then(of).filter(ordered).map(Self::little);
-        let big = || name.strip_suffix("be").and_then(of).filter(ordered).map(Self::big);
-        little.or_else(big)
+        ORDERS.iter().find_map(|(end, order)| {
+            let kind = name.strip_suffix(end).and_then(of)?;
+            let least = match order {
+                ByteOrder::Little | ByteOrder::Big => 2,
+                ByteOrder::WordSwapped | ByteOrder::ByteSwapped => 4,
+            };
+            (kind.size() >= least).then_some(Self { kind, order: *order })
+        })
     }
 
     /// The element type of tensors whose elements lie in memory as these numbers do.
@@ -115,11 +132,8 @@ impl BinaryNumber {
 impl fmt::Display for BinaryNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = KINDS.iter().find(|(_, kind)| *kind == self.kind).map_or("", |(name, _)| name);
-        match self.order {
-            _ if self.size() == 1 => f.write_str(name),
-            ByteOrder::Little => write!(f, "{name}le"),
-            ByteOrder::Big => write!(f, "{name}be"),
-        }
+        let end = ORDERS.iter().find(|(_, order)| *order == self.order).map_or("", |(end, _)| end);
+        write!(f, "{name}{}", if self.size() == 1 { "" } else { end })
     }
 }
 
@@ -194,7 +208,7 @@ impl LayoutItem {
         let number = BinaryNumber::parse(kind).ok_or_else(|| {
             format!(
                 "{kind:?} is no type: u8, i8, or one of 16 to 64 bits with its byte order, as in \
-                 i16be, u24le or f32be"
+                 i16be, u24le, f32be or f32cdab"
             )
         })?;
         let name = words.next().ok_or("the name is missing; \"skip\" passes a number over")?;
@@ -250,14 +264,18 @@ mod tests {
     fn every_type_is_written_as_it_is_read() {
         let mut all = 0;
         for (_, kind) in KINDS {
-            for number in [BinaryNumber::little(kind), BinaryNumber::big(kind)] {
+            for (_, order) in ORDERS.into_iter().filter(|(end, _)| kind.size() >= end.len()) {
+                let number = BinaryNumber { kind, order };
                 let read = BinaryNumber::parse(&number.to_string()).unwrap();
                 assert_eq!((read.kind, read.to_string()), (kind, number.to_string()));
                 all += 1;
             }
         }
-        assert_eq!(all, 26);
-        for bad in ["", "i16", "u8be", "i8le", "f8", "i24", "le", "i16ble"] {
+        assert_eq!(all, 34);
+        for name in ["i8", "u8"] {
+            assert_eq!(BinaryNumber::parse(name).unwrap().to_string(), name);
+        }
+        for bad in ["", "i16", "u8be", "i8le", "f8", "i24", "le", "i16ble", "i16cdab"] {
             assert_eq!(BinaryNumber::parse(bad), None, "{bad}");
         }
     }

@@ -34,6 +34,7 @@ pub(super) const FORMAT: Kind = Kind::Choice(&[
     "ndjson",
     "cbor",
     "msgpack",
+    "protobuf",
     "csv",
     "senml",
     "influx",
@@ -63,6 +64,18 @@ pub(super) const FORMAT: Kind = Kind::Choice(&[
     "f16be",
     "f32be",
     "f64be",
+    "i32cdab",
+    "u32cdab",
+    "f32cdab",
+    "i64cdab",
+    "u64cdab",
+    "f64cdab",
+    "i32badc",
+    "u32badc",
+    "f32badc",
+    "i64badc",
+    "u64badc",
+    "f64badc",
 ]);
 pub(super) const FIELDS: Kind =
     Kind::Strings { max: 4096, form: "names, or JSON pointers such as /imu/ax" };

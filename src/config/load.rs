@@ -124,8 +124,9 @@ impl Config {
         secret_files::look_up_variables(REFERENCE, &root, environment, &problems);
         let named = root.get("gateway").and_then(|gateway| gateway.get("id")).is_some();
         let host_name = environment.host_name.as_deref().filter(|_| !named);
-        let (mut config, problems) = finish(root, host_name, problems);
+        let (mut config, mut problems) = finish(root, host_name, problems);
         if let Some(config) = &mut config {
+            problems.extend(config.read_descriptors());
             config.notes = notes;
             config.identity_warning =
                 host_name.and_then(|name| identity::host_name_warning(name, environment.within));

@@ -2,6 +2,7 @@
 
 mod binary;
 mod cli_args;
+mod descriptors;
 pub mod docs;
 mod identity;
 mod join;
@@ -43,10 +44,10 @@ pub use identity::Containment;
 pub use join::{AlignMethod, Grid, Join, JoinEvery, Source};
 pub use load::{ConfigError, Environment};
 pub use monitoring::{Capture, CaptureFiles, Drift, Labels, Upload};
-pub use payload::{Format, Payload, Records};
+pub use payload::{Format, Payload, Protobuf, Records};
 pub use reading::{
     ArrayOrder, Compression, CsvDialect, DeviceClock, Missing, MissingRules, NumberForm, Reading,
-    TimeReading, TimeUnit,
+    SampleInterval, TimeReading, TimeUnit,
 };
 pub use secret_files::secret_access;
 pub use topic::TopicError;
@@ -239,6 +240,8 @@ pub struct Stream {
     pub name: StreamName,
     pub model: ModelName,
     pub topic: TopicPattern,
+    /// The group of gateways that share the messages, each of which one of them receives.
+    pub share: Option<String>,
     pub qos: crate::message::Qos,
     pub payload: Payload,
     /// Set if a message has the value of one channel rather than a sample.
@@ -332,9 +335,18 @@ pub struct TopicTemplate {
     pub levels: Vec<Level>,
 }
 
-/// One level of a topic.
+/// One level of a topic, or all levels from its place on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Level {
     Literal(String),
+    /// `{name}`: a level.
     Capture(String),
+    /// `shelly-{name}`: what is between two texts in a level, at least one character.
+    Part {
+        before: String,
+        name: String,
+        after: String,
+    },
+    /// `{name#}`, the last one: all levels from its place on, at least one.
+    Rest(String),
 }

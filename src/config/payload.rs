@@ -1,6 +1,10 @@
 //! `[stream.payload]`: how a payload is read.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use super::{BinaryNumber, Bytes, Reading};
+use crate::protobuf::MessageTypes;
 
 /// How a payload is read.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +29,8 @@ pub struct Payload {
     pub bytes: Option<Bytes>,
     /// Set if the message is a list of names and values.
     pub records: Option<Records>,
+    /// Set if the payload is a message of Protocol Buffers.
+    pub protobuf: Option<Protobuf>,
     pub reading: Reading,
 }
 
@@ -39,9 +45,20 @@ impl Payload {
     #[must_use]
     pub fn of(format: Format) -> Self {
         let (fields, device) = (Vec::new(), Vec::new());
-        let (time, samples, bytes, records) = (None, None, None, None);
         let (earliest, reading) = (crate::clock::Timestamp(0), Reading::default());
-        Self { format, fields, time, earliest, samples, device, header: 0, bytes, records, reading }
+        Self {
+            format,
+            fields,
+            time: None,
+            earliest,
+            samples: None,
+            device,
+            header: 0,
+            bytes: None,
+            records: None,
+            protobuf: None,
+            reading,
+        }
     }
 }
 
@@ -54,6 +71,19 @@ pub struct Records {
     pub time: Option<String>,
 }
 
+/// `payload.descriptors`, `message` and `embedded`: the type of messages of Protocol Buffers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Protobuf {
+    /// The descriptor set.
+    pub descriptors: PathBuf,
+    /// The name of the type, with its package.
+    pub message: String,
+    /// Fields of bytes, and the type of the message that each holds.
+    pub embedded: Vec<(String, String)>,
+    /// What the descriptor set says; `None` if it was not read.
+    pub types: Option<Arc<MessageTypes>>,
+}
+
 /// The payload formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -63,6 +93,8 @@ pub enum Format {
     Cbor,
     Csv,
     Msgpack,
+    /// Protocol Buffers.
+    Protobuf,
     /// SenML in JSON or CBOR.
     Senml,
     /// InfluxDB line protocol.
@@ -81,7 +113,7 @@ impl Format {
     /// Whether payloads have members with names, at any depth.
     #[must_use]
     pub fn has_members(self) -> bool {
-        matches!(self, Self::Json | Self::Cbor | Self::Msgpack)
+        matches!(self, Self::Json | Self::Cbor | Self::Msgpack | Self::Protobuf)
     }
 
     /// Whether the format itself says where the time is.

@@ -15,6 +15,8 @@ pub struct Reading {
     pub times: TimeReading,
     pub compression: Compression,
     pub csv: CsvDialect,
+    /// The distance of the samples of a message that has one time.
+    pub interval: Option<SampleInterval>,
     /// What the inner arrays of an array of arrays are.
     pub arrays: ArrayOrder,
     /// Fields and the values that they have in messages of the stream; others are passed over.
@@ -103,6 +105,14 @@ pub struct TimeReading {
     pub unit: Option<TimeUnit>,
     /// The field with the time of day, where `time` holds the date alone.
     pub time_of_day: Option<String>,
+}
+
+/// The distance of the samples of a message that has one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SampleInterval {
+    pub nanos: u64,
+    /// The time is that of the first sample rather than of the last.
+    pub from_first: bool,
 }
 
 /// What a device's times count from.

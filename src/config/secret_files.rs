@@ -27,32 +27,43 @@ pub(super) fn resolve(
 ) -> Vec<String> {
     let mut notes = Vec::new();
     for opt in reference {
-        // No option with a path is inside an array of tables.
-        let Some(node) = place(root, opt.path) else { continue };
-        let Value::Text(text) = &node.value else { continue };
-        let (path, guarded) = places.find(Path::new(text), opt.kind);
-        let checked = match opt.kind {
-            Kind::File => readable(&path),
-            Kind::Secret if guarded => readable(&path),
-            Kind::Secret => readable(&path).and_then(|()| secret_access(&path)).map(|note| {
-                notes.extend(note.map(|note| format!("{}: {note}", opt.path)));
-            }),
-            Kind::Folder => Ok(()),
-            _ => continue,
-        };
-        let full = Value::Text(path.to_string_lossy().into_owned());
-        if let Err(reason) = checked {
-            problems.add(Problem {
-                origin: Some(node.origin.clone()),
-                path: opt.path.to_owned(),
-                value: Some(full.clone()),
-                reason,
-                allowed: places.allowed(text, opt.kind),
-            });
+        if !matches!(opt.kind, Kind::File | Kind::Secret | Kind::Folder) {
+            continue;
         }
-        node.value = full;
+        for node in nodes(root, opt.path) {
+            notes.extend(resolve_one(opt, node, places, problems));
+        }
     }
     notes
+}
+
+/// The same for one value of an option. What will do and should be better is returned.
+fn resolve_one(
+    opt: &OptionSpec,
+    node: &mut Node,
+    places: &Places<'_>,
+    problems: &Problems,
+) -> Option<String> {
+    let Value::Text(text) = &node.value else { return None };
+    let (path, guarded) = places.find(Path::new(text), opt.kind);
+    let checked = match opt.kind {
+        Kind::Secret if !guarded => readable(&path).and_then(|()| secret_access(&path)),
+        Kind::File | Kind::Secret => readable(&path).map(|()| None),
+        _ => Ok(None),
+    };
+    let full = Value::Text(path.to_string_lossy().into_owned());
+    let note = checked.unwrap_or_else(|reason| {
+        problems.add(Problem {
+            origin: Some(node.origin.clone()),
+            path: opt.path.to_owned(),
+            value: Some(full.clone()),
+            reason,
+            allowed: places.allowed(text, opt.kind),
+        });
+        None
+    });
+    node.value = full;
+    note.map(|note| format!("{}: {note}", opt.path))
 }
 
 /// Reports environment variables that options name and that hold no secret.
@@ -83,11 +94,19 @@ pub(super) fn look_up_variables(
     }
 }
 
-fn place<'a>(root: &'a mut Node, path: &str) -> Option<&'a mut Node> {
-    path.split('.').try_fold(root, |node, key| match &mut node.value {
-        Value::Table(table) => table.get_mut(key),
-        _ => None,
-    })
+/// The values of an option; `[]` stands for each table of an array.
+fn nodes<'a>(node: &'a mut Node, path: &str) -> Vec<&'a mut Node> {
+    let (key, rest) = path.split_once('.').map_or((path, None), |(key, rest)| (key, Some(rest)));
+    let Value::Table(table) = &mut node.value else { return Vec::new() };
+    let Some(found) = table.get_mut(key.trim_end_matches("[]")) else { return Vec::new() };
+    let Some(rest) = rest else { return vec![found] };
+    if !key.ends_with("[]") {
+        return nodes(found, rest);
+    }
+    match &mut found.value {
+        Value::List(list) => list.iter_mut().flat_map(|node| nodes(node, rest)).collect(),
+        _ => Vec::new(),
+    }
 }
 
 impl Places<'_> {

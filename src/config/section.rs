@@ -229,6 +229,15 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// The same for an option that may be absent.
+    pub fn parsed_if<T, E: Display>(
+        &self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        self.has(key).then(|| self.parsed(key, parse)).flatten()
+    }
+
     /// One of the reference's words, as what it stands for; `None` only after a problem.
     pub fn choice<T: Copy>(&self, key: &str, meanings: &[(&str, T)]) -> Option<T> {
         let word = self.text_if(key)?;

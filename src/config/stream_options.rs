@@ -15,9 +15,15 @@ pub(super) const STREAMS: &[OptionSpec] = options! {
         "Name of the model to run on this stream.";
     "stream[].topic": topic("levels with {captures}, such as sensors/{device}/imu")
         => Required, eg "\"sensors/{device}/imu\"",
-        "Topic to subscribe to. `{name}` matches one whole level and captures it. The captures \
-         together identify the device; samples of each device go into a window of their own. See \
-         also `payload.device`. Not set if the stream has a `[[stream.source]]`.";
+        "Topic to subscribe to. `{name}` matches one level and captures it, `shelly-{name}` the \
+         rest of a level, and `{name#}` at the end all levels from there on. The captures together \
+         identify the device; samples of each device go into a window of their own. See also \
+         `payload.device`. Not set if the stream has a `[[stream.source]]`.";
+    "stream[].share": Kind::Text { max: 64, form: "a level of a topic" }
+        => Unset, eg "\"gateways\"",
+        "Share the messages with the other gateways that name the same group: the broker delivers \
+         each message to one of them (`$share/GROUP/…` of MQTT 5). The samples of a device may \
+         then go to different gateways.";
     "stream[].qos": QOS => Value("1"),
         "QoS of the subscription. With 1, the broker queues messages while the daemon is \
          disconnected.";
@@ -59,11 +65,13 @@ pub(super) const STREAMS: &[OptionSpec] = options! {
     "stream[].payload.format": FORMAT
         => Value("\"json\""),
         "Format of the payload. json, cbor and msgpack: an object, an array of objects or an array \
-         of arrays. ndjson: a JSON value on each line, a sample each. csv: lines. senml: SenML in \
+         of arrays. protobuf: a message of Protocol Buffers, with `descriptors` and `message`. \
+         ndjson: a JSON value on each line, a sample each. csv: lines. senml: SenML in \
          JSON or CBOR. influx: InfluxDB line protocol. sparkplug: Sparkplug B. bytes: records of \
          mixed binary numbers, as `bytes` describes them. The others: binary numbers of one type, \
          as they are in the input tensor: i integers, u unsigned integers, f floats, le \
-         little-endian, be big-endian.";
+         little-endian, be big-endian, cdab big-endian with swapped words of 16 bits, as many \
+         Modbus devices have it, badc little-endian within the words.";
     "stream[].payload.fields": FIELDS
         => Value("[]"), eg "[\"ax\", \"ay\", \"az\", \"gx\", \"gy\", \"gz\"]",
         "Fields of a sample, one for each channel of the model, in the order of the channels. \
@@ -93,6 +101,14 @@ pub(super) const STREAMS: &[OptionSpec] = options! {
     "stream[].payload.time_unit": Kind::Choice(&["s", "ms", "us", "ns"]) => Unset, eg "\"ms\"",
         "Unit of timestamps that are numbers. Without it, the magnitude tells. Required with \
          `clock = \"device\"`.";
+    "stream[].payload.interval": Kind::Text {
+        max: 32,
+        form: "a duration such as \"10ms\" or \"62.5us\", or a rate such as \"16kHz\"",
+    }
+        => Unset, eg "\"10ms\"",
+        "Time between the samples of a message that has one timestamp. Requires `time`.";
+    "stream[].payload.interval_from": Kind::Choice(&["first", "last"]) => Value("\"last\""),
+        "Which sample of a message has the timestamp, with `interval`.";
     "stream[].payload.earliest": Kind::Text {
         max: 64,
         form: "a date such as 2020-01-01, or RFC 3339",
@@ -108,7 +124,23 @@ pub(super) const STREAMS: &[OptionSpec] = options! {
          joined by commas. Captures of the topic come first.";
     "stream[].payload.samples": FIELD
         => Unset, eg "\"/readings\"",
-        "Path of the array of samples, if an object encloses it (json, cbor, msgpack).";
+        "Path of the array of samples, if an object encloses it (json, cbor, msgpack, protobuf).";
+
+    "stream[].payload.descriptors": Kind::File => Unset, eg "\"sensors.desc\"",
+        "Descriptor set with the types of protobuf, at most 4 MiB: `protoc --include_imports \
+         --descriptor_set_out=FILE` writes it from .proto files. Relative to the folder of this \
+         file.";
+    "stream[].payload.message": Kind::Text { max: 256, form: "a type with its package" }
+        => Unset, eg "\"sensors.Reading\"",
+        "Type of the messages in `descriptors`. Fields have the names of the .proto file; enums \
+         are numbers.";
+    "stream[].payload.embedded": Kind::Scalars {
+        max: 64,
+        alone: false,
+        form: "a table TYPE.FIELD = type",
+    }
+        => Unset, eg "{ \"meshtastic.Data.payload\" = \"meshtastic.Telemetry\" }",
+        "Fields of bytes of protobuf that hold another message, and its type.";
 
     "stream[].payload.missing": Kind::Scalars {
         max: 4096,
@@ -149,8 +181,9 @@ pub(super) const STREAMS: &[OptionSpec] = options! {
         form: "a table FIELD = value, or a list of values",
     }
         => Unset, eg "{ \"/type\" = \"telemetry\" }",
-        "Values that fields of a message must have (json, cbor, msgpack). Messages in which a \
-         field is missing or has another value are passed over (and counted).";
+        "Values that fields of a message must have (json, cbor, msgpack, protobuf), or columns of \
+         a line of csv. Messages or lines in which a field is missing or has another value are \
+         passed over (and counted).";
     "stream[].payload.compression": Kind::Choice(&["none", "gzip", "zlib", "auto"])
         => Value("\"none\""),
         "Compression of the payload. auto: gzip or zlib where the first bytes say so. \
@@ -167,7 +200,8 @@ pub(super) const STREAMS: &[OptionSpec] = options! {
         "Bytes before the first number that are passed over, in binary formats and in `bytes`.";
 
     "stream[].payload.bytes.at": FIELD => Unset, eg "\"/data\"",
-        "Field with the bytes (json, cbor, msgpack), as in the messages of a LoRaWAN server.";
+        "Field with the bytes (json, cbor, msgpack, protobuf), as in the messages of a LoRaWAN \
+         server.";
     "stream[].payload.bytes.encoding": Kind::Choice(&["base64", "hex"])
         => Unset, eg "\"base64\"",
         "How a text holds the bytes. Required for json. Without it, the bytes are taken as they \
@@ -178,7 +212,8 @@ pub(super) const STREAMS: &[OptionSpec] = options! {
     }
         => Unset, eg "[\"u8 skip\", \"i16be t / 10\", \"u16be h\"]",
         "The numbers of a record, in order. TYPE is i8, u8, or i16, u16, i24, u24, i32, u32, i64, \
-         u64, f16, f32, f64 followed by le or be for the byte order. NAME is a field, or what \
+         u64, f16, f32, f64 followed by le or be for the byte order; from 32 bits on also cdab \
+         or badc (see `format`). NAME is a field, or what \
          `time` or `device` names; skip passes a number over, and u8[5] skip five. Up to four \
          steps `*`, `/`, `+` or `-` scale a number. Records repeat until the bytes end, a sample \
          each.";
@@ -219,7 +254,7 @@ pub(super) const STREAMS: &[OptionSpec] = options! {
     "stream[].payload.align.grid": duration(MILLISECOND, DAY) => Required, eg "\"100ms\"",
         "Step of a grid in time, instead of `join.every`: samples are made for the multiples of \
          this step since 1970, by the timestamps of the values. A missing sample restarts the \
-         window.";
+         window. Without `join.by` and sources, messages are samples, which are resampled.";
     "stream[].payload.align.method": Kind::Choice(&["previous", "linear"]) => Value("\"previous\""),
         "Value of a channel at a grid point. previous: the last one at or before it. linear: \
          interpolated between that one and the next, if they are at most `join.hold` apart.";
@@ -256,7 +291,8 @@ pub(super) const STREAMS: &[OptionSpec] = options! {
                                      stream's topic have values; {device} does with payload.device")
         => Derived("predictions/{stream}, a level for each capture, and {device} with \
                     payload.device"), eg "\"predictions/{stream}/{device}\"",
-        "Topic to publish predictions to.";
+        "Topic to publish predictions to. A capture of several levels is one level as `{name}`, \
+         with `%2F` for each slash, and levels as `{name#}` at the end.";
     "stream[].publish.qos": QOS => Value("1"),
         "QoS of published predictions. `guarantee = \"at-least-once\"` requires 1.";
     "stream[].publish.retain": Kind::Bool => Value("false"),

@@ -35,8 +35,11 @@ pub(super) fn inputs(section: &Section<'_>) -> Inputs {
         return Inputs { topic, payload, join: None };
     }
     let source = topic.clone().zip(payload.clone());
+    let names_channel = options.section("join").has("by");
     let source = source.map(|(topic, payload)| {
-        let payload = Payload { fields: Vec::new(), ..payload };
+        // Without a channel in the topic, messages are samples that are put on a grid.
+        let fields = if names_channel { Vec::new() } else { payload.fields.clone() };
+        let payload = Payload { fields, ..payload };
         Source { topic, payload, offset: 0 }
     });
     let join = join(&options, source.into_iter().collect(), true);
@@ -76,6 +79,10 @@ fn source(section: &Section<'_>, shared: &Payload) -> Option<Source> {
         let allowed = "payload.bytes of the stream, or another format";
         section.problem("format", "the layout of the bytes is missing", allowed);
     }
+    if format == Format::Protobuf && shared.protobuf.is_none() {
+        let allowed = "payload.format = \"protobuf\" with the type of the messages, or another";
+        section.problem("format", "the type of the messages is missing", allowed);
+    }
     let (fields, samples) = (section.strings("fields"), section.text_if("samples"));
     let own_time = section.text_if("time");
     let raw = format.is_raw();
@@ -99,11 +106,12 @@ fn offset(text: &str) -> Result<i64, &'static str> {
     micros.map(|micros| sign * micros).ok_or("not a duration of at most a day")
 }
 
-/// `alone`: there are no other sources, so the topic must name the channel.
+/// `alone`: there are no other sources, so the topic must name the channel, or samples are put on a
+/// grid.
 fn join(payload: &Section<'_>, sources: Vec<Source>, alone: bool) -> Option<Join> {
     let section = payload.section("join");
     let by = section.text_if("by");
-    if alone && by.is_none() {
+    if alone && by.is_none() && !payload.has("align") {
         let allowed =
             "the name of a capture of the topic, such as \"channel\", or [[stream.source]]";
         section.problem("by", "missing", allowed);
@@ -183,6 +191,14 @@ fn check_sources(sections: &[Section<'_>], sources: &[Source], by: Option<&str>)
         if before.iter().any(|other| other.topic.overlaps(&source.topic)) {
             let reason = "some topics belong to another source of the stream too";
             section.problem("topic", reason, "topics of one source only");
+        }
+        let in_levels = source.topic.rest().filter(|name| Some(*name) != by);
+        let last = sources
+            .first()
+            .and_then(|first| first.topic.captures().filter(|name| Some(*name) != by).last());
+        if in_levels.is_some() && in_levels != last {
+            let reason = "a capture of several levels is the last part of the device's name";
+            section.problem("topic", reason, "the captures in the order of the first source");
         }
         if sources.first().is_some_and(|first| names(first) != names(source)) {
             let reason = "captures other names than the first source";

@@ -2,8 +2,26 @@
 
 use super::binary::{BinaryNumber, Bytes, BytesEncoding, LayoutItem};
 use super::section::Section;
-use super::{Format, Payload, Records, validate_reading};
+use super::value::Scalar;
+use super::{Format, Payload, Protobuf, Records, validate_reading};
 use crate::clock::Timestamp;
+
+/// Options whose subject not all formats have.
+const OF_SOME_FORMATS: [&str; 10] = [
+    "fields",
+    "time",
+    "samples",
+    "device",
+    "header",
+    "bytes",
+    "records",
+    "descriptors",
+    "message",
+    "embedded",
+];
+
+/// Those that Protocol Buffers alone have.
+const OF_PROTOBUF: [&str; 3] = ["descriptors", "message", "embedded"];
 
 const BYTES_ENCODINGS: &[(&str, BytesEncoding)] =
     &[("base64", BytesEncoding::Base64), ("hex", BytesEncoding::Hex)];
@@ -17,6 +35,7 @@ pub(super) fn format(name: &str) -> Result<Format, &'static str> {
         "cbor" => Ok(Format::Cbor),
         "csv" => Ok(Format::Csv),
         "msgpack" => Ok(Format::Msgpack),
+        "protobuf" => Ok(Format::Protobuf),
         "senml" => Ok(Format::Senml),
         "influx" => Ok(Format::Influx),
         "sparkplug" => Ok(Format::Sparkplug),
@@ -32,7 +51,7 @@ pub(super) fn payload(section: &Section<'_>) -> Option<Payload> {
     let samples = section.text_if("samples");
     let device = section.strings("device");
     let earliest = section.parsed("earliest", earliest);
-    for key in ["fields", "time", "samples", "device", "header", "bytes", "records"] {
+    for key in OF_SOME_FORMATS {
         if section.has(key) && !fits(format, key) {
             section.problem(key, "such a payload has none", "nothing for this format");
         }
@@ -61,6 +80,7 @@ pub(super) fn payload(section: &Section<'_>) -> Option<Payload> {
         section.problem("records", "payload.bytes is set as well", "one of them");
     }
     let time = time.or_else(|| records.as_ref()?.time.clone());
+    let protobuf = protobuf(section, format)?;
     let reading = validate_reading::reading(section, format, time_of_day);
     Some(Payload {
         format,
@@ -72,6 +92,7 @@ pub(super) fn payload(section: &Section<'_>) -> Option<Payload> {
         header,
         bytes,
         records,
+        protobuf,
         reading,
     })
 }
@@ -85,6 +106,8 @@ fn time_fields(section: &Section<'_>) -> (Option<String>, Option<String>) {
 /// Whether payloads of a format have what an option speaks of.
 fn fits(format: Format, key: &str) -> bool {
     match format {
+        Format::Protobuf => true,
+        _ if OF_PROTOBUF.contains(&key) => false,
         Format::Raw(_) | Format::Numbers(_) => key == "header",
         Format::Bytes => !matches!(key, "samples" | "records"),
         Format::Csv | Format::JsonLines => {
@@ -115,6 +138,32 @@ fn records(payload: &Section<'_>, has_time_of_day: bool) -> Option<Records> {
     Some(Records { name: name?, values, time })
 }
 
+/// The type of messages of Protocol Buffers; the outer `None` where it is wrong.
+fn protobuf(section: &Section<'_>, format: Format) -> Option<Option<Protobuf>> {
+    if format != Format::Protobuf {
+        return Some(None);
+    }
+    let (descriptors, message) = (section.path_if("descriptors"), section.text_if("message"));
+    if descriptors.is_none() {
+        let allowed = "the file that protoc --include_imports --descriptor_set_out writes";
+        section.problem("descriptors", "missing", allowed);
+    }
+    if message.is_none() {
+        section.problem("message", "missing", "the type of the messages, such as \"pkg.Reading\"");
+    }
+    let mut embedded = Vec::new();
+    for (field, values) in section.scalars("embedded") {
+        match values.as_slice() {
+            [Scalar::Text(message)] => embedded.push((field, message.clone())),
+            _ => {
+                let reason = format!("{field:?} is given no type");
+                section.problem("embedded", reason, "\"pkg.Message.field\" = \"pkg.Type\"");
+            }
+        }
+    }
+    Some(Some(Protobuf { descriptors: descriptors?, message: message?, embedded, types: None }))
+}
+
 /// A day, which begins at midnight UTC, or a moment.
 fn earliest(text: &str) -> Result<Timestamp, &'static str> {
     let day = || Timestamp::parse(&format!("{text}T00:00:00Z"));
@@ -142,7 +191,7 @@ fn bytes(payload: &Section<'_>, format: Format) -> Option<Option<Bytes>> {
                 "nothing for format = \"bytes\"",
             );
         }
-        (Format::Json | Format::Cbor | Format::Msgpack, None, _) => {
+        (format, None, _) if format.has_members() => {
             section.problem("at", "missing", "the field with the bytes");
         }
         (Format::Json, _, None) => {

@@ -3,7 +3,7 @@
 use super::Format;
 use super::reading::{
     ArrayOrder, Compression, CsvDialect, DeviceClock, Missing, MissingRules, NumberForm, Reading,
-    TimeReading, TimeUnit,
+    SampleInterval, TimeReading, TimeUnit,
 };
 use super::section::Section;
 use super::value::Scalar;
@@ -49,9 +49,57 @@ pub(super) fn reading(
         csv: dialect(section),
         arrays: section.choice("arrays", ARRAYS).unwrap_or_default(),
         filter: section.scalars("where"),
+        interval: interval(section),
     };
     check_format(section, format, &reading);
+    check_interval(section, &reading);
     reading
+}
+
+fn interval(section: &Section<'_>) -> Option<SampleInterval> {
+    let from_first = section.text("interval_from") == "first";
+    if from_first && !section.has("interval") {
+        section.problem("interval_from", "there is no interval", "interval with it");
+    }
+    let nanos = section.parsed_if("interval", nanos)?;
+    Some(SampleInterval { nanos, from_first })
+}
+
+/// `"10ms"`, `"62.5us"`, `"16kHz"` in nanoseconds.
+fn nanos(text: &str) -> Result<u64, &'static str> {
+    const DAY: f64 = 86_400e9;
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(end).unwrap_or_default();
+    let number: f64 = number.parse().map_err(|_| "not a duration or a rate")?;
+    let nanos = match unit.trim() {
+        "us" => number * 1e3,
+        "ms" => number * 1e6,
+        "s" => number * 1e9,
+        "m" => number * 60e9,
+        "h" => number * 3600e9,
+        "Hz" => 1e9 / number,
+        "kHz" => 1e6 / number,
+        _ => return Err("not a duration (us, ms, s, m, h) or a rate (Hz, kHz)"),
+    };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within bounds")]
+    let whole = (1e3..=DAY).contains(&nanos).then(|| nanos.round() as u64);
+    whole.ok_or("not from 1us to a day")
+}
+
+/// The place of a sample in its message is needed, so that none may have been left out.
+fn check_interval(section: &Section<'_>, reading: &Reading) {
+    if reading.interval.is_none() {
+        return;
+    }
+    if !section.has("time") {
+        let allowed = "time = \"FIELD\" with it; samples without a timestamp have that of arrival";
+        section.problem("interval", "messages have no timestamp", allowed);
+    }
+    if !reading.missing.is_strict() || section.has("device") || !reading.filter.is_empty() {
+        let reason = "samples of a message may be left out or be of several devices, and their \
+                      times come from their places";
+        section.problem("interval", reason, "interval without missing, device and where");
+    }
 }
 
 /// Reports options whose subject payloads of a format do not have.
@@ -65,7 +113,8 @@ fn check_format(section: &Section<'_>, format: Format, reading: &Reading) {
         ("delimiter", format != Format::Csv && reading.csv.delimiter != dialect.delimiter),
         ("comment", format != Format::Csv && reading.csv.comment.is_some()),
         ("arrays", !is_tree && reading.arrays != ArrayOrder::Rows),
-        ("where", !format.has_members() && !reading.filter.is_empty()),
+        ("where", !(format.has_members() || format == Format::Csv) && !reading.filter.is_empty()),
+        ("interval", format.has_own_time() && reading.interval.is_some()),
     ];
     for (key, _) in set.iter().filter(|(_, is_wrong)| *is_wrong) {
         section.problem(key, "payloads of this format have none", "nothing for this format");

@@ -41,6 +41,7 @@ pub(super) fn stream(section: &Section<'_>) -> Option<Stream> {
         Qos::AtMostOnce => Guarantee::BestEffort,
     });
     let Inputs { topic, payload, join } = inputs(section);
+    let share = section.parsed_if("share", share);
     let max_age = section.duration_if("max_age");
     if max_age.is_some() && payload.as_ref().is_some_and(|payload| !payload.has_time()) {
         section.problem("max_age", "samples have no timestamp", "payload.time = \"FIELD\"");
@@ -58,6 +59,10 @@ pub(super) fn stream(section: &Section<'_>) -> Option<Stream> {
         .then(|| monitoring::labels(&section.section("labels"), name.as_ref(), model.as_ref()));
     let windows = section.choice("windows", WINDOWS);
     let retained = section.choice("retained", RETAINED);
+    if share.is_some() && retained.is_some_and(|it| it != RetainedInput::Ignore) {
+        let reason = "a broker sends no retained messages to a group that shares a subscription";
+        section.problem("retained", reason, "\"ignore\", or no share");
+    }
     let max_ahead = section.duration("max_ahead");
     let max_keys = section.int("max_keys");
     let key_ttl = section.duration("key_ttl");
@@ -67,6 +72,7 @@ pub(super) fn stream(section: &Section<'_>) -> Option<Stream> {
         name: name?,
         model: model?,
         topic: topic?,
+        share,
         payload: payload?,
         join,
         publish: publish?,
@@ -116,6 +122,12 @@ fn is_namespace(level: &Level) -> bool {
     matches!(level, Level::Literal(text) if text == "spBv1.0")
 }
 
+/// The name of a group, which is a level of the filter.
+fn share(text: &str) -> Result<String, &'static str> {
+    let fits = !text.is_empty() && !text.contains(['/', '+', '#']);
+    fits.then(|| text.to_owned()).ok_or("not one level of a topic without wildcards")
+}
+
 fn qos(section: &Section<'_>) -> Qos {
     if section.int::<u8>("qos") == 0 { Qos::AtMostOnce } else { Qos::AtLeastOnce }
 }
@@ -138,7 +150,11 @@ fn publish(
             None => TopicTemplate::with_any_names(text),
         })
     } else {
-        let levels: String = names().map(|name| format!("/{{{name}}}")).collect();
+        let last = names().last();
+        let as_levels =
+            |name: &str| Some(name) == last && pattern.and_then(TopicPattern::rest) == Some(name);
+        let level = |name: &str| if as_levels(name) { "#" } else { "" };
+        let levels: String = names().map(|name| format!("/{{{name}{}}}", level(name))).collect();
         TopicTemplate::parse(&format!("predictions/{{stream}}{levels}"), names()).ok()
     };
     let qos = qos(section);
@@ -195,6 +211,7 @@ pub(super) fn together(
                 "at most broker.max_packet",
             );
         }
+        check_share(section, stream, &streams);
         check_labels(section, stream, &streams, gateway);
         let Some(gateway) = gateway else { continue };
         if stream.topics().any(|topic| hears_the_daemon(topic, gateway)) {
@@ -210,6 +227,36 @@ pub(super) fn together(
                 reason,
                 "a topic that none of these streams subscribes to",
             );
+        }
+    }
+}
+
+/// Messages of a shared subscription are for one gateway of the group, and those of another
+/// subscription for each: copies cannot be told apart.
+fn check_share(section: &Section<'_>, stream: &Stream, streams: &[&Stream]) {
+    if stream.share.is_none() {
+        return;
+    }
+    let all = || {
+        streams.iter().flat_map(|other| {
+            let labels = other.labels.iter().map(|labels| (None, &labels.topic));
+            other.topics().map(|topic| (other.share.as_ref(), topic)).chain(labels)
+        })
+    };
+    for own in stream.topics() {
+        let is_same = |share: Option<&String>, topic: &TopicPattern| {
+            share == stream.share.as_ref() && topic.filter() == own.filter()
+        };
+        let is_met = |(share, topic): &(Option<&String>, &TopicPattern)| {
+            !is_same(*share, topic) && own.filters_overlap(topic)
+        };
+        if let Some((_, other)) = all().find(is_met) {
+            let reason = format!(
+                "the messages are shared with other gateways, and some of them are subscribed to \
+                 as {other} too"
+            );
+            let allowed = "topics that no other subscription matches, or the same topic and share";
+            return section.problem("share", reason, allowed);
         }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) fn of_streams(config: &Config) -> Vec<Subscription> {
     let of_stream = |(index, stream): (usize, &'_ Stream)| {
         let of_topic = move |topic: &TopicPattern| Subscription {
             retained: stream.retained != RetainedInput::Ignore,
-            ..Subscription::of_stream(index, topic.filter(), stream.qos)
+            ..Subscription::of_stream(index, filter(topic, stream.share.as_deref()), stream.qos)
         };
         stream.topics().map(of_topic).collect::<Vec<_>>()
     };
@@ -34,6 +34,15 @@ pub(crate) fn of_streams(config: &Config) -> Vec<Subscription> {
     };
     let streams = || config.streams.iter().enumerate();
     streams().flat_map(of_stream).chain(streams().filter_map(of_labels)).collect()
+}
+
+/// The filter of a topic, for a group of gateways if there is one (MQTT 5, 4.8.2).
+fn filter(topic: &TopicPattern, share: Option<&str>) -> String {
+    let filter = topic.filter();
+    match share {
+        Some(group) => format!("$share/{group}/{filter}"),
+        None => filter,
+    }
 }
 
 /// Returns the filters that earlier processes recorded, and records those of this process beside

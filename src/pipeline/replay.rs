@@ -14,7 +14,7 @@ use super::stream::Pipeline;
 use super::topics::Router;
 use crate::bundle::card::Card;
 use crate::clock::{Clock, Mono, Now, Timestamp};
-use crate::config::{Config, Encoding, Format, Level, Stream, When};
+use crate::config::{Config, Encoding, Format, Stream, When};
 use crate::drift::{Features, Quantities};
 use crate::engine::Model;
 use crate::ids::{DeviceKey, GatewayId};
@@ -265,11 +265,7 @@ impl Replay {
         };
         let names = [recording.device.as_deref(), Some(recording.name.as_str())];
         let device = names.into_iter().flatten().find(usable).unwrap_or("recording");
-        let level = |level: &Level| match level {
-            Level::Literal(text) => text.clone(),
-            Level::Capture(_) => device.to_owned(),
-        };
-        self.stream.topic.levels.iter().map(level).collect::<Vec<_>>().join("/")
+        self.stream.topic.example(|_| device)
     }
 }
 

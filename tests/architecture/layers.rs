@@ -18,6 +18,7 @@ const TIERS: &[&[&str]] = &[
         "procfs",
         "log_lines",
         "log_fields",
+        "protobuf",
     ],
     &["config", "engine", "npz", "truth"],
     &["drift"],

@@ -187,3 +187,33 @@ fn tls_files_are_looked_for_and_need_tls() {
     let half = "[broker]\nurl = \"mqtts://a\"\nclient_cert_file = \"c.pem\"";
     assert!(problem(half).contains("a certificate without its key"));
 }
+
+#[test]
+fn descriptor_sets_are_read_within_bounds() {
+    let text = |message: &str| {
+        format!(
+            "{STREAM}[stream.payload]\nformat = \"protobuf\"\ndescriptors = \"kinds.desc\"\n\
+             message = {message:?}\n"
+        )
+    };
+    let folder = folder(&[("inferd.toml", &text("kinds.Reading"))]);
+    let set = include_bytes!("../../../tests/protobuf/kinds.desc");
+    let told = || match load(&folder, &[]).unwrap_err() {
+        ConfigError::Invalid(problems) if problems.len() == 1 => problems[0].to_string(),
+        other => panic!("{other}"),
+    };
+    assert!(told().contains("kinds.desc"), "{}", told());
+    let write = |set: &[u8]| fs::write(folder.path().join("kinds.desc"), set).unwrap();
+    write(set);
+    let config = load(&folder, &[]).unwrap();
+    let protobuf = config.streams[0].payload.protobuf.as_ref().unwrap();
+    assert_eq!(protobuf.descriptors, folder.path().join("kinds.desc"));
+    assert_eq!(protobuf.types.as_ref().unwrap().root().unwrap().name, "kinds.Reading");
+    write(&set.repeat(10_000_000 / set.len()));
+    assert!(told().contains("has more than 4194304 bytes"), "{}", told());
+    write(b"syntax = \"proto3\";");
+    assert!(told().contains("is no descriptor set of protoc"), "{}", told());
+    write(set);
+    fs::write(folder.path().join("inferd.toml"), text("Reading")).unwrap();
+    assert!(told().contains("has no message Reading; it has kinds.Reading"), "{}", told());
+}

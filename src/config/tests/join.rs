@@ -56,7 +56,7 @@ fn what_does_not_fit_a_join_is_a_problem() {
     assert!(with(align).contains("2000 points of a grid of 1ms; allowed: at most 1000"));
     let both = "join = { by = \"channel\", every = \"any\" }, align = { grid = \"1s\" }";
     assert!(with(both).contains("one of the two"));
-    assert!(with("align = { grid = \"1s\" }").contains("by: missing"));
+    assert!(Config::parse(&by_channel("align = { grid = \"1s\" }")).is_ok(), "samples on a grid");
 }
 
 #[test]
@@ -92,4 +92,15 @@ fn sources_must_be_told_apart_and_have_the_same_devices() {
     assert!(named.contains("the topic names the channel"), "{named}");
     let topic = sources("", &[x]).replace("payload", "topic = \"a/b\"\npayload");
     assert!(problem(&topic).contains("topics of their own"));
+}
+
+#[test]
+fn a_capture_of_several_levels_is_the_end_of_the_device_in_each_source() {
+    let pair = |first: &str, second: &str| {
+        let tables = [first, second].map(|topic| format!("topic = {topic:?}\nfields = [\"a\"]"));
+        sources("time = \"ts\", join = { hold = \"1m\" }", &[&tables[0], &tables[1]])
+    };
+    assert!(Config::parse(&pair("a/{s}/{d#}", "b/{s}/{d#}")).is_ok());
+    let shown = problem(&pair("a/{s}/{d}", "b/{d}/{s#}"));
+    assert!(shown.contains("last part of the device's name"), "{shown}");
 }

@@ -4,6 +4,7 @@ mod files;
 mod join;
 mod payload;
 mod reference;
+mod topics;
 
 use std::time::Duration;
 
@@ -125,8 +126,8 @@ publish = { min_score = 0.5, leave_score = 0.9 }
         "inferd.toml:11: stream[0].name = \"two words\": \"two words\" is not a name: 1 to 64 of \
          a-z A-Z 0-9 . _ - and not starting with a dot; \
          allowed: 1 to 64 of a-z A-Z 0-9 . _ -, not starting with a dot",
-        "inferd.toml:13: stream[0].topic = \"sensors/+/imu\": has a wildcard: a whole level is \
-         matched by {name}, more are not matched; \
+        "inferd.toml:13: stream[0].topic = \"sensors/+/imu\": has a wildcard: {name} matches a \
+         level, and {name#} at the end all levels from there on; \
          allowed: levels with {captures}, such as sensors/{device}/imu",
         "inferd.toml:14: stream[0].qos = 2: too large; allowed: 0 to 1",
         "inferd.toml:15: stream[0].payload.format = \"jsn\": not one of the allowed values; \

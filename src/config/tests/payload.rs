@@ -91,3 +91,34 @@ fn the_type_of_a_sparkplug_message_is_no_part_of_the_device() {
     let shown: Vec<_> = problems(&joined).iter().map(Problem::to_string).collect();
     assert!(shown.iter().any(|it| it.contains("metrics of Sparkplug are not joined")), "{shown:?}");
 }
+
+#[test]
+fn an_interval_needs_one_time_and_all_samples_of_a_message() {
+    let with = |options: &str| format!("{STREAM}[stream.payload]\n{options}\n");
+    let fine = with("time = \"ts\"\ninterval = \"2.5ms\"");
+    let reading = Config::parse(&fine).unwrap().streams[0].payload.reading.clone();
+    assert_eq!(reading.interval, Some(SampleInterval { nanos: 2_500_000, from_first: false }));
+    let told = |options: &str| problem(&with(options));
+    assert!(told("interval = \"1ms\"").contains("no timestamp"));
+    for bad in ["", "1", "ms", "1 week", "0Hz", "2d", "1ns", "1.2.3s"] {
+        let text = told(&format!("time = \"ts\"\ninterval = {bad:?}"));
+        assert!(text.contains("interval"), "{bad}: {text}");
+    }
+    assert!(told("time = \"ts\"\ninterval_from = \"first\"").contains("no interval"));
+    let missing = "time = \"ts\"\ninterval = \"1s\"\nmissing = \"skip\"";
+    assert!(told(missing).contains("may be left out"));
+}
+
+#[test]
+fn protobuf_needs_a_type_and_its_descriptors() {
+    let with =
+        |options: &str| format!("{STREAM}[stream.payload]\nformat = \"protobuf\"\n{options}\n");
+    let fine =
+        with("descriptors = \"a.desc\"\nmessage = \"m.R\"\nembedded = { \"m.R.b\" = \"m.S\" }");
+    let protobuf = Config::parse(&fine).unwrap().streams[0].payload.protobuf.clone().unwrap();
+    assert_eq!(protobuf.embedded, [("m.R.b".to_owned(), "m.S".to_owned())]);
+    assert_eq!(problems(&with("")).len(), 2);
+    assert!(problem(&with("descriptors = \"a.desc\"")).contains("message: missing"));
+    let other = format!("{STREAM}[stream.payload]\ndescriptors = \"a.desc\"\nmessage = \"m.R\"\n");
+    assert_eq!(problems(&other).len(), 2, "of other formats");
+}

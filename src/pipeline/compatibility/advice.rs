@@ -18,6 +18,12 @@ pub fn advice(stream: &Stream, card: &Card) -> Vec<String> {
              set payload.device to the field that names it"
         ));
     }
+    if let Some(group) = stream.share.as_deref().filter(|_| window.length > 1) {
+        advice.push(format!(
+            "stream {name}: the group {group:?} shares the messages, and a window needs all \
+             samples of a device. Remove share, or let the broker choose the gateway by the topic"
+        ));
+    }
     if let Some(max_gap) = window.max_gap.filter(|&gap| gap > stream.key_ttl) {
         advice.push(format!(
             "stream {name}: the card allows gaps of {max_gap:?} (window.max_gap), but a device is \

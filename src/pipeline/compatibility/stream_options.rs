@@ -2,6 +2,7 @@
 
 use crate::bundle::card::Card;
 use crate::config::{ArrayOrder, Missing, Stream};
+use crate::pipeline::decode::tokens;
 use crate::pipeline::interpret::OutputPlan;
 use crate::pipeline::labels::answers_of;
 use crate::pipeline::plan::{Cast, InputPlan};
@@ -30,7 +31,8 @@ pub(super) fn check_payload(
         problems.add("payload.fields", problem);
     }
     if !stream.payload.format.has_members() && stream.payload.samples.is_some() {
-        problems.add("payload.samples", "only json and cbor have an object around the samples");
+        problems
+            .add("payload.samples", "only formats with members have an object around the samples");
     }
     if let Some(bytes) = &stream.payload.bytes {
         let named =
@@ -41,10 +43,43 @@ pub(super) fn check_payload(
             problems.add("payload.bytes.layout", problem);
         }
     }
+    check_message(stream, fields, problems);
+    if card.window.is_none() && stream.join.is_none() && stream.payload.reading.interval.is_some() {
+        let problem = "a message is one input of this model, which has no window";
+        problems.add("payload.interval", problem);
+    }
     if card.window.is_some() && !fields.is_empty() && fields.len() != width {
         let names = card.inputs.iter().flat_map(|i| &i.channels).collect::<Vec<_>>();
         let problem = format!("{} fields for the model's {width} channels {names:?}", fields.len());
         problems.add("payload.fields", problem);
+    }
+}
+
+/// Names of fields of Protocol Buffers, which the type of the messages must have.
+fn check_message(stream: &Stream, fields: &[String], problems: &mut Problems) {
+    let payload = &stream.payload;
+    let Some(protobuf) = &payload.protobuf else { return };
+    let Some(types) = &protobuf.types else {
+        return problems.add("payload.descriptors", "the file was not read");
+    };
+    let mut check = |option, name: &String, below: Option<&String>| {
+        let around = below.map(|samples| tokens(samples)).unwrap_or_default();
+        // An element of the array of the samples.
+        let element = (!around.is_empty()).then(|| "0".to_owned());
+        let path: Vec<String> = around.into_iter().chain(element).chain(tokens(name)).collect();
+        if let Err(problem) = types.check_path(&path) {
+            problems.add(option, format!("{name:?}: {problem}"));
+        }
+    };
+    let samples = payload.samples.as_ref();
+    samples.into_iter().for_each(|name| check("payload.samples", name, None));
+    payload.reading.filter.iter().for_each(|(name, _)| check("payload.where", name, None));
+    let bytes = payload.bytes.as_ref();
+    bytes.and_then(|it| it.at.as_ref()).into_iter().for_each(|name| {
+        check("payload.bytes.at", name, samples);
+    });
+    if bytes.is_none() && payload.records.is_none() && stream.join.is_none() {
+        fields.iter().for_each(|name| check("payload.fields", name, samples));
     }
 }
 

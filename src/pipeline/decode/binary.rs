@@ -28,6 +28,10 @@ pub(super) fn read(number: BinaryNumber, bytes: &[u8]) -> Value {
     match number.order {
         ByteOrder::Big => bytes.iter().for_each(&mut take),
         ByteOrder::Little => bytes.iter().rev().for_each(&mut take),
+        ByteOrder::WordSwapped => bytes.chunks(2).rev().flatten().for_each(&mut take),
+        ByteOrder::ByteSwapped => {
+            bytes.chunks(2).flat_map(|word| word.iter().rev()).for_each(&mut take);
+        }
     }
     #[expect(clippy::cast_possible_truncation, reason = "the number has so many bits")]
     match number.kind {
@@ -89,6 +93,12 @@ mod tests {
             ("u64le", &[0, 0, 0, 0, 0, 0, 0, 0x80], 9_223_372_036_854_775_808.0),
             ("f32be", &[0x3f, 0xc0, 0, 0], 1.5),
             ("f64be", &[0xc0, 0, 0, 0, 0, 0, 0, 0], -2.0),
+            ("f32cdab", &[0, 0, 0x3f, 0xc0], 1.5),
+            ("f32badc", &[0xc0, 0x3f, 0, 0], 1.5),
+            ("u32cdab", &[3, 4, 1, 2], 16_909_060.0),
+            ("u32badc", &[2, 1, 4, 3], 16_909_060.0),
+            ("i64cdab", &[0xff, 0xfb, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], -5.0),
+            ("f64badc", &[0, 0xc0, 0, 0, 0, 0, 0, 0], -2.0),
             // RFC 8949, appendix A.
             ("f16be", &[0x00, 0x01], 5.960_464_477_539_063e-8),
             ("f16be", &[0x04, 0x00], 0.000_061_035_156_25),

@@ -6,7 +6,7 @@ use super::record::{Record, Scalar};
 use super::record_walk::{RecordSink, RecordTree};
 use super::sample_builder::{SampleBuilder, wrong_shape};
 use super::schema::PayloadSchema;
-use super::structured;
+use super::structured::{self, Structure};
 use crate::config::Bytes;
 use crate::pipeline::reject::{Got, Reject};
 
@@ -15,6 +15,7 @@ use crate::pipeline::reject::{Got, Reject};
 pub(super) struct BytesDecoder {
     schema: PayloadSchema,
     reader: LayoutReader,
+    structure: Structure,
     field: Option<BytesField>,
 }
 
@@ -34,7 +35,7 @@ impl BytesDecoder {
             name: name.clone(),
             tree: RecordTree::new(&schema, &[name], in_layout),
         });
-        Self { schema, reader, field }
+        Self { structure: Structure::of(&schema), schema, reader, field }
     }
 }
 
@@ -46,7 +47,7 @@ impl PayloadDecoder for BytesDecoder {
             return builder.finish();
         };
         let sink = Sink { reader: &mut self.reader, name: &field.name, builder: &mut builder };
-        let around = structured::read_records(self.schema.format, payload, &field.tree, sink)?;
+        let around = structured::read_records(&self.structure, payload, &field.tree, sink)?;
         around.date_and_name(&mut builder)?;
         builder.finish()
     }

@@ -1,5 +1,6 @@
 //! Comma-separated lines: one sample each, by position or under a header with names.
 
+use super::csv_filter::LineFilter;
 use super::csv_reader::CsvReader;
 use super::decoder::{Decoded, PayloadDecoder};
 use super::field_tree::{Node, Slot};
@@ -13,6 +14,7 @@ use crate::pipeline::reject::{Got, Reject, has_decimal_comma};
 pub(super) struct CsvDecoder {
     schema: PayloadSchema,
     reader: CsvReader,
+    filter: LineFilter,
 }
 
 /// What a column is wanted for.
@@ -21,45 +23,63 @@ type Columns = Vec<Option<Slot>>;
 impl CsvDecoder {
     pub(super) fn new(schema: PayloadSchema) -> Self {
         let reader = CsvReader::new(schema.csv.delimiter, schema.csv.comment);
-        Self { schema, reader }
+        let filter = LineFilter::new(&schema);
+        Self { schema, reader, filter }
     }
 }
 
 impl PayloadDecoder for CsvDecoder {
     fn decode(&mut self, payload: &[u8], out: &mut Decoded) -> Result<(), Reject> {
         let mut builder = SampleBuilder::new(&self.schema, out.samples_mut());
-        self.reader.read(payload, &mut builder)?;
-        builder.finish()
+        let skipped = self.reader.read(payload, &mut self.filter, &mut builder)?;
+        if skipped == 0 || !builder.is_empty() {
+            builder.finish()?;
+        }
+        let samples = out.samples_mut();
+        samples.skipped = samples.skipped.saturating_add(skipped);
+        Ok(())
     }
 }
 
 impl CsvReader {
-    /// Reads the lines of a payload.
-    fn read(&mut self, payload: &[u8], builder: &mut SampleBuilder<'_>) -> Result<(), Reject> {
+    /// Reads the lines of a payload, and returns how many were passed over.
+    fn read(
+        &mut self,
+        payload: &[u8],
+        filter: &mut LineFilter,
+        builder: &mut SampleBuilder<'_>,
+    ) -> Result<u32, Reject> {
         let text = utf8(payload)?;
         self.reset();
         let mut rest = text.as_bytes();
         let mut columns: Option<Columns> = None;
-        let mut line = 0_usize;
+        let (mut line, mut taken, mut skipped) = (0_usize, 0_usize, 0_u32);
         while let Some(cells) = self.record(&mut rest) {
             line = line.saturating_add(1);
             if line == 1 {
                 columns = columns_of(self.cells(cells), &builder.schema.sample);
-                if columns.is_some() && !builder.schema.sample.is_indexed() {
+                let is_header = columns.is_some() && !builder.schema.sample.is_indexed();
+                filter.begin(self.cells(cells), is_header)?;
+                if is_header {
                     continue;
                 }
             }
+            if !filter.is_met(self.cells(cells)) {
+                skipped = skipped.saturating_add(1);
+                continue;
+            }
+            taken = taken.saturating_add(1);
             let cells = self.without_last_empty(cells, builder);
             match &columns {
                 Some(columns) => named(self.cells(cells), columns, builder)?,
-                None => positional(self.cells(cells), cells, builder, line)
+                None => positional(self.cells(cells), cells, builder, taken)
                     .map_err(|reject| decimal_comma(reject, text))?,
             }
         }
-        if builder.schema.whole && columns.is_none() && line > 0 {
+        if builder.schema.whole && columns.is_none() && taken > 0 {
             builder.end_positions().map_err(|reject| decimal_comma(reject, text))?;
         }
-        Ok(())
+        Ok(skipped)
     }
 }
 

@@ -72,7 +72,7 @@ impl CsvReader {
     }
 
     /// The cells of the record just read. The payload is UTF-8 and is cut at ASCII only.
-    pub(in crate::pipeline) fn cells(&self, count: usize) -> impl Iterator<Item = &str> {
+    pub(in crate::pipeline) fn cells(&self, count: usize) -> impl Iterator<Item = &str> + Clone {
         let mut start = 0;
         self.ends.iter().take(count).map(move |&end| {
             let bytes = self.cells.get(start..end).unwrap_or_default();

@@ -94,7 +94,8 @@ impl Node {
     }
 }
 
-fn tokens(path: &str) -> Vec<String> {
+/// The names that a path goes by: a plain member name, or those of a JSON pointer.
+pub(in crate::pipeline) fn tokens(path: &str) -> Vec<String> {
     match path.strip_prefix('/') {
         None => vec![path.to_owned()],
         Some(rest) => rest.split('/').map(|t| t.replace("~1", "/").replace("~0", "~")).collect(),

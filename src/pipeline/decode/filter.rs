@@ -10,7 +10,7 @@ use super::field_tree::{Node, Slot};
 use super::key::Key;
 use super::payload_visitor::MAX_NESTING;
 use super::schema::PayloadSchema;
-use super::structured;
+use super::structured::{self, Structure};
 use crate::clock::Timestamp;
 use crate::config::Format;
 use crate::config::tree::Scalar;
@@ -19,7 +19,7 @@ use crate::pipeline::reject::Reject;
 /// What a stream asks of its messages.
 #[derive(Debug)]
 pub(super) struct Filter {
-    format: Format,
+    structure: Structure,
     /// Where in a message each condition looks.
     tree: Node,
     /// The values that each allows.
@@ -27,9 +27,9 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// `None` where every message is of the stream.
+    /// `None` where every message is of the stream, or lines are passed over rather than messages.
     pub(super) fn new(schema: &PayloadSchema) -> Option<Self> {
-        if schema.filter.is_empty() {
+        if schema.filter.is_empty() || schema.format == Format::Csv {
             return None;
         }
         let mut tree = Node::default();
@@ -37,7 +37,7 @@ impl Filter {
             tree.add(field, Slot::Condition(condition));
         }
         let allowed = schema.filter.iter().map(|(_, values)| values.clone()).collect();
-        Some(Self { format: schema.format, tree, allowed })
+        Some(Self { structure: Structure::of(schema), tree, allowed })
     }
 
     /// Whether a message is of the stream. One that cannot be read is, so that it is rejected with
@@ -45,7 +45,7 @@ impl Filter {
     fn is_met(&self, payload: &[u8]) -> bool {
         let mut met = vec![false; self.allowed.len()];
         let search = Search { node: Some(&self.tree), filter: self, met: &mut met, depth: 0 };
-        let is_read = structured::read(self.format, payload, search).is_ok();
+        let is_read = structured::read(&self.structure, payload, search).is_ok();
         !is_read || met.iter().all(|met| *met)
     }
 }
@@ -116,7 +116,13 @@ impl<'de> DeserializeSeed<'de> for Search<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
+        match self.node {
+            // A message of another type may be there, which the decoder reads or refuses.
+            None if matches!(self.filter.structure, Structure::Protobuf(_)) => {
+                deserializer.deserialize_ignored_any(self)
+            }
+            _ => deserializer.deserialize_any(self),
+        }
     }
 }
 

@@ -7,8 +7,10 @@ use super::decoder::PayloadDecoder;
 use super::filter::{Filter, FilterDecoder};
 use super::inflate::InflateDecoder;
 use super::influx::InfluxDecoder;
+use super::interval::IntervalDecoder;
 use super::json::JsonDecoder;
 use super::msgpack::MsgpackDecoder;
+use super::protobuf::ProtobufDecoder;
 use super::raw::{RawDecoder, RawNumber};
 use super::records::RecordsDecoder;
 use super::schema::PayloadSchema;
@@ -21,8 +23,11 @@ use crate::config::{Compression, Format};
 /// a new format is a file with its decoder and a line here.
 pub(in crate::pipeline) fn decoder_for(schema: PayloadSchema) -> Box<dyn PayloadDecoder> {
     let (compression, max) = (schema.compression, schema.max_inflated);
-    let filter = Filter::new(&schema);
+    let (filter, interval) = (Filter::new(&schema), schema.interval);
     let mut decoder = of_format(schema);
+    if let Some(interval) = interval {
+        decoder = Box::new(IntervalDecoder::new(decoder, interval));
+    }
     if let Some(filter) = filter {
         decoder = Box::new(FilterDecoder::new(decoder, filter));
     }
@@ -43,6 +48,7 @@ fn of_format(schema: PayloadSchema) -> Box<dyn PayloadDecoder> {
         (Format::Json | Format::JsonLines | Format::Bytes, _) => Box::new(JsonDecoder::new(schema)),
         (Format::Cbor, _) => Box::new(CborDecoder::new(schema)),
         (Format::Msgpack, _) => Box::new(MsgpackDecoder::new(schema)),
+        (Format::Protobuf, _) => Box::new(ProtobufDecoder::new(schema)),
         (Format::Senml, _) => Box::new(SenmlDecoder::new(schema)),
         (Format::Sparkplug, _) => Box::new(SparkplugDecoder::new(schema)),
         (Format::Influx, _) => Box::new(InfluxDecoder::new(schema)),

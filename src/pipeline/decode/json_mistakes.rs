@@ -25,6 +25,9 @@ pub(super) fn mistake(text: &str) -> Option<String> {
             words.first()?
         ));
     }
+    if let Some(word) = word(trimmed) {
+        return Some(word);
+    }
     let end = trimmed.find(|c: char| !(c.is_ascii_digit() || "+-.eE".contains(c)))?;
     let (number, rest) = trimmed.split_at_checked(end)?;
     number.parse::<f64>().ok()?;
@@ -36,6 +39,25 @@ pub(super) fn mistake(text: &str) -> Option<String> {
         "it is the number {number} with {rest:?} behind it: send the number alone, or set \
          payload.numbers"
     ))
+}
+
+/// What a text of one word is.
+fn word(text: &str) -> Option<String> {
+    let is_letter = |c: char| c.is_alphanumeric() || "+-._".contains(c);
+    if text.len() > 32 || !text.chars().all(is_letter) {
+        return None;
+    }
+    if text.parse::<f64>().is_ok() {
+        return Some(format!(
+            "{text} is no number of JSON: send it as JSON does, or set payload.numbers = \"lenient\""
+        ));
+    }
+    text.starts_with(char::is_alphabetic).then(|| {
+        format!(
+            "it is the word {text:?}: name it in payload.words, or in payload.missing_values with \
+             payload.missing, or leave it out by the topic"
+        )
+    })
 }
 
 /// The text with null in place of every NaN and infinity.

@@ -8,7 +8,9 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use super::decoder::{Decoded, PayloadDecoder};
 use super::payload_visitor::PayloadVisitor;
 use super::sample_builder::SampleBuilder;
+use super::scalar_seed::ScalarSeed;
 use super::schema::PayloadSchema;
+use super::time::precise;
 use crate::clock::Timestamp;
 use crate::pipeline::reject::Reject;
 
@@ -51,6 +53,36 @@ pub(super) fn read<'p, S: DeserializeSeed<'p, Value = ()>>(
         let problem = format!("{} (at byte {at} of {})", error.0, payload.len());
         Reject::Syntax { format: "MessagePack", problem }
     })
+}
+
+/// The values of a payload; `None` if it is no MessagePack, or has bytes in it.
+pub(in crate::pipeline) fn value(payload: &[u8]) -> Option<serde_json::Value> {
+    /// Reads into the place that it borrows.
+    struct Place<'v>(&'v mut serde_json::Value);
+
+    impl<'de> DeserializeSeed<'de> for Place<'_> {
+        type Value = ();
+
+        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+            *self.0 = serde::Deserialize::deserialize(deserializer)?;
+            Ok(())
+        }
+    }
+
+    /// Reads to the end, within the bound on nesting.
+    struct Bounded;
+
+    impl<'de> DeserializeSeed<'de> for Bounded {
+        type Value = ();
+
+        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+            ScalarSeed::default().deserialize(deserializer).map(|_scalar| ())
+        }
+    }
+
+    read(payload, Bounded).ok()?;
+    let mut value = serde_json::Value::Null;
+    read(payload, Place(&mut value)).is_ok().then_some(value)
 }
 
 /// Items one after the other.
@@ -127,7 +159,7 @@ impl<'p> Items<'p> {
         let kind = i8::from_be_bytes(self.array()?);
         let bytes = self.take(len)?;
         match timestamp(bytes).filter(|_| kind == TIMESTAMP) {
-            Some(time) => visitor.visit_str(&time.to_string()),
+            Some(time) => visitor.visit_str(&precise(time)),
             None => visitor.visit_bytes(bytes),
         }
     }

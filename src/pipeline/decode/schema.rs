@@ -1,11 +1,16 @@
 //! What the payloads of a stream must contain.
 
+use std::sync::Arc;
+
 use super::field_tree::{Node, Slot};
 use super::missing::MissingPlan;
 use super::text_numbers::TextNumbers;
 use super::time::TimeRules;
 use crate::config::tree::Scalar;
-use crate::config::{ArrayOrder, Bytes, Compression, CsvDialect, Format, Payload, Records};
+use crate::config::{
+    ArrayOrder, Bytes, Compression, CsvDialect, Format, Payload, Records, SampleInterval,
+};
+use crate::protobuf::MessageTypes;
 use crate::tensor::Dtype;
 
 /// What every payload of a stream must contain, from the stream's options and the model's inputs.
@@ -44,6 +49,10 @@ pub struct PayloadSchema {
     pub(super) header: usize,
     pub(super) bytes: Option<Bytes>,
     pub(super) records: Option<Records>,
+    /// The types of messages of Protocol Buffers.
+    pub(super) message_types: Option<Arc<MessageTypes>>,
+    /// The distance of the samples of a message that has one time.
+    pub(super) interval: Option<SampleInterval>,
     pub(super) compression: Compression,
     /// The most bytes of a payload that was compressed.
     pub(super) max_inflated: usize,
@@ -115,6 +124,8 @@ impl PayloadSchema {
             header: payload.header,
             bytes: payload.bytes.clone(),
             records: payload.records.clone(),
+            message_types: payload.protobuf.as_ref().and_then(|it| it.types.clone()),
+            interval: reading.interval.filter(|_| !whole),
             compression: reading.compression,
             max_inflated: MAX_INFLATED,
         }

@@ -10,9 +10,8 @@ use super::records::{FieldNames, RecordCollector, number};
 use super::sample_builder::SampleBuilder;
 use super::scalar_seed::ScalarSeed;
 use super::schema::PayloadSchema;
-use super::structured;
+use super::structured::{self, Structure};
 use crate::clock::Timestamp;
-use crate::config::Format;
 use crate::pipeline::reject::Reject;
 
 /// Decodes SenML.
@@ -40,9 +39,9 @@ impl PayloadDecoder for SenmlDecoder {
         let mut builder = SampleBuilder::new(&self.schema, out.samples_mut());
         self.collector.clear();
         // An array of CBOR begins with another byte than one of JSON.
-        let format = match payload.first() {
-            Some(0x80..=0x9f) => Format::Cbor,
-            _ => Format::Json,
+        let structure = match payload.first() {
+            Some(0x80..=0x9f) => Structure::Cbor,
+            _ => Structure::Json,
         };
         let mut pack = Pack {
             names: &self.names,
@@ -52,7 +51,7 @@ impl PayloadDecoder for SenmlDecoder {
             bases: Bases::default(),
             reject: None,
         };
-        let read = structured::read(format, payload, PackVisitor { pack: &mut pack });
+        let read = structured::read(&structure, payload, PackVisitor { pack: &mut pack });
         let reject = pack.reject.take();
         read.map_err(|syntax| reject.unwrap_or(syntax))?;
         self.collector.finish(&mut builder)?;

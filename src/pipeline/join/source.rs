@@ -48,9 +48,10 @@ impl Join {
         let mut sources = Vec::new();
         for source in &join.sources {
             let of_topic = source.topic.captures().any(|name| join.by.as_deref() == Some(name));
-            let fields = match of_topic {
-                true => vec![join.value.clone()],
-                false => source.payload.fields.clone(),
+            let fields = match (of_topic, source.payload.fields.as_slice()) {
+                (true, _) => vec![join.value.clone()],
+                (false, []) => plan.channels.clone(),
+                (false, fields) => fields.to_vec(),
             };
             let payload = Payload { fields: fields.clone(), ..source.payload.clone() };
             let width = fields.len();

@@ -6,7 +6,7 @@ use super::interpret::{Body, Prediction};
 use super::observation::Observation;
 use super::topics::TopicCaptures;
 use crate::bundle::card::{Card, OutputKind};
-use crate::config::{Level, Stream};
+use crate::config::Stream;
 use crate::ids::GatewayId;
 use crate::message::Incoming;
 use crate::truth::{Answer, Answers, LabelStats, Refusal, TruthTracker};
@@ -49,7 +49,7 @@ impl LabelJoin {
         let tracker = TruthTracker::new(labels.remember, labels.tolerance, id_prefix);
         let mut join = Self {
             stream: stream.name.to_string(),
-            has_captures: labels.topic.levels.iter().any(|it| matches!(it, Level::Capture(_))),
+            has_captures: labels.topic.captures().next().is_some(),
             captured: TopicCaptures::of_topics(&[&labels.topic], None),
             max_payload: stream.max_payload,
             tracker,

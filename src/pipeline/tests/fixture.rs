@@ -161,6 +161,7 @@ pub(crate) fn stream() -> Stream {
         name: StreamName::parse("motion").unwrap(),
         model: ModelName::parse("motion").unwrap(),
         topic,
+        share: None,
         qos: Qos::AtLeastOnce,
         payload: Payload {
             fields: vec!["a".into(), "b".into()],

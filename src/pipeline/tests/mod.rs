@@ -1,5 +1,6 @@
 //! The whole pipeline against fake models: one message in, messages and an outcome out.
 
+mod cases;
 mod compatibility;
 mod devices;
 pub(crate) mod fixture;

@@ -23,8 +23,12 @@ fn recipe(text: &str) -> Recipe {
     let name = text.lines().next().unwrap().to_owned();
     let blocks: Vec<_> = text.split("\n```").skip(1).step_by(2).collect();
     let [config, messages, samples] = blocks.as_slice() else { panic!("{name}: {blocks:?}") };
+    // Paths are relative to the folder of the configuration.
     let config = config.strip_prefix("toml\n").unwrap();
-    let stream = Config::parse(config).unwrap_or_else(|e| panic!("{name}: {e}")).streams.remove(0);
+    let config = config.replace("descriptors = \"", "descriptors = \"tests/protobuf/");
+    let mut config = Config::parse(&config).unwrap_or_else(|e| panic!("{name}: {e}"));
+    assert_eq!(config.read_descriptors(), [], "{name}");
+    let stream = config.streams.remove(0);
     let message = |line: &str| {
         let at = line.find(" {").or_else(|| line.find(" [")).or_else(|| line.find(' ')).unwrap();
         (line[..at].to_owned(), payload(&line[at + 1..]))

@@ -137,9 +137,9 @@ impl TopicCaptures {
     }
 }
 
-/// Why a captured level cannot be used, in the terms of [`crate::ids::DeviceKey`].
+/// Why captured levels cannot be used, in the terms of [`crate::ids::DeviceKey`].
 fn problem_of(level: &str) -> Option<&'static str> {
-    if level.is_empty() {
+    if level.split('/').any(str::is_empty) {
         Some(
             "has an empty level where a name belongs; publish to a topic whose every level names \
              something",

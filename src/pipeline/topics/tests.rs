@@ -1,21 +1,16 @@
+use proptest::prelude::*;
+
 use super::captures::TopicCaptures;
 use super::pattern::capture;
-use super::result_topic::may_answer;
+use super::result_topic::{ResultTopic, may_answer};
 use super::router::Router;
-use crate::config::{Level, Stream, TopicPattern};
+use crate::config::{Level, Stream, TopicPattern, TopicTemplate};
+use crate::ids::GatewayId;
 use crate::pipeline::reject::Reject;
 use crate::pipeline::tests::fixture;
 
 fn pattern(text: &str) -> TopicPattern {
-    TopicPattern { levels: levels(text) }
-}
-
-pub(super) fn levels(text: &str) -> Vec<Level> {
-    let level = |level: &str| match level.strip_prefix('{').and_then(|l| l.strip_suffix('}')) {
-        Some(name) => Level::Capture(name.to_owned()),
-        None => Level::Literal(level.to_owned()),
-    };
-    text.split('/').map(level).collect()
+    TopicPattern::parse(text).unwrap()
 }
 
 #[test]
@@ -30,6 +25,21 @@ fn a_topic_matches_as_the_mqtt_filter_does() {
         ("{a}/{b}", "x/$y", true),
         ("plain", "plain", true),
         ("plain", "plain/", false),
+        ("//{x}", "//a", true),
+        ("//{x}", "/a", false),
+        ("a/", "a/", true),
+        ("a//b", "a//b", true),
+        ("shelly-{name}/status", "shelly-kitchen/status", true),
+        ("shelly-{name}/status", "shelly-/status", false),
+        ("shelly-{name}/status", "tasmota-1/status", false),
+        ("a/{x}-ht", "a/1-ht", true),
+        ("a/x{n}x", "a/xx", false),
+        ("a/{place#}", "a/b/c", true),
+        ("a/{place#}", "a", false),
+        ("a/{place#}", "ab/c", false),
+        ("{all#}", "a", true),
+        ("{all#}", "$SYS/x", false),
+        ("$aws/things/{thing}/shadow", "$aws/things/t1/shadow", true),
     ];
     for (text, topic, expected) in table {
         assert_eq!(capture(&pattern(text), topic).is_some(), expected, "{text} on {topic}");
@@ -66,6 +76,9 @@ fn the_device_is_the_capture_of_that_name_or_all_of_them() {
         ("site/{site}/x/{unit}", "site/s1/x/u1", "s1/u1"),
         ("site/{site}", "site/s2", "s2"),
         ("site/all", "site/all", "-"),
+        ("shelly-{name}/status", "shelly-kitchen/status", "kitchen"),
+        ("z2m/{device#}", "z2m/room/shelf", "room/shelf"),
+        ("{site}/{place#}", "s1/a/b", "s1/a/b"),
     ];
     for (text, topic, device) in table {
         assert_eq!(read(text, topic).unwrap().device(), device, "{text} on {topic}");
@@ -86,6 +99,126 @@ fn a_capture_must_name_something() {
         "topic \"s/\": has an empty level where a name belongs; publish to a topic whose every \
          level names something"
     );
+}
+
+#[test]
+fn several_captured_levels_are_rejected_if_one_is_empty() {
+    for topic in ["z2m/", "z2m//a", "z2m/a//b", "z2m/a/"] {
+        assert_eq!(read("z2m/{device#}", topic).unwrap_err().code(), "topic", "{topic}");
+    }
+}
+
+/// Where the result of a message goes.
+fn result_topic(text: &str, template: &str, topic: &str) -> String {
+    let mut stream = Stream { topic: pattern(text), ..fixture::stream() };
+    let names: Vec<String> = stream.topic.captures().map(str::to_owned).collect();
+    let names = names.iter().map(String::as_str);
+    stream.publish.topic = TopicTemplate::parse(template, names).unwrap();
+    let result = ResultTopic::new(&stream, &GatewayId::parse("gw").unwrap()).unwrap();
+    result.render(&read(text, topic).unwrap()).unwrap()
+}
+
+#[test]
+fn captured_levels_are_one_level_of_a_result_topic_or_levels_at_its_end() {
+    let table = [
+        ("z/{d#}", "p/{d}/out", "z/a/b", "p/a%2Fb/out"),
+        ("z/{d#}", "p/{d}/out", "z/a%2Fb", "p/a%252Fb/out"),
+        ("z/{d#}", "p/{d#}", "z/a/b", "p/a/b"),
+        ("z/{d}", "p/{d}", "z/a%b", "p/a%b"),
+        ("z/{d}", "p/{d#}", "z/a", "p/a"),
+        ("shelly-{d}/s", "p/x-{d}-y/{stream}", "shelly-1/s", "p/x-1-y/motion"),
+        ("t/{d}", "$aws/rules/{d}", "t/1", "$aws/rules/1"),
+    ];
+    for (text, template, topic, expected) in table {
+        assert_eq!(result_topic(text, template, topic), expected, "{template}");
+    }
+}
+
+/// The texts that a pattern captures of a topic, tried letter by letter.
+fn naive(pattern: &[char], topic: &[char]) -> Option<Vec<String>> {
+    let Some((first, rest)) = pattern.split_first() else {
+        return topic.is_empty().then(Vec::new);
+    };
+    if *first != '{' {
+        return topic
+            .split_first()
+            .filter(|(got, _)| *got == first)
+            .and_then(|(_, t)| naive(rest, t));
+    }
+    let end = rest.iter().position(|c| *c == '}').unwrap();
+    let (name, after) = (&rest[..end], &rest[end + 1..]);
+    let takes_slashes = name.ends_with(&['#']);
+    (0..=topic.len()).find_map(|len| {
+        let (taken, left) = topic.split_at(len);
+        if taken.contains(&'/') && !takes_slashes {
+            return None;
+        }
+        let mut captured = naive(after, left)?;
+        captured.insert(0, taken.iter().collect());
+        Some(captured)
+    })
+}
+
+/// Whether a broker would send a message of a topic to a subscriber of a filter (MQTT 5, 4.7).
+fn filter_matches(filter: &str, topic: &str) -> bool {
+    let (filter, levels): (Vec<_>, Vec<_>) =
+        (filter.split('/').collect(), topic.split('/').collect());
+    let is_wild = filter[0] == "+" || filter[0] == "#";
+    if is_wild && topic.starts_with('$') {
+        return false;
+    }
+    let is_met = |(place, level): (usize, &&str)| match *level {
+        "#" => true,
+        "+" => place < levels.len(),
+        text => levels.get(place) == Some(&text),
+    };
+    let ends = filter.last() == Some(&"#") || filter.len() == levels.len();
+    ends && filter.iter().enumerate().all(is_met)
+}
+
+fn any_pattern() -> impl Strategy<Value = String> {
+    let level = prop_oneof!["[ab$]{0,2}", Just("{x}".to_owned()), "[ab]{0,2}\\{x\\}[ab]{0,2}",];
+    let rest = prop_oneof![Just(String::new()), Just("/{r#}".to_owned())];
+    (prop::collection::vec(level, 1..4), rest).prop_map(|(levels, rest)| {
+        let name = |(place, level): (usize, String)| level.replace("{x}", &format!("{{c{place}}}"));
+        levels.into_iter().enumerate().map(name).collect::<Vec<_>>().join("/") + &rest
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    #[test]
+    fn a_pattern_captures_what_a_search_letter_by_letter_does(
+        text in any_pattern(),
+        topic in "[ab$/]{1,7}",
+    ) {
+        let Ok(pattern) = TopicPattern::parse(&text) else { return Ok(()) };
+        let letters = |text: &str| text.chars().collect::<Vec<char>>();
+        let is_wild = text.starts_with('{') || pattern.filter().starts_with('+');
+        let expected = naive(&letters(&text), &letters(&topic))
+            .filter(|_| !(is_wild && topic.starts_with('$')))
+            // A part of a level is not empty.
+            .filter(|captured| pattern.levels.iter().filter(|it| it.name().is_some()).zip(captured)
+                .all(|(level, text)| !matches!(level, Level::Part { .. })
+                    || !text.is_empty()));
+        let captured = capture(&pattern, &topic);
+        let levels = captured.map(|it| it.levels(&topic).map(str::to_owned).collect::<Vec<_>>());
+        prop_assert_eq!(&levels, &expected, "{} on {}", text, topic);
+        prop_assert!(levels.is_none() || filter_matches(&pattern.filter(), &topic));
+    }
+
+    #[test]
+    fn several_captured_levels_never_share_a_result_topic(
+        a in "[ab%]{1,2}(/[ab%]{1,2}){0,2}",
+        b in "[ab%]{1,2}(/[ab%]{1,2}){0,2}",
+    ) {
+        prop_assume!(a != b);
+        for template in ["p/{d}", "p/{d#}"] {
+            let of = |name: &str| result_topic("z/{d#}", template, &format!("z/{name}"));
+            prop_assert_ne!(of(&a), of(&b));
+        }
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::html::{ago, count, esc, percent, span};
 use super::{PageView, accuracy, chart, drift};
 use crate::clock::Mono;
-use crate::config::{Level, Stream};
+use crate::config::Stream;
 use crate::monitor::health::HealthState;
 use crate::monitor::{Minute, StageTimes, StreamStats, WindowStats};
 
@@ -74,11 +74,7 @@ fn attempt(view: &PageView<'_>, config: &Stream) -> String {
                 publishing.</p></details>"
             .to_owned();
     }
-    let levels = config.topic.levels.iter().map(|level| match level {
-        Level::Literal(text) => text.as_str(),
-        Level::Capture(_) => "test",
-    });
-    let topic: Vec<&str> = levels.collect();
+    let topic = config.topic.example(|_| "test");
     format!(
         "<details class=\"try\" data-stream=\"{name}\"><summary>Try a payload</summary>\
          <p class=\"quiet\">It goes through a copy of this stream. Nothing is published.</p>\
@@ -86,7 +82,7 @@ fn attempt(view: &PageView<'_>, config: &Stream) -> String {
          <p><label>Payload<textarea class=\"try-payload\" spellcheck=\"false\"></textarea>\
          </label></p><p><button type=\"button\" class=\"try-run\">Try</button></p>\
          <div class=\"try-outcome\" role=\"status\"></div></details>",
-        esc(&topic.join("/"))
+        esc(&topic)
     )
 }
 

@@ -144,14 +144,15 @@ pub(super) fn commands(config: &Config) -> String {
     let at = format!("mosquitto_sub -h {} -p {} -v -t", broker.host, broker.port);
     let own = format!("{}/{}", config.gateway.prefix, config.gateway.id);
     let stream = config.streams.iter().map(|stream| {
-        let levels = stream.publish.topic.levels.iter().map(|level| match level {
-            TopicLevel::Literal(text) => text.as_str(),
-            TopicLevel::Capture(name) if name == "stream" => stream.name.as_str(),
-            TopicLevel::Capture(name) if name == "gateway" => config.gateway.id.as_str(),
-            TopicLevel::Capture(name) if name == "model" => stream.model.as_str(),
-            TopicLevel::Capture(_) => "+",
+        let levels = stream.publish.topic.levels.iter().map(|level| match level.name() {
+            Some("stream") => level.with(stream.name.as_str()),
+            Some("gateway") => level.with(config.gateway.id.as_str()),
+            Some("model") => level.with(stream.model.as_str()),
+            Some(_) if matches!(level, TopicLevel::Rest(_)) => "#".to_owned(),
+            Some(_) => "+".to_owned(),
+            None => level.with(""),
         });
-        let topic: Vec<&str> = levels.collect();
+        let topic: Vec<String> = levels.collect();
         (format!("Predictions of {}", stream.name), format!("{at} '{}'", topic.join("/")))
     });
     let own = [

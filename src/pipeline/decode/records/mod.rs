@@ -11,7 +11,7 @@ use super::record::{Record, Scalar};
 use super::record_walk::{RecordSink, RecordTree};
 use super::sample_builder::SampleBuilder;
 use super::schema::PayloadSchema;
-use super::structured;
+use super::structured::{self, Structure};
 use super::text::clip;
 use crate::config::{Missing, Records};
 use crate::pipeline::reject::{Got, Reject};
@@ -34,6 +34,7 @@ impl FieldNames {
 #[derive(Debug)]
 pub(super) struct RecordsDecoder {
     schema: PayloadSchema,
+    structure: Structure,
     names: FieldNames,
     tree: RecordTree,
     collector: RecordCollector,
@@ -44,7 +45,7 @@ impl RecordsDecoder {
         let fields: Vec<&String> = [&records.name].into_iter().chain(&records.values).collect();
         let tree = RecordTree::new(&schema, &fields, |_| false).with_time(records.time.as_deref());
         let (names, collector) = (FieldNames::new(&schema), RecordCollector::default());
-        Self { names, tree, collector, schema }
+        Self { names, tree, collector, structure: Structure::of(&schema), schema }
     }
 }
 
@@ -54,7 +55,7 @@ impl PayloadDecoder for RecordsDecoder {
         self.collector.clear();
         let (names, collector) = (&self.names, &mut self.collector);
         let sink = Sink { names, collector, builder: &builder };
-        let around = structured::read_records(self.schema.format, payload, &self.tree, sink)?;
+        let around = structured::read_records(&self.structure, payload, &self.tree, sink)?;
         around.date_and_name(&mut builder)?;
         self.collector.finish(&mut builder)?;
         builder.finish()

@@ -2,8 +2,8 @@
 //! samples need them.
 
 use super::super::record::Scalar;
-use super::wire::{Fields, Malformed, Value};
 use crate::pipeline::reject::Got;
+use crate::protobuf::wire::{Fields, Malformed, Value};
 
 /// A payload: its time, and its metrics one after the other.
 #[derive(Debug)]

@@ -3,12 +3,10 @@
 
 mod message;
 mod names;
-mod wire;
 
 pub use names::MetricNames;
 
 use message::{COMPRESSED, Metric, Payload};
-use wire::Malformed;
 
 use super::decoder::{Decoded, PayloadDecoder};
 use super::record::Scalar;
@@ -17,6 +15,7 @@ use super::sample_builder::SampleBuilder;
 use super::schema::PayloadSchema;
 use crate::clock::Timestamp;
 use crate::pipeline::reject::Reject;
+use crate::protobuf::wire::Malformed;
 
 /// The first level of topics.
 const NAMESPACE: &str = "spBv1.0";

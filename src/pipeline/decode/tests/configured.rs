@@ -14,7 +14,8 @@ pub(super) fn configured(payload: &str) -> Configured {
     let topic = if payload.contains("device =") { "t" } else { "t/{device}" };
     let head = format!("[[stream]]\nname = \"s\"\nmodel = \"m\"\ntopic = \"{topic}\"\n");
     let text = format!("{head}[stream.payload]\n{payload}\n");
-    let config = Config::parse(&text).unwrap_or_else(|error| panic!("{payload}: {error}"));
+    let mut config = Config::parse(&text).unwrap_or_else(|error| panic!("{payload}: {error}"));
+    assert_eq!(config.read_descriptors(), []);
     Configured { payload: config.streams[0].payload.clone(), whole: None }
 }
 

@@ -5,6 +5,7 @@ mod configured;
 mod devices;
 mod holes;
 mod mistakes;
+mod protobuf;
 mod records;
 mod sparkplug;
 mod texts;

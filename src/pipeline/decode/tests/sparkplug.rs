@@ -202,7 +202,7 @@ fn what_cannot_be_read_says_why() {
         (unknown_type, "the type of an integer that may be negative is not known"),
         (compressed, "it is compressed"),
         (payload(&[M(text)]), "h is the text \"high\""),
-        (b"{}".to_vec(), "is not Sparkplug B: a field has an unknown wire type"),
+        (b"{}".to_vec(), "is not Sparkplug B: it has a group of proto2"),
         (vec![0x12, 0x50], "is not Sparkplug B: it ends too early"),
         (payload(&[M(vec![0x0a, 1, 0xff])]), "a name is not UTF-8"),
         // The case of the specification's time alone.

@@ -311,3 +311,49 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn lines_with_another_value_in_a_column_are_passed_over() {
+    use super::configured::configured;
+    let named = configured(
+        "format = \"csv\"\nfields = [\"t\", \"h\"]\nwhere = { kind = \"env\", port = [1, 2] }",
+    );
+    let samples = named.read("t,kind,h,port\n21.5,env,40,1\n1,gps,2,1\n22,env,41,3\n23,env,42,2");
+    let samples = samples.unwrap();
+    assert_eq!((samples.values.as_slice(), samples.skipped), (&[21.5, 40.0, 23.0, 42.0][..], 2));
+    let none = named.read("t,kind,h,port\n1,gps,2,1").unwrap();
+    assert_eq!((none.values.len(), none.skipped), (0, 1));
+    let without = named.read("t,h,port\n1,2,1").unwrap();
+    assert_eq!((without.values.len(), without.skipped), (0, 1), "a column that is missing");
+    assert!(named.message("21.5,40").contains("no header"));
+    let placed = configured(
+        "format = \"csv\"\nfields = [\"/1\", \"/2\"]\nwhere = { \"/0\" = \"T\", \"/3\" = true }",
+    );
+    let samples = placed.read("T,21.5,40,true\nX,1,2,true\nT,3,4,false\nT,5,6").unwrap();
+    assert_eq!((samples.values.as_slice(), samples.skipped), (&[21.5, 40.0][..], 3));
+    let whole = configured("format = \"csv\"\nfields = [\"/1\"]\nwhere = { \"/0\" = 1 }").whole(2);
+    assert_eq!(whole.values("2,9\n1,5\n2,9\n1,6"), [5.0, 6.0]);
+}
+
+#[test]
+fn samples_of_a_message_with_one_time_are_an_interval_apart() {
+    use super::configured::configured;
+    let batch = |option: &str| {
+        configured(&format!("fields = [\"a\"]\ntime = \"ts\"\nsamples = \"s\"\n{option}"))
+    };
+    let times = |option: &str| {
+        let samples = batch(option).read(r#"{"ts":1795341600,"s":[[1],[2],[3]]}"#).unwrap();
+        samples.times.iter().map(|time| time.unwrap().0 - SECOND.0).collect::<Vec<_>>()
+    };
+    assert_eq!(times(""), [0, 0, 0]);
+    assert_eq!(times("interval = \"10ms\""), [-20_000, -10_000, 0]);
+    assert_eq!(times("interval = \"10ms\"\ninterval_from = \"first\""), [0, 10_000, 20_000]);
+    assert_eq!(times("interval = \"16kHz\"\ninterval_from = \"first\""), [0, 63, 125]);
+    assert_eq!(times("interval = \"62.5us\"\ninterval_from = \"first\""), [0, 63, 125]);
+    let own = configured("fields = [\"a\"]\ntime = \"ts\"\ninterval = \"1s\"");
+    let told = own.message(r#"[{"ts":1795341600,"a":1},{"ts":1795341601,"a":2}]"#);
+    assert!(told.contains("payload.interval"), "{told}");
+    let csv = configured("format = \"csv\"\nfields = [\"a\"]\ntime = \"ts\"\ninterval = \"1s\"");
+    let samples = csv.read("ts,a\n1795341600,1\n1795341600,2").unwrap();
+    assert_eq!(samples.times, [Some(Timestamp(SECOND.0 - 1_000_000)), Some(SECOND)]);
+}

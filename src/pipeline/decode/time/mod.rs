@@ -36,6 +36,13 @@ pub(super) fn is_plausible(at: Timestamp, earliest: Timestamp) -> bool {
     (earliest..LATEST).contains(&at)
 }
 
+/// A time as a text that [`from_text`] reads, to the microsecond.
+pub(in crate::pipeline::decode) fn precise(at: Timestamp) -> String {
+    let text = at.to_string();
+    let whole = text.split('.').next().unwrap_or_default();
+    format!("{whole}.{:06}Z", at.0.rem_euclid(1_000_000))
+}
+
 /// A date with an offset, or a number in a text as CSV and some devices have it.
 pub(in crate::pipeline) fn from_text(text: &str) -> Option<Timestamp> {
     let text = text.trim();
@@ -53,6 +60,10 @@ mod tests {
             assert_eq!(from_number(number), Some(at), "{number}");
         }
         assert_eq!(from_number(1_795_341_600_125_000_000.0), Some(at));
+        let precise_at = Timestamp(1_795_341_600_125_678);
+        for at in [precise_at, Timestamp(0), Timestamp(-1), Timestamp(-1_000_001)] {
+            assert_eq!(from_text(&precise(at)), Some(at));
+        }
         assert_eq!(from_number(0.0), Some(Timestamp(0)));
         assert_eq!(from_number(-1.5), Some(Timestamp(-1_500_000)));
         for bad in [f64::NAN, f64::INFINITY, 1e30] {

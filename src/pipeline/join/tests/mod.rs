@@ -374,3 +374,27 @@ fn a_grid_keeps_no_more_than_its_lag() {
     }
     assert_eq!(rows.missing()[1], 990, "b never came");
 }
+
+#[test]
+fn samples_at_irregular_times_are_put_on_a_grid() {
+    let payload = "time = \"t\", join = { hold = \"50ms\" }, \
+                   align = { grid = \"10ms\", method = \"linear\" }";
+    let stream = stream("topic = \"imu/{device}\"", payload);
+    let mut bench = samples(stream);
+    let mut all = Vec::new();
+    for ms in [0, 7, 13, 21, 34, 120, 131, 142] {
+        let payload = format!(r#"{{"t":{},"a":{ms},"b":{}}}"#, START + ms, -ms);
+        all.extend(sent(&mut bench, "imu/press", &payload));
+    }
+    let times = [0, 10, 20, 30, 120, 130, 140];
+    let row = |ms: &i64| {
+        let value: f64 = ms.to_string().parse().unwrap();
+        (*ms, vec![value, -value])
+    };
+    let expected: Vec<_> = times.iter().map(row).collect();
+    let close = |(got, wanted): (&(i64, Vec<f64>), &(i64, Vec<f64>))| {
+        got.0 == wanted.0 && got.1.iter().zip(&wanted.1).all(|(a, b)| (a - b).abs() < 1e-4)
+    };
+    assert_eq!(all.len(), expected.len(), "{all:?}");
+    assert!(all.iter().zip(&expected).all(close), "{all:?}");
+}

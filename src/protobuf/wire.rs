@@ -3,13 +3,13 @@
 
 /// The fields of a message.
 #[derive(Clone, Debug)]
-pub(super) struct Fields<'p> {
+pub(crate) struct Fields<'p> {
     rest: &'p [u8],
 }
 
 /// The value of a field.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Value<'p> {
+pub(crate) enum Value<'p> {
     Varint(u64),
     Fixed64([u8; 8]),
     Fixed32([u8; 4]),
@@ -17,17 +17,17 @@ pub(super) enum Value<'p> {
 }
 
 /// Why bytes are no message.
-pub(super) type Malformed = &'static str;
+pub(crate) type Malformed = &'static str;
 
 const TOO_SHORT: Malformed = "it ends too early";
 
 impl<'p> Fields<'p> {
-    pub(super) fn of(message: &'p [u8]) -> Self {
+    pub(crate) fn of(message: &'p [u8]) -> Self {
         Self { rest: message }
     }
 
     /// The number and the value of the next field; `None` at the end.
-    pub(super) fn next(&mut self) -> Result<Option<(u64, Value<'p>)>, Malformed> {
+    pub(crate) fn next(&mut self) -> Result<Option<(u64, Value<'p>)>, Malformed> {
         if self.rest.is_empty() {
             return Ok(None);
         }
@@ -42,9 +42,22 @@ impl<'p> Fields<'p> {
                 Value::Bytes(bytes)
             }
             5 => Value::Fixed32(self.array()?),
+            3 | 4 => {
+                return Err("it has a group of proto2, which is not read, or is of another format");
+            }
             _ => return Err("a field has an unknown wire type"),
         };
         Ok(Some((tag >> 3, value)))
+    }
+
+    /// The next number of a packed field.
+    pub(crate) fn next_varint(&mut self) -> Result<Option<u64>, Malformed> {
+        if self.rest.is_empty() { Ok(None) } else { self.varint().map(Some) }
+    }
+
+    /// The next number of a packed field, of `N` bytes.
+    pub(crate) fn next_array<const N: usize>(&mut self) -> Result<Option<[u8; N]>, Malformed> {
+        if self.rest.is_empty() { Ok(None) } else { self.array().map(Some) }
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
