@@ -72,7 +72,7 @@ pub(super) fn guess(group: &Group<'_>, topic_names_device: bool) -> FieldGuess {
     match group.kind.form {
         Form::Number => guess.width = 1,
         Form::Csv(columns, _) => guess.width = columns,
-        Form::Bytes(_) | Form::Text | Form::Json | Form::JsonLines | Form::Cbor => {}
+        _ => {}
     }
     let samples = array_of_samples(group);
     let all = || group.messages.iter().flat_map(|(_, leaves)| leaves);
@@ -83,7 +83,8 @@ pub(super) fn guess(group: &Group<'_>, topic_names_device: bool) -> FieldGuess {
     let mut around = seen.clone();
     let outside = all().filter(|leaf| leaf.samples.is_none() && samples.is_some());
     outside.for_each(|leaf| around.entry(&leaf.pointer).or_default().push(leaf));
-    if let Some((pointer, is_local)) = time_of(&around) {
+    let has_own_time = matches!(group.kind.form, Form::Senml | Form::Influx | Form::Sparkplug);
+    if let Some((pointer, is_local)) = time_of(&around).filter(|_| !has_own_time) {
         (guess.time, guess.is_local) = (Some(name_of(pointer)), is_local);
     }
     let time = guess.time.clone();
@@ -92,7 +93,9 @@ pub(super) fn guess(group: &Group<'_>, topic_names_device: bool) -> FieldGuess {
         !is_time(pointer)
             && leaves.iter().all(|leaf| DEVICES.contains(&&*lower(leaf)) && is_id(leaf))
     });
-    guess.device = device.map(|(pointer, _)| name_of(pointer)).filter(|_| !topic_names_device);
+    let named = device.filter(|_| !has_own_time && !topic_names_device);
+    guess.device = named.map(|(pointer, _)| name_of(pointer));
+    let device = device.filter(|_| !has_own_time);
     let id = device.map(|(pointer, _)| *pointer);
     for (pointer, leaves) in &seen {
         let numbers = leaves.iter().filter(|leaf| leaf.is_number()).count();

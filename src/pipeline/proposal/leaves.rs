@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use super::payload_kind::{Form, PayloadKind, plain};
-use crate::pipeline::decode::is_number_text;
+use super::payload_kind::{Form, PayloadKind, plain, point};
+use crate::pipeline::decode::{is_number_text, msgpack_value};
+use crate::protobuf::wire::{Fields, Value as Wire};
 
 /// A value that has no others in it.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +43,12 @@ pub(super) fn leaves_of(kind: &PayloadKind, payload: &[u8]) -> Vec<Leaf> {
         Form::Json => serde_json::from_str(text()).ok(),
         Form::JsonLines => text().lines().find_map(|line| serde_json::from_str(line).ok()),
         Form::Cbor => ciborium::from_reader(payload.as_slice()).ok(),
+        Form::Msgpack => msgpack_value(&payload),
+        Form::Senml => serde_json::from_str(text()).ok().map(|pack| records(&pack)),
+        Form::Influx => text().lines().find_map(point).map(|fields| {
+            fields.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect()
+        }),
+        Form::Sparkplug => metrics(&payload),
         Form::Csv(..) | Form::Number | Form::Text | Form::Bytes(_) => None,
     };
     let mut leaves = Vec::new();
@@ -49,6 +56,37 @@ pub(super) fn leaves_of(kind: &PayloadKind, payload: &[u8]) -> Vec<Leaf> {
         collect(&value, String::new(), None, &mut leaves);
     }
     leaves
+}
+
+/// The numbers of a SenML pack by the names of their records.
+fn records(pack: &Value) -> Value {
+    let record = |record: &Value| {
+        let name = record.get("n").or_else(|| record.get("bn"))?.as_str()?;
+        Some((name.to_owned(), record.get("v")?.clone()))
+    };
+    pack.as_array().into_iter().flatten().filter_map(record).collect()
+}
+
+/// The metrics of Sparkplug B that have a name and a number, as they are in births.
+fn metrics(payload: &[u8]) -> Option<Value> {
+    let mut metrics = serde_json::Map::new();
+    let mut fields = Fields::of(payload);
+    while let Some(field) = fields.next().ok()? {
+        let (2, Wire::Bytes(metric)) = field else { continue };
+        let (mut name, mut is_number) = (None, false);
+        let mut fields = Fields::of(metric);
+        while let Some(field) = fields.next().ok()? {
+            match field {
+                (1, Wire::Bytes(bytes)) => name = std::str::from_utf8(bytes).ok(),
+                (10..=13, _) => is_number = true,
+                _ => {}
+            }
+        }
+        if let Some(name) = name.filter(|_| is_number) {
+            metrics.insert(name.to_owned(), Value::from(0));
+        }
+    }
+    Some(Value::Object(metrics))
 }
 
 fn collect(value: &Value, pointer: String, samples: Option<&str>, into: &mut Vec<Leaf>) {

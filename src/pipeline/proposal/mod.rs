@@ -1,6 +1,7 @@
 //! What streams would take the messages of a topic: format, fields, time, device and rate, proposed
 //! from messages that were heard. Pure; a proposal is tried on the messages it was made from.
 
+mod channels;
 mod fields;
 mod leaves;
 mod payload_kind;
@@ -13,6 +14,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use self::channels::{ChannelGuess, channels};
 use self::fields::{FieldGuess, guess};
 use self::leaves::{Leaf, leaves_of};
 use self::payload_kind::{PayloadKind, kind_of};
@@ -65,7 +67,7 @@ const MAX_GROUPS: usize = 16;
 pub fn propose(heard: &[HeardMessage]) -> Vec<ProposedStream> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for message in heard.iter().filter(|message| !message.payload.is_empty()) {
-        let kind = kind_of(&message.payload);
+        let kind = kind_of(&message.topic, &message.payload);
         let leaves = leaves_of(&kind, &message.payload);
         add(&mut groups, message, kind, leaves);
     }
@@ -86,7 +88,8 @@ fn add<'m>(
     let is_like = |group: &&mut Group<'_>| {
         let both = group.numbers.intersection(&numbers).count();
         let all = group.numbers.union(&numbers).count();
-        group.levels == levels && group.kind == kind && both.saturating_mul(2) >= all
+        let is_one_kind = group.levels == levels && group.kind == kind;
+        is_one_kind && both.saturating_mul(2) >= all
     };
     if let Some(group) = groups.iter_mut().find(is_like) {
         group.numbers.extend(numbers);
@@ -99,10 +102,11 @@ fn add<'m>(
 fn proposed(group: &Group<'_>) -> ProposedStream {
     let heard: Vec<&str> = group.messages.iter().map(|(m, _)| m.topic.as_str()).collect();
     let topics: BTreeSet<&str> = heard.iter().copied().collect();
-    let topic = topics::pattern(&topics);
     let guess = guess(group, topics.len() > 1);
+    let join = channels(group, &guess);
+    let topic = join.as_ref().map_or_else(|| topics::pattern(&topics), |join| join.topic.clone());
     let mut stream = ProposedStream {
-        toml: render::table(&topic, &group.kind, &guess),
+        toml: render::table(&topic, &group.kind, &guess, join.as_ref()),
         topic,
         messages: group.messages.len(),
         topics: topics.len(),
@@ -110,7 +114,7 @@ fn proposed(group: &Group<'_>) -> ProposedStream {
         taken: 0,
         problem: None,
     };
-    try_on(&mut stream, group, &guess);
+    try_on(&mut stream, group, &guess, join.as_ref());
     stream
 }
 
@@ -126,7 +130,12 @@ fn rate(group: &Group<'_>, topics: usize) -> Option<f64> {
 }
 
 /// Decodes the messages as the proposal says.
-fn try_on(stream: &mut ProposedStream, group: &Group<'_>, guess: &FieldGuess) {
+fn try_on(
+    stream: &mut ProposedStream,
+    group: &Group<'_>,
+    guess: &FieldGuess,
+    join: Option<&ChannelGuess>,
+) {
     let config = match Config::parse(&format!("[gateway]\nid = \"listen\"\n{}", stream.toml)) {
         Ok(config) => config,
         Err(error) => {
@@ -135,12 +144,16 @@ fn try_on(stream: &mut ProposedStream, group: &Group<'_>, guess: &FieldGuess) {
         }
     };
     let Some(found) = config.streams.first() else { return };
-    let fields = found.payload.fields.clone();
+    let fields = match (join, &found.join) {
+        (Some(_), Some(join)) => vec![join.value.clone()],
+        _ => found.payload.fields.clone(),
+    };
     let width = fields.len().max(guess.width).max(1);
     let schema = PayloadSchema::new(&found.payload, fields, width, false, None);
     let mut decoder = decoder_for(schema.with_max_inflated(found.max_payload));
     let mut decoded = Decoded::default();
     for (message, _) in &group.messages {
+        decoder.begin(&message.topic, message.at);
         match decoder.decode(&message.payload, &mut decoded) {
             Ok(()) => stream.taken += 1,
             Err(reject) => {

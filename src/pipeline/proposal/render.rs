@@ -1,10 +1,16 @@
 //! A proposal as a table of the configuration.
 
+use super::channels::ChannelGuess;
 use super::fields::FieldGuess;
 use super::payload_kind::{Form, PayloadKind};
 
 /// The table `[[stream]]`.
-pub(super) fn table(topic: &str, kind: &PayloadKind, guess: &FieldGuess) -> String {
+pub(super) fn table(
+    topic: &str,
+    kind: &PayloadKind,
+    guess: &FieldGuess,
+    join: Option<&ChannelGuess>,
+) -> String {
     let name = stream_name(topic);
     let mut lines = vec![
         "[[stream]]".to_owned(),
@@ -14,8 +20,9 @@ pub(super) fn table(topic: &str, kind: &PayloadKind, guess: &FieldGuess) -> Stri
         "[stream.payload]".to_owned(),
     ];
     lines.extend(format_lines(kind));
-    if !guess.fields.is_empty() {
-        let fields: Vec<String> = guess.fields.iter().map(|field| quoted(field)).collect();
+    let fields = join.map_or(&guess.fields, |join| &join.channels);
+    if !fields.is_empty() {
+        let fields: Vec<String> = fields.iter().map(|field| quoted(field)).collect();
         lines.push(format!("fields = [{}]", fields.join(", ")));
     }
     let named = [("samples", &guess.samples), ("time", &guess.time), ("device", &guess.device)];
@@ -31,6 +38,11 @@ pub(super) fn table(topic: &str, kind: &PayloadKind, guess: &FieldGuess) -> Stri
     if guess.has_holes {
         lines.push("missing = \"skip\"".to_owned());
     }
+    if let Some(join) = join {
+        let value = join.value.as_ref();
+        let value = value.map_or_else(String::new, |name| format!(", value = {}", quoted(name)));
+        lines.push(format!("join = {{ by = \"channel\", every = \"all\"{value} }}"));
+    }
     lines.join("\n") + "\n"
 }
 
@@ -39,6 +51,10 @@ fn format_lines(kind: &PayloadKind) -> Vec<String> {
         Form::Json => vec!["format = \"json\"".to_owned()],
         Form::JsonLines => vec!["format = \"ndjson\"".to_owned()],
         Form::Cbor => vec!["format = \"cbor\"".to_owned()],
+        Form::Sparkplug => vec!["format = \"sparkplug\"".to_owned()],
+        Form::Senml => vec!["format = \"senml\"".to_owned()],
+        Form::Influx => vec!["format = \"influx\"".to_owned()],
+        Form::Msgpack => vec!["format = \"msgpack\"".to_owned()],
         Form::Number => vec!["format = \"json\"".to_owned(), "numbers = \"lenient\"".to_owned()],
         Form::Csv(_, delimiter) => {
             let name = if delimiter == '\t' { "tab".to_owned() } else { delimiter.to_string() };
@@ -46,7 +62,9 @@ fn format_lines(kind: &PayloadKind) -> Vec<String> {
         }
         Form::Text => vec!["format = \"csv\"   # a text of no known form".to_owned()],
         Form::Bytes(len) => {
-            vec![format!("format = \"u8\"   # {len} bytes of no known form: i16le, f32le, …?")]
+            vec![format!(
+                "format = \"u8\"   # {len} bytes of no known form: i16le, bytes, protobuf, …?"
+            )]
         }
     };
     let compression = kind.compression.map(|name| format!("compression = {}", quoted(name)));

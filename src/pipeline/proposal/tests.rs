@@ -92,6 +92,57 @@ fn kinds_of_messages_are_kept_apart_and_the_rate_is_told() {
     assert!(found[0].toml.contains("name = \"sensor\""));
 }
 
+#[test]
+fn one_quantity_a_topic_is_proposed_as_a_join() {
+    let found = only(&[
+        ("attic/sensor/temperature/state", "21.5"),
+        ("attic/sensor/humidity/state", "40.5"),
+        ("shed/sensor/temperature/state", "2.5"),
+    ]);
+    assert_eq!(found.topic, "{device}/sensor/{channel}/state");
+    assert!(found.toml.contains("fields = [\"humidity\", \"temperature\"]"), "{}", found.toml);
+    assert!(found.toml.contains("join = { by = \"channel\", every = \"all\" }"));
+    let found = only(&[
+        ("N/c06/battery/512/Dc/0/Voltage", r#"{"value":13.25}"#),
+        ("N/c06/battery/512/Dc/0/Current", r#"{"value":-4.5}"#),
+    ]);
+    assert_eq!(found.topic, "N/c06/battery/512/Dc/0/{channel}");
+    let found = only(&[("p/kitchen/power", r#"{"w":13.25}"#), ("p/attic/energy", r#"{"w":-4.5}"#)]);
+    assert!(found.toml.contains("value = \"w\" }"), "{}", found.toml);
+    let rooms = only(&[("p/kitchen", "1"), ("p/attic", "2")]);
+    assert!(!rooms.toml.contains("join"), "{}", rooms.toml);
+}
+
+#[test]
+fn records_and_points_are_told() {
+    let pack = r#"[{"bn":"dev1:","bt":1795341600,"n":"t","v":21.5},{"n":"h","v":40}]"#;
+    let found = only(&[("senml/a", pack)]);
+    assert!(found.toml.contains("format = \"senml\"\nfields = [\"h\", \"t\"]"), "{}", found.toml);
+    let found = only(&[("influx", "room,site=a t=21.5,h=40i 1795341600000000000\n")]);
+    assert!(found.toml.contains("format = \"influx\"\nfields = [\"h\", \"t\"]"), "{}", found.toml);
+    let mut msgpack = vec![0x82, 0xa1, b't', 0xcb];
+    msgpack.extend(21.5_f64.to_be_bytes());
+    msgpack.extend([0xa1, b'h', 0xcd, 1, 0x90]);
+    let message = HeardMessage { topic: "m/b".into(), payload: msgpack, at: Timestamp(0) };
+    let found = propose(&[message]);
+    assert!(found[0].toml.contains("format = \"msgpack\""), "{}", found[0].toml);
+    assert_eq!(found[0].taken, 1);
+}
+
+#[test]
+fn sparkplug_is_proposed_with_the_births() {
+    let hex = "08ca98e8d9a234120f0a0454656d7010012009650000ac41120d0a05466f726365100220035028";
+    let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    let payload = (0..hex.len()).step_by(2).map(byte).collect();
+    let topic = "spBv1.0/plant/DBIRTH/gw/press-7".to_owned();
+    let at = Timestamp(1_795_341_600_000_000);
+    let found = propose(&[HeardMessage { topic, payload, at }]);
+    assert_eq!(found[0].topic, "spBv1.0/plant/{message}/gw/press-7");
+    let expected = "format = \"sparkplug\"\nfields = [\"Force\", \"Temp\"]";
+    assert!(found[0].toml.contains(expected), "{}", found[0].toml);
+    assert_eq!((found[0].taken, &found[0].problem), (1, &None));
+}
+
 proptest! {
     #[test]
     fn anything_that_is_heard_gives_proposals(
