@@ -41,7 +41,6 @@ pub(super) fn stream(section: &Section<'_>) -> Option<Stream> {
         Qos::AtMostOnce => Guarantee::BestEffort,
     });
     let Inputs { topic, payload, join } = inputs(section);
-    let share = section.parsed_if("share", share);
     let max_age = section.duration_if("max_age");
     if max_age.is_some() && payload.as_ref().is_some_and(|payload| !payload.has_time()) {
         section.problem("max_age", "samples have no timestamp", "payload.time = \"FIELD\"");
@@ -58,11 +57,7 @@ pub(super) fn stream(section: &Section<'_>) -> Option<Stream> {
         .has("labels")
         .then(|| monitoring::labels(&section.section("labels"), name.as_ref(), model.as_ref()));
     let windows = section.choice("windows", WINDOWS);
-    let retained = section.choice("retained", RETAINED);
-    if share.is_some() && retained.is_some_and(|it| it != RetainedInput::Ignore) {
-        let reason = "a broker sends no retained messages to a group that shares a subscription";
-        section.problem("retained", reason, "\"ignore\", or no share");
-    }
+    let (share, retained) = share_and_retained(section);
     let max_ahead = section.duration("max_ahead");
     let max_keys = section.int("max_keys");
     let key_ttl = section.duration("key_ttl");
@@ -120,6 +115,17 @@ fn message_capture(
 /// Whether a level is the first one of topics of Sparkplug B.
 fn is_namespace(level: &Level) -> bool {
     matches!(level, Level::Literal(text) if text == "spBv1.0")
+}
+
+/// The group that shares the messages, and what is done with retained ones.
+fn share_and_retained(section: &Section<'_>) -> (Option<String>, Option<RetainedInput>) {
+    let share = section.parsed_if("share", share);
+    let retained = section.choice("retained", RETAINED);
+    if share.is_some() && retained.is_some_and(|it| it != RetainedInput::Ignore) {
+        let reason = "a broker sends no retained messages to a group that shares a subscription";
+        section.problem("retained", reason, "\"ignore\", or no share");
+    }
+    (share, retained)
 }
 
 /// The name of a group, which is a level of the filter.

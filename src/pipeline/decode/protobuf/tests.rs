@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -146,16 +147,17 @@ proptest! {
         own in prop::collection::vec(any::<u8>(), 0..60),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..5),
     ) {
-        let types = types("kinds.Reading");
-        let cases = cases();
-        let mut payload = from_hex(&case.get(&cases).wire);
+        static TYPES: LazyLock<MessageTypes> = LazyLock::new(|| types("kinds.Reading"));
+        static CASES: LazyLock<Vec<Case>> = LazyLock::new(cases);
+        let types = &*TYPES;
+        let mut payload = from_hex(&case.get(&CASES).wire);
         for (at, byte) in changes {
             if !payload.is_empty() {
                 let at = at.index(payload.len());
                 payload[at] = byte;
             }
         }
-        let _read = value(&types, &payload);
-        let _read = value(&types, &own);
+        let _read = value(types, &payload);
+        let _read = value(types, &own);
     }
 }
