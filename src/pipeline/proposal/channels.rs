@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::fields::FieldGuess;
 use super::payload_kind::Form;
-use super::{Group, topics};
+use super::topics;
 
 /// A proposal to join the messages of a group.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,16 +26,19 @@ const QUANTITIES: &[&str] = &[
 const EXACT: &[&str] = &["x", "y", "z", "t", "h", "ax", "ay", "az", "gx", "gy", "gz", "ph", "uv"];
 
 /// The level of the topics that names the quantity, if messages have one each.
-pub(super) fn channels(group: &Group<'_>, guess: &FieldGuess) -> Option<ChannelGuess> {
-    let value = match group.kind.form {
+pub(super) fn channels(
+    form: Form,
+    topics: &BTreeSet<&str>,
+    guess: &FieldGuess,
+) -> Option<ChannelGuess> {
+    let value = match form {
         Form::Number => None,
         Form::Json | Form::Cbor if guess.fields.len() == 1 && guess.samples.is_none() => {
             guess.fields.first().filter(|field| *field != "value").cloned()
         }
         _ => return None,
     };
-    let names: BTreeSet<&str> = group.messages.iter().map(|(m, _)| m.topic.as_str()).collect();
-    let levels = topics::levels(&names);
+    let levels = topics::levels(topics);
     let is_channel = |level: &&BTreeSet<&str>| {
         let known = level.iter().filter(|name| is_quantity(name)).count();
         level.len() > 1 && known.saturating_mul(2) > level.len()

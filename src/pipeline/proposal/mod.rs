@@ -103,7 +103,7 @@ fn proposed(group: &Group<'_>) -> ProposedStream {
     let heard: Vec<&str> = group.messages.iter().map(|(m, _)| m.topic.as_str()).collect();
     let topics: BTreeSet<&str> = heard.iter().copied().collect();
     let guess = guess(group, topics.len() > 1);
-    let join = channels(group, &guess);
+    let join = channels(group.kind.form, &topics, &guess);
     let topic = join.as_ref().map_or_else(|| topics::pattern(&topics), |join| join.topic.clone());
     let mut stream = ProposedStream {
         toml: render::table(&topic, &group.kind, &guess, join.as_ref()),

@@ -5,12 +5,12 @@
 //! `google.protobuf.Timestamp` is a text. A field that is absent and has no presence is 0 or empty,
 //! as the language guide says.
 
+mod error;
 mod scalars;
 #[cfg(test)]
 mod tests;
 mod values;
 
-use std::fmt;
 use std::sync::Arc;
 
 use serde::de::DeserializeSeed;
@@ -62,27 +62,4 @@ pub(super) fn read<'p, S: DeserializeSeed<'p, Value = ()>>(
         return Err(syntax("payload.descriptors is not read".to_owned()));
     };
     seed.deserialize(message).map_err(|error| syntax(error.0))
-}
-
-#[derive(Debug)]
-struct ProtobufError(String);
-
-impl fmt::Display for ProtobufError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ProtobufError {}
-
-impl serde::de::Error for ProtobufError {
-    fn custom<T: fmt::Display>(text: T) -> Self {
-        Self(text.to_string())
-    }
-}
-
-impl From<&str> for ProtobufError {
-    fn from(problem: &str) -> Self {
-        Self(problem.to_owned())
-    }
 }

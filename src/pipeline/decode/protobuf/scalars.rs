@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::Visitor;
 
-use super::ProtobufError;
+use super::error::ProtobufError;
 use crate::protobuf::wire::Value;
 use crate::protobuf::{FieldKind, FieldType};
 

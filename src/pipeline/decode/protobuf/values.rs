@@ -8,7 +8,7 @@ use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::ProtobufError;
+use super::error::ProtobufError;
 use super::scalars::{MapKey, bytes_of, is_of, scalar};
 use crate::clock::Timestamp;
 use crate::pipeline::decode::time::precise;
