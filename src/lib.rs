@@ -15,6 +15,7 @@
 //! | [`npz`] | arrays in files |
 //! | [`truth`] | labels that arrive later, joined with predictions; accuracy |
 //! | [`engine`] | ONNX models, with quantized regions in integers |
+//! | [`features`] | what the blocks of a card make of samples |
 //! | [`drift`] | baselines of windows and predictions, and what finds that they have changed |
 //! | [`bundle`] | models with their cards and golden vectors |
 //! | [`pipeline`] | payload to prediction, per stream and device |
@@ -51,6 +52,7 @@ pub mod demo;
 pub mod drift;
 pub mod engine;
 mod failpoints;
+pub mod features;
 mod fs;
 pub mod http;
 pub mod ids;

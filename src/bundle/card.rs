@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub use super::feature_spec::FeatureSpec;
 pub use super::layout::{Layout, SeriesLayout};
 use crate::ids::ModelName;
 
@@ -47,6 +48,8 @@ pub struct InputSpec {
     pub channels: Vec<String>,
     pub layout: Layout,
     pub normalize: Normalize,
+    /// What is made of the normalised samples.
+    pub features: FeatureSpec,
     /// Whether real values are quantized with the scale of the model input. Otherwise integers are
     /// used unchanged.
     pub quantize: bool,

@@ -1,6 +1,7 @@
 //! Checks of a model against its card.
 
 use super::card::{AnomalyScore, Card, InputSpec, Layout, OutputKind, OutputSpec};
+use super::feature_spec::misfit;
 use super::layout::ShapeFit;
 use crate::tensor::{Dtype, TensorSpec};
 
@@ -41,6 +42,13 @@ fn input_mismatches(card: &Card, input: &InputSpec, spec: &TensorSpec) -> Vec<St
         mismatches.push(format!("{place}: quantize = true, and the model takes {}", spec.dtype));
     } else if input.quantize && spec.quant.is_none() {
         mismatches.push(format!("{place}: quantize = true, and the model gives no scale for it"));
+    }
+    if let Some(plan) = input.feature_plan(card.window.as_ref()) {
+        match plan {
+            Ok(plan) => mismatches.extend(misfit(&plan, &input.name, &spec.shape)),
+            Err(error) => mismatches.push(format!("{place}: [[input.features]] {error}")),
+        }
+        return mismatches;
     }
     let channels = input.channels.len();
     let samples = card.window.as_ref().map_or(1, |window| window.length);

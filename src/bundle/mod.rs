@@ -9,12 +9,15 @@ pub mod batched_arrays;
 pub mod card;
 mod check;
 mod error;
+mod feature_options;
+pub(crate) mod feature_spec;
 mod golden_samples;
 mod golden_vectors;
 pub(crate) mod layout;
 mod open;
 mod output_choice;
 mod parse;
+mod parse_features;
 pub mod reference;
 #[cfg(test)]
 mod tests;

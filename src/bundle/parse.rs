@@ -4,6 +4,7 @@ use super::card::{
     Activation, AnomalyScore, Card, GoldenSpec, InputSpec, Layout, Normalize, OutputKind,
     OutputSpec, WindowSpec,
 };
+use super::parse_features;
 use super::reference::REFERENCE;
 use crate::config::problem::{Problem, Problems};
 use crate::config::section::Section;
@@ -52,6 +53,9 @@ fn card(root: &Section<'_>, file: Files<'_>) -> Option<Card> {
         root.problem("input", "missing", "an [[input]] for each input of the model");
     }
     let inputs: Vec<_> = sections.iter().map(input).collect();
+    for (section, input) in sections.iter().zip(&inputs) {
+        parse_features::check(section, input, window.as_ref());
+    }
     for (place, (section, input)) in sections.iter().zip(&inputs).enumerate() {
         let same = |other: &InputSpec| other.name == input.name;
         if inputs.iter().take(place).any(same) {
@@ -114,6 +118,7 @@ fn input(section: &Section<'_>) -> InputSpec {
         name: section.text("name"),
         layout: section.choice("layout", &Layout::NAMES).unwrap_or(Layout::TIME_CHANNEL),
         normalize: normalize(&section.section("normalize"), channels.len()),
+        features: parse_features::features(section),
         quantize: section.flag("quantize"),
         channels,
     }

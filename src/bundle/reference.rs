@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use super::feature_options::FEATURES;
 use crate::config::docs;
+use crate::config::reference::chained;
 use crate::config::schema::DefaultValue::{Derived, Required, Unset, Value};
 use crate::config::schema::{Kind, OptionSpec, options};
 
@@ -17,7 +19,9 @@ const MAX_LABELS: usize = 10_000;
 const LABELS: Kind = Kind::Strings { max: MAX_LABELS, form: "names" };
 
 /// All options, in the order of the documentation.
-pub const REFERENCE: &[OptionSpec] = options! {
+pub const REFERENCE: &[OptionSpec] = &chained::<{ CARD.len() + FEATURES.len() }>(CARD, FEATURES);
+
+const CARD: &[OptionSpec] = options! {
     "format": Kind::Int { min: 1, max: 1 } => Required, eg "1",
         "The version of this form of card.";
 
@@ -57,6 +61,10 @@ pub const REFERENCE: &[OptionSpec] = options! {
     "input[].quantize": Kind::Bool => Value("false"),
         "For integer inputs: quantize real values with the model input's own scale, rather than \
          take whole numbers as they are.";
+    "input[].rate": Kind::Float { min: 1e-6, max: 1e9 } => Unset, eg "1000.0",
+        "Samples per second, for features that have a frequency or a time.";
+    "input[].samples": Kind::Int { min: 1, max: 1_000_000 } => Unset, eg "16_000",
+        "Samples of a message, for features without `[window]`.";
     "input[].normalize.kind": Kind::Choice(&["none", "mean-std", "min-max", "scale-offset"])
         => Value("\"none\""),
         "mean-std: (x - mean) / std. min-max: (x - min) / (max - min). scale-offset: x * scale + \
@@ -132,6 +140,11 @@ pub const TABLES: &[(&str, &str)] = &[
     ("window", "How samples become an input."),
     ("input[]", "One for each input of the model."),
     ("input[].normalize", "What is done to samples before the model sees them."),
+    (
+        "input[].features[]",
+        "Blocks that make the model's input of the normalised samples, in this order: see \
+         [features.md](features.md).",
+    ),
     ("output", "What the model's output means. Options of other kinds than `kind` are errors."),
     (
         "golden",

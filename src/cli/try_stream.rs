@@ -20,8 +20,8 @@ use crate::terminal::{Exit, Failure, print, print_json, table};
 /// Show what a stream makes of a payload, step by step
 ///
 /// Runs payloads through the pipeline of a configured stream and prints each step: the decoded
-/// samples, how full the window is, the input tensors before and after the cast, the outputs, and the
-/// prediction as it would be published. Needs neither a broker nor a running daemon, and publishes
+/// samples, how full the window is, the normalised samples, the features, the input tensors, the outputs, and
+/// the prediction as it would be published. Needs neither a broker nor a running daemon, and publishes
 /// nothing. Several files are messages of one device, one after the other. A window of many samples
 /// fills with --repeat.
 ///
@@ -190,6 +190,9 @@ fn in_words(tried: &Tried<'_>) -> String {
     }
     for input in &trace.inputs {
         text += &format!("  normalized  {}: {}\n", input.name, numbers(&input.normalized));
+        if !input.features.is_empty() {
+            text += &format!("  features    {}: {}\n", input.name, numbers(&input.features));
+        }
         text += &format!("  input       {}\n", tensor(input));
     }
     for output in &trace.outputs {

@@ -11,7 +11,7 @@ use super::stream_options::STREAMS;
 /// In the order of the documentation.
 pub const REFERENCE: &[OptionSpec] = &chained::<{ DAEMON.len() + STREAMS.len() }>(DAEMON, STREAMS);
 
-const fn chained<const N: usize>(
+pub(crate) const fn chained<const N: usize>(
     mut first: &[OptionSpec],
     mut second: &[OptionSpec],
 ) -> [OptionSpec; N] {

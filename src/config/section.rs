@@ -187,6 +187,15 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// As [`Section::floats`], in 64 bits.
+    #[must_use]
+    pub fn numbers(&self, key: &str) -> Vec<f64> {
+        match self.read(key) {
+            Some(Checked::Floats(floats)) => floats,
+            _ => Vec::new(),
+        }
+    }
+
     /// Empty where the option is absent; one number stands for a list of one.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "models compute in f32")]

@@ -27,7 +27,7 @@ pub struct LivePrediction {
     pub scores: Vec<(String, f32)>,
 }
 
-/// An input of the model, normalized.
+/// The normalized samples of an input of the model, before features are made of them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LiveInput {
     pub name: String,
@@ -85,11 +85,11 @@ impl LiveRecorder {
         }
         let plan = &runner.plan;
         let raw = if plan.shape.is_some() { runner.window.as_slice() } else { samples };
-        let inputs = plan.inputs.iter().zip(runner.reals()).map(|(input, reals)| LiveInput {
+        let inputs = plan.inputs.iter().zip(runner.numbers()).map(|(input, numbers)| LiveInput {
             name: input.name.clone(),
             channels: input.channels(),
             by_sample: input.layout == Layout::TIME_CHANNEL,
-            values: short(reals),
+            values: short(numbers.normalized(input)),
         });
         self.step.window = Some(LiveWindow {
             device: device.to_owned(),

@@ -15,6 +15,7 @@ mod encode;
 mod field_order;
 mod golden;
 mod holes;
+mod input_numbers;
 mod interpret;
 mod join;
 mod journal;

@@ -1,6 +1,7 @@
 //! Decoded numbers -> input tensors: channels picked, normalised, laid out, and cast.
 
 use super::decode::{Samples, ValueOrder};
+use super::input_numbers::InputNumbers;
 use super::plan::{Cast, InputPlan, Scaling, StreamPlan};
 use super::reject::Reject;
 use crate::bundle::card::{Layout, SeriesLayout};
@@ -15,18 +16,18 @@ struct Strides {
     channel: usize,
 }
 
-/// Fills one tensor from a window: rows of `width` numbers, oldest first. `reals` receives the
-/// normalised numbers in the tensor's order.
+/// Fills one tensor from a window: rows of `width` numbers, oldest first. `numbers` receives what the
+/// elements are made of.
 pub(super) fn window(
     plan: &InputPlan,
     rows: &[f64],
     width: usize,
-    reals: &mut Vec<f64>,
+    numbers: &mut InputNumbers,
     tensor: &mut Tensor,
 ) -> Result<(), Reject> {
     let strides = Strides { first: plan.first, time: width, channel: 1 };
-    gather(plan, rows, strides, reals);
-    cast(plan, reals, &mut tensor.data)
+    gather(plan, rows, strides, numbers.normalized_mut(plan));
+    cast(plan, numbers.featured(plan)?, &mut tensor.data)
 }
 
 /// Fills one tensor from a whole input; `flat` is a buffer.
@@ -35,10 +36,11 @@ pub(super) fn whole(
     input: &InputPlan,
     samples: &Samples,
     flat: &mut Vec<f64>,
-    reals: &mut Vec<f64>,
+    numbers: &mut InputNumbers,
     tensor: &mut Tensor,
 ) -> Result<(), Reject> {
-    let steps = input.len / input.channels().max(1);
+    let steps = input.numbers / input.channels().max(1);
+    let reals = numbers.normalized_mut(input);
     match samples.order {
         ValueOrder::Flat => {
             gather(input, &samples.values, as_laid_out(input, input.first, steps), reals);
@@ -66,7 +68,7 @@ pub(super) fn whole(
             gather(input, flat, strides, reals);
         }
     }
-    cast(input, reals, &mut tensor.data)
+    cast(input, numbers.featured(input)?, &mut tensor.data)
 }
 
 /// Puts fields that are numbers or arrays one after the other: one array in the tensor's own order,
@@ -87,8 +89,9 @@ fn columns(
         }
         flat.extend_from_slice(samples.values.get(span.clone()).unwrap_or_default());
     }
-    if flat.len() != input.len {
-        return Err(wrong_length("numbers in the fields", flat.len(), input.len.to_string()));
+    if flat.len() != input.numbers {
+        let expected = input.numbers.to_string();
+        return Err(wrong_length("numbers in the fields", flat.len(), expected));
     }
     Ok(if per_channel {
         Strides { first: 0, time: 1, channel: steps }
@@ -99,7 +102,7 @@ fn columns(
 
 /// The strides of numbers that are in the tensor's order already.
 fn as_laid_out(plan: &InputPlan, first: usize, steps: usize) -> Strides {
-    let Layout::Series(order) = plan.layout;
+    let Layout::Series(order) = plan.payload_layout();
     match order {
         SeriesLayout::TimeChannel => Strides { first, time: plan.channels(), channel: 1 },
         SeriesLayout::ChannelTime => Strides { first, time: 1, channel: steps },
@@ -113,7 +116,7 @@ fn wrong_length(what: &'static str, got: usize, expected: String) -> Reject {
 /// Collects a tensor's numbers in its order, normalised.
 fn gather(plan: &InputPlan, source: &[f64], at: Strides, reals: &mut Vec<f64>) {
     reals.clear();
-    let steps = plan.len / plan.channels().max(1);
+    let steps = plan.numbers / plan.channels().max(1);
     let Layout::Series(order) = plan.layout;
     match (order, plan.scaling.as_slice()) {
         (SeriesLayout::TimeChannel, [all]) => run(source, at.first, at.time, steps, *all, reals),

@@ -2,12 +2,14 @@
 //! [`super::check_compatibility()`]. If a plan exists, they fit.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::decode::TensorPayload;
 use super::interpret::OutputPlan;
 use super::join::JoinPlan;
 use super::shape::WindowShape;
 use crate::bundle::card::Layout;
+use crate::features::FeaturePlan;
 use crate::tensor::Quant;
 
 /// How a stream feeds its model.
@@ -34,11 +36,16 @@ pub(super) struct InputPlan {
     pub(super) name: String,
     /// The number of elements of the tensor.
     pub(super) len: usize,
+    /// The number of values that it is made of; `len` without features.
+    pub(super) numbers: usize,
     /// Its fields; empty for whole inputs without names.
     pub(super) fields: Range<usize>,
     /// The position of its first value in a sample, or in a flat whole input.
     pub(super) first: usize,
+    /// The order of the normalised values. Features take all samples of a channel together.
     pub(super) layout: Layout,
+    /// What makes the tensor of the normalised values, if they are not it.
+    pub(super) features: Option<Arc<FeaturePlan>>,
     /// One for each channel of the tensor.
     pub(super) scaling: Vec<Scaling>,
     pub(super) cast: Cast,
@@ -49,6 +56,12 @@ pub(super) struct InputPlan {
 impl InputPlan {
     pub(super) fn channels(&self) -> usize {
         self.scaling.len()
+    }
+
+    /// The order of values that come in the tensor's order. Those that features are made of come
+    /// sample by sample.
+    pub(super) fn payload_layout(&self) -> Layout {
+        if self.features.is_some() { Layout::TIME_CHANNEL } else { self.layout }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::decode::Samples;
 use super::drift::FeatureExtractor;
+use super::input_numbers::InputNumbers;
 use super::interpret::{OutputPlan, Prediction, Scratch};
 use super::model::Infer;
 use super::normalize;
@@ -37,8 +38,8 @@ pub(super) struct ModelRunner {
     /// The samples of the current window.
     pub(super) window: Vec<f64>,
     flat: Vec<f64>,
-    /// The normalised values of each input.
-    reals: Vec<Vec<f64>>,
+    /// What the elements of each input are made of.
+    numbers: Vec<InputNumbers>,
     scratch: Scratch,
     /// What is watched for drift; `None` where nothing is.
     features: Option<Box<FeatureExtractor>>,
@@ -54,7 +55,7 @@ impl ModelRunner {
         let zeros = |spec: &crate::tensor::TensorSpec| Tensor::zeros(spec.dtype, &spec.shape);
         let inputs: Vec<Tensor> = model.inputs().iter().map(zeros).collect();
         let outputs = model.outputs().iter().map(zeros).collect();
-        let reals = vec![Vec::new(); inputs.len()];
+        let numbers = vec![InputNumbers::default(); inputs.len()];
         let (window, flat, scratch) = (Vec::new(), Vec::new(), Scratch::default());
         Ok(Self {
             card,
@@ -64,7 +65,7 @@ impl ModelRunner {
             outputs,
             window,
             flat,
-            reals,
+            numbers,
             scratch,
             features: None,
         })
@@ -79,7 +80,7 @@ impl ModelRunner {
         self.prepare(source)?;
         if let Some(features) = &mut self.features {
             let has_reals = !matches!(source, InputSource::Tensor(_));
-            features.inputs(&self.plan, has_reals.then_some(&self.reals));
+            features.inputs(&self.plan, has_reals.then_some(&self.numbers));
         }
         watch.prepared();
         let run = self.model.run(&self.inputs, &mut self.outputs);
@@ -89,8 +90,8 @@ impl ModelRunner {
         let Some(tensor) = self.outputs.get(output.index) else {
             return Err(Reject::RunFailed { problem: "an output is missing".to_owned() });
         };
-        let compared = output.compares_with().and_then(|input| self.reals.get(input));
-        let compared = compared.map_or(&[][..], Vec::as_slice);
+        let compared = output.compares_with().and_then(|input| self.numbers.get(input));
+        let compared = compared.map_or(&[][..], InputNumbers::reals);
         let prediction = output.interpret(tensor, compared, &mut self.scratch)?;
         if let Some(features) = &mut self.features {
             features.output(&prediction);
@@ -115,9 +116,9 @@ impl ModelRunner {
         &self.inputs
     }
 
-    /// Each input's numbers of the last run, normalised.
-    pub(super) fn reals(&self) -> &[Vec<f64>] {
-        &self.reals
+    /// Each input's numbers of the last run.
+    pub(super) fn numbers(&self) -> &[InputNumbers] {
+        &self.numbers
     }
 
     /// The outputs of the last run by name.
@@ -131,12 +132,14 @@ impl ModelRunner {
     }
 
     fn prepare(&mut self, source: InputSource<'_>) -> Result<(), Reject> {
-        let Self { plan, inputs, reals, window, flat, .. } = self;
-        for ((input, reals), tensor) in plan.inputs.iter().zip(reals).zip(inputs) {
+        let Self { plan, inputs, numbers, window, flat, .. } = self;
+        for ((input, numbers), tensor) in plan.inputs.iter().zip(numbers).zip(inputs) {
             match source {
-                InputSource::Window => normalize::window(input, window, plan.width, reals, tensor)?,
+                InputSource::Window => {
+                    normalize::window(input, window, plan.width, numbers, tensor)?;
+                }
                 InputSource::Whole(samples) => {
-                    normalize::whole(plan, input, samples, flat, reals, tensor)?;
+                    normalize::whole(plan, input, samples, flat, numbers, tensor)?;
                 }
                 // The score would be of earlier samples, because those of this input are not known.
                 InputSource::Tensor(_) if plan.output.compares_with().is_some() => {

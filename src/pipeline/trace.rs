@@ -56,8 +56,12 @@ pub struct TracedTensor {
     pub name: String,
     pub dtype: String,
     pub shape: Vec<usize>,
-    /// The numbers after normalisation, before they are cast; empty for outputs.
+    /// The numbers after normalisation, before they are cast; empty for outputs. Where features are
+    /// made of them, all samples of a channel come before those of the next one.
     pub normalized: Vec<f64>,
+    /// What the card's features are, before they are cast; empty without.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<f64>,
     pub elements: Vec<f64>,
 }
 
@@ -96,10 +100,12 @@ impl Pipeline {
 
     fn traced_inputs(&self) -> Vec<TracedTensor> {
         let runner = &self.runner;
-        let tensors = runner.inputs().iter().zip(runner.reals()).zip(&runner.plan.inputs);
-        let traced = tensors.map(|((tensor, reals), plan)| {
-            let normalized = reals.iter().take(SHOWN).copied().collect();
-            TracedTensor { normalized, ..traced(plan.name.clone(), tensor) }
+        let tensors = runner.inputs().iter().zip(runner.numbers()).zip(&runner.plan.inputs);
+        let first = |values: &[f64]| values.iter().take(SHOWN).copied().collect();
+        let traced = tensors.map(|((tensor, numbers), plan)| {
+            let features = plan.features.as_ref().map_or(&[][..], |_| numbers.reals());
+            let (normalized, features) = (first(numbers.normalized(plan)), first(features));
+            TracedTensor { normalized, features, ..traced(plan.name.clone(), tensor) }
         });
         traced.collect()
     }
@@ -117,7 +123,8 @@ fn traced_reject(refused: &RejectCount) -> TracedReject {
 
 fn traced(name: String, tensor: &Tensor) -> TracedTensor {
     let (dtype, shape) = (tensor.dtype().to_string(), tensor.shape.clone());
-    TracedTensor { name, dtype, shape, normalized: Vec::new(), elements: elements(&tensor.data) }
+    let (normalized, features) = (Vec::new(), Vec::new());
+    TracedTensor { name, dtype, shape, normalized, features, elements: elements(&tensor.data) }
 }
 
 fn elements(data: &Data) -> Vec<f64> {

@@ -20,7 +20,7 @@ const TIERS: &[&[&str]] = &[
         "log_fields",
         "protobuf",
     ],
-    &["config", "engine", "npz", "truth"],
+    &["config", "engine", "npz", "truth", "features"],
     &["drift"],
     &["bundle"],
     &["pipeline"],

@@ -1,3 +1,4 @@
+mod features;
 mod outputs;
 
 use std::fs;

@@ -1,7 +1,9 @@
 //! The card's inputs paired with the model's.
 
-use crate::bundle::card::{Card, InputSpec, Layout, Normalize};
+use crate::bundle::card::{Card, FeatureSpec, InputSpec, Layout, Normalize};
+use crate::bundle::feature_spec::misfit;
 use crate::bundle::layout::ShapeFit;
+use crate::features::FeaturePlan;
 use crate::pipeline::problems::Problems;
 use crate::tensor::TensorSpec;
 
@@ -11,6 +13,22 @@ pub(super) struct Draft<'a> {
     pub(super) spec: &'a TensorSpec,
     /// Numbers of a sample, or of a whole input, that go into it.
     pub(super) width: usize,
+    /// What makes the input of the numbers, unless they are it.
+    pub(super) features: Option<FeaturePlan>,
+}
+
+impl Draft<'_> {
+    /// Numbers that are gathered for the input.
+    pub(super) fn numbers(&self) -> usize {
+        let source = self.features.as_ref().map(FeaturePlan::source);
+        source.map_or(self.spec.len(), |source| source.samples.saturating_mul(source.channels))
+    }
+
+    /// The channels that the card has for it; 0 if they follow from other things.
+    pub(super) fn channels(&self) -> usize {
+        let source = self.features.as_ref().map(FeaturePlan::source);
+        source.map_or(self.input.channels.len(), |source| source.channels)
+    }
 }
 
 /// Pairs the card's inputs with the model's. A card without inputs takes the model's as they are.
@@ -24,6 +42,7 @@ pub(super) fn drafts<'a>(
         channels: Vec::new(),
         layout: Layout::TIME_CHANNEL,
         normalize: Normalize::None,
+        features: FeatureSpec::default(),
         quantize: false,
     };
     let inputs: Vec<InputSpec> = if card.inputs.is_empty() {
@@ -45,11 +64,39 @@ pub(super) fn drafts<'a>(
             problems.add("card: input.name", problem);
             continue;
         };
-        if let Some(width) = width(card, &input, spec, problems) {
-            drafts.push(Draft { input, spec, width });
+        let features = match input.feature_plan(card.window.as_ref()).transpose() {
+            Ok(features) => features,
+            Err(error) => {
+                problems.add("card: input.features", error.to_string());
+                continue;
+            }
+        };
+        let width = match &features {
+            Some(plan) => featured(plan, &input, spec, card, problems),
+            None => width(card, &input, spec, problems),
+        };
+        if let Some(width) = width {
+            drafts.push(Draft { input, spec, width, features });
         }
     }
     drafts
+}
+
+/// As [`width`], of numbers that features are made of.
+fn featured(
+    plan: &FeaturePlan,
+    input: &InputSpec,
+    spec: &TensorSpec,
+    card: &Card,
+    problems: &mut Problems,
+) -> Option<usize> {
+    if let Some(problem) = misfit(plan, &input.name, &spec.shape) {
+        problems.add("card: input.features", problem);
+        return None;
+    }
+    let source = plan.source();
+    let samples = if card.window.is_some() { 1 } else { source.samples };
+    Some(source.channels.saturating_mul(samples))
 }
 
 fn width(

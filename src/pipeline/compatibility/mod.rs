@@ -1,5 +1,6 @@
 //! Whether a stream, a card and a model fit together, checked once before anything runs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 mod advice;
@@ -19,7 +20,7 @@ use super::join::{JoinPlan, row_gap};
 use super::plan::{Cast, InputPlan, Scaling, StreamPlan};
 use super::problems::{CompatibilityError, Problems};
 use super::shape::WindowShape;
-use crate::bundle::card::{Card, WindowSpec};
+use crate::bundle::card::{Card, Layout, WindowSpec};
 use crate::config::{Format, Missing, Payload, Stream};
 use crate::tensor::{Dtype, TensorSpec};
 
@@ -106,6 +107,7 @@ fn tensor_payload(
         && stream.join.is_none()
         && same
         && unscaled
+        && plan.features.is_none()
         && !matches!(plan.cast, Cast::Quantize(_))
         && output.compares_with().is_none();
     let (name, dtype, len) = (spec.name.clone(), spec.dtype, plan.len);
@@ -156,7 +158,7 @@ fn place(
     let (mut field, mut first) = (0_usize, 0_usize);
     let mut plans = Vec::new();
     for draft in drafts {
-        let group = match (card.window.is_some(), draft.input.channels.len()) {
+        let group = match (card.window.is_some(), draft.channels()) {
             _ if fields == 0 => 0,
             (true, _) => draft.width,
             (false, 0) if drafts.len() == 1 => fields,
@@ -170,9 +172,15 @@ fn place(
             plans.push(InputPlan {
                 name: draft.spec.name.clone(),
                 len: draft.spec.len(),
+                numbers: draft.numbers(),
                 fields: field..end,
                 first,
-                layout: draft.input.layout,
+                layout: if draft.features.is_some() {
+                    Layout::CHANNEL_TIME
+                } else {
+                    draft.input.layout
+                },
+                features: draft.features.clone().map(Arc::new),
                 scaling,
                 cast,
                 takes_nan: false,

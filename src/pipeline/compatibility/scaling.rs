@@ -18,8 +18,8 @@ pub(super) fn scaling(
         problems.add("card: input.normalize", format!("input {:?}: {problem}", draft.input.name));
         return None;
     };
-    let len = draft.spec.len();
-    let channels = match (&card.window, draft.input.channels.len()) {
+    let len = draft.numbers();
+    let channels = match (&card.window, draft.channels()) {
         (Some(_), _) => draft.width,
         (None, 0) => given.len().max(group).max(1),
         (None, n) => n,
@@ -70,6 +70,10 @@ pub(super) fn cast(draft: &Draft<'_>, problems: &mut Problems) -> Option<Cast> {
         (true, true, _) => format!("input {:?} is {}; quantize nothing", spec.name, spec.dtype),
         (false, true, Some(quant)) => return Some(Cast::Quantize(quant)),
         (false, true, None) => format!("the model does not say the scale of input {:?}", spec.name),
+        (false, false, _) if draft.features.is_some() => format!(
+            "input {:?} takes {} as they are, and features are real numbers: set quantize = true",
+            spec.name, spec.dtype
+        ),
         (false, false, quant) if input.normalize == Normalize::None => {
             return Some(Cast::AsIs(quant));
         }

@@ -115,6 +115,14 @@ pub(super) fn check_missing(
             format!("input {:?} of the model is not in float and cannot be NaN", input.name);
         problems.add("payload.missing", problem);
     }
+    if let Some(input) = inputs.iter().find(|input| nan && input.features.is_some()) {
+        let problem = format!(
+            "input {:?} of the model is made of features, and there are none of \
+                               NaN: use \"reject\", \"skip\", \"hold\" or a number",
+            input.name
+        );
+        problems.add("payload.missing", problem);
+    }
     if rules.holds() && width > MAX_HELD {
         let problem =
             format!("a device's {width} numbers are too many to hold; at most {MAX_HELD}");

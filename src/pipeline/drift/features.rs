@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::bundle::card::{Card, Layout, OutputKind, SeriesLayout};
 use crate::drift::{Channel, Features, MAX_CHANNELS, MAX_OUTPUTS, Output, Quantities, RESOLUTION};
+use crate::pipeline::input_numbers::InputNumbers;
 use crate::pipeline::interpret::{Body, Prediction};
 use crate::pipeline::plan::{Cast, InputPlan, StreamPlan};
 use crate::tensor::{Dtype, Quant, TensorSpec};
@@ -25,7 +26,9 @@ impl FeatureExtractor {
         let all: usize = plan.inputs.iter().map(InputPlan::channels).sum();
         let pooled = all > MAX_CHANNELS;
         let channels = plan.inputs.iter().enumerate().flat_map(|(place, input)| {
-            let limits = inputs.get(place).and_then(|spec| limits(input.cast, spec.dtype));
+            // Features are limited, and not the samples that they are made of.
+            let spec = inputs.get(place).filter(|_| input.features.is_none());
+            let limits = spec.and_then(|spec| limits(input.cast, spec.dtype));
             let names = if pooled { vec![input.name.clone()] } else { names(card, place, input) };
             names.into_iter().map(move |name| Channel { name, limits })
         });
@@ -45,19 +48,24 @@ impl FeatureExtractor {
         &self.quantities
     }
 
-    /// Takes the normalised numbers of each input; `None` where they are not known.
-    pub(in crate::pipeline) fn inputs(&mut self, plan: &StreamPlan, reals: Option<&[Vec<f64>]>) {
+    /// Takes the normalised samples of each input, before features are made of them; `None` where
+    /// they are not known.
+    pub(in crate::pipeline) fn inputs(
+        &mut self,
+        plan: &StreamPlan,
+        numbers: Option<&Vec<InputNumbers>>,
+    ) {
         self.features.clear();
-        let Some(reals) = reals else { return };
+        let Some(numbers) = numbers else { return };
         let mut first = 0;
-        for (input, values) in plan.inputs.iter().zip(reals) {
-            let channels = input.channels();
+        for (input, numbers) in plan.inputs.iter().zip(numbers) {
+            let (channels, values) = (input.channels(), numbers.normalized(input));
             if self.pooled {
                 self.features.set_channel(first, values.iter().copied());
                 first += 1;
                 continue;
             }
-            let steps = (input.len / channels.max(1)).max(1);
+            let steps = (input.numbers / channels.max(1)).max(1);
             for channel in 0..channels {
                 let place = first + channel;
                 let Layout::Series(order) = input.layout;

@@ -43,10 +43,12 @@ pub(super) fn likely(
     }
     let raw = card.inputs.iter().all(|input| input.normalize == Normalize::None);
     let normalize = if raw { "normalize (the card has none)" } else { "normalize" };
+    let featured = card.inputs.iter().any(|input| !input.features.blocks.is_empty());
+    let blocks = if featured { "the blocks of features, " } else { "" };
     let vectors = "where its golden vectors hold, the model itself is right";
     format!(
-        "likely cause: {normalize}, layout, the order of channels or labels, or output.activation \
-         in the card is not what the model was made for; {vectors}"
+        "likely cause: {blocks}{normalize}, layout, the order of channels or labels, or \
+         output.activation in the card is not what the model was made for; {vectors}"
     )
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::bundle::card::{
-    Activation, Card, InputSpec, Layout, Normalize, OutputKind, OutputSpec, WindowSpec,
+    Activation, Card, FeatureSpec, InputSpec, Layout, Normalize, OutputKind, OutputSpec, WindowSpec,
 };
 use crate::clock::{Clock, Mono, Now, Timestamp};
 use crate::config::{
@@ -209,6 +209,7 @@ pub(crate) fn card(window: Option<WindowSpec>, channels: &[&str], kind: OutputKi
             channels: channels.iter().map(|c| (*c).to_owned()).collect(),
             layout: Layout::TIME_CHANNEL,
             normalize: Normalize::None,
+            features: FeatureSpec::default(),
             quantize: false,
         }],
         output: OutputSpec {

@@ -3,6 +3,7 @@
 mod cases;
 mod compatibility;
 mod devices;
+mod features;
 pub(crate) mod fixture;
 mod holes;
 mod keys;

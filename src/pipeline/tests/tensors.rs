@@ -1,7 +1,9 @@
 //! What arrives at the model: channels, scaling, layout, element types.
 
 use super::fixture::{Harness, card, spec, stream, taking};
-use crate::bundle::card::{Card, InputSpec, Layout, Normalize, OutputKind, WindowSpec};
+use crate::bundle::card::{
+    Card, FeatureSpec, InputSpec, Layout, Normalize, OutputKind, WindowSpec,
+};
 use crate::config::Format;
 use crate::pipeline::check_compatibility;
 use crate::tensor::{Data, Dtype, Quant, TensorSpec};
@@ -30,7 +32,8 @@ fn window(length: usize) -> Option<WindowSpec> {
 
 fn input(name: &str, channels: &[&str], layout: Layout, normalize: Normalize) -> InputSpec {
     let channels = channels.iter().map(|c| (*c).to_owned()).collect();
-    InputSpec { name: name.into(), channels, layout, normalize, quantize: false }
+    let (name, features) = (name.into(), FeatureSpec::default());
+    InputSpec { name, channels, layout, normalize, features, quantize: false }
 }
 
 fn with(window: Option<WindowSpec>, inputs: Vec<InputSpec>) -> Card {
