@@ -15,6 +15,7 @@ mod file_format;
 mod graph;
 mod input_specs;
 mod lower;
+mod mel_weight_matrix;
 mod model;
 mod onnx;
 mod operators;

@@ -8,7 +8,7 @@ use super::options::LoadOptions;
 use super::output_facts::{self, OutputFact};
 use super::plan::Plan;
 use super::tract::FloatCompiler;
-use super::{attributes, canonicalize, input_specs, onnx, operators};
+use super::{attributes, canonicalize, input_specs, mel_weight_matrix, onnx, operators};
 use crate::tensor::{Tensor, TensorSpec};
 use inferd_kernels::Isa;
 
@@ -43,10 +43,12 @@ impl Model {
         operators::check(&graph, &float)?;
         let opset = attributes::check(&sets, &graph)?;
         let facts = output_facts::analyze(&graph);
+        mel_weight_matrix::fold(&mut graph)?;
         canonicalize::canonicalize(opset, &mut graph);
         let mut inputs = input_specs::fix_inputs(&mut graph, options)?;
         let again = || {
             let (_, mut graph) = onnx::decode(bytes, options.folder.as_deref())?;
+            mel_weight_matrix::fold(&mut graph)?;
             canonicalize::canonicalize(opset, &mut graph);
             input_specs::fix_inputs(&mut graph, options)?;
             Ok(graph)

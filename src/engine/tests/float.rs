@@ -67,6 +67,86 @@ fn fourier_transforms_of_any_length_are_their_sums() {
     }
 }
 
+/// The first and the last bin of each filter with its sum, as ONNX Runtime 1.32 has them for 20 filters
+/// of a DFT of 256 points at 16 kHz up to 8 kHz.
+const MEL_FILTERS: [(usize, usize, f32); 20] = [
+    (1, 1, 1.0),
+    (2, 3, 1.5),
+    (3, 5, 2.0),
+    (5, 7, 2.0),
+    (7, 10, 2.5),
+    (9, 12, 2.5),
+    (12, 15, 2.5),
+    (14, 19, 3.5),
+    (17, 23, 4.0),
+    (21, 27, 4.0),
+    (25, 32, 4.5),
+    (29, 37, 5.0),
+    (34, 43, 5.5),
+    (39, 50, 6.5),
+    (45, 58, 7.5),
+    (52, 66, 8.0),
+    (60, 76, 9.0),
+    (68, 86, 10.0),
+    (78, 98, 11.0),
+    (88, 112, 13.0),
+];
+
+fn mel(sizes: [i64; 3], upper: f32) -> super::model::Build {
+    let scalar = |value: i64| Data::I64(vec![value]);
+    let [filters, dft_length, rate] = sizes;
+    build()
+        .input("x", Dtype::F32, &[129, 129])
+        .constant("filters", &[], scalar(filters))
+        .constant("length", &[], scalar(dft_length))
+        .constant("rate", &[], scalar(rate))
+        .constant("lower", &[], Data::F32(vec![0.0]))
+        .constant("upper", &[], Data::F32(vec![upper]))
+}
+
+#[test]
+fn mel_filters_are_those_of_the_definition() {
+    let inputs = ["filters", "length", "rate", "lower", "upper"];
+    let bytes = mel([20, 256, 16_000], 8000.0)
+        .node("MelWeightMatrix", &inputs, &["mel"])
+        .node("MatMul", &["x", "mel"], &["y"])
+        .output("y", Dtype::F32, &[129, 20])
+        .bytes();
+    // Each bin by itself.
+    let x = (0..129 * 129).map(|at| f32::from(u8::from(at / 129 == at % 129)));
+    let y = run(&bytes, &[Data::F32(x.collect())]);
+    let Data::F32(y) = &y[0].data else { panic!("{:?}", y[0].data) };
+    let rows: Vec<&[f32]> = y.chunks(20).collect();
+    for (filter, (first, last, sum)) in MEL_FILTERS.into_iter().enumerate() {
+        let own: Vec<f32> = rows.iter().map(|row| row[filter]).collect();
+        assert_eq!(own.iter().position(|w| *w > 0.0), Some(first), "{filter}");
+        assert_eq!(own.iter().rposition(|w| *w > 0.0), Some(last), "{filter}");
+        assert!((own.iter().sum::<f32>() - sum).abs() < 1e-4, "{filter}");
+    }
+}
+
+#[test]
+fn mel_filters_that_are_not_constants_are_refused() {
+    let matrix = |sizes, upper, lower: &str| {
+        let inputs = ["filters", "length", "rate", lower, "upper"];
+        let model = mel(sizes, upper).input("hertz", Dtype::F32, &[]);
+        refusal(
+            &model
+                .node("MelWeightMatrix", &inputs, &["y"])
+                .output("y", Dtype::F32, &[9, 8])
+                .bytes(),
+        )
+    };
+    let changing = matrix([8, 16, 8192], 4096.0, "hertz");
+    assert!(changing.contains("lower_edge is not a constant"), "{changing}");
+    for (sizes, upper) in
+        [([0, 16, 8192], 4096.0), ([8, 16, 8192], 4097.0), ([8, 1 << 40, 8192], 9.0)]
+    {
+        let wrong = matrix(sizes, upper, "lower");
+        assert!(wrong.contains("are no sizes and frequencies"), "{wrong}");
+    }
+}
+
 #[test]
 fn unknown_dimensions_become_one_or_what_the_caller_says() {
     let mut model = dense().model();
