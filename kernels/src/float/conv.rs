@@ -157,11 +157,12 @@ impl Filters {
         let (channels, columns, taps) = (window.channels / groups, outputs / groups, window.taps());
         let k = channels * taps;
         // From the order of k (tap, channel) to that of ONNX (channel, tap).
-        let at = |output, i| values[output * k + i % channels * taps + i / channels];
+        let row = |i: usize| i % channels * taps + i / channels;
         let panels = (0..groups)
             .map(|g| {
                 let bias = bias.map(|b| &b[g * columns..(g + 1) * columns]);
-                Panels::new([columns, k], bias, |column, i| at(g * columns + column, i))
+                let own = &values[g * columns * k..];
+                Panels::new([columns, k], bias, own, |column| column * k, row)
             })
             .collect();
         Self::Product { runs: runs(window, line, groups), panels }

@@ -51,10 +51,10 @@ impl ConvTranspose {
         expect_len("bias", outputs, bias.map_or(outputs, <[f32]>::len))?;
         let panels = (0..groups)
             .map(|g| {
-                Panels::new([taps * columns, channels], None, |column, channel| {
-                    let (tap, output) = (column / columns, column % columns);
-                    values[((g * channels + channel) * columns + output) * taps + tap]
-                })
+                let own = &values[g * channels * columns * taps..];
+                let column = |c: usize| c % columns * taps + c / columns;
+                let row = |channel: usize| channel * columns * taps;
+                Panels::new([taps * columns, channels], None, own, column, row)
             })
             .collect();
         let bias = bias.map_or_else(|| vec![0.0; outputs], <[f32]>::to_vec);

@@ -7,7 +7,7 @@ use super::super::scratch::{Scratch, bytes_for};
 use super::activation::Activation;
 use super::dispatch::product;
 use super::operands::{Left, Output, PANEL, PackedView, Run};
-use super::pack::{Panels, expect_len, pack_panel};
+use super::pack::{Panels, expect_len};
 
 /// A dense layer: `[m][k]` activations times weights, plus bias, activated.
 #[derive(Clone, Debug)]
@@ -33,10 +33,10 @@ impl Dense {
         check_sizes(&[k, n])?;
         expect_len("weights", k.saturating_mul(n), weights.len())?;
         expect_len("bias", n, bias.map_or(n, <[f32]>::len))?;
-        let panels = Panels::new([n, k], bias, |column, i| match layout {
-            Layout::RowMajor => weights[i * n + column],
-            Layout::Transposed => weights[column * k + i],
-        });
+        let panels = match layout {
+            Layout::RowMajor => Panels::new([n, k], bias, weights, |c| c, |i| i * n),
+            Layout::Transposed => Panels::new([n, k], bias, weights, |c| c * k, |i| i),
+        };
         Ok(Self { isa, panels, bounds: activation.bounds() })
     }
 
@@ -121,10 +121,11 @@ impl Matmul {
         let start = arena.allocate::<f32>(padded);
         start.fill(0.0);
         for (p, panel) in values.as_chunks_mut::<PANEL>().0.chunks_exact_mut(k).enumerate() {
-            let (rows, first) = (panel.iter_mut(), p * PANEL);
+            let first = p * PANEL;
+            let columns = PANEL.min(n - first);
             match layout {
-                Layout::RowMajor => pack_panel(rows, first, n, |c, i| right[i * n + c]),
-                Layout::Transposed => pack_panel(rows, first, n, |c, i| right[c * k + i]),
+                Layout::RowMajor => copy_rows(right, [n, first, columns], panel),
+                Layout::Transposed => copy_columns(&right[first * k..], columns, panel),
             }
         }
         let view = PackedView { columns: n, k, values, start };
@@ -133,5 +134,29 @@ impl Matmul {
         let bounds = Activation::None.bounds();
         let mut output = Output { out, residual: None, bounds, row: 0, column: 0, width: n };
         product(isa, &left, &view, &mut output);
+    }
+}
+
+/// Fills a panel with `columns` columns from `first` on of rows of `n`, and with zeros.
+fn copy_rows(right: &[f32], [n, first, columns]: [usize; 3], panel: &mut [[f32; PANEL]]) {
+    for (to, row) in panel.iter_mut().zip(right.chunks_exact(n)) {
+        let from = &row[first..first + columns];
+        match <&[f32; PANEL]>::try_from(from) {
+            Ok(whole) => *to = *whole,
+            Err(_) => {
+                to[..columns].copy_from_slice(from);
+                to[columns..].fill(0.0);
+            }
+        }
+    }
+}
+
+/// Fills a panel with `columns` columns that are stored one after the other, and with zeros.
+fn copy_columns(right: &[f32], columns: usize, panel: &mut [[f32; PANEL]]) {
+    if columns < PANEL {
+        panel.fill([0.0; PANEL]);
+    }
+    for (c, column) in right.chunks_exact(panel.len()).take(columns).enumerate() {
+        panel.iter_mut().zip(column).for_each(|(to, &w)| to[c] = w);
     }
 }

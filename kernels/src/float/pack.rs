@@ -17,21 +17,34 @@ pub(super) struct Panels {
 }
 
 impl Panels {
-    /// Packs `columns` columns of `k` weights; `at(column, k)` returns one.
+    /// Packs `columns` columns of `k` weights. That of a column and a row is
+    /// `values[column(c) + row(i)]`.
     pub(super) fn new(
         [columns, k]: [usize; 2],
         bias: Option<&[f32]>,
-        at: impl Fn(usize, usize) -> f32,
+        values: &[f32],
+        column: impl Fn(usize) -> usize,
+        row: impl Fn(usize) -> usize,
     ) -> Self {
         let padded = columns.next_multiple_of(PANEL);
-        let mut values = vec![PanelRow([0.0; PANEL]); columns.div_ceil(PANEL) * k];
-        for (p, panel) in values.chunks_exact_mut(k.max(1)).enumerate() {
-            let rows = panel.iter_mut().map(|row| &mut row.0);
-            pack_panel(rows, p * PANEL, columns, &at);
+        let mut packed = vec![PanelRow([0.0; PANEL]); columns.div_ceil(PANEL) * k];
+        for (p, panel) in packed.chunks_exact_mut(k.max(1)).enumerate() {
+            let first = p * PANEL;
+            let real = PANEL.min(columns - first);
+            let mut starts = [0; PANEL];
+            for (c, start) in starts.iter_mut().enumerate().take(real) {
+                *start = column(first + c);
+            }
+            for (i, to) in panel.iter_mut().enumerate() {
+                let row = row(i);
+                for (w, start) in to.0.iter_mut().zip(starts).take(real) {
+                    *w = values[start + row];
+                }
+            }
         }
         let mut start = bias.map_or_else(Vec::new, <[f32]>::to_vec);
         start.resize(padded, 0.0);
-        Self { columns, k, values, start }
+        Self { columns, k, values: packed, start }
     }
 
     pub(super) fn view(&self) -> PackedView<'_> {
@@ -41,24 +54,6 @@ impl Panels {
             std::slice::from_raw_parts(values.as_ptr().cast::<f32>(), values.len() * PANEL)
         };
         PackedView { columns, k, values, start }
-    }
-}
-
-/// Fills a panel of the columns from `first` on; columns beyond the last become zero.
-#[inline(always)]
-pub(super) fn pack_panel<'a>(
-    panel: impl Iterator<Item = &'a mut [f32; PANEL]>,
-    first: usize,
-    columns: usize,
-    at: impl Fn(usize, usize) -> f32,
-) {
-    let real = PANEL.min(columns - first);
-    for (k, row) in panel.enumerate() {
-        let (row, rest) = row.split_at_mut(real);
-        for (c, w) in row.iter_mut().enumerate() {
-            *w = at(first + c, k);
-        }
-        rest.fill(0.0);
     }
 }
 

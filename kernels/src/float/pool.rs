@@ -3,6 +3,7 @@ use super::super::conv_geometry::ConvGeometry;
 use super::super::isa::Isa;
 use super::super::pack::WeightsError;
 use super::reduce::largest;
+use std::ops::Range;
 
 /// What a pool computes of each window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,10 +32,8 @@ impl Pool {
     /// # Errors
     /// Sizes of zero or too large, or a window without an element of the picture.
     pub fn new(isa: Isa, window: &ConvGeometry, kind: PoolKind) -> Result<Self, WeightsError> {
-        let touches = |i: usize| {
-            (0..window.output[i])
-                .all(|at| (0..window.kernel[i]).any(|tap| inside(window, i, at, tap).is_some()))
-        };
+        let touches =
+            |i: usize| (0..window.output[i]).all(|at| !taps_inside(window, i, at).is_empty());
         if !window.is_valid() || !touches(0) || !touches(1) {
             return Err(WeightsError::Geometry);
         }
@@ -80,9 +79,12 @@ impl Pool {
         for (position, out) in out.chunks_exact_mut(w.channels).enumerate() {
             let at = [position / w.output[1], position % w.output[1]];
             out.fill(start);
-            for y in (0..w.kernel[0]).filter_map(|tap| inside(w, 0, at[0], tap)) {
-                for x in (0..w.kernel[1]).filter_map(|tap| inside(w, 1, at[1], tap)) {
-                    let from = &input[(y * w.input[1] + x) * w.channels..][..w.channels];
+            let columns = taps_inside(w, 1, at[1]);
+            for y in taps_inside(w, 0, at[0]) {
+                let y = met(w, 0, at[0], y) * w.input[1];
+                for x in columns.clone() {
+                    let x = met(w, 1, at[1], x);
+                    let from = &input[(y + x) * w.channels..][..w.channels];
                     out.iter_mut().zip(from).for_each(|(s, &x)| *s = f(*s, x));
                 }
             }
@@ -95,20 +97,28 @@ impl Pool {
     fn count(&self, at: [usize; 2]) -> usize {
         let w = &self.window;
         let along = |i: usize| match self.kind {
-            PoolKind::AverageWithPadding { after } => (0..w.kernel[i])
-                .filter(|tap| {
-                    let padded = w.pad[i] + w.input[i] + after[i];
-                    at[i] * w.stride[i] + tap * w.dilation[i] < padded
-                })
-                .count(),
-            _ => (0..w.kernel[i]).filter(|&tap| inside(w, i, at[i], tap).is_some()).count(),
+            PoolKind::AverageWithPadding { after } => {
+                let padded = (w.pad[i] + w.input[i]).saturating_add(after[i]);
+                let room = padded.saturating_sub(at[i] * w.stride[i]);
+                w.kernel[i].min(room.div_ceil(w.dilation[i]))
+            }
+            _ => taps_inside(w, i, at[i]).len(),
         };
         along(0) * along(1)
     }
 }
 
-/// Returns the element that a tap meets along axis `i`, unless that is padding.
+/// Returns the taps that meet an element of the picture along axis `i`.
 #[inline(always)]
-fn inside(w: &ConvGeometry, i: usize, at: usize, tap: usize) -> Option<usize> {
-    (at * w.stride[i] + tap * w.dilation[i]).checked_sub(w.pad[i]).filter(|&x| x < w.input[i])
+fn taps_inside(w: &ConvGeometry, i: usize, at: usize) -> Range<usize> {
+    let start = at * w.stride[i];
+    let first = w.pad[i].saturating_sub(start).div_ceil(w.dilation[i]);
+    let end = (w.pad[i] + w.input[i]).saturating_sub(start).div_ceil(w.dilation[i]);
+    first..end.min(w.kernel[i])
+}
+
+/// Returns the element that a tap inside meets along axis `i`.
+#[inline(always)]
+fn met(w: &ConvGeometry, i: usize, at: usize, tap: usize) -> usize {
+    at * w.stride[i] + tap * w.dilation[i] - w.pad[i]
 }

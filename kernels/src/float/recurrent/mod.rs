@@ -134,12 +134,12 @@ impl Recurrent {
                 own.map_or(0.0, |b| b[g]) + of_state.map_or(0.0, |b| b[g])
             })
             .collect();
-        let inputs = Panels::new([gates, input], Some(&start), |c, i| w[c * input + i]);
+        let inputs = Panels::new([gates, input], Some(&start), w, |c| c * input, |i| i);
         let first = if matches!(cell, Cell::Gru { .. }) { 2 * hidden } else { gates };
-        let states = Panels::new([first, hidden], None, |c, i| r[c * hidden + i]);
+        let states = Panels::new([first, hidden], None, r, |c| c * hidden, |i| i);
         let candidate = matches!(cell, Cell::Gru { .. }).then(|| {
             let bias = of_state.map(|b| &b[first..]);
-            Panels::new([hidden, hidden], bias, |c, i| r[(first + c) * hidden + i])
+            Panels::new([hidden, hidden], bias, r, |c| (first + c) * hidden, |i| i)
         });
         let elementwise = Elementwise::new(isa, activations, clip, peepholes);
         Ok(Self { isa, cell, input, hidden, inputs, states, candidate, elementwise })

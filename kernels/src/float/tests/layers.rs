@@ -242,6 +242,23 @@ fn pools_are_their_definition() {
     }
 }
 
+#[test]
+fn hostile_pools_are_judged_at_once() {
+    let side = (1 << 23) - 1;
+    let window = ConvGeometry {
+        input: [1, 1],
+        channels: 1,
+        output: [1, side],
+        kernel: [1, side],
+        stride: [1, 1],
+        dilation: [1, 1],
+        pad: [0, side - 1],
+    };
+    assert!(Pool::new(Isa::SCALAR, &window, PoolKind::Max).is_ok());
+    let apart = ConvGeometry { stride: [1, 2], ..window };
+    assert!(Pool::new(Isa::SCALAR, &apart, PoolKind::Average).is_err());
+}
+
 fn padded_taps(w: &ConvGeometry, position: usize, after: [usize; 2]) -> usize {
     let at = [position / w.output[1], position % w.output[1]];
     let count = |i: usize| {
