@@ -172,6 +172,9 @@ fn tensor(input: &InferInput, spec: &TensorSpec) -> Result<Tensor, String> {
         let given = &input.shape;
         return Err(format!("input {name:?} has the shape {given:?}; the model takes {shape:?}"));
     }
+    if input.data.is_null() {
+        return Err(format!("input {name:?} has no data"));
+    }
     let mut values = Vec::new();
     flatten(&input.data, &mut values);
     if values.len() != spec.len() {
@@ -187,7 +190,6 @@ fn tensor(input: &InferInput, spec: &TensorSpec) -> Result<Tensor, String> {
 fn flatten<'a>(value: &'a Value, out: &mut Vec<&'a Value>) {
     match value {
         Value::Array(values) => values.iter().for_each(|value| flatten(value, out)),
-        Value::Null => {}
         other => out.push(other),
     }
 }
@@ -274,7 +276,8 @@ mod tests {
         for (dtype, datatype, data, wanted) in [
             (Dtype::F32, "FP64", json!([1, 2, 3, 4]), "takes FP32"),
             (Dtype::F32, "FP32", json!([1, 2, 3]), "3 elements instead of 4"),
-            (Dtype::F32, "FP32", json!([1, 2, 3, null]), "3 elements instead of 4"),
+            (Dtype::F32, "FP32", json!([1, 2, 3, null]), "null is no FP32"),
+            (Dtype::F32, "FP32", json!(null), "no data"),
             (Dtype::F32, "FP32", json!([1, 2, 3, 1e300]), "1e+300 is no FP32"),
             (Dtype::F32, "FP32", json!([1, 2, 3, "4"]), "\"4\" is no FP32"),
             (Dtype::I8, "INT8", json!([1, 2, 3, 128]), "128 is no INT8"),
