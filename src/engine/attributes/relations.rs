@@ -102,28 +102,43 @@ fn required(node: &Node, name: &str, fits: impl Fn(i64) -> bool) -> Checked {
     }
 }
 
-/// Recurrences run with their default activations. The float runtime takes the number of directions
-/// from the weights, so that the attribute must agree with them.
+/// Activations that recurrences have kernels for, with their default parameters.
+const ACTIVATIONS: [&str; 9] = [
+    "Relu",
+    "Tanh",
+    "Sigmoid",
+    "LeakyRelu",
+    "ThresholdedRelu",
+    "HardSigmoid",
+    "Elu",
+    "Softsign",
+    "Softplus",
+];
+
+/// The float runtime takes the number of directions from the weights, so that the attribute must
+/// agree with them.
 fn recurrent(node: &Node, constants: &Constants<'_>) -> Checked {
-    let defaults: &[&str] = match node.op.as_str() {
-        "LSTM" => &["Sigmoid", "Tanh", "Tanh"],
-        "GRU" => &["Sigmoid", "Tanh"],
-        _ => &["Tanh"],
+    let count = match node.op.as_str() {
+        "LSTM" => 3,
+        "GRU" => 2,
+        _ => 1,
     };
     let direction = node.text("direction").unwrap_or("forward");
     let directions = if direction == "bidirectional" { 2 } else { 1 };
     if let Some(given) = node.texts("activations").filter(|names| !names.is_empty()) {
         // ONNX Runtime ignores the case of the names too.
-        let same = |(a, b): (&Vec<u8>, &&str)| a.eq_ignore_ascii_case(b.as_bytes());
-        let expected = defaults.iter().cycle().take(defaults.len() * directions);
-        if given.len() != expected.clone().count() || !given.iter().zip(expected).all(same) {
+        let known = |a: &Vec<u8>| ACTIVATIONS.iter().any(|b| a.eq_ignore_ascii_case(b.as_bytes()));
+        if given.len() != count * directions || !given.iter().all(known) {
             return Err(format!(
-                "its attribute activations = {} is not supported, only {defaults:?} in each \
-                 direction{}",
+                "its attribute activations = {} is not supported, only {count} of {ACTIVATIONS:?} \
+                 in each direction{}",
                 super::rule::display(&AttributeValue::Texts(given.to_vec())),
                 advice(node, "activations")
             ));
         }
+    }
+    if node.float("clip").is_some_and(|clip| !(clip.is_finite() && clip > 0.0)) {
+        return Err("its attribute clip is not a positive number".into());
     }
     if directions == 2 && node.int("layout").unwrap_or(0) != 0 {
         return Err("its attribute layout = 1 is not supported in two directions: export with \

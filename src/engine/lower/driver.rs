@@ -2,6 +2,7 @@
 //! region, or waits for it.
 
 use super::context::{LowerResult, Lowering, NotLowered, run_in_float};
+use super::float::has_kernel;
 use crate::engine::error::LoadError;
 use crate::engine::explain::NodePlacement;
 use crate::engine::lower::value::Value;
@@ -42,7 +43,8 @@ impl Lowering<'_> {
         };
         let pending = is(self, |v| matches!(v, Value::Pending));
         let blocked = is(self, |v| matches!(v, Value::Blocked));
-        let waits = starts_integers(&node.op) || (self.float_kernels && is_heavy(&node.op));
+        let kernel = self.float_kernels && has_kernel(&node.op) && !self.reads_others(&node);
+        let waits = starts_integers(&node.op) || kernel;
         if blocked || (pending && waits) {
             self.set_outputs(&node, &Value::Blocked);
             return Ok(Visit::Waits);
@@ -119,9 +121,4 @@ pub(super) fn starts_integers(op: &str) -> bool {
             | "MatMulInteger"
             | "ConvInteger"
     )
-}
-
-/// Operators that are worth a kernel even if their input comes from a float region.
-fn is_heavy(op: &str) -> bool {
-    matches!(op, "Conv" | "Gemm" | "MatMul" | "GRU" | "LSTM" | "RNN")
 }

@@ -27,6 +27,7 @@ impl Lowering<'_> {
         for name in node.reads() {
             self.ensure_available(name)?;
         }
+        self.record_types(&node);
         self.set_outputs(&node, &Value::Pending);
         Ok(())
     }

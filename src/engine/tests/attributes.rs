@@ -47,12 +47,24 @@ fn expect_refused(build: Build, parts: &[&str]) {
 fn attributes_of_recurrences_are_honoured_or_named() {
     let lstm = || recurrent("LSTM");
     let relu = ["Sigmoid", "Relu", "Relu"];
-    expect_refused(lstm().texts("activations", &relu), &["LSTM", "activations", "Relu", "unroll"]);
-    expect_refused(recurrent("RNN").texts("activations", &["Relu"]), &["RNN", "activations"]);
-    expect_refused(recurrent("GRU").texts("activations", &["HardSigmoid", "Tanh"]), &["GRU"]);
+    let gru = || recurrent("GRU").texts("activations", &["HardSigmoid", "Tanh"]);
+    for build in [lstm().texts("activations", &relu), gru(), lstm().real("clip", 3.0)] {
+        load(&build.bytes()).unwrap();
+    }
+    load(&lstm().int("input_forget", 1).bytes()).unwrap();
+    let affine = ["Sigmoid", "Affine", "Tanh"];
+    expect_refused(lstm().texts("activations", &affine), &["activations", "Affine", "unroll"]);
     expect_refused(lstm().texts("activations", &["Sigmoid"]), &["activations"]);
-    expect_refused(lstm().real("clip", 3.0), &["clip = 3"]);
-    expect_refused(lstm().int("input_forget", 1), &["input_forget = 1", "only 0"]);
+    expect_refused(lstm().real("clip", -3.0), &["clip is not a positive number"]);
+    // The float runtime would ignore these.
+    let computed = |build: Build| {
+        let mut build = build.input("lengths", Dtype::I32, &[1]);
+        build.graph.node[0].input.extend([String::new(), "lengths".to_owned()]);
+        build
+    };
+    expect_refused(computed(lstm().texts("activations", &relu)), &["activations", "lengths"]);
+    expect_refused(computed(lstm().real("clip", 3.0)), &["clip"]);
+    expect_refused(computed(lstm().int("input_forget", 1)), &["input_forget"]);
     expect_refused(lstm().int("output_sequence", 1), &["output_sequence"]);
     expect_refused(lstm().text("direction", "sideways"), &["direction = \"sideways\""]);
     expect_refused(lstm().text("direction", "bidirectional"), &["weights have shape [1, 12, 2]"]);

@@ -150,3 +150,21 @@ fn an_output_that_does_not_depend_on_the_inputs_is_still_there() {
     assert_eq!(y[1].data, Data::F32(vec![-1.0]));
     close(&reals(&y[0]).unwrap(), &convolved(&noise(18, 3)));
 }
+
+#[test]
+fn activations_and_clip_of_a_recurrence_are_those_it_names() {
+    let steps = |clip: Option<f32>| {
+        let layer = build()
+            .input("x", Dtype::F32, &[3, 1, 1])
+            .constant("w", &[1, 1, 1], Data::F32(vec![2.0]))
+            .constant("r", &[1, 1, 1], Data::F32(vec![0.5]))
+            .node("RNN", &["x", "w", "r"], &["y"])
+            .texts("activations", &["Relu"])
+            .int("hidden_size", 1)
+            .output("y", Dtype::F32, &[3, 1, 1, 1]);
+        let layer = if let Some(clip) = clip { layer.real("clip", clip) } else { layer };
+        reals(&run(&layer.bytes(), &[Data::F32(vec![1.0, 3.0, -2.0])])[0]).unwrap()
+    };
+    assert_eq!(steps(None), [2.0, 7.0, 0.0]);
+    assert_eq!(steps(Some(5.0)), [2.0, 5.0, 0.0]);
+}

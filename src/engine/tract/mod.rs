@@ -3,6 +3,7 @@
 mod error_text;
 mod panics;
 mod preconditions;
+mod recurrent;
 mod stateless;
 mod strides;
 mod values;
@@ -60,6 +61,7 @@ impl FloatCompiler {
     /// # Errors
     /// A graph that the float runtime does not run, or not safely.
     pub(super) fn compile(&self, mut graph: Graph) -> Result<FloatGraph, LoadError> {
+        recurrent::check(&graph)?;
         let message = onnx::encode(&self.sets, &mut graph);
         let plan = catch_panic(|| {
             let mut parsed = self.onnx.model_for_proto_model(&message)?;

@@ -28,14 +28,15 @@ const ARG: &[AttributeRule] =
 const WINDOW_FUNCTION: &[AttributeRule] = &[int("output_datatype"), int("periodic").only(BOOL)];
 
 const ROUND: AttributeRule = text("round_mode", &["up", "down", "nearest"]);
-/// Of all recurrent operators. `super::super::relations` compares `activations` to the defaults,
-/// which depend on the operator.
+/// Of all recurrent operators. `super::super::relations` checks `activations`, whose number depends
+/// on the operator.
 macro_rules! recurrent {
     ($($more:expr),*) => {
         &[
             floats("activation_alpha").empty(),
             floats("activation_beta").empty(),
             texts("activations"),
+            float("clip"),
             text("direction", &["forward", "bidirectional", "reverse"]),
             int("hidden_size"),
             int("layout").only(BOOL),
@@ -201,7 +202,7 @@ pub(super) const OPERATORS: &[Operator] = &[
     op("IsInf", 1, 1, &[int("detect_negative").only(BOOL), int("detect_positive").only(BOOL)]),
     plain("IsNaN", 1),
     op("LRN", 1, 1, &[float("alpha"), float("beta"), float("bias"), int("size")]),
-    op("LSTM", 8, 3, recurrent!(int("input_forget").only(ZERO))).since(7),
+    op("LSTM", 8, 3, recurrent!(int("input_forget").only(BOOL))).since(7),
     op("LayerNormalization", 3, 3, &[int("axis"), float("epsilon"), int("stash_type").only(ONE)]),
     op("LeakyRelu", 1, 1, ALPHA).since(6),
     plain("Less", 2),

@@ -18,8 +18,10 @@ mod pool;
 mod product;
 mod recurrent;
 mod reduce;
+mod types;
 
 pub(super) use draft::FloatDraft;
+pub(super) use types::has_kernel;
 
 use super::context::{LowerResult, Lowering, run_in_float};
 use crate::engine::explain::NodePlacement;
