@@ -50,6 +50,8 @@ pub(super) struct Lowering<'a> {
     pub used: BTreeSet<String>,
     /// How often nodes read each value; an output of the graph counts as a reader.
     pub readers: HashMap<String, usize>,
+    /// Whether the reason why the last node was not lowered makes the model invalid.
+    pub certain: bool,
     /// Values of regions that are known not to be floats.
     pub others: BTreeSet<String>,
     /// Whether the nodes that work on floats run on float kernels where there are any.
@@ -104,6 +106,7 @@ impl<'a> Lowering<'a> {
             makers: HashMap::new(),
             used,
             readers,
+            certain: false,
             others: BTreeSet::new(),
             float_kernels,
             values,

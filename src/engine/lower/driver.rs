@@ -57,6 +57,9 @@ impl Lowering<'_> {
             Ok(()) if self.leaves_out(&node) => self.add_node(i, "it has more outputs than one")?,
             Ok(()) => {}
             Err(NotLowered::Refuse(error)) => return Err(error),
+            Err(NotLowered::RunInFloat(reason)) if self.certain => {
+                return Err(self.refuse(&node, reason));
+            }
             Err(NotLowered::RunInFloat(reason)) => self.add_node(i, &reason)?,
         }
         Ok(Visit::Done)

@@ -59,27 +59,32 @@ pub(super) fn lower(
     again: &dyn Fn() -> Result<Graph, LoadError>,
 ) -> Result<Lowered, LoadError> {
     let builder = || PlanBuilder::new(isa);
+    let mut certain = false;
     if is_quantized(&graph) {
-        return in_parts(graph, inputs, float, builder(), false);
+        return in_parts(graph, inputs, float, builder(), false, &mut certain);
     }
-    match in_parts(graph, inputs, float, builder(), true) {
+    match in_parts(graph, inputs, float, builder(), true, &mut certain) {
         Ok(lowered) => Ok(lowered),
+        Err(error) if certain => Err(error),
         // Some graphs are understood as a whole only: a part of them has a shape that depends on
         // the values, or an output does not depend on the inputs.
         Err(_) => whole(again()?, inputs, float, builder()),
     }
 }
 
-/// Lowers node by node.
+/// Lowers node by node. `certain` tells whether an error means that the model is invalid.
 fn in_parts(
     mut graph: Graph,
     inputs: &mut [TensorSpec],
     float: &FloatCompiler,
     builder: PlanBuilder,
     float_kernels: bool,
+    certain: &mut bool,
 ) -> Result<Lowered, LoadError> {
     let mut lowering = Lowering::new(&mut graph, inputs, float, builder, float_kernels)?;
-    lowering.walk()?;
+    let walked = lowering.walk();
+    *certain = lowering.certain;
+    walked?;
     lowering.finish(&graph)
 }
 

@@ -91,7 +91,8 @@ impl Elementwise {
             self.activate(0, o);
         }
         work.copy_from_slice(c);
-        self.activate(2, work);
+        // Without the clip, as in ONNX Runtime: the bounds are those of gates.
+        unary_in_place(self.isa, self.activations[2], work);
         for ((h, &o), &c) in h.iter_mut().zip(&*o).zip(&*work) {
             *h = o * c;
         }

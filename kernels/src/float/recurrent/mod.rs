@@ -104,7 +104,7 @@ const CHUNK: usize = 24;
 
 impl Recurrent {
     /// Packs the weights. `activations` are those of [`Cell`]; `clip` bounds their inputs to
-    /// `-clip..=clip`.
+    /// `-clip..=clip`, but for h of an LSTM, as in ONNX Runtime.
     ///
     /// # Errors
     /// Lengths that do not agree, sizes of zero or too large, or peepholes that the cell lacks.

@@ -94,7 +94,7 @@ impl Case {
     }
 
     fn activate(&self, which: usize, x: f64) -> f64 {
-        let x = self.clip.map_or(x, |c| x.clamp(-f64::from(c), f64::from(c)));
+        let x = self.clip.filter(|_| which < 2).map_or(x, |c| x.clamp(-f64::from(c), f64::from(c)));
         match self.activations[which] {
             UnaryOp::Sigmoid => 1.0 / (1.0 + (-x).exp()),
             UnaryOp::Tanh => x.tanh(),
