@@ -244,7 +244,7 @@ fn pools_are_their_definition() {
 
 #[test]
 fn hostile_pools_are_judged_at_once() {
-    let side = (1 << 23) - 1;
+    let side = (1 << 18) - 1;
     let window = ConvGeometry {
         input: [1, 1],
         channels: 1,
