@@ -187,8 +187,11 @@ fn activations(node: &Node, count: usize, directions: usize) -> LowerResult<Vec<
     if parameters("activation_alpha") || parameters("activation_beta") {
         return run_in_float("its activations have parameters");
     }
-    let defaults = [UnaryOp::Sigmoid, UnaryOp::Tanh, UnaryOp::Tanh];
-    let defaults = if count == 1 { &defaults[1..2] } else { &defaults[..count] };
+    let defaults: &[UnaryOp] = match count {
+        1 => &[UnaryOp::Tanh],
+        2 => &[UnaryOp::Sigmoid, UnaryOp::Tanh],
+        _ => &[UnaryOp::Sigmoid, UnaryOp::Tanh, UnaryOp::Tanh],
+    };
     let Some(names) = node.texts("activations").filter(|names| !names.is_empty()) else {
         return Ok(defaults.repeat(directions));
     };
