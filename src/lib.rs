@@ -11,6 +11,7 @@
 //! | [`tensor`] [`ids`] [`clock`] [`message`] | the data that modules exchange |
 //! | `fs` `procfs` `codec` `backoff` `failpoints` `allocator` | helpers without a domain |
 //! | `log_lines` [`log_fields`] | the last lines of the log, and what a line is about |
+//! | [`protobuf`] | the wire format of Protocol Buffers, and types from descriptor sets |
 //! | [`config`] | the configuration file of a gateway, parsed and validated |
 //! | [`npz`] | arrays in files |
 //! | [`truth`] | labels that arrive later, joined with predictions; accuracy |

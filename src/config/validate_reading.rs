@@ -106,6 +106,7 @@ fn check_interval(section: &Section<'_>, reading: &Reading) {
 fn check_format(section: &Section<'_>, format: Format, reading: &Reading) {
     let is_raw = format.is_raw() || format == Format::Bytes;
     let is_tree = format.has_members() || format == Format::JsonLines;
+    let has_fields = format.has_members() || format == Format::Csv;
     let dialect = CsvDialect::default();
     let set = [
         ("numbers", is_raw && reading.numbers != NumberForm::Strict),
@@ -113,7 +114,7 @@ fn check_format(section: &Section<'_>, format: Format, reading: &Reading) {
         ("delimiter", format != Format::Csv && reading.csv.delimiter != dialect.delimiter),
         ("comment", format != Format::Csv && reading.csv.comment.is_some()),
         ("arrays", !is_tree && reading.arrays != ArrayOrder::Rows),
-        ("where", !(format.has_members() || format == Format::Csv) && !reading.filter.is_empty()),
+        ("where", !has_fields && !reading.filter.is_empty()),
         ("interval", format.has_own_time() && reading.interval.is_some()),
     ];
     for (key, _) in set.iter().filter(|(_, is_wrong)| *is_wrong) {

@@ -101,11 +101,11 @@ fn message_capture(
     let apart = payload?.format.message_capture()?;
     let topic = topic?;
     let names_device = topic.captures().any(|name| name == DEVICE);
-    let kind = topic.levels.iter().skip_while(|level| !is_namespace(level)).nth(2);
-    if let Some(Level::Capture(name)) = kind
-        && name != apart
-        && !names_device
-    {
+    let levels = || topic.levels.iter().skip_while(|level| !is_namespace(level)).take(3);
+    // Several levels have the type within them, whatever their name.
+    let within = levels().find(|level| matches!(level, Level::Rest(_)));
+    let kind = levels().nth(2).filter(|level| level.name() != Some(apart) && !names_device);
+    if let Some(name) = within.or(kind).and_then(Level::name) {
         let reason = format!("the type of the message is captured as {{{name}}}");
         section.problem("topic", reason, format!("{{{apart}}} for the type of the message"));
     }

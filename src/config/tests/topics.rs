@@ -23,6 +23,16 @@ fn several_levels_are_levels_of_the_topic_of_predictions() {
 }
 
 #[test]
+fn the_type_of_a_sparkplug_message_is_no_part_of_the_device() {
+    let sparkplug = |topic: &str| stream("s", topic, "payload = { format = \"sparkplug\" }");
+    assert!(Config::parse(&sparkplug("spBv1.0/{group}/{message}/{node#}")).is_ok());
+    for bad in ["spBv1.0/{group}/{all#}", "spBv1.0/{device#}", "spBv1.0/{g}/N{kind}/{node}"] {
+        let told = problem(&sparkplug(bad));
+        assert!(told.contains("{message} for the type of the message"), "{bad}: {told}");
+    }
+}
+
+#[test]
 fn a_group_shares_the_messages_of_topics_that_no_other_subscription_matches() {
     let share = "share = \"gateways\"";
     let config = Config::parse(&stream("s", "a/{x}", share)).unwrap();

@@ -182,12 +182,6 @@ impl TopicTemplate {
             _ => Ok(Self { levels }),
         }
     }
-
-    /// The topic with the text that `value` gives for each name.
-    pub fn example<'a>(&'a self, value: impl Fn(&'a str) -> &'a str) -> String {
-        let level = |level: &'a Level| level.with(level.name().map_or("", &value));
-        self.levels.iter().map(level).collect::<Vec<_>>().join("/")
-    }
 }
 
 fn write_levels(levels: &[Level], f: &mut fmt::Formatter<'_>) -> fmt::Result {
