@@ -8,6 +8,7 @@ mod archive;
 pub mod batched_arrays;
 pub mod card;
 mod check;
+mod class_labels;
 mod error;
 mod feature_options;
 pub(crate) mod feature_spec;
@@ -195,11 +196,13 @@ impl Bundle {
 
     /// Completes the card for the model, and returns every point in which the two differ.
     fn fit(&self, model: Arc<Model>) -> (CheckedModel, Option<BundleError>) {
-        let output_choice::OutputChoice { index, class_ids, mismatches, warnings } =
-            output_choice::choose(&self.card, model.outputs(), model.facts());
-        let mut all = check::mismatches(&self.card, model.inputs(), model.outputs(), index);
-        all.extend(mismatches);
         let mut card = (*self.card).clone();
+        let labels = class_labels::complete(&mut card, model.facts());
+        let output_choice::OutputChoice { index, class_ids, mismatches, warnings } =
+            output_choice::choose(&card, model.outputs(), model.facts());
+        let mut all = check::mismatches(&card, model.inputs(), model.outputs(), index);
+        all.extend(labels);
+        all.extend(mismatches);
         card.output.name = index.and_then(|i| model.outputs().get(i)).map(|o| o.name.clone());
         card.output.class_ids = class_ids;
         let mismatch =

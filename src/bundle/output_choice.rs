@@ -28,6 +28,7 @@ pub(super) fn choose(card: &Card, outputs: &[TensorSpec], facts: &[OutputFact]) 
     };
     let mut chosen = OutputChoice { index: Some(index), ..OutputChoice::default() };
     let model = Outputs { specs: outputs, facts };
+    chosen.mismatches.extend(against_label(card, &model, index));
     if model.is_class(index) {
         choose_for_class(card, &model, index, &mut chosen);
     }
@@ -74,11 +75,31 @@ impl Outputs<'_> {
     }
 }
 
+/// Why the output that a card names cannot be its scores: the model's own label is another class
+/// than that with the highest of them.
+fn against_label(card: &Card, model: &Outputs<'_>, index: usize) -> Option<String> {
+    let OutputKind::Classification { .. } = card.output.kind else { return None };
+    let against =
+        |fact: &OutputFact| fact.label.as_ref().is_some_and(|label| label.against.contains(&index));
+    let label = model.facts.iter().position(against)?;
+    let (name, label) = (model.name(index), model.name(label));
+    Some(format!(
+        "output {name:?} has its highest score at another class than the model's own label in \
+         {label:?} (support vectors without probabilities): write output.name = {label:?}, or \
+         train with probability=True"
+    ))
+}
+
 /// Selects the scores for an output that is a class, if there are any.
 fn choose_for_class(card: &Card, model: &Outputs<'_>, class: usize, chosen: &mut OutputChoice) {
-    let label = model.facts.get(class).and_then(|fact| fact.label.clone()).unwrap_or_default();
+    let mut label = model.facts.get(class).and_then(|fact| fact.label.clone()).unwrap_or_default();
+    if label.ids.is_empty() {
+        let classes = model.facts.get(class).map_or(0, |fact| fact.classes.len());
+        label.ids = (0..).take(classes).collect();
+    }
+    let other = |i: &usize| *i != class && !label.against.contains(i);
     let fitting: Vec<usize> =
-        (0..model.specs.len()).filter(|&i| i != class && model.fits(i, card)).collect();
+        (0..model.specs.len()).filter(|i| other(i) && model.fits(*i, card)).collect();
     let related: Vec<usize> =
         fitting.iter().copied().filter(|i| label.scores.contains(i)).collect();
     let is_probability = |&&i: &&usize| {

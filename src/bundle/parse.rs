@@ -210,8 +210,11 @@ fn output(section: &Section<'_>, file: Files<'_>) -> Option<OutputSpec> {
 }
 
 fn classification(section: &Section<'_>, file: Files<'_>) -> OutputKind {
-    let labels = labels(section, file);
-    let top_k = section.int_if("top_k").unwrap_or(labels.len().clamp(1, 5));
+    // Without labels those of the model are taken, once it is loaded.
+    let from_model = !section.has("labels") && !section.has("labels_file");
+    let labels = if from_model { Vec::new() } else { labels(section, file) };
+    let otherwise = if from_model { 0 } else { labels.len().clamp(1, 5) };
+    let top_k = section.int_if("top_k").unwrap_or(otherwise);
     if top_k > labels.len() && !labels.is_empty() {
         let reason = format!("more than the {} labels", labels.len());
         section.problem("top_k", reason, format!("1 to {}", labels.len()));
@@ -282,7 +285,7 @@ fn threshold(section: &Section<'_>) -> Option<f32> {
     section.float_if("threshold").map(|threshold| threshold as f32)
 }
 
-/// Reads the required labels from `labels` or `labels_file`.
+/// Reads the labels from `labels` or `labels_file`.
 fn labels(section: &Section<'_>, file: Files<'_>) -> Vec<String> {
     let written = section.strings("labels");
     let key = if section.has("labels_file") { "labels_file" } else { "labels" };

@@ -91,7 +91,9 @@ const CARD: &[OptionSpec] = options! {
          whose graph ends in a softmax or a sigmoid, or gives probabilities, is refused with \
          another activation than `none`; logits with `none` are a warning.";
     "output.labels": LABELS => Unset, eg "[\"resting\", \"walking\"]",
-        "classification, multi-label: a name for each element of the output.";
+        "classification, multi-label: a name for each element of the output. A classification \
+         without them takes the names of classes in the model, which exporters of scikit-learn and \
+         LightGBM write.";
     "output.labels_file": FILE => Unset, eg "\"labels.txt\"",
         "In place of `labels`: a file in the bundle with one on each line.";
     "output.top_k": Kind::Int { min: 1, max: 10_000 } => Derived("all labels, at most 5"), eg "3",

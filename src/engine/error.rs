@@ -44,6 +44,9 @@ pub enum RunError {
     /// An output has another type or shape than the model's.
     #[error("output {index}: {reason}")]
     Output { index: usize, reason: String },
+    /// An operator does not take a number of its input.
+    #[error("{0}")]
+    Value(String),
     /// The float runtime failed.
     #[error("the float runtime failed: {0}")]
     Float(String),

@@ -7,7 +7,7 @@
 
 mod attributes;
 mod canonicalize;
-mod classifier;
+mod classical;
 mod error;
 mod executor;
 mod explain;

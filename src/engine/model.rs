@@ -8,7 +8,9 @@ use super::options::LoadOptions;
 use super::output_facts::{self, OutputFact};
 use super::plan::Plan;
 use super::tract::FloatCompiler;
-use super::{attributes, canonicalize, input_specs, mel_weight_matrix, onnx, operators};
+use super::{
+    attributes, canonicalize, classical, input_specs, mel_weight_matrix, onnx, operators,
+};
 use crate::tensor::{Tensor, TensorSpec};
 use inferd_kernels::Isa;
 
@@ -42,12 +44,14 @@ impl Model {
         let float = FloatCompiler::new(sets.clone());
         operators::check(&graph, &float)?;
         let opset = attributes::check(&sets, &graph)?;
-        let facts = output_facts::analyze(&graph);
+        let names = classical::replace_texts(&mut graph)?;
+        let facts = output_facts::analyze(&graph, &names);
         mel_weight_matrix::fold(&mut graph)?;
         canonicalize::canonicalize(opset, &mut graph);
         let mut inputs = input_specs::fix_inputs(&mut graph, options)?;
         let again = || {
             let (_, mut graph) = onnx::decode(bytes, options.folder.as_deref())?;
+            classical::replace_texts(&mut graph)?;
             mel_weight_matrix::fold(&mut graph)?;
             canonicalize::canonicalize(opset, &mut graph);
             input_specs::fix_inputs(&mut graph, options)?;

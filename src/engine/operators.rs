@@ -1,7 +1,7 @@
 //! Checks that every operator of a graph is supported, before anything is built.
 
 use super::attributes;
-use super::classifier;
+use super::classical::is_classical;
 use super::error::LoadError;
 use super::graph::{AttributeValue, Graph, Node};
 use super::tract::FloatCompiler;
@@ -27,7 +27,8 @@ const AS_STANDARD: &[&str] = &["QuantizeLinear", "DequantizeLinear", "Gelu", "Tr
 fn is_known(node: &Node, float: &FloatCompiler) -> bool {
     let name = node.op.as_str();
     match node.domain.as_str() {
-        "" | "ai.onnx" | "ai.onnx.ml" => LOWERED.contains(&name) || float.has_operator(name),
+        "" | "ai.onnx" => LOWERED.contains(&name) || float.has_operator(name),
+        "ai.onnx.ml" => true,
         "com.microsoft" => LOWERED.contains(&name) || AS_STANDARD.contains(&name),
         _ => false,
     }
@@ -47,8 +48,13 @@ pub(super) fn check(graph: &Graph, float: &FloatCompiler) -> Result<(), LoadErro
             });
         }
         check_sizes(node)?;
-        classifier::check(node)?;
         for graph in node.subgraphs() {
+            if let Some(inner) = graph.nodes.iter().find(|inner| is_classical(inner)) {
+                return Err(inner.refusal(
+                    "it is inside of a loop or a branch: export the model without that, for one \
+                     batch",
+                ));
+            }
             check(graph, float)?;
         }
     }
@@ -129,16 +135,13 @@ fn standard_hint(op: &str) -> &'static str {
 
 fn classical_hint(op: &str) -> &'static str {
     match op {
-        "ZipMap" => ": export with skl2onnx options={'zipmap': False}, or onnxmltools zipmap=False",
-        "Scaler" => {
-            ": leave the scaler out of the export and put its mean and scale into the model card"
+        "CategoryMapper" | "DictVectorizer" | "CastMap" => {
+            ": it reads texts or maps; give the model its numbers, in an order of your own"
         }
-        "Imputer" => ": leave the imputer out of the export, and send complete samples",
-        "LabelEncoder" => {
-            ": number the classes before training (sklearn.preprocessing.LabelEncoder), and put \
-             their names into output.labels of the model card"
+        _ => {
+            ": trees, linear models, support vectors and scalers of scikit-learn, LightGBM and \
+             XGBoost are supported"
         }
-        _ => ": linear models, neural networks and tree classifiers of scikit-learn are supported",
     }
 }
 

@@ -219,7 +219,7 @@ fn every_kind_of_output_is_read() {
 #[test]
 fn what_an_output_lacks_or_has_too_much_is_a_problem() {
     assert!(problems("").contains("output.kind: missing"));
-    assert!(problems("kind = \"classification\"").contains("output.labels: missing"));
+    assert!(problems("kind = \"multi-label\"").contains("output.labels: missing"));
     let twice = "kind = \"classification\"\nlabels = [\"a\", \"a\"]";
     assert!(problems(twice).contains("\"a\" is there twice"));
     let file = "kind = \"classification\"\nlabels_file = \"../x\"";

@@ -4,6 +4,7 @@
     reason = "buffers and lengths were fixed when the plan was made; an error must panic, not wrap"
 )]
 
+mod classical;
 mod float;
 mod product;
 mod recurrent;
@@ -22,6 +23,8 @@ pub(super) struct ExecutionState {
     /// The scales and zero points measured last.
     dynamic_ranges: Vec<(f32, i8)>,
     opaque_values: Vec<Option<FloatValue>>,
+    /// The results of each operator of a classical model.
+    classical: Vec<Vec<Data>>,
     states: Vec<FloatState>,
     scales: Vec<f32>,
     scratch: Scratch,
@@ -41,6 +44,7 @@ impl ExecutionState {
             floats: plan.floats.iter().map(|&n| vec![0.0; n]).collect(),
             dynamic_ranges: vec![(1.0, 0); plan.dynamic_ranges],
             opaque_values: vec![None; plan.opaque_values],
+            classical: plan.steps.iter().filter_map(classical::memory).collect(),
             states: plan.regions.iter().map(|r| r.state()).collect::<Result<_, _>>()?,
             scales: vec![0.0; plan.max_scales],
             scratch: Scratch::with_bytes(plan.scratch_bytes),
@@ -72,6 +76,7 @@ impl Executor<'_> {
     fn step(&mut self, step: &Step) -> Result<(), RunError> {
         match &step.operation {
             Operation::Region { index, inputs, outputs } => self.region(*index, inputs, outputs)?,
+            Operation::Classical(step) => self.classical(step)?,
             Operation::ToUnsigned => {
                 let mut to = self.take::<u8>(step.to);
                 kernels::u8_from_s8(self.bytes(step.from[0]), &mut to);

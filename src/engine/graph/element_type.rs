@@ -10,6 +10,8 @@ pub(in crate::engine) struct ElementType(i32);
 impl ElementType {
     pub(in crate::engine) const F32: Self = Self(1);
     pub(in crate::engine) const U8: Self = Self(2);
+    pub(in crate::engine) const I64: Self = Self(7);
+    pub(in crate::engine) const STRING: Self = Self(8);
     pub(in crate::engine) const FLOAT16: Self = Self(10);
     pub(in crate::engine) const F64: Self = Self(11);
     pub(in crate::engine) const UINT32: Self = Self(12);

@@ -3,6 +3,7 @@
 
 use super::plan_builder::{ElementKind, PlanBuilder};
 use super::value::{OpaqueLocation, OpaqueTensor, QuantizedTensor, Scaling, Value};
+use crate::engine::classical::is_classical;
 use crate::engine::error::LoadError;
 use crate::engine::explain::NodePlacement;
 use crate::engine::graph::{Graph, Node, TensorData};
@@ -44,6 +45,8 @@ pub(super) struct Lowering<'a> {
     pub opset: i64,
     pub originals: Vec<Node>,
     pub nodes: Vec<Rc<ExpandedNode>>,
+    /// Whether the graph has operators of classical models.
+    pub has_classical: bool,
     /// The node that makes each value.
     pub makers: HashMap<String, usize>,
     /// Values that a node reads, and the outputs of the graph.
@@ -56,6 +59,8 @@ pub(super) struct Lowering<'a> {
     pub others: BTreeSet<String>,
     /// Whether the nodes that work on floats run on float kernels where there are any.
     pub float_kernels: bool,
+    /// The outputs of the graph.
+    pub results: BTreeSet<String>,
     pub values: HashMap<String, Value>,
     /// Values that were also made in float.
     pub floats: HashMap<String, TensorView>,
@@ -102,6 +107,7 @@ impl<'a> Lowering<'a> {
             inputs,
             opset,
             originals,
+            has_classical: nodes.iter().any(|node| is_classical(node)),
             nodes,
             makers: HashMap::new(),
             used,
@@ -109,6 +115,7 @@ impl<'a> Lowering<'a> {
             certain: false,
             others: BTreeSet::new(),
             float_kernels,
+            results: graph.outputs.iter().map(|o| o.name.clone()).collect(),
             values,
             floats: HashMap::new(),
             opaque,

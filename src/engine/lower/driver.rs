@@ -30,7 +30,8 @@ impl Lowering<'_> {
                 return Err(self.refuse(node, "it waits for a value that no node makes"));
             }
             let wanted = waiting.iter().filter_map(|&i| self.nodes.get(i));
-            let wanted = wanted.flat_map(|n| n.reads()).map(str::to_owned).collect();
+            let wanted = wanted.flat_map(|n| n.reads()).map(str::to_owned);
+            let wanted = wanted.chain(self.results.iter().cloned()).collect();
             self.close_region(&wanted)?;
             todo = waiting;
         }
@@ -44,7 +45,7 @@ impl Lowering<'_> {
         let pending = is(self, |v| matches!(v, Value::Pending));
         let blocked = is(self, |v| matches!(v, Value::Blocked));
         let kernel = self.float_kernels && has_kernel(&node.op) && !self.reads_others(&node);
-        let waits = starts_integers(&node.op) || kernel;
+        let waits = starts_integers(&node.op) || Self::reads_memory(&node) || kernel;
         if blocked || (pending && waits) {
             self.set_outputs(&node, &Value::Blocked);
             return Ok(Visit::Waits);
@@ -73,6 +74,9 @@ impl Lowering<'_> {
     }
 
     fn lower_node(&mut self, node: &Rc<ExpandedNode>) -> LowerResult {
+        if self.classical(node)? {
+            return Ok(());
+        }
         if node.op == "Constant" || self.all_constant(node) {
             return self.fold(node);
         }

@@ -5,7 +5,6 @@ use super::context::{LowerResult, Lowering, NotLowered};
 use super::decompose_qdq::{self, QuantConstant};
 use super::plan_builder::ElementKind;
 use super::value::{Deferred, OpaqueLocation, OpaqueTensor, QuantizedTensor, Scaling, Value};
-use crate::engine::classifier;
 use crate::engine::error::LoadError;
 use crate::engine::explain::NodePlacement;
 use crate::engine::graph::{Graph, Node, TensorData, ValueInfo};
@@ -108,7 +107,6 @@ impl Lowering<'_> {
         }
         graph.nodes = nodes.iter().map(|node| Node::clone(node)).collect();
         decompose_qdq::decompose(&mut graph, &|name| self.known_quant_constant(name));
-        classifier::decompose(&mut graph);
         let index = self.regions.len();
         for node in gathered.iter().filter_map(|&i| self.nodes.get(i)) {
             if let Some(NodePlacement::Float { region, .. }) = self.placements.get_mut(node.origin)
@@ -188,7 +186,12 @@ impl Lowering<'_> {
     }
 
     /// Allocates a place for a result of the region.
-    fn bind_output(&mut self, name: &str, dtype: Dtype, shape: &[usize]) -> Vec<RegionOutput> {
+    pub(super) fn bind_output(
+        &mut self,
+        name: &str,
+        dtype: Dtype,
+        shape: &[usize],
+    ) -> Vec<RegionOutput> {
         let len = shape.iter().product();
         let (value, output) = match dtype {
             Dtype::F32 => {

@@ -6,6 +6,7 @@
 //! be described joins the float region under construction, together with what it reads; nodes that
 //! depend on the region wait for the next walk.
 
+mod classical;
 mod concat;
 mod constant_folding;
 mod context;
@@ -34,7 +35,7 @@ mod weights;
 
 pub(super) use outputs::Lowered;
 
-use super::classifier;
+use super::classical::is_classical;
 use super::error::LoadError;
 use super::explain::NodePlacement;
 use super::graph::{Graph, Node};
@@ -60,12 +61,15 @@ pub(super) fn lower(
 ) -> Result<Lowered, LoadError> {
     let builder = || PlanBuilder::new(isa);
     let mut certain = false;
+    let has_classical = graph.nodes.iter().any(is_classical);
     if is_quantized(&graph) {
         return in_parts(graph, inputs, float, builder(), false, &mut certain);
     }
     match in_parts(graph, inputs, float, builder(), true, &mut certain) {
         Ok(lowered) => Ok(lowered),
         Err(error) if certain => Err(error),
+        // The float runtime does not have these operators.
+        Err(error) if has_classical => Err(error),
         // Some graphs are understood as a whole only: a part of them has a shape that depends on
         // the values, or an output does not depend on the inputs.
         Err(_) => whole(again()?, inputs, float, builder()),
@@ -108,7 +112,6 @@ fn whole(
     let nodes: Vec<_> = graph.nodes.iter().map(Node::without_attributes).collect();
     let names: Vec<String> = graph.outputs.iter().map(|o| o.name.clone()).collect();
     decompose_qdq::decompose(&mut graph, &|_| None);
-    classifier::decompose(&mut graph);
     let region = float.compile(graph)?;
     let spec = |(name, (dtype, shape)): (String, &(Dtype, Vec<usize>))| TensorSpec {
         name,

@@ -2,7 +2,7 @@
 
 use super::plan_builder::{Buffer, ElementKind, PlanBuilder};
 use crate::engine::plan::{
-    BufferSlice, Epilogue, Operation, Plan, RegionInput, RegionOutput, Step,
+    BufferSlice, ClassicalInput, Epilogue, Operation, Plan, RegionInput, RegionOutput, Step,
 };
 use crate::engine::tensor_view::BufferRef;
 use crate::engine::tract::FloatGraph;
@@ -77,12 +77,22 @@ enum Use {
 fn each_place(step: &mut Step, show: &mut dyn FnMut(&mut BufferRef, Use)) {
     step.from.iter_mut().for_each(|s| show(&mut s.buffer, Use::Reads));
     show(&mut step.to.buffer, Use::Writes);
-    if let Operation::Region { inputs, outputs, .. } = &mut step.operation {
-        inputs.iter_mut().for_each(|f| show(&mut f.slice.buffer, Use::Reads));
-        for output in outputs.iter_mut().flatten() {
-            if let RegionOutput::Slice(BufferSlice { buffer, .. }, _) = output {
-                show(buffer, Use::Writes);
+    match &mut step.operation {
+        Operation::Region { inputs, .. } => {
+            inputs.iter_mut().for_each(|f| show(&mut f.slice.buffer, Use::Reads));
+        }
+        Operation::Classical(step) => {
+            for input in &mut step.inputs {
+                if let ClassicalInput::Buffer(input) = input {
+                    show(&mut input.slice.buffer, Use::Reads);
+                }
             }
+        }
+        _ => {}
+    }
+    for output in step.operation.destinations_mut().into_iter().flatten().flatten() {
+        if let RegionOutput::Slice(BufferSlice { buffer, .. }, _) = output {
+            show(buffer, Use::Writes);
         }
     }
 }
@@ -92,7 +102,7 @@ fn needed(steps: Vec<Step>) -> Vec<Step> {
     let mut used = HashSet::new();
     let mut kept: Vec<Step> = Vec::new();
     for mut step in steps.into_iter().rev() {
-        let region = matches!(step.operation, Operation::Region { .. });
+        let region = step.operation.destinations_mut().is_some();
         let wanted = region
             || match step.to.buffer {
                 BufferRef::Buffer(b) => used.contains(&b),

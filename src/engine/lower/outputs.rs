@@ -121,7 +121,7 @@ impl Lowering<'_> {
 
     fn copy_to_output(&mut self, kept: usize, i: usize) {
         for step in &mut self.builder.steps {
-            if let Operation::Region { outputs, .. } = &mut step.operation {
+            if let Some(outputs) = step.operation.destinations_mut() {
                 let outputs = outputs.iter_mut();
                 outputs
                     .filter(|d| {

@@ -50,7 +50,11 @@ impl Lowering<'_> {
     }
 
     /// The effect of the node on a tensor of this shape; none if it has no effect.
-    fn movement_of(&self, node: &ExpandedNode, from: &[usize]) -> LowerResult<Option<ShapeOp>> {
+    pub(super) fn movement_of(
+        &self,
+        node: &ExpandedNode,
+        from: &[usize],
+    ) -> LowerResult<Option<ShapeOp>> {
         let rank = from.len();
         let shape: Vec<usize> = match node.op.as_str() {
             "Identity" | "Dropout" => return Ok(None),

@@ -1,7 +1,7 @@
 //! Outputs that are the number of a class, and the scores by which it is chosen.
 
 use super::{Analysis, Label, moves};
-use crate::engine::classifier;
+use crate::engine::classical::{self, ClassLabels, Scores};
 use crate::engine::graph::Node;
 use std::collections::BTreeSet;
 
@@ -10,6 +10,8 @@ use std::collections::BTreeSet;
 struct Chosen {
     ids: Vec<i64>,
     by: Option<String>,
+    /// Whether the value is of scores that do not select it.
+    against: bool,
 }
 
 impl Analysis<'_> {
@@ -22,7 +24,10 @@ impl Analysis<'_> {
             None => false,
         };
         let places = outputs.iter().enumerate().filter(|(_, output)| related(output));
-        Some(Label { ids: chosen.ids, scores: places.map(|(place, _)| place).collect() })
+        let places: Vec<usize> = places.map(|(place, _)| place).collect();
+        let (scores, against) =
+            if chosen.against { (Vec::new(), places) } else { (places, Vec::new()) };
+        Some(Label { ids: chosen.ids, scores, against })
     }
 
     fn chosen(&self, name: &str) -> Option<Chosen> {
@@ -32,12 +37,18 @@ impl Analysis<'_> {
     fn chosen_by(&self, node: &Node, place: usize) -> Option<Chosen> {
         let by = |name: &str| Some(name.to_owned());
         match node.op.as_str() {
-            "ArgMax" => Some(Chosen { ids: Vec::new(), by: by(node.input(0)) }),
+            "ArgMax" => Some(Chosen { by: by(node.input(0)), ..Chosen::default() }),
             "ArgMin" => Some(Chosen::default()),
-            "TopK" if place == 1 => Some(Chosen { ids: Vec::new(), by: by(node.input(0)) }),
-            "TreeEnsembleClassifier" | "LinearClassifier" if place == 0 => {
-                let (ids, _) = classifier::describe(node)?;
-                Some(Chosen { ids, by: node.outputs.get(1).cloned() })
+            "TopK" if place == 1 => Some(Chosen { by: by(node.input(0)), ..Chosen::default() }),
+            "TreeEnsembleClassifier" | "LinearClassifier" | "SVMClassifier" if place == 0 => {
+                let (labels, scores) = classical::describe(node)?;
+                let ids = match labels {
+                    ClassLabels::Numbers(ids) => ids,
+                    ClassLabels::Texts(_) => Vec::new(),
+                };
+                let agree = !matches!(scores, Scores::Votes | Scores::Unknown);
+                let by = node.outputs.get(1).filter(|_| agree).cloned();
+                Some(Chosen { ids, by, against: scores == Scores::OtherThanLabel })
             }
             "ArrayFeatureExtractor" | "Gather" if self.constants.contains_key(node.input(0)) => {
                 let chosen = self.chosen(node.input(1))?;

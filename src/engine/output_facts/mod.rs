@@ -5,6 +5,7 @@ mod label;
 mod range;
 mod trace;
 
+use crate::engine::classical::Names;
 use crate::engine::graph::{ElementType, Graph, Node, TensorData, integers, reals};
 use crate::tensor::{Data, Tensor};
 use range::Range;
@@ -17,6 +18,9 @@ pub struct OutputFact {
     pub ending: Ending,
     /// The class label that the output is; none for other outputs.
     pub label: Option<Label>,
+    /// The names that the model itself gives to its classes: of the columns of scores, or of the
+    /// ids of a label; empty if it has none.
+    pub classes: Vec<String>,
 }
 
 /// The function that makes an output's numbers, as far as the graph shows it.
@@ -40,10 +44,12 @@ pub struct Label {
     pub ids: Vec<i64>,
     /// The outputs whose highest score is that of this class.
     pub scores: Vec<usize>,
+    /// The outputs that look like scores, and whose highest score is not that of this class.
+    pub against: Vec<usize>,
 }
 
-/// The facts about each output of `graph`.
-pub(super) fn analyze(graph: &Graph) -> Vec<OutputFact> {
+/// The facts about each output of `graph`. `classes` are the names of classes by output.
+pub(super) fn analyze(graph: &Graph, classes: &Names) -> Vec<OutputFact> {
     let analysis = Analysis::new(graph);
     let names: Vec<&str> = graph.outputs.iter().map(|o| o.name.as_str()).collect();
     names
@@ -51,6 +57,7 @@ pub(super) fn analyze(graph: &Graph) -> Vec<OutputFact> {
         .map(|name| OutputFact {
             ending: analysis.ending(name),
             label: analysis.label(name, &names),
+            classes: classes.get(*name).cloned().unwrap_or_default(),
         })
         .collect()
 }

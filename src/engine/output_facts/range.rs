@@ -43,7 +43,7 @@ impl Analysis<'_> {
         }
         match node.op.as_str() {
             "Softmax" | "Sigmoid" | "HardSigmoid" | "QLinearSoftmax" | "QLinearSigmoid" => UNIT,
-            "TreeEnsembleClassifier" | "LinearClassifier" if place == 1 => {
+            "TreeEnsembleClassifier" | "LinearClassifier" | "SVMClassifier" if place == 1 => {
                 match super::trace::scores(node) {
                     Ending::Softmax | Ending::Sigmoid | Ending::Probabilities => UNIT,
                     _ => ANY,

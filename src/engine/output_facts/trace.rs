@@ -1,7 +1,7 @@
 //! The function that makes a value.
 
 use super::{Analysis, Ending, moves};
-use crate::engine::classifier::{self, Scores};
+use crate::engine::classical::{self, Scores};
 use crate::engine::graph::Node;
 
 impl Analysis<'_> {
@@ -28,7 +28,9 @@ impl Analysis<'_> {
             "QLinearSoftmax" => Ending::Softmax,
             "LogSoftmax" => Ending::LogSoftmax,
             "Sigmoid" | "QLinearSigmoid" => Ending::Sigmoid,
-            "TreeEnsembleClassifier" | "LinearClassifier" if place == 1 => scores(node),
+            "TreeEnsembleClassifier" | "LinearClassifier" | "SVMClassifier" if place == 1 => {
+                scores(node)
+            }
             "Gemm" | "MatMul" | "Conv" | "ConvTranspose" | "MatMulInteger" | "ConvInteger"
             | "QLinearMatMul" | "QLinearConv" | "QGemm" | "FusedMatMul" | "FusedGemm"
             | "LinearRegressor" => self.sums(node),
@@ -177,11 +179,11 @@ impl Analysis<'_> {
 }
 
 pub(super) fn scores(node: &Node) -> Ending {
-    match classifier::describe(node) {
+    match classical::describe(node) {
         Some((_, Scores::Softmax)) => Ending::Softmax,
         Some((_, Scores::Sigmoid)) => Ending::Sigmoid,
-        Some((_, Scores::Probabilities)) => Ending::Probabilities,
+        Some((_, Scores::Probabilities | Scores::Votes)) => Ending::Probabilities,
         Some((_, Scores::Sums)) => Ending::Sums,
-        None => Ending::Unknown,
+        Some((_, Scores::OtherThanLabel | Scores::Unknown)) | None => Ending::Unknown,
     }
 }

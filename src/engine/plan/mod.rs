@@ -4,9 +4,10 @@ mod float;
 
 pub(super) use float::{FloatStep, RecurrentStep};
 
+use super::classical::Classical;
 use super::tensor_view::BufferRef;
 use super::tract::FloatGraph;
-use crate::tensor::Dtype;
+use crate::tensor::{Data, Dtype};
 use inferd_kernels::{
     AveragePool, Conv, ConvGeometry, Dense, Depthwise, Isa, Matmul, OutputQuant, Requant, Softmax,
     Strided, Table, Term,
@@ -108,6 +109,8 @@ pub(super) enum Operation {
     },
     /// Floats to floats.
     Float(Box<FloatStep>),
+    /// An operator of a classical model; `from` and `to` are unused.
+    Classical(Box<ClassicalStep>),
     /// A part of the graph in the float runtime; `from` and `to` are unused.
     Region {
         index: usize,
@@ -148,6 +151,23 @@ pub(super) enum Epilogue {
     },
 }
 
+/// An operator of a classical model with its inputs and the destinations of its results.
+#[derive(Debug)]
+pub(super) struct ClassicalStep {
+    pub operator: Classical,
+    pub inputs: Vec<ClassicalInput>,
+    pub outputs: Vec<Vec<RegionOutput>>,
+    /// The number of the memory for its results.
+    pub slot: usize,
+}
+
+/// An input of an operator of a classical model.
+#[derive(Debug)]
+pub(super) enum ClassicalInput {
+    Buffer(RegionInput),
+    Constant(Data),
+}
+
 /// An input of a region.
 #[derive(Clone, Debug)]
 pub(super) struct RegionInput {
@@ -178,6 +198,15 @@ impl Kernel {
 }
 
 impl Operation {
+    /// The destinations of each result of a region or of a classical operator.
+    pub(super) fn destinations_mut(&mut self) -> Option<&mut Vec<Vec<RegionOutput>>> {
+        match self {
+            Self::Region { outputs, .. } => Some(outputs),
+            Self::Classical(step) => Some(&mut step.outputs),
+            _ => None,
+        }
+    }
+
     /// Working memory for a run.
     pub(super) fn scratch_bytes(&self) -> usize {
         match self {

@@ -203,11 +203,9 @@ fn linear_classifiers_give_ids_and_scores() {
 fn what_has_no_agreed_meaning_is_refused() {
     let ids = &[10, 20];
     for (sides, base, post) in [
-        (FOREST, &[][..], "SOFTMAX"),
-        (FOREST, &[0.4], "NONE"),
-        (BOOSTED, &[0.25, 0.5], "LOGISTIC"),
+        (BOOSTED, &[0.25, 0.5][..], "LOGISTIC"),
+        (FOREST, &[0.25, 0.5], "NONE"),
         (FOREST, &[], "PROBIT"),
-        (BOOSTED, &[], "SOFTMAX_ZERO"),
     ] {
         let refusal = refused(trees(sides, base, post, ids));
         assert!(refusal.contains("TreeEnsembleClassifier"), "{refusal}");
@@ -215,12 +213,36 @@ fn what_has_no_agreed_meaning_is_refused() {
     assert!(refused(trees(FOREST, &[0.1], "NONE", &[1, 2, 3])).contains("1 base_values"));
     assert!(refused(linear(&[2.0], &[-1.0], "NONE", ids)).contains("a row for each class"));
     assert!(refused(linear(&[2.0, 1.0], &[], "NONE", ids)).contains("0 intercepts"));
-    let texts = texts(trees(FOREST, &[], "NONE", &[]), "classlabels_strings", &["ok", "fault"]);
-    assert!(refused(texts).contains("LabelEncoder"));
 }
 
-/// The float runtime follows the lists of nodes without looking, and ends a walk at an unknown
-/// mode.
+/// ONNX Runtime leaves a softmax of one sum out.
+#[test]
+fn a_softmax_of_one_sum_is_none() {
+    let scores = [(10, &[0.6, 0.4][..]), (20, &[0.2, 0.8]), (20, &[0.1, 0.9])];
+    expect(trees(FOREST, &[], "SOFTMAX", &[10, 20]), scores);
+    let moved = [(20, &[0.4, 0.6][..]), (20, &[0.0, 1.0]), (20, &[-0.1, 1.1])];
+    expect(trees(FOREST, &[0.2], "NONE", &[10, 20]), moved);
+}
+
+#[test]
+fn texts_of_classes_become_their_places_and_names() {
+    let build = trees(FOREST, &[], "NONE", &[]);
+    let named = || texts(build.clone(), "classlabels_strings", &["ok", "fault"]);
+    let mut zipped = texts(
+        named().node("ai.onnx.ml.ZipMap", &["scores"], &["map"]),
+        "classlabels_strings",
+        &["ok", "fault"],
+    );
+    zipped.graph.output[1].name = "map".into();
+    zipped.graph.output[1].r#type = None;
+    zipped.graph.node[0].attribute.retain(|a| a.name != "classlabels_int64s");
+    expect(zipped.clone(), [(0, &[0.6, 0.4]), (1, &[0.2, 0.8]), (1, &[0.1, 0.9])]);
+    let facts = facts(zipped);
+    let names = ["ok".to_owned(), "fault".to_owned()];
+    assert!(facts.iter().all(|fact| fact.classes == names), "{facts:?}");
+    assert_eq!(facts[0].label.clone().unwrap().scores, [1]);
+}
+
 #[test]
 fn lists_that_are_no_trees_are_refused() {
     let altered = |name: &str, place: usize, value: i64| {
@@ -230,18 +252,19 @@ fn lists_that_are_no_trees_are_refused() {
         attribute.ints[place] = value;
         refused(forest)
     };
-    assert!(altered("nodes_truenodeids", 0, 9).contains("does not have two children of its own"));
-    assert!(altered("nodes_falsenodeids", 0, 0).contains("does not have two children of its own"));
-    assert!(altered("nodes_falsenodeids", 0, 1).contains("does not have two children of its own"));
-    assert!(altered("nodes_nodeids", 1, 2).contains("are not numbered 0 to 2"));
-    assert!(altered("class_ids", 0, 7).contains("a leaf has class 7, but there are 2 classes"));
+    assert!(altered("nodes_truenodeids", 0, 9).contains("node 9 of tree 0 is not in its lists"));
+    assert!(altered("nodes_falsenodeids", 0, 0).contains("or one to itself"));
+    assert!(altered("nodes_nodeids", 1, 2).contains("node 2 of tree 0 is listed twice"));
+    assert!(altered("nodes_treeids", 4, 7).contains("are not listed together"));
+    assert!(altered("class_ids", 0, 7).contains("a leaf is for target 7"));
     assert!(altered("class_nodeids", 0, 0).contains("has a weight but is not a leaf"));
-    assert!(altered("nodes_featureids", 0, -1).contains("a feature that no input has"));
+    assert!(altered("nodes_featureids", 0, -1).contains("feature -1, which no input has"));
+    assert!(altered("nodes_featureids", 0, 3).contains("its input has 1 features"));
     let mut unknown = trees(FOREST, &[], "NONE", &[0, 1]);
     let node = unknown.graph.node.last_mut().unwrap();
     let modes = node.attribute.iter_mut().find(|a| a.name == "nodes_modes").unwrap();
-    modes.strings[0] = b"BRANCH_GTE".to_vec();
-    assert!(refused(unknown).contains("BRANCH_GTE"));
+    modes.strings[0] = b"BRANCH_NEAR".to_vec();
+    assert!(refused(unknown).contains("BRANCH_NEAR"));
 }
 
 /// `ArrayFeatureExtractor` keeps the axis, which the float runtime drops for a single index.

@@ -147,6 +147,7 @@ fn a_class_is_known_with_the_scores_it_is_from() {
 /// A circle, and a value that doubles at every step: looking must end.
 #[test]
 fn looking_ends() {
+    let none = std::collections::HashMap::new();
     let mut deep = logits();
     let mut last = "logits".to_owned();
     for i in 0..200 {
@@ -155,11 +156,17 @@ fn looking_ends() {
         last = name;
     }
     let graph = deep.node("Identity", &[&last], &["y"]).output("y", Dtype::F32, &[1, 3]);
-    assert_eq!(crate::engine::output_facts::analyze(&graph.decoded())[0].ending, Ending::Unknown);
+    assert_eq!(
+        crate::engine::output_facts::analyze(&graph.decoded(), &none)[0].ending,
+        Ending::Unknown
+    );
     let circle = build().node("Add", &["a", "b"], &["b"]).node("Identity", &["b"], &["a"]).output(
         "a",
         Dtype::F32,
         &[1],
     );
-    assert_eq!(crate::engine::output_facts::analyze(&circle.decoded())[0].ending, Ending::Unknown);
+    assert_eq!(
+        crate::engine::output_facts::analyze(&circle.decoded(), &none)[0].ending,
+        Ending::Unknown
+    );
 }

@@ -206,22 +206,6 @@ fn a_missing_operator_is_named_with_its_node() {
 }
 
 #[test]
-fn scikit_learn_exports_are_told_what_is_missing() {
-    let model = |op: &str| {
-        build()
-            .input("x", Dtype::F32, &[1, 2])
-            .node(op, &["x"], &["label"])
-            .output("label", Dtype::I64, &[1])
-            .bytes()
-    };
-    let text = refusal(&model("ai.onnx.ml.ZipMap"));
-    assert!(text.contains("label_node") && text.contains("ai.onnx.ml.ZipMap"), "{text}");
-    assert!(text.contains("options={'zipmap': False}"), "{text}");
-    let text = refusal(&model("ai.onnx.ml.SVMClassifier"));
-    assert!(text.contains("needs operator ai.onnx.ml.SVMClassifier"), "{text}");
-}
-
-#[test]
 fn shapes_that_do_not_fit_are_refused() {
     let text = refusal(
         &build()

@@ -7,6 +7,7 @@
 )]
 
 mod attributes;
+mod classical;
 mod classifiers;
 mod exact;
 mod exported;

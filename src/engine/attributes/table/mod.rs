@@ -5,6 +5,7 @@
 //! and that
 //! `tests/onnx.rs` and `tests/attributes.rs` cover them.
 
+mod classical;
 mod extensions;
 mod standard;
 
@@ -33,7 +34,11 @@ pub(super) const MANY: usize = usize::MAX;
 /// The entry of an operator.
 pub(super) fn find(domain: &str, name: &str) -> Option<&'static Operator> {
     let domain = if domain == "ai.onnx" { STANDARD } else { domain };
-    let table = if domain == STANDARD { standard::OPERATORS } else { extensions::OPERATORS };
+    let table = match domain {
+        STANDARD => standard::OPERATORS,
+        ML => classical::OPERATORS,
+        _ => extensions::OPERATORS,
+    };
     table.iter().find(|o| o.name == name && o.domain == domain)
 }
 
