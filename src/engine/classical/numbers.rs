@@ -95,7 +95,8 @@ impl<'a> Numbers<'a> {
                 Cow::Owned(values.iter().map(|&x| x as f32).collect())
             }
             Self::Data(data) => {
-                each_dtype!(data, v => Cow::Owned(v.iter().map(|&x| f32::of_real(x.real())).collect()))
+                let single = |x: f64| f32::of_real(x);
+                each_dtype!(data, v => Cow::Owned(v.iter().map(|&x| single(x.real())).collect()))
             }
         }
     }

@@ -84,12 +84,12 @@ fn softmax_without_zeros(sums: &mut [f32]) {
     sums.iter_mut().for_each(|x| *x /= total);
 }
 
-/// Winitzki's approximation of the inverse error function, with the constants of ONNX Runtime.
+/// Winitzki's approximation of the inverse error function.
 fn probit(x: f32) -> f32 {
     const A: f32 = 0.147;
     let x = 2.0 * x - 1.0;
     let log = libm::logf((1.0 - x) * (1.0 + x));
-    let v = 2.0 / (3.14159 * A) + 0.5 * log;
+    let v = 2.0 / (std::f32::consts::PI * A) + 0.5 * log;
     let root = ((v * v - 1.0 / A * log).sqrt() - v).sqrt();
     std::f32::consts::SQRT_2 * if x < 0.0 { -root } else { root }
 }

@@ -11,7 +11,7 @@ use crate::engine::graph::Node;
 use crate::tensor::Data;
 
 /// The most classes of a classifier of support vectors: there is a classifier for each pair.
-const MAX_CLASSES: usize = 1 << 10;
+const MAX_CLASSES: usize = 256;
 
 /// A kernel function with its parameters.
 #[derive(Clone, Copy, Debug)]
@@ -165,18 +165,22 @@ impl SvmClassifier {
             starts.push(next.ok_or_else(|| format!("a class has {count} support vectors"))?);
         }
         let vectors = starts.last().copied().unwrap_or_default();
+        let linear = is_linear(node);
+        if linear {
+            starts.truncate(1);
+        }
         let machine = Machine::of(node, vectors, columns)?;
         let pairs = classes * (classes - 1) / 2;
         let list = |name: &str| node.floats(name).unwrap_or_default();
         let (a, b) = (list("prob_a"), list("prob_b"));
-        let wanted = if is_linear(node) {
+        let wanted = if linear {
             [classes * columns, 1, 0, 0]
         } else {
             let of_pairs = if a.is_empty() { 0 } else { pairs };
             [(classes - 1).saturating_mul(vectors), pairs, of_pairs, of_pairs]
         };
         let found = [machine.coefficients.len(), machine.rho.len(), a.len(), b.len()];
-        if found != wanted || (!is_linear(node) && starts.len() != classes + 1) {
+        if found != wanted || (!linear && starts.len() != classes + 1) {
             return Err(format!(
                 "it has {} lists of support vectors and, of coefficients, rho, prob_a and prob_b, \
                  {found:?} numbers; {classes} classes need {wanted:?}",

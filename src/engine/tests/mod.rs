@@ -24,6 +24,7 @@ mod random;
 mod recurrent;
 mod reference;
 mod same_bits;
+mod trees;
 mod words;
 
 use super::{LoadError, LoadOptions, Model};
