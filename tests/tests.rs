@@ -11,7 +11,6 @@ mod control;
 mod cross_arch;
 mod daemon;
 mod drift;
-mod exported;
 mod faults;
 mod fleet;
 mod health;

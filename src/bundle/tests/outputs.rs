@@ -143,3 +143,47 @@ fn missing_golden_vectors_hide_nothing() {
         "{why}"
     );
 }
+
+#[test]
+fn texts_of_the_model_are_the_labels_of_a_card_without_labels() {
+    let without = "kind = \"classification\"";
+    for name in ["exported/texts-forest", "exported/texts-mlp", "exported/lightgbm-texts"] {
+        let card = load(name, without).unwrap().card;
+        assert_eq!(card.output.labels(), ["fault", "ok", "wear"], "{name}");
+        let turned = format!("{without}\nlabels = [\"wear\", \"ok\", \"fault\"]");
+        assert!(refused(name, &turned).contains("in its order"), "{name}");
+        let many = refused(name, &format!("{without}\ntop_k = 4"));
+        assert!(many.contains("top_k = 4 is more than the 3 labels"), "{many}");
+    }
+    assert!(refused("softmax", without).contains("output.labels is missing"));
+}
+
+/// Without probabilities, the scores of two classes are the wrong way round.
+#[test]
+fn the_label_of_support_vectors_is_taken_instead_of_their_scores() {
+    for (name, label, scores) in [
+        ("exported/svc", "label", "probabilities"),
+        ("exported/svc-zipmap", "output_label", "output_probability"),
+    ] {
+        let (output, _) = loaded(name, TWO);
+        assert_eq!(output.as_deref(), Some(label), "{name}");
+        let why = refused(name, &format!("{TWO}\nname = \"{scores}\""));
+        assert!(why.contains("at another class than the model's own label"), "{why}");
+    }
+}
+
+#[test]
+fn the_scores_of_exported_classifiers_are_taken_without_a_name() {
+    for (name, output) in [
+        ("exported/tree-zipmap", "output_probability"),
+        ("exported/lightgbm-binary-zipmap", "probabilities"),
+        ("exported/xgboost-binary", "probabilities"),
+        ("exported/gradient-boosting", "probabilities"),
+        ("exported/logistic-regression-zipmap", "output_probability"),
+        ("exported/scaled-mlp-zipmap", "output_probability"),
+        ("exported/knn", "probabilities"),
+    ] {
+        let (found, _) = loaded(name, TWO);
+        assert_eq!(found.as_deref(), Some(output), "{name}");
+    }
+}

@@ -2,6 +2,7 @@
 //! them.
 
 use super::context::{LowerResult, Lowering};
+use super::float_region::region_input;
 use super::plan_builder::ElementKind;
 use super::shape_ops::shape;
 use super::value::{Deferred, OpaqueLocation, OpaqueTensor, ShapeOp, Value};
@@ -12,7 +13,7 @@ use crate::engine::plan::{
     BufferSlice, ClassicalInput, ClassicalStep, Operation, RegionInput, Step,
 };
 use crate::engine::qoperator_to_qdq::ExpandedNode;
-use crate::engine::tensor_view::{BufferRef, TensorView};
+use crate::engine::tensor_view::BufferRef;
 use crate::tensor::Dtype;
 
 /// Why the node does not run in integers.
@@ -102,21 +103,16 @@ impl Lowering<'_> {
             Some(Value::Float(_) | Value::Deferred(_)) => {
                 let Some(view) = self.in_float(name)? else { return Ok(None) };
                 let view = self.builder.plain(&view, ElementKind::Floats);
-                self.region_input(&view, Dtype::F32)
+                region_input(&view, Dtype::F32)
             }
             Some(Value::Quantized(stored)) => {
                 let view = self.builder.plain(&stored.view, ElementKind::Bytes);
-                self.region_input(&view, if stored.unsigned { Dtype::U8 } else { Dtype::I8 })
+                region_input(&view, if stored.unsigned { Dtype::U8 } else { Dtype::I8 })
             }
             _ => return Ok(None),
         };
         let operand = Operand { dtype: input.dtype, shape: input.shape.clone() };
         Ok(Some((ClassicalInput::Buffer(input), operand)))
-    }
-
-    fn region_input(&self, view: &TensorView, dtype: Dtype) -> RegionInput {
-        let slice = BufferSlice { buffer: view.buffer, len: view.len() };
-        RegionInput { slice, dtype, shape: view.shape.clone(), opaque: None }
     }
 
     fn push_classical(

@@ -220,7 +220,7 @@ impl Lowering<'_> {
     }
 }
 
-fn region_input(view: &TensorView, dtype: Dtype) -> RegionInput {
+pub(super) fn region_input(view: &TensorView, dtype: Dtype) -> RegionInput {
     let slice = BufferSlice { buffer: view.buffer, len: view.len() };
     RegionInput { slice, dtype, shape: view.shape.clone(), opaque: None }
 }

@@ -99,6 +99,23 @@ fn exported_models_give_the_values_of_onnx_runtime() {
     assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// The label of a classifier is the class with the highest of its scores, except for support
+/// vectors.
+#[test]
+fn labels_agree_with_scores() {
+    let mut seen = 0;
+    for path in models(&folder()) {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let model = load(&fs::read(&path).unwrap()).unwrap();
+        let facts = model.facts();
+        let Some(label) = facts.first().and_then(|fact| fact.label.clone()) else { continue };
+        assert_eq!(label.scores.is_empty(), name.contains("svc"), "{name}");
+        assert_eq!(label.against.is_empty(), !name.starts_with("svc"), "{name}");
+        seen += usize::from(!label.scores.is_empty());
+    }
+    assert!(seen >= 20, "{seen} classifiers");
+}
+
 /// Changes one number or length in one attribute.
 fn mutate(rng: &mut Rng, attribute: &mut AttributeProto) {
     let odd = [-1, 0, 1, 2, 7, 255, 65_536, i64::from(i32::MAX), i64::MAX, i64::MIN];
