@@ -147,14 +147,13 @@ fn missing_golden_vectors_hide_nothing() {
 #[test]
 fn texts_of_the_model_are_the_labels_of_a_card_without_labels() {
     let without = "kind = \"classification\"";
-    for name in ["exported/texts-forest", "exported/texts-mlp", "exported/lightgbm-texts"] {
-        let card = load(name, without).unwrap().card;
-        assert_eq!(card.output.labels(), ["fault", "ok", "wear"], "{name}");
-        let turned = format!("{without}\nlabels = [\"wear\", \"ok\", \"fault\"]");
-        assert!(refused(name, &turned).contains("in its order"), "{name}");
-        let many = refused(name, &format!("{without}\ntop_k = 4"));
-        assert!(many.contains("top_k = 4 is more than the 3 labels"), "{many}");
-    }
+    let name = "exported/lightgbm-texts";
+    let card = load(name, without).unwrap().card;
+    assert_eq!(card.output.labels(), ["fault", "ok", "wear"]);
+    let turned = format!("{without}\nlabels = [\"wear\", \"ok\", \"fault\"]");
+    assert!(refused(name, &turned).contains("in its order"));
+    let many = refused(name, &format!("{without}\ntop_k = 4"));
+    assert!(many.contains("top_k = 4 is more than the 3 labels"), "{many}");
     assert!(refused("softmax", without).contains("output.labels is missing"));
 }
 
