@@ -8,9 +8,7 @@ use super::options::LoadOptions;
 use super::output_facts::{self, OutputFact};
 use super::plan::Plan;
 use super::tract::FloatCompiler;
-use super::{
-    attributes, canonicalize, classical, input_specs, mel_weight_matrix, onnx, operators,
-};
+use super::{attributes, canonicalize, classical, input_specs, mel_weight_matrix, onnx, operators};
 use crate::tensor::{Tensor, TensorSpec};
 use inferd_kernels::Isa;
 
