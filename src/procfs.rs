@@ -55,6 +55,17 @@ fn parse_stat(text: &str) -> Option<Process> {
     Some(Process { cpu_seconds, threads, virtual_bytes: field(23)?, resident_bytes: 0 })
 }
 
+/// Returns the memory that programs can still take without swapping, in bytes: that of the machine,
+/// or of the container or service if that is less. `None` if Linux does not report it.
+pub(crate) fn available_bytes() -> Option<u64> {
+    let machine = field("/proc/meminfo", "MemAvailable:")?;
+    let number = |file: &str| fs::read_to_string(file).ok()?.trim().parse::<u64>().ok();
+    // Of a control group as containers see theirs; "max" is no number.
+    let group = number("/sys/fs/cgroup/memory.max");
+    let used = number("/sys/fs/cgroup/memory.current").unwrap_or(0);
+    Some(group.map_or(machine, |max| machine.min(max.saturating_sub(used))))
+}
+
 /// Reads a field in kilobytes and returns it in bytes.
 fn field(file: &str, name: &str) -> Option<u64> {
     parse(&fs::read_to_string(file).ok()?, name)

@@ -1,5 +1,6 @@
 //! The model card: everything that a stream needs to know about its model, typed and validated.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use super::feature_spec::FeatureSpec;
@@ -19,12 +20,14 @@ pub struct Card {
     pub source: String,
     /// `None`: every message is one whole input.
     pub window: Option<WindowSpec>,
-    /// In the order of the model's inputs.
+    /// In the order of the model's inputs, without those of constant values.
     pub inputs: Vec<InputSpec>,
     pub output: OutputSpec,
     pub golden: Option<GoldenSpec>,
-    /// Values for the graph's symbolic dimensions.
-    pub dims: std::collections::BTreeMap<String, usize>,
+    /// Sizes of the dimensions that the model's inputs leave open, by name or position.
+    pub dims: BTreeMap<String, usize>,
+    /// The values of inputs that are always the same, by name. They are not in `inputs`.
+    pub constants: BTreeMap<String, Vec<f64>>,
 }
 
 /// `[window]`

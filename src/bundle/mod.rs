@@ -9,6 +9,7 @@ pub mod batched_arrays;
 pub mod card;
 mod check;
 mod class_labels;
+pub(crate) mod draft;
 mod error;
 mod feature_options;
 pub(crate) mod feature_spec;
@@ -31,7 +32,7 @@ pub(crate) use archive::{MAX_BUNDLE_SIZE, read_files, write_files};
 pub use error::BundleError;
 pub(crate) use golden_samples::{GoldenSamples, samples_lines};
 pub use golden_vectors::GoldenError;
-pub use open::open_model;
+pub use open::{open_model, open_model_with};
 pub(crate) use parse::file_name;
 
 use crate::config::problem::Problem;
@@ -58,6 +59,8 @@ pub struct Bundle {
     unread: BTreeMap<String, String>,
     /// The folder that may contain tensor data outside the model file.
     folder: Option<PathBuf>,
+    /// Bytes of external data that were put into the model.
+    embedded: u64,
 }
 
 /// A model that matches its card and reproduces its golden vectors and golden samples. Only
@@ -107,7 +110,7 @@ impl Bundle {
         folder: Option<PathBuf>,
     ) -> Result<Self, BundleError> {
         let Some(card) = card else { return Err(problems.into()) };
-        let bundle = Self { card: Arc::new(card), files, unread, folder };
+        let bundle = Self { card: Arc::new(card), files, unread, folder, embedded: 0 };
         let missing = !bundle.files.contains_key(&bundle.card.file);
         if problems.is_empty() && !missing {
             return Ok(bundle);
@@ -134,6 +137,11 @@ impl Bundle {
     #[must_use]
     pub fn card(&self) -> &Arc<Card> {
         &self.card
+    }
+
+    /// The bytes of external data that were put into the model when the bundle was opened.
+    pub(crate) fn embedded_bytes(&self) -> u64 {
+        self.embedded
     }
 
     /// Whether the bundle has golden vectors.
@@ -174,6 +182,12 @@ impl Bundle {
         Digest::of(self.model_bytes())
     }
 
+    /// Returns a digest of all files, which changes with any of them.
+    pub(crate) fn content_digest(&self) -> Digest {
+        let each = self.files.iter().map(|(name, bytes)| format!("{name} {}\n", Digest::of(bytes)));
+        Digest::of(each.collect::<String>().as_bytes())
+    }
+
     fn model_bytes(&self) -> &[u8] {
         self.files.get(&self.card.file).map_or(&[], Vec::as_slice)
     }
@@ -188,7 +202,11 @@ impl Bundle {
     }
 
     fn run_time(&self) -> Result<Arc<Model>, BundleError> {
-        let options = LoadOptions { dims: self.card.dims.clone(), folder: self.folder.clone() };
+        let options = LoadOptions {
+            dims: self.card.dims.clone(),
+            constants: self.card.constants.clone(),
+            folder: self.folder.clone(),
+        };
         let model = Model::load(self.model_bytes(), &options)
             .map_err(|source| BundleError::Model { file: self.card.file.clone(), source })?;
         Ok(Arc::new(model))

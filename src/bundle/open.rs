@@ -79,8 +79,24 @@ impl Bundle {
             }
         }
         files.insert(CARD_FILE.to_owned(), bytes);
-        Self::assemble(examined, files, unread, Some(folder.to_owned()))
+        let model = examined.0.as_ref().map(|card| card.file.clone());
+        let embedded = model.and_then(|name| embed(files.get_mut(&name)?, folder));
+        let mut bundle = Self::assemble(examined, files, unread, Some(folder.to_owned()))?;
+        bundle.embedded = embedded.unwrap_or(0);
+        Ok(bundle)
     }
+}
+
+/// Puts the external data of a model into the model, so that the digest covers it and the bundle can
+/// be written as one file. Returns the number of bytes. A model that is refused stays as it is: the
+/// reason is reported when it is loaded.
+fn embed(model: &mut Vec<u8>, folder: &Path) -> Option<u64> {
+    let (bytes, read) = Model::embed_external_data(model, folder).ok()??;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_BUNDLE_SIZE {
+        return None;
+    }
+    *model = bytes;
+    Some(read)
 }
 
 /// Explains a folder without a card that is a model of another program.
@@ -116,11 +132,22 @@ pub fn open_model(path: &Path) -> Result<Arc<Model>, BundleError> {
     if is("bundle") || (is_tar(&bytes) && !is("onnx")) {
         return Bundle::read(&bytes)?.model();
     }
+    load_file(path, &bytes, LoadOptions::default())
+}
+
+/// Loads the model of an ONNX file with these options; the folder is that of the file.
+///
+/// # Errors
+/// A file that cannot be read, or a model that cannot run here.
+pub fn open_model_with(path: &Path, options: LoadOptions) -> Result<Arc<Model>, BundleError> {
+    load_file(path, &read(path, MAX_BUNDLE_SIZE)?, options)
+}
+
+fn load_file(path: &Path, bytes: &[u8], options: LoadOptions) -> Result<Arc<Model>, BundleError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = Some(folder.unwrap_or(Path::new(".")).to_owned());
-    let options = LoadOptions { folder, ..LoadOptions::default() };
     let named = |source| BundleError::Model { file: path.display().to_string(), source };
-    Model::load(&bytes, &options).map(Arc::new).map_err(named)
+    Model::load(bytes, &LoadOptions { folder, ..options }).map(Arc::new).map_err(named)
 }
 
 fn unread(path: &Path, source: io::Error) -> BundleError {

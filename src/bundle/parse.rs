@@ -52,16 +52,24 @@ fn card(root: &Section<'_>, file: Files<'_>) -> Option<Card> {
     if sections.is_empty() {
         root.problem("input", "missing", "an [[input]] for each input of the model");
     }
-    let inputs: Vec<_> = sections.iter().map(input).collect();
-    for (section, input) in sections.iter().zip(&inputs) {
+    let all: Vec<_> = sections.iter().map(input).collect();
+    for (section, input) in sections.iter().zip(&all) {
         parse_features::check(section, input, window.as_ref());
     }
-    for (place, (section, input)) in sections.iter().zip(&inputs).enumerate() {
+    for (place, (section, input)) in sections.iter().zip(&all).enumerate() {
         let same = |other: &InputSpec| other.name == input.name;
-        if inputs.iter().take(place).any(same) {
+        if all.iter().take(place).any(same) {
             section.problem("name", "another input has this name", "each input once");
         }
     }
+    let (constant, open): (Vec<_>, Vec<_>) =
+        sections.iter().zip(all).partition(|(section, _)| section.has("value"));
+    if open.is_empty() && !constant.is_empty() {
+        root.problem("input", "all have a value", "one without it at least, for samples");
+    }
+    let constants = constant.iter().map(|(section, input)| constant_input(section, input));
+    let constants = constants.collect();
+    let inputs = open.into_iter().map(|(_, input)| input).collect();
     let output = output(&root.section("output"), file);
     let golden = root.has("golden").then(|| golden(&root.section("golden")));
     Some(Card {
@@ -76,6 +84,7 @@ fn card(root: &Section<'_>, file: Files<'_>) -> Option<Card> {
         output: output?,
         golden: golden.flatten(),
         dims: root.counts("dims").into_iter().collect(),
+        constants,
     })
 }
 
@@ -122,6 +131,20 @@ fn input(section: &Section<'_>) -> InputSpec {
         quantize: section.flag("quantize"),
         channels,
     }
+}
+
+/// An input that always has the same values.
+fn constant_input(section: &Section<'_>, input: &InputSpec) -> (String, Vec<f64>) {
+    for key in ["channels", "layout", "quantize", "normalize"] {
+        if section.has(key) {
+            section.problem(key, "means nothing for an input with a value", "not set");
+        }
+    }
+    let values = section.doubles("value");
+    if values.is_empty() {
+        section.problem("value", "has no number", "one number, or one for each element");
+    }
+    (input.name.clone(), values)
 }
 
 fn normalize(section: &Section<'_>, channels: usize) -> Normalize {

@@ -53,6 +53,10 @@ const CARD: &[OptionSpec] = options! {
 
     "input[].name": TENSOR => Required, eg "\"window\"",
         "The model input's name. Inputs are listed in the model's order.";
+    "input[].value": Kind::Floats { max: 65_536 } => Unset, eg "16000",
+        "The input always has this value: one number for all elements, or one for each. Streams \
+         do not feed it, and it has no other options than `name`. For inputs such as a sampling \
+         rate.";
     "input[].channels": Kind::Strings { max: 65_536, form: "names" } => Value("[]"),
         "The channels in the model's order; a stream's `payload.fields` match them by place. \
          Without them elements are taken in the order they come in.";
@@ -132,7 +136,9 @@ const CARD: &[OptionSpec] = options! {
          and values.";
 
     "dims": Kind::Counts { max: 1 << 24 } => Unset, eg "{ batch = 1 }",
-        "Values for the graph's symbolic dimensions; 1 where they are not given.";
+        "Sizes of the dimensions that the model's inputs leave open, by their names; those \
+         without a name by input and position from 0, as `{ \"x[2]\" = 16000 }`. 1 where they are \
+         not given. A name that no input has is an error.";
 };
 
 /// The tables with their descriptions, in the order of the documentation.

@@ -8,6 +8,7 @@ use std::time::Instant;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
+use super::contained;
 use crate::bundle::batched_arrays::BatchedArrays;
 use crate::bundle::open_model;
 use crate::engine::{Model, NodeCounts, RunError};
@@ -64,6 +65,7 @@ struct Report {
 pub(super) fn bench(args: &Args) -> Result<(), Failure> {
     let start = Instant::now();
     let model = open_model(&args.model)?;
+    contained::loaded();
     let load_ms = start.elapsed().as_secs_f64() * 1e3;
     let inputs = inputs(args, &model)?;
     let mut taken = measure(args, &model, &inputs)

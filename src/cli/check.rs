@@ -9,6 +9,7 @@ use super::folders::{Finding, try_folder};
 use crate::bundle::{Bundle, BundleError, VerifiedModel};
 use crate::cli::broker_check::{self, BrokerRow, check_broker};
 use crate::cli::config_file::ConfigFile;
+use crate::cli::contained;
 use crate::cli::flash_wear::{self, FlashWear, Rate};
 use crate::config::problem::Problem;
 use crate::config::tree::Value;
@@ -54,6 +55,12 @@ pub(super) struct Args {
     reference: bool,
     #[command(flatten)]
     rate: Rate,
+}
+
+impl Args {
+    pub(super) fn loads_models(&self) -> bool {
+        !self.reference
+    }
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -114,6 +121,7 @@ pub(super) fn check(args: &Args) -> Result<(), Failure> {
         }));
         surroundings_of(&config, &mut report);
         models_and_streams(&config, args.rate, &mut report);
+        contained::loaded();
         if args.connect {
             exit = broker_of(&config, &mut report)?;
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::replay;
+use super::{contained, replay};
 use crate::bundle::batched_arrays::{BatchedArrays, BatchedOutputs};
 use crate::bundle::open_model;
 use crate::engine::{FloatNode, Model, NodeCounts};
@@ -71,6 +71,7 @@ pub(super) fn infer(args: &Args) -> Result<(), Failure> {
         return replay::replay(&args.model, samples, &args.replay, args.json);
     }
     let model = open_model(&args.model)?;
+    contained::loaded();
     if args.json {
         return print_json(&Explained { nodes: model.nodes(), float: model.explain() });
     }

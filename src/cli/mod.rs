@@ -3,8 +3,10 @@
 mod bench;
 mod broker_check;
 mod capture;
+mod card;
 mod check;
 mod config_file;
+mod contained;
 mod daemon_client;
 #[cfg(feature = "demo")]
 mod demo;
@@ -48,6 +50,9 @@ struct Cli {
     #[arg(long, global = true, value_name = "FORMAT", env = "INFERD_LOG_FORMAT")]
     #[arg(value_enum, default_value_t, hide_env_values = true)]
     log_format: log::LogFormat,
+    /// Limit memory and time (of a process that another inferd has started)
+    #[arg(long, global = true, hide = true)]
+    contained: bool,
 }
 
 const LONG_ABOUT: &str = "\
@@ -75,6 +80,7 @@ enum Command {
     Try(try_stream::Args),
     Listen(listen::Args),
     Bench(bench::Args),
+    Card(card::Args),
     Status(status::Args),
     Models(models::Args),
     Install(install::Install),
@@ -85,6 +91,9 @@ enum Command {
     Capture(capture::Capture),
     #[command(hide = true)]
     Probe(probe::Args),
+    /// Load the models of the configuration (run by the daemon)
+    #[command(hide = true)]
+    LoadModels(run::Args),
 }
 
 impl Command {
@@ -95,19 +104,33 @@ impl Command {
             #[cfg(feature = "demo")]
             Self::Demo(_) => ::log::LevelFilter::Error,
             // Its answer holds everything.
-            Self::Probe(_) => ::log::LevelFilter::Error,
+            Self::Probe(_) | Self::LoadModels(_) => ::log::LevelFilter::Error,
             Self::Run(_)
             | Self::Check(_)
             | Self::Infer(_)
             | Self::Try(_)
             | Self::Listen(_)
             | Self::Bench(_)
+            | Self::Card(_)
             | Self::Status(_)
             | Self::Models(_)
             | Self::Install(_)
             | Self::Rollback(_)
             | Self::Queue(_)
             | Self::Capture(_) => ::log::LevelFilter::Info,
+        }
+    }
+
+    /// Whether it loads models that nothing has checked yet.
+    fn loads_models(&self) -> bool {
+        match self {
+            Self::Check(args) => args.loads_models(),
+            Self::Infer(_)
+            | Self::Bench(_)
+            | Self::Card(_)
+            | Self::Try(_)
+            | Self::LoadModels(_) => true,
+            _ => false,
         }
     }
 }
@@ -123,8 +146,16 @@ pub fn command() -> clap::Command {
 /// # Errors
 /// A [`Failure`] with a message and the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
-    let Some(cli) = terminal::parsed(Cli::try_parse_from(args))? else { return Ok(()) };
+    let args: Vec<OsString> = args.into_iter().collect();
+    let Some(cli) = terminal::parsed(Cli::try_parse_from(&args))? else { return Ok(()) };
     log::start(cli.log_level, cli.command.default_level(), cli.log_format);
+    if cli.contained {
+        contained::confine();
+    } else if cli.command.loads_models()
+        && let Some(result) = contained::run_in_child(&args)
+    {
+        return result;
+    }
     match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
@@ -134,6 +165,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         Command::Try(args) => try_stream::try_stream(&args),
         Command::Listen(args) => listen::listen(&args),
         Command::Bench(args) => bench::bench(&args),
+        Command::Card(args) => card::card(&args),
         Command::Status(args) => status::status(&args),
         Command::Models(args) => models::models(&args),
         Command::Install(args) => install::install(&args),
@@ -141,5 +173,6 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         Command::Queue(queue) => queue::queue(&queue),
         Command::Capture(command) => capture::capture(&command),
         Command::Probe(args) => probe::probe(&args),
+        Command::LoadModels(args) => run::load_only(&args),
     }
 }

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
+use super::contained;
 use crate::bundle::Bundle;
 use crate::bundle::card::{Card, OutputKind};
 use crate::clock::SystemClock;
@@ -70,6 +71,8 @@ fn make_golden(
     golden: &Path,
     terms: &GoldenTerms,
 ) -> Result<(), Failure> {
+    bundle.model()?;
+    contained::loaded();
     let made = GoldenMade::of(bundle, path, terms)?;
     made.warn();
     write_atomic(golden, &made.file)?;
@@ -86,6 +89,7 @@ fn make_golden(
 
 fn predict(bundle: &Bundle, path: &Path, args: &ReplayArgs, json: bool) -> Result<(), Failure> {
     let (card, model) = bundle.card_and_model()?;
+    contained::loaded();
     let card = &card;
     let failed = |why: String| Failure::new(Exit::Failed, why);
     let (mut replay, recordings) = match &args.stream {

@@ -1,12 +1,14 @@
 //! `inferd run`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::bundle::{Bundle, VerifiedModel};
 use crate::cli::config_file::ConfigFile;
+use crate::cli::contained;
 use crate::clock::SystemClock;
 use crate::config::{Config, Environment};
 use crate::terminal::{Exit, Failure};
@@ -34,6 +36,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::new(Exit::Config, message));
     }
     config.warnings().iter().for_each(|warning| log::warn!("{warning}"));
+    verify_limits(&config, &path)?;
     let bundles = load_models(&config)?;
     for stream in &config.streams {
         let bundle = bundles.iter().find(|bundle| bundle.card.name == stream.model);
@@ -41,6 +44,37 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         warnings.iter().for_each(|warning| log::warn!("{warning}"));
     }
     daemon::run(config, bundles, Arc::new(SystemClock::start()), stop_signal())?;
+    Ok(())
+}
+
+/// Loads the models and ends.
+pub(super) fn load_only(args: &Args) -> Result<(), Failure> {
+    let environment = Environment::of_process();
+    let path = environment.config_file(args.file.config.as_deref());
+    load_models(&Config::load(&path, &environment)?).map(drop)
+}
+
+/// The file in `store.dir` that names the models that were loaded within the limits.
+const WITHIN_LIMITS: &str = "models-within-limits";
+
+/// Has the models loaded within limits of memory and time, unless the same models were before.
+fn verify_limits(config: &Config, path: &Path) -> Result<(), Failure> {
+    let names: BTreeSet<_> = config.streams.iter().map(|stream| &stream.model).collect();
+    let mut seen = vec![format!("inferd {}", env!("CARGO_PKG_VERSION"))];
+    for name in names {
+        // What cannot be opened is reported when it is loaded.
+        let Ok(bundle) = Bundle::built_in(&config.models.dir, name) else { return Ok(()) };
+        seen.push(format!("{name} {}", bundle.content_digest()));
+    }
+    let (file, seen) = (config.store.dir.join(WITHIN_LIMITS), seen.join("\n"));
+    if std::fs::read_to_string(&file).is_ok_and(|found| found == seen) {
+        return Ok(());
+    }
+    contained::load_models(path)?;
+    // Without the file the models are verified again at the next start.
+    if let Err(error) = std::fs::write(&file, seen) {
+        log::debug!("cannot write {}: {error}", file.display());
+    }
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::config_file::ConfigFile;
+use super::contained;
 use crate::bundle::Bundle;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, Environment, Stream};
@@ -69,6 +70,7 @@ pub(super) fn try_stream(args: &Args) -> Result<(), Failure> {
     let config = Config::load(&environment.config_file(args.file.config.as_deref()), &environment)?;
     let stream = find(&config, &args.stream)?;
     let mut pipeline = pipeline(&config, stream)?;
+    contained::loaded();
     let topic = args.topic.clone().unwrap_or_else(|| example_topic(stream));
     let captures = captures(stream, &topic)?;
     let clock = SystemClock::start();

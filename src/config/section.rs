@@ -206,6 +206,15 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Floats of double precision, which hold integers up to 2^53.
+    #[must_use]
+    pub fn doubles(&self, key: &str) -> Vec<f64> {
+        match self.read(key) {
+            Some(Checked::Floats(floats)) => floats,
+            _ => Vec::new(),
+        }
+    }
+
     #[must_use]
     pub fn counts(&self, key: &str) -> Vec<(String, usize)> {
         match self.read(key) {

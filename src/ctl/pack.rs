@@ -114,6 +114,7 @@ struct Delta {
 
 pub(super) fn pack(args: &Args) -> Result<(), Failure> {
     let bundle = Bundle::open(&args.bundle)?;
+    let embedded = bundle.embedded_bytes();
     let former = former(&bundle, &args.bundle)?;
     let (bundle, golden) = with_samples(with_golden(bundle, args)?, args)?;
     let bundle = with_baseline(bundle, args)?;
@@ -140,6 +141,9 @@ pub(super) fn pack(args: &Args) -> Result<(), Failure> {
         "{} {} (counter {}): {} bytes in {} chunks, not signed yet\n",
         made.name, made.version, made.counter, made.bytes, made.chunks
     );
+    if embedded > 0 {
+        text += &format!("{embedded} bytes of external data were put into the model file\n");
+    }
     if let Some(counter) = made.former_counter {
         text += &format!("the signatures of the release with counter {counter} were dropped\n");
     }

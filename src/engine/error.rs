@@ -15,6 +15,9 @@ pub enum LoadError {
     /// An output has an unsupported type or shape, or cannot be computed.
     #[error("model output {name:?}: {reason}")]
     Output { name: String, reason: String },
+    /// A size is given for a dimension that no input leaves open; `known` lists those that are.
+    #[error("dims names {name:?}, which no input of the model leaves open; open are: {known}")]
+    Dimension { name: String, known: String },
     /// A constant is malformed.
     #[error("tensor {name:?}: {reason}")]
     Tensor { name: String, reason: String },

@@ -1,7 +1,7 @@
 //! Bytes in, tensors out: load an ONNX model, lower its quantized parts to integers, run it.
 //!
-//! A front end (`onnx`) decodes the file to a `graph`, which is checked (`operators`,
-//! `attributes`) and lowered (`lower`) to a `plan`. Quantized parts run on integer kernels.
+//! A front end (`onnx`) decodes the file to a `graph`, which is bounded (`limits`, `shapes`),
+//! rewritten (`rewrite`), checked (`operators`, `attributes`) and lowered (`lower`) to a `plan`. Quantized parts run on integer kernels.
 //! Float parts run on tract (`tract`), which never sees quantized ones: it folds their weights to
 //! floats and rewrites softmax into a table.
 
@@ -14,6 +14,7 @@ mod explain;
 mod file_format;
 mod graph;
 mod input_specs;
+mod limits;
 mod lower;
 mod mel_weight_matrix;
 mod model;
@@ -23,6 +24,8 @@ mod options;
 mod output_facts;
 mod plan;
 mod qoperator_to_qdq;
+mod rewrite;
+mod shapes;
 mod tensor_view;
 #[cfg(test)]
 mod tests;

@@ -3,14 +3,19 @@
 use super::error::{LoadError, RunError};
 use super::executor::ExecutionState;
 use super::explain::{self, FloatNode, NodeCounts};
+use super::graph::Graph;
 use super::lower::{self, Lowered};
 use super::options::LoadOptions;
 use super::output_facts::{self, OutputFact};
 use super::plan::Plan;
 use super::tract::FloatCompiler;
-use super::{attributes, canonicalize, classical, input_specs, mel_weight_matrix, onnx, operators};
+use super::{
+    attributes, canonicalize, classical, input_specs, limits, mel_weight_matrix, onnx, operators,
+    rewrite,
+};
 use crate::tensor::{Tensor, TensorSpec};
 use inferd_kernels::Isa;
+use std::path::Path;
 
 /// A loaded model. It is immutable, and streams share it.
 #[derive(Debug)]
@@ -18,6 +23,7 @@ pub struct Model {
     inputs: Vec<TensorSpec>,
     outputs: Vec<TensorSpec>,
     facts: Vec<OutputFact>,
+    open_dimensions: Vec<String>,
     counts: NodeCounts,
     floats: Vec<FloatNode>,
     plan: Plan,
@@ -33,32 +39,46 @@ impl Model {
         Self::load_for(Isa::best(), bytes, options)
     }
 
+    /// The bytes of a model in one file, and the number of bytes of external data that were read
+    /// from files in or below `folder`. None for a model that is in one file already.
+    ///
+    /// # Errors
+    /// Malformed bytes, or external data that cannot be read or is too large.
+    pub fn embed_external_data(
+        bytes: &[u8],
+        folder: &Path,
+    ) -> Result<Option<(Vec<u8>, u64)>, LoadError> {
+        onnx::embed_external_data(bytes, folder)
+    }
+
     /// Loads a model as [`Model::load`] does, for kernels of this instruction set.
     ///
     /// # Errors
     /// As [`Model::load`].
     pub fn load_for(isa: Isa, bytes: &[u8], options: &LoadOptions) -> Result<Self, LoadError> {
         let (sets, mut graph) = onnx::decode(bytes, options.folder.as_deref())?;
+        limits::check(&graph)?;
         let float = FloatCompiler::new(sets.clone());
+        let open_dimensions = input_specs::open_dimensions(&graph).into_iter().collect();
+        let mut inputs = prepare(&mut graph, options, &float)?;
         operators::check(&graph, &float)?;
         let opset = attributes::check(&sets, &graph)?;
         let names = classical::replace_texts(&mut graph)?;
         let facts = output_facts::analyze(&graph, &names);
         mel_weight_matrix::fold(&mut graph)?;
         canonicalize::canonicalize(opset, &mut graph);
-        let mut inputs = input_specs::fix_inputs(&mut graph, options)?;
         let again = || {
             let (_, mut graph) = onnx::decode(bytes, options.folder.as_deref())?;
+            prepare(&mut graph, options, &float)?;
             classical::replace_texts(&mut graph)?;
             mel_weight_matrix::fold(&mut graph)?;
             canonicalize::canonicalize(opset, &mut graph);
-            input_specs::fix_inputs(&mut graph, options)?;
             Ok(graph)
         };
         let Lowered { plan, outputs, nodes, placements } =
             lower::lower(isa, graph, &mut inputs, &float, &again)?;
         let (counts, floats) = explain::explain(&nodes, &placements);
-        Ok(Self { inputs, outputs, facts, counts, floats, plan })
+        Ok(Self { inputs, outputs, facts, open_dimensions, counts, floats, plan })
     }
 
     /// The inputs with their fixed shapes.
@@ -79,6 +99,13 @@ impl Model {
         &self.facts
     }
 
+    /// The dimensions that the inputs leave open, by the names that [`LoadOptions::dims`] has for
+    /// them.
+    #[must_use]
+    pub fn open_dimensions(&self) -> &[String] {
+        &self.open_dimensions
+    }
+
     /// How many nodes run in integers and how many in float.
     #[must_use]
     pub fn nodes(&self) -> NodeCounts {
@@ -96,6 +123,24 @@ impl Model {
     pub fn session(self: &std::sync::Arc<Self>) -> Session {
         Session { model: self.clone(), state: None }
     }
+}
+
+/// Fixes the inputs of a decoded graph and rewrites it. Returns the inputs.
+fn prepare(
+    graph: &mut Graph,
+    options: &LoadOptions,
+    float: &FloatCompiler,
+) -> Result<Vec<TensorSpec>, LoadError> {
+    rewrite::widen(graph);
+    let inputs = input_specs::fix_inputs(graph, options);
+    // An operator that is not supported explains more than the type of its input.
+    if inputs.is_err() {
+        operators::check(graph, float)?;
+    }
+    let opset = float.operator_sets().standard().next().unwrap_or(attributes::MAX_OPSET);
+    let inputs = inputs?;
+    rewrite::rewrite(opset, graph)?;
+    Ok(inputs)
 }
 
 /// The buffers with which one caller runs a shared [`Model`].

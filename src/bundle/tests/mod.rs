@@ -1,4 +1,6 @@
+mod drafts;
 mod features;
+mod inputs;
 mod outputs;
 
 use std::fs;

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use table::Operator;
 
 /// The newest opset that the table covers.
-const MAX_OPSET: i64 = 24;
+pub(super) const MAX_OPSET: i64 = 24;
 
 /// Whether the table has the operator.
 pub(super) fn knows(node: &Node) -> bool {

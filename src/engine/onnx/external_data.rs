@@ -6,39 +6,61 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 use tract_onnx::pb::{GraphProto, TensorProto, tensor_proto::DataLocation};
 
+/// The most external data of a model, in bytes: as much as a bundle may have. Several tensors may
+/// name the same bytes.
+const MAX_EXTERNAL_BYTES: u64 = 512 << 20;
+
 /// Replaces every reference to external data with the data, in the graph and the graphs inside it.
-pub(super) fn inline(graph: &mut GraphProto, folder: Option<&Path>) -> Result<(), LoadError> {
+/// Returns the number of bytes.
+pub(super) fn inline(graph: &mut GraphProto, folder: Option<&Path>) -> Result<u64, LoadError> {
+    let mut left = MAX_EXTERNAL_BYTES;
+    inline_graph(graph, folder, &mut left)?;
+    Ok(MAX_EXTERNAL_BYTES - left)
+}
+
+fn inline_graph(
+    graph: &mut GraphProto,
+    folder: Option<&Path>,
+    left: &mut u64,
+) -> Result<(), LoadError> {
     for tensor in &mut graph.initializer {
-        inline_tensor(tensor, folder)?;
+        inline_tensor(tensor, folder, left)?;
     }
     for attribute in graph.node.iter_mut().flat_map(|n| &mut n.attribute) {
         for tensor in attribute.t.iter_mut().chain(&mut attribute.tensors) {
-            inline_tensor(tensor, folder)?;
+            inline_tensor(tensor, folder, left)?;
         }
         for graph in attribute.g.iter_mut().chain(&mut attribute.graphs) {
-            inline(graph, folder)?;
+            inline_graph(graph, folder, left)?;
         }
     }
     Ok(())
 }
 
-fn inline_tensor(tensor: &mut TensorProto, folder: Option<&Path>) -> Result<(), LoadError> {
+fn inline_tensor(
+    tensor: &mut TensorProto,
+    folder: Option<&Path>,
+    left: &mut u64,
+) -> Result<(), LoadError> {
     if tensor.data_location != Some(DataLocation::External as i32) {
         return Ok(());
     }
     let entry = |key: &str| tensor.external_data.iter().find(|e| e.key == key).map(|e| &e.value);
     let location = entry("location").map_or("", String::as_str);
-    let read = || -> Result<Vec<u8>, String> {
+    let mut read = || -> Result<Vec<u8>, String> {
         let number = |key: &str| match entry(key) {
             Some(text) => text.parse().map(Some).map_err(|_| format!("its {key} is not a number")),
             None => Ok(None),
         };
         let folder = folder.ok_or(
-            "a bundle in one file has no place for it; save the model in one file: python -c \
+            "a bundle in one file has no place for it; pack the folder with `inferctl pack`, which \
+             puts it into the model, or save the model in one file: python -c \
              'import onnx; onnx.save(onnx.load(\"model.onnx\"), \"model.onnx\")'",
         )?;
         let path = locate(folder, location)?;
-        read_range(&path, number("offset")?.unwrap_or(0), number("length")?)
+        let bytes = read_range(&path, number("offset")?.unwrap_or(0), number("length")?, *left)?;
+        *left = left.saturating_sub(bytes.len() as u64);
+        Ok(bytes)
     };
     tensor.raw_data = read().map_err(|reason| LoadError::External {
         tensor: tensor.name.clone(),
@@ -66,7 +88,8 @@ fn locate(folder: &Path, location: &str) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-fn read_range(path: &Path, offset: u64, length: Option<u64>) -> Result<Vec<u8>, String> {
+/// Reads a range of a file of at most `most` bytes.
+fn read_range(path: &Path, offset: u64, length: Option<u64>, most: u64) -> Result<Vec<u8>, String> {
     let found = std::fs::metadata(path).map_err(|e| e.to_string())?;
     if !found.is_file() {
         return Err("the location is not a file".into());
@@ -75,6 +98,9 @@ fn read_range(path: &Path, offset: u64, length: Option<u64>) -> Result<Vec<u8>, 
     let length = length.unwrap_or(size.saturating_sub(offset));
     if offset.checked_add(length).is_none_or(|end| end > size) {
         return Err(format!("offset {offset} and length {length} exceed its {size} bytes"));
+    }
+    if length > most {
+        return Err(format!("the model has more than {MAX_EXTERNAL_BYTES} bytes of it"));
     }
     let mut file = File::open(path).map_err(|e| e.to_string())?;
     file.seek(SeekFrom::Start(offset)).map_err(|e| e.to_string())?;
@@ -107,7 +133,7 @@ mod tests {
 
     fn read(folder: Option<&Path>, entries: &[(&str, &str)]) -> Result<Vec<u8>, String> {
         let mut tensor = external(entries);
-        inline_tensor(&mut tensor, folder).map_err(|e| e.to_string())?;
+        inline_tensor(&mut tensor, folder, &mut 8).map_err(|e| e.to_string())?;
         Ok(tensor.raw_data)
     }
 
@@ -118,7 +144,9 @@ mod tests {
         fs::write(dir.path().join("data/w.bin"), b"0123456789").unwrap();
         let folder = Some(dir.path());
         let location = ("location", "data/w.bin");
-        assert_eq!(read(folder, &[location]).unwrap(), b"0123456789");
+        let whole = read(folder, &[location]).unwrap_err();
+        assert!(whole.contains("more than"), "{whole}");
+        assert_eq!(read(folder, &[location, ("offset", "2")]).unwrap(), b"23456789");
         assert_eq!(read(folder, &[location, ("offset", "3"), ("length", "4")]).unwrap(), b"3456");
         assert_eq!(read(folder, &[location, ("offset", "8")]).unwrap(), b"89");
         for (offset, length) in [("8", "3"), ("11", "0"), ("1", "18446744073709551615")] {

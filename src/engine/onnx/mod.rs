@@ -35,6 +35,26 @@ pub(super) fn decode(
     Ok((OperatorSets(sets.collect()), decode::decode_graph(graph)?))
 }
 
+/// The model with its external data in the place of the references, and the number of bytes that
+/// were read. None for a model without external data.
+///
+/// # Errors
+/// Bytes that are not an ONNX model, external data that cannot be read or is too large.
+pub(super) fn embed_external_data(
+    bytes: &[u8],
+    folder: &Path,
+) -> Result<Option<(Vec<u8>, u64)>, LoadError> {
+    // The key of every reference, which spares other models the decoding.
+    const KEY: &[u8] = b"location";
+    if !bytes.windows(KEY.len()).any(|part| part == KEY) {
+        return Ok(None);
+    }
+    let (mut model, mut graph) = decode_protobuf(bytes)?;
+    let read = external_data::inline(&mut graph, Some(folder))?;
+    model.graph = Some(graph);
+    Ok((read > 0).then(|| (model.encode_to_vec(), read)))
+}
+
 fn decode_protobuf(bytes: &[u8]) -> Result<(ModelProto, GraphProto), LoadError> {
     let mut model = ModelProto::decode(bytes).map_err(|error| {
         log::debug!("cannot decode the model: {error}");

@@ -78,7 +78,7 @@ fn values_that_are_not_honoured_are_named_with_those_that_are() {
     let (image, row) = (&[1, 4, 4, 4][..], &[2, 3][..]);
     let pool = || node("AveragePool", image).ints("kernel_shape", &[2, 2]);
     let table = [
-        (node("GlobalLpPool", image).int("p", 3), vec!["GlobalLpPool", "not supported"]),
+        (node("GlobalLpPool", image).int("p", 99), vec!["GlobalLpPool", "p = 99"]),
         (
             node("SpaceToDepth", image).int("blocksize", 2).text("mode", "CRD"),
             vec!["mode = \"CRD\""],
@@ -102,7 +102,7 @@ fn values_that_are_not_honoured_are_named_with_those_that_are() {
         (node("LpNormalization", row).int("p", 3), vec!["p = 3"]),
         (node("RandomNormalLike", row), vec!["RandomNormalLike"]),
         (node("my.own.Relu", row), vec!["my.own.Relu", "not supported"]),
-        (node("com.microsoft.FusedConv", image), vec!["FusedConv", "not supported"]),
+        (node("com.microsoft.Conv", image), vec!["microsoft.Conv", "not supported"]),
     ];
     for (build, parts) in table {
         let text = refusal(&build.bytes());
@@ -143,13 +143,14 @@ fn attributes_inside_branches_and_loops_are_looked_at() {
     };
     let graph = |p: i64| {
         let graph = build().input("x", Dtype::F32, &[2]);
-        let graph = graph.constant("yes", &[], Data::Bool(vec![true]));
+        let graph = graph.input("yes", Dtype::Bool, &[]);
         let graph = graph.node("If", &["yes"], &["y"]).inner("then_branch", branch(1));
         graph.inner("else_branch", branch(p)).output("y", Dtype::F32, &[2])
     };
     let text = refusal(&graph(3).bytes());
     assert!(text.contains("\"z_node\" (LpNormalization): its attribute p = 3"), "{text}");
-    let y = run(&graph(2).bytes(), &[Data::F32(vec![1.0, 3.0])]);
+    let inputs = [Data::F32(vec![1.0, 3.0]), Data::Bool(vec![true])];
+    let y = run(&graph(2).bytes(), &inputs);
     assert_eq!(y[0].data, Data::F32(vec![0.25, 0.75]));
 }
 

@@ -182,7 +182,7 @@ fn per_channel_scales_of_a_float_constant_are_held_against_its_shape() {
 }
 
 #[test]
-fn weights_of_4_bits_are_refused_by_the_name_of_their_node() {
+fn weights_of_4_bits_run_in_integers() {
     let graph = amounts(build().input("x", Dtype::F32, &[1, 2]), "x_q", 0.01, 64);
     let graph = dequantize(quantize(graph, "x", "x_q"), "x_q", "x_q", "x_real")
         .constant("w", &[2, 2], Data::I8(vec![0; 4]))
@@ -193,8 +193,11 @@ fn weights_of_4_bits_are_refused_by_the_name_of_their_node() {
     let mut model = graph.model();
     let tensors = &mut model.graph.as_mut().unwrap().initializer;
     let weights = tensors.iter_mut().find(|t| t.name == "w").unwrap();
-    (weights.data_type, weights.raw_data) = (22, vec![0; 2]);
-    let text = super::refusal(&prost::Message::encode_to_vec(&model));
-    let node = "node \"w_real_node\" (DequantizeLinear)";
-    assert_eq!(text, format!("{node}: 4-bit integers are not supported"));
+    // 1, -1, 2, -2, the lower half of a byte first.
+    (weights.data_type, weights.raw_data) = (22, vec![0xf1, 0xe2]);
+    let bytes = prost::Message::encode_to_vec(&model);
+    assert_eq!(super::load(&bytes).unwrap().nodes().float, 0);
+    let y = super::run(&bytes, &[Data::F32(vec![0.3, -0.2])]);
+    let Data::F32(y) = &y[0].data else { panic!("{:?}", y[0].data) };
+    assert!((y[0] + 0.01).abs() < 1e-6 && (y[1] - 0.01).abs() < 1e-6, "{y:?}");
 }

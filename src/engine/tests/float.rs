@@ -157,7 +157,7 @@ fn unknown_dimensions_become_one_or_what_the_caller_says() {
     shape.as_mut().unwrap().dim[0] = Dimension { value: Some(batch), ..Dimension::default() };
     let bytes = model.encode_to_vec();
     assert_eq!(load(&bytes).unwrap().inputs()[0].shape, [1, 2]);
-    let options = LoadOptions { dims: [("batch".into(), 5)].into(), folder: None };
+    let options = LoadOptions { dims: [("batch".into(), 5)].into(), ..LoadOptions::default() };
     let model = Model::load(&bytes, &options).unwrap();
     assert_eq!(model.inputs()[0].shape, [5, 2]);
     assert_eq!(model.outputs()[0].shape, [5, 3]);

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Mutants kept because they taught something: each once broke the loader or is refused in its own
 /// way.
-fn corpus() -> Vec<Vec<u8>> {
+pub(super) fn corpus() -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
     let mut paths: Vec<PathBuf> =
         std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
@@ -104,7 +104,7 @@ fn watch(done: &Receiver<()>) {
 }
 
 /// A random model or a kept one, changed.
-fn mutant(corpus: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
+pub(super) fn mutant(corpus: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
     let seed = rng.u64(..1000);
     let mut model = match rng.u8(..4) {
         0 => quantized(seed, Dialect::Qdq).0.model(),
@@ -133,7 +133,7 @@ fn mutant(corpus: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
 }
 
 /// Loads and, where that works, runs once; returns the refusal of what was refused.
-fn try_it(bytes: &[u8]) -> Option<String> {
+pub(super) fn try_it(bytes: &[u8]) -> Option<String> {
     let model = match load(bytes) {
         Ok(model) => model,
         Err(refusal) => return Some(refusal.to_string()),

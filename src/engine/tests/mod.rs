@@ -18,13 +18,16 @@ mod generate;
 mod hostile;
 mod lowering;
 mod model;
+mod mutants;
 mod onnx;
 mod operators;
 mod random;
 mod recurrent;
 mod reference;
+mod rewritten;
 mod same_bits;
 mod trees;
+mod wild;
 mod words;
 
 use super::{LoadError, LoadOptions, Model};

@@ -4,7 +4,7 @@
 //! and operator of the model, what is missing, and how to export a model without the problem.
 
 use crate::engine::error::{LoadError, RunError};
-use crate::engine::graph::{AttributeValue, ElementType, Graph, Node, unsupported};
+use crate::engine::graph::{Graph, Node};
 
 /// Prefix of error texts of our own, which the user gets unchanged.
 pub(super) const OWN_PREFIX: &str = "inferd: ";
@@ -18,38 +18,17 @@ pub(super) fn load_error(graph: &Graph, text: &str) -> LoadError {
     if let Some((_, own)) = text.split_once(OWN_PREFIX) {
         return LoadError::Float(own.to_owned());
     }
-    let half = half_precision(graph).or_else(|| text.contains("F16").then_some("FLOAT16"));
-    let half = half.map(|name| format!("; {}", unsupported(name))).unwrap_or_default();
     match node_of(graph, text) {
         Some(node) => {
             let advice = advice(node);
             LoadError::Node {
                 node: original(node),
                 operator: node.operator(),
-                reason: format!("{}{advice}{half}", reason(text)),
+                reason: reason(text) + advice,
             }
         }
-        None => LoadError::Float(reason(text) + &half),
+        None => LoadError::Float(reason(text)),
     }
-}
-
-/// The half-precision element type in `graph` or the graphs inside it. The float runtime supports
-/// few mixtures of it with float32, and its errors do not name the type.
-fn half_precision(graph: &Graph) -> Option<&'static str> {
-    let constants = graph.initializers.iter().map(|tensor| tensor.element);
-    let attributes = graph.nodes.iter().flat_map(|node| {
-        let casts = node.op == "Cast";
-        node.attributes.iter().filter_map(move |attribute| match &attribute.value {
-            AttributeValue::Tensor(tensor) => Some(tensor.element),
-            AttributeValue::Int(code) if casts && attribute.name == "to" => {
-                Some(ElementType::from_code(i32::try_from(*code).ok()?))
-            }
-            _ => None,
-        })
-    });
-    let inner = || graph.nodes.iter().flat_map(Node::subgraphs).find_map(half_precision);
-    let half = constants.chain(attributes).find(|element| element.is_half_precision());
-    half.and_then(ElementType::name).or_else(inner)
 }
 
 /// The error for a run that failed with `text`.

@@ -220,6 +220,7 @@ pub(crate) fn card(window: Option<WindowSpec>, channels: &[&str], kind: OutputKi
         },
         golden: None,
         dims: std::collections::BTreeMap::new(),
+        constants: std::collections::BTreeMap::new(),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::common::gateway::{Gateway, MOTION, samples};
 use crate::common::mqtt_client::MqttClient;
 
 /// What needs no daemon.
-const ALONE: [&str; 6] = ["check", "infer", "try", "listen", "bench", "demo"];
+const ALONE: [&str; 7] = ["check", "infer", "try", "listen", "bench", "card", "demo"];
 /// What a daemon answers.
 const RUNNING: [&str; 17] = [
     "run",
@@ -92,6 +92,8 @@ fn the_examples_of_inferd_without_a_daemon_work_as_printed() {
     all.prints("bench", "models/motion", "median");
     all.prints("bench", "--json", "\"median_us\"");
     all.prints("bench", "--threads 4", "median");
+    all.prints("card", "card models/motion/model.onnx", "layout = \"channel-time\"");
+    all.prints("card", "--out card.toml", "written to card.toml");
     all.prints("check", "--config", "motion");
     all.prints("check", "--connect", "motion");
     assert_eq!(all.run("check", "jq").trim(), "");
