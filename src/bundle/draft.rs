@@ -59,8 +59,9 @@ impl Draft<'_> {
             (false, true) => {
                 let each: Vec<String> = open.iter().map(|name| format!("{name:?} = 1")).collect();
                 format!(
-                    "# The model leaves these sizes open, and each is 1 now. CHECK: write this card \
-                     again\n# with --dim NAME=SIZE for those that are not.\ndims = {{ {} }}\n",
+                    "# The model leaves these sizes open, and each is 1 now. CHECK: write this \
+                     card again\n# with --dim NAME=SIZE for those that are not.\n\
+                     dims = {{ {} }}\n",
                     each.join(", ")
                 )
             }
@@ -108,8 +109,8 @@ fn feed(spec: &TensorSpec) -> Feed {
         [] => whole(1, String::new()),
         [values] if *values <= MAX_NAMES => {
             let note = format!(
-                "# CHECK: each message has all {values} values. If they are {values} samples of one \
-                 channel,\n# add [window] with length = {values} and hop, and one channel.\n"
+                "# CHECK: each message has all {values} values. If they are {values} samples of \
+                 one channel,\n# add [window] with length = {values} and hop, and one channel.\n"
             );
             whole(*values, note)
         }
@@ -134,8 +135,8 @@ fn input(spec: &TensorSpec, feed: &Feed, window: Option<usize>) -> String {
     let mut text = format!("\n# Shape {shape:?}, {dtype}.\n[[input]]\nname = {name:?}\n");
     // Beside an input with a window, a single value is a setting and not a sample.
     if window.is_some() && spec.len() == 1 {
-        text += "# CHECK: if it always has one value, such as a sampling rate: write this card again \
-                 with\n# --constant NAME=VALUE.\n";
+        text += "# CHECK: if it always has one value, such as a sampling rate: write this card \
+                 again with\n# --constant NAME=VALUE.\n";
     }
     text += &feed.note;
     if feed.channels > 0 {
@@ -200,7 +201,7 @@ fn meaning(inputs: &[TensorSpec], spec: &TensorSpec, fact: &OutputFact, ids: &[i
     let same = inputs.first().is_some_and(|input| count > 1 && input.shape == spec.shape);
     match fact.ending {
         Ending::Softmax => classes("none", "# The graph ends in a softmax.\n"),
-        Ending::LogSoftmax => classes("softmax", "# The graph ends in the logarithm of a softmax.\n"),
+        Ending::LogSoftmax => classes("softmax", "# The graph ends in a logarithmic softmax.\n"),
         Ending::Sigmoid | Ending::Probabilities if count == 1 => {
             "# One probability. CHECK: what it is of, and the threshold.\nkind = \"multi-label\"\n\
              labels = [\"positive\"]\nthreshold = 0.5\n"
@@ -213,8 +214,8 @@ fn meaning(inputs: &[TensorSpec], spec: &TensorSpec, fact: &OutputFact, ids: &[i
         ),
         Ending::Probabilities => classes("none", "# The output has probabilities.\n"),
         Ending::Sums | Ending::Unknown if same => {
-            "# The output has the shape of the input: an autoencoder. CHECK: the threshold, by what\n\
-             # normal samples give.\nkind = \"anomaly\"\nscore = \"reconstruction-mse\"\n\
+            "# The output has the shape of the input: an autoencoder. CHECK: the threshold, by\n\
+             # what normal samples give.\nkind = \"anomaly\"\nscore = \"reconstruction-mse\"\n\
              threshold = 1.0\n"
                 .to_owned()
         }
@@ -224,8 +225,8 @@ fn meaning(inputs: &[TensorSpec], spec: &TensorSpec, fact: &OutputFact, ids: &[i
              # values, kind = \"regression\" with `names` and without `activation` and `labels`.\n",
         ),
         Ending::Sums | Ending::Unknown => format!(
-            "# CHECK: values, with names and units. Classes: kind = \"classification\" with `labels`.\n\
-             kind = \"regression\"\nnames = [{}]\n",
+            "# CHECK: values, with names and units. For classes: kind = \"classification\" with\n\
+             # `labels`.\nkind = \"regression\"\nnames = [{}]\n",
             names("value", count)
         ),
     }

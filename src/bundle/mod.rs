@@ -221,6 +221,12 @@ impl Bundle {
         let mut all = check::mismatches(&card, model.inputs(), model.outputs(), index);
         all.extend(labels);
         all.extend(mismatches);
+        let given = &self.card.dims;
+        let open = model.open_dimensions().iter().filter(|name| !given.contains_key(*name));
+        let open: Vec<&String> = open.collect();
+        if !all.is_empty() && !open.is_empty() {
+            all.push(format!("the model leaves the sizes {open:?} open; each is 1 without dims"));
+        }
         card.output.name = index.and_then(|i| model.outputs().get(i)).map(|o| o.name.clone());
         card.output.class_ids = class_ids;
         let mismatch =

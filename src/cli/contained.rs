@@ -19,6 +19,9 @@ use crate::terminal::{Exit, Failure};
 
 /// The argument that a child is started with.
 pub(super) const ARGUMENT: &str = "--contained";
+/// Signals that a model can cause: faults, failed allocations, and the limits. A service manager may
+/// forbid a child to limit itself (SIGSYS), which says nothing of the models.
+const FAULTS: [i32; 7] = [4, 6, 7, 8, 9, 11, 24];
 /// Processor time for loading models, in seconds.
 const LOAD_SECONDS: u64 = 120;
 /// A child may always have so much memory, in bytes: less would refuse models that fit.
@@ -51,12 +54,11 @@ pub(super) fn run_in_child(args: &[OsString]) -> Option<Result<(), Failure>> {
 pub(super) fn load_models(config: &Path) -> Result<(), Failure> {
     let args = ["inferd", "load-models", "--config"].map(OsString::from);
     let args = [args.as_slice(), &[config.as_os_str().to_owned()]].concat();
-    let status =
-        child(&args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    match status {
-        Ok(status) if status.signal().is_some() => {
-            let failure = ended(status);
-            failure.map_err(|failure| failure.with_exit(Exit::Config))
+    let mut child = child(&args);
+    child.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    match child.status() {
+        Ok(status) if status.signal().is_some_and(|signal| FAULTS.contains(&signal)) => {
+            ended(status)
         }
         Ok(_) => Ok(()),
         Err(error) => {

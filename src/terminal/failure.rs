@@ -46,11 +46,6 @@ impl Failure {
         Self { exit, why: Why::AlreadyReported }
     }
 
-    /// The same failure with another exit code.
-    pub(crate) fn with_exit(self, exit: Exit) -> Self {
-        Self { exit, ..self }
-    }
-
     pub(crate) fn io(act: &str, path: &Path, error: &io::Error) -> Self {
         Self::new(Exit::Io, format!("cannot {act} {}: {error}", path.display()))
     }

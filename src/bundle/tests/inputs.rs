@@ -69,7 +69,8 @@ fn external_data_becomes_part_of_the_model() {
     write("model.onnx", &model());
     let weights = |first: f32| [first.to_le_bytes(), 2f32.to_le_bytes()].concat();
     write("w.data", &weights(1.0));
-    let text = "format = 1\n[model]\nname = \"m\"\nversion = \"1\"\n[[input]]\nname = \"x\"\n[output]\nkind = \"raw\"";
+    let text = "format = 1\n[model]\nname = \"m\"\nversion = \"1\"\n[[input]]\nname = \"x\"\n\
+                [output]\nkind = \"raw\"";
     write("card.toml", text.as_bytes());
     let bundle = Bundle::open(folder.path()).unwrap();
     assert_eq!(bundle.embedded_bytes(), 8);

@@ -4,9 +4,9 @@
 //! for several sampling rates choose one by a constant. The float runtime has no Loop, and plans
 //! both branches of an If, which must then have the same shapes.
 
-use super::Rewriter;
 use super::builder::original;
 use super::names::{self, Names};
+use super::{MAX_NODES, Rewriter};
 use crate::engine::error::LoadError;
 use crate::engine::graph::{Attribute, AttributeValue, Graph, Node, TensorData};
 use crate::tensor::{Data, Tensor};
@@ -53,8 +53,12 @@ impl Rewriter<'_, '_> {
         self.hoist_constants(&node, &mut turns.body);
         let (mut turn, mut goes_on) = (0, turns.first);
         while goes_on && turns.limit.is_none_or(|limit| turn < limit) {
-            if turn >= MAX_TURNS {
-                return Err(node.refusal(format!("it has more than {MAX_TURNS} turns")));
+            let nodes = self.inlined.nodes.saturating_add(turns.body.nodes.len());
+            if turn >= MAX_TURNS || nodes > MAX_NODES {
+                return Err(node.refusal(format!(
+                    "its turns are more than {MAX_TURNS}, or make more than {MAX_NODES} nodes: \
+                     export the model for a shorter sequence"
+                )));
             }
             goes_on = self.turn(&node, &mut turns, turn)?;
             turn += 1;

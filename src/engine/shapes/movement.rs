@@ -29,7 +29,7 @@ pub(super) fn results(node: &Node, values: &Values<'_>) -> Result<Vec<Known>, St
             let size = i64::try_from(shape.iter().product::<usize>()).ok();
             size.map(|size| Known::integers(Vec::new(), vec![size]))
         }
-        "Transpose" => transposed(node, shape)?.map(Known::shaped),
+        "Transpose" => transposed(node, input, shape)?,
         "Gather" => gathered(node, values, input, shape),
         "GatherElements" => values.shape(node.input(1)).map(|s| Known::shaped(s.to_vec())),
         "Concat" => concatenated(node, values)?,
@@ -60,15 +60,55 @@ fn sizes(node: &Node, shape: &[usize]) -> Known {
     Known::integers(vec![sizes.len()], sizes)
 }
 
-fn transposed(node: &Node, shape: &[usize]) -> Result<Option<Vec<usize>>, String> {
-    let Some(perm) = node.ints("perm") else {
-        return Ok(Some(shape.iter().rev().copied().collect()));
+fn transposed(node: &Node, input: &Known, shape: &[usize]) -> Result<Option<Known>, String> {
+    let perm = match node.ints("perm") {
+        Some(perm) => perm.iter().map(|&axis| usize::try_from(axis).ok()).collect(),
+        None => Some((0..shape.len()).rev().collect()),
     };
-    let at = |&axis: &i64| usize::try_from(axis).ok().and_then(|axis| shape.get(axis).copied());
-    match perm.iter().map(at).collect::<Option<Vec<_>>>() {
-        Some(sizes) if sizes.len() == shape.len() => Ok(Some(sizes)),
-        _ => Err(format!("its perm {perm:?} is for other axes than those of its input {shape:?}")),
+    let perm: Option<Vec<usize>> = perm;
+    let sizes = perm.as_ref().and_then(|perm| {
+        perm.iter().map(|&axis| shape.get(axis).copied()).collect::<Option<Vec<_>>>()
+    });
+    let (Some(perm), Some(sizes)) = (perm, sizes.filter(|sizes| sizes.len() == shape.len())) else {
+        let perm = node.ints("perm");
+        return Err(format!(
+            "its perm {perm:?} is for other axes than those of its input {shape:?}"
+        ));
+    };
+    let from = |at: &[usize]| {
+        let mut from = vec![0; at.len()];
+        for (&axis, &place) in perm.iter().zip(at) {
+            *from.get_mut(axis)? = place;
+        }
+        Some(from)
+    };
+    let integers = rearranged(input, shape, &sizes, from);
+    Ok(Some(Known { integers, ..Known::shaped(sizes) }))
+}
+
+/// The integers of a value of shape `shape` in a value of shape `to`, each from the place that
+/// `from` gives for its own.
+fn rearranged(
+    input: &Known,
+    shape: &[usize],
+    to: &[usize],
+    from: impl Fn(&[usize]) -> Option<Vec<usize>>,
+) -> Option<Vec<i64>> {
+    let integers = input.integers.as_deref()?;
+    let count = to.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
+    if count > MAX_KNOWN_VALUES {
+        return None;
     }
+    let element = |flat: usize| {
+        let (mut rest, mut at) = (flat, vec![0; to.len()]);
+        for (place, &size) in at.iter_mut().zip(to).rev() {
+            (*place, rest) = (rest % size, rest / size);
+        }
+        let places = from(&at)?;
+        let flat = places.iter().zip(shape).fold(0, |flat, (&place, &size)| flat * size + place);
+        integers.get(flat).copied()
+    };
+    (0..count).map(element).collect()
 }
 
 fn gathered(node: &Node, values: &Values<'_>, input: &Known, shape: &[usize]) -> Option<Known> {
@@ -143,19 +183,21 @@ fn sliced(node: &Node, values: &Values<'_>, input: &Known, shape: &[usize]) -> O
     let on = given("axes", 3)?.unwrap_or_else(all);
     let steps = given("steps", 4)?.unwrap_or_else(|| vec![1; starts.len()]);
     let mut result = shape.to_vec();
-    let mut integers = None;
+    let mut ranges = vec![(0, 1); shape.len()];
     for (((start, end), on), step) in starts.iter().zip(&ends).zip(&on).zip(&steps) {
         let at = axis(*on, shape.len())?;
         let (first, count) = range(*shape.get(at)?, *start, *end, *step)?;
         *result.get_mut(at)? = count;
-        if let (&[_], Some(all)) = (shape, &input.integers) {
-            let pick = |i: usize| {
-                let at = first.checked_add(step.checked_mul(i64::try_from(i).ok()?)?)?;
-                all.get(usize::try_from(at).ok()?).copied()
-            };
-            integers = (0..count).map(pick).collect();
-        }
+        *ranges.get_mut(at)? = (first, *step);
     }
+    let from = |at: &[usize]| {
+        let place = |(&(first, step), &i): (&(i64, i64), &usize)| {
+            let place = step.checked_mul(i64::try_from(i).ok()?)?.checked_add(first)?;
+            usize::try_from(place).ok()
+        };
+        ranges.iter().zip(at).map(place).collect()
+    };
+    let integers = rearranged(input, shape, &result, from);
     Some(Known { integers, ..Known::shaped(result) })
 }
 

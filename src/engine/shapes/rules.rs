@@ -9,7 +9,7 @@ use crate::engine::graph::Node;
 /// Inputs that do not fit each other.
 pub(super) fn results(opset: i64, node: &Node, values: &Values<'_>) -> Result<Vec<Known>, String> {
     let result = match node.op.as_str() {
-        op if keeps_shape(op) => return Ok(first_kept(node, values)),
+        op if KEEPS_SHAPE.contains(&op) => return Ok(first_kept(node, values)),
         op if broadcasts(op) => arithmetic::broadcasting(node, values)?,
         "QLinearAdd" | "QLinearMul" => shapes(node, values, &[0, 3])
             .map(|shapes| broadcast(&shapes))
@@ -51,85 +51,82 @@ pub(super) fn results(opset: i64, node: &Node, values: &Values<'_>) -> Result<Ve
 }
 
 /// Operators whose first result has the shape of their first input.
-fn keeps_shape(op: &str) -> bool {
-    matches!(
-        op,
-        "Abs"
-            | "Acos"
-            | "Acosh"
-            | "Asin"
-            | "Asinh"
-            | "Atan"
-            | "Atanh"
-            | "BatchNormalization"
-            | "BiasGelu"
-            | "BitwiseNot"
-            | "Cast"
-            | "CastLike"
-            | "Ceil"
-            | "Celu"
-            | "Clip"
-            | "Cos"
-            | "Cosh"
-            | "CumSum"
-            | "DequantizeLinear"
-            | "Dropout"
-            | "DynamicQuantizeLinear"
-            | "Elu"
-            | "Erf"
-            | "Exp"
-            | "EyeLike"
-            | "FastGelu"
-            | "Floor"
-            | "Gelu"
-            | "GroupNormalization"
-            | "HardSigmoid"
-            | "HardSwish"
-            | "Hardmax"
-            | "Identity"
-            | "InstanceNormalization"
-            | "IsInf"
-            | "IsNaN"
-            | "LRN"
-            | "LayerNormalization"
-            | "LeakyRelu"
-            | "Log"
-            | "LogSoftmax"
-            | "LpNormalization"
-            | "MeanVarianceNormalization"
-            | "Mish"
-            | "Neg"
-            | "Not"
-            | "PRelu"
-            | "QLinearLeakyRelu"
-            | "QLinearSigmoid"
-            | "QLinearSoftmax"
-            | "QuantizeLinear"
-            | "QuickGelu"
-            | "RMSNormalization"
-            | "Reciprocal"
-            | "Relu"
-            | "Round"
-            | "Scatter"
-            | "ScatterElements"
-            | "ScatterND"
-            | "Selu"
-            | "Shrink"
-            | "Sigmoid"
-            | "Sign"
-            | "Sin"
-            | "Sinh"
-            | "Softmax"
-            | "Softplus"
-            | "Softsign"
-            | "Sqrt"
-            | "Swish"
-            | "Tan"
-            | "Tanh"
-            | "ThresholdedRelu"
-            | "Trilu"
-    )
-}
+const KEEPS_SHAPE: &[&str] = &[
+    "Abs",
+    "Acos",
+    "Acosh",
+    "Asin",
+    "Asinh",
+    "Atan",
+    "Atanh",
+    "BatchNormalization",
+    "BiasGelu",
+    "BitwiseNot",
+    "Cast",
+    "CastLike",
+    "Ceil",
+    "Celu",
+    "Clip",
+    "Cos",
+    "Cosh",
+    "CumSum",
+    "DequantizeLinear",
+    "Dropout",
+    "DynamicQuantizeLinear",
+    "Elu",
+    "Erf",
+    "Exp",
+    "EyeLike",
+    "FastGelu",
+    "Floor",
+    "Gelu",
+    "GroupNormalization",
+    "HardSigmoid",
+    "HardSwish",
+    "Hardmax",
+    "Identity",
+    "InstanceNormalization",
+    "IsInf",
+    "IsNaN",
+    "LRN",
+    "LayerNormalization",
+    "LeakyRelu",
+    "Log",
+    "LogSoftmax",
+    "LpNormalization",
+    "MeanVarianceNormalization",
+    "Mish",
+    "Neg",
+    "Not",
+    "PRelu",
+    "QLinearLeakyRelu",
+    "QLinearSigmoid",
+    "QLinearSoftmax",
+    "QuantizeLinear",
+    "QuickGelu",
+    "RMSNormalization",
+    "Reciprocal",
+    "Relu",
+    "Round",
+    "Scatter",
+    "ScatterElements",
+    "ScatterND",
+    "Selu",
+    "Shrink",
+    "Sigmoid",
+    "Sign",
+    "Sin",
+    "Sinh",
+    "Softmax",
+    "Softplus",
+    "Softsign",
+    "Sqrt",
+    "Swish",
+    "Tan",
+    "Tanh",
+    "ThresholdedRelu",
+    "Trilu",
+];
 
 /// Operators whose result has the shape that all inputs broadcast to.
 fn broadcasts(op: &str) -> bool {

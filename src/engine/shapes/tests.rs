@@ -125,6 +125,33 @@ fn small_integers_are_computed() {
     assert_eq!(values.integer("x"), None);
 }
 
+/// As PyTorch writes the paddings of a Pad: pairs from the last axis on, reversed and transposed.
+#[test]
+fn paddings_of_pytorch_are_computed() {
+    let constants = [
+        ("pairs", integers(&[1, 2, 0, 0])),
+        ("rows", integers(&[-1, 2])),
+        ("last", integers(&[-1])),
+        ("before", integers(&[i64::MIN])),
+        ("first", integers(&[0])),
+        ("flat", integers(&[-1])),
+    ];
+    let mut values = Values::of(&graph(&[5, 7], &constants), None);
+    for (op, inputs, output) in [
+        ("Reshape", &["pairs", "rows"][..], "r"),
+        ("Slice", &["r", "last", "before", "first", "last"], "s"),
+        ("Transpose", &["s"], "t"),
+        ("Reshape", &["t", "flat"], "pads"),
+        ("Pad", &["x", "pads"], "y"),
+    ] {
+        let mut node = node(op, inputs, vec![]);
+        node.outputs = vec![output.into()];
+        values.add(17, &node).unwrap();
+    }
+    assert_eq!(values.integers("pads"), Some(&[0, 1, 0, 2][..]));
+    assert_eq!(values.shape("y"), Some(&[5, 10][..]));
+}
+
 #[test]
 fn huge_results_of_a_few_bytes_are_refused() {
     let million = || integers(&[1 << 20, 1 << 20]);
