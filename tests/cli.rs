@@ -294,6 +294,23 @@ fn bench_prints_one_object_with_the_agreed_keys() {
     assert_eq!(run(&["bench", "/nowhere.onnx"]).code, 74);
 }
 
+/// With the model beside it, the card that is written is one of a bundle.
+#[test]
+fn card_writes_a_card_that_fits_its_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model.onnx");
+    fs::copy(motion().join("model.onnx"), &model).unwrap();
+    let out = folder.path().join("card.toml");
+    let ran = run(&["card", text(&model), "--name", "motion", "--out", text(&out)]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let ran = run(&["infer", text(folder.path()), "--explain"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let printed = run(&["card", text(&model), "--name", "motion"]);
+    assert_eq!(printed.out, fs::read_to_string(out).unwrap());
+    let unknown = run(&["card", text(&model), "--name", "motion", "--dim", "batch=2"]);
+    assert!(unknown.code == 1 && unknown.err.contains("dims names \"batch\""), "{}", unknown.err);
+}
+
 #[test]
 fn log_lines_carry_priorities_where_the_journal_listens() {
     let folder = tempfile::tempdir().unwrap();

@@ -109,6 +109,9 @@ fn constant(spec: &TensorSpec, values: &[f64]) -> Result<TensorData, LoadError> 
     Ok(TensorData::from_tensor(spec.name.clone(), &tensor))
 }
 
+/// The largest number up to which a double has every integer.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
 #[expect(clippy::cast_possible_truncation, reason = "whole numbers in range, or the nearest float")]
 fn data(dtype: Dtype, values: &[f64]) -> Result<Data, String> {
     let whole = |min: f64, max: f64| -> Result<Vec<i64>, String> {
@@ -124,8 +127,6 @@ fn data(dtype: Dtype, values: &[f64]) -> Result<Data, String> {
             Data::$variant(all.into_iter().filter_map(|x| <$type>::try_from(x).ok()).collect())
         }};
     }
-    /// The largest number up to which a double has every integer.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
     Ok(match dtype {
         Dtype::F32 => Data::F32(values.iter().map(|&x| x as f32).collect()),
         Dtype::F64 => Data::F64(values.to_vec()),

@@ -4,7 +4,7 @@
 //! and the bytes are untrusted: a shape whose product overflows must be an error, not a panic.
 
 use crate::each_dtype;
-use crate::tensor::{Data, Dtype, Tensor};
+use crate::tensor::{Data, Dtype, Tensor, f32_of_f16};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// numpy writes 118 bytes for an array of a few axes; pickled record types are not read here.
@@ -14,6 +14,8 @@ const MAX_AXES: usize = 16;
 /// The content of the dictionary.
 struct Header {
     dtype: Dtype,
+    /// The elements are floats of 16 bits, which are read as floats of 32.
+    half: bool,
     fortran: bool,
     shape: Vec<usize>,
 }
@@ -27,12 +29,13 @@ pub(super) fn read(bytes: &[u8]) -> Result<Tensor, String> {
     let (header, body) = split(bytes)?;
     let header = Header::parse(header)?;
     let count = header.shape.iter().try_fold(1usize, |n, &axis| n.checked_mul(axis));
-    let wanted = count.and_then(|n| n.checked_mul(header.dtype.size()));
+    let size = if header.half { 2 } else { header.dtype.size() };
+    let wanted = count.and_then(|n| n.checked_mul(size));
     if wanted != Some(body.len()) {
         let (shape, dtype) = (&header.shape, header.dtype);
         return Err(format!("shape {shape:?} of {dtype} does not fit its {} bytes", body.len()));
     }
-    let data = elements(header.dtype, body);
+    let data = if header.half { halves(body) } else { elements(header.dtype, body) };
     let data = if header.fortran { row_major(&data, &header.shape) } else { data };
     Ok(Tensor { shape: header.shape, data })
 }
@@ -96,7 +99,9 @@ impl Header {
         };
         let shape = field("shape")?.strip_prefix('(').and_then(|s| s.split_once(')'));
         let (shape, _) = shape.ok_or("its shape is not a tuple")?;
-        Ok(Self { dtype: dtype(descr)?, fortran, shape: axes(shape)? })
+        let half = descr == "<f2";
+        let dtype = if half { Dtype::F32 } else { dtype(descr)? };
+        Ok(Self { dtype, half, fortran, shape: axes(shape)? })
     }
 }
 
@@ -125,7 +130,8 @@ fn dtype(descr: &str) -> Result<Dtype, String> {
         "|b1" => Dtype::Bool,
         other => {
             return Err(format!(
-                "its element type is {other:?}; read are little-endian f4 f8 i1 u1 i2 u2 i4 i8 b1"
+                "its element type is {other:?}; read are little-endian f2 f4 f8 i1 u1 i2 u2 i4 i8 \
+                 b1"
             ));
         }
     })
@@ -143,6 +149,12 @@ fn descr(dtype: Dtype) -> &'static str {
         Dtype::I64 => "<i8",
         Dtype::Bool => "|b1",
     }
+}
+
+/// Floats of 16 bits as floats of 32.
+fn halves(body: &[u8]) -> Data {
+    let words = body.as_chunks::<2>().0.iter();
+    Data::F32(words.map(|word| f32_of_f16(u16::from_le_bytes(*word))).collect())
 }
 
 /// Little-endian elements of a whole number of bytes.

@@ -76,6 +76,15 @@ fn a_header_that_lies_is_an_error() {
 }
 
 #[test]
+fn floats_of_16_bits_are_read_as_floats_of_32() {
+    let header = "{'descr': '<f2', 'fortran_order': False, 'shape': (2,)}";
+    let length = u16::try_from(header.len()).unwrap().to_le_bytes();
+    let bytes = [b"\x93NUMPY\x01\x00".as_slice(), &length, header.as_bytes(), &[0, 0x3c, 0, 0xc0]];
+    let arrays = read(&archive(&[("x.npy", &bytes.concat())]), LIMIT).unwrap();
+    assert_eq!(arrays["x"].data, Data::F32(vec![1.0, -2.0]));
+}
+
+#[test]
 fn entries_that_are_no_arrays_are_named() {
     let text = read(&archive(&[("readme.txt", b"hello")]), LIMIT).unwrap_err().to_string();
     assert_eq!(text, "array \"readme.txt\": not an .npy array");

@@ -97,7 +97,7 @@ impl Rewriter<'_, '_> {
             ("" | "ai.onnx", "BatchNormalization") => self.batch_normalization(node),
             ("" | "ai.onnx", "LpPool") => self.lp_pool(&node),
             ("" | "ai.onnx", "GlobalLpPool") => self.global_lp_pool(&node),
-            ("" | "ai.onnx", "CenterCropPad") => self.center_crop_pad(node),
+            ("" | "ai.onnx", "CenterCropPad") => self.center_crop_pad(&node),
             ("" | "ai.onnx" | MICROSOFT, "DequantizeLinear") => self.dequantize(node),
             (MICROSOFT, "MatMulNBits") => self.matmul_n_bits(&node),
             (MICROSOFT, "FusedConv") => self.fused_conv(&node),

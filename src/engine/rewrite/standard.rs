@@ -126,10 +126,10 @@ impl Rewriter<'_, '_> {
     }
 
     /// A Slice of the middle, then a Pad on both sides.
-    pub(super) fn center_crop_pad(&mut self, node: Node) -> Result<(), LoadError> {
-        only_attributes(&node, &["axes"])?;
-        only_inputs(&node, 2)?;
-        let y = output(&node)?.to_owned();
+    pub(super) fn center_crop_pad(&mut self, node: &Node) -> Result<(), LoadError> {
+        only_attributes(node, &["axes"])?;
+        only_inputs(node, 2)?;
+        let y = output(node)?.to_owned();
         let (shape, sizes) =
             (self.values.shape(node.input(0)), self.values.integers(node.input(1)));
         let (Some(shape), Some(sizes)) = (shape.map(<[usize]>::to_vec), sizes.map(<[i64]>::to_vec))
@@ -163,8 +163,8 @@ impl Rewriter<'_, '_> {
         let starts = self.indices(format!("{y}#starts"), cuts.0);
         let ends = self.indices(format!("{y}#ends"), cuts.1);
         let axes = self.indices(format!("{y}#axes"), axes);
-        self.emit(&node, "Slice", &[node.input(0), &starts, &ends, &axes], &cut, Vec::new())?;
+        self.emit(node, "Slice", &[node.input(0), &starts, &ends, &axes], &cut, Vec::new())?;
         let pads = self.constant(format!("{y}#pads"), vec![pads.len()], Data::I64(pads));
-        self.emit(&node, "Pad", &[&cut, &pads], &y, Vec::new())
+        self.emit(node, "Pad", &[&cut, &pads], &y, Vec::new())
     }
 }

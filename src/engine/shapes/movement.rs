@@ -280,7 +280,9 @@ fn unsqueezed(node: &Node, values: &Values<'_>, shape: &[usize]) -> Option<Vec<u
     let named = named_axes(node, values)??;
     let at = axes(&named, shape.len().checked_add(named.len())?)?;
     let mut result = shape.to_vec();
-    at.iter().for_each(|&at| result.insert(at.min(result.len()), 1));
+    for at in at {
+        result.insert(at.min(result.len()), 1);
+    }
     Some(result)
 }
 

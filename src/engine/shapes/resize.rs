@@ -20,7 +20,7 @@ pub(super) fn result(
             let (Some(shape), Some(to)) = (shape, values.integers(node.input(1))) else {
                 return Ok(None);
             };
-            Some(broadcast(&[shape, &counts(to)?])?).map(Known::shaped)
+            Some(Known::shaped(broadcast(&[shape, &counts(to)?])?))
         }
         "ConstantOfShape" => return filled(node, values),
         "Range" => range(node, values),
