@@ -135,7 +135,7 @@ fn input(section: &Section<'_>) -> InputSpec {
 
 /// An input that always has the same values.
 fn constant_input(section: &Section<'_>, input: &InputSpec) -> (String, Vec<f64>) {
-    for key in ["channels", "layout", "quantize", "normalize"] {
+    for key in ["channels", "layout", "quantize", "normalize", "features"] {
         if section.has(key) {
             section.problem(key, "means nothing for an input with a value", "not set");
         }
