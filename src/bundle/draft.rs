@@ -20,6 +20,8 @@ pub(crate) struct Draft<'a> {
     pub model: &'a Model,
 }
 
+const IN_ORDER: &str = "# CHECK: elements are taken in the order of the payload.\n";
+
 /// How an input is fed.
 struct Feed {
     /// Samples of a window; none where each message is one whole input.
@@ -33,8 +35,12 @@ impl Draft<'_> {
     /// The card, and an example of a stream in its last comment.
     pub(crate) fn card(&self) -> String {
         let (inputs, outputs) = (self.model.inputs(), self.model.outputs());
-        let feeds: Vec<Feed> = inputs.iter().map(feed).collect();
-        let window = feeds.iter().find_map(|feed| feed.window);
+        let mut feeds: Vec<Feed> = inputs.iter().map(feed).collect();
+        let window = feeds.first().and_then(|feed| feed.window);
+        // Other inputs follow the first.
+        for feed in feeds.iter_mut().filter(|feed| feed.window != window) {
+            *feed = Feed { window: None, channels: 0, layout: feed.layout, note: IN_ORDER.into() };
+        }
         let mut text = self.head();
         if let Some(length) = window {
             text += &format!(
@@ -126,7 +132,7 @@ fn feed(spec: &TensorSpec) -> Feed {
             );
             Feed { window: Some(length), channels, layout, note }
         }
-        _ => whole(0, "# CHECK: elements are taken in the order of the payload.\n".to_owned()),
+        _ => whole(0, IN_ORDER.to_owned()),
     }
 }
 
