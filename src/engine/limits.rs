@@ -73,6 +73,11 @@ fn check_node(node: &Node) -> Result<(), String> {
             AttributeValue::Ints(values) => values.len(),
             AttributeValue::Floats(values) => values.len(),
             AttributeValue::Texts(values) => values.len(),
+            AttributeValue::Int(axis)
+                if attribute.name == "axis" && axis.unsigned_abs() > MAX_AXES as u64 =>
+            {
+                return Err(format!("its attribute axis = {axis} is beyond {MAX_AXES} axes"));
+            }
             AttributeValue::Tensor(tensor) if tensor.shape.len() > MAX_AXES => {
                 return Err(format!("its constant has more than {MAX_AXES} axes"));
             }
