@@ -12,6 +12,7 @@ mod cross_arch;
 mod daemon;
 mod drift;
 mod faults;
+mod features;
 mod fleet;
 mod health;
 mod http;

@@ -9,6 +9,7 @@ mod replay;
 mod sandbox;
 mod score;
 mod terminal_view;
+mod vibration;
 
 pub use broker::{EmbeddedBroker, StartError};
 
@@ -26,13 +27,39 @@ use crate::daemon;
 use crate::link::{ClientMessage, SimpleClient};
 use crate::message::Qos;
 use replay::{SAMPLE_INTERVAL, SamplePosition, Watch};
-use sandbox::Sandbox;
+use sandbox::{Sandbox, Scenario};
 use score::{Prediction, Score};
 use terminal_view::TerminalView;
+
+/// The recordings that are replayed.
+const RECORDINGS: &str = include_str!("../../models/recordings/basic-motions-test.csv");
+
+const MOTION: Scenario = Scenario {
+    model: "motion",
+    files: &[
+        ("card.toml", include_bytes!("../../models/motion/card.toml")),
+        ("model.onnx", include_bytes!("../../models/motion/model.onnx")),
+        ("golden.npz", include_bytes!("../../models/motion/golden.npz")),
+        ("golden_samples.json", include_bytes!("../../models/motion/golden_samples.json")),
+    ],
+    topic: "sensors/{device}/imu",
+    payload: r#"{ format = "json", fields = ["ax", "ay", "az", "gx", "gy", "gz"], time = "ts" }"#,
+    title: ["40 recordings of smart watches", "int8 model"],
+};
+
+/// What is demonstrated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Demonstration {
+    /// Watches and the activity of their wearers.
+    Motion,
+    /// Simulated pumps, one of which is damaged.
+    Vibration,
+}
 
 /// Options of the demo.
 #[derive(Debug, Clone)]
 pub struct DemoOptions {
+    pub demonstration: Demonstration,
     /// An external broker's URL instead of the embedded one.
     pub broker: Option<String>,
     /// Playback speed as a multiple of the recorded one; 0 is as fast as possible.
@@ -58,22 +85,51 @@ struct ScheduledSample {
 /// # Errors
 /// No broker, a daemon that does not start, or predictions that do not arrive.
 pub fn run(options: &DemoOptions) -> anyhow::Result<()> {
-    let sandbox = Sandbox::prepare(options.broker.as_deref())?;
     let view = TerminalView::new(options.json);
-    view.title(&sandbox);
+    match options.demonstration {
+        Demonstration::Motion => {
+            let sandbox = Sandbox::prepare(options.broker.as_deref(), &MOTION)?;
+            view.title(&sandbox);
+            with_daemon(&sandbox, play(options, &sandbox, &view))?.finish(&view)
+        }
+        Demonstration::Vibration => {
+            let sandbox = Sandbox::prepare(options.broker.as_deref(), &vibration::SCENARIO)?;
+            view.title(&sandbox);
+            with_daemon(&sandbox, vibration::play(options, &sandbox, &view))?.finish(options.json)
+        }
+    }
+}
+
+/// Runs a replay beside the daemon.
+fn with_daemon<T>(
+    sandbox: &Sandbox,
+    replay: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
     let (stop, stopped) = oneshot::channel::<()>();
     let daemon = start_daemon(sandbox.config(), sandbox.bundle(), stopped)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(play(options, &sandbox, &view));
+    let outcome = runtime.block_on(replay);
     // The daemon stops as in production: queues drained, state saved, status `stopped`.
     if stop.send(()).is_err() {
         log::debug!("the daemon has ended before the demonstration");
     }
     let ended = daemon.join().map_err(|_| anyhow::anyhow!("the daemon panicked"))?;
-    let score = outcome?;
+    let outcome = outcome?;
     ended.context("the daemon failed")?;
-    drop(sandbox);
-    score.finish(&view)
+    Ok(outcome)
+}
+
+/// The demo's own connection, subscribed to the predictions of a model; the daemon is online.
+async fn connect(
+    sandbox: &Sandbox,
+    predictions: &str,
+) -> anyhow::Result<(SimpleClient, mpsc::Receiver<ClientMessage>)> {
+    let (client, mut inbox) = SimpleClient::start(&sandbox.client())?;
+    client.connected(ARRIVAL_TIMEOUT).await.context("the demo's own connection")?;
+    client.subscribe(&sandbox.status_topic(), Qos::AtLeastOnce).await?;
+    client.subscribe(predictions, Qos::AtLeastOnce).await?;
+    await_online(&mut inbox, &sandbox.status_topic()).await?;
+    Ok((client, inbox))
 }
 
 fn start_daemon(
@@ -99,13 +155,8 @@ async fn play(
     sandbox: &Sandbox,
     view: &TerminalView,
 ) -> anyhow::Result<ReplayOutcome> {
-    let (client, mut inbox) = SimpleClient::start(&sandbox.client())?;
-    client.connected(ARRIVAL_TIMEOUT).await.context("the demo's own connection")?;
-    client.subscribe(&sandbox.status_topic(), Qos::AtLeastOnce).await?;
-    client.subscribe("predictions/motion/+", Qos::AtLeastOnce).await?;
-    await_online(&mut inbox, &sandbox.status_topic()).await?;
-
-    let recordings = recordings::parse(sandbox::RECORDINGS)?;
+    let (client, mut inbox) = connect(sandbox, "predictions/motion/+").await?;
+    let recordings = recordings::parse(RECORDINGS)?;
     let watches = replay::deal(recordings, options.watches);
     let expected = watches.iter().map(|watch| sandbox.windows(watch)).sum();
     let schedule = schedule(&watches);

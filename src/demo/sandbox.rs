@@ -11,16 +11,18 @@ use crate::bundle::{Bundle, VerifiedModel};
 use crate::config::Config;
 use crate::pipeline;
 
-/// The recordings that are replayed.
-pub(crate) const RECORDINGS: &str = include_str!("../../models/recordings/basic-motions-test.csv");
-
-/// The files of the built-in model.
-const BUNDLE: [(&str, &[u8]); 4] = [
-    ("card.toml", include_bytes!("../../models/motion/card.toml")),
-    ("model.onnx", include_bytes!("../../models/motion/model.onnx")),
-    ("golden.npz", include_bytes!("../../models/motion/golden.npz")),
-    ("golden_samples.json", include_bytes!("../../models/motion/golden_samples.json")),
-];
+/// What a demonstration runs.
+pub(crate) struct Scenario {
+    /// The name of the model and of the stream.
+    pub(crate) model: &'static str,
+    /// The files of the bundle by name.
+    pub(crate) files: &'static [(&'static str, &'static [u8])],
+    pub(crate) topic: &'static str,
+    /// `stream.payload` in TOML.
+    pub(crate) payload: &'static str,
+    /// What is replayed, and what runs on it.
+    pub(crate) title: [&'static str; 2],
+}
 
 /// The resources of a demo run; dropping it removes them.
 pub(crate) struct Sandbox {
@@ -28,6 +30,7 @@ pub(crate) struct Sandbox {
     url: String,
     config: Config,
     bundle: VerifiedModel,
+    title: [&'static str; 2],
     broker: Option<EmbeddedBroker>,
 }
 
@@ -43,12 +46,12 @@ impl Drop for Folder {
 }
 
 impl Sandbox {
-    pub(crate) fn prepare(url: Option<&str>) -> anyhow::Result<Self> {
+    pub(crate) fn prepare(url: Option<&str>, scenario: &Scenario) -> anyhow::Result<Self> {
         let folder = std::env::temp_dir().join(format!("inferd-demo-{}", std::process::id()));
-        let models = folder.join("models/motion");
+        let models = folder.join("models").join(scenario.model);
         std::fs::create_dir_all(&models).with_context(|| format!("{}", models.display()))?;
         let folder = Folder(folder);
-        for (name, bytes) in BUNDLE {
+        for (name, bytes) in scenario.files {
             std::fs::write(models.join(name), bytes)?;
         }
         let broker = match url {
@@ -57,9 +60,10 @@ impl Sandbox {
         };
         let own = broker.as_ref().map(|broker| format!("mqtt://127.0.0.1:{}", broker.port()));
         let url = url.map(str::to_owned).or(own).unwrap_or_default();
-        let config = Config::parse(&toml(&url, &folder.0))?;
+        let config = Config::parse(&toml(&url, &folder.0, scenario))?;
         let bundle = pipeline::load(&Bundle::open(&models)?)?;
-        Ok(Self { _folder: folder, url, config, bundle, broker })
+        let title = scenario.title;
+        Ok(Self { _folder: folder, url, config, bundle, title, broker })
     }
 
     pub(crate) fn config(&self) -> Config {
@@ -80,10 +84,15 @@ impl Sandbox {
         format!("{}/{}/status", self.config.gateway.prefix, self.config.gateway.id)
     }
 
+    /// Samples in a window, and from one window's start to the next one's.
+    pub(crate) fn window(&self) -> (usize, usize) {
+        let window = self.bundle.card.window.as_ref();
+        window.map_or((1, 1), |window| (window.length, window.hop))
+    }
+
     /// The number of windows of a watch's recordings; no window spans two of them.
     pub(crate) fn windows(&self, watch: &Watch) -> u64 {
-        let window = self.bundle.card.window.as_ref();
-        let (length, hop) = window.map_or((1, 1), |window| (window.length, window.hop));
+        let (length, hop) = self.window();
         let of = |samples: usize| samples.checked_sub(length).map_or(0, |over| over / hop + 1);
         let windows: usize = watch.recordings().iter().map(|r| of(r.samples.len())).sum();
         u64::try_from(windows).unwrap_or(u64::MAX)
@@ -91,8 +100,9 @@ impl Sandbox {
 }
 
 /// The configuration of the daemon, as a user would write it.
-fn toml(url: &str, folder: &Path) -> String {
+fn toml(url: &str, folder: &Path, scenario: &Scenario) -> String {
     let folder = folder.display();
+    let Scenario { model, topic, payload, .. } = scenario;
     format!(
         r#"
 [broker]
@@ -112,11 +122,11 @@ dir = "{folder}/state"
 dir = "{folder}"
 
 [[stream]]
-name = "motion"
-model = "motion"
-topic = "sensors/{{device}}/imu"
+name = "{model}"
+model = "{model}"
+topic = "{topic}"
 qos = 1
-payload = {{ format = "json", fields = ["ax", "ay", "az", "gx", "gy", "gz"], time = "ts" }}
+payload = {payload}
 
 [stream.publish]
 topic = "predictions/{{stream}}/{{device}}"
@@ -126,12 +136,8 @@ topic = "predictions/{{stream}}/{{device}}"
 
 impl fmt::Display for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [source, model] = self.title;
         let broker = if self.broker.is_some() { "embedded broker" } else { "broker" };
-        write!(
-            f,
-            "inferd demo: 40 recordings of smart watches -> {broker} {} -> int8 model -> \
-             predictions",
-            self.url
-        )
+        write!(f, "inferd demo: {source} -> {broker} {} -> {model} -> predictions", self.url)
     }
 }

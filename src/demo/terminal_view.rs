@@ -45,6 +45,13 @@ impl TerminalView {
         }
     }
 
+    /// Prints a line, unless the figures are one JSON object.
+    pub(crate) fn line(&self, text: &str) {
+        if !matches!(self.kind, Kind::Json) {
+            println!("{text}");
+        }
+    }
+
     pub(crate) fn begin(&self, watches: &[Watch], expected: u64) {
         if !matches!(self.kind, Kind::Terminal) {
             return;

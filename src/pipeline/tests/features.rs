@@ -1,6 +1,9 @@
 //! Features between the window and the tensor.
 
+use std::path::Path;
+
 use super::fixture::{Harness, card, spec, stream, taking, windowed};
+use crate::bundle::Bundle;
 use crate::bundle::card::{
     AnomalyScore, Card, FeatureSpec, InputSpec, Normalize, OutputKind, WindowSpec,
 };
@@ -108,6 +111,14 @@ fn an_autoencoder_of_features_is_compared_with_them() {
     let (_, out) = bench.step("sensors/x/imu", "{\"a\":3,\"b\":30}");
     let prediction = super::fixture::prediction(&out[0].message.payload);
     assert_eq!(prediction["score"], 4.0);
+}
+
+/// scipy made the features that these golden samples were predicted from.
+#[test]
+fn the_vibration_model_predicts_its_golden_samples() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/vibration");
+    let loaded = crate::pipeline::load(&Bundle::open(&folder).unwrap()).unwrap();
+    assert_eq!(loaded.card.inputs[0].features.blocks.len(), 3);
 }
 
 /// What is wrong with a stream of a card and an input of the model.
