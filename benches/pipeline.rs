@@ -152,6 +152,7 @@ fn stream(format: Format, whole: bool, timed: bool, devices: usize) -> Stream {
         name: StreamName::parse("motion").unwrap(),
         model: ModelName::parse("motion").unwrap(),
         topic: TopicPattern::parse("sensors/{device}/imu").unwrap(),
+        share: None,
         qos: Qos::AtLeastOnce,
         payload: Payload { fields, time: timed.then(|| "ts".to_owned()), ..Payload::of(format) },
         join: None,

@@ -201,6 +201,18 @@ fn rollout(bundle: &str) -> Vec<&str> {
     .concat()
 }
 
+/// Waits until all captured inputs are uploaded. Returns their number.
+fn uploaded(gateway: &Gateway) -> u64 {
+    let health = gateway.await_health("the upload", |it| {
+        let capture = &it["capture"];
+        capture["unwritten"] == 0 && capture["segments"] == 0
+    });
+    let uploaded = health["capture"]["uploaded"].as_u64().unwrap();
+    assert!(uploaded >= u64::try_from(WINDOWS).unwrap(), "{health}");
+    assert_eq!(health["capture"]["captured"]["drift"], uploaded);
+    uploaded
+}
+
 #[tokio::test]
 async fn a_drift_is_named_captured_trained_on_and_gone_with_the_next_version() {
     let Some(setup) = Setup::open("the circle of drift and training").map(Arc::new) else {
@@ -229,13 +241,7 @@ async fn a_drift_is_named_captured_trained_on_and_gone_with_the_next_version() {
     known.extend(wearers.send(TO_G).await);
     let before = accuracy(&known);
     assert!(before < 0.8, "{before}");
-    let health = gateway.await_health("the upload", |it| {
-        let capture = &it["capture"];
-        capture["unwritten"] == 0 && capture["segments"] == 0
-    });
-    let uploaded = health["capture"]["uploaded"].as_u64().unwrap();
-    assert!(uploaded >= u64::try_from(WINDOWS).unwrap(), "{health}");
-    assert_eq!(health["capture"]["captured"]["drift"], uploaded);
+    let uploaded = uploaded(&gateway);
 
     // The clients of the broker go on meanwhile.
     let (to, labelled) = (folder.to_owned(), known);

@@ -25,7 +25,7 @@ const WORD: &str = "mutant ";
 /// The mutant of a number: a random graph, a changed model, or changed bytes.
 fn bytes(number: u64, corpus: &[Vec<u8>]) -> Vec<u8> {
     let mut rng = Rng::with_seed(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 11);
-    if number % 2 == 0 { wild(&mut rng).bytes() } else { mutant(corpus, &mut rng) }
+    if number.is_multiple_of(2) { wild(&mut rng).bytes() } else { mutant(corpus, &mut rng) }
 }
 
 #[test]

@@ -49,7 +49,8 @@ fn word(text: &str) -> Option<String> {
     }
     if text.parse::<f64>().is_ok() {
         return Some(format!(
-            "{text} is no number of JSON: send it as JSON does, or set payload.numbers = \"lenient\""
+            "{text} is no number of JSON: send it as JSON does, or set \
+             payload.numbers = \"lenient\""
         ));
     }
     text.starts_with(char::is_alphabetic).then(|| {

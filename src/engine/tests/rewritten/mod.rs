@@ -192,8 +192,10 @@ fn norms_of_windows_are_their_definition() {
             |part: &[f32]| part.iter().map(|v| v.abs().powi(p)).sum::<f32>().powf(1.0 / p as f32);
         let pool = build().input("x", Dtype::F32, &[1, 2, 6]).node("LpPool", &["x"], &["y"]);
         let pool = pool.ints("kernel_shape", &[3]).ints("strides", &[2]).ints("pads", &[1, 0]);
-        let y =
-            run(&pool.int("p", p.into()).output("y", Dtype::F32, &[1, 2, 3]).bytes(), &[x.clone()]);
+        let y = run(
+            &pool.int("p", p.into()).output("y", Dtype::F32, &[1, 2, 3]).bytes(),
+            std::slice::from_ref(&x),
+        );
         let windows = |row: &[f32]| vec![norm(&row[..2]), norm(&row[1..4]), norm(&row[3..6])];
         let expected: Vec<f32> = input.chunks(6).flat_map(windows).collect();
         close(&values(&y[0]), &expected);
@@ -201,7 +203,7 @@ fn norms_of_windows_are_their_definition() {
             build().input("x", Dtype::F32, &[1, 2, 6]).node("GlobalLpPool", &["x"], &["y"]);
         let y = run(
             &global.int("p", p.into()).output("y", Dtype::F32, &[1, 2, 1]).bytes(),
-            &[x.clone()],
+            std::slice::from_ref(&x),
         );
         close(&values(&y[0]), &input.chunks(6).map(norm).collect::<Vec<_>>());
     }

@@ -127,7 +127,8 @@ fn products_with_packed_weights_are_products_with_their_values() {
             .int("bits", bits.into())
             .int("block_size", block as i64);
         let x = floats(5, 2 * rows);
-        let y = run(&model.output("y", Dtype::F32, &[2, columns]).bytes(), &[x.clone()]);
+        let y =
+            run(&model.output("y", Dtype::F32, &[2, columns]).bytes(), std::slice::from_ref(&x));
         let Data::F32(x) = &x else { unreachable!() };
         let weight = |row: usize, column: usize| {
             let group = column * blocks + row / block;
