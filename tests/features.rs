@@ -134,7 +134,13 @@ fn a_release_with_features_is_packed() {
     let infer = ["infer", "vibration.bundle", "--samples", samples.to_str().unwrap()];
     let infer = inferd(folder.path(), &infer);
     assert_eq!(infer.code, 0, "{}", infer.err);
-    let baseline = ["baseline", samples.to_str().unwrap(), "--bundle", "models/vibration"];
-    let baseline = inferctl(&baseline);
+    let few = ["baseline", samples.to_str().unwrap(), "--bundle", "models/vibration"];
+    let few = inferctl(&few);
+    assert!(few.err.contains("60 windows are too few for a baseline"), "{}", few.err);
+    // The same pumps a second time.
+    let text = fs::read_to_string(&samples).unwrap();
+    let again = text.lines().skip(1).map(|line| format!("again-{line}\n"));
+    fs::write(folder.path().join("twice.csv"), text.clone() + &again.collect::<String>()).unwrap();
+    let baseline = inferctl(&["baseline", "twice.csv", "--bundle", "models/vibration"]);
     assert_eq!(baseline.code, 0, "{}{}", baseline.out, baseline.err);
 }

@@ -20,10 +20,21 @@ const RUN_ELSEWHERE: &[(&str, &str)] = &[
     ),
     ("inferctl rollout resume NAME", "inferctl::lost_record"),
     ("cargo build --release", "inferctl::docs_commands, on a port of its own"),
+    (
+        "curl -H \"Authorization: Bearer $TOKEN\" http://gw-17:9617/v2/models/motion/infer",
+        "http::protocol, with a client of the protocol",
+    ),
+    ("   python3 examples/training/receive.py", "drift::circle"),
+    ("   python3 examples/training/retrain.py", "drift::circle"),
+    ("   inferctl baseline now.csv --bundle motion-1.1.0", "drift::circle"),
 ];
 
 /// Blocks that no test can run, and why.
 const NOT_RUN: &[(&str, &str)] = &[
+    (
+        "protoc --include_imports",
+        "protoc is not among what the tests install; tests/protobuf has what it wrote",
+    ),
     ("cargo run --release -- demo", "runs all tests; `inferd demo` is run by `live`"),
     ("cargo test faults", "runs these tests"),
     ("cross/setup", "root and toolchains for boards; CI's job for boards runs them"),

@@ -73,7 +73,7 @@ fn the_examples_of_inferd_without_a_daemon_work_as_printed() {
     fs::copy(gateway.config(), all.shell.path().join("inferd.toml")).unwrap();
 
     // They take a few seconds each, most of it waiting.
-    let demos = ["--speed 1 ", "--speed 0", "--broker", "inferd demo"];
+    let demos = ["--speed 1 ", "--speed 0", "--broker", "vibration", "inferd demo"];
     let demos = demos.map(|part| all.take("demo", part));
     let demos = demos.map(|line| all.shell.spawn(&line));
 
