@@ -70,6 +70,13 @@ fn check_node(node: &Node) -> Result<(), String> {
     }
     for attribute in &node.attributes {
         let count = match &attribute.value {
+            AttributeValue::Ints(axes)
+                if attribute.name.ends_with("axes")
+                    && axes.iter().any(|axis| axis.unsigned_abs() > MAX_AXES as u64) =>
+            {
+                let name = &attribute.name;
+                return Err(format!("its attribute {name} = {axes:?} is beyond {MAX_AXES} axes"));
+            }
             AttributeValue::Ints(values) => values.len(),
             AttributeValue::Floats(values) => values.len(),
             AttributeValue::Texts(values) => values.len(),

@@ -6,6 +6,7 @@
 //! conditions and counts that are constants. A rule that does not know a result leaves it out.
 
 mod arithmetic;
+mod axes;
 mod movement;
 mod resize;
 mod rules;
@@ -120,6 +121,7 @@ impl<'a> Values<'a> {
     /// # Errors
     /// Inputs that do not fit each other, or a result beyond the bounds.
     pub(super) fn add(&mut self, opset: i64, node: &Node) -> Result<(), LoadError> {
+        axes::check(node, self).map_err(|reason| node.refusal(reason))?;
         let results = match node.op.as_str() {
             "If" | "Scan" | "Loop" => self.inside(opset, node)?,
             "Constant" => vec![constant(node)],

@@ -210,3 +210,13 @@ fn branches_are_walked_with_the_values_outside() {
     let misfit = node("If", &["x"], both(branch("Relu"), branch("Add")));
     assert!(result(&outside, &misfit).is_err());
 }
+
+#[test]
+fn a_normalization_has_an_axis_of_its_input() {
+    let along = |axis| node("LayerNormalization", &["x"], vec![Attribute::int("axis", axis)]);
+    assert!(result(&graph(&[2, 3], &[]), &along(-2)).is_ok());
+    for (shape, axis) in [(&[2, 3][..], 2), (&[2, 3], -3), (&[], -1)] {
+        let error = result(&graph(shape, &[]), &along(axis)).unwrap_err();
+        assert!(error.contains("is not one of its input"), "{error}");
+    }
+}
