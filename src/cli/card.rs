@@ -35,8 +35,12 @@ pub(super) struct Args {
     /// Name of the model [default: of its file, or of the folder of a file model.onnx]
     #[arg(long)]
     name: Option<String>,
-    /// Size of a dimension that the model leaves open, by name or as INPUT[POSITION]
-    #[arg(long = "dim", value_name = "NAME=SIZE", value_parser = size)]
+    #[arg(
+        long = "dim",
+        value_name = "NAME=SIZE",
+        value_parser = size,
+        help = "Size of a dimension that the model leaves open, by name or as INPUT[POSITION]"
+    )]
     dims: Vec<(String, usize)>,
     /// Value of an input that is always the same
     #[arg(long = "constant", value_name = "INPUT=VALUE", value_parser = value)]

@@ -19,10 +19,11 @@
 //!   residual, which is added before the activation.
 //! - [`ConvTranspose`], without a residual.
 //! - [`Pool`]: average and maximum, also global ones (a kernel as large as the picture).
-//! - [`Binary`]: two operands with broadcasting; [`unary`] and [`unary_in_place`]: see [`UnaryOp`];
-//!   [`affine`]: one factor and one summand per channel (batch normalisation that was not folded).
-//! - [`softmax`], [`log_softmax`] and [`Normalize`] over the last axis; [`reduce`] over adjacent
-//!   axes.
+//! - [`Binary`]: two operands with broadcasting; [`unary()`] and [`unary_in_place`]: see
+//!   [`UnaryOp`]; [`affine`]: one factor and one summand per channel (batch normalisation that was
+//!   not folded).
+//! - [`softmax()`], [`log_softmax`] and [`Normalize`] over the last axis; [`reduce()`] over
+//!   adjacent axes.
 //! - [`Recurrent`]: LSTM, GRU and RNN, any number of steps, state as a value.
 //!
 //! Transpositions, slices and concatenations are copies: [`super::Strided::floats`].
@@ -36,7 +37,7 @@
 //! (or at zero) and takes the products with ascending k; for a convolution that is (kernel row,
 //! kernel column, channel), and taps on the padding add `0 * w`. The residual is added next, and
 //! then the activation applies. Vectors run over outputs, never over k, so neither the tile nor the
-//! instruction set changes a bit. Sums over adjacent elements ([`reduce`], [`softmax`],
+//! instruction set changes a bit. Sums over adjacent elements ([`reduce()`], [`softmax()`],
 //! [`Normalize`]) are taken in [`LANES`] partial sums (element i belongs to sum `i % LANES`) that
 //! are added in halves. `exp`, `tanh` and their kin are polynomials (`math`), not the platform's.
 //!
