@@ -56,7 +56,7 @@ fn padded(opset: i64, node: &Node, values: &Values<'_>) -> Option<Known> {
         let size = shape.get_mut(axis)?;
         let wide = i64::try_from(*size).ok()?;
         let wide = wide.checked_add(*pads.get(i)?)?.checked_add(*pads.get(i + axes.len())?)?;
-        *size = usize::try_from(wide).ok()?;
+        *size = count(wide)?;
     }
     Some(Known::shaped(shape))
 }
@@ -67,8 +67,7 @@ fn tiled(node: &Node, values: &Values<'_>) -> Option<Known> {
     if shape.len() != repeats.len() {
         return None;
     }
-    let size =
-        |(&size, &times): (&usize, &i64)| Some(size.saturating_mul(usize::try_from(times).ok()?));
+    let size = |(&size, &times): (&usize, &i64)| Some(size.saturating_mul(count(times)?));
     shape.iter().zip(repeats).map(size).collect::<Option<_>>().map(Known::shaped)
 }
 
@@ -112,7 +111,7 @@ fn range(node: &Node, values: &Values<'_>) -> Option<Known> {
 
 fn one_hot(node: &Node, values: &Values<'_>) -> Option<Known> {
     let mut shape = values.shape(node.input(0))?.to_vec();
-    let depth = usize::try_from(values.integer(node.input(1))?).ok()?;
+    let depth = count(values.integer(node.input(1))?)?;
     let at = movement::axis(node.int("axis").unwrap_or(-1), shape.len() + 1)?;
     shape.insert(at.min(shape.len()), depth);
     Some(Known::shaped(shape))
@@ -139,7 +138,7 @@ fn resized(opset: i64, node: &Node, values: &Values<'_>) -> Option<Known> {
     let given = |i: usize| Some(node.input(i)).filter(|name| !name.is_empty());
     if let Some(sizes) = given(sizes).and_then(|name| values.integers(name)) {
         for (&axis, &size) in axes.iter().zip(sizes) {
-            *shape.get_mut(axis)? = usize::try_from(size).ok()?;
+            *shape.get_mut(axis)? = count(size)?;
         }
         return Some(Known::shaped(shape));
     }
@@ -172,6 +171,11 @@ fn blocks(node: &Node, shape: Option<&[usize]>, to_space: bool) -> Option<Known>
 }
 
 fn mel_weights(node: &Node, values: &Values<'_>) -> Option<Known> {
-    let count = |i| usize::try_from(values.integer(node.input(i))?).ok();
+    let count = |i| count(values.integer(node.input(i))?);
     Some(Known::shaped(vec![count(1)? / 2 + 1, count(0)?]))
+}
+
+/// A number of elements. One that this processor cannot count is beyond every bound all the same.
+fn count(number: i64) -> Option<usize> {
+    (number >= 0).then(|| usize::try_from(number).unwrap_or(usize::MAX))
 }
