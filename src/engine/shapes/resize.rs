@@ -38,8 +38,8 @@ pub(super) fn result(
 }
 
 fn counts(sizes: &[i64]) -> Result<Vec<usize>, String> {
-    let sizes_of = sizes.iter().map(|&size| usize::try_from(size)).collect::<Result<_, _>>();
-    sizes_of.map_err(|_| format!("it makes a tensor of the sizes {sizes:?}"))
+    let all: Option<_> = sizes.iter().map(|&size| count(size)).collect();
+    all.ok_or_else(|| format!("it makes a tensor of the sizes {sizes:?}"))
 }
 
 fn padded(opset: i64, node: &Node, values: &Values<'_>) -> Option<Known> {
