@@ -2,12 +2,12 @@
 
 use super::context::{LowerResult, Lowering, run_in_float};
 use super::plan_builder::ElementKind;
-use super::quant_params::axis;
 use super::shape_ops::shape;
 use super::slice_pad::SliceRange;
 use super::slices::set_at;
 use super::value::{Affine, Deferred, DeferredOp, OpKind, QuantizedTensor, Value};
 use crate::engine::qoperator_to_qdq::ExpandedNode;
+use crate::engine::shapes::axis;
 use crate::engine::tensor_view::TensorView;
 use inferd_kernels::Table;
 

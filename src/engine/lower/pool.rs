@@ -3,7 +3,6 @@
 use super::context::{LowerResult, Lowering, run_in_float};
 use super::conv::{affine, channels_last_result, window};
 use super::plan_builder::ElementKind;
-use super::quant_params::axis;
 use super::value::{
     Affine, Average, Deferred, DeferredOp, OpKind, QuantizedTensor, ResultLayout, Value,
 };
@@ -11,6 +10,7 @@ use crate::engine::explain::NodePlacement;
 use crate::engine::graph::element_count;
 use crate::engine::plan::Operation;
 use crate::engine::qoperator_to_qdq::ExpandedNode;
+use crate::engine::shapes::axis;
 use crate::engine::tensor_view::TensorView;
 use inferd_kernels::ConvGeometry;
 

@@ -4,6 +4,7 @@ use super::context::{LowerResult, Lowering, run_in_float};
 use super::value::Value;
 use crate::engine::graph::{Node, integers, reals};
 use crate::engine::qoperator_to_qdq::ExpandedNode;
+use crate::engine::shapes;
 use crate::tensor::{Data, Dtype};
 
 /// Scales and zero points of a (de)quantization: one, or one per index along an axis.
@@ -72,7 +73,7 @@ impl Lowering<'_> {
             return Ok(0);
         }
         let axis = node.int("axis").unwrap_or(1);
-        let Some(axis) = self::axis(axis, shape.len()) else {
+        let Some(axis) = shapes::axis(axis, shape.len()) else {
             let reason = format!("axis {axis} is out of range for shape {shape:?}");
             return Err(self.refuse(node, reason).into());
         };
@@ -114,17 +115,10 @@ impl Lowering<'_> {
                 None => return run_in_float("its axes are not constants"),
             },
         };
-        let axes: Option<Vec<usize>> = given.iter().map(|&a| axis(a, rank)).collect();
+        let axes: Option<Vec<usize>> = given.iter().map(|&a| shapes::axis(a, rank)).collect();
         match axes {
             Some(axes) => Ok(Some(axes)),
             None => run_in_float("an axis is out of range"),
         }
     }
-}
-
-/// The axis counted from the front; none if it is out of range for `rank`.
-pub(super) fn axis(axis: i64, rank: usize) -> Option<usize> {
-    let rank = i64::try_from(rank).ok()?;
-    let axis = if axis < 0 { axis + rank } else { axis };
-    usize::try_from(axis).ok().filter(|_| axis < rank)
 }

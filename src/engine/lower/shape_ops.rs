@@ -2,13 +2,13 @@
 
 use super::context::{LowerResult, Lowering, run_in_float};
 use super::plan_builder::ElementKind;
-use super::quant_params::axis;
 use super::slices::set_at;
 use super::value::{
     Affine, Deferred, DeferredOp, QuantizedTensor, Scaling, ShapeOp, Value, Weights,
 };
 use crate::engine::graph::{Node, element_count};
 use crate::engine::qoperator_to_qdq::ExpandedNode;
+use crate::engine::shapes::axis;
 use crate::engine::tensor_view::{BufferRef, TensorView};
 use crate::tensor::{Data, Quant, Tensor};
 use inferd_kernels::Strided;

@@ -3,12 +3,12 @@
 use crate::engine::graph::{Node, element_count};
 use crate::engine::lower::context::{LowerResult, Lowering, run_in_float};
 use crate::engine::lower::plan_builder::ElementKind;
-use crate::engine::lower::quant_params::axis;
 use crate::engine::lower::slice_pad::SliceRange;
 use crate::engine::lower::slices::set_at;
 use crate::engine::lower::value::{Deferred, ShapeOp, Value};
 use crate::engine::plan::{FloatStep, Operation};
 use crate::engine::qoperator_to_qdq::ExpandedNode;
+use crate::engine::shapes::axis;
 use crate::engine::tensor_view::TensorView;
 use inferd_kernels::Strided;
 

@@ -3,6 +3,7 @@
 use crate::engine::graph::{Node, element_count};
 use crate::engine::lower::context::{LowerResult, Lowering, run_in_float};
 use crate::engine::lower::value::{Deferred, Value};
+use crate::engine::shapes;
 use crate::engine::tensor_view::TensorView;
 use crate::tensor::{Data, Tensor};
 use std::rc::Rc;
@@ -66,18 +67,7 @@ pub(super) fn floats(tensor: &Tensor) -> &[f32] {
 /// The shape that both shapes are repeated to. `None` if they do not fit, or if the result would be
 /// empty or too large.
 pub(super) fn broadcast_shape(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
-    let rank = a.len().max(b.len());
-    let size = |shape: &[usize], axis: usize| {
-        let missing = rank - shape.len();
-        axis.checked_sub(missing).and_then(|i| shape.get(i)).copied().unwrap_or(1)
-    };
-    let shape = (0..rank).map(|axis| match (size(a, axis), size(b, axis)) {
-        (x, y) if x == y => Some(x),
-        (1, y) => Some(y),
-        (x, 1) => Some(x),
-        _ => None,
-    });
-    let shape = shape.collect::<Option<Vec<_>>>()?;
+    let shape = shapes::broadcast(&[a, b]).ok()?;
     element_count(&shape).is_ok_and(|n| n > 0).then_some(shape)
 }
 

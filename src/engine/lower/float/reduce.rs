@@ -4,10 +4,10 @@ use super::operands::floats;
 use crate::engine::graph::Node;
 use crate::engine::lower::context::{LowerResult, Lowering, run_in_float};
 use crate::engine::lower::plan_builder::ElementKind;
-use crate::engine::lower::quant_params::axis;
 use crate::engine::lower::value::Value;
 use crate::engine::plan::{FloatStep, Operation};
 use crate::engine::qoperator_to_qdq::ExpandedNode;
+use crate::engine::shapes::axis;
 use crate::engine::tensor_view::TensorView;
 use inferd_kernels::float::{Normalize, ReduceOp};
 
