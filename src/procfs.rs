@@ -60,7 +60,7 @@ fn parse_stat(text: &str) -> Option<Process> {
 pub(crate) fn available_bytes() -> Option<u64> {
     let machine = field("/proc/meminfo", "MemAvailable:")?;
     let number = |file: &str| fs::read_to_string(file).ok()?.trim().parse::<u64>().ok();
-    // Of a control group as containers see theirs; "max" is no number.
+    // Of a control group as containers see theirs; "max" is not a number.
     let group = number("/sys/fs/cgroup/memory.max");
     let used = number("/sys/fs/cgroup/memory.current").unwrap_or(0);
     Some(group.map_or(machine, |max| machine.min(max.saturating_sub(used))))

@@ -88,7 +88,7 @@ pub(super) const FEATURES: &[OptionSpec] = options! {
         "filter: the order; a band pass has twice as many poles.";
     "input[].features[].initial": Kind::Choice(&["zero", "steady"]) => Value("\"zero\""),
         "filter: its state before a window, as after silence, or as if the first sample had been \
-         there for ever.";
+         there always.";
     "input[].features[].up": Kind::Int { min: 1, max: 1000 } => Value("1"),
         "resample: the rate becomes `rate * up / down`.";
     "input[].features[].down": Kind::Int { min: 1, max: 1000 } => Value("1"),

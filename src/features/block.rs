@@ -88,7 +88,7 @@ pub enum PassBand {
 pub enum InitialState {
     /// As after silence.
     Zero,
-    /// As if the first sample had been there for ever.
+    /// As if the first sample had been there always.
     Steady,
 }
 

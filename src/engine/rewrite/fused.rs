@@ -111,7 +111,7 @@ impl Rewriter<'_, '_> {
         self.emit(node, "Mul", &[&product, &factor], y, Vec::new())
     }
 
-    /// The name of input `i`, with its last two axes exchanged if the attribute says so.
+    /// The name of input `i`, with its last two axes exchanged if the attribute is set.
     fn maybe_transposed(
         &mut self,
         node: &Node,

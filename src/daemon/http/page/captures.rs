@@ -1,4 +1,4 @@
-//! Captured inputs: what waits for a label.
+//! Captured inputs, which wait for a label.
 
 use std::collections::BTreeMap;
 

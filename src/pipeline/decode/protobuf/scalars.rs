@@ -43,7 +43,7 @@ pub(super) fn bytes_of(value: Value<'_>) -> &[u8] {
 
 /// Gives a scalar to a visitor. An absent one is 0 or empty. Numbers of 32 bits that are written
 /// with more are cut, as the language guide says.
-#[expect(clippy::cast_possible_truncation, reason = "the encoding says so")]
+#[expect(clippy::cast_possible_truncation, reason = "the encoding defines it")]
 pub(super) fn scalar<'de, V: Visitor<'de>>(
     kind: FieldKind,
     value: Option<Value<'_>>,
