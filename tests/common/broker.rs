@@ -174,7 +174,7 @@ impl Mosquitto {
         let mut child = self.child.take().expect("it does not run");
         let told = Command::new("kill").arg(child.id().to_string()).status().unwrap();
         assert!(told.success());
-        child.wait().unwrap();
+        assert!(super::ended(&mut child).is_some(), "mosquitto does not end: {}", self.log());
     }
 
     /// Ends it as a power cut would.

@@ -128,7 +128,10 @@ impl Gateway {
             .append(true)
             .open(self.dir.path().join("log"))
             .unwrap();
-        let child = binary::inferd(&self.under)
+        // Whoever runs the tests may have told them to ignore SIGHUP (`nohup`, a CI's runner), which children inherit.
+        let default_signals = ["env", "--default-signal=HUP"].map(str::to_owned);
+        let under = if self.under.is_empty() { &default_signals[..] } else { &self.under };
+        let child = binary::inferd(under)
             .arg("run")
             .arg("--config")
             .arg(self.config())
@@ -219,7 +222,9 @@ impl Gateway {
 
     /// Waits until the daemon has ended.
     pub(crate) fn ended(&mut self) -> ExitStatus {
-        self.child.take().expect("it does not run").wait().unwrap()
+        let mut child = self.child.take().expect("it does not run");
+        super::ended(&mut child)
+            .unwrap_or_else(|| panic!("it did not end within {PATIENCE:?}; the log:\n{}", self.log_end()))
     }
 
     /// SIGTERM, and a clean end.

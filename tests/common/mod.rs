@@ -11,6 +11,7 @@ pub(crate) mod mqtt_client;
 
 use std::future::Future;
 use std::io::Write;
+use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 /// Far beyond what anything takes; a wait that comes to this end has failed.
@@ -31,6 +32,19 @@ pub(crate) fn await_true(what: &str, mut is_true: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "waited in vain: {what}");
         std::thread::park_timeout(Duration::from_millis(20));
     }
+}
+
+/// How a child ended, which it must do by itself; one that does not is killed and gives none.
+pub(crate) fn ended(child: &mut Child) -> Option<ExitStatus> {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status);
+        }
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+    child.kill().and_then(|()| child.wait()).unwrap();
+    None
 }
 
 /// Says so where nobody can overlook it that a test did not run: past the harness, which keeps what a

@@ -23,7 +23,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use crate::common::broker::Mosquitto;
-use crate::common::skipped;
+use crate::common::{self, skipped};
 use workspace::{Ended, Workspace};
 
 /// A workspace with signed releases, and a broker.
@@ -107,7 +107,8 @@ impl Running {
 
     /// Its exit code once it has ended by itself.
     pub(crate) fn ended(mut self) -> i32 {
-        self.0.take().unwrap().wait().unwrap().code().expect("it ended by itself")
+        let status = common::ended(&mut self.0.take().unwrap());
+        status.and_then(|status| status.code()).expect("it ended by itself")
     }
 
     /// Whether it has ended meanwhile.

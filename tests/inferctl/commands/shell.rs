@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
-use crate::common::PATIENCE;
+use crate::common::{self, PATIENCE};
 
 /// A folder with the models of this repository, and what each line finds in its environment.
 pub(super) struct Shell {
@@ -116,13 +116,13 @@ impl Staying {
 
     /// Its exit code, once it has ended by itself.
     pub(super) fn ended(mut self) -> Option<i32> {
-        self.child.take().unwrap().wait().unwrap().code()
+        common::ended(&mut self.child.take().unwrap())?.code()
     }
 
     /// Stops it by a signal to all its processes; its exit code.
     pub(super) fn stop(mut self) -> Option<i32> {
         self.signal("-TERM");
-        self.child.take().unwrap().wait().unwrap().code()
+        common::ended(&mut self.child.take().unwrap())?.code()
     }
 
     fn signal(&self, signal: &str) {
