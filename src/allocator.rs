@@ -35,7 +35,7 @@ unsafe impl GlobalAlloc for Heap {
         if is_large(layout.size(), layout.align()) {
             return map(layout.size());
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.alloc(layout) }
     }
 
@@ -43,13 +43,13 @@ unsafe impl GlobalAlloc for Heap {
         if is_large(layout.size(), layout.align()) {
             return map(layout.size());
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if !is_large(layout.size(), layout.align()) {
-            // SAFETY: the caller's promise, and the heap gave it.
+            // SAFETY: the caller upholds the contract, and the heap returned the block.
             return unsafe { System.dealloc(block, layout) };
         }
         // SAFETY: it was mapped with this length, and nothing uses it any more.
@@ -59,11 +59,11 @@ unsafe impl GlobalAlloc for Heap {
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         match (is_large(layout.size(), layout.align()), is_large(size, layout.align())) {
-            // SAFETY: the caller's promise, and the heap gave it.
+            // SAFETY: the caller upholds the contract, and the heap returned the block.
             (false, false) => unsafe { System.realloc(block, layout, size) },
             // SAFETY: it was mapped with this length; it moves as a whole, or stays unchanged.
             (true, true) => unsafe { remap(block, layout.size(), size) },
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller upholds the contract.
             _ => unsafe { self.move_between(block, layout, size) },
         }
     }
@@ -77,12 +77,12 @@ impl Heap {
     #[expect(unsafe_code, reason = "an allocator is unsafe by nature")]
     unsafe fn move_between(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         let Ok(wanted) = Layout::from_size_align(size, layout.align()) else { return null_mut() };
-        // SAFETY: the caller promises a size over zero.
+        // SAFETY: the caller guarantees a size over zero.
         let moved = unsafe { self.alloc(wanted) };
         if !moved.is_null() {
             // SAFETY: both have that many bytes, and a new block overlaps no other.
             unsafe { moved.copy_from_nonoverlapping(block, size.min(layout.size())) };
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller upholds the contract.
             unsafe { self.dealloc(block, layout) };
         }
         moved
@@ -102,7 +102,7 @@ fn map(size: usize) -> *mut u8 {
 /// `block` must have been mapped with the length `from`.
 #[expect(unsafe_code, reason = "memory from the kernel")]
 unsafe fn remap(block: *mut u8, from: usize, to: usize) -> *mut u8 {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller upholds the contract.
     let block = unsafe { libc::mremap(block.cast(), from, to, libc::MREMAP_MAYMOVE) };
     if block == libc::MAP_FAILED { null_mut() } else { block.cast() }
 }

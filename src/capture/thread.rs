@@ -27,7 +27,7 @@ enum Job {
 #[derive(Debug)]
 struct Shared {
     stats: Mutex<CaptureStats>,
-    /// By stream: inputs that an operator asked for and that no worker knows of yet.
+    /// By stream: inputs that an operator asked for and that no worker has received yet.
     requested: Vec<AtomicU32>,
     /// Inputs dropped because the queue was full.
     dropped: AtomicU64,

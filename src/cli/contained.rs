@@ -20,7 +20,7 @@ use crate::terminal::{Exit, Failure};
 /// The argument that a child is started with.
 pub(super) const ARGUMENT: &str = "--contained";
 /// Signals that a model can cause: faults, failed allocations, and the limits. A service manager may
-/// forbid a child to limit itself (SIGSYS), which says nothing of the models.
+/// forbid a child to limit itself (SIGSYS), which is no fault of the models.
 const FAULTS: [i32; 7] = [4, 6, 7, 8, 9, 11, 24];
 /// Processor time for loading models, in seconds.
 const LOAD_SECONDS: u64 = 120;
@@ -94,7 +94,7 @@ fn ended(status: ExitStatus) -> Result<(), Failure> {
         6 => format!("it needs more memory than it may take{memory}"),
         9 => format!("it was killed, probably by the kernel for lack of memory{memory}"),
         24 => format!("loading it takes more than {LOAD_SECONDS} s of processor time"),
-        // Someone else wants the command to end.
+        // The command is to end for another reason.
         1 | 2 | 3 | 13 | 15 => return Err(Failure::already_reported(Exit::Failed)),
         other => format!("the process was ended by signal {other}, which is a bug"),
     };

@@ -182,7 +182,7 @@ pub enum ScalingStep {
     Subtract(f64),
 }
 
-/// The name that stands for numbers nobody wants.
+/// The name for numbers that are not used.
 const SKIP: &str = "skip";
 
 /// Steps of a number.

@@ -101,7 +101,7 @@ pub struct TimeReading {
     /// Of times that have no offset of their own.
     pub zone: Option<Zone>,
     pub clock: DeviceClock,
-    /// The unit of numbers; without one, their magnitude tells.
+    /// The unit of numbers; without one, it follows from their magnitude.
     pub unit: Option<TimeUnit>,
     /// The field with the time of day, where `time` holds the date alone.
     pub time_of_day: Option<String>,

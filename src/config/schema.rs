@@ -45,7 +45,7 @@ pub enum DefaultValue {
     Unset,
     /// This TOML value.
     Value(&'static str),
-    /// What the words say; the code that reads the option knows how.
+    /// As the words describe; the code that reads the option checks it.
     Derived(&'static str),
 }
 

@@ -9,7 +9,7 @@ use super::problem::{Problem, Problems};
 use super::schema::{Checked, DefaultValue, OptionSpec};
 use super::tree::{Node, Scalar, Value};
 
-/// A table of a file, and the part of the reference that speaks of it.
+/// A table of a file, and its part of the reference.
 #[derive(Clone, Debug)]
 pub struct Section<'a> {
     reference: &'a [OptionSpec],

@@ -103,7 +103,7 @@ fn time_fields(section: &Section<'_>) -> (Option<String>, Option<String>) {
     (names.next(), names.next())
 }
 
-/// Whether payloads of a format have what an option speaks of.
+/// Whether an option applies to payloads of a format.
 fn fits(format: Format, key: &str) -> bool {
     match format {
         Format::Protobuf => true,

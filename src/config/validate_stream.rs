@@ -150,7 +150,7 @@ fn publish(
     let captures = || pattern.into_iter().flat_map(TopicPattern::captures);
     let names = || captures().filter(|name| channel != Some(*name)).chain(device);
     let topic = if section.has("topic") {
-        // Without the stream's own topic nobody knows which names it would give.
+        // The names depend on the stream's own topic.
         section.parsed("topic", |text| match pattern {
             Some(_) => TopicTemplate::parse(text, names()),
             None => TopicTemplate::with_any_names(text),

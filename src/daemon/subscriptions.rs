@@ -13,7 +13,7 @@ const KEY: &str = "filters";
 /// Subscriptions per connection that cloud brokers allow: the limit of AWS IoT Core.
 const CUSTOMARY_LIMIT: usize = 50;
 
-/// The index that the link knows the labels of a stream by: the indices behind those of the streams.
+/// The index of a stream's labels in the link: the indices behind those of the streams.
 pub(crate) fn labels_of(stream: usize, streams: usize) -> usize {
     streams.saturating_add(stream)
 }

@@ -1,4 +1,4 @@
-//! Thresholds from a promise: at most so many false alarms in so much time.
+//! Thresholds from an allowed rate of false alarms.
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ impl Default for FalseAlarms {
 }
 
 /// The approximations below hold for known distributions; the baseline only estimates them. The
-/// thresholds are set for a promise this many times stricter.
+/// thresholds are set for a rate this many times lower.
 const MARGIN: f64 = 6.0;
 
 impl FalseAlarms {
-    /// Windows between two false alarms of one of `statistics`, which share the promise equally.
+    /// Windows between two false alarms of one of `statistics`, which share the rate equally.
     #[must_use]
     pub fn windows_between(&self, statistics: usize, windows_per_second: f64) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "a stream has a few dozen statistics")]

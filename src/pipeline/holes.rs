@@ -73,7 +73,7 @@ impl HoleFiller {
         held: &mut HeldValues,
         at: i64,
     ) -> Result<&'a [f64], Reject> {
-        // A whole input may have several numbers of each field, in an order that nothing tells.
+        // A whole input may have several numbers of each field, in an unknown order.
         let by_place = self.width == self.fields.len();
         self.fill_by(sample, held, at, |place| by_place.then_some(place))
     }

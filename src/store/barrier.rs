@@ -39,7 +39,7 @@ pub(super) extern "C" fn sync_file_range(
     _flags: libc::c_uint,
 ) -> libc::c_int {
     CALLS.fetch_add(1, Ordering::Relaxed);
-    // SAFETY: fdatasync takes any integer and says EBADF to one that is no open file.
+    // SAFETY: fdatasync takes any integer and returns EBADF for one that is no open file.
     unsafe { libc::fdatasync(fd) }
 }
 
@@ -55,7 +55,7 @@ pub(super) unsafe extern "C" fn rename(
     from: *const libc::c_char,
     to: *const libc::c_char,
 ) -> libc::c_int {
-    // SAFETY: the caller's promise is the one that both calls ask for.
+    // SAFETY: the caller upholds the contract of both calls.
     let (result, to) =
         unsafe { (libc::renameat(libc::AT_FDCWD, from, libc::AT_FDCWD, to), CStr::from_ptr(to)) };
     let to = Path::new(OsStr::from_bytes(to.to_bytes()));

@@ -3,8 +3,8 @@
 //! A database never shrinks, so an empty one that has grown is replaced by a fresh one of the next
 //! number; a corrupt one is quarantined. A generation counts when it has its format key, which is
 //! written last; until then the one before it stays. Then its folder gets the file `whole`: from
-//! foreign or zeroed bytes sled makes an empty database without a word, and this file tells that
-//! from a generation that was never finished.
+//! foreign or zeroed bytes sled makes an empty database without an error, and this file
+//! distinguishes that from a generation that was never finished.
 
 use std::fs;
 use std::io;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::batch::{BatchKey, Header};
 use crate::outbox::Seq;
 
-/// One batch as the index knows it.
+/// One batch in the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Batch {
     /// In the order of its pieces.

@@ -1,4 +1,4 @@
-//! When a server wants to be asked again.
+//! When a request to a server is repeated.
 
 use std::time::Duration;
 

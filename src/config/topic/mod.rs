@@ -80,8 +80,8 @@ impl TopicPattern {
     /// Parses `sensors/{device}/imu`, `shelly-{name}/status` or `site/{place#}`.
     ///
     /// # Errors
-    /// Wildcards, captures whose end nothing tells, captures named twice or after what a template
-    /// knows already, and topics that a broker matches with no such filter.
+    /// Wildcards, captures without a determined end, captures named twice or after what a template
+    /// already has, and topics that a broker matches with no such filter.
     pub fn parse(text: &str) -> Result<Self, TopicError> {
         let levels = levels(text)?;
         if let Some(Level::Part { before, .. }) = levels.first()

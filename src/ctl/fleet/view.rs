@@ -112,12 +112,12 @@ pub(in crate::ctl) fn age(seconds: u64) -> String {
 }
 
 impl ModelStatus {
-    /// The state of the update, if this tool knows it.
+    /// The state of the update, if it is known.
     pub(in crate::ctl) fn update(&self) -> Option<State> {
         serde_json::from_value(Value::String(self.state.clone())).ok()
     }
 
-    /// An explanation of the reason, if this tool knows it.
+    /// An explanation of the reason, if it is known.
     pub(in crate::ctl) fn explanation(&self) -> Option<&'static str> {
         let reason = serde_json::from_value::<Reason>(Value::String(self.reason.clone()?));
         reason.ok().map(Reason::explanation)

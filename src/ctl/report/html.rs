@@ -36,7 +36,7 @@ pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) 
     out + "</tbody></table></div>\n"
 }
 
-/// A state in its colour; the word says the same.
+/// A state in its colour, which repeats the word.
 pub(super) fn badge(state: &str) -> String {
     let class = match state {
         "healthy" | "online" | "ok" => "good",

@@ -343,7 +343,7 @@ pub struct WindowOutcome {
     pub learned: Option<Arc<Baseline>>,
 }
 
-/// The statistics that share the promise: two sums and a histogram for each number, the events of
+/// The statistics that share the rate: two sums and a histogram for each number, the events of
 /// each channel, the labels and the inputs.
 fn statistics(quantities: &Quantities) -> usize {
     quantities.len() * 3 + quantities.channels.len() * channel::EVENTS.len() + 2

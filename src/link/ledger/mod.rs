@@ -203,7 +203,7 @@ impl Ledger {
     }
 }
 
-/// The hash is valid in this process only. A sender who wants to hide a message by a collision would
+/// The hash is valid in this process only. A sender who tries to hide a message by a collision would
 /// also have to get its packet id.
 fn fingerprint(topic: &[u8], payload: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();

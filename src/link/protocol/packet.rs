@@ -9,7 +9,7 @@ use crate::link::Fault;
 use crate::message::{Qos, Reply};
 use crate::outbox::Refusal;
 
-/// What one connection asks of the broker.
+/// The options of one connection.
 #[derive(Clone)]
 pub(crate) struct ConnectOptions {
     pub(crate) host: String,

@@ -63,7 +63,7 @@ impl StreamPlan {
         let takes_nan = stream.payload.reading.missing.all().any(|rule| rule == Missing::Nan);
         plans.iter_mut().for_each(|plan| plan.takes_nan = takes_nan);
         check_missing(stream, card, &fields, width, &plans, &mut problems);
-        // The card lists its inputs in the order of the fields; the model wants its own order.
+        // The card lists its inputs in the order of the fields; the model has its own order.
         plans.sort_by_key(|plan| inputs.iter().position(|spec| spec.name == plan.name));
         let lengths: Vec<usize> = plans.iter().map(|plan| plan.len).collect();
         let output = OutputPlan::new(card, &lengths, outputs, &mut problems);

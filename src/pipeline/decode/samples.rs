@@ -15,7 +15,7 @@ pub(super) const MAX_VALUES: usize = 1 << 22;
 /// How the numbers of a whole input lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pipeline) enum ValueOrder {
-    /// As the tensor wants them.
+    /// In the order of the tensor.
     Flat,
     /// Row after row, one number per field.
     Rows,

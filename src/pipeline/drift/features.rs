@@ -9,7 +9,7 @@ use crate::pipeline::interpret::{Body, Prediction};
 use crate::pipeline::plan::{Cast, InputPlan, StreamPlan};
 use crate::tensor::{Dtype, Quant, TensorSpec};
 
-/// The least standard deviation of a number whose unit nobody knows.
+/// The least standard deviation of a number of unknown unit.
 const RESOLUTION_OF_VALUES: f64 = 1e-9;
 
 /// Fills the features of a stream, window by window.

@@ -24,7 +24,7 @@ impl UpdateMachine {
             return self.end(State::Rejected, Some(Reason::Expired), effects);
         }
         match &mut update.phase {
-            // The clock has been set: what its old time said of the window says nothing.
+            // The clock has been set: the window of its old time does not apply.
             Phase::Waiting { seen, .. } if now.is_step_from(*seen) => self.wait(now, effects),
             Phase::Waiting { until, .. } if now.mono >= *until => self.query_held(effects),
             Phase::Waiting { seen, .. } => *seen = now,

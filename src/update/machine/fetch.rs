@@ -183,7 +183,7 @@ impl Fetch {
     }
 
     /// Puts a chunk back and waits before the next is asked for: `wait` at least, where the only
-    /// source wants it so.
+    /// source requires it.
     pub(super) fn lost(&mut self, now: Mono, place: ChunkId, wait: Duration, random: u64) {
         let Some(Asked { piece, .. }) = self.asked.remove(&place) else { return };
         self.missing.push_front((place, piece));

@@ -93,7 +93,7 @@ impl Controller {
         Ok(controller)
     }
 
-    /// Does what the machine wants done first, then whatever happens, to the end.
+    /// Carries out the machine's first actions, then handles events to the end.
     pub(super) async fn run(mut self) -> Result<(), Failure> {
         let mut actions = Vec::new();
         if self.state() == RolloutState::Running {
