@@ -1,11 +1,11 @@
-//! Drift: whether what a model sees and says is still distributed as while it was made.
+//! Drift: whether a model's inputs and outputs are still distributed as while it was made.
 //!
 //! A [`Baseline`] holds the distribution of each quantity: per channel the mean and the logarithm
 //! of the standard deviation of a window, of the output its labels, score, margin, entropy and
 //! values. A [`Watcher`] compares the windows of one stream with it: a CUSUM on means of blocks
 //! finds shifts soon, histograms find changes of shape, and rates of events find dead sensors,
-//! values beyond the training range and rejected inputs. Thresholds come from [`FalseAlarms`], a
-//! promise.
+//! values beyond the training range and rejected inputs. Thresholds come from [`FalseAlarms`],
+//! the allowed rate.
 //!
 //! Windows of one device resemble each other, and textbook detectors take them for independent:
 //! the baseline measures how long a block of windows has to be until its mean is independent of

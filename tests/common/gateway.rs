@@ -223,8 +223,9 @@ impl Gateway {
     /// Waits until the daemon has ended.
     pub(crate) fn ended(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("it does not run");
-        super::ended(&mut child)
-            .unwrap_or_else(|| panic!("it did not end within {PATIENCE:?}; the log:\n{}", self.log_end()))
+        super::ended(&mut child).unwrap_or_else(|| {
+            panic!("it did not end within {PATIENCE:?}; the log:\n{}", self.log_end())
+        })
     }
 
     /// SIGTERM, and a clean end.
