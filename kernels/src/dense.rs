@@ -73,10 +73,21 @@ impl Dense {
         zero: Option<i8>,
         m: usize,
         input: &[i8],
-        mut out: OutputBuffer<'_>,
+        out: OutputBuffer<'_>,
         scratch: &mut Scratch,
     ) {
-        let mut arena = scratch.arena();
+        self.run_in(zero, m, input, out, scratch.arena());
+    }
+
+    /// Runs in a part of the working memory.
+    pub(super) fn run_in(
+        &self,
+        zero: Option<i8>,
+        m: usize,
+        input: &[i8],
+        mut out: OutputBuffer<'_>,
+        mut arena: ScratchArena<'_>,
+    ) {
         let view = match zero {
             None => self.panels.view(),
             Some(zero) => {

@@ -48,6 +48,11 @@ unsafe impl Pod for i32 {}
 unsafe impl Pod for f32 {}
 
 impl<'a> ScratchArena<'a> {
+    /// Returns an allocator over the rest of the memory, for a run inside of this one.
+    pub(super) fn nested(&mut self) -> ScratchArena<'_> {
+        ScratchArena { rest: &mut *self.rest }
+    }
+
     /// Returns the next `len` elements. Their values are those an earlier run left there.
     ///
     /// # Panics

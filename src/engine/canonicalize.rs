@@ -12,7 +12,10 @@ pub(super) fn canonicalize(opset: i64, graph: &mut Graph) {
         match node.op.as_str() {
             "LpNormalization" => rewritten.normalization(node),
             "Swish" => rewritten.swish(node),
-            "GRU" | "LSTM" | "RNN" if node.text("direction") == Some("reverse") => {
+            // The end of a sequence that has its own length is not the end of all steps.
+            "GRU" | "LSTM" | "RNN"
+                if node.text("direction") == Some("reverse") && node.input(4).is_empty() =>
+            {
                 rewritten.reverse_recurrence(node);
             }
             _ => rewritten.nodes.push(node),

@@ -6,8 +6,9 @@ use super::error::LoadError;
 use super::graph::{AttributeValue, Graph, Node};
 use super::tract::FloatCompiler;
 
-/// Operators that [`super::qoperator_to_qdq`] expands.
+/// Operators that the lowering replaces; the float runtime does not have them.
 const LOWERED: &[&str] = &[
+    "DynamicQuantizeLSTM",
     "QGemm",
     "QLinearAdd",
     "QLinearAveragePool",
@@ -147,7 +148,6 @@ fn classical_hint(op: &str) -> &'static str {
 
 fn microsoft_hint(op: &str) -> &'static str {
     match op {
-        "DynamicQuantizeLSTM" => ": quantize with op_types_to_quantize=['Conv', 'MatMul', 'Gemm']",
         "MatMulNBits" | "MatMulBnb4" => {
             ": quantize with 8 bits (quantize_static or quantize_dynamic)"
         }

@@ -24,7 +24,8 @@
 //!   not folded).
 //! - [`softmax()`], [`log_softmax`] and [`Normalize`] over the last axis; [`reduce()`] over
 //!   adjacent axes.
-//! - [`Recurrent`]: LSTM, GRU and RNN, any number of steps, state as a value.
+//! - [`Recurrent`]: LSTM, GRU and RNN, any number of steps, state as a value; [`DynamicLstm`]: an
+//!   LSTM with products of integers.
 //!
 //! Transpositions, slices and concatenations are copies: [`super::Strided::floats`].
 //!
@@ -79,7 +80,9 @@ pub use conv_transpose::ConvTranspose;
 pub use dense::{Dense, Matmul};
 pub use normalize::{Normalize, affine};
 pub use pool::{Pool, PoolKind};
-pub use recurrent::{Cell, Recurrent, RecurrentWeights, Steps};
+pub use recurrent::{
+    Cell, DynamicLstm, DynamicRun, DynamicWeights, Recurrent, RecurrentWeights, Steps,
+};
 pub use reduce::{LANES, ReduceOp, reduce};
 pub use softmax::{log_softmax, softmax};
 pub use unary::{UnaryOp, unary, unary_in_place};

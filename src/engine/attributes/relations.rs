@@ -71,7 +71,7 @@ pub(super) fn check(opset: i64, node: &Node, constants: &Constants<'_>) -> Check
         "GRU" | "LSTM" | "RNN" if opset < 10 && node.text("direction") == Some("reverse") => {
             Err("its direction is not supported before opset 10: export with a newer opset".into())
         }
-        "GRU" | "LSTM" | "RNN" => recurrent(node, constants),
+        "DynamicQuantizeLSTM" | "GRU" | "LSTM" | "RNN" => recurrent(node, constants),
         "Conv" | "ConvInteger" | "QLinearConv" | "AveragePool" | "QLinearAveragePool"
         | "MaxPool" | "ConvTranspose" => window(node),
         "BitShift" => shift(node, constants),
@@ -103,7 +103,9 @@ fn required(node: &Node, name: &str, fits: impl Fn(i64) -> bool) -> Checked {
 }
 
 /// Activations that recurrences have kernels for, with their default parameters.
-const ACTIVATIONS: [&str; 9] = [
+const ACTIVATIONS: [&str; 11] = [
+    "Affine",
+    "ScaledTanh",
     "Relu",
     "Tanh",
     "Sigmoid",
@@ -119,7 +121,7 @@ const ACTIVATIONS: [&str; 9] = [
 /// agree with them.
 fn recurrent(node: &Node, constants: &Constants<'_>) -> Checked {
     let count = match node.op.as_str() {
-        "LSTM" => 3,
+        "LSTM" | "DynamicQuantizeLSTM" => 3,
         "GRU" => 2,
         _ => 1,
     };
@@ -140,10 +142,9 @@ fn recurrent(node: &Node, constants: &Constants<'_>) -> Checked {
     if node.float("clip").is_some_and(|clip| !(clip.is_finite() && clip > 0.0)) {
         return Err("its attribute clip is not a positive number".into());
     }
-    if directions == 2 && node.int("layout").unwrap_or(0) != 0 {
-        return Err("its attribute layout = 1 is not supported in two directions: export with \
-             layout 0"
-            .into());
+    parameters(node)?;
+    if node.op == "DynamicQuantizeLSTM" {
+        return Ok(());
     }
     for input in 1..3 {
         let Some(weights) = constants.input(node, input) else { continue };
@@ -156,6 +157,41 @@ fn recurrent(node: &Node, constants: &Constants<'_>) -> Checked {
             && Ok(hidden) != usize::try_from(given)
         {
             return Err(format!("its hidden_size is {given}, its weights are for {hidden}"));
+        }
+    }
+    Ok(())
+}
+
+/// Activations with an `alpha`, and with a `beta`. The values are taken in the order of the
+/// activations.
+const WITH_ALPHA: [&str; 6] =
+    ["Affine", "ScaledTanh", "LeakyRelu", "ThresholdedRelu", "HardSigmoid", "Elu"];
+const WITH_BETA: [&str; 3] = ["Affine", "ScaledTanh", "HardSigmoid"];
+/// ONNX has no defaults for the parameters of these.
+const WITHOUT_DEFAULT: [&str; 2] = ["Affine", "ScaledTanh"];
+
+/// The parameters of the activations of a recurrent layer.
+fn parameters(node: &Node) -> Checked {
+    let names = node.texts("activations").unwrap_or_default();
+    for (attribute, takers) in
+        [("activation_alpha", &WITH_ALPHA[..]), ("activation_beta", &WITH_BETA)]
+    {
+        let values = node.floats(attribute).unwrap_or_default();
+        let is =
+            |name: &[u8], all: &[&str]| all.iter().any(|a| name.eq_ignore_ascii_case(a.as_bytes()));
+        let taking: Vec<&Vec<u8>> = names.iter().filter(|name| is(name, takers)).collect();
+        if values.iter().any(|x| !x.is_finite()) {
+            return Err(format!("its attribute {attribute} has a value that is not finite"));
+        }
+        if values.len() > taking.len() {
+            return Err(format!(
+                "its attribute {attribute} has {} values, its activations take {}",
+                values.len(),
+                taking.len()
+            ));
+        }
+        if taking.iter().skip(values.len()).any(|name| is(name, &WITHOUT_DEFAULT)) {
+            return Err(format!("its attribute {attribute} has no value for Affine or ScaledTanh"));
         }
     }
     Ok(())

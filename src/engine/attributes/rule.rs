@@ -18,8 +18,6 @@ pub(super) enum ValueRule {
     Ints,
     Float,
     Floats,
-    /// A list of floats that must be empty.
-    NoFloats,
     Text,
     TextOf(&'static [&'static str]),
     Texts,
@@ -35,11 +33,6 @@ impl AttributeRule {
     /// Supports only these numbers.
     pub(super) const fn only(self, values: &'static [i64]) -> Self {
         Self { rule: ValueRule::IntOf(values), ..self }
-    }
-
-    /// Supports only an empty list.
-    pub(super) const fn empty(self) -> Self {
-        Self { rule: ValueRule::NoFloats, ..self }
     }
 
     /// Sets the last opset that has the attribute.
@@ -87,7 +80,7 @@ impl ValueRule {
             Self::Int | Self::IntOf(_) => "INT",
             Self::Ints => "INTS",
             Self::Float => "FLOAT",
-            Self::Floats | Self::NoFloats => "FLOATS",
+            Self::Floats => "FLOATS",
             Self::Text | Self::TextOf(_) => "STRING",
             Self::Texts => "STRINGS",
             Self::Tensor => "TENSOR",
@@ -102,7 +95,6 @@ impl ValueRule {
             (Self::TextOf(values), AttributeValue::Text(value)) => {
                 values.iter().any(|v| v.as_bytes() == value)
             }
-            (Self::NoFloats, AttributeValue::Floats(values)) => values.is_empty(),
             (Self::Int, AttributeValue::Int(_))
             | (Self::Ints, AttributeValue::Ints(_))
             | (Self::Float, AttributeValue::Float(_))
@@ -135,7 +127,7 @@ impl ValueRule {
         match self {
             Self::IntOf(values) => alternatives(values),
             Self::TextOf(values) => alternatives(values),
-            _ => "an empty list".to_owned(),
+            _ => "other values".to_owned(),
         }
     }
 }

@@ -1,19 +1,27 @@
 //! Execution of float kernels.
 
 use super::Executor;
+use crate::engine::error::RunError;
 use crate::engine::plan::{FloatStep, Step};
 use inferd_kernels::Scratch;
 use inferd_kernels::float::{self as kernels, UnaryOp};
 
 impl Executor<'_> {
+    /// Checks the values that a step takes only some of.
+    pub(super) fn check_floats(&self, operation: &FloatStep, step: &Step) -> Result<(), RunError> {
+        match operation {
+            FloatStep::Recurrent(layer) => layer.check(step.from.last().map(|&s| self.floats(s))),
+            _ => Ok(()),
+        }
+    }
+
     /// Runs a step that reads and writes floats.
     pub(super) fn float(&mut self, operation: &FloatStep, step: &Step, to: &mut [f32]) {
         // The scratch memory moves out so that the sources can be borrowed beside it.
         let mut scratch = std::mem::replace(&mut self.state.scratch, Scratch::with_bytes(0));
         let sources = Sources {
             first: step.from.first().map_or(&[], |&s| self.floats(s)),
-            second: step.from.get(1).map(|&s| self.floats(s)),
-            third: step.from.get(2).map(|&s| self.floats(s)),
+            others: [1, 2, 3].map(|i| step.from.get(i).map(|&s| self.floats(s))),
         };
         self.kernel(operation, &sources, to, &mut scratch);
         self.state.scratch = scratch;
@@ -26,22 +34,22 @@ impl Executor<'_> {
         to: &mut [f32],
         scratch: &mut Scratch,
     ) {
-        let (isa, from) = (self.plan.isa, sources.first);
+        let (isa, from, [second, ..]) = (self.plan.isa, sources.first, sources.others);
         match operation {
             FloatStep::Conv { conv, batch, then } => {
                 let (input, output) = (from.len() / batch, to.len() / batch);
                 for (i, to) in to.chunks_exact_mut(output).enumerate() {
-                    let residual = sources.second.map(|r| &r[i * output..][..output]);
+                    let residual = second.map(|r| &r[i * output..][..output]);
                     conv.run(&from[i * input..][..input], residual, to, scratch);
                 }
                 self.then(*then, to);
             }
             FloatStep::Dense { dense, rows, then } => {
-                dense.run(*rows, from, sources.second, to);
+                dense.run(*rows, from, second, to);
                 self.then(*then, to);
             }
             FloatStep::Matmul { matmul, starts, lengths } => {
-                let right = sources.second.unwrap_or_default();
+                let right = second.unwrap_or_default();
                 let result = to.len() / starts.len();
                 for (to, [a, b]) in to.chunks_exact_mut(result).zip(starts) {
                     let (a, b) = (&from[*a..][..lengths[0]], &right[*b..][..lengths[1]]);
@@ -55,7 +63,7 @@ impl Executor<'_> {
                 }
             }
             FloatStep::Unary(op) => kernels::unary(isa, *op, from, to),
-            FloatStep::Binary(binary) => binary.run(from, sources.second.unwrap_or_default(), to),
+            FloatStep::Binary(binary) => binary.run(from, second.unwrap_or_default(), to),
             FloatStep::Affine { scale, shift, activation } => {
                 kernels::affine(isa, [scale, shift], *activation, from, to);
             }
@@ -78,6 +86,5 @@ impl Executor<'_> {
 /// The sources of a step.
 pub(super) struct Sources<'a> {
     pub first: &'a [f32],
-    pub second: Option<&'a [f32]>,
-    pub third: Option<&'a [f32]>,
+    pub others: [Option<&'a [f32]>; 3],
 }

@@ -82,10 +82,13 @@ impl Executor<'_> {
                 kernels::u8_from_s8(self.bytes(step.from[0]), &mut to);
                 self.put(step.to, to);
             }
+            Operation::Float(operation) => {
+                self.check_floats(operation, step)?;
+                self.write_floats(step);
+            }
             Operation::Dequantize { .. }
             | Operation::TableFloat(_)
             | Operation::CopyFloat(_)
-            | Operation::Float(_)
             | Operation::Softmax { quantized: None, .. } => self.write_floats(step),
             Operation::Product(product) if matches!(product.epilogue, Epilogue::Float { .. }) => {
                 self.write_floats(step);

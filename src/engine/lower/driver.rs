@@ -2,7 +2,7 @@
 //! region, or waits for it.
 
 use super::context::{LowerResult, Lowering, NotLowered, run_in_float};
-use super::float::has_kernel;
+use super::float::{has_kernel, is_recurrent};
 use crate::engine::error::LoadError;
 use crate::engine::explain::NodePlacement;
 use crate::engine::lower::value::Value;
@@ -45,6 +45,7 @@ impl Lowering<'_> {
         let pending = is(self, |v| matches!(v, Value::Pending));
         let blocked = is(self, |v| matches!(v, Value::Blocked));
         let kernel = self.float_kernels && has_kernel(&node.op) && !self.reads_others(&node);
+        let kernel = kernel || is_recurrent(&node.op);
         let waits = starts_integers(&node.op) || Self::reads_memory(&node) || kernel;
         if blocked || (pending && waits) {
             self.set_outputs(&node, &Value::Blocked);
@@ -105,6 +106,7 @@ impl Lowering<'_> {
             "Concat" => self.concat(node)?,
             "Pad" => self.pad(node)?,
             "Shape" => return self.shape_of(node),
+            op if is_recurrent(op) => return self.recurrent(node),
             _ => self.function(node)?,
         }
         self.record_placement(node, NodePlacement::Integer);

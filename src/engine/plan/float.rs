@@ -1,7 +1,8 @@
 //! Steps of float kernels.
 
 use inferd_kernels::float::{
-    Activation, Binary, Conv, Dense, Matmul, Normalize, Pool, Recurrent, ReduceOp, UnaryOp,
+    Activation, Binary, Conv, Dense, DynamicLstm, Matmul, Normalize, Pool, Recurrent, ReduceOp,
+    UnaryOp,
 };
 
 /// A step that reads and writes floats.
@@ -53,13 +54,13 @@ pub(in crate::engine) enum FloatStep {
 }
 
 /// A recurrent layer in one or two directions over a batch. The sources are the input
-/// `[steps][batch][input]`, and the initial states where they are not constants. The result is
-/// every hidden state `[steps][direction][batch][hidden]`, then the last hidden states
-/// `[direction][batch][hidden]`, then for an LSTM the last cell states.
+/// `[steps][batch][input]`, the initial states where they are not constants, and the lengths of the
+/// sequences if a run has them. The result is every hidden state `[steps][direction][batch][hidden]`,
+/// then the last hidden states `[direction][batch][hidden]`, then for an LSTM the last cell states.
 #[derive(Debug)]
 pub(in crate::engine) struct RecurrentStep {
     /// With whether the last step runs first.
-    pub directions: Vec<(Recurrent, bool)>,
+    pub directions: Vec<(RecurrentLayer, bool)>,
     pub steps: usize,
     pub batch: usize,
     pub input: usize,
@@ -67,6 +68,24 @@ pub(in crate::engine) struct RecurrentStep {
     pub has_cells: bool,
     /// Whether there is a source with the initial hidden states, and one with the cell states.
     pub initial: [bool; 2],
+    pub lengths: Lengths,
+}
+
+/// The kernel of one direction.
+#[derive(Debug)]
+pub(in crate::engine) enum RecurrentLayer {
+    Float(Recurrent),
+    Dynamic(DynamicLstm),
+}
+
+/// How many steps each sequence of a batch has.
+#[derive(Debug)]
+pub(in crate::engine) enum Lengths {
+    /// All.
+    Whole,
+    Fixed(Vec<usize>),
+    /// They are the last source.
+    Given,
 }
 
 impl FloatStep {
@@ -76,7 +95,11 @@ impl FloatStep {
             Self::Conv { conv, .. } => conv.scratch_bytes(),
             Self::Matmul { matmul, .. } => matmul.scratch_bytes(),
             Self::Recurrent(step) => {
-                step.directions.iter().map(|(r, _)| r.scratch_bytes()).max().unwrap_or(0)
+                let bytes = |layer: &RecurrentLayer| match layer {
+                    RecurrentLayer::Float(layer) => layer.scratch_bytes(),
+                    RecurrentLayer::Dynamic(layer) => layer.scratch_bytes(step.steps, step.batch),
+                };
+                step.directions.iter().map(|(layer, _)| bytes(layer)).max().unwrap_or(0)
             }
             _ => 0,
         }

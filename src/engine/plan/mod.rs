@@ -2,7 +2,7 @@
 
 mod float;
 
-pub(super) use float::{FloatStep, RecurrentStep};
+pub(super) use float::{FloatStep, Lengths, RecurrentLayer, RecurrentStep};
 
 use super::classical::Classical;
 use super::tensor_view::BufferRef;

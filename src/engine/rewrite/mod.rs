@@ -6,6 +6,7 @@
 //!   count its turns.
 //! - [`fused`], [`transformer`]: operators that ONNX Runtime's optimiser writes.
 //! - [`block_weights`]: weights of 4 bits, and weights with a scale for each block.
+//! - [`lengths`]: lengths of sequences that depend on the input.
 //! - [`standard`]: operators of ONNX itself that have a simple definition.
 //!
 //! The walk also knows shapes ([`super::shapes`]), and refuses tensors beyond the bounds.
@@ -15,6 +16,7 @@ mod builder;
 mod control_flow;
 mod fused;
 mod half_precision;
+mod lengths;
 mod names;
 mod standard;
 mod transformer;
@@ -38,6 +40,7 @@ const MICROSOFT: &str = "com.microsoft";
 /// beyond the bounds, or more nodes than [`MAX_NODES`].
 pub(super) fn rewrite(opset: i64, graph: &mut Graph) -> Result<(), LoadError> {
     let mut inlined = Inlined::default();
+    lengths::cast_lengths(graph);
     rewrite_graph(opset, graph, None, &mut inlined)?;
     drop_unused(graph);
     Ok(())

@@ -53,16 +53,19 @@ fn attributes_of_recurrences_are_honoured_or_named() {
     }
     load(&lstm().int("input_forget", 1).bytes()).unwrap();
     let affine = ["Sigmoid", "Affine", "Tanh"];
-    expect_refused(lstm().texts("activations", &affine), &["activations", "Affine", "unroll"]);
+    expect_refused(lstm().texts("activations", &affine), &["activation_alpha", "Affine"]);
     expect_refused(lstm().texts("activations", &["Sigmoid"]), &["activations"]);
     expect_refused(lstm().real("clip", -3.0), &["clip is not a positive number"]);
     // The float runtime would ignore these.
     let computed = |build: Build| {
-        let mut build = build.input("lengths", Dtype::I32, &[1]);
-        build.graph.node[0].input.extend([String::new(), "lengths".to_owned()]);
+        let mut build = build.input("weights", Dtype::F32, &[1, 12, 2]);
+        build.graph.node[0].input[1] = "weights".to_owned();
         build
     };
-    expect_refused(computed(lstm().texts("activations", &relu)), &["activations", "lengths"]);
+    expect_refused(
+        computed(lstm().texts("activations", &relu)),
+        &["activations", "constant weights"],
+    );
     expect_refused(computed(lstm().real("clip", 3.0)), &["clip"]);
     expect_refused(computed(lstm().int("input_forget", 1)), &["input_forget"]);
     expect_refused(lstm().int("output_sequence", 1), &["output_sequence"]);

@@ -98,6 +98,15 @@ impl Build {
         })
     }
 
+    pub(super) fn reals(self, name: &str, values: &[f32]) -> Self {
+        self.attribute(AttributeProto {
+            name: name.into(),
+            r#type: AttributeType::Floats as i32,
+            floats: values.to_vec(),
+            ..AttributeProto::default()
+        })
+    }
+
     pub(super) fn texts(self, name: &str, values: &[&str]) -> Self {
         self.attribute(AttributeProto {
             name: name.into(),

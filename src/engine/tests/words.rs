@@ -158,7 +158,6 @@ fn refusals_name_the_export_that_avoids_them() {
         ("ai.onnx.ml.DictVectorizer", "give the model its numbers"),
         ("com.microsoft.EmbedLayerNormalization", "ORT_ENABLE_BASIC"),
         ("com.microsoft.nchwc.Conv", "ORT_ENABLE_BASIC"),
-        ("com.microsoft.DynamicQuantizeLSTM", "op_types_to_quantize"),
         ("com.example.Own", "custom operator"),
         ("NoSuchOperator", "another operator"),
     ] {

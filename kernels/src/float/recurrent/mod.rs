@@ -4,6 +4,9 @@
 //! of the hidden state. The accumulator of a gate is one chain: bias (the sum of both), inputs, and
 //! hidden state, with ascending index.
 mod cells;
+mod dynamic;
+
+pub use dynamic::{DynamicLstm, DynamicRun, DynamicWeights};
 
 use super::super::isa::Isa;
 use super::super::operands::Grid;

@@ -1,6 +1,7 @@
 //! The float kernels against plain evaluations in double precision, and every instruction set
 //! against the scalar one, bit for bit, on random shapes.
 mod bits;
+mod dynamic_lstm;
 mod layers;
 mod math;
 mod recurrent;

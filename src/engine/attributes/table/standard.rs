@@ -33,8 +33,8 @@ const ROUND: AttributeRule = text("round_mode", &["up", "down", "nearest"]);
 macro_rules! recurrent {
     ($($more:expr),*) => {
         &[
-            floats("activation_alpha").empty(),
-            floats("activation_beta").empty(),
+            floats("activation_alpha"),
+            floats("activation_beta"),
             texts("activations"),
             float("clip"),
             text("direction", &["forward", "bidirectional", "reverse"]),

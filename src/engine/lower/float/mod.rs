@@ -21,6 +21,7 @@ mod reduce;
 mod types;
 
 pub(super) use draft::FloatDraft;
+pub(super) use recurrent::is_recurrent;
 pub(super) use types::has_kernel;
 
 use super::context::{LowerResult, Lowering, run_in_float};
@@ -36,6 +37,7 @@ impl Lowering<'_> {
             return run_in_float("the operator has no float kernel");
         }
         match node.op.as_str() {
+            op if is_recurrent(op) => return self.recurrent(node),
             "DequantizeLinear" => self.dequantize(node)?,
             "Shape" => return self.shape_of(node),
             "Transpose" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Identity"
@@ -63,7 +65,6 @@ impl Lowering<'_> {
             "ReduceL1" => self.float_reduce(node, ReduceOp::L1)?,
             "ReduceL2" => self.float_reduce(node, ReduceOp::L2)?,
             "ReduceSumSquare" => self.float_reduce(node, ReduceOp::SumSquare)?,
-            "LSTM" | "GRU" | "RNN" => self.float_recurrent(node)?,
             "Softmax" | "LogSoftmax" => self.float_softmax(node)?,
             _ => self.float_unary(node)?,
         }

@@ -100,6 +100,7 @@ const KERNELS: &[&str] = &[
     "Concat",
     "Conv",
     "Div",
+    "DynamicQuantizeLSTM",
     "Elu",
     "Erf",
     "Exp",

@@ -1,6 +1,7 @@
 //! Recurrent layers with random weights, and what they give by their definition in doubles.
 
 use super::super::model::{Build, build};
+use super::activations::Activations;
 use crate::tensor::{Data, Dtype};
 use fastrand::Rng;
 use std::fmt;
@@ -25,22 +26,26 @@ pub(super) struct Layer {
     w: Vec<f32>,
     r: Vec<f32>,
     b: Option<Vec<f32>>,
-    lengths: bool,
+    lengths: Option<Vec<usize>>,
     h: Option<Vec<f32>>,
     c: Option<Vec<f32>>,
     p: Option<Vec<f32>>,
-    /// Whether the initial states are inputs of the model.
+    /// Whether the initial states and the lengths are inputs of the model.
     states_given: bool,
     outputs: [bool; 3],
     explicit: bool,
+    /// For each direction, with alpha and beta.
+    activations: Activations,
+    clip: Option<f32>,
+    input_forget: bool,
 }
 
 impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?} {} layout {} lbr {} steps {} batch {} width {} hidden {} b {} lengths {} h {} c \
-             {} p {} given {} outputs {:?}",
+            "{:?} {} layout {} lbr {} steps {} batch {} width {} hidden {} b {} lengths {:?} h {} c \
+             {} p {} given {} outputs {:?} {:?} clip {:?} input_forget {}",
             self.kind,
             self.direction,
             self.batch_first,
@@ -55,7 +60,10 @@ impl fmt::Display for Layer {
             self.c.is_some(),
             self.p.is_some(),
             self.states_given,
-            self.outputs
+            self.outputs,
+            self.activations.0,
+            self.clip,
+            self.input_forget
         )
     }
 }
@@ -73,7 +81,7 @@ impl Layer {
         let gates = kind.gates();
         let direction = *rng.choice(&["forward", "reverse", "bidirectional"]).unwrap();
         let directions = if direction == "bidirectional" { 2 } else { 1 };
-        let batch_first = directions == 1 && rng.u8(..3) == 0;
+        let batch_first = rng.u8(..3) == 0;
         let (steps, batch, width) = (rng.usize(1..8), rng.usize(1..4), rng.usize(1..5));
         // Above 64 the float runtime goes another way.
         let hidden = if rng.u8(..6) == 0 { 65 } else { rng.usize(1..7) };
@@ -98,13 +106,16 @@ impl Layer {
             w: numbers(rng, rows * width),
             r: numbers(rng, rows * hidden),
             b: maybe(rng, 2 * rows),
-            lengths: rng.u8(..4) == 0,
+            lengths: (rng.u8(..3) == 0).then(|| (0..batch).map(|_| rng.usize(..=steps)).collect()),
             h: maybe(rng, states),
             c: maybe(rng, states).filter(|_| kind == Kind::Lstm),
             p: maybe(rng, 3 * directions * hidden).filter(|_| kind == Kind::Lstm),
             states_given: rng.u8(..3) == 0,
             outputs,
             explicit: rng.bool(),
+            activations: Activations::random(rng, kind.activations(), directions),
+            clip: (rng.u8(..4) == 0).then_some(0.4),
+            input_forget: kind == Kind::Lstm && rng.u8(..4) == 0,
         }
     }
 
@@ -137,9 +148,11 @@ impl Layer {
             build = build.constant("b", &[d, 2 * g * h], Data::F32(b.clone()));
             inputs[3] = "b";
         }
-        if self.lengths {
-            let lengths = vec![self.steps as i32; self.batch];
-            build = build.constant("lengths", &[self.batch], Data::I32(lengths));
+        if let Some(lengths) = self.lengths_data() {
+            build = match self.states_given {
+                true => build.input("lengths", Dtype::I32, &[self.batch]),
+                false => build.constant("lengths", &[self.batch], lengths),
+            };
             inputs[4] = "lengths";
         }
         for (i, name, state) in [(5, "h", &self.h), (6, "c", &self.c)] {
@@ -166,9 +179,12 @@ impl Layer {
         if self.batch_first || self.explicit {
             build = build.int("layout", i64::from(self.batch_first));
         }
-        if self.explicit {
-            let all = self.kind.activations().repeat(d);
-            build = build.texts("activations", &all);
+        build = self.activations.declare(build, self.explicit);
+        if let Some(clip) = self.clip {
+            build = build.real("clip", clip);
+        }
+        if self.input_forget {
+            build = build.int("input_forget", 1);
         }
         if self.kind == Kind::Gru {
             build = build.int("linear_before_reset", i64::from(self.linear_before_reset));
@@ -196,9 +212,13 @@ impl Layer {
                     (0..n).map(|i| s.map_or(0.0, |s| f64::from(s[at + i]))).collect()
                 };
                 let (mut h, mut c) = (state(h), state(c));
-                for k in 0..self.steps {
+                let length = self.lengths.as_ref().map_or(self.steps, |lengths| lengths[row]);
+                if length == 0 {
+                    (h, c) = (vec![0.0; n], vec![0.0; n]);
+                }
+                for k in 0..length {
                     let backwards = dir == 1 || self.direction == "reverse";
-                    let t = if backwards { self.steps - 1 - k } else { k };
+                    let t = if backwards { length - 1 - k } else { k };
                     let from = match self.batch_first {
                         true => (row * self.steps + t) * self.width,
                         false => (t * self.batch + row) * self.width,
@@ -233,38 +253,50 @@ impl Layer {
         let peephole = |part: usize, i: usize| {
             self.p.as_ref().map_or(0.0, |p| f64::from(p[(dir * 3 + part) * n + i]))
         };
-        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+        let clip = self.clip.map_or(f64::INFINITY, f64::from);
+        let activate = |which: usize, x: f64| {
+            let own = &self.activations.0[dir * self.kind.activations().len() + which];
+            own.apply(if which < 2 { x.clamp(-clip, clip) } else { x })
+        };
         let old = h.clone();
         match self.kind {
             Kind::Rnn => {
-                *h = (0..n).map(|i| (from_x(0, i) + from_h(0, i, &old)).tanh()).collect();
+                *h = (0..n).map(|i| activate(0, from_x(0, i) + from_h(0, i, &old))).collect();
             }
             // Gates i, o, f, c; peepholes i, o, f.
             Kind::Lstm => {
                 for i in 0..n {
                     let gate = |g: usize| from_x(g, i) + from_h(g, i, &old);
-                    let input = sigmoid(gate(0) + peephole(0, i) * c[i]);
-                    let forget = sigmoid(gate(2) + peephole(2, i) * c[i]);
-                    c[i] = forget * c[i] + input * gate(3).tanh();
-                    let output = sigmoid(gate(1) + peephole(1, i) * c[i]);
-                    h[i] = output * c[i].tanh();
+                    let input = activate(0, gate(0) + peephole(0, i) * c[i]);
+                    let forget = activate(0, gate(2) + peephole(2, i) * c[i]);
+                    let forget = if self.input_forget { 1.0 - input } else { forget };
+                    c[i] = forget * c[i] + input * activate(1, gate(3));
+                    let output = activate(0, gate(1) + peephole(1, i) * c[i]);
+                    h[i] = output * activate(2, c[i]);
                 }
             }
             // Gates z, r, h.
             Kind::Gru => {
                 let reset: Vec<f64> =
-                    (0..n).map(|i| sigmoid(from_x(1, i) + from_h(1, i, &old))).collect();
+                    (0..n).map(|i| activate(0, from_x(1, i) + from_h(1, i, &old))).collect();
                 let kept: Vec<f64> = reset.iter().zip(&old).map(|(r, h)| r * h).collect();
                 for i in 0..n {
-                    let update = sigmoid(from_x(0, i) + from_h(0, i, &old));
+                    let update = activate(0, from_x(0, i) + from_h(0, i, &old));
                     let recurrent = match self.linear_before_reset {
                         true => reset[i] * from_h(2, i, &old),
                         false => from_h(2, i, &kept),
                     };
-                    h[i] = (1.0 - update) * (from_x(2, i) + recurrent).tanh() + update * old[i];
+                    let new = activate(1, from_x(2, i) + recurrent);
+                    h[i] = (1.0 - update) * new + update * old[i];
                 }
             }
         }
+    }
+
+    /// The lengths as the model takes them.
+    pub(super) fn lengths_data(&self) -> Option<Data> {
+        let lengths = self.lengths.as_ref()?;
+        Some(Data::I32(lengths.iter().map(|&n| n as i32).collect()))
     }
 
     /// The outputs in the shapes of the model.
@@ -274,7 +306,8 @@ impl Layer {
             other => panic!("{other:?}"),
         };
         let x = real(&inputs[0]);
-        let mut given = inputs[1..].iter().map(real);
+        let states = if self.lengths.is_some() && self.states_given { 2 } else { 1 };
+        let mut given = inputs[states..].iter().map(real);
         let mut state = |own: &Option<Vec<f32>>| match own {
             Some(_) if self.states_given => given.next(),
             own => own.clone(),
@@ -282,15 +315,20 @@ impl Layer {
         let (h, c) = (state(&self.h), state(&self.c));
         let [y, last_h, last_c] = self.reference(&x, h.as_deref(), c.as_deref());
         let (d, b, n) = (self.directions(), self.batch, self.hidden);
-        // To batch, steps, directions, hidden; one direction only.
-        let turned = |y: Vec<f64>| match self.batch_first {
-            false => y,
-            true => {
-                let rows = (0..b).flat_map(|row| (0..self.steps).map(move |t| (t, row)));
-                rows.flat_map(|(t, row)| y[(t * d * b + row) * n..][..n].to_vec()).collect()
+        // To batch, steps, directions, hidden.
+        let turned = |y: Vec<f64>, steps: usize| -> Vec<f64> {
+            if !self.batch_first {
+                return y;
             }
+            let mut all = Vec::new();
+            for row in 0..b {
+                for part in 0..steps * d {
+                    all.extend_from_slice(&y[(part * b + row) * n..][..n]);
+                }
+            }
+            all
         };
-        let all = [turned(y), last_h, last_c];
+        let all = [turned(y, self.steps), turned(last_h, 1), turned(last_c, 1)];
         all.into_iter().zip(self.outputs).filter(|(_, used)| *used).map(|(o, _)| o).collect()
     }
 }
@@ -312,7 +350,7 @@ impl Kind {
         }
     }
 
-    fn activations(self) -> &'static [&'static str] {
+    pub(super) fn activations(self) -> &'static [&'static str] {
         match self {
             Self::Lstm => &["Sigmoid", "Tanh", "Tanh"],
             Self::Gru => &["Sigmoid", "Tanh"],
