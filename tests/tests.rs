@@ -29,6 +29,7 @@ mod service;
 mod store;
 mod store_size_limit;
 mod stored;
+mod topics;
 mod updates;
 mod web;
 mod windows;

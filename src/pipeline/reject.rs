@@ -173,11 +173,14 @@ impl Got {
             Self::Text(text) if has_decimal_comma(text) => {
                 "send it with a decimal point, or set payload.numbers = \"lenient\""
             }
-            Self::Text(text) if text.contains([';', '\t']) => {
-                "send a number alone, or set payload.delimiter; commas separate columns"
+            Self::Text(text) if text.starts_with(['{', '[']) => {
+                "send the value itself, not a text with JSON in it"
             }
-            Self::Text(text) if text.starts_with(|c: char| c.is_ascii_digit() || c == '-') => {
+            Self::Text(text) if has_unit(text) => {
                 "send a number alone, or set payload.numbers = \"lenient\""
+            }
+            Self::Text(text) if are_several_numbers(text) => {
+                "send a number alone; payload.delimiter names what separates the columns of CSV"
             }
             Self::Text(_) => {
                 "send a number, or name the text in payload.words or payload.missing_values"
@@ -216,13 +219,35 @@ pub(super) fn has_decimal_comma(text: &str) -> bool {
     unsigned.split_once(',').is_some_and(|(whole, part)| digits(whole) && digits(part))
 }
 
+/// Whether a text is one number and something behind it that may be its unit.
+fn has_unit(text: &str) -> bool {
+    let number = |c: char| c.is_ascii_digit() || "+-.,".contains(c);
+    let unit = text.trim_start_matches(number);
+    let has_digit = text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c))
+        && text.contains(|c: char| c.is_ascii_digit());
+    let is_hex = text.starts_with("0x") || text.starts_with("0X");
+    let is_unit = unit.trim_start().starts_with(|c: char| c.is_alphabetic() || "%°µ".contains(c))
+        && !unit.contains(|c: char| c.is_ascii_digit());
+    has_digit && (is_unit || is_hex)
+}
+
+/// Whether a text is numbers with a separator between them.
+fn are_several_numbers(text: &str) -> bool {
+    let parts = || text.split([';', '\t', ' ', ',', '|', '"']).filter(|part| !part.is_empty());
+    parts().count() > 1 && parts().all(|part| part.parse::<f64>().is_ok())
+}
+
 fn missing(fields: &[String], option: &str) -> String {
     let (names, verb, them) = match fields {
         [one] => (one.clone(), "is", "it"),
         [more @ .., last] => (format!("{} and {last}", more.join(", ")), "are", "them"),
         [] => (String::new(), "is", "it"),
     };
-    let or = if option == "payload.fields" { ", or set payload.missing" } else { "" };
+    let or = if matches!(option, "payload.fields" | "payload.bytes.at") {
+        ", or set payload.missing"
+    } else {
+        ""
+    };
     format!("{names} {verb} missing: send {them}, or correct {option}{or}")
 }
 

@@ -31,7 +31,8 @@ impl CsvDecoder {
 impl PayloadDecoder for CsvDecoder {
     fn decode(&mut self, payload: &[u8], out: &mut Decoded) -> Result<(), Reject> {
         let mut builder = SampleBuilder::new(&self.schema, out.samples_mut());
-        let skipped = self.reader.read(payload, &mut self.filter, &mut builder)?;
+        let read = self.reader.read(payload, &mut self.filter, &mut builder);
+        let skipped = read.map_err(|reject| comment(reject, payload, &self.schema))?;
         if skipped == 0 || !builder.is_empty() {
             builder.finish()?;
         }
@@ -88,7 +89,10 @@ impl CsvReader {
     /// delimiter ends the line.
     fn without_last_empty(&self, cells: usize, builder: &SampleBuilder<'_>) -> usize {
         let schema = builder.schema;
-        if schema.texts.is_strict() || schema.whole || cells <= schema.width {
+        // A line of a whole input has any number of cells.
+        let is_one_too_many =
+            cells > schema.width || (schema.whole && cells > 1 && schema.missing.is_none());
+        if schema.texts.is_strict() || !is_one_too_many {
             return cells;
         }
         let is_empty = self.cells(cells).last().is_some_and(str::is_empty);
@@ -147,16 +151,34 @@ fn positional<'c>(
         (Some(_), Some(_)) => &[Slot::Time, Slot::TimeOfDay],
         (None, _) => &[],
     };
-    let timed = !builder.schema.whole && count > builder.schema.width;
+    let width = builder.schema.width;
+    let timed = !builder.schema.whole && count > width;
     for (place, cell) in cells.enumerate() {
         if let Some(slot) = times.get(place).filter(|_| timed) {
             builder.take_text_time(*slot, cell)?;
             continue;
         }
+        if cell.is_empty() && place > 0 && place.saturating_add(1) == count && count > width {
+            let hint =
+                "; a delimiter at the end of a line is taken with payload.numbers = \"lenient\"";
+            let (what, got) = ("numbers in a line", count.to_string());
+            return Err(Reject::WrongLength { what, got, expected: width.to_string(), hint });
+        }
         let value = number(cell, builder.schema, || builder.position_name())?;
         builder.push(value)?;
     }
     if builder.schema.whole { Ok(()) } else { builder.end_positions() }
+}
+
+/// Says of a text that begins with `#` that this may be a comment.
+fn comment(reject: Reject, payload: &[u8], schema: &PayloadSchema) -> Reject {
+    let is_about_texts = matches!(reject, Reject::MissingField { .. } | Reject::NotANumber { .. });
+    if is_about_texts && schema.csv.comment.is_none() && payload.starts_with(b"#") {
+        let problem = "its first line begins with #: set payload.comment = \"#\" if such lines are \
+                       comments";
+        return Reject::Syntax { format: "CSV", problem: problem.to_owned() };
+    }
+    reject
 }
 
 /// Says of a line that seems to have two numbers that it is one with a decimal comma.

@@ -11,6 +11,12 @@ pub(super) fn mistake(text: &str) -> Option<String> {
     if trimmed.starts_with("{'") || trimmed.starts_with("['") {
         return Some("it has single quotes: JSON has double quotes".to_owned());
     }
+    let mut lines = trimmed.lines().filter(|line| !line.trim().is_empty());
+    let is_json = |line: &str| serde_json::from_str::<serde::de::IgnoredAny>(line).is_ok();
+    if lines.clone().nth(1).is_some() && lines.next().is_some_and(is_json) {
+        let problem = "it is a value on each line: set payload.format = \"ndjson\"";
+        return Some(problem.to_owned());
+    }
     if has_decimal_comma(trimmed) {
         let point = trimmed.replace(',', ".");
         return Some(format!(

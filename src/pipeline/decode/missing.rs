@@ -45,6 +45,12 @@ impl MissingPlan {
     /// Whether a text stands for no number.
     pub(super) fn is_text_of_none(&self, text: &str) -> bool {
         let text = text.trim().to_lowercase();
-        matches!(text.as_str(), "" | "null" | "nan") || self.words.contains(&text)
+        matches!(text.as_str(), "" | "null") || is_not_finite(&text) || self.words.contains(&text)
     }
+}
+
+/// Whether a text is NaN or an infinity, as common writers print them.
+fn is_not_finite(text: &str) -> bool {
+    text.parse::<f64>().is_ok_and(|value| !value.is_finite())
+        && !text.contains(|c: char| c.is_ascii_digit())
 }

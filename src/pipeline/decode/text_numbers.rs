@@ -113,12 +113,19 @@ fn is_unit(text: &str) -> bool {
     let Some(first) = text.chars().next() else { return true };
     let sign = |c: char| "%°µ²³/^·*_-".contains(c);
     let starts = first.is_alphabetic() || "%°µ".contains(first);
+    // What multiplies a number is no unit, and neither is an exponent that was cut off.
+    let scales = ["k", "M", "G", "e", "E"].contains(&text);
     let mut before = first;
     starts
+        && !scales
         && text.chars().count() <= MAX_UNIT
         && text.chars().all(|c| {
-            let fits =
-                c.is_alphabetic() || sign(c) || c == ' ' || (c.is_ascii_digit() && before != ' ');
+            // A digit is an exponent, as in m3/h: more of them are another number, as in 1h30m.
+            let fits = match before {
+                ' ' => c.is_alphabetic() || sign(c) || c == ' ',
+                '0'..='9' => sign(c) || c == ' ',
+                _ => c.is_alphabetic() || sign(c) || c == ' ' || c.is_ascii_digit(),
+            };
             before = c;
             fits
         })
@@ -157,6 +164,13 @@ mod tests {
             ("Yes", 1.0),
             ("true", 1.0),
             ("2 m 3", f64::NAN),
+            ("12 m3/h", 12.0),
+            ("400 ppm CO2", 400.0),
+            ("1h30m", f64::NAN),
+            ("21h30", f64::NAN),
+            ("0b101", f64::NAN),
+            ("2.5k", f64::NAN),
+            ("1.5E", f64::NAN),
         ];
         for (text, value) in table {
             let read = lenient(text);

@@ -1,6 +1,7 @@
 //! One walk for JSON and CBOR: a serde visitor that goes down the tree of configured fields, puts
 //! the numbers it meets into the [`SampleBuilder`], and builds nothing in between.
 
+mod no_sample;
 mod roles;
 mod typed_array;
 
@@ -166,6 +167,7 @@ impl<'s, 'a> PayloadVisitor<'s, 'a> {
                 self.builder.push_time(at, || Got::Text(clip(text)).to_string())
             }
             _ if reads && self.field().is_some() => self.text_number(text),
+            Role::Top if self.is_no_sample(text) => self.no_fields(),
             _ => self.not_a_number(Got::Text(clip(text))),
         }
     }

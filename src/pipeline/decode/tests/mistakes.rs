@@ -102,7 +102,7 @@ fn csv_has_no_decimal_commas() {
             "v is the text \"21.5 °C\", not a number: send a number alone, or set payload.numbers \
              = \"lenient\""
         );
-        assert!(one.message("21.5;22.5").ends_with("commas separate columns"));
+        assert!(one.message("21.5;22.5").ends_with("what separates the columns of CSV"));
     }
 }
 
