@@ -3,6 +3,7 @@
 
 mod architecture;
 mod capture;
+mod capture_pull;
 mod check_connect;
 mod cli;
 mod clients;

@@ -204,8 +204,15 @@ fn free_name(folder: &Path, segment: &EncodedSegment) -> (Timestamp, String) {
     }
 }
 
+/// Whether a text is the name of a segment, and a name for a file.
+#[must_use]
+pub fn is_segment_name(name: &str) -> bool {
+    let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+    name.chars().all(known) && parse_name(name).is_some()
+}
+
 /// What a name says; `None` if it is not that of a segment.
-fn parse_name(name: &str) -> Option<(Timestamp, Trigger, u64)> {
+pub(super) fn parse_name(name: &str) -> Option<(Timestamp, Trigger, u64)> {
     let (rest, inputs) = name.rsplit_once('-')?;
     let (time, trigger) = rest.rsplit_once('-')?;
     let (date, clock) = time.split_once('T')?;

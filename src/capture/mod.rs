@@ -11,6 +11,7 @@
 //! All of it happens on a thread of its own, which exists only if a stream captures inputs.
 
 mod folder;
+mod requests;
 mod segment;
 #[cfg(test)]
 mod tests;
@@ -24,7 +25,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use folder::{SegmentFile, SegmentFilter};
+pub use folder::{SegmentFile, SegmentFilter, is_segment_name};
+pub use requests::{Ask, CaptureAnswers, CaptureRequest, FileInfo, MAX_CHUNK_BYTES, SegmentName};
 pub use segment::MAX_SEGMENT_INPUTS;
 pub use thread::{CaptureBusy, CaptureHandle, CaptureThread};
 pub use writer::CaptureWriter;

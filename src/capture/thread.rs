@@ -170,7 +170,9 @@ impl CaptureHandle {
         self.shared.holds_uploads.store(hold, Ordering::Relaxed);
     }
 
-    pub(super) fn uploads_are_held(&self) -> bool {
+    /// Whether results wait for the broker.
+    #[must_use]
+    pub fn uploads_are_held(&self) -> bool {
         self.shared.holds_uploads.load(Ordering::Relaxed)
     }
 

@@ -77,6 +77,10 @@ pub struct CaptureFiles {
     pub write_interval: Duration,
     /// `None`: files stay on the gateway.
     pub upload: Option<Upload>,
+    /// Requests for files over MQTT are answered.
+    pub mqtt: bool,
+    /// Of files that are sent over MQTT. 0 is no limit.
+    pub upload_max_bytes_per_s: u64,
 }
 
 /// Where files with captured inputs are uploaded to.
@@ -192,10 +196,13 @@ pub(super) fn capture(section: &Section<'_>) -> Capture {
     }
 }
 
-fn upload(section: &Section<'_>, gateway: Option<&Gateway>) -> Option<Upload> {
+fn upload(
+    section: &Section<'_>,
+    gateway: Option<&Gateway>,
+    max_bytes_per_s: u64,
+) -> Option<Upload> {
     let token_file = section.path_if("upload_token_file");
     let ca_file = section.path_if("upload_ca_file");
-    let max_bytes_per_s = section.size("upload_max_bytes_per_s");
     let url = section.parsed("upload_url", upload_url)?;
     if token_file.is_some() && !url.starts_with("https://") {
         let reason = "the token would be sent unencrypted";
@@ -220,10 +227,13 @@ fn upload_url(text: &str) -> Result<String, &'static str> {
 }
 
 pub(super) fn capture_files(section: &Section<'_>, gateway: Option<&Gateway>) -> CaptureFiles {
+    let upload_max_bytes_per_s = section.size("upload_max_bytes_per_s");
     CaptureFiles {
         max_bytes: section.size("max_bytes"),
         max_age: section.duration("max_age"),
         write_interval: section.duration("write_interval"),
-        upload: upload(section, gateway),
+        upload: upload(section, gateway, upload_max_bytes_per_s),
+        mqtt: section.flag("mqtt"),
+        upload_max_bytes_per_s,
     }
 }

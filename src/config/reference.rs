@@ -197,5 +197,9 @@ const DAEMON: &[OptionSpec] = options! {
     "capture.upload_ca_file": Kind::File => Unset, eg "\"upload-ca.pem\"",
         "PEM file with additional CA certificates for the server of `upload_url`.";
     "capture.upload_max_bytes_per_s": Kind::Size { min: 0, max: TIB } => Value("\"256KiB\""),
-        "Maximum upload rate in bytes per second. 0 disables the limit.";
+        "Maximum upload rate in bytes per second, by HTTP and over MQTT each. 0 disables the \
+         limit.";
+    "capture.mqtt": Kind::Bool => Value("false"),
+        "Answer requests of `inferctl capture pull`: clients that may publish to \
+         `PREFIX/GATEWAY/capture/get` can fetch captured inputs, and delete those that they have.";
 };

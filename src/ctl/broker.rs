@@ -283,6 +283,12 @@ impl Session {
         self.acknowledged(before + 1).await
     }
 
+    /// Publishes a message that is not retained and may be lost, with QoS 0.
+    pub(super) async fn request(&self, topic: &str, payload: Vec<u8>) -> Result<(), Failure> {
+        let sent = self.client.publish(topic, payload, Qos::AtMostOnce, false).await;
+        sent.map_err(|_| self.disconnected(None))
+    }
+
     /// Publishes a retained message that may be lost, with QoS 0. A refusal is not reported.
     pub(super) async fn publish_unconfirmed(
         &self,

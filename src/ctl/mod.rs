@@ -2,6 +2,7 @@
 
 mod baseline;
 mod broker;
+mod capture;
 mod counter;
 mod dry_run;
 mod exit_codes;
@@ -85,6 +86,8 @@ enum Command {
     Fleet(fleet::Args),
     Report(report::Args),
     Tail(tail::Args),
+    #[command(subcommand)]
+    Capture(capture::Commands),
     Profile(profile::Args),
 }
 
@@ -121,6 +124,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
         Command::Fleet(args) => fleet::fleet(&args),
         Command::Report(args) => report::report(&args),
         Command::Tail(args) => tail::tail(&args),
+        Command::Capture(command) => capture::capture(&command),
         Command::Profile(args) => profile::show(&args, found.as_ref()),
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, PoisonError};
 
+use super::captures::CaptureRequests;
 use super::inference::queues::SampleQueue;
 use super::inference::stats::SharedStats;
 use super::subscriptions::labels_of;
@@ -24,6 +25,8 @@ pub(crate) struct SampleRouter {
     labels: LabelRouter,
     /// For messages of updates.
     mailbox: Arc<UpdateMailbox>,
+    /// `None` if requests for captured inputs are not answered.
+    captures: Option<Arc<CaptureRequests>>,
 }
 
 impl SampleRouter {
@@ -32,11 +35,12 @@ impl SampleRouter {
         queues: Vec<SampleQueue>,
         stats: Vec<SharedStats>,
         mailbox: Arc<UpdateMailbox>,
+        captures: Option<Arc<CaptureRequests>>,
     ) -> Self {
         let router = Router::new(streams);
         let ignores = streams.iter().map(|it| it.retained == RetainedInput::Ignore).collect();
         let labels = LabelRouter::new(streams);
-        Self { router, queues, stats, ignores, labels, mailbox }
+        Self { router, queues, stats, ignores, labels, mailbox, captures }
     }
 }
 
@@ -44,6 +48,9 @@ impl link::Ingest for SampleRouter {
     fn route(&mut self, topic: &str, payload: &[u8], deliveries: &mut Vec<Delivery>) -> Route {
         // This compares a prefix: only topics of updates reach the mailbox.
         if self.mailbox.receive(topic, payload) {
+            return Route::Update;
+        }
+        if self.captures.as_ref().is_some_and(|it| it.receive(topic, payload)) {
             return Route::Update;
         }
         deliveries.extend(self.router.route(topic));

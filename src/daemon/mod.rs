@@ -11,6 +11,7 @@
 //! | `labels` | remembered predictions that survive a restart |
 //! | `live` | what a page shows while somebody looks |
 //! | `inference` | the worker threads and the streams on them |
+//! | `captures` | requests for captured inputs |
 //! | `context` | configuration, clock and shared counters |
 //! | `models` | which version of each model is active |
 //! | `candidate` | the checks before a version becomes active |
@@ -24,6 +25,7 @@
 
 mod baselines;
 mod candidate;
+mod captures;
 mod context;
 mod control;
 mod delivery;

@@ -7,6 +7,7 @@ use std::sync::mpsc::sync_channel;
 use tokio::sync::mpsc;
 
 use super::baselines;
+use super::captures::CaptureRequests;
 use super::context::DaemonContext;
 use super::control::commands::Commands;
 use super::control::server::ControlServer;
@@ -331,8 +332,10 @@ fn start_link(
     let config = &context.config;
     let stats = context.stats.clone();
     let queues = by_stream(config, by_worker);
-    let router = SampleRouter::new(&config.streams, queues, stats, mailbox.clone());
-    Link::start(LinkOptions {
+    let captures = CaptureRequests::new(config, context.capture.as_ref(), &context.clock);
+    let router =
+        SampleRouter::new(&config.streams, queues, stats, mailbox.clone(), captures.clone());
+    let started = Link::start(LinkOptions {
         broker: config.broker.clone(),
         status: messages::status(&config.gateway, context.started.wall),
         subscriptions: mailbox.subscriptions(),
@@ -340,7 +343,9 @@ fn start_link(
         ingest: Box::new(router),
         epoch,
         clock: context.clock.clone(),
-    })
+    });
+    captures.iter().for_each(|captures| captures.attach(started.handle.clone()));
+    started
 }
 
 fn start_store(

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::updates;
+use super::{captures, updates};
 use crate::config::{Config, RetainedInput, Stream, TopicPattern};
 use crate::link::{Link, NotGranted, Subscription};
 use crate::store::Store;
@@ -18,7 +18,8 @@ pub(crate) fn labels_of(stream: usize, streams: usize) -> usize {
     streams.saturating_add(stream)
 }
 
-/// The subscriptions of all topics of the inputs and of the labels of the streams; their filters may overlap.
+/// The subscriptions of all topics of the inputs and of the labels of the streams, whose filters may overlap, and of
+/// requests for captured inputs.
 pub(crate) fn of_streams(config: &Config) -> Vec<Subscription> {
     let of_stream = |(index, stream): (usize, &'_ Stream)| {
         let of_topic = move |topic: &TopicPattern| Subscription {
@@ -33,7 +34,8 @@ pub(crate) fn of_streams(config: &Config) -> Vec<Subscription> {
         Some(Subscription::of_stream(labels_of(index, count), filter, stream.qos))
     };
     let streams = || config.streams.iter().enumerate();
-    streams().flat_map(of_stream).chain(streams().filter_map(of_labels)).collect()
+    let of_inputs = streams().flat_map(of_stream).chain(streams().filter_map(of_labels));
+    of_inputs.chain(captures::subscription(config)).collect()
 }
 
 /// The filter of a topic, for a group of gateways if there is one (MQTT 5, 4.8.2).
@@ -104,6 +106,9 @@ pub fn not_granted(what: &NotGranted, config: &Config) -> String {
         [] if !what.streams.is_empty() => {
             let names: Vec<&str> = what.streams.iter().filter_map(labels).collect();
             format!("no labels are received for {}", names.join(", "))
+        }
+        [] if what.filter.ends_with("/capture/get") => {
+            "inferctl capture pull gets no answer".into()
         }
         [] => "no updates are received".into(),
         [stream] => format!("stream {stream} receives nothing"),

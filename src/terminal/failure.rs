@@ -41,6 +41,15 @@ impl Failure {
         Self { exit, why: Why::Message(message.into()) }
     }
 
+    /// The message, for a command that goes on with something else.
+    pub(crate) fn message(&self) -> String {
+        match &self.why {
+            Why::Message(message) => message.clone(),
+            Why::Usage(error) => error.to_string(),
+            Why::AlreadyReported => String::new(),
+        }
+    }
+
     /// For a command whose output is the report.
     pub(crate) fn already_reported(exit: Exit) -> Self {
         Self { exit, why: Why::AlreadyReported }

@@ -19,6 +19,7 @@ const TIERS: &[&[&str]] = &[
     &["inference", "state_lock"],
     &["baselines"],
     &["context"],
+    &["captures"],
     &["models"],
     &["candidate"],
     &["telemetry"],

@@ -41,6 +41,16 @@ pub(crate) fn rejects(gateway: &Gateway) -> String {
     own(gateway, "rejects")
 }
 
+/// Requests for captured inputs.
+pub(crate) fn capture_requests(gateway: &Gateway) -> String {
+    own(gateway, "capture/get")
+}
+
+/// Answers with captured inputs: behind it comes the client that asked.
+pub(crate) fn capture_answers(gateway: &Gateway) -> String {
+    own(gateway, "capture/answer/")
+}
+
 /// The topics on which deployments of a model arrive, with the target of each.
 pub(crate) fn deployments(gateway: &Gateway, model: &ModelName) -> Vec<(String, Target)> {
     let (prefix, id) = (&gateway.prefix, &gateway.id);

@@ -19,6 +19,7 @@ const RUN_ELSEWHERE: &[(&str, &str)] = &[
         "inferctl::commands::live",
     ),
     ("inferctl rollout resume NAME", "inferctl::lost_record"),
+    ("inferctl capture pull --group line-a", "inferctl::commands::captures"),
     ("cargo build --release", "inferctl::docs_commands, on a port of its own"),
     (
         "curl -H \"Authorization: Bearer $TOKEN\" http://gw-17:9617/v2/models/motion/infer",

@@ -1,6 +1,7 @@
 //! Every command that documents, help texts and messages print: each is one that the programs
 //! take, and the options that a message names are those of its verb.
 
+mod captures;
 mod documents;
 mod found;
 mod gateway;
