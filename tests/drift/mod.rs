@@ -2,6 +2,7 @@
 //! retained topic, makes the daemon degraded, and the alarm is gone after the recovery.
 
 mod circle;
+mod outside;
 mod rollback;
 
 use std::path::Path;

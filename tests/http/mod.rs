@@ -2,6 +2,7 @@
 
 mod client;
 mod hostile;
+mod idle;
 mod metrics;
 mod page;
 mod prometheus;
