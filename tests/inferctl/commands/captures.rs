@@ -6,8 +6,8 @@ use crate::common::broker::Mosquitto;
 use crate::common::gateway::{Gateway, MOTION, samples};
 use crate::common::mqtt_client::MqttClient;
 
-/// The verbs whose examples are run here.
-pub(super) const CAPTURES: [&str; 2] = ["capture", "capture pull"];
+/// The verb whose examples are run here.
+pub(super) const CAPTURES: [&str; 1] = ["capture pull"];
 
 /// Every input.
 const CAPTURE: &str = "[stream.capture]\nmargin = 2.0\n[capture]\nwrite_interval = \"1s\"\n\
