@@ -27,6 +27,7 @@ mod probe;
 mod retained;
 mod samples;
 mod service;
+mod states;
 mod store;
 mod store_size_limit;
 mod stored;

@@ -6,6 +6,7 @@ use std::time::Duration;
 pub use super::feature_spec::FeatureSpec;
 pub use super::layout::{Layout, SeriesLayout};
 use crate::ids::ModelName;
+use crate::tensor::TensorSpec;
 
 /// `card.toml`
 #[derive(Clone, Debug, PartialEq)]
@@ -22,12 +23,36 @@ pub struct Card {
     pub window: Option<WindowSpec>,
     /// In the order of the model's inputs, without those of constant values.
     pub inputs: Vec<InputSpec>,
+    /// Outputs that become inputs of the next run. These inputs are not in `inputs`.
+    pub states: Vec<StateSpec>,
     pub output: OutputSpec,
     pub golden: Option<GoldenSpec>,
     /// Sizes of the dimensions that the model's inputs leave open, by name or position.
     pub dims: BTreeMap<String, usize>,
     /// The values of inputs that are always the same, by name. They are not in `inputs`.
     pub constants: BTreeMap<String, Vec<f64>>,
+}
+
+impl Card {
+    /// The inputs that samples are made into: those of the model without states.
+    #[must_use]
+    pub fn fed(&self, inputs: &[TensorSpec]) -> Vec<TensorSpec> {
+        let is_state = |spec: &&TensorSpec| self.states.iter().any(|it| it.input == spec.name);
+        inputs.iter().filter(|spec| !is_state(spec)).cloned().collect()
+    }
+}
+
+/// `[[state]]`: an output of the model that is an input of the next run of the same device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StateSpec {
+    /// The name of the model's input.
+    pub input: String,
+    /// The name of the model's output, of the same type and shape.
+    pub output: String,
+    /// What the first run takes: one number for all elements, or one for each.
+    pub value: Vec<f64>,
+    /// A longer time between two samples starts the state over. The same for all states of a card.
+    pub max_gap: Option<Duration>,
 }
 
 /// `[window]`
@@ -39,6 +64,8 @@ pub struct WindowSpec {
     pub hop: usize,
     /// A longer silence restarts the window.
     pub max_gap: Option<Duration>,
+    /// Samples of zeros that a window starts with when there are none before.
+    pub lead: usize,
 }
 
 /// `[[input]]`

@@ -3,6 +3,7 @@
 use super::card::{AnomalyScore, Card, InputSpec, Layout, OutputKind, OutputSpec};
 use super::feature_spec::misfit;
 use super::layout::ShapeFit;
+use super::state_check::state_mismatches;
 use crate::tensor::{Dtype, TensorSpec};
 
 /// Returns every difference of card and model, as text. `output` is the index of the output that
@@ -18,7 +19,9 @@ pub(super) fn mismatches(
             specs.iter().map(|spec| format!("{:?} {} {:?}", spec.name, spec.dtype, spec.shape));
         shown.collect::<Vec<_>>().join(", ")
     };
-    let mut mismatches = Vec::new();
+    let mut mismatches = state_mismatches(card, inputs, outputs);
+    let inputs = card.fed(inputs);
+    let inputs = inputs.as_slice();
     let named = card.inputs.iter().map(|input| &input.name);
     if !named.eq(inputs.iter().map(|spec| &spec.name)) {
         let listed: Vec<_> = card.inputs.iter().map(|input| &input.name).collect();

@@ -1,5 +1,6 @@
 //! A first model card, from what a model shows. What it cannot show is marked with `CHECK`.
 
+use super::draft_states::{states, tables};
 use crate::engine::{Ending, Model, OutputFact};
 use crate::tensor::{Dtype, TensorSpec};
 
@@ -34,7 +35,12 @@ struct Feed {
 impl Draft<'_> {
     /// The card, and an example of a stream in its last comment.
     pub(crate) fn card(&self) -> String {
-        let (inputs, outputs) = (self.model.inputs(), self.model.outputs());
+        let outputs = self.model.outputs();
+        let states = states(self.model.inputs(), outputs);
+        let is_state = |spec: &&TensorSpec| states.iter().any(|(it, _)| it.name == spec.name);
+        let inputs = self.model.inputs().iter().filter(|spec| !is_state(spec)).cloned();
+        let inputs = &inputs.collect::<Vec<_>>()[..];
+        let after = |spec: &TensorSpec| states.iter().any(|(_, it)| it.name == spec.name);
         let mut feeds: Vec<Feed> = inputs.iter().map(feed).collect();
         let window = feeds.first().and_then(|feed| feed.window);
         // Other inputs follow the first.
@@ -51,8 +57,9 @@ impl Draft<'_> {
         for (spec, feed) in inputs.iter().zip(&feeds) {
             text += &input(spec, feed, window);
         }
+        text += &tables(&states);
         text += self.constants;
-        text += &output(inputs, outputs, self.model.facts());
+        text += &output(inputs, outputs, self.model.facts(), after);
         text += GOLDEN;
         text + &self.stream(&feeds)
     }
@@ -166,16 +173,24 @@ fn input(spec: &TensorSpec, feed: &Feed, window: Option<usize>) -> String {
 }
 
 /// The output that has scores, else the first.
-fn output(inputs: &[TensorSpec], outputs: &[TensorSpec], facts: &[OutputFact]) -> String {
+fn output(
+    inputs: &[TensorSpec],
+    outputs: &[TensorSpec],
+    facts: &[OutputFact],
+    is_state: impl Fn(&TensorSpec) -> bool,
+) -> String {
     let scores = facts.iter().find_map(|fact| fact.label.as_ref()?.scores.first().copied());
     let scores = scores.or_else(|| facts.iter().position(|fact| fact.label.is_none()));
-    let index = scores.unwrap_or(0);
+    let first = outputs.iter().position(|spec| !is_state(spec));
+    let is_open = |index: &usize| outputs.get(*index).is_some_and(|spec| !is_state(spec));
+    let index = scores.filter(is_open).or(first).unwrap_or(0);
     let (Some(spec), Some(fact)) = (outputs.get(index), facts.get(index)) else {
         return String::new();
     };
     let TensorSpec { name, dtype, shape, .. } = spec;
     let others: Vec<&str> =
-        outputs.iter().map(|o| o.name.as_str()).filter(|other| other != name).collect();
+        outputs.iter().filter(|o| !is_state(o)).map(|o| o.name.as_str()).collect();
+    let others: Vec<&str> = others.into_iter().filter(|other| other != name).collect();
     let mut text = format!("\n# Shape {shape:?}, {dtype}.\n");
     if !others.is_empty() {
         text += &format!("# The model has other outputs, which are not interpreted: {others:?}.\n");

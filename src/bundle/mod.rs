@@ -10,6 +10,7 @@ pub mod card;
 mod check;
 mod class_labels;
 pub(crate) mod draft;
+mod draft_states;
 mod error;
 mod feature_options;
 pub(crate) mod feature_spec;
@@ -20,7 +21,9 @@ mod open;
 mod output_choice;
 mod parse;
 mod parse_features;
+mod parse_state;
 pub mod reference;
+mod state_check;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +37,7 @@ pub(crate) use golden_samples::{GoldenSamples, samples_lines};
 pub use golden_vectors::GoldenError;
 pub use open::{open_model, open_model_with};
 pub(crate) use parse::file_name;
+pub(crate) use state_check::state_mismatches;
 
 use crate::config::problem::Problem;
 use crate::drift::Baseline;

@@ -4,8 +4,8 @@ use super::card::{
     Activation, AnomalyScore, Card, GoldenSpec, InputSpec, Layout, Normalize, OutputKind,
     OutputSpec, WindowSpec,
 };
-use super::parse_features;
 use super::reference::REFERENCE;
+use super::{parse_features, parse_state};
 use crate::config::problem::{Problem, Problems};
 use crate::config::section::Section;
 use crate::config::tree::Node;
@@ -62,11 +62,13 @@ fn card(root: &Section<'_>, file: Files<'_>) -> Option<Card> {
             section.problem("name", "another input has this name", "each input once");
         }
     }
+    let all_names: Vec<String> = all.iter().map(|input| input.name.clone()).collect();
     let (constant, open): (Vec<_>, Vec<_>) =
         sections.iter().zip(all).partition(|(section, _)| section.has("value"));
     if open.is_empty() && !constant.is_empty() {
         root.problem("input", "all have a value", "one without it at least, for samples");
     }
+    let states = parse_state::states(root, &all_names, window.as_ref());
     let constants = constant.iter().map(|(section, input)| constant_input(section, input));
     let constants = constants.collect();
     let inputs = open.into_iter().map(|(_, input)| input).collect();
@@ -81,6 +83,7 @@ fn card(root: &Section<'_>, file: Files<'_>) -> Option<Card> {
         source: model.text("source"),
         window,
         inputs,
+        states,
         output: output?,
         golden: golden.flatten(),
         dims: root.counts("dims").into_iter().collect(),
@@ -99,10 +102,15 @@ pub(crate) fn file_name(text: &str) -> Result<String, &'static str> {
 
 fn window(section: &Section<'_>) -> WindowSpec {
     let length = section.int("length");
+    let lead = section.int_if("lead").unwrap_or(0);
+    if lead > 0 && lead >= length {
+        section.problem("lead", "not shorter than the window", "less than `length`");
+    }
     WindowSpec {
         length,
         hop: section.int_if("hop").unwrap_or(length),
         max_gap: section.duration_if("max_gap"),
+        lead,
     }
 }
 

@@ -51,6 +51,12 @@ const CARD: &[OptionSpec] = options! {
         "A longer time between two samples starts the window over. Keep it above the \
          sensor's interval: `inferd status` shows windows that never fill.";
 
+    "window.lead": Kind::Int { min: 0, max: 999_999 } => Value("0"), eg "64",
+        "A window that starts with a device's first sample, or after a gap, has this many samples \
+         of zeros before it, so that it is complete after `length` - `lead` samples. For models \
+         that take the end of the last window again, with zeros the first time: `length` = chunk + \
+         lead, `hop` = chunk.";
+
     "input[].name": TENSOR => Required, eg "\"window\"",
         "The model input's name. Inputs are listed in the model's order.";
     "input[].value": Kind::Floats { max: 65_536 } => Unset, eg "16000",
@@ -80,6 +86,21 @@ const CARD: &[OptionSpec] = options! {
     "input[].normalize.max": PER_CHANNEL => Unset, eg "[1.0]", "For min-max; above `min`.";
     "input[].normalize.scale": PER_CHANNEL => Unset, eg "[1.0]", "For scale-offset; as `mean`.";
     "input[].normalize.offset": PER_CHANNEL => Unset, eg "[0.0]", "For scale-offset; as `mean`.";
+
+    "state[].input": TENSOR => Required, eg "\"h\"",
+        "The model input that takes the state. It has no `[[input]]`.";
+    "state[].output": TENSOR => Required, eg "\"hn\"",
+        "The model output that is the input of the next run, of the same type (f32, f64, i32 or \
+         i64) and shape.";
+    "state[].value": Kind::Floats { max: 65_536 } => Value("0.0"), eg "0.0",
+        "What the first run takes: one number for all elements, or one for each.";
+    "state[].max_gap": Kind::Duration {
+        min: Duration::from_millis(1),
+        max: Duration::from_secs(86_400),
+    }
+        => Derived("`window.max_gap`"), eg "\"1s\"",
+        "A longer time between two samples of a device starts its states over. The same for all \
+         states.";
 
     "output.name": TENSOR => Derived("the model's first output"), eg "\"logits\"",
         "The output that is interpreted. Where the card names none, or names a class, and the \
@@ -152,6 +173,13 @@ pub const TABLES: &[(&str, &str)] = &[
         "input[].features[]",
         "Blocks that make the model's input of the normalised samples, in this order: see \
          [features.md](features.md).",
+    ),
+    (
+        "state[]",
+        "One for each output that is an input of the next run of the same device: the states of \
+         recurrent and streaming models. Every device has its own, with the bounds (`max_keys`, \
+         `key_ttl`) and the durability (`windows`) of its window. It starts over after a gap, when \
+         the device's clock is set, and with another version of the model. At most 1 MiB a device.",
     ),
     ("output", "What the model's output means. Options of other kinds than `kind` are errors."),
     (

@@ -6,6 +6,7 @@
 //! tested as one. Buffers are allocated once per stream, and a step allocates only what it sends.
 
 mod capture;
+mod carried;
 mod comparison;
 mod compatibility;
 mod decode;
@@ -46,6 +47,7 @@ mod shadow;
 mod shape;
 mod sizes;
 mod snapshot;
+mod snapshot_states;
 mod state_codec;
 mod step;
 mod step_report;

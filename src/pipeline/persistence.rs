@@ -8,11 +8,10 @@ use crate::clock::Now;
 use crate::message::InputId;
 
 impl Pipeline {
-    /// Encodes the partial windows and publish states of all devices, for [`Pipeline::restore`].
+    /// Encodes the partial windows, publish states and carried states of all devices, for [`Pipeline::restore`].
     #[must_use]
     pub fn snapshot(&self, now: Now) -> Vec<u8> {
-        let plan = &self.runner.plan;
-        snapshot::save(&self.devices, plan.shape.as_ref(), plan.join.as_ref(), now)
+        snapshot::save(&self.devices, Kept::new(&self.runner.plan), now)
     }
 
     /// As [`Pipeline::snapshot`], as a base with this number that [`Pipeline::addition`] continues,

@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::carried::CarriedPlan;
 use super::decode::TensorPayload;
 use super::interpret::OutputPlan;
 use super::join::JoinPlan;
@@ -26,6 +27,8 @@ pub(super) struct StreamPlan {
     pub(super) output: OutputPlan,
     /// Set if messages have values of single channels.
     pub(super) join: Option<JoinPlan>,
+    /// Set if outputs of the model are inputs of its next run.
+    pub(super) carried: Option<Arc<CarriedPlan>>,
     /// Set if a raw payload is copied into the only input of the model.
     pub(super) tensor_payload: Option<TensorPayload>,
 }

@@ -1,5 +1,6 @@
 //! One input through the model: run, publish, and show to what observes the predictions.
 
+use super::carried::DeviceStates;
 use super::observation::{Observation, RanInput, RunOutcome};
 use super::observers::Observers;
 use super::publish_state::PublishState;
@@ -20,8 +21,16 @@ pub(super) struct Predictor<'a> {
     pub(super) observers: &'a mut Observers,
 }
 
+/// What is remembered of the device of an input.
+#[derive(Debug)]
+pub(super) struct InputMemory<'a> {
+    pub(super) publish: &'a mut PublishState,
+    pub(super) carried: &'a mut DeviceStates,
+}
+
 impl Predictor<'_> {
-    /// Runs the model on one input and publishes the prediction. Then a candidate runs on it, too.
+    /// Runs the model on one input with what is remembered of its device, and publishes the prediction.
+    /// Then a candidate runs on it, too.
     ///
     /// # Errors
     /// The model failed on the input, or the prediction cannot be encoded.
@@ -29,12 +38,13 @@ impl Predictor<'_> {
         &mut self,
         source: InputSource<'_>,
         about: ResultContext<'_>,
-        state: &mut PublishState,
+        memory: InputMemory<'_>,
         step: &mut Step<'_, '_>,
     ) -> Result<(), Reject> {
         let Self { runner, sender, shadow, observers } = self;
         let Step { watch, out, outcome, .. } = step;
-        let prediction = runner.run(source, watch);
+        let InputMemory { publish: state, carried } = memory;
+        let prediction = runner.run(source, &mut carried.active, watch);
         let us = timed(watch, outcome);
         let about = ResultContext { us, ..about };
         let sent = prediction.and_then(|(prediction, card)| {
@@ -50,7 +60,8 @@ impl Predictor<'_> {
             sent
         });
         let window = &runner.window;
-        let agreed = shadow.as_mut().and_then(|it| it.run(source, window, us.run, watch));
+        let own = &mut carried.candidate;
+        let agreed = shadow.as_mut().and_then(|it| it.run(source, own, window, us.run, watch));
         let outcome = match (&sent, agreed) {
             (Err(reject), _) if reject.is_of_model() => RunOutcome::Failed,
             (_, Some(false)) => RunOutcome::Disagreed,

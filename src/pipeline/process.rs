@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
+use super::carried::DeviceStates;
 use super::decode::{Decoded, Samples};
 use super::holes::HeldValues;
 use super::journal::JournalRecorder;
-use super::predictor::Predictor;
+use super::predictor::{InputMemory, Predictor};
 use super::publish_state::PublishState;
 use super::publisher::ResultContext;
 use super::reject::Reject;
@@ -44,7 +45,13 @@ impl Pipeline {
         let Some(shape) = self.runner.plan.shape else {
             self.name_device(0)?;
             self.date_samples(0..1, 0, step);
-            return self.take_whole(step);
+            // A candidate may carry state beside a model that does not.
+            let candidate = self.shadow.as_ref().and_then(|shadow| shadow.carried());
+            let carried = self.runner.plan.carried.as_ref().or(candidate).cloned();
+            return match carried {
+                Some(carried) => self.take_carried(&carried, step),
+                None => self.take_whole(step),
+            };
         };
         // Each device's samples go into its own window, whatever other devices are in the message.
         let Decoded::Samples(_) = &self.decoded else {
@@ -100,7 +107,7 @@ impl Pipeline {
         let time = admit(&self.stream, own, incoming, started.wall)?;
         let token = self.awaiting(incoming);
         let mut forgotten = ForgottenDevices::default();
-        let mut nothing = PublishState::default();
+        let (mut nothing, mut no_states) = (PublishState::default(), DeviceStates::default());
         let remembers = self.sender.policy.remembers() || self.stream.payload.reading.keeps_state();
         let mut device = if remembers {
             self.devices.device(self.captured.device(), started.mono, &mut forgotten)
@@ -116,7 +123,12 @@ impl Pipeline {
         if let Decoded::Samples(samples) = &mut self.decoded {
             self.holes.fill_whole(samples, held, sample_micros(own, incoming))?;
         }
-        let state = device.map(|device| &mut device.publish_state);
+        let memory = match device {
+            Some(Device { publish_state: publish, carried, .. }) => {
+                InputMemory { publish, carried }
+            }
+            None => InputMemory { publish: &mut nothing, carried: &mut no_states },
+        };
         let source = match &self.decoded {
             Decoded::Samples(samples) => InputSource::Whole(samples),
             Decoded::Tensor(data) => InputSource::Tensor(data),
@@ -125,11 +137,10 @@ impl Pipeline {
         let retained = self.marks.is_marked(incoming);
         let (captured, us) = (&self.captured, step.outcome.us);
         let about = ResultContext { incoming, captured, time, us, token, name, retained };
-        let state = state.unwrap_or(&mut nothing);
         let (runner, sender) = (&mut self.runner, &mut self.sender);
         let (shadow, observers) = (self.shadow.as_deref_mut(), &mut self.observers);
         let mut predictor = Predictor { runner, sender, shadow, observers };
-        let sent = predictor.predict(source, about, state, step);
+        let sent = predictor.predict(source, about, memory, step);
         step.outcome.samples = step.outcome.runs;
         sent
     }
@@ -168,6 +179,7 @@ impl Pipeline {
             incoming.received.mono,
             started.mono,
         );
+        let runs = step.outcome.runs;
         let values = samples.values.chunks_exact(shape.channels).skip(rows.start);
         for (sample, own) in values.zip(times) {
             let added = admits(own).and_then(|time| {
@@ -195,11 +207,13 @@ impl Pipeline {
             let name = token.and(incoming.input_id).filter(|_| again);
             let us = step.outcome.us;
             let about = ResultContext { incoming, captured, time, us, token, name, retained };
-            let (source, state) = (InputSource::Window, &mut device.publish_state);
-            let sent = predictor.predict(source, about, state, step);
+            let (publish, carried) = (&mut device.publish_state, &mut device.carried);
+            let memory = InputMemory { publish, carried };
+            let sent = predictor.predict(InputSource::Window, about, memory, step);
             let _published = accepted(sent, &mut step.outcome);
             recorder.publish_state(&device.publish_state);
         }
+        recorder.state(device.carried.active.as_deref(), step.outcome.runs > runs);
         // All devices of a message are in one addition: the first of them has its id.
         recorder.end(incoming.input_id.filter(|_| taken == 0 && step.outcome.samples > 0));
         step.outcome.fill = Some(device.fill(shape));
@@ -208,7 +222,7 @@ impl Pipeline {
 }
 
 /// A sample's time in microseconds, by a clock that is the same for all samples of its device.
-fn sample_micros(own: Option<Timestamp>, incoming: &Incoming) -> i64 {
+pub(super) fn sample_micros(own: Option<Timestamp>, incoming: &Incoming) -> i64 {
     own.map_or_else(|| micros(incoming.received.mono), |own| own.0)
 }
 

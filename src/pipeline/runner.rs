@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::carried::{CarriedState, StatefulModel};
 use super::decode::Samples;
 use super::drift::FeatureExtractor;
 use super::input_numbers::InputNumbers;
@@ -32,7 +33,7 @@ pub(super) enum InputSource<'a> {
 pub(super) struct ModelRunner {
     pub(super) card: Arc<Card>,
     pub(super) plan: StreamPlan,
-    model: Box<dyn Infer>,
+    model: StatefulModel,
     inputs: Vec<Tensor>,
     outputs: Vec<Tensor>,
     /// The samples of the current window.
@@ -52,6 +53,7 @@ impl ModelRunner {
         model: Box<dyn Infer>,
     ) -> Result<Self, Vec<CompatibilityError>> {
         let plan = StreamPlan::new(stream, &card, model.inputs(), model.outputs())?;
+        let model = StatefulModel::new(&card, plan.carried.clone(), model);
         let zeros = |spec: &crate::tensor::TensorSpec| Tensor::zeros(spec.dtype, &spec.shape);
         let inputs: Vec<Tensor> = model.inputs().iter().map(zeros).collect();
         let outputs = model.outputs().iter().map(zeros).collect();
@@ -71,10 +73,12 @@ impl ModelRunner {
         })
     }
 
-    /// Makes the input tensors, runs the model, and interprets its output as the card defines.
+    /// Makes the input tensors, runs the model with the device's `state`, and interprets its output as
+    /// the card defines.
     pub(super) fn run(
         &mut self,
         source: InputSource<'_>,
+        state: &mut Option<Box<CarriedState>>,
         watch: &mut Stopwatch<'_>,
     ) -> Result<(Prediction<'_>, &Card), Reject> {
         self.prepare(source)?;
@@ -83,9 +87,9 @@ impl ModelRunner {
             features.inputs(&self.plan, has_reals.then_some(&self.numbers));
         }
         watch.prepared();
-        let run = self.model.run(&self.inputs, &mut self.outputs);
+        let run = self.model.run(&mut self.inputs, &mut self.outputs, state);
         watch.ran();
-        run.map_err(|error| Reject::RunFailed { problem: error.to_string() })?;
+        run?;
         let output: &OutputPlan = &self.plan.output;
         let Some(tensor) = self.outputs.get(output.index) else {
             return Err(Reject::RunFailed { problem: "an output is missing".to_owned() });
@@ -126,9 +130,10 @@ impl ModelRunner {
         self.model.outputs().iter().map(|spec| spec.name.as_str()).zip(&self.outputs)
     }
 
-    /// The inputs of the last run, with their names.
+    /// All inputs of the last run, with their names; states are behind the others.
     pub(super) fn named_inputs(&self) -> Vec<(TensorSpec, Tensor)> {
-        self.model.inputs().iter().cloned().zip(self.inputs.iter().cloned()).collect()
+        let fed = self.model.inputs().iter().zip(&self.inputs);
+        fed.chain(self.model.states()).map(|(spec, it)| (spec.clone(), it.clone())).collect()
     }
 
     fn prepare(&mut self, source: InputSource<'_>) -> Result<(), Reject> {

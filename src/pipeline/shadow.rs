@@ -5,7 +5,9 @@
 use std::mem::take;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::carried::{CarriedPlan, CarriedState};
 use super::comparison::{Answer, agree, answer_of, check_comparable};
 use super::interpret::Prediction;
 use super::model::Infer;
@@ -82,6 +84,16 @@ impl Shadow {
         Ok(Self { runner, tolerance, active: None, tally, warm: false, broken: false })
     }
 
+    /// What it carries for each device.
+    pub(super) fn carried(&self) -> Option<&Arc<CarriedPlan>> {
+        self.runner.plan.carried.as_ref()
+    }
+
+    /// The time between two samples that starts the candidate's state over.
+    pub(super) fn state_gap(&self) -> Option<Duration> {
+        self.runner.plan.shape.and_then(|shape| shape.state_gap)
+    }
+
     /// Takes the counts since the last call.
     pub(super) fn take_tally(&mut self) -> ShadowTally {
         take(&mut self.tally)
@@ -93,11 +105,12 @@ impl Shadow {
     }
 
     /// Runs the candidate on the input of the last [`Shadow::note`], if there was one. Returns whether both
-    /// agree; `None` if only one of them has a prediction. `window` holds the samples if `source` is a
-    /// window.
+    /// agree; `None` if only one of them has a prediction. `state` is what it carries for the
+    /// device; `window` holds the samples if `source` is a window.
     pub(super) fn run(
         &mut self,
         source: InputSource<'_>,
+        state: &mut Option<Box<CarriedState>>,
         window: &[f64],
         active_us: u64,
         watch: &mut Stopwatch<'_>,
@@ -112,7 +125,8 @@ impl Shadow {
         self.runner.window.extend_from_slice(window);
         let mut own = watch.another();
         let runner = &mut self.runner;
-        let run = || runner.run(source, &mut own).map(|(prediction, _)| answer_of(&prediction));
+        let run =
+            || runner.run(source, state, &mut own).map(|(prediction, _)| answer_of(&prediction));
         let candidate = catch_unwind(AssertUnwindSafe(run));
         let (_, candidate_us) = own.take();
         watch.pass();

@@ -14,4 +14,8 @@ pub(super) struct WindowShape {
     /// Samples are stored in 64 bits, for models with inputs that 32 bits would round.
     pub(super) wide: bool,
     pub(super) max_gap: Option<Duration>,
+    /// Samples of zeros before the first ones.
+    pub(super) lead: usize,
+    /// A longer time between two samples starts the carried state over.
+    pub(super) state_gap: Option<Duration>,
 }

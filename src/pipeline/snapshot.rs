@@ -10,11 +10,18 @@
 //!
 //! Format 2 is for streams whose values are joined: after the window each device has a flag (u8) and,
 //! if it is 1, the state of its join; behind the devices is the fingerprint of the join (u32).
+//!
+//! Formats 3 and 4 are 1 and 2 with a section of carried states before the CRC-32: how many devices have
+//! one (u32), for each its place among the devices (u32) and the bytes of its states; the bytes of the
+//! states of a device (u32), the fingerprint of the states (u32), and the bytes of the section before
+//! this number (u64). States of another fingerprint are left out, and the windows are restored.
 
 use std::time::Duration;
 
 use super::join::{JoinPlan, JoinState};
+use super::journal::Kept;
 use super::shape::WindowShape;
+use super::snapshot_states::{load_states, save_states, split_states};
 use super::state_codec::{Cursor, RestoreError, save_numbers, save_publish_state};
 use super::window::{Cells, Device, Devices, SampleRing, micros};
 use crate::clock::{Now, Timestamp};
@@ -24,6 +31,8 @@ const MAGIC: &[u8; 4] = b"INFW";
 const VERSION: u16 = 1;
 /// With the state of joins.
 const JOINED_VERSION: u16 = 2;
+/// This is added where there are carried states.
+const WITH_STATES: u16 = 2;
 const NO_TIME: i64 = i64::MIN;
 
 /// The result of a restore.
@@ -38,15 +47,11 @@ pub struct Restored {
 }
 
 /// Encodes all devices.
-pub(super) fn save(
-    devices: &Devices,
-    shape: Option<&WindowShape>,
-    join: Option<&JoinPlan>,
-    now: Now,
-) -> Vec<u8> {
+pub(super) fn save(devices: &Devices, kept: Kept<'_>, now: Now) -> Vec<u8> {
+    let Kept { shape, join, carried } = kept;
     let mut out = Vec::new();
     out.extend(MAGIC);
-    out.extend(version(join).to_le_bytes());
+    out.extend(version(kept).to_le_bytes());
     out.extend(shape_bytes(shape));
     out.extend(now.wall.0.to_le_bytes());
     out.extend(narrow(devices.known.len()).to_le_bytes());
@@ -68,13 +73,17 @@ pub(super) fn save(
         }
     }
     out.extend(join.iter().flat_map(|join| join.fingerprint().to_le_bytes()));
+    if let Some(carried) = carried {
+        save_states(devices, carried, &mut out);
+    }
     let crc = crc32fast::hash(&out);
     out.extend(crc.to_le_bytes());
     out
 }
 
-fn version(join: Option<&JoinPlan>) -> u16 {
-    if join.is_some() { JOINED_VERSION } else { VERSION }
+fn version(kept: Kept<'_>) -> u16 {
+    let version = if kept.join.is_some() { JOINED_VERSION } else { VERSION };
+    version + if kept.carried.is_some() { WITH_STATES } else { 0 }
 }
 
 fn narrow(n: usize) -> u32 {
@@ -117,17 +126,18 @@ pub(super) fn devices(bytes: &[u8]) -> Result<usize, RestoreError> {
     cursor.usize()
 }
 
-/// Replaces the devices with the saved ones, as of the time `taken`.
+/// Replaces the devices with the saved ones, as of the time `taken`. Returns what else is to be
+/// restored: without carried states if they are of another model, or if there are none.
 ///
 /// # Errors
 /// The bytes are damaged, or of another version or window shape; nothing is changed.
-pub(super) fn load(
+pub(super) fn load<'k>(
     bytes: &[u8],
     devices: &mut Devices,
-    shape: Option<&WindowShape>,
-    join: Option<&JoinPlan>,
+    kept: Kept<'k>,
     taken: i64,
-) -> Result<(), RestoreError> {
+) -> Result<Kept<'k>, RestoreError> {
+    let Kept { shape, join, carried } = kept;
     let damaged = RestoreError::Damaged;
     let (body, crc) = bytes.split_last_chunk::<4>().ok_or(damaged("too short"))?;
     let mut cursor = Cursor::new(body);
@@ -135,15 +145,21 @@ pub(super) fn load(
         return Err(damaged("not a snapshot"));
     }
     let saved = u16::from_le_bytes(cursor.array()?);
-    if !(VERSION..=JOINED_VERSION).contains(&saved) {
-        return Err(RestoreError::Version(saved, version(join)));
+    if !(VERSION..=JOINED_VERSION + WITH_STATES).contains(&saved) {
+        return Err(RestoreError::Version(saved, version(kept)));
     }
     if crc32fast::hash(body).to_le_bytes() != *crc {
         return Err(damaged("checksum"));
     }
-    if cursor.array()? != shape_bytes(shape) || saved != version(join) {
+    let has_states = saved > JOINED_VERSION;
+    let windows = if has_states { saved - WITH_STATES } else { saved };
+    let without = Kept { carried: None, ..kept };
+    if cursor.array()? != shape_bytes(shape) || windows != version(without) {
         return Err(RestoreError::Shape);
     }
+    let (body, states) = if has_states { split_states(body)? } else { (body, None) };
+    let mut cursor = Cursor::new(body);
+    cursor.take(4 + 2 + 13)?;
     let fingerprint = join.map_or([0; 4], |join| join.fingerprint().to_le_bytes());
     if join.is_some() && !body.ends_with(&fingerprint) {
         return Err(RestoreError::Shape);
@@ -162,8 +178,12 @@ pub(super) fn load(
     if !cursor.is_empty() {
         return Err(damaged("bytes after the last device"));
     }
+    let states = states.zip(carried).filter(|(it, plan)| it.fingerprint == plan.fingerprint);
+    if let Some((states, plan)) = &states {
+        load_states(states, plan, &mut read)?;
+    }
     devices.replace(read);
-    Ok(())
+    Ok(if states.is_some() { kept } else { without })
 }
 
 fn load_device(

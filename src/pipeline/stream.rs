@@ -8,6 +8,7 @@ use super::join::Join;
 use super::journal::JournalRecorder;
 use super::model::Infer;
 use super::observers::Observers;
+use super::plan::StreamPlan;
 use super::prediction_id::PredictionIds;
 use super::problems::CompatibilityError;
 use super::publisher::ResultPublisher;
@@ -163,10 +164,11 @@ impl Pipeline {
         self.captured.device()
     }
 
-    /// Whether samples of earlier messages are kept: in windows, or to be joined.
+    /// Whether something of earlier messages is kept: in windows, to be joined, or as carried state.
     #[must_use]
     pub fn keeps_samples(&self) -> bool {
-        self.runner.plan.shape.is_some() || self.runner.plan.join.is_some()
+        let plan = &self.runner.plan;
+        plan.shape.is_some() || plan.join.is_some() || plan.carried.is_some()
     }
 
     /// Devices with state.
@@ -194,6 +196,7 @@ impl Pipeline {
             self.devices.clear_windows();
             SwapEffect::WindowsReset
         };
+        self.devices.clear_states();
         let schema = schema(&self.stream, &runner);
         self.holes = holes(&self.stream, &schema);
         let names = self.decoder.take_names();
@@ -214,7 +217,12 @@ impl Pipeline {
     /// # Errors
     /// It cannot be compared with the active model; the text says why.
     pub fn shadow(&mut self, card: Arc<Card>, model: Box<dyn Infer>) -> Result<(), String> {
-        self.shadow = Some(Box::new(Shadow::new(&self.stream, &self.runner, card, model)?));
+        let shadow = Shadow::new(&self.stream, &self.runner, card, model)?;
+        self.devices.clear_candidate_states();
+        if let StreamPlan { carried: None, shape: Some(shape), .. } = &mut self.runner.plan {
+            shape.state_gap = shadow.state_gap();
+        }
+        self.shadow = Some(Box::new(shadow));
         Ok(())
     }
 
@@ -226,6 +234,7 @@ impl Pipeline {
     /// Ends the shadow run.
     pub fn end_shadow(&mut self) {
         self.shadow = None;
+        self.devices.clear_candidate_states();
     }
 }
 

@@ -73,3 +73,18 @@ mean = helper.make_node("ReduceMean", ["window"], ["logits"], name="mean", axes=
 graph = helper.make_graph([mean], "vibration", [window], [means])
 model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 (HERE / "vibration.onnx").write_bytes(model.SerializeToString())
+
+# A state that is carried from run to run: the sum of everything so far, and the number of runs.
+f, i = TensorProto.FLOAT, TensorProto.INT64
+info = helper.make_tensor_value_info
+graph = helper.make_graph(
+    [helper.make_node("ReduceSum", ["x"], ["sum"], keepdims=0),
+     helper.make_node("Add", ["total", "sum"], ["total_out"]),
+     helper.make_node("Add", ["runs", "one"], ["runs_out"]),
+     helper.make_node("Cast", ["runs_out"], ["n"], to=f),
+     helper.make_node("Concat", ["total_out", "n"], ["y"], axis=0)],
+    "running-sum", [info("x", f, [4]), info("total", f, [1]), info("runs", i, [1])],
+    [info("y", f, [2]), info("total_out", f, [1]), info("runs_out", i, [1])],
+    [numpy_helper.from_array(np.int64([1]), "one")])
+model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+(HERE / "running-sum.onnx").write_bytes(model.SerializeToString())

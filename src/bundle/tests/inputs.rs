@@ -1,6 +1,9 @@
 //! Constant inputs, open dimensions, and external data.
 
+use std::time::Duration;
+
 use super::*;
+use crate::bundle::card::StateSpec;
 
 fn with_inputs(inputs: &str) -> Result<Card, Vec<Problem>> {
     card(&format!(
@@ -90,4 +93,37 @@ fn external_data_becomes_part_of_the_model() {
     fs::remove_file(folder.path().join("w.data")).unwrap();
     let missing = Bundle::open(folder.path()).and_then(|bundle| load(&bundle)).unwrap_err();
     assert!(missing.to_string().contains("w.data"), "{missing}");
+}
+
+#[test]
+fn states_are_read_and_their_mistakes_are_named() {
+    let of = |states: &str| {
+        with_inputs(&format!(
+            "[window]\nlength = 4\nmax_gap = \"2s\"\n[[input]]\nname = \"x\"\n{states}"
+        ))
+    };
+    let one = "[[state]]\ninput = \"h\"\noutput = \"hn\"\n";
+    let card = of(one).unwrap();
+    let expected = StateSpec {
+        input: "h".into(),
+        output: "hn".into(),
+        value: vec![0.0],
+        max_gap: Some(Duration::from_secs(2)),
+    };
+    assert_eq!(card.states, [expected]);
+    let other = "[[state]]\ninput = \"c\"\noutput = \"cn\"\n";
+    for (states, problem) in [
+        (one.replace("\"h\"", "\"x\""), "an [[input]] has this name"),
+        (format!("{one}{one}"), "another state has this input"),
+        (format!("{one}{}", other.replace("cn", "hn")), "another state has this output"),
+        (format!("{one}{other}max_gap = \"3s\""), "the same for all"),
+        (format!("{one}value = []"), "has no number"),
+        (format!("{one}reset = \"never\""), "reset"),
+    ] {
+        let problems = of(&states).unwrap_err();
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert!(told.join("\n").contains(problem), "{states}: {told:?}");
+    }
+    let lead = with_inputs("[window]\nlength = 4\nlead = 4\n[[input]]\nname = \"x\"");
+    assert!(lead.unwrap_err()[0].to_string().contains("not shorter than the window"));
 }

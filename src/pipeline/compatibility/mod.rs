@@ -14,6 +14,7 @@ pub use advice::advice;
 use draft::{Draft, drafts};
 use stream_options::{check_labels, check_missing, check_payload, check_publish};
 
+use super::carried::CarriedPlan;
 use super::decode::TensorPayload;
 use super::interpret::OutputPlan;
 use super::join::{JoinPlan, row_gap};
@@ -47,6 +48,9 @@ impl StreamPlan {
         outputs: &[TensorSpec],
     ) -> Result<Self, Vec<CompatibilityError>> {
         let mut problems = Problems::default();
+        let carried = CarriedPlan::new(card, inputs, outputs, &mut problems).map(Arc::new);
+        let fed = card.fed(inputs);
+        let inputs = fed.as_slice();
         let drafts = drafts(card, inputs, &mut problems);
         if !problems.is_empty() {
             // What follows would only say the same in other words.
@@ -75,6 +79,7 @@ impl StreamPlan {
             Some(output) if problems.is_empty() => {
                 let gap = row_gap(stream);
                 let shape = card.window.as_ref().map(|window| shape(window, width, gap, &drafts));
+                let shape = shape.map(|shape| with_states(shape, card, carried.as_deref()));
                 let tensor_payload = tensor_payload(stream, card, inputs, &plans, &output);
                 if tensor_payload.is_some()
                     && stream.capture.as_ref().is_some_and(|capture| capture.outside)
@@ -85,7 +90,16 @@ impl StreamPlan {
                     return Err(problems.into_errors());
                 }
                 let join = stream.join.as_ref().map(|join| JoinPlan::new(join, fields.clone()));
-                Ok(Self { shape, inputs: plans, fields, width, output, join, tensor_payload })
+                Ok(Self {
+                    shape,
+                    inputs: plans,
+                    fields,
+                    width,
+                    output,
+                    join,
+                    carried,
+                    tensor_payload,
+                })
             }
             _ => Err(problems.into_errors()),
         }
@@ -125,9 +139,19 @@ fn shape(
         matches!(d.spec.dtype, Dtype::F64 | Dtype::I32 | Dtype::I64) && !d.input.quantize
     };
     let wide = drafts.iter().any(exact);
-    let WindowSpec { length, hop, max_gap } = *window;
+    let WindowSpec { length, hop, max_gap, lead } = *window;
     let max_gap = max_gap.into_iter().chain(row_gap).min();
-    WindowShape { length, hop, channels, wide, max_gap }
+    WindowShape { length, hop, channels, wide, max_gap, lead, state_gap: None }
+}
+
+/// The shape of windows whose gaps start states over, too: those of the window if the card has no
+/// others for its states.
+fn with_states(shape: WindowShape, card: &Card, carried: Option<&CarriedPlan>) -> WindowShape {
+    let of_window = card.window.as_ref().and_then(|window| window.max_gap);
+    let state_gap = carried.and_then(|carried| {
+        if carried.max_gap == of_window { shape.max_gap } else { carried.max_gap }
+    });
+    WindowShape { state_gap, ..shape }
 }
 
 /// The stream's fields, or else the card's channels.

@@ -17,7 +17,7 @@ pub fn baseline_misfit(stream: &Stream, loaded: &VerifiedModel) -> Option<String
     let baseline = loaded.baseline.as_ref().filter(|_| stream.drift.enabled)?;
     let (card, model) = (&loaded.card, &loaded.model);
     let plan = StreamPlan::new(stream, card, model.inputs(), model.outputs()).ok()?;
-    let extractor = FeatureExtractor::new(&plan, card, model.inputs());
+    let extractor = FeatureExtractor::new(&plan, card, &card.fed(model.inputs()));
     baseline.check(extractor.quantities()).err()
 }
 

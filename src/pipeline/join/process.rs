@@ -11,9 +11,8 @@ use crate::config::WindowSafety;
 use crate::message::AckToken;
 use crate::pipeline::decode::Samples;
 use crate::pipeline::journal::JournalRecorder;
-use crate::pipeline::predictor::Predictor;
+use crate::pipeline::predictor::{InputMemory, Predictor};
 use crate::pipeline::process::{accepted, admit, all_refused, note, note_loss};
-use crate::pipeline::publish_state::PublishState;
 use crate::pipeline::publisher::ResultContext;
 use crate::pipeline::reject::Reject;
 use crate::pipeline::retained_marks::RetainedMarks;
@@ -92,6 +91,7 @@ impl Pipeline {
         let predictor = Predictor { runner, sender, shadow, observers };
         let names = stream.windows == WindowSafety::Journal;
         let mut run = JoinRun { token, names, captured, predictor, recorder, step };
+        let runs = run.step.outcome.runs;
         let (channel, width) = (plan.channel(captured.channel()), source.channels.width());
         for (sample, own) in samples.values.chunks_exact(width).skip(rows.start).zip(times) {
             let Some(time) = accepted(admits(own), &mut run.step.outcome) else { continue };
@@ -105,6 +105,8 @@ impl Pipeline {
                 run.rows(joined, whole, device, shape.as_ref(), marks);
             }
         }
+        let ran = run.step.outcome.runs > runs;
+        run.recorder.state(device.carried.active.as_deref(), ran);
         run.recorder.end(incoming.input_id.filter(|_| taken == 0 && run.step.outcome.values() > 0));
         run.step.outcome.fill = shape.map(|shape| device.fill(&shape));
         Ok(())
@@ -161,7 +163,11 @@ impl JoinRun<'_, '_, '_> {
                 whole.values.extend_from_slice(row);
                 self.step.outcome.samples = self.step.outcome.samples.saturating_add(1);
                 let retained = marks.is_marked(self.step.incoming);
-                self.run(InputSource::Whole(whole), &mut device.publish_state, time, retained);
+                if let Some(carried) = &self.predictor.runner.plan.carried {
+                    let received = micros(self.step.incoming.received.mono);
+                    device.take_input(carried.max_gap, Some(time), received);
+                }
+                self.run(InputSource::Whole(whole), device, time, retained);
                 continue;
             };
             let added =
@@ -170,7 +176,7 @@ impl JoinRun<'_, '_, '_> {
             let retained = marks.add(key, shape.length, retained, added.restart.is_some());
             if added.complete {
                 device.ring.read(shape, &mut self.predictor.runner.window);
-                self.run(InputSource::Window, &mut device.publish_state, time, retained);
+                self.run(InputSource::Window, device, time, retained);
             }
         }
     }
@@ -178,7 +184,7 @@ impl JoinRun<'_, '_, '_> {
     fn run(
         &mut self,
         source: InputSource<'_>,
-        state: &mut PublishState,
+        device: &mut Device,
         time: Timestamp,
         retained: bool,
     ) {
@@ -187,9 +193,11 @@ impl JoinRun<'_, '_, '_> {
         let name = token.and(incoming.input_id).filter(|_| is_named);
         let us = self.step.outcome.us;
         let about = ResultContext { incoming, captured, time, us, token, name, retained };
-        let sent = self.predictor.predict(source, about, state, self.step);
+        let Device { publish_state: publish, carried, .. } = device;
+        let memory = InputMemory { publish, carried };
+        let sent = self.predictor.predict(source, about, memory, self.step);
         let _published = accepted(sent, &mut self.step.outcome);
-        self.recorder.publish_state(state);
+        self.recorder.publish_state(&device.publish_state);
     }
 }
 

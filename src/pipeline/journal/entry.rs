@@ -2,6 +2,8 @@
 
 const BASE_MAGIC: &[u8; 4] = b"INFB";
 pub(super) const ENTRY_MAGIC: &[u8; 4] = b"INFA";
+/// An entry with carried states.
+pub(super) const STATES_MAGIC: &[u8; 4] = b"INFS";
 /// Magic, base, position.
 pub(super) const MIN_ENTRY_SIZE: usize = 4 + 8 + 8;
 
@@ -16,6 +18,8 @@ pub(super) enum Tag {
     Origin = 4,
     Restart = 5,
     Values = 6,
+    Input = 7,
+    TimedInput = 8,
 }
 
 impl Tag {
@@ -28,6 +32,8 @@ impl Tag {
             Self::Origin,
             Self::Restart,
             Self::Values,
+            Self::Input,
+            Self::TimedInput,
         ];
         all.into_iter().find(|tag| *tag as u8 == byte)
     }

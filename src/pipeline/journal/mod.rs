@@ -19,7 +19,12 @@
 //!   (signed), the checksum (u32); 5 where the window starts over before the next sample because the
 //!   device's clock was set; 6 and values that are joined: twice their count, plus 1 if their time is
 //!   that of the arrival (number), the time as in 2, and each with the place of its channel (number)
-//!   and as f64; 0 at the end.
+//!   and as f64; 7 and a whole input of a model that carries state; 8 and such an input with its time as
+//!   in 2; 0 at the end.
+//!
+//! An entry with carried states begins with `INFS`. Before the messages it has how many there are
+//! (number), and for each the number of its device's name and its bytes (length as number; none where it
+//! starts over), as they are after the last of the messages.
 
 mod entry;
 mod recorder;

@@ -1,11 +1,12 @@
 //! Records the samples that reach the windows.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::entry::{DeltaBase, ENTRY_MAGIC, JournalEntry, Tag};
+use super::entry::{DeltaBase, ENTRY_MAGIC, JournalEntry, STATES_MAGIC, Tag};
 use crate::clock::{Mono, Now, Timestamp};
 use crate::codec::{put_bytes, put_signed, put_varint};
 use crate::message::InputId;
+use crate::pipeline::carried::CarriedState;
 use crate::pipeline::join::ChannelValues;
 use crate::pipeline::publish_state::PublishState;
 use crate::pipeline::shape::WindowShape;
@@ -26,6 +27,10 @@ pub(in crate::pipeline) struct JournalRecorder {
     before: DeltaBase,
     /// The state of the current device.
     publish_state: PublishState,
+    /// The number of the current device in this entry.
+    device: u64,
+    /// The carried state of devices after the last of the messages: empty where it starts over.
+    states: BTreeMap<u64, Vec<u8>>,
 }
 
 impl JournalRecorder {
@@ -51,9 +56,13 @@ impl JournalRecorder {
         }
         self.publish_state = *state;
         match self.names.get(device) {
-            Some(number) => put_varint(&mut self.messages, *number),
+            Some(number) => {
+                self.device = *number;
+                put_varint(&mut self.messages, *number);
+            }
             None => {
-                self.names.insert(device.into(), number(self.names.len()).saturating_add(1));
+                self.device = number(self.names.len()).saturating_add(1);
+                self.names.insert(device.into(), self.device);
                 put_varint(&mut self.messages, 0);
                 put_bytes(&mut self.messages, device.as_bytes());
             }
@@ -83,6 +92,44 @@ impl JournalRecorder {
             }
         }
         save_numbers(sample, shape, &mut self.messages);
+    }
+
+    /// Records a whole input of a model that carries state.
+    pub(in crate::pipeline) fn input(&mut self, time: Option<Timestamp>) {
+        if !self.has_base() {
+            return;
+        }
+        match time {
+            None => self.messages.push(Tag::Input as u8),
+            Some(Timestamp(time)) => {
+                self.messages.push(Tag::TimedInput as u8);
+                put_signed(&mut self.messages, time.wrapping_sub(self.before.time));
+                self.before.time = time;
+            }
+        }
+    }
+
+    /// Records what is carried of the device after a message; `ran`: the model ran. Only the last
+    /// state of an entry is kept.
+    pub(in crate::pipeline) fn state(&mut self, state: Option<&CarriedState>, ran: bool) {
+        if !self.has_base() {
+            return;
+        }
+        match state {
+            Some(state) if ran => {
+                let saved = self.states.entry(self.device).or_default();
+                saved.clear();
+                state.save(saved);
+            }
+            Some(_) => {}
+            // It started over; where no run came before, the same is found when it is restored.
+            None if ran => drop(self.states.insert(self.device, Vec::new())),
+            None => {
+                if let Some(saved) = self.states.get_mut(&self.device) {
+                    saved.clear();
+                }
+            }
+        }
     }
 
     /// Values of it were given to its join, late ones as well: they may say that its clock was set.
@@ -139,12 +186,19 @@ impl JournalRecorder {
         let base = self.base.filter(|_| self.count > 0)?;
         let (from, upto) = (self.from, self.from + self.count);
         let mut bytes = Vec::with_capacity(self.messages.len() + 64);
-        bytes.extend(ENTRY_MAGIC);
+        bytes.extend(if self.states.is_empty() { ENTRY_MAGIC } else { STATES_MAGIC });
         bytes.extend(base.to_le_bytes());
         bytes.extend(from.to_le_bytes());
         bytes.extend(now.wall.0.to_le_bytes());
         let passed = micros(now.mono).saturating_sub(self.began);
         put_varint(&mut bytes, u64::try_from(passed).unwrap_or(0));
+        if !self.states.is_empty() {
+            put_varint(&mut bytes, number(self.states.len()));
+        }
+        for (device, state) in std::mem::take(&mut self.states) {
+            put_varint(&mut bytes, device);
+            put_bytes(&mut bytes, &state);
+        }
         bytes.append(&mut self.messages);
         let crc = crc32fast::hash(&bytes);
         bytes.extend(crc.to_le_bytes());

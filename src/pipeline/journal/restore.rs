@@ -1,8 +1,9 @@
 //! Restores windows from a base and its entries.
 
-use super::entry::{DeltaBase, ENTRY_MAGIC, MIN_ENTRY_SIZE, Tag, split};
+use super::entry::{DeltaBase, ENTRY_MAGIC, MIN_ENTRY_SIZE, STATES_MAGIC, Tag, split};
 use crate::clock::{Now, Timestamp};
 use crate::message::InputId;
+use crate::pipeline::carried::{CarriedPlan, CarriedState};
 use crate::pipeline::join::{ChannelValues, JoinPlan, JoinState, JoinedRows};
 use crate::pipeline::plan::StreamPlan;
 use crate::pipeline::shape::WindowShape;
@@ -38,7 +39,7 @@ pub(in crate::pipeline) fn restore<'a>(
         None => snapshot::taken_at(snapshot, now)?,
     };
     let mut found = devices.another();
-    snapshot::load(snapshot, &mut found, kept.shape, kept.join, began)?;
+    let kept = snapshot::load(snapshot, &mut found, kept, began)?;
     let mut upto = Some(0);
     for head in heads {
         let follows = (upto == Some(head.from)).then_some(kept);
@@ -57,13 +58,15 @@ pub(in crate::pipeline) fn restore<'a>(
 /// What is kept of the samples of a stream.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pipeline) struct Kept<'a> {
-    shape: Option<&'a WindowShape>,
-    join: Option<&'a JoinPlan>,
+    pub(in crate::pipeline) shape: Option<&'a WindowShape>,
+    pub(in crate::pipeline) join: Option<&'a JoinPlan>,
+    pub(in crate::pipeline) carried: Option<&'a CarriedPlan>,
 }
 
 impl<'a> Kept<'a> {
     pub(in crate::pipeline) fn new(plan: &'a StreamPlan) -> Self {
-        Self { shape: plan.shape.as_ref(), join: plan.join.as_ref() }
+        let carried = plan.carried.as_deref();
+        Self { shape: plan.shape.as_ref(), join: plan.join.as_ref(), carried }
     }
 }
 
@@ -74,6 +77,8 @@ struct Head<'a> {
     taken: Timestamp,
     /// Microseconds between the base and this entry.
     passed: i64,
+    /// The number of each device that has one, and its bytes.
+    states: Vec<(u64, &'a [u8])>,
     messages: &'a [u8],
 }
 
@@ -84,11 +89,22 @@ impl<'a> Head<'a> {
         if crc32fast::hash(body).to_le_bytes() != *crc || body.len() < MIN_ENTRY_SIZE {
             return None;
         }
-        let mut cursor = Cursor::new(body.strip_prefix(ENTRY_MAGIC)?);
+        let (magic, rest) = body.split_first_chunk::<4>()?;
+        let has_states = magic == STATES_MAGIC;
+        if !has_states && magic != ENTRY_MAGIC {
+            return None;
+        }
+        let mut cursor = Cursor::new(rest);
         let (base, from) = (cursor.u64().ok()?, cursor.u64().ok()?);
         let taken = Timestamp(i64::from_le_bytes(cursor.array().ok()?));
         let passed = i64::try_from(cursor.number().ok()?).ok()?;
-        Some(Self { base, from, taken, passed, messages: cursor.rest() })
+        let mut states = Vec::new();
+        let count = if has_states { cursor.number().ok()? } else { 0 };
+        for _ in 0..count {
+            let (device, size) = (cursor.number().ok()?, cursor.number().ok()?);
+            states.push((device, cursor.take(usize::try_from(size).ok()?).ok()?));
+        }
+        Some(Self { base, from, taken, passed, states, messages: cursor.rest() })
     }
 
     /// Microseconds since the base; 0 if the clock was set back.
@@ -102,6 +118,7 @@ impl<'a> Head<'a> {
 struct Messages<'a> {
     cursor: Cursor<'a>,
     kept: Kept<'a>,
+    states: Vec<(u64, &'a [u8])>,
     names: Vec<&'a str>,
     before: DeltaBase,
     values: Vec<(usize, f64)>,
@@ -114,6 +131,7 @@ impl<'a> Messages<'a> {
         Self {
             cursor: Cursor::new(head.messages),
             kept,
+            states: head.states.clone(),
             names: Vec::new(),
             before,
             values: Vec::new(),
@@ -141,7 +159,26 @@ impl<'a> Messages<'a> {
             }
             count += 1;
         }
+        self.restore_states(devices)?;
         Ok(count)
+    }
+
+    /// Puts what was carried after the last message into the devices that are known then.
+    fn restore_states(&self, devices: &mut Devices) -> Result<(), RestoreError> {
+        let Some(plan) = self.kept.carried else { return Ok(()) };
+        for (number, bytes) in &self.states {
+            let place = number.checked_sub(1).and_then(|place| usize::try_from(place).ok());
+            let name = place.and_then(|place| self.names.get(place));
+            let name = name.ok_or(RestoreError::Damaged("device name"))?;
+            let state = match bytes {
+                [] => None,
+                bytes => Some(Box::new(CarriedState::load(plan, bytes)?)),
+            };
+            if let Some(device) = devices.known.peek_mut(*name) {
+                device.carried.active = state;
+            }
+        }
+        Ok(())
     }
 
     fn name(&mut self) -> Result<&'a str, RestoreError> {
@@ -174,11 +211,21 @@ impl<'a> Messages<'a> {
                 self.sample(device, Some(time), received, sample)?;
             }
             Tag::Values => self.join(device, received)?,
+            Tag::Input => self.input(device, None, received),
+            Tag::TimedInput => {
+                let time = self.time()?;
+                self.input(device, Some(time), received);
+            }
             Tag::Restart => device.start_over(),
             Tag::PublishState => device.publish_state = self.cursor.publish_state()?,
             Tag::Origin => return Ok(Some(Some(self.input_id()?))),
         }
         Ok(Some(None))
+    }
+
+    fn input(&self, device: &mut Device, time: Option<Timestamp>, received: i64) {
+        let max_gap = self.kept.carried.and_then(|carried| carried.max_gap);
+        device.take_input(max_gap, time, received);
     }
 
     fn sample(
@@ -215,9 +262,13 @@ impl<'a> Messages<'a> {
         if self.rows.restarted().is_some() {
             device.start_over();
         }
-        let Some(shape) = self.kept.shape else { return Ok(()) };
+        let carried = self.kept.carried;
         for (row, time) in self.rows.iter() {
-            device.put(shape, row, Some(time), received);
+            match (self.kept.shape, carried) {
+                (Some(shape), _) => drop(device.put(shape, row, Some(time), received)),
+                (None, Some(carried)) => device.take_input(carried.max_gap, Some(time), received),
+                (None, None) => {}
+            }
         }
         Ok(())
     }

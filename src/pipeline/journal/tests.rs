@@ -8,19 +8,48 @@ use crate::bundle::card::Card;
 use crate::clock::{Clock, Mono, Now};
 use crate::config::When;
 use crate::message::InputId;
-use crate::pipeline::tests::fixture::{Harness, echo, labelled, stream, summing, windowed};
+use crate::pipeline::tests::fixture::{
+    Fake, Harness, echo, labelled, recurrent, stream, summing, windowed, with_state,
+};
 use crate::pipeline::{JournalEntry, RestoreError};
 
 const LENGTH: usize = 4;
 
+/// What is kept of a stream.
+#[derive(Clone, Copy, Debug)]
+enum Kept {
+    Windows,
+    States,
+    /// Of whole inputs.
+    StatesOnly,
+}
+
 fn bench() -> Harness {
+    bench_of(Kept::Windows)
+}
+
+fn bench_of(kept: Kept) -> Harness {
     let mut stream = stream();
     stream.payload.time = Some("t".into());
     stream.max_keys = 3;
     stream.key_ttl = Duration::from_millis(60);
     stream.publish.when = When::Change;
     stream.publish.consecutive = 2;
-    Harness::new(stream, card(), summing(LENGTH))
+    let (card, model) = model_of(kept);
+    Harness::new(stream, card, model)
+}
+
+fn model_of(kept: Kept) -> (Card, Fake) {
+    let gap = Some(Duration::from_millis(40));
+    match kept {
+        Kept::Windows => (card(), summing(LENGTH)),
+        Kept::States => (with_state(card(), gap), recurrent(&[LENGTH, 2])),
+        Kept::StatesOnly => {
+            let mut card = with_state(card(), gap);
+            card.window = None;
+            (card, recurrent(&[2]))
+        }
+    }
 }
 
 fn card() -> Card {
@@ -73,6 +102,7 @@ struct Disk {
 
 /// The process and what it has written so far.
 struct Run {
+    kept: Kept,
     bench: Harness,
     disk: Disk,
     bases: u64,
@@ -82,13 +112,21 @@ struct Run {
 }
 
 impl Run {
+    fn new(kept: Kept) -> Self {
+        let (bench, disk) = (bench_of(kept), Disk::default());
+        Self { kept, bench, disk, bases: 0, packets: 0, fresh: Vec::new() }
+    }
+
     fn message(&mut self, device: u8, samples: &[(u8, u8)], named: bool) {
         let now = self.bench.clock.now().wall.0;
         let sample = |(before, n): &(u8, u8)| {
             format!(r#"{{"t":{},"a":{n},"b":{n}}}"#, now / 1000 - i64::from(*before))
         };
         let samples: Vec<String> = samples.iter().map(sample).collect();
-        let payload = format!("[{}]", samples.join(","));
+        let payload = match self.kept {
+            Kept::StatesOnly => samples[0].clone(),
+            _ => format!("[{}]", samples.join(",")),
+        };
         let topic = format!("sensors/d{device}/imu");
         let mut incoming = self.bench.incoming(&topic, payload.as_bytes());
         self.packets += 1;
@@ -120,7 +158,7 @@ impl Run {
 
     /// A process that starts on what is on the disk.
     fn restored(&self, now: Now) -> (Harness, Vec<InputId>) {
-        let (mut bench, mut input_ids) = (bench(), Vec::new());
+        let (mut bench, mut input_ids) = (bench_of(self.kept), Vec::new());
         let additions = self.disk.additions.iter().map(|addition| &addition.bytes[..]);
         let report = bench.pipeline.replay(&self.disk.base, additions, now, &mut input_ids);
         assert_eq!(report.unwrap().left_out, 0);
@@ -136,7 +174,7 @@ impl Run {
         // The next process counts from somewhere else.
         let other = Now { mono: Mono(now.mono.0 + 1_234_567), ..now };
         let (again, input_ids) = self.restored(other);
-        let mut expected = bench();
+        let mut expected = bench_of(self.kept);
         expected.pipeline.restore(&self.disk.whole, other).unwrap();
         assert_eq!(again.pipeline.snapshot(other), expected.pipeline.snapshot(other));
         assert_eq!(input_ids, self.disk.input_ids);
@@ -149,22 +187,23 @@ impl Run {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 512, failure_persistence: None, ..ProptestConfig::default()
+        cases: 1024, failure_persistence: None, ..ProptestConfig::default()
     })]
 
     #[test]
     fn base_and_additions_give_the_windows_that_were_saved(
         steps in prop::collection::vec(step(), 1..120),
+        kept in prop::sample::select(&[Kept::Windows, Kept::States, Kept::StatesOnly][..]),
     ) {
-        let disk = Disk::default();
-        let mut run = Run { bench: bench(), disk, bases: 0, packets: 0, fresh: Vec::new() };
+        let mut run = Run::new(kept);
         for step in steps {
             match step {
                 Step::Message { device, samples, named } => run.message(device, &samples, named),
                 Step::Pass(ms) => run.bench.clock.pass(Duration::from_millis(ms)),
                 Step::Save { whole } => run.save(whole),
                 Step::Swap => {
-                    run.bench.pipeline.swap(card().into(), Box::new(summing(LENGTH))).unwrap();
+                    let (card, model) = model_of(kept);
+                    run.bench.pipeline.swap(card.into(), Box::new(model)).unwrap();
                     prop_assert!(!run.bench.pipeline.has_base());
                 }
                 Step::Crash { away } => run.crash(away),
@@ -176,8 +215,7 @@ proptest! {
 
 /// A base and three additions to it, and the windows after each.
 fn saved() -> (Run, Vec<Vec<u8>>) {
-    let disk = Disk::default();
-    let mut run = Run { bench: bench(), disk, bases: 0, packets: 0, fresh: Vec::new() };
+    let mut run = Run::new(Kept::Windows);
     let mut after = Vec::new();
     run.message(0, &[(0, 1)], true);
     for device in 0..4 {
@@ -253,8 +291,7 @@ fn a_base_of_another_shape_is_refused_and_a_plain_snapshot_is_a_base_without_add
 
 #[test]
 fn what_an_addition_takes_is_known_beforehand() {
-    let disk = Disk::default();
-    let mut run = Run { bench: bench(), disk, bases: 0, packets: 0, fresh: Vec::new() };
+    let mut run = Run::new(Kept::Windows);
     run.save(true);
     for n in 0..200 {
         run.bench.clock.pass(Duration::from_millis(2));

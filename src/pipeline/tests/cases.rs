@@ -49,8 +49,12 @@ fn harness(case: &Case, stream: &str) -> Result<Harness, String> {
     let config = Config::parse(stream).map_err(|error| error.to_string())?;
     let stream = config.streams.into_iter().next().unwrap();
     let hop = if case.hop == 0 { case.length } else { case.hop };
-    let window =
-        (case.length > 0).then_some(WindowSpec { length: case.length, hop, max_gap: None });
+    let window = (case.length > 0).then_some(WindowSpec {
+        length: case.length,
+        hop,
+        max_gap: None,
+        lead: 0,
+    });
     let width = case.channels.len();
     let shape = if case.length > 0 { vec![case.length, width] } else { vec![width] };
     let channels: Vec<&str> = case.channels.iter().map(String::as_str).collect();

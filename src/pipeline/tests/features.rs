@@ -103,7 +103,7 @@ fn features_that_are_not_finite_are_rejected() {
 #[test]
 fn an_autoencoder_of_features_is_compared_with_them() {
     let kind = OutputKind::Anomaly { score: AnomalyScore::ReconstructionMse, threshold: 1.0 };
-    let window = WindowSpec { length: 2, hop: 2, max_gap: None };
+    let window = WindowSpec { length: 2, hop: 2, max_gap: None, lead: 0 };
     let card = featured(card(Some(window), &["a", "b"], kind), vec![statistics()], None);
     let model = super::fixture::constant(&[4], &[2.0, 3.0, 20.0, 34.0]);
     let mut bench = Harness::new(stream(), card, model);

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::bundle::card::{
-    Activation, Card, FeatureSpec, InputSpec, Layout, Normalize, OutputKind, OutputSpec, WindowSpec,
+    Activation, Card, FeatureSpec, InputSpec, Layout, Normalize, OutputKind, OutputSpec, StateSpec,
+    WindowSpec,
 };
 use crate::clock::{Clock, Mono, Now, Timestamp};
 use crate::config::{
@@ -146,6 +147,30 @@ pub(crate) fn summing(length: usize) -> Fake {
     })
 }
 
+/// What samples of `x` and the state `h` make: half of `h` and the sum of `x`. Two labels by the sign of a
+/// sum that grows, and the state `hn`. Fails on a 9.
+pub(crate) fn recurrent(x: &[usize]) -> Fake {
+    let inputs = vec![spec("h", Dtype::F32, &[1, 2]), spec("x", Dtype::F32, x)];
+    let outputs = vec![spec("y", Dtype::F32, &[2]), spec("hn", Dtype::F32, &[1, 2])];
+    let body = |inputs: &[Tensor], outputs: &mut [Tensor]| {
+        let [Data::F32(h), Data::F32(x)] = [&inputs[0].data, &inputs[1].data] else { panic!() };
+        if x.contains(&9.0) {
+            return Err(RunError::Input { index: 1, reason: "told to fail".into() });
+        }
+        let sum = h[0] / 2.0 + x.iter().sum::<f32>();
+        outputs[0].data = Data::F32(vec![sum, h[1]]);
+        outputs[1].data = Data::F32(vec![sum, h[1] + 1.0]);
+        Ok(())
+    };
+    Fake { inputs, outputs, body: Box::new(body) }
+}
+
+/// The card with the state of [`recurrent`].
+pub(crate) fn with_state(card: Card, max_gap: Option<Duration>) -> Card {
+    let (input, output, value) = ("h".to_owned(), "hn".to_owned(), vec![0.0]);
+    Card { states: vec![StateSpec { input, output, value, max_gap }], ..card }
+}
+
 /// Fails on every window of two channels.
 pub(crate) fn failing(length: usize) -> Fake {
     fake(&[length, 2], &[2], |_, _| {
@@ -212,6 +237,7 @@ pub(crate) fn card(window: Option<WindowSpec>, channels: &[&str], kind: OutputKi
             features: FeatureSpec::default(),
             quantize: false,
         }],
+        states: Vec::new(),
         output: OutputSpec {
             name: None,
             kind,
@@ -244,7 +270,7 @@ pub(crate) fn labelled(length: usize) -> Card {
 
 /// Windows of two channels, a raw output.
 pub(crate) fn windowed(length: usize, hop: usize) -> Card {
-    card(Some(WindowSpec { length, hop, max_gap: None }), &["a", "b"], OutputKind::Raw)
+    card(Some(WindowSpec { length, hop, max_gap: None, lead: 0 }), &["a", "b"], OutputKind::Raw)
 }
 
 /// Every message is an input.

@@ -78,7 +78,7 @@ fn every_recipe_gives_the_samples_that_it_shows() {
     let recipes = recipes();
     assert!(recipes.len() > 3);
     for recipe in &recipes {
-        let window = WindowSpec { length: 1, hop: 1, max_gap: None };
+        let window = WindowSpec { length: 1, hop: 1, max_gap: None, lead: 0 };
         assert_eq!(samples(recipe, Some(window)), recipe.samples, "{}", recipe.name);
     }
 }

@@ -27,7 +27,7 @@ fn tensors(
 }
 
 fn window(length: usize) -> Option<WindowSpec> {
-    Some(WindowSpec { length, hop: length, max_gap: None })
+    Some(WindowSpec { length, hop: length, max_gap: None, lead: 0 })
 }
 
 fn input(name: &str, channels: &[&str], layout: Layout, normalize: Normalize) -> InputSpec {

@@ -6,6 +6,7 @@ use super::clock_order::{ClockOrder, PendingSample, TimeStep};
 use super::ring::SampleRing;
 use crate::clock::{Mono, Timestamp};
 use crate::drift::DeviceRate;
+use crate::pipeline::carried::DeviceStates;
 use crate::pipeline::device_clock::ClockOrigin;
 use crate::pipeline::holes::HeldValues;
 use crate::pipeline::join::JoinState;
@@ -25,6 +26,8 @@ pub(in crate::pipeline) struct Device {
     pub(in crate::pipeline) time: Option<Timestamp>,
     /// Values that are not in a sample yet, or that later samples need too.
     pub(in crate::pipeline) join: Option<Box<JoinState>>,
+    /// What the model gave for its next run.
+    pub(in crate::pipeline) carried: DeviceStates,
     order: ClockOrder,
     /// Numbers that stand for missing ones. Not saved: the last sample of a restored window is.
     pub(in crate::pipeline) held: HeldValues,
@@ -102,10 +105,55 @@ impl Device {
         Ok(AddedSample { first, ..added })
     }
 
-    /// Empties the window because the device's clock was set.
+    /// Empties the window, and forgets the carried state, because the device's clock was set.
     pub(in crate::pipeline) fn start_over(&mut self) {
         self.ring.clear();
         self.time = None;
+        self.carried = DeviceStates::default();
+    }
+
+    /// Judges the time of a whole input of a model that carries state. Returns whether it starts over
+    /// because the device's clock was set. `Err` says by how much it is older than the one before.
+    pub(in crate::pipeline) fn order_input(
+        &mut self,
+        time: Option<Timestamp>,
+    ) -> Result<bool, Duration> {
+        let (Some(new), Some(last)) = (time, self.time) else { return Ok(false) };
+        match self.order.judge(last, new, &[], 1) {
+            TimeStep::InOrder => Ok(false),
+            TimeStep::Late(by) => Err(by),
+            TimeStep::SetBack { .. } | TimeStep::JumpedForward { .. } => {
+                self.start_over();
+                Ok(true)
+            }
+        }
+    }
+
+    /// Takes a whole input of a model that carries state: a gap of more than `max` starts it over.
+    pub(in crate::pipeline) fn take_input(
+        &mut self,
+        max: Option<Duration>,
+        time: Option<Timestamp>,
+        received: i64,
+    ) {
+        let (gap, _) = self.pass(time, received);
+        self.drop_state_after(gap, max);
+    }
+
+    /// The time since the last sample, whether by the device's clock, and notes this one's.
+    fn pass(&mut self, time: Option<Timestamp>, received: i64) -> (Duration, bool) {
+        let passed = match (time, self.time) {
+            (Some(new), Some(last)) => (new.since(last), true),
+            (_, _) => (since(received, self.seen), false),
+        };
+        (self.seen, self.time) = (received, time);
+        passed
+    }
+
+    fn drop_state_after(&mut self, gap: Duration, max: Option<Duration>) {
+        if max.is_some_and(|max| gap > max) {
+            self.carried = DeviceStates::default();
+        }
     }
 
     /// Adds a sample that is in order, received at a time that may be before the start.
@@ -116,11 +164,8 @@ impl Device {
         time: Option<Timestamp>,
         received: i64,
     ) -> AddedSample {
-        let (gap, own_time) = match (time, self.time) {
-            (Some(new), Some(last)) => (new.since(last), true),
-            (_, _) => (since(received, self.seen), false),
-        };
-        (self.seen, self.time) = (received, time);
+        let (gap, own_time) = self.pass(time, received);
+        self.drop_state_after(gap, shape.state_gap);
         let too_long = shape.max_gap.filter(|&max| !self.ring.is_empty() && gap > max);
         let restart = too_long.map(|max| LossCause::Gap { gap, max, own_time });
         let lost = if restart.is_some() { self.ring.fresh } else { 0 };

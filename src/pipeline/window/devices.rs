@@ -9,6 +9,7 @@ use super::device::{Device, micros, since};
 use super::ring::SampleRing;
 use crate::clock::Mono;
 use crate::ids::DeviceKey;
+use crate::pipeline::carried::DeviceStates;
 use crate::pipeline::shape::WindowShape;
 use crate::pipeline::step_report::StepReport;
 use crate::pipeline::window_loss::{LossCause, WindowLosses};
@@ -155,6 +156,16 @@ impl Devices {
 
     pub(in crate::pipeline) fn len(&self) -> usize {
         self.known.len()
+    }
+
+    /// Forgets the carried state of every device: the model is another one.
+    pub(in crate::pipeline) fn clear_states(&mut self) {
+        self.known.iter_mut().for_each(|(_, device)| device.carried = DeviceStates::default());
+    }
+
+    /// Forgets the state of a candidate, which is another one or has ended.
+    pub(in crate::pipeline) fn clear_candidate_states(&mut self) {
+        self.known.iter_mut().for_each(|(_, device)| device.carried.candidate = None);
     }
 
     /// Empties every window and keeps what the publish rules remember.

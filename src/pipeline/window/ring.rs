@@ -48,6 +48,14 @@ impl SampleRing {
         if shape.wide && matches!(self.cells, Cells::F32(_)) {
             self.cells = Cells::F64(Vec::new());
         }
+        if self.len == 0 && shape.lead > 0 {
+            let zeros = shape.lead.saturating_mul(shape.channels);
+            match &mut self.cells {
+                Cells::F32(cells) => cells.resize(zeros, 0.0),
+                Cells::F64(cells) => cells.resize(zeros, 0.0),
+            }
+            self.len = shape.lead;
+        }
         let full = self.len >= shape.length;
         let row = full.then_some(self.head);
         match &mut self.cells {
@@ -70,7 +78,8 @@ impl SampleRing {
 
     /// Samples until the next window is complete.
     pub(in crate::pipeline) fn missing(&self, shape: &WindowShape) -> usize {
-        let wanted = if self.again { shape.hop } else { shape.length };
+        let first = shape.length.saturating_sub(shape.lead);
+        let wanted = if self.again { shape.hop } else { first };
         wanted.saturating_sub(self.fresh)
     }
 

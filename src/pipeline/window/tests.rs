@@ -7,7 +7,15 @@ use crate::clock::{Mono, Timestamp};
 use crate::pipeline::shape::WindowShape;
 
 fn shape(length: usize, hop: usize, channels: usize, wide: bool) -> WindowShape {
-    WindowShape { length, hop, channels, wide, max_gap: Some(Duration::from_secs(1)) }
+    WindowShape {
+        length,
+        hop,
+        channels,
+        wide,
+        max_gap: Some(Duration::from_secs(1)),
+        lead: 0,
+        state_gap: None,
+    }
 }
 
 #[test]

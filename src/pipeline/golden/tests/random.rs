@@ -64,7 +64,7 @@ fn random(seed: u64, kind: usize) -> (Card, Arc<Model>, Vec<Recording>) {
     let model =
         Model::load(&onnx::product(width, outputs, &weights), &LoadOptions::default()).unwrap();
     let mut card = fixture::card(None, &CHANNELS, kind);
-    card.window = Some(WindowSpec { length: LENGTH, hop: 2, max_gap: None });
+    card.window = Some(WindowSpec { length: LENGTH, hop: 2, max_gap: None, lead: 0 });
     card.inputs = vec![InputSpec {
         layout: if random.bool() { Layout::TIME_CHANNEL } else { Layout::CHANNEL_TIME },
         normalize: Normalize::MeanStd {
