@@ -173,12 +173,8 @@ impl Pipeline {
             let problem = "names no device";
             return Err(Reject::Topic { topic: incoming.topic.clone(), problem });
         };
-        recorder.begin(
-            captured.device(),
-            &device.publish_state,
-            incoming.received.mono,
-            started.mono,
-        );
+        let received = incoming.received.mono;
+        recorder.begin(captured.device(), &device.publish_state, received, started.mono);
         let runs = step.outcome.runs;
         let values = samples.values.chunks_exact(shape.channels).skip(rows.start);
         for (sample, own) in values.zip(times) {
@@ -213,7 +209,8 @@ impl Pipeline {
             let _published = accepted(sent, &mut step.outcome);
             recorder.publish_state(&device.publish_state);
         }
-        recorder.state(device.carried.active.as_deref(), step.outcome.runs > runs);
+        let ran = step.outcome.runs > runs;
+        recorder.state(predictor.runner.plan.carried.as_deref(), &device.carried, ran);
         // All devices of a message are in one addition: the first of them has its id.
         recorder.end(incoming.input_id.filter(|_| taken == 0 && step.outcome.samples > 0));
         step.outcome.fill = Some(device.fill(shape));

@@ -62,7 +62,8 @@ impl Pipeline {
         let sent = predictor.predict(source, about, memory, step);
         step.outcome.samples = step.outcome.runs;
         recorder.publish_state(&device.publish_state);
-        recorder.state(device.carried.active.as_deref(), step.outcome.runs > 0);
+        let plan = predictor.runner.plan.carried.as_deref();
+        recorder.state(plan, &device.carried, step.outcome.runs > 0);
         recorder.end(incoming.input_id.filter(|_| step.outcome.runs > 0));
         sent
     }

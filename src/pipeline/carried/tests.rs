@@ -83,6 +83,19 @@ fn a_state_that_is_not_finite_starts_over() {
     assert_eq!(window(&mut bench, "x", 1.0).unwrap(), [2.0, 0.0]);
 }
 
+/// Also in the journal, whose base has the state that was given up.
+#[test]
+fn a_state_that_started_over_is_not_restored() {
+    let mut bench = bench();
+    window(&mut bench, "x", 1.0);
+    let base = bench.pipeline.base(1, bench.clock.now());
+    assert_eq!(window(&mut bench, "x", 3e38), None);
+    let entry = bench.pipeline.addition(bench.clock.now()).unwrap();
+    let (mut again, now) = (self::bench(), bench.clock.now());
+    again.pipeline.replay(&base, [&entry.bytes[..]], now, &mut Vec::new()).unwrap();
+    assert_eq!(window(&mut again, "x", 1.0).unwrap(), [2.0, 0.0]);
+}
+
 #[test]
 fn a_gap_starts_the_state_over() {
     let mut bench = bench();

@@ -106,7 +106,8 @@ impl Pipeline {
             }
         }
         let ran = run.step.outcome.runs > runs;
-        run.recorder.state(device.carried.active.as_deref(), ran);
+        let carried = run.predictor.runner.plan.carried.as_deref();
+        run.recorder.state(carried, &device.carried, ran);
         run.recorder.end(incoming.input_id.filter(|_| taken == 0 && run.step.outcome.values() > 0));
         run.step.outcome.fill = shape.map(|shape| device.fill(&shape));
         Ok(())

@@ -6,7 +6,7 @@ use super::entry::{DeltaBase, ENTRY_MAGIC, JournalEntry, STATES_MAGIC, Tag};
 use crate::clock::{Mono, Now, Timestamp};
 use crate::codec::{put_bytes, put_signed, put_varint};
 use crate::message::InputId;
-use crate::pipeline::carried::CarriedState;
+use crate::pipeline::carried::{CarriedPlan, DeviceStates};
 use crate::pipeline::join::ChannelValues;
 use crate::pipeline::publish_state::PublishState;
 use crate::pipeline::shape::WindowShape;
@@ -109,26 +109,25 @@ impl JournalRecorder {
         }
     }
 
-    /// Records what is carried of the device after a message; `ran`: the model ran. Only the last
-    /// state of an entry is kept.
-    pub(in crate::pipeline) fn state(&mut self, state: Option<&CarriedState>, ran: bool) {
-        if !self.has_base() {
+    /// Records what is carried of the device after a message, where the model carries something; `ran`: the
+    /// model ran. Only the last state of an entry is kept.
+    pub(in crate::pipeline) fn state(
+        &mut self,
+        plan: Option<&CarriedPlan>,
+        states: &DeviceStates,
+        ran: bool,
+    ) {
+        if !self.has_base() || plan.is_none() {
             return;
         }
-        match state {
+        match &states.active {
             Some(state) if ran => {
                 let saved = self.states.entry(self.device).or_default();
                 saved.clear();
                 state.save(saved);
             }
             Some(_) => {}
-            // It started over; where no run came before, the same is found when it is restored.
-            None if ran => drop(self.states.insert(self.device, Vec::new())),
-            None => {
-                if let Some(saved) = self.states.get_mut(&self.device) {
-                    saved.clear();
-                }
-            }
+            None => drop(self.states.insert(self.device, Vec::new())),
         }
     }
 
