@@ -176,10 +176,8 @@ pub const TABLES: &[(&str, &str)] = &[
     ),
     (
         "state[]",
-        "One for each output that is an input of the next run of the same device: the states of \
-         recurrent and streaming models. Every device has its own, with the bounds (`max_keys`, \
-         `key_ttl`) and the durability (`windows`) of its window. It starts over after a gap, when \
-         the device's clock is set, and with another version of the model. At most 1 MiB a device.",
+        "Outputs that are inputs of the next run of the same device: see \
+         [inputs.md](inputs.md#models-with-a-state). At most 1 MiB a device.",
     ),
     ("output", "What the model's output means. Options of other kinds than `kind` are errors."),
     (
