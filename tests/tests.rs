@@ -31,6 +31,7 @@ mod states;
 mod store;
 mod store_size_limit;
 mod stored;
+mod tflite;
 mod topics;
 mod updates;
 mod web;

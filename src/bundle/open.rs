@@ -112,13 +112,15 @@ fn without_card(folder: &Path, error: BundleError) -> BundleError {
         "it is a Core ML model: take the model that it was converted from, and export that to ONNX"
     } else if has("model.onnx") {
         "the folder has no card.toml; to try the model alone, give the file model.onnx"
+    } else if has("model.tflite") {
+        "the folder has no card.toml; to try the model alone, give the file model.tflite"
     } else {
         return error;
     };
     BundleError::Archive(format!("{}: {what}", folder.display()))
 }
 
-/// Loads the model of an ONNX file or of a bundle, without verifying it.
+/// Loads the model of a file or of a bundle, without verifying it.
 ///
 /// # Errors
 /// The errors of [`Bundle::open`] and [`Bundle::model`].
@@ -135,7 +137,7 @@ pub fn open_model(path: &Path) -> Result<Arc<Model>, BundleError> {
     load_file(path, &bytes, LoadOptions::default())
 }
 
-/// Loads the model of an ONNX file with these options; the folder is that of the file.
+/// Loads the model of a file with these options; the folder is that of the file.
 ///
 /// # Errors
 /// A file that cannot be read, or a model that cannot run here.

@@ -30,7 +30,7 @@ const CARD: &[OptionSpec] = options! {
     "model.version": NAME => Required, eg "\"1.0.0\"",
         "The version; published with every prediction.";
     "model.file": FILE => Value("\"model.onnx\""),
-        "The ONNX file in the bundle.";
+        "The model in the bundle: an ONNX or a TensorFlow Lite file.";
     "model.description": LINE => Unset, eg "\"What a watch wearer does\"",
         "What it tells from what.";
     "model.licence": LINE => Unset, eg "\"MIT\"",
@@ -192,7 +192,7 @@ const PAGE_HEAD: &str = "\
 
 Written from the table in `src/bundle/reference.rs`; `INFERD_WRITE_REFERENCE=1 cargo test --lib bundle` writes it again.
 
-What changes when a model is retrained lives with the model. A bundle is a folder, or an uncompressed tar file `NAME.bundle`, with `card.toml`, the ONNX file,
+What changes when a model is retrained lives with the model. A bundle is a folder, or an uncompressed tar file `NAME.bundle`, with `card.toml`, the model,
 golden vectors and golden samples side by side. The model is refused if the card does not fit it, or if a golden vector or golden sample comes out differently.
 An unknown option is an error, and all mistakes are reported at once.
 ";

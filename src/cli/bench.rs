@@ -31,7 +31,7 @@ Examples:
   inferd bench model.onnx --iterations 10000 --json
   inferd bench model.onnx --inputs in.npz --threads 4")]
 pub(super) struct Args {
-    /// An .onnx file, or a bundle (a folder or a .bundle file)
+    /// An .onnx or .tflite file, or a bundle (a folder or a .bundle file)
     model: PathBuf,
     /// Number of measured runs, over all threads
     #[arg(long, value_name = "N", default_value_t = 1000,

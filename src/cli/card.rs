@@ -27,7 +27,7 @@ Examples:
   inferd card models/motion/model.onnx
   inferd card models/motion/model.onnx --name motion --out card.toml")]
 pub(super) struct Args {
-    /// An .onnx file
+    /// An .onnx or .tflite file
     model: PathBuf,
     /// The file to write [default: standard output]
     #[arg(long, value_name = "FILE")]

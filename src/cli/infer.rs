@@ -39,7 +39,7 @@ Examples:
   inferd infer model.onnx --explain
   inferd infer model.onnx --explain --json | jq '.float[].reason'")]
 pub(super) struct Args {
-    /// An .onnx file, or a bundle (a folder or a .bundle file)
+    /// An .onnx or .tflite file, or a bundle (a folder or a .bundle file)
     model: PathBuf,
     /// The .npz file with the inputs
     #[arg(long, value_name = "FILE", requires = "outputs")]

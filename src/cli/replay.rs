@@ -50,7 +50,8 @@ pub(super) fn replay(
     args: &ReplayArgs,
     json: bool,
 ) -> Result<(), Failure> {
-    if model.extension().is_some_and(|extension| extension == "onnx") && model.is_file() {
+    let bare = |extension: &std::ffi::OsStr| extension == "onnx" || extension == "tflite";
+    if model.extension().is_some_and(bare) && model.is_file() {
         let message = format!(
             "{}: a model file does not define channels and windows; give a bundle (a folder with a \
              card.toml)",

@@ -6,6 +6,9 @@ pub enum LoadError {
     /// The bytes are not an ONNX model.
     #[error("not an ONNX model: {0}")]
     Parse(String),
+    /// The bytes are not a TensorFlow Lite model that is read here.
+    #[error("not a model of TensorFlow Lite that runs here: {0}")]
+    Tflite(String),
     /// The model is beyond the limits of this program.
     #[error("the model is beyond the limits of this program: {0}")]
     TooLarge(String),

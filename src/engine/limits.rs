@@ -5,9 +5,9 @@ use super::graph::{AttributeValue, Graph, Node, TensorData};
 use super::shapes::MAX_AXES;
 
 /// The most nodes, in the graph and the graphs inside it.
-const MAX_NODES: usize = 50_000;
+pub(super) const MAX_NODES: usize = 50_000;
 /// The most constants, as for nodes.
-const MAX_CONSTANTS: usize = 100_000;
+pub(super) const MAX_CONSTANTS: usize = 100_000;
 /// The most inputs and outputs of a graph or a node.
 const MAX_VALUES: usize = 4096;
 /// The most numbers or texts in an attribute: tree ensembles hold their nodes in attributes.

@@ -1,6 +1,6 @@
-//! Bytes in, tensors out: load an ONNX model, lower its quantized parts to integers, run it.
+//! Bytes in, tensors out: load a model, lower its quantized parts to integers, run it.
 //!
-//! A front end (`onnx`) decodes the file to a `graph`, which is bounded (`limits`, `shapes`),
+//! A front end (`onnx`, `tflite`) decodes the file to a `graph`, which is bounded (`limits`, `shapes`),
 //! rewritten (`rewrite`), checked (`operators`, `attributes`) and lowered (`lower`) to a `plan`. Quantized parts run on integer kernels.
 //! Float parts run on tract (`tract`), which never sees quantized ones: it folds their weights to
 //! floats and rewrites softmax into a table.
@@ -12,6 +12,7 @@ mod error;
 mod executor;
 mod explain;
 mod file_format;
+mod front_end;
 mod graph;
 mod input_specs;
 mod limits;
@@ -29,6 +30,8 @@ mod shapes;
 mod tensor_view;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "tflite")]
+mod tflite;
 mod tract;
 mod window_attributes;
 

@@ -10,8 +10,8 @@ use super::output_facts::{self, OutputFact};
 use super::plan::Plan;
 use super::tract::FloatCompiler;
 use super::{
-    attributes, canonicalize, classical, input_specs, limits, mel_weight_matrix, onnx, operators,
-    rewrite,
+    attributes, canonicalize, classical, front_end, input_specs, limits, mel_weight_matrix, onnx,
+    operators, rewrite,
 };
 use crate::tensor::{Tensor, TensorSpec};
 use inferd_kernels::Isa;
@@ -30,7 +30,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads an ONNX model from its protobuf bytes.
+    /// Loads an ONNX model from its protobuf bytes, or a TensorFlow Lite model from its flatbuffer.
     ///
     /// # Errors
     /// Malformed bytes, external data outside of `options.folder`, or an operator that is not
@@ -48,6 +48,9 @@ impl Model {
         bytes: &[u8],
         folder: &Path,
     ) -> Result<Option<(Vec<u8>, u64)>, LoadError> {
+        if front_end::is_tflite(bytes) {
+            return Ok(None);
+        }
         onnx::embed_external_data(bytes, folder)
     }
 
@@ -56,7 +59,7 @@ impl Model {
     /// # Errors
     /// As [`Model::load`].
     pub fn load_for(isa: Isa, bytes: &[u8], options: &LoadOptions) -> Result<Self, LoadError> {
-        let (sets, mut graph) = onnx::decode(bytes, options.folder.as_deref())?;
+        let (sets, mut graph) = front_end::decode(bytes, options.folder.as_deref())?;
         limits::check(&graph)?;
         let float = FloatCompiler::new(sets.clone());
         let open_dimensions = input_specs::open_dimensions(&graph).into_iter().collect();
@@ -68,7 +71,7 @@ impl Model {
         mel_weight_matrix::fold(&mut graph)?;
         canonicalize::canonicalize(opset, &mut graph);
         let again = || {
-            let (_, mut graph) = onnx::decode(bytes, options.folder.as_deref())?;
+            let (_, mut graph) = front_end::decode(bytes, options.folder.as_deref())?;
             prepare(&mut graph, options, &float)?;
             classical::replace_texts(&mut graph)?;
             mel_weight_matrix::fold(&mut graph)?;

@@ -29,3 +29,19 @@ fn the_first_card_of_the_demo_model_fits_it() {
     let (card, _) = Bundle::from_files(files, None).unwrap().card_and_model().unwrap();
     assert_eq!(card.output.labels().len(), 4);
 }
+
+#[test]
+#[cfg(feature = "tflite")]
+fn the_first_card_of_a_file_of_tensorflow_lite_fits_it() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models/tflite/fc_chain.int8.tflite");
+    let bytes = std::fs::read(path).unwrap();
+    let model = Model::load(&bytes, &LoadOptions::default()).unwrap();
+    let draft =
+        Draft { name: "chain", file: "model.tflite", dims: "", constants: "", model: &model };
+    let text = draft.card();
+    assert!(text.contains("activation = \"softmax\"") && text.contains("\"class 2\""), "{text}");
+    let files = [("card.toml", text.into_bytes()), ("model.tflite", bytes)];
+    let files = files.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect();
+    let (card, model) = Bundle::from_files(files, None).unwrap().card_and_model().unwrap();
+    assert_eq!((card.output.labels().len(), model.nodes().float), (3, 1));
+}

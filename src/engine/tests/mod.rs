@@ -26,6 +26,8 @@ mod recurrent;
 mod reference;
 mod rewritten;
 mod same_bits;
+#[cfg(feature = "tflite")]
+mod tflite;
 mod trees;
 mod wild;
 mod words;

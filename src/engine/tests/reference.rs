@@ -6,7 +6,7 @@ use crate::{each_dtype, npz};
 use std::path::{Path, PathBuf};
 
 /// The folder of the models, or none (said loudly) where it is absent.
-fn models() -> Option<PathBuf> {
+pub(super) fn models() -> Option<PathBuf> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/models/mlperf-tiny");
     if !path.is_dir() {
         eprintln!("SKIPPED: the reference models are absent at {}", path.display());
@@ -15,22 +15,23 @@ fn models() -> Option<PathBuf> {
     Some(path)
 }
 
-fn array(path: &Path, name: &str) -> Tensor {
+pub(super) fn array(path: &Path, name: &str) -> Tensor {
     let mut arrays = npz::read(&std::fs::read(path).unwrap(), 1 << 30).unwrap();
     arrays.remove(name).unwrap()
 }
 
 /// Row `i` of an array whose first axis counts the runs.
-fn row(t: &Tensor, i: usize) -> Data {
+pub(super) fn row(t: &Tensor, i: usize) -> Data {
     let n = t.data.len() / t.shape[0];
     match &t.data {
         Data::F32(v) => Data::F32(v[i * n..(i + 1) * n].to_vec()),
         Data::I8(v) => Data::I8(v[i * n..(i + 1) * n].to_vec()),
+        Data::I32(v) => Data::I32(v[i * n..(i + 1) * n].to_vec()),
         other => panic!("no rows of {}", other.dtype()),
     }
 }
 
-fn reals(data: &Data) -> Vec<f64> {
+pub(super) fn reals(data: &Data) -> Vec<f64> {
     each_dtype!(data, v => v.iter().map(|x| x.to_string()).map(|x| match x.as_str() {
         "true" => 1.0,
         "false" => 0.0,
