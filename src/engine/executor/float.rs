@@ -44,6 +44,12 @@ impl Executor<'_> {
                 }
                 self.then(*then, to);
             }
+            FloatStep::ConvTranspose { conv, batch } => {
+                let (input, output) = (from.len() / batch, to.len() / batch);
+                for (from, to) in from.chunks_exact(input).zip(to.chunks_exact_mut(output)) {
+                    conv.run(from, to, scratch);
+                }
+            }
             FloatStep::Dense { dense, rows, then } => {
                 dense.run(*rows, from, second, to);
                 self.then(*then, to);

@@ -1,8 +1,8 @@
 //! Steps of float kernels.
 
 use inferd_kernels::float::{
-    Activation, Binary, Conv, Dense, DynamicLstm, Matmul, Normalize, Pool, Recurrent, ReduceOp,
-    UnaryOp,
+    Activation, Binary, Conv, ConvTranspose, Dense, DynamicLstm, Matmul, Normalize, Pool,
+    Recurrent, ReduceOp, UnaryOp,
 };
 
 /// A step that reads and writes floats.
@@ -13,6 +13,11 @@ pub(in crate::engine) enum FloatStep {
         conv: Conv,
         batch: usize,
         then: Option<UnaryOp>,
+    },
+    /// `batch` pictures.
+    ConvTranspose {
+        conv: ConvTranspose,
+        batch: usize,
     },
     /// `rows` rows; a second source is the residual. `then` applies to the result.
     Dense {
@@ -93,6 +98,7 @@ impl FloatStep {
     pub(super) fn scratch_bytes(&self) -> usize {
         match self {
             Self::Conv { conv, .. } => conv.scratch_bytes(),
+            Self::ConvTranspose { conv, .. } => conv.scratch_bytes(),
             Self::Matmul { matmul, .. } => matmul.scratch_bytes(),
             Self::Recurrent(step) => {
                 let bytes = |layer: &RecurrentLayer| match layer {

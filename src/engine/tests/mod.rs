@@ -9,6 +9,7 @@
 mod attributes;
 mod classical;
 mod classifiers;
+mod conv_transpose;
 mod exact;
 mod exported;
 mod facts;

@@ -7,6 +7,7 @@
 //! region of the float runtime, with the reason.
 
 mod conv;
+mod conv_transpose;
 mod draft;
 mod elementwise;
 mod emit;
@@ -50,6 +51,7 @@ impl Lowering<'_> {
             "Expand" => self.float_expand(node)?,
             "Cast" => self.float_cast(node)?,
             "Conv" => self.float_conv(node)?,
+            "ConvTranspose" => self.float_conv_transpose(node)?,
             "MatMul" => self.float_matmul(node)?,
             "Gemm" => self.float_gemm(node)?,
             "BatchNormalization" => self.float_batch_norm(node)?,

@@ -99,6 +99,7 @@ const KERNELS: &[&str] = &[
     "Clip",
     "Concat",
     "Conv",
+    "ConvTranspose",
     "Div",
     "DynamicQuantizeLSTM",
     "Elu",
