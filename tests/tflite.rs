@@ -46,7 +46,7 @@ fn a_run_is_within_one_step_of_litert() {
     let mut arrays = npz::read(&fs::read(archive).unwrap(), 1 << 20).unwrap();
     let loaded = inferd::bundle::open_model(&model).unwrap();
     let (x, y) = (arrays.remove("x0").unwrap(), arrays.remove("y").unwrap());
-    let bytes = npz::write([(loaded.inputs()[0].name.as_str(), &x)].into_iter()).unwrap();
+    let bytes = npz::write([(loaded.inputs()[0].name.as_str(), &x)]).unwrap();
     fs::write(at("in.npz"), bytes).unwrap();
     run(&["infer", model.to_str().unwrap(), "--inputs", &at("in.npz"), "--outputs", &at("o.npz")]);
     let made = npz::read(&fs::read(at("o.npz")).unwrap(), 1 << 20).unwrap();

@@ -25,8 +25,7 @@ async fn the_examples_of_capture_pull_work_as_printed() {
     let mut peer = MqttClient::connect(broker.port(), "peer").await;
     peer.publish_all("sensors/watch-7/imu", samples(0, 200)).await;
     gateway.await_health("the files", |health| health["capture"]["inputs"] == 17);
-    let mut all =
-        Examples::new(Shell::new().with_broker(broker.port()), "inferctl", &CAPTURES);
+    let mut all = Examples::new(Shell::new().with_broker(broker.port()), "inferctl", &CAPTURES);
     all.place("gw-17", "gw-1");
     all.place("--trigger drift", "--trigger margin");
     all.prints("capture pull", "--gateway", "with 17 inputs fetched");

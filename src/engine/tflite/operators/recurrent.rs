@@ -82,7 +82,7 @@ fn refuse_clip(b: &GraphBuilder<'_>, op: &Operator<'_>) -> Converted {
     let axis = usize::from(!op.options.flag(3)?);
     let steps = b.tensor(op.input(0)?)?.shape.get(axis).copied().unwrap_or(usize::MAX);
     #[expect(clippy::cast_precision_loss, reason = "a comparison with a small number")]
-    let reachable = clip != 0.0 && !(steps as f32 <= clip);
+    let reachable = clip.is_nan() || clip != 0.0 && steps as f32 > clip;
     if reachable {
         let reason = format!(
             "its cells are clipped at {clip}, which its {steps} steps can reach: convert the model \
