@@ -44,8 +44,8 @@ impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?} {} layout {} lbr {} steps {} batch {} width {} hidden {} b {} lengths {:?} h {} c \
-             {} p {} given {} outputs {:?} {:?} clip {:?} input_forget {}",
+            "{:?} {} layout {} lbr {} steps {} batch {} width {} hidden {} b {} lengths {:?} h {} \
+             c {} p {} given {} outputs {:?} {:?} clip {:?} input_forget {}",
             self.kind,
             self.direction,
             self.batch_first,
