@@ -117,7 +117,7 @@ fn states_are_read_and_their_mistakes_are_named() {
         (format!("{one}{one}"), "another state has this input"),
         (format!("{one}{}", other.replace("cn", "hn")), "another state has this output"),
         (format!("{one}{other}max_gap = \"3s\""), "the same for all"),
-        (format!("{one}value = []"), "has no number"),
+        (format!("{one}value = []"), "0 numbers"),
         (format!("{one}reset = \"never\""), "reset"),
     ] {
         let problems = of(&states).unwrap_err();
