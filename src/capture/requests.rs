@@ -1,6 +1,6 @@
 //! Captured inputs for who asks: lists of segments, and their files in chunks.
 //!
-//! Nothing is kept between two requests: whoever asks for a chunk names its place, and goes on after a
+//! Nothing is kept between two requests: a client names the place of a chunk, and goes on after a
 //! cut where it was. An answer is a line of JSON, and behind it the bytes of a chunk.
 
 use std::fs::File;
@@ -22,7 +22,7 @@ const MAX_REQUEST_BYTES: usize = 1024;
 pub const MAX_CHUNK_BYTES: usize = 32 << 10;
 /// Segments in an answer.
 const MAX_LISTED: usize = 64;
-/// Whoever asks while results wait for the broker asks again after this time.
+/// A client that asks while results wait for the broker asks again after this time.
 const HELD: Duration = Duration::from_secs(5);
 
 /// A request.

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::link::{LinkHandle, Subscription};
 use crate::message::{Outgoing, Qos};
 
-/// Requests that wait for the thread of captured inputs. More are dropped: whoever asks repeats them.
+/// Requests that wait for the thread of captured inputs. More are dropped: the client repeats them.
 const MAX_WAITING: u32 = 4;
 
 /// Hands requests to the thread of captured inputs, which publishes the answers. Never waits.

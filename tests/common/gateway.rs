@@ -128,7 +128,7 @@ impl Gateway {
             .append(true)
             .open(self.dir.path().join("log"))
             .unwrap();
-        // Whoever runs the tests may have told them to ignore SIGHUP (`nohup`, a CI's runner), which children inherit.
+        // A caller of the tests may ignore SIGHUP (`nohup`, a CI's runner), which children inherit.
         let default_signals = ["env", "--default-signal=HUP"].map(str::to_owned);
         let under = if self.under.is_empty() { &default_signals[..] } else { &self.under };
         let child = binary::inferd(under)
