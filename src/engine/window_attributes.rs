@@ -89,12 +89,11 @@ pub(super) fn sizes(node: &Node, name: &str) -> Result<Option<Vec<usize>>, Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::graph::{Attribute, AttributeValue};
+    use crate::engine::graph::Attribute;
 
     fn read(auto_pad: &str, pads: &[i64], stride: i64) -> Result<WindowAttributes, String> {
-        let padding = AttributeValue::Text(auto_pad.as_bytes().to_vec());
         let attributes = vec![
-            Attribute { name: "auto_pad".into(), value: padding },
+            Attribute::text("auto_pad", auto_pad),
             Attribute::ints("pads", pads.to_vec()),
             Attribute::ints("strides", vec![stride]),
         ];

@@ -61,6 +61,14 @@ impl Attribute {
     pub(in crate::engine) fn ints(name: &str, values: Vec<i64>) -> Self {
         Self { name: name.to_owned(), value: AttributeValue::Ints(values) }
     }
+
+    pub(in crate::engine) fn float(name: &str, value: f32) -> Self {
+        Self { name: name.to_owned(), value: AttributeValue::Float(value) }
+    }
+
+    pub(in crate::engine) fn text(name: &str, value: &str) -> Self {
+        Self { name: name.to_owned(), value: AttributeValue::Text(value.as_bytes().to_vec()) }
+    }
 }
 
 /// Attributes are read by name, with the defaults of the specification at the place of use. None

@@ -2,7 +2,7 @@
 
 use super::Rewriter;
 use crate::engine::error::LoadError;
-use crate::engine::graph::{Attribute, AttributeValue, Node, TensorData};
+use crate::engine::graph::{Attribute, Node, TensorData};
 use crate::tensor::{Data, Tensor};
 
 impl Rewriter<'_, '_> {
@@ -73,7 +73,7 @@ impl Rewriter<'_, '_> {
         (min, max): (f32, f32),
     ) -> Result<(), LoadError> {
         if self.opset < 11 {
-            let bounds = vec![float_attribute("min", min), float_attribute("max", max)];
+            let bounds = vec![Attribute::float("min", min), Attribute::float("max", max)];
             return self.emit(of, "Clip", &[input], output, bounds);
         }
         let min = self.scalar(format!("{output}#min"), min);
@@ -85,10 +85,6 @@ impl Rewriter<'_, '_> {
 /// The name of the model's node that `node` is or was made from.
 pub(super) fn original(node: &Node) -> String {
     if node.original.is_empty() { node.label().to_owned() } else { node.original.clone() }
-}
-
-pub(super) fn float_attribute(name: &str, value: f32) -> Attribute {
-    Attribute { name: name.to_owned(), value: AttributeValue::Float(value) }
 }
 
 /// The name of the first output.

@@ -3,9 +3,9 @@
 //! Their definitions are in ONNX Runtime's `docs/ContribOperators.md`.
 
 use super::Rewriter;
-use super::builder::{float_attribute, only_attributes, only_inputs, only_outputs, output};
+use super::builder::{only_attributes, only_inputs, only_outputs, output};
 use crate::engine::error::LoadError;
-use crate::engine::graph::{Attribute, AttributeValue, ElementType, Node};
+use crate::engine::graph::{Attribute, ElementType, Node};
 use crate::tensor::Data;
 
 const CONV: &[&str] = &[
@@ -75,9 +75,9 @@ impl Rewriter<'_, '_> {
         let attributes = match (name, params) {
             ("", []) => return self.emit(node, "Identity", &[input], y, Vec::new()),
             ("Relu" | "Tanh" | "Sigmoid", []) => Vec::new(),
-            ("LeakyRelu", [alpha]) => vec![float_attribute("alpha", *alpha)],
+            ("LeakyRelu", [alpha]) => vec![Attribute::float("alpha", *alpha)],
             ("HardSigmoid", [alpha, beta]) => {
-                vec![float_attribute("alpha", *alpha), float_attribute("beta", *beta)]
+                vec![Attribute::float("alpha", *alpha), Attribute::float("beta", *beta)]
             }
             ("Clip", [min, max]) => return self.clip(node, input, y, (*min, *max)),
             _ => {
@@ -158,9 +158,7 @@ impl Rewriter<'_, '_> {
             }
             op => {
                 let form = if op == "FastGelu" { "tanh" } else { "none" };
-                let form = AttributeValue::Text(form.as_bytes().to_vec());
-                let form = Attribute { name: "approximate".to_owned(), value: form };
-                self.emit(node, "Gelu", &[&x], y, vec![form])
+                self.emit(node, "Gelu", &[&x], y, vec![Attribute::text("approximate", form)])
             }
         }
     }

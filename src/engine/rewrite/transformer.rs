@@ -1,7 +1,7 @@
 //! Normalizations that ONNX Runtime's optimiser writes for transformers.
 
 use super::Rewriter;
-use super::builder::{float_attribute, only_attributes, only_inputs, output};
+use super::builder::{only_attributes, only_inputs, output};
 use crate::engine::error::LoadError;
 use crate::engine::graph::{Attribute, Node};
 
@@ -30,7 +30,7 @@ impl Rewriter<'_, '_> {
         }
         // The default of ONNX Runtime, which differs from that of LayerNormalization.
         let epsilon = node.float("epsilon").unwrap_or(1e-12);
-        let attributes = vec![Attribute::int("axis", -1), float_attribute("epsilon", epsilon)];
+        let attributes = vec![Attribute::int("axis", -1), Attribute::float("epsilon", epsilon)];
         let op = if simplified { "RMSNormalization" } else { "LayerNormalization" };
         let mut inputs = vec![sum.as_str(), node.input(2)];
         inputs.extend(Some(beta).filter(|beta| !beta.is_empty()));

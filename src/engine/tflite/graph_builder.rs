@@ -3,7 +3,7 @@
 use super::file::{Kind, Operator, Subgraph, Tensor};
 use super::refusal::{Refusal, hint};
 use crate::engine::error::LoadError;
-use crate::engine::graph::{Attribute, AttributeValue, ElementType, Graph, Node, TensorData};
+use crate::engine::graph::{Attribute, ElementType, Graph, Node, TensorData};
 use crate::engine::graph::{ValueInfo, element_count};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -314,14 +314,6 @@ impl<'a> GraphBuilder<'a> {
         }
         Ok(values)
     }
-}
-
-pub(super) fn text(name: &str, value: &str) -> Attribute {
-    Attribute { name: name.to_owned(), value: AttributeValue::Text(value.as_bytes().to_vec()) }
-}
-
-pub(super) fn float(name: &str, value: f32) -> Attribute {
-    Attribute { name: name.to_owned(), value: AttributeValue::Float(value) }
 }
 
 pub(super) fn chunks<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {

@@ -1,7 +1,7 @@
 //! Operators that work element by element.
 
 use super::super::file::Operator;
-use super::super::graph_builder::{Converted, GraphBuilder, element, float, is_quantized, text};
+use super::super::graph_builder::{Converted, GraphBuilder, element, is_quantized};
 use super::steps::{clipped, finish};
 use crate::engine::graph::Attribute;
 
@@ -100,13 +100,13 @@ fn composed(b: &mut GraphBuilder<'_>, op: &Operator<'_>) -> Converted<bool> {
     match op.kind.as_str() {
         "LEAKY_RELU" => {
             let real = b.real(op.input(0)?)?;
-            let alpha = float("alpha", op.options.float(0, 0.0)?);
+            let alpha = Attribute::float("alpha", op.options.float(0, 0.0)?);
             b.set_by(output, "LeakyRelu", &[&real], vec![alpha])?;
         }
         "GELU" => {
             let real = b.real(op.input(0)?)?;
             let kind = if op.options.flag(0)? { "tanh" } else { "none" };
-            b.set_by(output, "Gelu", &[&real], vec![text("approximate", kind)])?;
+            b.set_by(output, "Gelu", &[&real], vec![Attribute::text("approximate", kind)])?;
         }
         "SQUARE" => {
             let real = b.real(op.input(0)?)?;

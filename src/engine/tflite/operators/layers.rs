@@ -1,15 +1,15 @@
 //! Convolutions and products.
 
 use super::super::file::Operator;
-use super::super::graph_builder::{Converted, GraphBuilder, is_quantized, text};
+use super::super::graph_builder::{Converted, GraphBuilder, is_quantized};
 use super::steps::{CHANNELS_FIRST, CHANNELS_LAST, finish, transposed};
 use crate::engine::graph::Attribute;
 
 /// The attribute for padding SAME (0) and VALID (1).
 pub(super) fn padding(code: u8) -> Converted<Attribute> {
     match code {
-        0 => Ok(text("auto_pad", "SAME_UPPER")),
-        1 => Ok(text("auto_pad", "VALID")),
+        0 => Ok(Attribute::text("auto_pad", "SAME_UPPER")),
+        1 => Ok(Attribute::text("auto_pad", "VALID")),
         other => Err(format!("its padding {other} is unknown").into()),
     }
 }

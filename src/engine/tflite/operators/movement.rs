@@ -1,7 +1,7 @@
 //! Operators that move elements.
 
 use super::super::file::Operator;
-use super::super::graph_builder::{Converted, GraphBuilder, text};
+use super::super::graph_builder::{Converted, GraphBuilder};
 use crate::engine::graph::{Attribute, ElementType};
 
 /// Converts an operator of this kind. False for others.
@@ -166,7 +166,7 @@ fn pad(b: &mut GraphBuilder<'_>, op: &Operator<'_>) -> Converted {
         inputs.push(b.real(value)?);
     }
     let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-    b.set_by(op.output()?, "Pad", &inputs, vec![text("mode", mode)])
+    b.set_by(op.output()?, "Pad", &inputs, vec![Attribute::text("mode", mode)])
 }
 
 /// Adds a Slice of all axes from the first on, with steps.

@@ -1,7 +1,7 @@
 //! Pools and resizes of pictures.
 
 use super::super::file::Operator;
-use super::super::graph_builder::{Converted, GraphBuilder, text};
+use super::super::graph_builder::{Converted, GraphBuilder};
 use super::layers::{padding, pair};
 use super::steps::{CHANNELS_FIRST, CHANNELS_LAST, finish, transposed};
 use crate::engine::graph::Attribute;
@@ -41,12 +41,12 @@ pub(super) fn resize(b: &mut GraphBuilder<'_>, op: &Operator<'_>) -> Converted {
     let real = b.real(input)?;
     let first = transposed(b, &real, &CHANNELS_FIRST);
     let mut attributes = vec![
-        text("coordinate_transformation_mode", coordinates),
-        text("mode", if nearest { "nearest" } else { "linear" }),
+        Attribute::text("coordinate_transformation_mode", coordinates),
+        Attribute::text("mode", if nearest { "nearest" } else { "linear" }),
     ];
     if nearest {
         let rounding = if coordinates == "asymmetric" { "floor" } else { "round_prefer_ceil" };
-        attributes.push(text("nearest_mode", rounding));
+        attributes.push(Attribute::text("nearest_mode", rounding));
     }
     let result = b.step("Resize", &[&first, "", "", &sizes], attributes);
     let last = transposed(b, &result, &CHANNELS_LAST);

@@ -3,7 +3,7 @@
 use super::super::file::Operator;
 use super::super::graph_builder::{Converted, GraphBuilder, is_quantized};
 use super::steps::transposed;
-use crate::engine::graph::Attribute;
+use crate::engine::graph::{Attribute, ElementType};
 
 /// The gates in ONNX's order (input, output, forget, cell), by their places among those of TensorFlow
 /// Lite (input, forget, cell, output).
@@ -40,7 +40,7 @@ pub(super) fn lstm(b: &mut GraphBuilder<'_>, op: &Operator<'_>) -> Converted {
     let biases = GATES.map(|gate| b.real(op.input(12 + gate)?));
     let bias = joined(b, biases)?;
     let zeros = vec![0; units.saturating_mul(16)];
-    let none = b.constant(crate::engine::graph::ElementType::F32, vec![units * 4], zeros)?;
+    let none = b.constant(ElementType::F32, vec![units * 4], zeros)?;
     let bias = b.step("Concat", &[&bias, &none], vec![Attribute::int("axis", 0)]);
     let bias = unsqueezed(b, &bias, 0)?;
     let mut sequence = b.real(input)?;
