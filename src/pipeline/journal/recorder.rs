@@ -83,26 +83,23 @@ impl JournalRecorder {
         if !self.has_base() {
             return;
         }
-        match time {
-            None => self.messages.push(Tag::Sample as u8),
-            Some(Timestamp(time)) => {
-                self.messages.push(Tag::TimedSample as u8);
-                put_signed(&mut self.messages, time.wrapping_sub(self.before.time));
-                self.before.time = time;
-            }
-        }
+        self.tag(time, [Tag::Sample, Tag::TimedSample]);
         save_numbers(sample, shape, &mut self.messages);
     }
 
     /// Records a whole input of a model that carries state.
     pub(in crate::pipeline) fn input(&mut self, time: Option<Timestamp>) {
-        if !self.has_base() {
-            return;
+        if self.has_base() {
+            self.tag(time, [Tag::Input, Tag::TimedInput]);
         }
+    }
+
+    /// Adds the tag without a time or the one with it, and the time since the last.
+    fn tag(&mut self, time: Option<Timestamp>, [untimed, timed]: [Tag; 2]) {
         match time {
-            None => self.messages.push(Tag::Input as u8),
+            None => self.messages.push(untimed as u8),
             Some(Timestamp(time)) => {
-                self.messages.push(Tag::TimedInput as u8);
+                self.messages.push(timed as u8);
                 put_signed(&mut self.messages, time.wrapping_sub(self.before.time));
                 self.before.time = time;
             }
