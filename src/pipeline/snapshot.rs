@@ -157,7 +157,8 @@ pub(super) fn load<'k>(
     if cursor.array()? != shape_bytes(shape) || windows != version(without) {
         return Err(RestoreError::Shape);
     }
-    let (body, states) = if has_states { split_states(body)? } else { (body, None) };
+    let split = has_states.then(|| split_states(body)).transpose()?;
+    let (body, states) = split.map_or((body, None), |(front, states)| (front, Some(states)));
     let mut cursor = Cursor::new(body);
     cursor.take(4 + 2 + 13)?;
     let fingerprint = join.map_or([0; 4], |join| join.fingerprint().to_le_bytes());

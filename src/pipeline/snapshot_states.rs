@@ -35,7 +35,7 @@ pub(super) fn save_states(devices: &Devices, plan: &CarriedPlan, out: &mut Vec<u
 }
 
 /// Splits a snapshot with states, without its CRC-32, into what is before the section, and the section.
-pub(super) fn split_states(body: &[u8]) -> Result<(&[u8], Option<SavedStates<'_>>), RestoreError> {
+pub(super) fn split_states(body: &[u8]) -> Result<(&[u8], SavedStates<'_>), RestoreError> {
     let damaged = RestoreError::Damaged("carried states");
     let (front, tail) = body.split_last_chunk::<TAIL_SIZE>().ok_or(damaged.clone())?;
     let mut cursor = Cursor::new(tail);
@@ -45,7 +45,7 @@ pub(super) fn split_states(body: &[u8]) -> Result<(&[u8], Option<SavedStates<'_>
     let states = section.checked_sub(TAIL_SIZE - 8).ok_or(damaged.clone())?;
     let split = front.len().checked_sub(states).ok_or(damaged.clone())?;
     let (front, bytes) = front.split_at_checked(split).ok_or(damaged)?;
-    Ok((front, Some(SavedStates { fingerprint, size, bytes })))
+    Ok((front, SavedStates { fingerprint, size, bytes }))
 }
 
 /// Puts the states into the devices, which are in the order of the snapshot.
