@@ -16,6 +16,8 @@ use crate::pipeline::Trigger;
 
 pub(super) const ARRAYS: &str = "npz";
 pub(super) const META: &str = "jsonl";
+/// The files of a segment in the order of a copy: with the arrays it is complete.
+pub const FILE_EXTENSIONS: [&str; 2] = [META, ARRAYS];
 /// The unit in which file systems give space to files.
 const BLOCK: u64 = 4096;
 

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use folder::{SegmentFile, SegmentFilter, is_segment_name};
+pub use folder::{FILE_EXTENSIONS, SegmentFile, SegmentFilter, is_segment_name};
 pub use requests::{Ask, CaptureAnswers, CaptureRequest, FileInfo, MAX_CHUNK_BYTES, SegmentName};
 pub use segment::MAX_SEGMENT_INPUTS;
 pub use thread::{CaptureBusy, CaptureHandle, CaptureThread};

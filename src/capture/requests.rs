@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::folder::{ARRAYS, META, SegmentFile, SegmentFilter, parse_name, path_of};
+use super::folder::{FILE_EXTENSIONS, SegmentFile, SegmentFilter, parse_name, path_of};
 use super::writer::CaptureWriter;
 use crate::clock::Mono;
 use crate::ids::{Digest, GatewayId};
@@ -176,7 +176,7 @@ fn path(writer: &CaptureWriter, segment: &SegmentFile, extension: &str) -> PathB
     path_of(&writer.dir().join(&segment.stream), &segment.name, extension)
 }
 
-/// The metadata come first: with the arrays a segment is complete.
+/// Sizes and digests of the files of a segment, in the order in which they are fetched.
 fn files(writer: &CaptureWriter, segment: &SegmentName) -> Result<Vec<FileInfo>, String> {
     let segment = find(writer, segment)?;
     let info = |extension: &str| -> io::Result<FileInfo> {
@@ -185,7 +185,7 @@ fn files(writer: &CaptureWriter, segment: &SegmentName) -> Result<Vec<FileInfo>,
         let bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         Ok(FileInfo { extension, bytes, sha256 })
     };
-    let infos: io::Result<Vec<FileInfo>> = [META, ARRAYS].into_iter().map(info).collect();
+    let infos: io::Result<Vec<FileInfo>> = FILE_EXTENSIONS.into_iter().map(info).collect();
     infos.map_err(|error| error.to_string())
 }
 
@@ -197,7 +197,7 @@ fn chunk(
     limit: u64,
 ) -> Result<(Value, Vec<u8>), String> {
     let segment = find(writer, segment)?;
-    let known = [META, ARRAYS].into_iter().find(|known| *known == extension);
+    let known = FILE_EXTENSIONS.into_iter().find(|known| *known == extension);
     let extension = known.ok_or("a segment has the files jsonl and npz")?;
     let mut bytes = Vec::new();
     let read = File::open(path(writer, &segment, extension)).and_then(|mut file| {

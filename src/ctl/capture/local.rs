@@ -6,7 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::capture::{FileInfo, SegmentName, is_segment_name};
+use crate::capture::{FILE_EXTENSIONS, FileInfo, SegmentName, is_segment_name};
 use crate::ids::{Digest, GatewayId, StreamName};
 
 /// The largest file that is taken from a gateway.
@@ -27,7 +27,7 @@ pub(super) fn files(
     infos: &[FileInfo],
 ) -> Option<Vec<LocalFile>> {
     let stream = StreamName::parse(&segment.stream).ok()?;
-    let known = infos.iter().map(|info| info.extension.as_str()).eq(["jsonl", "npz"]);
+    let known = infos.iter().map(|info| info.extension.as_str()).eq(FILE_EXTENSIONS);
     if !known || !is_segment_name(&segment.name) {
         return None;
     }

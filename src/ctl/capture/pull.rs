@@ -199,7 +199,7 @@ impl Puller<'_> {
         let files = local::files(&self.args.out, &pulled.gateway, &segment.name, &infos);
         let files = files.ok_or_else(|| {
             let most = local::MAX_FILE_BYTES >> 20;
-            let why = format!("a segment has names that none has, or more than {most} MiB");
+            let why = format!("a segment has an invalid name, or a file of more than {most} MiB");
             Refused::ByGateway(why)
         })?;
         let missing: Vec<&LocalFile> = files.iter().filter(|file| !file.is_complete()).collect();

@@ -79,7 +79,7 @@ impl Remote {
         Ok(Self { session, prefix: broker.prefix().to_owned(), client, last: 0 })
     }
 
-    /// Asks a gateway, again where an answer is lost, and waits for the time it is told.
+    /// Asks a gateway, again where an answer is lost, or after the time that an answer names.
     pub(super) async fn ask(&mut self, gateway: &GatewayId, ask: Ask) -> Result<Answer, Refused> {
         let mut waited = Duration::ZERO;
         let mut tries = 0;
