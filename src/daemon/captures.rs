@@ -63,7 +63,7 @@ impl CaptureRequests {
             return false;
         }
         let Some(request) = CaptureRequest::parse(payload) else {
-            log::debug!("a request for captured inputs is none");
+            log::debug!("a request for captured inputs cannot be read");
             return true;
         };
         let state = self.state.clone();

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::telemetry::topics;
 use super::{captures, updates};
 use crate::config::{Config, RetainedInput, Stream, TopicPattern};
 use crate::link::{Link, NotGranted, Subscription};
@@ -107,7 +108,7 @@ pub fn not_granted(what: &NotGranted, config: &Config) -> String {
             let names: Vec<&str> = what.streams.iter().filter_map(labels).collect();
             format!("no labels are received for {}", names.join(", "))
         }
-        [] if what.filter.ends_with("/capture/get") => {
+        [] if what.filter == topics::capture_requests(&config.gateway) => {
             "inferctl capture pull gets no answer".into()
         }
         [] => "no updates are received".into(),
