@@ -188,9 +188,8 @@ fn output(
         return String::new();
     };
     let TensorSpec { name, dtype, shape, .. } = spec;
-    let others: Vec<&str> =
-        outputs.iter().filter(|o| !is_state(o)).map(|o| o.name.as_str()).collect();
-    let others: Vec<&str> = others.into_iter().filter(|other| other != name).collect();
+    let is_other = |other: &&TensorSpec| !is_state(other) && other.name != *name;
+    let others: Vec<&str> = outputs.iter().filter(is_other).map(|o| o.name.as_str()).collect();
     let mut text = format!("\n# Shape {shape:?}, {dtype}.\n");
     if !others.is_empty() {
         text += &format!("# The model has other outputs, which are not interpreted: {others:?}.\n");

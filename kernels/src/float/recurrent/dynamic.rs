@@ -74,8 +74,8 @@ impl std::fmt::Debug for DynamicRun<'_> {
 }
 
 impl DynamicLstm {
-    /// Packs the weights for a batch of `batch` sequences. `activations` are f, g and h; `clip` bounds
-    /// the inputs of f and g.
+    /// Packs the weights. `activations` are f, g and h; `clip` bounds the inputs of f and g.
+    /// `one_sequence`: every run has a batch of one.
     ///
     /// # Errors
     /// Lengths that do not agree, sizes of zero or too large, or sums that could overflow.
